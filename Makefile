@@ -1,0 +1,56 @@
+# Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
+# .venv and sandbox/node_modules, remade when their lock files change.
+.DELETE_ON_ERROR:
+.PHONY: help run test proof check lint types lock clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN    := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+
+run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and everything it needs, on this machine; options in ARGS='…'
+	@$(BIN)/python -m sandbox $(ARGS)
+
+test: .venv/.ready sandbox/node_modules/.ready ## every proof that takes seconds or a few minutes
+	$(PYTEST) -n 2 --dist loadgroup -m 'not proof' $(ARGS)
+
+proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
+	$(PYTEST) -m proof $(ARGS)
+
+check: lint types test ## what CI runs
+
+lint: .venv/.ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/.ready
+	$(BIN)/mypy
+
+# Compiled for what Azure runs, whatever machine compiles it, and without index addresses.
+COMPILE = $(BIN)/uv pip compile -q --upgrade --python-version 3.13 --python-platform x86_64-manylinux_2_28 \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
+lock: .venv/.ready ## resolve pyproject.toml and sandbox/package.json anew into the lock files
+	$(COMPILE) -o requirements.txt
+	$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	cd sandbox && npm install --package-lock-only --omit-lockfile-registry-resolved --no-fund --no-audit
+
+clean: ## remove what the targets above have set up
+	rm -rf .venv sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/.ready: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \
+		{ echo "Mailroom needs Python 3.13, as Azure runs it; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.13 …" >&2; exit 1; }
+	@echo "Setting up Python packages in .venv (a minute or two, once)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+	@touch $@
+
+sandbox/node_modules/.ready: sandbox/package-lock.json
+	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' || \
+		{ echo "Mailroom's sandbox needs Node 20 or newer for Azurite and MailDev." >&2; exit 1; }
+	@echo "Setting up npm packages in sandbox/node_modules (about a minute, once)"
+	@cd sandbox && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@

@@ -49,7 +49,7 @@ clean: ## remove what the targets above have set up
 	@touch $@
 
 sandbox/node_modules/.ready: sandbox/package-lock.json
-	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' || \
+	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20 ? 1 : 0)' || \
 		{ echo "Mailroom's sandbox needs Node 20 or newer for Azurite and MailDev." >&2; exit 1; }
 	@echo "Setting up npm packages in sandbox/node_modules (about a minute, once)"
 	@cd sandbox && npm ci --no-fund --no-audit --loglevel=error

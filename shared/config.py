@@ -1,0 +1,262 @@
+"""Every setting, read once from the environment into one frozen object.
+
+What is wrong is collected, not raised: an exception while Azure indexes the functions makes it find none and answer 404
+without a word. So `read` always returns; whoever is about to act looks at `Settings.problems` first.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal, cast, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+
+from shared.entra import Registration
+from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
+from shared.policy.admit import CallerRule
+from shared.policy.patterns import Patterns
+
+__all__ = ["OnUnknown", "Problem", "Settings", "Storage", "read"]
+
+OnUnknown = Literal["resend", "hold"]
+
+GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+SECRET: Final = frozenset({"AzureWebJobsStorage"})  # never shown
+# What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
+DEVELOPMENT_STORAGE: Final = (
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
+    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One setting that cannot be used. `found` never holds a secret."""
+
+    setting: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}: found {self.found}, expected {self.expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The storage account: by connection string (a laptop) or by endpoints and the app's identity (Azure)."""
+
+    connection_string: str | None = field(default=None, repr=False)
+    blob_endpoint: str = ""
+    queue_endpoint: str = ""
+    table_endpoint: str = ""
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says. With `problems`, the fields they are about hold defaults and must not be used."""
+
+    storage: Storage = Storage()
+    identity_client_id: str | None = None
+    graph: GraphEndpoint = field(default_factory=lambda: GraphEndpoint.parse("https://graph.microsoft.com/v1.0"))
+    api: Registration | None = None
+    callers: Mapping[str, CallerRule] = field(default_factory=lambda: MappingProxyType({}))
+    allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
+    allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
+    on_unknown: OnUnknown = "resend"
+    send_timeout: float = 30.0
+    lease_margin: float = 30.0
+    max_attempts: int = 20
+    max_age_hours: float = 72.0
+    problems: tuple[Problem, ...] = ()
+
+
+class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    senders: list[str]
+    recipients: list[str] | None = None
+
+
+class _Reader:
+    """Takes values out of the environment, noting what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[Problem] = []
+        self.in_azure = bool(environ.get("WEBSITE_SITE_NAME"))
+
+    def given(self, name: str) -> bool:
+        return bool(self.environ.get(name, "").strip())
+
+    def text(self, name: str) -> str | None:
+        value = self.environ.get(name, "").strip()
+        if value.startswith("@Microsoft.KeyVault("):
+            # Azure hands a reference that it could not resolve to the app as it stands. It is no value.
+            self.wrong(name, "a Key Vault reference that was not resolved", "the value itself, or nothing")
+            return None
+        return value or None
+
+    def wrong(self, name: str, found: str, expected: str) -> None:
+        self.problems.append(Problem(name, found, expected))
+
+    def parsed[D](self, name: str, default: D, parse: Callable[[str], D], expected: str) -> D:
+        value = self.text(name)
+        if value is None:
+            return default
+        try:
+            return parse(value)
+        except ValueError:
+            self.wrong(name, "a value (not shown)" if name in SECRET else repr(value), expected)
+            return default
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        return self.parsed(name, default, _between(int, low, high), f"a whole number from {low} to {high}")
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        return self.parsed(name, default, _between(float, low, high), f"a number from {low:g} to {high:g}")
+
+    def guid(self, name: str) -> str | None:
+        def parse(value: str) -> str | None:
+            if not GUID.fullmatch(value):
+                raise ValueError
+            return value.lower()
+
+        return self.parsed(name, None, parse, "a GUID, 00000000-0000-0000-0000-000000000000")
+
+    def graph(self) -> GraphEndpoint:
+        def parse(value: str) -> GraphEndpoint:
+            endpoint = GraphEndpoint.parse(value)
+            if self.in_azure and endpoint.host in LOOPBACK_HOSTS:
+                raise ValueError
+            return endpoint
+
+        expected = "https:// and one of " + ", ".join(GRAPH_HOSTS) + ", with the version: …/v1.0"
+        default = GraphEndpoint.parse("https://graph.microsoft.com/v1.0")
+        return self.parsed("GRAPH_BASE_URL", default, parse, expected)
+
+    def authority(self, name: str, default: str) -> str:
+        """An https URL; outside Azure also http on loopback."""
+
+        def parse(value: str) -> str:
+            parts = urlsplit(value)
+            bare = not (parts.query or parts.fragment or parts.username or parts.password)
+            loopback = parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS and not self.in_azure
+            if not bare or not parts.hostname or not (parts.scheme == "https" or loopback):
+                raise ValueError
+            return value.rstrip("/")
+
+        return self.parsed(name, default, parse, f"an https URL such as {default}")
+
+    def patterns(self, name: str, default: str) -> Patterns:
+        try:
+            return Patterns.parse(self.text(name) or default)
+        except ValueError as error:
+            self.wrong(name, f"a pattern that is none: {error}", "addresses; * as a whole local part or first label")
+            return Patterns.parse("")
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Read every setting. Never raises; see `Settings.problems`."""
+    reader = _Reader(environ)
+    return Settings(
+        storage=_storage(reader),
+        identity_client_id=reader.guid("AZURE_CLIENT_ID"),
+        graph=reader.graph(),
+        api=_api(reader),
+        callers=_callers(reader),
+        allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
+        allowed_recipients=reader.patterns("MAIL_ALLOWED_RECIPIENTS", "*"),
+        on_unknown=reader.parsed("MAIL_ON_UNKNOWN", "resend", _on_unknown, "resend or hold"),
+        send_timeout=reader.number("MAIL_SEND_TIMEOUT", 30, 1, 120),
+        lease_margin=reader.number("MAIL_LEASE_MARGIN", 30, 1, 300),
+        max_attempts=reader.integer("MAIL_MAX_ATTEMPTS", 20, 1, 1000),
+        max_age_hours=reader.number("MAIL_MAX_AGE_HOURS", 72, 1, 720),
+        problems=tuple(reader.problems),
+    )
+
+
+def _storage(reader: _Reader) -> Storage:
+    # Azure's own names: https://learn.microsoft.com/azure/azure-functions/functions-reference (identity)
+    name = "AzureWebJobsStorage"
+    if reader.given(name):
+        return Storage(reader.parsed(name, None, _connection_string, "AccountName=…;… or UseDevelopmentStorage=true"))
+    account = reader.text(f"{name}__accountName")
+    endpoints = {
+        kind: reader.text(f"{name}__{kind}ServiceUri")
+        or (f"https://{account}.{kind}.core.windows.net" if account else "")
+        for kind in ("blob", "queue", "table")
+    }
+    if not any(endpoints.values()):
+        reader.wrong(name, "nothing", f"a connection string, or {name}__accountName for the identity's connection")
+    else:
+        for kind in (kind for kind, endpoint in endpoints.items() if not endpoint):
+            reader.wrong(f"{name}__{kind}ServiceUri", "nothing", f"the service's URL (or {name}__accountName for all)")
+    return Storage(
+        blob_endpoint=endpoints["blob"],
+        queue_endpoint=endpoints["queue"],
+        table_endpoint=endpoints["table"],
+        client_id=reader.text(f"{name}__clientId"),
+    )
+
+
+def _connection_string(value: str) -> str:
+    if value.rstrip(";").lower() == "usedevelopmentstorage=true":
+        return DEVELOPMENT_STORAGE
+    fields = {part.partition("=")[0].strip().lower() for part in value.split(";")}
+    if "accountname" not in fields and not {"queueendpoint", "sharedaccesssignature"} <= fields:
+        raise ValueError
+    return value
+
+
+def _api(reader: _Reader) -> Registration | None:
+    tenant, client = reader.guid("MAIL_API_TENANT"), reader.guid("MAIL_API_CLIENT_ID")
+    authority = reader.authority("MAIL_API_AUTHORITY", "https://login.microsoftonline.com")
+    for name, other in (("MAIL_API_TENANT", "MAIL_API_CLIENT_ID"), ("MAIL_API_CLIENT_ID", "MAIL_API_TENANT")):
+        if reader.given(other) and not reader.given(name):
+            reader.wrong(name, "nothing", f"a GUID, since {other} is set")
+    return Registration(tenant, client, authority) if tenant and client else None
+
+
+def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
+    name = "MAIL_CALLERS"
+    text = reader.text(name)
+    if text is None:
+        return MappingProxyType({})
+    shape = '{"<application id>": {"senders": ["…"], "recipients": ["…"]}}'
+    try:
+        entries = msgspec.json.decode(text, type=dict[str, _Caller])
+    except (msgspec.DecodeError, RecursionError) as error:
+        reader.wrong(name, f"JSON of another shape ({error})", shape)
+        return MappingProxyType({})
+    callers: dict[str, CallerRule] = {}
+    for application, entry in entries.items():
+        if not GUID.fullmatch(application):
+            reader.wrong(name, repr(application), "the GUID of an application as each key")
+            continue
+        try:
+            senders = Patterns.parse(" ".join(entry.senders))
+            recipients = None if entry.recipients is None else Patterns.parse(" ".join(entry.recipients))
+        except ValueError as error:
+            reader.wrong(name, f"a pattern that is none, for {application}: {error}", shape)
+            continue
+        callers[application.lower()] = CallerRule(senders, recipients)
+    return MappingProxyType(callers)
+
+
+def _on_unknown(value: str) -> OnUnknown:
+    if value.lower() not in get_args(OnUnknown):
+        raise ValueError
+    return cast("OnUnknown", value.lower())
+
+
+def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N) -> Callable[[str], N]:
+    def parse(value: str) -> N:
+        number = kind(value)
+        if not low <= number <= high:  # NaN too
+            raise ValueError
+        return number
+
+    return parse

@@ -1,0 +1,111 @@
+"""One attempt to send one mail, and the writing down of it: what the courier and direct requests share."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from azure.core.exceptions import AzureError
+
+from shared.config import Settings
+from shared.delivery import protocol
+from shared.delivery.ledger import Ledger, Row, State
+from shared.delivery.outbox import Outbox
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.letters.letter import Letter
+from shared.telemetry import Event, emit
+
+__all__ = ["Attempts", "Send", "StillOurs", "Verifier", "new_token", "report_end"]
+
+BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
+ENDS: Final[dict[State, Event]] = {
+    "sent": Event.MAIL_SENT,
+    "failed": Event.MAIL_FAILED,
+    "held": Event.MAIL_HELD,
+}
+StillOurs = Callable[[], bool]
+
+
+class Send(Protocol):
+    """Makes one request to Graph; see graph.send. `still_ours` is asked immediately before it goes out."""
+
+    def __call__(self, letter: Letter, row: Row, still_ours: StillOurs) -> Awaitable[Outcome]: ...
+
+
+class Verifier(Protocol):
+    """Looks in the mailbox whether a mail has gone."""
+
+    def __call__(self, row: Row) -> Awaitable[protocol.Finding]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """One for a process. now and monotonic are the clocks, in UTC and in seconds; tests have their own."""
+
+    settings: Settings
+    ledger: Ledger
+    outbox: Outbox
+    send: Send
+    verifier: Verifier | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+
+    def lease(self) -> StillOurs:
+        """Call before a claim is written: says whether a whole send still fits into it, on the clock without jumps."""
+        last = self.monotonic() + self.settings.lease_margin
+        return lambda: self.monotonic() <= last
+
+    async def once(self, letter: Letter, row: Row, still_ours: StillOurs) -> tuple[Outcome, protocol.Settled]:
+        """Send under a claim. Writes nothing: the outcome, and what is to be written."""
+        outcome = await self.send(letter, row, still_ours)
+        _report(row, outcome)
+        jitter = secrets.SystemRandom().random()
+        return outcome, protocol.settle(row, outcome, self.now(), self.settings, jitter)
+
+    async def write(self, row: Row) -> Row:
+        """Add a row, or replace the one it was read as. Raises Conflict, AzureError."""
+        return await (self.ledger.replace(row) if row.etag else self.ledger.insert(row))
+
+    async def write_sent(self, row: Row, still_ours: StillOurs) -> None:
+        """Write that Graph has accepted, again and again while the lease lives: nothing else is as dear to lose."""
+        while True:
+            try:
+                await self.write(row)
+            except AzureError:
+                if not still_ours():
+                    raise
+                await asyncio.sleep(BETWEEN_WRITES)
+            else:
+                return
+
+
+def new_token() -> str:
+    """Names one claim."""
+    return secrets.token_hex(8)
+
+
+def report_end(row: Row) -> None:
+    """Say how a mail has ended."""
+    emit(ENDS[row.state], id=row.id, attempts=row.attempts, status=row.status, code=row.code, request_id=row.request_id)
+
+
+def _report(row: Row, outcome: Outcome) -> None:
+    """Say what an attempt met, unless it went well: that is said when it is written down."""
+    match outcome:
+        case Accepted() | Rejected(kind="permanent"):
+            return
+        case NotConnected():
+            emit(Event.GRAPH_UNREACHED, id=row.id, code=outcome.reason)
+        case Throttled():
+            emit(
+                Event.GRAPH_THROTTLED, id=row.id, code=outcome.code, after=outcome.after, request_id=outcome.request_id
+            )
+        case Unknown():
+            code = outcome.code or outcome.reason
+            emit(Event.MAIL_UNKNOWN, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)
+        case Rejected():
+            event = Event.GRAPH_PERMISSION if outcome.kind == "permission" else Event.GRAPH_QUOTA
+            emit(event, id=row.id, status=outcome.status, code=outcome.code, request_id=outcome.request_id)

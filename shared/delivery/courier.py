@@ -1,0 +1,111 @@
+"""The courier: carries one message of a queue through the delivery protocol. What to do is decided in protocol.py.
+
+The order of the writes is what keeps a mail from being lost or doubled when a process dies between two of them: the
+claim before the request to Graph, what ends unsent into `mail-dead` before its row, the row before the next message,
+the next message before this one is completed.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import msgspec
+
+from shared.delivery import protocol
+from shared.delivery.attempts import Attempts, StillOurs, new_token, report_end
+from shared.delivery.ledger import Conflict, Row
+from shared.delivery.work import Work
+from shared.errors import Refused
+from shared.graph.outcome import Accepted
+from shared.letters.letter import Letter, encode
+from shared.telemetry import Event, emit
+
+__all__ = ["Courier"]
+
+
+@dataclass(frozen=True, slots=True)
+class Courier:
+    """Delivers what the queues bring."""
+
+    attempts: Attempts
+
+    async def deliver(self, work: Work, letter: Letter | None = None) -> None:
+        """Do what a message asks for. When this returns the message may be completed; when it raises it must not be.
+
+        letter: given where the message is a producer's, so that the work neither carries nor names it yet.
+        """
+        ledger, settings = self.attempts.ledger, self.attempts.settings
+        row = await ledger.read(work.id) if work.known or work.released else None
+        while True:
+            still_ours = self.attempts.lease()
+            decision = protocol.decide(row, work, self.attempts.now(), settings, new_token())
+            try:
+                match decision:
+                    case protocol.Drop():
+                        return await self._drop(work, decision, row)
+                    case protocol.PutAgain():
+                        return await self._put_again(work, letter, decision.due, known=row is not None)
+                    case protocol.Fail():
+                        return await self._settle(work, letter, protocol.Settled(decision.row, None))
+                    case protocol.Claim():
+                        row = await self.attempts.write(decision.row)
+                        return await self._attempt(work, letter, row, still_ours, look=decision.then == "look")
+            except Conflict:
+                row = await ledger.read(work.id)
+
+    async def refuse(self, mail: str, content: bytes, refusal: Refused) -> None:
+        """Set a producer's message aside that can never become a mail: what it said, its row, the event."""
+        now = self.attempts.now()
+        await self.attempts.outbox.set_aside(mail, "message", refusal.code, content)
+        row = Row(id=mail, state="failed", scope="", fingerprint="", mailbox="", accepted_at=now, queued=True)
+        with suppress(Conflict):  # an earlier delivery of the same message has written it
+            await self.attempts.write(replace(row, settled_at=now, status=refusal.status, code=refusal.code))
+        emit(Event.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code, path=refusal.path)
+
+    async def _attempt(self, work: Work, letter: Letter | None, row: Row, still_ours: StillOurs, *, look: bool) -> None:
+        letter = letter or await self.attempts.outbox.letter_of(work)
+        if letter is None:
+            lost = replace(row, state="failed", settled_at=self.attempts.now(), code="PayloadMissing")
+            return await self._settle(work, None, protocol.Settled(lost, None))
+        if look:
+            finding = await self.attempts.verifier(row) if self.attempts.verifier else None
+            seen = protocol.look_over(row, finding, self.attempts.now(), self.attempts.settings)
+            if isinstance(seen, protocol.Settled):
+                return await self._settle(work, letter, seen)
+            if seen.row.resends > row.resends:
+                emit(Event.MAIL_RESENT, id=row.id)
+            row = await self.attempts.write(seen.row)
+        outcome, settled = await self.attempts.once(letter, row, still_ours)
+        if isinstance(outcome, Accepted):
+            await self.attempts.write_sent(settled.row, still_ours)
+            return await self._ended(work, settled.row)
+        return await self._settle(work, letter, settled)
+
+    async def _settle(self, work: Work, letter: Letter | None, settled: protocol.Settled) -> None:
+        row = settled.row
+        if settled.again is None and row.state != "sent":
+            letter = letter or await self.attempts.outbox.letter_of(work)
+            await self.attempts.outbox.set_aside(
+                row.id, "mail", row.code or row.state, encode(letter) if letter else b""
+            )
+        await self.attempts.write(row)
+        if settled.again is None:
+            return await self._ended(work, row)
+        return await self._put_again(work, letter, settled.again, known=True)
+
+    async def _ended(self, work: Work, row: Row) -> None:
+        report_end(row)
+        await self.attempts.outbox.remove(work)
+
+    async def _put_again(self, work: Work, letter: Letter | None, due: datetime, *, known: bool) -> None:
+        now = self.attempts.now()
+        again = msgspec.structs.replace(work, known=known, released=None)
+        await self.attempts.outbox.put(again, now, due, letter)
+        emit(Event.MAIL_WAITING, id=work.id, seconds=max(0.0, round((due - now).total_seconds(), 1)))
+
+    async def _drop(self, work: Work, drop: protocol.Drop, row: Row | None) -> None:
+        if drop.reason == "other-body":
+            emit(Event.MAIL_CONFLICT, id=work.id)
+        else:
+            emit(Event.MAIL_DUPLICATE, id=work.id, state=row.state if row else None)
+        await self.attempts.outbox.remove(work)

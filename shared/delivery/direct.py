@@ -1,0 +1,178 @@
+"""Direct requests: a caller waits for the answer, and no message carries the mail yet.
+
+So the order differs from the courier's: the claim, the request to Graph; and where that cannot take the mail now,
+first the message, then the row, and only then "202".
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import msgspec
+from azure.core.exceptions import AzureError
+
+from shared.delivery import protocol
+from shared.delivery.attempts import Attempts, StillOurs, new_token, report_end
+from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.work import Work, work_of
+from shared.graph.outcome import Accepted, Rejected, Unknown
+from shared.letters.letter import Letter
+from shared.telemetry import Event, emit
+
+__all__ = ["Answer", "Busy", "DirectRequests", "Done", "Mismatch", "Rejection", "Unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The mail is sent, or durable. 202."""
+
+    mail: str
+    state: State
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Graph does not take this mail: its own status and body."""
+
+    mail: str
+    outcome: Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The same key is being sent at this moment. 409, try again after so many seconds."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The same key came with another body. 422."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Storage cannot be reached. 503. maybe_sent: the request had gone out to Graph, and nothing can be kept of it."""
+
+    maybe_sent: bool = False
+
+
+Answer = Done | Rejection | Busy | Mismatch | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRequests:
+    """Answers who waits."""
+
+    attempts: Attempts
+
+    async def send_now(self, letter: Letter) -> Answer:
+        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable."""
+        work = work_of(letter)
+        try:
+            while True:
+                answer = await self._first(letter, work) or await self._again(letter, work)
+                if answer is not None:
+                    return answer
+        except AzureError:
+            return Unavailable()
+
+    async def accept(self, letter: Letter) -> Answer:
+        """Put the mail into the outbox without trying to send it now: respond-async."""
+        now = self.attempts.now()
+        work = msgspec.structs.replace(work_of(letter), known=True)
+        claim = protocol.first_claim(work, now, self.attempts.settings, "", queued=True)
+        try:
+            known = await self.attempts.ledger.read(letter.id)
+            if known is None:
+                await self.attempts.outbox.put(work, now, letter.not_before, letter)
+                await self.attempts.write(replace(claim, state="accepted", lease_until=None))
+                emit(Event.MAIL_ACCEPTED, id=letter.id)
+                return Done(letter.id, "accepted")
+        except Conflict:  # another request with this key was faster; the courier drops one of the two messages
+            known = await self.attempts.ledger.read(letter.id)
+        except AzureError:
+            return Unavailable()
+        if known is not None and known.fingerprint != letter.fingerprint:
+            emit(Event.MAIL_CONFLICT, id=letter.id)
+            return Mismatch()
+        emit(Event.MAIL_DUPLICATE, id=letter.id, state=known.state if known else None)
+        return Done(letter.id, known.state if known else "accepted", known.request_id if known else None)
+
+    async def _first(self, letter: Letter, work: Work) -> Answer | None:
+        """The attempt of a mail that has no row yet. None: it has one."""
+        still_ours = self.attempts.lease()
+        now = self.attempts.now()
+        claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=False)
+        try:
+            row = await self.attempts.write(claim)
+        except Conflict:
+            return None
+        return await self._attempt(letter, work, row, still_ours)
+
+    async def _again(self, letter: Letter, work: Work) -> Answer | None:
+        """What the mail's row says to a repeated key. None: it has changed meanwhile, or is gone."""
+        row = await self.attempts.ledger.read(letter.id)
+        if row is None:
+            return None
+        still_ours = self.attempts.lease()
+        now = self.attempts.now()
+        reply = protocol.meet(row, letter.fingerprint, now, self.attempts.settings, new_token())
+        match reply:
+            case protocol.Mismatch():
+                emit(Event.MAIL_CONFLICT, id=row.id)
+                return Mismatch()
+            case protocol.Answered():
+                emit(Event.MAIL_DUPLICATE, id=row.id, state=row.state)
+                return Done(row.id, row.state, row.request_id)
+            case protocol.Busy():
+                return Busy(reply.retry_after)
+            case protocol.TakeOver() | protocol.Claim():
+                try:
+                    claimed = await self.attempts.write(reply.row)
+                except Conflict:
+                    return None
+                if isinstance(reply, protocol.Claim):
+                    return await self._attempt(letter, work, claimed, still_ours)
+                return await self._take_over(letter, work, claimed)
+
+    async def _attempt(self, letter: Letter, work: Work, row: Row, still_ours: StillOurs) -> Answer | None:
+        outcome, settled = await self.attempts.once(letter, row, still_ours)
+        if settled.again is not None:
+            released = None if isinstance(outcome, Unknown) else row.token
+            return await self._queue(letter, msgspec.structs.replace(work, released=released), settled)
+        try:
+            if isinstance(outcome, Accepted):
+                await self.attempts.write_sent(settled.row, still_ours)
+            else:
+                await self.attempts.write(settled.row)
+        except (AzureError, Conflict):
+            # What Graph said holds, and the caller is told. The row stays claimed; when its lease is over upkeep looks.
+            emit(Event.ROW_UNWRITTEN, id=row.id, state=settled.row.state)
+        report_end(settled.row)
+        if isinstance(outcome, Rejected):
+            return Rejection(row.id, outcome)
+        return Done(row.id, settled.row.state, outcome.request_id)
+
+    async def _take_over(self, letter: Letter, work: Work, row: Row) -> Answer | None:
+        """An attempt with this key died and may have sent: hand the mail to the queue as unknown."""
+        due = (row.lease_until or self.attempts.now()) + protocol.SKEW
+        emit(Event.MAIL_UNKNOWN, id=row.id, code="TakenOver")
+        return await self._queue(letter, work, protocol.Settled(replace(row, state="unknown", due_at=due), due))
+
+    async def _queue(self, letter: Letter, work: Work, settled: protocol.Settled) -> Answer | None:
+        """First the message, then the row, then the answer. None: the row has changed; read it again."""
+        try:
+            known = msgspec.structs.replace(work, known=True)
+            await self.attempts.outbox.put(known, self.attempts.now(), settled.again, letter)
+            await self.attempts.write(replace(settled.row, queued=True))
+        except Conflict:
+            return None
+        except AzureError:
+            if settled.row.state == "unknown":
+                return Unavailable(maybe_sent=True)
+            with suppress(AzureError, Conflict):  # so that the caller may try again at once, not after the lease
+                await self.attempts.write(replace(settled.row, state="failed", code="NotStored", due_at=None))
+            return Unavailable()
+        emit(Event.MAIL_ACCEPTED, id=settled.row.id)
+        return Done(settled.row.id, "accepted")

@@ -1,0 +1,70 @@
+"""The ledger: one row for each mail, the single truth about it.
+
+    scheduled   waits for its time                      sent        Graph answered 202, or a look found the copy
+    accepted    waits to be sent                        failed      will not be sent
+    sending     claimed: token and lease say by whom    held        may have gone; a person decides
+    unknown     may have gone                           cancelled   before it was sent
+                                                        suppressed  no recipient may be mailed
+                                                        captured    recorded, not sent
+    (open)                                              (ended)
+
+A row is changed only on the condition that nobody else has changed it: `replace` takes the row as read, with its ETag.
+"""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+__all__ = ["ENDED", "Conflict", "Ledger", "Row", "State"]
+
+State = Literal[
+    "scheduled", "accepted", "sending", "unknown", "sent", "failed", "held", "cancelled", "suppressed", "captured"
+]
+ENDED: Final[frozenset[State]] = frozenset({"sent", "failed", "held", "cancelled", "suppressed", "captured"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What is known of one mail. Times are in UTC."""
+
+    id: str
+    state: State
+    scope: str
+    fingerprint: str
+    mailbox: str
+    accepted_at: datetime
+    token: str = ""  # of the attempt that holds, or last held, the claim
+    lease_until: datetime | None = None
+    queued: bool = False  # a message in mail-work or a producer's queue carries it: it was acknowledged
+    attempts: int = 0  # answers of Graph other than 429, and attempts whose answer is missing
+    resends: int = 0  # attempts after an unknown outcome that could not be looked up
+    replays: int = 0
+    not_before: datetime | None = None
+    due_at: datetime | None = None  # accepted: not before; unknown: not looked at before
+    settled_at: datetime | None = None
+    status: int | None = None  # HTTP status and code of Graph's last answer
+    code: str | None = None
+    request_id: str | None = None
+    client_request_id: str | None = None
+    etag: str = ""
+
+
+class Conflict(Exception):  # noqa: N818 - HTTP's name for it, 409 and 412
+    """Another one has changed, or made, the row."""
+
+
+class Ledger(Protocol):
+    """Where the rows are. Every method may raise azure.core's AzureError when storage cannot be reached."""
+
+    def insert(self, row: Row) -> Awaitable[Row]:
+        """Add the row; returns it with its ETag. Raises Conflict when there is one with this id."""
+        ...
+
+    def read(self, mail: str) -> Awaitable[Row | None]:
+        """The row of this id, or None."""
+        ...
+
+    def replace(self, row: Row) -> Awaitable[Row]:
+        """Put the row in place of the one with row.etag. Raises Conflict when that one is gone."""
+        ...

@@ -1,0 +1,244 @@
+"""What to do with one mail: the delivery protocol as pure functions from values to a value.
+
+    decide    a message of the queue meets the row: claim, put the message again, or drop it
+    meet      a direct request meets a row that is there already
+    look_over a look at the mailbox, or that there can be none, meets the row
+    settle    the outcome of an attempt meets the row
+
+Messages are wake-ups, the row is the truth. All I/O is in courier.py.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal, assert_never
+
+from shared.config import Settings
+from shared.delivery.ledger import ENDED, Row
+from shared.delivery.work import Work
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
+
+__all__ = [
+    "SKEW",
+    "Answered",
+    "Busy",
+    "Claim",
+    "Decision",
+    "Drop",
+    "Fail",
+    "Finding",
+    "Mismatch",
+    "PutAgain",
+    "Reply",
+    "Settled",
+    "TakeOver",
+    "decide",
+    "first_claim",
+    "lease",
+    "look_over",
+    "meet",
+    "settle",
+]
+
+SKEW: Final = timedelta(seconds=5)  # what two hosts' clocks may differ by
+Finding = Literal["sent", "waiting", "absent", "undetermined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Write this row; if that succeeds the attempt is ours. Then send, or look first: it may have gone before."""
+
+    row: Row
+    then: Literal["send", "look"]
+
+
+@dataclass(frozen=True, slots=True)
+class PutAgain:
+    """Put the message again, due then, and complete this one."""
+
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Complete the message; nothing else is to be done."""
+
+    reason: Literal["ended", "other-body"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The mail ends as failed, without an attempt."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Write this row. `again`: and, before completing the message, put it again, due then; None: the mail has ended."""
+
+    row: Row
+    again: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The mail is sent, or safe in the queue: the same answer as the first time."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The same key came with another body: 422."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another request with this key is being sent: 409, try again after so many seconds."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """An attempt died and may have sent: claim with this row, put the message, settle as unknown, 202."""
+
+    row: Row
+
+
+Decision = Claim | PutAgain | Drop | Fail
+Reply = Answered | Mismatch | Busy | TakeOver | Claim
+
+
+def lease(now: datetime, settings: Settings) -> datetime:
+    """The end of a claim made now: every send ends by its own deadline, well before it."""
+    return now + timedelta(seconds=settings.send_timeout + settings.lease_margin)
+
+
+def first_claim(work: Work, now: datetime, settings: Settings, token: str, *, queued: bool) -> Row:
+    """The row of a mail that has none, claimed."""
+    return Row(
+        id=work.id,
+        state="sending",
+        scope=work.scope,
+        fingerprint=work.fingerprint,
+        mailbox=work.mailbox,
+        accepted_at=work.accepted_at,
+        not_before=work.not_before,
+        token=token,
+        lease_until=lease(now, settings),
+        queued=queued,
+    )
+
+
+def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token: str) -> Decision:
+    """What a courier does with a message. token: a new one, for the claim."""
+    if row is None:
+        fresh = first_claim(work, now, settings, token, queued=True)
+        if _too_old(fresh, now, settings):
+            return Fail(_ended(fresh, "failed", now, code="TooOld"))
+        if work.not_before and work.not_before > now:
+            return PutAgain(work.not_before)
+        return Claim(fresh, "send")
+    if row.fingerprint != work.fingerprint:
+        return Drop("other-body")
+    if row.state in ENDED:
+        return Drop("ended")
+    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), queued=True)
+    if row.state == "sending" and not (work.released and work.released == row.token):
+        over = (row.lease_until or now) + SKEW
+        return PutAgain(over) if over > now else Claim(claimed, "look")
+    if row.due_at and row.due_at > now and row.state != "sending":
+        return PutAgain(row.due_at)
+    if row.state == "unknown":
+        return Claim(claimed, "look")
+    if _too_old(row, now, settings):
+        return Fail(_ended(row, "failed", now, code="TooOld"))
+    return Claim(claimed, "send")
+
+
+def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: str) -> Reply:
+    """What a direct request does when its key has a row."""
+    if row.fingerprint != fingerprint:
+        return Mismatch()
+    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), due_at=None)
+    if row.state == "failed" and row.code != "Abandoned":  # surely not sent: the caller may try again, from the start
+        return Claim(replace(claimed, accepted_at=now, settled_at=None, attempts=0, status=None, code=None), "send")
+    if row.queued or row.state in ENDED - {"failed"}:
+        return Answered(row)
+    if row.state == "sending" and row.lease_until and row.lease_until + SKEW > now:
+        return Busy((row.lease_until + SKEW - now).total_seconds())
+    return TakeOver(claimed)
+
+
+def look_over(row: Row, finding: Finding | None, now: datetime, settings: Settings) -> Settled | Claim:
+    """What a look says of a claimed row that may have gone. finding None: the mailbox cannot be asked."""
+    match finding:
+        case "sent":
+            return Settled(_ended(row, "sent", now), None)
+        case "absent":
+            return Claim(row, "send")
+        case "waiting":
+            due = now + timedelta(seconds=60)
+            return Settled(replace(row, state="unknown", due_at=due), due)
+        case "undetermined" | None:
+            if settings.on_unknown == "resend" and row.resends == 0:
+                return Claim(replace(row, resends=1), "send")
+            return Settled(_ended(row, "held", now), None)
+    assert_never(finding)
+
+
+def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter: float = 0.0) -> Settled:
+    """The row after an attempt. jitter, 0 to 1, lengthens every delay by up to a fifth."""
+    if not isinstance(outcome, NotConnected):
+        row = replace(row, request_id=outcome.request_id, client_request_id=outcome.client_request_id)
+
+    def wait(row: Row, seconds: float, status: int | None = None, code: str | None = None) -> Settled:
+        row = replace(row, status=status, code=code)
+        if _too_old(row, now, settings) or row.attempts >= settings.max_attempts:
+            return Settled(_ended(row, "failed", now, row.status, row.code or "TooOld"), None)
+        due = now + timedelta(seconds=seconds * (1 + jitter / 5))
+        return Settled(replace(row, state="accepted", due_at=due), due)
+
+    match outcome:
+        case Accepted():
+            return Settled(_ended(replace(row, attempts=row.attempts + 1), "sent", now, 202), None)
+        case Throttled():
+            return wait(
+                row, outcome.after if outcome.after is not None else 30, status=outcome.status, code=outcome.code
+            )
+        case NotConnected():
+            seconds = 0.0 if outcome.reason == "lease" else _backoff(row, now, 5, 600)
+            return wait(row, seconds, code=outcome.reason)
+        case Rejected() if outcome.kind == "permanent":
+            tried = replace(row, attempts=row.attempts + 1)
+            return Settled(_ended(tried, "failed", now, outcome.status, outcome.code), None)
+        case Rejected():
+            tried = replace(row, attempts=row.attempts + 1)
+            seconds = max(outcome.after or 0, _backoff(row, now, 3600 if outcome.kind == "limit" else 60, 3600))
+            return wait(tried, seconds, status=outcome.status, code=outcome.code)
+        case Unknown():
+            # Nobody looks, or sends again, before the lease is over: until then an answer may still be on its way.
+            due = (row.lease_until or now) + SKEW
+            tried = replace(row, attempts=row.attempts + 1, status=outcome.status, code=outcome.code or outcome.reason)
+            return Settled(replace(tried, state="unknown", due_at=due), due)
+    assert_never(outcome)
+
+
+def _too_old(row: Row, now: datetime, settings: Settings) -> bool:
+    return now - (row.not_before or row.accepted_at) > timedelta(hours=settings.max_age_hours)
+
+
+def _backoff(row: Row, now: datetime, least: float, most: float) -> float:
+    """Half of the mail's age: doubles the distance of each try without a counter of its own."""
+    return min(most, max(least, (now - (row.not_before or row.accepted_at)).total_seconds() / 2))
+
+
+def _ended(
+    row: Row,
+    state: Literal["sent", "failed", "held"],
+    now: datetime,
+    status: int | None = None,
+    code: str | None = None,
+) -> Row:
+    return replace(row, state=state, due_at=None, settled_at=now, status=status or row.status, code=code)

@@ -1,0 +1,92 @@
+"""What the functions share in one process: the settings, and the clients made from them on first use.
+
+Azure runs all functions of a process on one event loop, so there is one of each. Importing this loads no client: that
+keeps indexing short. Whatever opens one first pays for it, and only for what it needs.
+"""
+
+import os
+import uuid
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from shared.config import Settings, read
+from shared.delivery.ledger import Row
+from shared.entra import Verifier
+from shared.letters.letter import Letter
+from shared.telemetry import Event, emit
+
+if TYPE_CHECKING:
+    from shared.delivery.attempts import Attempts, StillOurs
+    from shared.delivery.courier import Courier
+    from shared.delivery.direct import DirectRequests
+    from shared.graph.client import GraphConnection
+    from shared.graph.outcome import Outcome
+    from shared.storage import StorageAccount
+
+__all__ = ["Services", "services"]
+
+
+class Services:
+    """Lazily made. Nothing here may be used while `settings.problems` is not empty."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def verifier(self) -> Verifier | None:
+        """Verifies callers' tokens; None when MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set."""
+        return Verifier(self.settings.api) if self.settings.api else None
+
+    @cached_property
+    def storage(self) -> "StorageAccount":
+        from shared.storage import StorageAccount
+
+        return StorageAccount(self.settings.storage)
+
+    @cached_property
+    def graph(self) -> "GraphConnection":
+        from shared.graph.client import open_client
+
+        return open_client(self.settings.graph.base_url, self.settings.identity_client_id)
+
+    @cached_property
+    def attempts(self) -> "Attempts":
+        from shared.delivery.attempts import Attempts
+        from shared.delivery.memory import MemoryLedger
+
+        return Attempts(self.settings, MemoryLedger(), self.storage.outbox(), self._send)
+
+    @cached_property
+    def courier(self) -> "Courier":
+        from shared.delivery.courier import Courier
+
+        return Courier(self.attempts)
+
+    @cached_property
+    def direct(self) -> "DirectRequests":
+        from shared.delivery.direct import DirectRequests
+
+        return DirectRequests(self.attempts)
+
+    async def _send(self, letter: Letter, row: Row, still_ours: "StillOurs") -> "Outcome":
+        from shared.graph.send import send_mail
+        from shared.letters.model import send_mail_body
+        from shared.letters.stamp import stamped
+
+        return await send_mail(
+            self.graph,
+            row.mailbox,
+            send_mail_body(stamped(letter.mail, letter.id)),
+            client_request_id=str(uuid.uuid4()),
+            deadline=self.settings.send_timeout,
+            still_ours=still_ours,
+        )
+
+
+@cache
+def services() -> Services:
+    """The one of this process. The first call, at indexing, says which settings cannot be used."""
+    settings = read(os.environ)
+    for problem in settings.problems:
+        emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
+    return Services(settings)

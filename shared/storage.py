@@ -1,0 +1,51 @@
+"""The app's storage account: asynchronous clients, opened on first use.
+
+Storage answers within a second or is in trouble: three tries, short time-outs, so that a function ends before its caller
+gives up. Who cannot wait is answered 503; what comes from a queue stays in it.
+"""
+
+from typing import Any, Final
+
+from azure.identity.aio import ManagedIdentityCredential
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueServiceClient
+
+from shared.config import Storage
+from shared.delivery.outbox import DEAD, PAYLOADS, QUEUE, StorageOutbox
+
+__all__ = ["StorageAccount"]
+
+CLIENT_OPTIONS: Final[dict[str, Any]] = {
+    "retry_total": 3,
+    "initial_backoff": 0.5,
+    "increment_base": 2,
+    "connection_timeout": 3,
+    "read_timeout": 10,
+}
+
+
+class StorageAccount:
+    """The clients of one process and event loop."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._credential: ManagedIdentityCredential | None = None
+        if storage.connection_string is not None:
+            self.queues = QueueServiceClient.from_connection_string(storage.connection_string, **CLIENT_OPTIONS)
+            self.blobs = BlobServiceClient.from_connection_string(storage.connection_string, **CLIENT_OPTIONS)
+            return
+        self._credential = ManagedIdentityCredential(client_id=storage.client_id)
+        self.queues = QueueServiceClient(storage.queue_endpoint, credential=self._credential, **CLIENT_OPTIONS)
+        self.blobs = BlobServiceClient(storage.blob_endpoint, credential=self._credential, **CLIENT_OPTIONS)
+
+    def outbox(self) -> StorageOutbox:
+        return StorageOutbox(
+            self.queues.get_queue_client(QUEUE),
+            self.blobs.get_container_client(PAYLOADS),
+            self.blobs.get_container_client(DEAD),
+        )
+
+    async def close(self) -> None:
+        await self.queues.close()
+        await self.blobs.close()
+        if self._credential is not None:
+            await self._credential.close()

@@ -1,0 +1,65 @@
+"""Mailroom's own events: the one place that names them, and the one function that writes them.
+
+Each is one line of JSON in the log, so that a query can read it: `parse_json(message).event == "mail.failed"`. An event
+carries ids, counts, codes and names of routes and settings; never an address, a subject, a body or a token.
+"""
+
+import json
+import logging
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["LEVELS", "Event", "emit"]
+
+logger: Final = logging.getLogger("mailroom")
+
+
+class Event(StrEnum):
+    """What can be said, and when."""
+
+    SETTING_REFUSED = "setting.refused"  # at start: a setting cannot be used; every function answers 503
+    MAIL_ACCEPTED = "mail.accepted"  # durable in the outbox, not sent yet
+    MAIL_SENT = "mail.sent"  # Graph answered 202
+    MAIL_WAITING = "mail.waiting"  # put back, with the reason and the delay
+    MAIL_UNKNOWN = "mail.unknown"  # it may have gone; Graph's answer is missing or says neither
+    MAIL_RESENT = "mail.resent"  # sent again after an unknown outcome: it may have gone twice
+    MAIL_HELD = "mail.held"  # may have gone; waits for a person
+    MAIL_FAILED = "mail.failed"  # will not be sent; kept in mail-dead
+    MAIL_REFUSED = "mail.refused"  # a producer's message that is no mail, or not allowed; kept in mail-dead
+    MAIL_DUPLICATE = "mail.duplicate"  # the same key again: nothing was sent
+    ROW_UNWRITTEN = "mail.row-unwritten"  # the ledger could not be told how an attempt ended; it is looked at later
+    MAIL_CONFLICT = "mail.conflict"  # the same key with another body: dropped
+    GRAPH_THROTTLED = "graph.throttled"
+    GRAPH_UNREACHED = "graph.unreached"  # no connection, or no token from the managed identity
+    GRAPH_PERMISSION = "graph.permission"  # Graph refuses Mailroom itself: 401, 403
+    GRAPH_QUOTA = "graph.quota"  # a mailbox is full or at its limit
+    CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
+
+
+LEVELS: Final = {
+    Event.SETTING_REFUSED: logging.ERROR,
+    Event.MAIL_ACCEPTED: logging.INFO,
+    Event.MAIL_SENT: logging.INFO,
+    Event.MAIL_WAITING: logging.INFO,
+    Event.MAIL_UNKNOWN: logging.WARNING,
+    Event.MAIL_RESENT: logging.WARNING,
+    Event.MAIL_HELD: logging.ERROR,
+    Event.MAIL_FAILED: logging.ERROR,
+    Event.MAIL_REFUSED: logging.WARNING,
+    Event.MAIL_DUPLICATE: logging.INFO,
+    Event.ROW_UNWRITTEN: logging.ERROR,
+    Event.MAIL_CONFLICT: logging.WARNING,
+    Event.GRAPH_THROTTLED: logging.WARNING,
+    Event.GRAPH_UNREACHED: logging.WARNING,
+    Event.GRAPH_PERMISSION: logging.ERROR,
+    Event.GRAPH_QUOTA: logging.ERROR,
+    Event.CALLER_REFUSED: logging.WARNING,
+}
+
+
+def emit(event: Event, **fields: str | float | bool | None) -> None:
+    """Write one event with its fields; those that are None are left out."""
+    level = LEVELS[event]
+    if logger.isEnabledFor(level):
+        line = {"event": event.value, **{name: value for name, value in fields.items() if value is not None}}
+        logger.log(level, json.dumps(line, separators=(",", ":")))

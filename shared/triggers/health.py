@@ -1,0 +1,69 @@
+"""Health: whether this process lives, and for its operator whether it can do its work."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final
+
+import azure.functions as func
+
+from shared.services import Services, services
+from shared.triggers.answers import json_answer
+
+__all__ = ["blueprint"]
+
+PATIENCE: Final = 8.0  # seconds for each dependency to answer
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's parameter
+    """Liveness. Says nothing of settings and dependencies: a restart would not mend them."""
+    return json_answer(200, {"status": "pass"}, {"Cache-Control": "no-store"})
+
+
+@blueprint.route(route="health/ready", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
+    """Readiness: every setting that is wrong by name, and each dependency asked. 200 or 503."""
+    app = services()
+    checks: dict[str, dict[str, object]] = {"settings": {"status": "pass"}}
+    if app.settings.problems:
+        problems = [
+            {"setting": problem.setting, "found": problem.found, "expected": problem.expected}
+            for problem in app.settings.problems
+        ]
+        checks["settings"] = {"status": "fail", "problems": problems}
+    else:
+        names = ("storage", "identity", "callers")
+        results = await asyncio.gather(*map(_asked, (_storage(app), _identity(app), _callers(app))))
+        checks |= dict(zip(names, results, strict=True))
+    ready = all(check["status"] != "fail" for check in checks.values())
+    body = {"status": "pass" if ready else "fail", "checks": checks}
+    return json_answer(200 if ready else 503, body, {"Cache-Control": "no-store"})
+
+
+async def _asked(question: Awaitable[str | None]) -> dict[str, object]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            note = await question
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        return {"status": "fail", "error": type(error).__name__}
+    return {"status": "pass"} if note is None else {"status": "warn", "note": note}
+
+
+async def _storage(app: Services) -> None:
+    await app.storage.queues.get_service_properties()
+
+
+async def _identity(app: Services) -> None:
+    """A token for Graph can be had. That it may send is known only by sending."""
+    await app.graph.ensure_token()
+
+
+async def _callers(app: Services) -> str | None:
+    if app.verifier is None:
+        return "MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set: sendMail over HTTP answers 401"
+    if not app.settings.callers:
+        return "MAIL_CALLERS is not set: no caller may send over HTTP"
+    await app.verifier.refresh()
+    return None

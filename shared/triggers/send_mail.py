@@ -1,0 +1,166 @@
+"""Microsoft Graph's sendMail, at Mailroom's address: any Graph client works with its base URL swapped.
+
+Reference of the call: https://learn.microsoft.com/graph/api/user-sendmail.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import azure.functions as func
+
+from shared.entra import Caller, KeysUnavailable, require
+from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
+from shared.letters import limits, parse
+from shared.letters.letter import Letter, Origin, fingerprint, identity, new_id
+from shared.policy.admit import admit
+from shared.services import Services, services
+from shared.telemetry import Event, emit
+from shared.triggers.answers import graph_error, request_ids, settings_refused
+
+if TYPE_CHECKING:
+    from shared.graph.outcome import Rejected
+
+__all__ = ["blueprint"]
+
+LONGEST_KEY: Final = 256
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="v1.0/users/{id}/sendMail", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def send_mail(req: func.HttpRequest) -> func.HttpResponse:
+    return await _answer(req, req.route_params["id"])
+
+
+@blueprint.route(route="v1.0/me/sendMail", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def send_my_mail(req: func.HttpRequest) -> func.HttpResponse:
+    return await _answer(req, None)
+
+
+async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpResponse:
+    ids = request_ids(req)
+    app = services()
+    if app.settings.problems:
+        return graph_error(503, "ServiceUnavailable", settings_refused(app.settings.problems), ids)
+    caller: Caller | None = None
+    try:
+        caller = await _caller(app, req)
+        letter = _letter(req, caller, mailbox)
+        admit(letter, letter.origin, app.settings)
+    except KeysUnavailable:
+        message = "The tenant's signing keys cannot be fetched; nothing was sent."
+        return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
+    except Refused as refusal:
+        return _refused(refusal, caller, ids)
+    return await _sent(app, req, letter, ids)
+
+
+async def _caller(app: Services, req: func.HttpRequest) -> Caller:
+    """Who asks. Before the body is looked at: a stranger learns nothing of it."""
+    if app.verifier is None:
+        raise Unauthenticated("No caller can be known: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
+    caller = await app.verifier.verify(req.headers.get("authorization"))
+    require(caller, "Mail.Send")
+    return caller
+
+
+def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Letter:
+    if mailbox is None and caller.user is None:
+        raise Malformed(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
+    _check_content_type(req.headers)
+    mail = parse.send_mail(req.get_body())
+    limits.check(mail)
+    sender = (mailbox or caller.user or "").lower()
+    scope = f"http:{caller.tenant}:{caller.application_id}"
+    key = _key(req.headers)
+    return Letter(
+        id=identity(scope, key) if key else new_id(),
+        scope=scope,
+        fingerprint=fingerprint(sender, mail),
+        sender=sender,
+        mail=mail,
+        origin=Origin(
+            kind="user" if caller.delegated else "application",
+            name=caller.application_id,
+            tenant=caller.tenant,
+            user=caller.user,
+        ),
+        not_before=None,
+        accepted_at=datetime.now(UTC),
+    )
+
+
+def _check_content_type(headers: Mapping[str, str]) -> None:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Malformed(415, "BadRequest", f"Content-Type is {kind[:80] or 'missing'}, expected application/json.")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Malformed(415, "BadRequest", "Content-Encoding is not supported; send the body as it is.")
+
+
+def _key(headers: Mapping[str, str]) -> str | None:
+    """What names the mail: Idempotency-Key (draft-ietf-httpapi-idempotency-key-header), or client-request-id."""
+    given = headers.get("idempotency-key")
+    if given is None:
+        client_request_id = headers.get("client-request-id")
+        return f"client-request-id:{client_request_id}" if client_request_id else None
+    key = given.strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':  # the draft has a quoted string; most senders leave the quotes out
+        key = key[1:-1]
+    if not key or len(key) > LONGEST_KEY or not key.isprintable():
+        raise Malformed(400, "BadRequest", f"Idempotency-Key must have 1 to {LONGEST_KEY} printable characters.")
+    return f"idempotency-key:{key}"
+
+
+async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mapping[str, str]) -> func.HttpResponse:
+    from shared.delivery.direct import Busy, Done, Mismatch, Rejection, Unavailable
+
+    later = "respond-async" in [item.strip().lower() for item in req.headers.get("prefer", "").split(",")]
+    answer = await (app.direct.accept(letter) if later else app.direct.send_now(letter))
+    match answer:
+        case Done():
+            headers = {**ids, "Mailroom-State": answer.state}
+            if answer.request_id:
+                headers["request-id"] = answer.request_id
+            if later:
+                headers["Preference-Applied"] = "respond-async"
+            return func.HttpResponse(b"", status_code=202, headers=headers)
+        case Rejection():
+            return _rejected(answer.outcome, ids)
+        case Busy():
+            message = "A request with this key is being sent at this moment."
+            wait = {"Retry-After": str(int(answer.retry_after) + 1)}
+            return graph_error(409, "Conflict", message, ids, wait)
+        case Mismatch():
+            message = "This key was used for another mail. A key names one mail; use a new one."
+            return graph_error(422, "UnprocessableEntity", message, ids)
+        case Unavailable(maybe_sent=False):
+            message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
+            return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
+        case Unavailable():
+            message = (
+                "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
+                "Repeat it only with the same Idempotency-Key or client-request-id."
+            )
+            return graph_error(503, "UnknownOutcome", message, ids, {"Mailroom-State": "unknown"})
+
+
+def _rejected(outcome: "Rejected", ids: Mapping[str, str]) -> func.HttpResponse:
+    """Graph's own words, where it had some."""
+    headers = {**ids, "Mailroom-State": "failed"}
+    if outcome.request_id:
+        headers["request-id"] = outcome.request_id
+    if outcome.body is None:
+        return graph_error(outcome.status, outcome.code or "BadRequest", outcome.message, headers, headers)
+    return func.HttpResponse(outcome.body, status_code=outcome.status, headers=headers, mimetype="application/json")
+
+
+def _refused(refusal: Refused, caller: Caller | None, ids: Mapping[str, str]) -> func.HttpResponse:
+    headers = {}
+    if isinstance(refusal, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750
+    if isinstance(refusal, Unauthenticated | NotAllowed):
+        application = caller.application_id if caller else None
+        emit(Event.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
+    return graph_error(refusal.status, refusal.code, str(refusal), ids, headers)

@@ -1,7 +1,7 @@
 """The app's storage account: asynchronous clients, opened on first use.
 
-Storage answers within a second or is in trouble: three tries, short time-outs, so that a function ends before its caller
-gives up. Who cannot wait is answered 503; what comes from a queue stays in it.
+Storage answers within a second or is in trouble: three tries and short time-outs, so that a function ends before its
+caller gives up. Who cannot wait is answered 503; what comes from a queue stays in it.
 """
 
 from typing import Any, Final

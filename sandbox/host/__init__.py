@@ -1,0 +1,6 @@
+"""A functions host for a laptop: what the Azure Functions host does, around Microsoft's own worker library.
+
+`python -m sandbox.host --app DIR --port N` loads `function_app.py` and `host.json` from DIR. Indexing, binding
+conversion and invocation are done by `azure_functions_runtime`, the code that runs in Azure; routing, keys, queues
+and timers are done here, as Azure does them. What is not done here is refused at start, by name.
+"""

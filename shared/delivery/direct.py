@@ -81,7 +81,7 @@ class DirectRequests:
         """Put the mail into the outbox without trying to send it now: respond-async."""
         now = self.attempts.now()
         work = msgspec.structs.replace(work_of(letter), known=True)
-        claim = protocol.first_claim(work, now, self.attempts.settings, "", queued=True)
+        claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=True)
         try:
             known = await self.attempts.ledger.read(letter.id)
             if known is None:

@@ -1,0 +1,90 @@
+"""The ledger in Azure Table Storage: one entity a mail, every write on the condition of its ETag.
+
+A write whose answer is lost is tried again by the storage client and then meets itself. So on 409 and 412 the row is
+read once: one's own token and state in it mean that the write had succeeded. Every writer therefore puts a token of its
+own into what it writes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import TableErrorCode, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.delivery.ledger import Conflict, Row
+
+__all__ = ["TABLE", "TableLedger", "partition"]
+
+TABLE: Final = "mailledger"
+COLUMNS: Final = tuple(field.name for field in fields(Row) if field.name not in ("id", "etag"))
+
+
+def partition(mail: str) -> str:
+    """The partition of a mail: one of 256, spread evenly whatever the ids are made of."""
+    return hashlib.sha256(mail.encode()).hexdigest()[:2]
+
+
+class TableLedger:
+    """Rows in one table. The table is made on the first insert where it is missing, which it is on a laptop only."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    async def insert(self, row: Row) -> Row:
+        try:
+            try:
+                written = await self._table.create_entity(_entity(row))
+            except ResourceNotFoundError as error:
+                if error.error_code != TableErrorCode.TABLE_NOT_FOUND:  # type: ignore[attr-defined] # set by the client
+                    raise
+                with suppress(ResourceExistsError):  # another instance was faster
+                    await self._table.create_table()
+                written = await self._table.create_entity(_entity(row))
+        except ResourceExistsError as error:
+            return await self._own(row, error)
+        return replace(row, etag=written["etag"])
+
+    async def read(self, mail: str) -> Row | None:
+        try:
+            entity = await self._table.get_entity(partition(mail), mail)
+        except ResourceNotFoundError:
+            return None
+        return _row(entity)
+
+    async def replace(self, row: Row) -> Row:
+        try:
+            written = await self._table.update_entity(
+                _entity(row), UpdateMode.REPLACE, etag=row.etag, match_condition=MatchConditions.IfNotModified
+            )
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            return await self._own(row, error)
+        return replace(row, etag=written["etag"])
+
+    async def _own(self, row: Row, error: Exception) -> Row:
+        """The row as it stands, if it is what we wrote; else Conflict."""
+        found = await self.read(row.id)
+        if found is not None and row.token and (found.token, found.state) == (row.token, row.state):
+            return replace(row, etag=found.etag)
+        raise Conflict(row.id) from error
+
+
+def _entity(row: Row) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in COLUMNS}
+    present = {name: value for name, value in values.items() if value is not None}
+    return {"PartitionKey": partition(row.id), "RowKey": row.id, **present}
+
+
+def _row(entity: Mapping[str, Any]) -> Row:
+    values = {name: _plain(entity[name]) for name in COLUMNS if name in entity}
+    metadata = entity.metadata  # type: ignore[attr-defined] # TableEntity's own
+    return Row(id=entity["RowKey"], etag=metadata["etag"], **values)
+
+
+def _plain(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value

@@ -237,8 +237,8 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
             reader.wrong(name, repr(application), "the GUID of an application as each key")
             continue
         try:
-            senders = Patterns.parse(" ".join(entry.senders))
-            recipients = None if entry.recipients is None else Patterns.parse(" ".join(entry.recipients))
+            senders = Patterns.of(entry.senders)
+            recipients = None if entry.recipients is None else Patterns.of(entry.recipients)
         except ValueError as error:
             reader.wrong(name, f"a pattern that is none, for {application}: {error}", shape)
             continue

@@ -9,6 +9,8 @@ import uuid
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shared.config import Settings, read
 from shared.delivery.ledger import Row
 from shared.entra import Verifier
@@ -52,9 +54,8 @@ class Services:
     @cached_property
     def attempts(self) -> "Attempts":
         from shared.delivery.attempts import Attempts
-        from shared.delivery.memory import MemoryLedger
 
-        return Attempts(self.settings, MemoryLedger(), self.storage.outbox(), self._send)
+        return Attempts(self.settings, self.storage.ledger(), self.storage.outbox(), self._send)
 
     @cached_property
     def courier(self) -> "Courier":
@@ -73,10 +74,11 @@ class Services:
         from shared.letters.model import send_mail_body
         from shared.letters.stamp import stamped
 
+        message = stamped(letter.mail.message, letter.id)
         return await send_mail(
             self.graph,
             row.mailbox,
-            send_mail_body(stamped(letter.mail, letter.id)),
+            send_mail_body(msgspec.structs.replace(letter.mail, message=message)),
             client_request_id=str(uuid.uuid4()),
             deadline=self.settings.send_timeout,
             still_ours=still_ours,

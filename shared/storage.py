@@ -6,12 +6,14 @@ caller gives up. Who cannot wait is answered 503; what comes from a queue stays 
 
 from typing import Any, Final
 
+from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import ManagedIdentityCredential
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from shared.config import Storage
 from shared.delivery.outbox import DEAD, PAYLOADS, QUEUE, StorageOutbox
+from shared.delivery.table import TABLE, TableLedger
 
 __all__ = ["StorageAccount"]
 
@@ -19,6 +21,13 @@ CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "retry_total": 3,
     "initial_backoff": 0.5,
     "increment_base": 2,
+    "connection_timeout": 3,
+    "read_timeout": 10,
+}
+# The same for the tables' client, whose retries are azure-core's own.
+TABLE_OPTIONS: Final[dict[str, Any]] = {
+    "retry_total": 3,
+    "retry_backoff_factor": 0.5,
     "connection_timeout": 3,
     "read_timeout": 10,
 }
@@ -32,10 +41,12 @@ class StorageAccount:
         if storage.connection_string is not None:
             self.queues = QueueServiceClient.from_connection_string(storage.connection_string, **CLIENT_OPTIONS)
             self.blobs = BlobServiceClient.from_connection_string(storage.connection_string, **CLIENT_OPTIONS)
+            self.tables = TableServiceClient.from_connection_string(storage.connection_string, **TABLE_OPTIONS)
             return
         self._credential = ManagedIdentityCredential(client_id=storage.client_id)
         self.queues = QueueServiceClient(storage.queue_endpoint, credential=self._credential, **CLIENT_OPTIONS)
         self.blobs = BlobServiceClient(storage.blob_endpoint, credential=self._credential, **CLIENT_OPTIONS)
+        self.tables = TableServiceClient(storage.table_endpoint, credential=self._credential, **TABLE_OPTIONS)
 
     def outbox(self) -> StorageOutbox:
         return StorageOutbox(
@@ -44,8 +55,12 @@ class StorageAccount:
             self.blobs.get_container_client(DEAD),
         )
 
+    def ledger(self) -> TableLedger:
+        return TableLedger(self.tables.get_table_client(TABLE))
+
     async def close(self) -> None:
         await self.queues.close()
         await self.blobs.close()
+        await self.tables.close()
         if self._credential is not None:
             await self._credential.close()

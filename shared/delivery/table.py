@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import TableErrorCode, UpdateMode
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.delivery.ledger import Conflict, Row
@@ -40,9 +40,7 @@ class TableLedger:
         try:
             try:
                 written = await self._table.create_entity(_entity(row))
-            except ResourceNotFoundError as error:
-                if error.error_code != TableErrorCode.TABLE_NOT_FOUND:  # type: ignore[attr-defined] # set by the client
-                    raise
+            except ResourceNotFoundError:  # an insert finds nothing missing but the table
                 with suppress(ResourceExistsError):  # another instance was faster
                     await self._table.create_table()
                 written = await self._table.create_entity(_entity(row))

@@ -1,0 +1,111 @@
+"""Letters, rows and outcomes for the tests of delivery, and a Graph that answers as told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from shared.config import Settings
+from shared.delivery.attempts import Attempts
+from shared.delivery.ledger import Ledger, Row
+from shared.delivery.memory import MemoryLedger
+from shared.delivery.outbox import MemoryOutbox
+from shared.delivery.work import Work, work_of
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.letters.letter import Letter, Origin, fingerprint
+from shared.letters.parse import send_mail
+
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+SENDER = "mailroom@sandbox.example"
+ACCEPTED = Accepted("r", "c")
+THROTTLED = Throttled(2.5, code="ApplicationThrottled")
+NOT_CONNECTED = NotConnected("connect")
+BAD_RECIPIENT = Rejected(400, "ErrorInvalidRecipients", "permanent")
+NO_PERMISSION = Rejected(403, "ErrorAccessDenied", "permission")
+TIMED_OUT = Unknown("timeout")
+
+
+def letter(mail: str = "0" * 32, subject: str = "Meet for lunch?", size: int = 0) -> Letter:
+    body = {
+        "message": {
+            "subject": subject,
+            "body": {"contentType": "text", "content": "." * size},
+            "toRecipients": [{"emailAddress": {"address": "fannyd@sandbox.example"}}],
+        }
+    }
+    parsed = send_mail(msgspec.json.encode(body))
+    return Letter(
+        id=mail,
+        scope="queue:mail-outbox",
+        fingerprint=fingerprint(SENDER, parsed),
+        sender=SENDER,
+        mail=parsed,
+        origin=Origin(kind="queue", name="mail-outbox"),
+        accepted_at=NOON,
+    )
+
+
+def work(of: Letter | None = None, **changes: object) -> Work:
+    return msgspec.structs.replace(work_of(of or letter()), **changes)
+
+
+@dataclass
+class Clock:
+    """Both clocks of a process, moved by hand."""
+
+    at: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return (self.at - NOON).total_seconds()
+
+    def move(self, **by: float) -> None:
+        self.at += timedelta(**by)
+
+
+@dataclass
+class ScriptedGraph:
+    """Answers with the outcomes it was given, in turn, then accepts. `sent` holds the ids of what it took."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+
+    async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+        self.rows.append(row)
+        if not still_ours():
+            return NotConnected("lease")
+        outcome = self.outcomes.pop(0) if self.outcomes else ACCEPTED
+        if isinstance(outcome, Accepted):
+            self.sent.append(letter.id)
+        return outcome
+
+
+@dataclass
+class Office:
+    """Everything that delivery needs, in memory."""
+
+    settings: Settings = field(default_factory=Settings)
+    clock: Clock = field(default_factory=Clock)
+    graph: ScriptedGraph = field(default_factory=ScriptedGraph)
+    ledger: Ledger = field(default_factory=MemoryLedger)
+    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+
+    @property
+    def attempts(self) -> Attempts:
+        return Attempts(
+            self.settings,
+            self.ledger,
+            self.outbox,
+            self.graph,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
+        )
+
+    async def row(self, mail: str = "0" * 32) -> Row:
+        row = await self.ledger.read(mail)
+        assert row is not None
+        return row

@@ -1,0 +1,178 @@
+"""One message of a queue: what is written, in which order, and what is left behind."""
+
+from datetime import timedelta
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+
+from shared.config import Settings
+from shared.delivery.courier import Courier
+from shared.delivery.ledger import Row
+from shared.delivery.memory import MemoryLedger
+from shared.delivery.outbox import INLINE
+from shared.errors import Malformed
+from shared.letters.letter import decode
+from tests.delivery.samples import (
+    BAD_RECIPIENT,
+    NO_PERMISSION,
+    NOON,
+    THROTTLED,
+    TIMED_OUT,
+    Office,
+    ScriptedGraph,
+    letter,
+    work,
+)
+
+
+async def deliver(office: Office, **changes: object) -> None:
+    await Courier(office.attempts).deliver(work(**changes), letter())
+
+
+async def deliver_next(office: Office) -> None:
+    """The next message of mail-work, when it is due."""
+    due, message = office.outbox.messages.pop(0)
+    office.clock.at = max(office.clock.at, due)
+    await Courier(office.attempts).deliver(message)
+
+
+async def test_a_new_mail_is_sent_and_nothing_is_left_in_the_outbox() -> None:
+    office = Office()
+    await deliver(office)
+    assert office.graph.sent == [letter().id]
+    assert (await office.row()).state == "sent"
+    assert office.outbox.messages == []
+
+
+async def test_the_same_message_again_sends_nothing() -> None:
+    office = Office()
+    await deliver(office)
+    await deliver(office)
+    assert office.graph.sent == [letter().id]
+
+
+async def test_a_throttled_mail_is_put_again_with_its_letter_and_sent_when_due() -> None:
+    office = Office(graph=ScriptedGraph([THROTTLED]))
+    await deliver(office)
+    [(due, message)] = office.outbox.messages
+    assert due > NOON + timedelta(seconds=2)
+    assert message.known
+    await deliver_next(office)
+    assert office.graph.sent == [letter().id]
+    assert office.outbox.messages == []
+
+
+async def test_an_unknown_outcome_is_sent_once_more_and_says_so_in_the_row() -> None:
+    """Where the mailbox cannot be asked and the policy is `resend`."""
+    office = Office(graph=ScriptedGraph([TIMED_OUT]))
+    await deliver(office)
+    assert (await office.row()).state == "unknown"
+    await deliver_next(office)
+    row = await office.row()
+    assert (row.state, row.resends, row.attempts) == ("sent", 1, 2)
+
+
+async def test_a_second_unknown_outcome_is_held_with_its_letter_kept() -> None:
+    office = Office(graph=ScriptedGraph([TIMED_OUT, TIMED_OUT]))
+    await deliver(office)
+    await deliver_next(office)
+    await deliver_next(office)
+    assert (await office.row()).state == "held"
+    assert len(office.graph.rows) == 2
+    kind, _, content = office.outbox.dead[letter().id]
+    assert (kind, decode(content)) == ("mail", letter())
+
+
+async def test_hold_never_sends_twice() -> None:
+    office = Office(settings=Settings(on_unknown="hold"), graph=ScriptedGraph([TIMED_OUT]))
+    await deliver(office)
+    await deliver_next(office)
+    assert (await office.row()).state == "held"
+    assert len(office.graph.rows) == 1
+
+
+async def test_a_rejected_mail_is_kept_before_its_row_ends() -> None:
+    """If the process dies between the two, the mail is tried again; the other way round it would be gone."""
+
+    class NoSettling(MemoryLedger):
+        async def replace(self, row: Row) -> Row:
+            raise ServiceRequestError("gone")
+
+    office = Office(graph=ScriptedGraph([BAD_RECIPIENT]), ledger=NoSettling())
+    with pytest.raises(ServiceRequestError):
+        await deliver(office)
+    assert letter().id in office.outbox.dead
+    assert (await office.row()).state == "sending"
+
+
+async def test_missing_permission_is_tried_again_until_the_bound_then_failed() -> None:
+    office = Office(settings=Settings(max_attempts=3), graph=ScriptedGraph([NO_PERMISSION] * 3))
+    await deliver(office)
+    await deliver_next(office)
+    await deliver_next(office)
+    row = await office.row()
+    assert (row.state, row.code, row.attempts) == ("failed", "ErrorAccessDenied", 3)
+    assert letter().id in office.outbox.dead
+    assert office.outbox.messages == []
+
+
+async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blob_goes_with_the_end() -> None:
+    office = Office(graph=ScriptedGraph([THROTTLED]))
+    large = letter(size=INLINE)
+    await Courier(office.attempts).deliver(work(large), large)
+    [(_, message)] = office.outbox.messages
+    assert message.letter is None
+    assert list(office.outbox.payloads) == [message.payload]
+    await deliver_next(office)
+    assert office.graph.sent == [large.id]
+    assert office.outbox.payloads == {}
+
+
+async def test_a_missing_payload_fails_the_mail_instead_of_sending_an_empty_one() -> None:
+    office = Office()
+    await Courier(office.attempts).deliver(work(payload="gone/letter.json"))
+    row = await office.row()
+    assert (row.state, row.code) == ("failed", "PayloadMissing")
+    assert office.graph.sent == []
+
+
+async def test_too_little_lease_left_gives_the_claim_up() -> None:
+    """A slow blob or a stalled process must not send after others may have begun to look."""
+
+    class SlowOutbox(type(Office().outbox)):  # type: ignore[misc] # the class of a default
+        async def letter_of(self, work: object) -> object:
+            office.clock.move(seconds=31)
+            return letter()
+
+    office = Office(outbox=SlowOutbox())
+    await Courier(office.attempts).deliver(work())
+    assert office.graph.sent == []
+    assert (await office.row()).state == "accepted"
+    await Courier(office.attempts).deliver(work(known=True), letter())
+    assert office.graph.sent == [letter().id]
+
+
+async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stumbling(MemoryLedger):
+        failures = 2
+
+        async def replace(self, row: Row) -> Row:
+            if self.failures:
+                self.failures -= 1
+                raise ServiceRequestError("gone")
+            return await super().replace(row)
+
+    monkeypatch.setattr("shared.delivery.attempts.BETWEEN_WRITES", 0)
+    office = Office(ledger=Stumbling())
+    await deliver(office)
+    assert (await office.row()).state == "sent"
+
+
+async def test_what_is_no_mail_is_set_aside_with_its_reason_as_it_came() -> None:
+    office = Office()
+    await Courier(office.attempts).refuse("a" * 32, b"not json", Malformed(400, "BadRequest", "no JSON", "$"))
+    assert office.outbox.dead["a" * 32] == ("message", "BadRequest", b"not json")
+    assert (await office.row("a" * 32)).state == "failed"
+    await Courier(office.attempts).refuse("a" * 32, b"not json", Malformed(400, "BadRequest", "no JSON", "$"))

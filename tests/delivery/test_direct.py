@@ -1,0 +1,183 @@
+"""A direct request: sent, or durable before it is answered, or an answer that says neither."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from azure.core.exceptions import ServiceRequestError
+
+from shared.delivery.courier import Courier
+from shared.delivery.direct import Busy, DirectRequests, Done, Mismatch, Rejection, Unavailable
+from shared.delivery.ledger import Row
+from shared.delivery.memory import MemoryLedger
+from shared.delivery.outbox import MemoryOutbox
+from shared.delivery.work import Work
+from shared.graph.outcome import Outcome
+from shared.letters.letter import Letter
+from tests.delivery.samples import (
+    ACCEPTED,
+    BAD_RECIPIENT,
+    NOT_CONNECTED,
+    THROTTLED,
+    TIMED_OUT,
+    Office,
+    ScriptedGraph,
+    letter,
+)
+
+
+class NoQueue(MemoryOutbox):
+    """Storage is there for the ledger, and not for the queue."""
+
+    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
+        raise ServiceRequestError("gone")
+
+
+async def test_a_mail_that_graph_takes_is_sent_and_puts_no_message() -> None:
+    office = Office()
+    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "sent", "r")
+    assert office.outbox.messages == []
+
+
+async def test_a_throttled_mail_waits_in_the_outbox_and_is_delivered_from_there() -> None:
+    office = Office(graph=ScriptedGraph([THROTTLED]))
+    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "accepted")
+    [(due, message)] = office.outbox.messages
+    office.clock.at = due
+    await Courier(office.attempts).deliver(message)
+    assert office.graph.sent == [letter().id]
+
+
+async def test_a_message_that_outran_the_row_may_take_the_claim_that_was_given_up() -> None:
+    """The message is put before the row is settled; its receiver must not wait for a lease nobody holds."""
+    office = Office(graph=ScriptedGraph([NOT_CONNECTED]))
+    courier = Courier(office.attempts)
+
+    class Impatient(MemoryOutbox):
+        async def put(
+            self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None
+        ) -> Work:
+            put = await super().put(work, now, due, letter)
+            await courier.deliver(put)
+            return put
+
+    office.outbox = Impatient()
+    answer = await DirectRequests(office.attempts).send_now(letter())
+    assert answer == Done(letter().id, "sent", "r")
+    assert office.graph.sent == [letter().id]
+
+
+async def test_an_unknown_outcome_is_answered_as_accepted_never_as_an_error() -> None:
+    """A client that repeats after a 5xx would send twice."""
+    office = Office(graph=ScriptedGraph([TIMED_OUT]))
+    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "accepted")
+    assert (await office.row()).state == "unknown"
+    assert len(office.outbox.messages) == 1
+
+
+async def test_graphs_refusal_is_the_callers_and_the_same_mail_may_be_tried_again() -> None:
+    office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
+    direct = DirectRequests(office.attempts)
+    assert await direct.send_now(letter()) == Rejection(letter().id, BAD_RECIPIENT)
+    assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
+
+
+async def test_the_same_key_again_sends_nothing_and_answers_the_same() -> None:
+    office = Office()
+    direct = DirectRequests(office.attempts)
+    assert await direct.send_now(letter()) == await direct.send_now(letter())
+    assert len(office.graph.sent) == 1
+
+
+async def test_the_same_key_with_another_body_is_a_mismatch() -> None:
+    direct = DirectRequests(Office().attempts)
+    await direct.send_now(letter())
+    assert await direct.send_now(letter(subject="another")) == Mismatch()
+    assert await direct.accept(letter(subject="another")) == Mismatch()
+
+
+async def test_two_requests_with_one_key_at_once_send_one_mail() -> None:
+    class Slow(ScriptedGraph):
+        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+            await asyncio.sleep(0.01)
+            return await super().__call__(letter, row, still_ours)
+
+    office = Office(graph=Slow())
+    direct = DirectRequests(office.attempts)
+    answers = await asyncio.gather(*(direct.send_now(letter()) for _ in range(5)))
+    assert len(office.graph.sent) == 1
+    assert sorted(type(answer).__name__ for answer in answers) == ["Busy"] * 4 + ["Done"]
+
+
+async def test_a_key_whose_attempt_died_goes_to_the_queue_as_unknown() -> None:
+    class Dying(ScriptedGraph):
+        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+            raise asyncio.CancelledError
+
+    office = Office(graph=Dying())
+    direct = DirectRequests(office.attempts)
+    dead = asyncio.ensure_future(direct.send_now(letter()))
+    await asyncio.wait([dead])
+    assert dead.cancelled()
+    assert isinstance(await direct.send_now(letter()), Busy)
+    office.clock.move(minutes=2)
+    assert await direct.send_now(letter()) == Done(letter().id, "accepted")
+    row = await office.row()
+    assert (row.state, row.queued) == ("unknown", True)
+    assert len(office.outbox.messages) == 1
+
+
+async def test_without_storage_nothing_is_sent() -> None:
+    class NoTable(MemoryLedger):
+        async def insert(self, row: Row) -> Row:
+            raise ServiceRequestError("gone")
+
+    office = Office(ledger=NoTable())
+    assert await DirectRequests(office.attempts).send_now(letter()) == Unavailable()
+    assert office.graph.rows == []
+
+
+async def test_what_graph_did_not_take_and_no_queue_can_keep_may_be_repeated_at_once() -> None:
+    office = Office(graph=ScriptedGraph([THROTTLED, ACCEPTED]), outbox=NoQueue())
+    direct = DirectRequests(office.attempts)
+    assert await direct.send_now(letter()) == Unavailable()
+    assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
+
+
+async def test_what_may_have_gone_and_no_queue_can_keep_says_so() -> None:
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), outbox=NoQueue())
+    assert await DirectRequests(office.attempts).send_now(letter()) == Unavailable(maybe_sent=True)
+
+
+async def test_that_graph_accepted_is_answered_although_it_cannot_be_written_down() -> None:
+    class NoSettling(MemoryLedger):
+        async def replace(self, row: Row) -> Row:
+            office.clock.move(minutes=1)  # the lease runs out over it
+            raise ServiceRequestError("gone")
+
+    office = Office(ledger=NoSettling())
+    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "sent", "r")
+
+
+async def test_respond_async_puts_the_mail_into_the_outbox_without_trying() -> None:
+    office = Office()
+    assert await DirectRequests(office.attempts).accept(letter()) == Done(letter().id, "accepted")
+    assert office.graph.rows == []
+    [(_, message)] = office.outbox.messages
+    await Courier(office.attempts).deliver(message)
+    assert office.graph.sent == [letter().id]
+
+
+async def test_respond_async_again_puts_no_second_message() -> None:
+    office = Office()
+    direct = DirectRequests(office.attempts)
+    await direct.accept(letter())
+    assert await direct.accept(letter()) == Done(letter().id, "accepted")
+    assert len(office.outbox.messages) == 1
+    assert await direct.send_now(letter()) == Done(letter().id, "accepted")
+
+
+async def test_respond_async_without_a_queue_stores_nothing() -> None:
+    office = Office(outbox=NoQueue())
+    assert await DirectRequests(office.attempts).accept(letter()) == Unavailable()
+    assert await office.ledger.read(letter().id) is None

@@ -1,0 +1,148 @@
+"""Every ledger keeps the same promises: one suite for the table and for its stand-in in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import AsyncHTTPPolicy
+from azure.data.tables.aio import TableServiceClient
+
+from shared.config import Settings
+from shared.delivery.ledger import Conflict, Ledger
+from shared.delivery.memory import MemoryLedger
+from shared.delivery.protocol import first_claim
+from shared.delivery.table import TableLedger, partition
+from tests.delivery.samples import NOON, work
+
+ROW = first_claim(work(), NOON, Settings(), "token-1", queued=True)
+
+
+class LosesAnswers(AsyncHTTPPolicy[Any, Any]):
+    """The network's edge: the next write reaches the table, and its answer does not come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lose = 0
+
+    async def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:
+        answer = await self.next.send(request)
+        if self.lose and request.http_request.method != "GET":
+            self.lose -= 1
+            answer.http_response.status_code = 503
+        return answer
+
+
+@pytest.fixture
+def edge() -> LosesAnswers:
+    return LosesAnswers()
+
+
+@pytest.fixture(params=["memory", "table"])
+async def ledger(request: pytest.FixtureRequest, edge: LosesAnswers) -> AsyncIterator[Ledger]:
+    if request.param == "memory":
+        yield MemoryLedger()
+        return
+    storage = request.getfixturevalue("storage")
+    options = {"retry_total": 3, "retry_backoff_factor": 0, "per_retry_policies": [edge]}
+    async with TableServiceClient.from_connection_string(storage, **options) as service:
+        yield TableLedger(service.get_table_client(f"t{uuid4().hex}"))
+
+
+async def test_a_row_comes_back_as_it_was_written(ledger: Ledger) -> None:
+    full = replace(
+        ROW,
+        not_before=NOON + timedelta(days=40),
+        due_at=NOON + timedelta(microseconds=123456),
+        settled_at=NOON,
+        attempts=3,
+        status=429,
+        code="ApplicationThrottled",
+        request_id="r",
+        client_request_id="c",
+    )
+    written = await ledger.insert(full)
+    assert written == replace(full, etag=written.etag)
+    assert await ledger.read(ROW.id) == written
+
+
+async def test_what_is_not_there_is_none(ledger: Ledger) -> None:
+    assert await ledger.read("f" * 32) is None
+
+
+async def test_a_second_insert_conflicts(ledger: Ledger) -> None:
+    await ledger.insert(ROW)
+    with pytest.raises(Conflict):
+        await ledger.insert(replace(ROW, token="token-2"))
+
+
+async def test_a_row_is_replaced_once_for_each_etag(ledger: Ledger) -> None:
+    first = await ledger.insert(ROW)
+    second = await ledger.replace(replace(first, state="accepted", token="token-2", due_at=NOON))
+    assert second.etag != first.etag
+    with pytest.raises(Conflict):
+        await ledger.replace(replace(first, state="failed", token="token-3"))
+    assert await ledger.read(ROW.id) == second
+
+
+async def test_what_is_none_is_taken_out_of_the_row(ledger: Ledger) -> None:
+    row = await ledger.insert(replace(ROW, due_at=NOON))
+    await ledger.replace(replace(row, due_at=None, token="token-2"))
+    found = await ledger.read(ROW.id)
+    assert found is not None
+    assert found.due_at is None
+
+
+async def test_a_row_that_is_gone_conflicts(ledger: Ledger) -> None:
+    await ledger.insert(replace(ROW, id="e" * 32))
+    with pytest.raises(Conflict):
+        await ledger.replace(replace(ROW, id="d" * 32, etag="W/\"datetime'2026-07-01T12%3A00%3A00.0000000Z'\""))
+
+
+async def test_of_many_claims_at_once_one_succeeds(ledger: Ledger) -> None:
+    row = await ledger.insert(replace(ROW, state="accepted", token="token-0"))
+
+    async def claim(number: int) -> bool:
+        try:
+            await ledger.replace(replace(row, state="sending", token=f"token-{number}"))
+        except Conflict:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(claim(number) for number in range(1, 9)))) == 1
+
+
+@pytest.mark.parametrize("ledger", ["table"], indirect=True)
+async def test_an_insert_whose_answer_is_lost_knows_its_own_row(ledger: Ledger, edge: LosesAnswers) -> None:
+    """The client tries again, meets itself as a conflict, and must not take it for another's."""
+    await ledger.insert(replace(ROW, id="a" * 32))
+    edge.lose = 1
+    written = await ledger.insert(ROW)
+    assert await ledger.read(ROW.id) == written
+
+
+@pytest.mark.parametrize("ledger", ["table"], indirect=True)
+async def test_a_replace_whose_answer_is_lost_knows_its_own_row(ledger: Ledger, edge: LosesAnswers) -> None:
+    row = await ledger.insert(ROW)
+    edge.lose = 1
+    written = await ledger.replace(replace(row, state="sent", settled_at=NOON))
+    assert await ledger.read(ROW.id) == written
+    assert (await ledger.replace(replace(written, state="failed"))).state == "failed"
+
+
+@pytest.mark.parametrize("ledger", ["table"], indirect=True)
+async def test_a_lost_answer_does_not_hide_that_another_one_came_between(ledger: Ledger, edge: LosesAnswers) -> None:
+    row = await ledger.insert(ROW)
+    await ledger.replace(replace(row, token="token-2"))
+    with pytest.raises(Conflict):
+        await ledger.replace(replace(row, state="sent"))
+
+
+def test_partitions_are_spread_evenly_whatever_the_ids_are_made_of() -> None:
+    """Ids without a key begin with the time; the first digits of those are the same for weeks."""
+    found = {partition(f"019{number:029x}") for number in range(5000)}
+    assert len(found) == 256

@@ -1,0 +1,27 @@
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
+from tests.e2e.running import NOBODY, Sandbox, running
+
+SENDERS = [SENDER, SENDER_OID, NOBODY]
+
+
+@pytest.fixture(scope="session")
+def started() -> Iterator[Sandbox]:
+    """One sandbox for all tests of a worker, without the mail client."""
+    settings = {
+        "MAIL_ALLOWED_SENDERS": " ".join(SENDERS),
+        "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": SENDERS}}),
+    }
+    with running("--without", "mail", **settings) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(started: Sandbox) -> Sandbox:
+    """The running sandbox, its mailboxes emptied and its faults taken away."""
+    started.reset()
+    return started

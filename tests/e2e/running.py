@@ -1,0 +1,173 @@
+"""A running sandbox, and what the tests do with it over HTTP and storage, as its users do."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+ROOT = Path(__file__).parents[2]
+FREE_PORTS = ["--port", "0", "--graph-port", "0", "--storage-port", "0", "--mail-port", "0", "--smtp-port", "0"]
+# What this machine's own environment may hold and a test must not inherit.
+FOREIGN = ("MAIL_", "AzureWebJobs", "AZURE_", "GRAPH_", "IDENTITY_", "WEBSITE_")
+
+NOBODY = "nobody@sandbox.example"
+"""A mailbox that Mailroom lets pass in these tests, and that Graph does not know."""
+
+EXAMPLE: dict[str, Any] = {
+    "message": {
+        "subject": "Meet for lunch?",
+        "body": {"contentType": "Text", "content": "The new cafeteria is open."},
+        "toRecipients": [{"emailAddress": {"address": "fannyd@contoso.onmicrosoft.com"}}],
+        "ccRecipients": [{"emailAddress": {"address": "danas@contoso.onmicrosoft.com"}}],
+    },
+    "saveToSentItems": "false",
+}
+"""The example of Microsoft's page: https://learn.microsoft.com/graph/api/user-sendmail."""
+
+
+def environment(**settings: str) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)} | settings
+
+
+def eventually[T](question: Callable[[], T], seconds: float = 20.0) -> T:
+    """The first answer that is true, asked again and again; fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < deadline, f"not so within {seconds} s"
+        time.sleep(0.05)
+    return answer
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A sandbox that runs, by the line of JSON it printed."""
+
+    facts: dict[str, Any]
+    http: httpx.Client
+
+    @property
+    def api(self) -> str:
+        return f"{self.facts['host']}/api/v1.0"
+
+    @property
+    def sender(self) -> str:
+        return str(self.facts["sender"])
+
+    def token(self, **form: str) -> str:
+        """A caller's token; by default app-only and of the caller that may send."""
+        audience = f"api://{self.facts['api_client_id']}/.default"
+        body = {"client_id": self.facts["caller_client_id"], "scope": audience, **form}
+        answer = self.http.post(self.facts["token"], data=body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    def delegated(self, user: str | None = None) -> str:
+        return self.token(grant_type="password", username=user or self.sender)
+
+    def mint(self, **request: Any) -> str:
+        """A token with any claims, signed with the issuer's own key."""
+        answer = self.http.post(f"{self.facts['control']}/mint", json=request)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["token"])
+
+    def send(
+        self, body: Any = EXAMPLE, *, token: str | None = None, path: str | None = None, **headers: str
+    ) -> httpx.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        authorization = {"Authorization": f"Bearer {token or self.token()}"} if token != "" else {}
+        return self.http.post(
+            f"{self.api}/{path or f'users/{self.sender}/sendMail'}",
+            content=content,
+            headers={"Content-Type": "application/json", **authorization, **names},
+        )
+
+    def accepted(self) -> list[dict[str, Any]]:
+        """Every mail that Graph has accepted."""
+        answer: list[dict[str, Any]] = self.http.get(f"{self.facts['control']}/accepted").json()
+        return answer
+
+    def requests(self) -> int:
+        """How many sendMail requests Graph has seen, accepted or not."""
+        return int(self.http.get(f"{self.facts['control']}/stats").json()["requests"])
+
+    def subjects(self) -> list[str]:
+        return [mail["message"].get("subject", "") for mail in self.accepted()]
+
+    def fault(self, **fault: Any) -> None:
+        answer = self.http.post(f"{self.facts['control']}/faults", json=fault)
+        assert answer.status_code < 300, answer.text
+
+    def reset(self) -> None:
+        assert self.http.post(f"{self.facts['control']}/reset").status_code < 300
+
+    def sent_items(self, **query: str) -> list[dict[str, Any]]:
+        """The mailbox's Sent Items, as Graph lists them."""
+        token = self.token(scope="https://graph.microsoft.com/.default")
+        answer = self.http.get(
+            f"{self.facts['graph']}/users/{self.sender}/mailFolders/sentitems/messages",
+            params={"$top": "1000", **query},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["value"])
+
+    def put(self, queue: str, text: str, **options: Any) -> str:
+        """Put a message into a queue, as a producer does. Returns its id."""
+        with QueueServiceClient.from_connection_string(self.facts["storage"]) as service:
+            return str(service.get_queue_client(queue).send_message(text, **options).id)
+
+    def waiting(self, queue: str) -> list[str]:
+        """The messages that anyone could receive now."""
+        with QueueServiceClient.from_connection_string(self.facts["storage"]) as service:
+            return [message.content for message in service.get_queue_client(queue).peek_messages(32)]
+
+    def count(self, queue: str) -> int:
+        """All messages of a queue, hidden ones too."""
+        with QueueServiceClient.from_connection_string(self.facts["storage"]) as service:
+            return int(service.get_queue_client(queue).get_queue_properties().approximate_message_count)
+
+    def dead(self) -> dict[str, tuple[dict[str, str], bytes]]:
+        """What was set aside: metadata and content by id."""
+        with BlobServiceClient.from_connection_string(self.facts["storage"]) as service:
+            container = service.get_container_client("mail-dead")
+            if not container.exists():
+                return {}
+            blobs = [container.get_blob_client(blob.name) for blob in container.list_blobs()]
+            return {
+                blob.blob_name: (blob.get_blob_properties().metadata, blob.download_blob().readall()) for blob in blobs
+            }
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "sandbox", "--json", *FREE_PORTS, *options]
+
+
+@contextmanager
+def running(*options: str, **settings: str) -> Iterator[Sandbox]:
+    """Start a sandbox on free ports, and end it."""
+    process = subprocess.Popen(
+        command(*options), stdout=subprocess.PIPE, env=environment(**settings), cwd=ROOT, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, "the sandbox did not start; what it said stands above"
+        facts = json.loads(line)
+        with httpx.Client(timeout=60, verify=facts.get("ca") or False, trust_env=False) as http:
+            yield Sandbox(facts, http)
+    finally:
+        process.terminate()
+        process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()

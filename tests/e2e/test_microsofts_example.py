@@ -1,0 +1,52 @@
+"""The example of Microsoft's page works against Mailroom, by both of its paths."""
+
+from tests.e2e.running import EXAMPLE, Sandbox
+
+
+def test_the_example_as_it_stands_is_sent_as_me(sandbox: Sandbox) -> None:
+    answer = sandbox.send(EXAMPLE, token=sandbox.delegated(), path="me/sendMail")
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert answer.headers["mailroom-state"] == "sent"
+    [mail] = sandbox.accepted()
+    assert mail["message"]["subject"] == "Meet for lunch?"
+    assert [to["emailAddress"]["address"] for to in mail["message"]["toRecipients"]] == [
+        "fannyd@contoso.onmicrosoft.com"
+    ]
+    assert [cc["emailAddress"]["address"] for cc in mail["message"]["ccRecipients"]] == [
+        "danas@contoso.onmicrosoft.com"
+    ]
+
+
+def test_the_same_body_is_sent_as_a_user(sandbox: Sandbox) -> None:
+    assert sandbox.send(EXAMPLE).status_code == 202
+    assert sandbox.subjects() == ["Meet for lunch?"]
+
+
+def test_save_to_sent_items_as_a_string_keeps_no_copy(sandbox: Sandbox) -> None:
+    sandbox.send(EXAMPLE)
+    assert [mail["saveToSentItems"] for mail in sandbox.accepted()] == [False]
+    assert sandbox.sent_items() == []
+
+
+def test_without_save_to_sent_items_the_copy_is_kept_and_found_by_its_stamp(sandbox: Sandbox) -> None:
+    sandbox.send({"message": EXAMPLE["message"]})
+    [mail] = sandbox.accepted()
+    [stamp] = mail["message"]["singleValueExtendedProperties"]
+    match = f"singleValueExtendedProperties/Any(ep: ep/id eq '{stamp['id']}' and ep/value eq '{stamp['value']}')"
+    assert [copy["subject"] for copy in sandbox.sent_items(**{"$filter": match})] == ["Meet for lunch?"]
+    headers = {header["name"]: header["value"] for header in mail["message"]["internetMessageHeaders"]}
+    assert headers == {"x-mailroom-id": stamp["value"]}
+
+
+def test_me_needs_a_delegated_token(sandbox: Sandbox) -> None:
+    answer = sandbox.send(EXAMPLE, path="me/sendMail")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "/me request is only valid with delegated authentication flow."
+    assert sandbox.requests() == 0
+
+
+def test_answers_name_the_request_as_graph_does(sandbox: Sandbox) -> None:
+    answer = sandbox.send(EXAMPLE, client_request_id="7b2cd1a3-0000-4000-8000-000000000001")
+    assert answer.headers["client-request-id"] == "7b2cd1a3-0000-4000-8000-000000000001"
+    [mail] = sandbox.accepted()
+    assert answer.headers["request-id"] == mail["requestId"]

@@ -1,0 +1,58 @@
+"""A caller sends as the mailboxes it was given, and as no other."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.e2e.running import EXAMPLE, Sandbox, eventually
+
+OTHER = "ceo@sandbox.example"
+
+
+def as_sender(**properties: str) -> dict[str, Any]:
+    body = copy.deepcopy(EXAMPLE)
+    for name, address in properties.items():
+        body["message"][name.removesuffix("_")] = {"emailAddress": {"address": address}}
+    return body
+
+
+def test_not_by_path(sandbox: Sandbox) -> None:
+    answer = sandbox.send(EXAMPLE, path=f"users/{OTHER}/sendMail")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "ErrorSendAsDenied")
+    assert sandbox.requests() == 0
+
+
+@pytest.mark.parametrize("name", ["from_", "sender"])
+def test_not_by_from_or_sender(sandbox: Sandbox, name: str) -> None:
+    answer = sandbox.send(as_sender(**{name: OTHER}))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "ErrorSendAsDenied")
+    assert f"$.message.{name.removesuffix('_')}" in answer.json()["error"]["message"]
+    assert sandbox.requests() == 0
+
+
+@pytest.mark.parametrize("path", ["..%2Fmailroom@sandbox.example", "mailroom@sandbox.example%2F..%2Fceo", "%00", "*"])
+def test_not_by_a_path_that_is_no_mailbox(sandbox: Sandbox, path: str) -> None:
+    assert sandbox.send(EXAMPLE, path=f"users/{path}/sendMail").status_code in (403, 404)
+    assert sandbox.requests() == 0
+
+
+def test_the_mailbox_itself_may_be_named_in_any_case(sandbox: Sandbox) -> None:
+    assert (
+        sandbox.send(
+            as_sender(from_=sandbox.sender.upper()), path=f"users/{sandbox.sender.title()}/sendMail"
+        ).status_code
+        == 202
+    )
+
+
+def test_a_producer_may_not_either(sandbox: Sandbox) -> None:
+    """The permission to put messages is not the permission to send as anyone."""
+    import json
+
+    known = set(sandbox.dead())
+    sandbox.put("mail-outbox", json.dumps({"sender": OTHER, **EXAMPLE}))
+    aside = eventually(lambda: {mail: kept for mail, kept in sandbox.dead().items() if mail not in known})
+    [(metadata, _)] = aside.values()
+    assert metadata["reason"] == "ErrorSendAsDenied"
+    assert sandbox.requests() == 0

@@ -1,0 +1,129 @@
+"""Start-up never fails in Azure; where a person is looking, it stops with the same words."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.config import read
+from tests.e2e.running import ROOT, Sandbox, command, environment
+
+GUID = "11111111-2222-3333-4444-555555555555"
+WRONG = {
+    "AzureWebJobsStorage": "@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/storage)",
+    "AZURE_CLIENT_ID": "mine",
+    "GRAPH_BASE_URL": "https://graph.example.com/v1.0",
+    "MAIL_API_TENANT": "contoso.com",
+    "MAIL_API_CLIENT_ID": "contoso",
+    "MAIL_API_AUTHORITY": "login.microsoftonline.com",
+    "MAIL_CALLERS": "{",
+    "MAIL_ALLOWED_SENDERS": "a@*",
+    "MAIL_ALLOWED_RECIPIENTS": "a@con*so.com",
+    "MAIL_ON_UNKNOWN": "retry",
+    "MAIL_SEND_TIMEOUT": "soon",
+    "MAIL_LEASE_MARGIN": "0",
+    "MAIL_MAX_ATTEMPTS": "1.5",
+    "MAIL_MAX_AGE_HOURS": "-1",
+}
+FUNCTIONS = {"send_mail", "send_my_mail", "mail_outbox", "mail_work", "health", "health_ready"}
+
+
+@contextmanager
+def host(settings: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The functions host alone, as Azure starts it: nobody has looked at the settings before."""
+    line = [sys.executable, "-m", "sandbox.host", "--app", str(ROOT), "--port", "0"]
+    process = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(**settings), cwd=ROOT, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_with_a_wrong_setting_every_function_is_there_and_answers_503_that_names_it(
+    started: Sandbox, name: str
+) -> None:
+    registration = {"MAIL_API_TENANT": GUID, "MAIL_API_CLIENT_ID": GUID}
+    settings = {"AzureWebJobsStorage": started.facts["storage"], **registration, name: WRONG[name]}
+    if name == "AzureWebJobsStorage":  # the host itself reaches its queues another way in Azure: by its identity
+        settings = {**registration, name: WRONG[name]}
+    with host(settings) as facts, httpx.Client(base_url=facts["url"], trust_env=False) as http:
+        assert {function["name"] for function in facts["functions"]} == FUNCTIONS
+        answer = http.post("/api/v1.0/users/a@contoso.com/sendMail")
+        assert answer.status_code == 503
+        assert name in answer.json()["error"]["message"]
+        assert WRONG[name] not in answer.text
+        ready = http.get("/api/health/ready", headers={"x-functions-key": facts["keys"]["default"]})
+        assert ready.status_code == 503
+        [problem] = ready.json()["checks"]["settings"]["problems"]
+        assert problem["setting"] == name
+        assert http.get("/api/health").status_code == 200
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_sandbox_stops_and_says_the_same(started: Sandbox, name: str) -> None:
+    given = {
+        "AzureWebJobsStorage": started.facts["storage"],
+        "GRAPH_BASE_URL": started.facts["graph"],
+        "IDENTITY_ENDPOINT": started.facts["identity"],
+        "MAIL_API_TENANT": GUID,
+        "MAIL_API_CLIENT_ID": GUID,
+        name: WRONG[name],
+    }
+    result = subprocess.run(
+        command("--only", "host"), env=environment(**given), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    [problem] = read(given).problems
+    assert result.returncode == 2
+    assert str(problem) in result.stderr
+    assert result.stdout == ""
+
+
+def test_ready_asks_every_dependency(sandbox: Sandbox) -> None:
+    key = {"x-functions-key": sandbox.facts["keys"]["default"]}
+    answer = sandbox.http.get(f"{sandbox.facts['host']}/api/health/ready", headers=key)
+    assert answer.status_code == 200
+    checks = answer.json()["checks"]
+    assert {name: check["status"] for name, check in checks.items()} == dict.fromkeys(
+        ("settings", "storage", "identity", "callers"), "pass"
+    )
+
+
+def test_ready_is_for_the_operator_only(sandbox: Sandbox) -> None:
+    assert sandbox.http.get(f"{sandbox.facts['host']}/api/health/ready").status_code == 401
+    assert sandbox.http.get(f"{sandbox.facts['host']}/api/health").json() == {"status": "pass"}
+
+
+# Loaded on first use, so that a cold start does not pay for it.
+HEAVY = (
+    "msgraph",
+    "kiota_abstractions",
+    "azure.identity",
+    "azure.storage",
+    "azure.data",
+    "azure.core",
+    "aiohttp",
+    "httpx",
+    "jwt",
+    "cryptography",
+    "email_validator",
+)
+
+
+def test_indexing_loads_nothing_of_graph_identity_or_storage() -> None:
+    program = f"import sys, function_app; print([name for name in {HEAVY} if name in sys.modules])"
+    settings = environment(AzureWebJobsStorage="UseDevelopmentStorage=true")
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=settings, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,108 @@
+"""A caller proves who it is, or nothing is sent."""
+
+import base64
+import json
+from collections.abc import Callable
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.e2e.running import EXAMPLE, Sandbox
+
+OTHER = "99999999-0000-4000-8000-000000000009"
+
+
+def unsigned(sandbox: Sandbox) -> str:
+    """`alg: none`."""
+    claims = jwt.decode(sandbox.token(), options={"verify_signature": False})
+    return jwt.encode(claims, None, algorithm="none")
+
+
+def signed_with_the_public_key(sandbox: Sandbox) -> str:
+    """HS256 with the published key as its secret: what a verifier that trusts `alg` takes for genuine."""
+    token = sandbox.token()
+    key = httpx.get(sandbox.facts["jwks"], trust_env=False).json()["keys"][0]
+    public = jwt.PyJWK(key).key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    encode = [json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT", "kid": key["kid"]}, claims)]
+    signed = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in encode)
+    import hashlib
+    import hmac
+
+    signature = base64.urlsafe_b64encode(hmac.digest(public, signed, hashlib.sha256)).rstrip(b"=")
+    return (signed + b"." + signature).decode()
+
+
+def tampered(sandbox: Sandbox) -> str:
+    head, claims, signature = sandbox.token().split(".")
+    other = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    other["azp"] = OTHER
+    return ".".join([head, base64.urlsafe_b64encode(json.dumps(other).encode()).decode().rstrip("="), signature])
+
+
+UNAUTHENTICATED: dict[str, Callable[[Sandbox], str]] = {
+    "none": lambda _: "",
+    "garbage": lambda _: "garbage",
+    "three garbage parts": lambda _: "a.b.c",
+    "expired": lambda sandbox: sandbox.mint(lifetime=-3600),
+    "wrong audience": lambda sandbox: sandbox.token(scope="https://graph.microsoft.com/.default"),
+    "wrong issuer": lambda sandbox: sandbox.mint(claims={"iss": f"https://login.microsoftonline.com/{OTHER}/v2.0"}),
+    "issuer of the other version": lambda sandbox: sandbox.mint(
+        claims={"iss": f"https://sts.windows.net/{sandbox.facts['tenant']}/"}
+    ),
+    "wrong tenant": lambda sandbox: sandbox.mint(claims={"tid": OTHER}),
+    "alg none": unsigned,
+    "HS256 signed with the public key": signed_with_the_public_key,
+    "tampered": tampered,
+}
+
+
+@pytest.mark.parametrize("name", UNAUTHENTICATED)
+def test_a_token_that_proves_nothing_is_401_and_nothing_is_sent(sandbox: Sandbox, name: str) -> None:
+    answer = sandbox.send(EXAMPLE, token=UNAUTHENTICATED[name](sandbox))
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "InvalidAuthenticationToken"
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert sandbox.requests() == 0
+
+
+NOT_ALLOWED: dict[str, Callable[[Sandbox], str]] = {
+    "missing role": lambda sandbox: sandbox.mint(claims={"roles": None}),
+    "another role": lambda sandbox: sandbox.mint(claims={"roles": ["Mail.Read"]}),
+    "a caller nobody named": lambda sandbox: sandbox.mint(claims={"azp": OTHER}),
+    "a scope with a role beside it, for another mailbox": lambda sandbox: sandbox.mint(
+        claims={"scp": "Mail.Send", "roles": ["Mail.Send"], "idtyp": None, "oid": OTHER}
+    ),
+    "a scope that is not Mail.Send": lambda sandbox: sandbox.mint(
+        claims={"scp": "User.Read", "idtyp": None, "oid": sandbox.facts["sender_oid"]}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ALLOWED)
+def test_a_caller_that_may_not_is_403_and_nothing_is_sent(sandbox: Sandbox, name: str) -> None:
+    answer = sandbox.send(EXAMPLE, token=NOT_ALLOWED[name](sandbox))
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] in ("ErrorAccessDenied", "ErrorSendAsDenied")
+    assert sandbox.requests() == 0
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_tokens_of_both_versions_of_one_registration_send(sandbox: Sandbox, version: str) -> None:
+    assert sandbox.send(EXAMPLE, token=sandbox.token(version=version)).status_code == 202
+    assert len(sandbox.accepted()) == 1
+
+
+def test_a_delegated_token_sends_as_its_own_mailbox_by_its_object_id(sandbox: Sandbox) -> None:
+    token, oid = sandbox.delegated(), sandbox.facts["sender_oid"]
+    assert sandbox.send(EXAMPLE, token=token, path=f"users/{oid}/sendMail").status_code == 202
+    assert sandbox.send(EXAMPLE, token=token).status_code == 403  # the address proves nothing
+    assert len(sandbox.accepted()) == 1
+
+
+def test_a_key_that_is_new_to_mailroom_is_fetched(sandbox: Sandbox) -> None:
+    """Entra rolls its signing keys without notice."""
+    sandbox.http.post(f"{sandbox.facts['control']}/rotate")
+    assert sandbox.send(EXAMPLE).status_code == 202

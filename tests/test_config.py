@@ -1,0 +1,125 @@
+"""Settings: read once, never raised, each fault named."""
+
+import json
+
+import pytest
+
+from shared.config import DEVELOPMENT_STORAGE, Settings, read
+
+GUID = "11111111-2222-3333-4444-555555555555"
+MINIMAL = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+
+
+def problems(**environ: str) -> list[str]:
+    return [problem.setting for problem in read(MINIMAL | environ).problems]
+
+
+def test_storage_alone_is_enough_to_start() -> None:
+    """Nobody may send yet, and nothing is wrong."""
+    settings = read(MINIMAL)
+    assert settings.problems == ()
+    assert settings.storage.connection_string == DEVELOPMENT_STORAGE
+    assert settings.api is None
+    assert not settings.callers
+    assert not settings.allowed_senders.allow("a@contoso.com")
+    assert settings.allowed_recipients.allow("a@contoso.com")
+
+
+WRONG = [
+    ("AzureWebJobsStorage", ""),
+    ("AzureWebJobsStorage", "no connection string"),
+    ("AZURE_CLIENT_ID", "mine"),
+    ("GRAPH_BASE_URL", "https://graph.example.com/v1.0"),
+    ("GRAPH_BASE_URL", "http://graph.microsoft.com/v1.0"),
+    ("GRAPH_BASE_URL", "https://graph.microsoft.com@evil.example/v1.0"),
+    ("GRAPH_BASE_URL", "https://graph.microsoft.com:444/v1.0"),
+    ("MAIL_API_TENANT", "contoso.com"),
+    ("MAIL_API_CLIENT_ID", GUID + "0"),
+    ("MAIL_API_AUTHORITY", "http://login.example.com"),
+    ("MAIL_API_AUTHORITY", "login.microsoftonline.com"),
+    ("MAIL_CALLERS", "{"),
+    ("MAIL_CALLERS", "[" * 50_000),
+    ("MAIL_CALLERS", json.dumps({"my app": {"senders": ["a@contoso.com"]}})),
+    ("MAIL_CALLERS", json.dumps({GUID: {"senders": "a@contoso.com"}})),
+    ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["al*@contoso.com"]}})),
+    ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@contoso.com"], "sender": "b@contoso.com"}})),
+    ("MAIL_ALLOWED_SENDERS", "a@*"),
+    ("MAIL_ALLOWED_RECIPIENTS", "a@con*so.com"),
+    ("MAIL_ON_UNKNOWN", "retry"),
+    ("MAIL_SEND_TIMEOUT", "soon"),
+    ("MAIL_SEND_TIMEOUT", "nan"),
+    ("MAIL_LEASE_MARGIN", "0"),
+    ("MAIL_MAX_ATTEMPTS", "1.5"),
+    ("MAIL_MAX_AGE_HOURS", "-1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_setting_is_named_with_what_was_expected(name: str, value: str) -> None:
+    found = [problem for problem in read(MINIMAL | {name: value}).problems if problem.setting == name]
+    assert len(found) == 1
+    assert found[0].expected
+    assert str(found[0]).startswith(f"{name}: found ")
+
+
+@pytest.mark.parametrize(
+    "name", ["AzureWebJobsStorage", "AZURE_CLIENT_ID", "MAIL_API_AUTHORITY", "MAIL_CALLERS", "MAIL_ALLOWED_SENDERS"]
+)
+def test_an_unresolved_key_vault_reference_is_no_value(name: str) -> None:
+    """Azure hands it to the app as it stands; taken for a secret it would open the door to whoever guesses it."""
+    settings = read(MINIMAL | {name: "@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/x)"})
+    assert [problem.setting for problem in settings.problems] == [name]
+    assert "Key Vault" in settings.problems[0].found
+
+
+def test_a_connection_string_is_never_shown() -> None:
+    settings = read({"AzureWebJobsStorage": "AccountKey=c2VjcmV0"})
+    assert "c2VjcmV0" not in str(settings.problems)
+    assert "c2VjcmV0" not in repr(read({"AzureWebJobsStorage": "AccountName=a;AccountKey=c2VjcmV0"}))
+
+
+def test_storage_by_identity() -> None:
+    """As Azure names such a connection: an account, or each service's URL."""
+    settings = read({"AzureWebJobsStorage__accountName": "contoso", "AzureWebJobsStorage__clientId": GUID})
+    assert settings.problems == ()
+    assert settings.storage.connection_string is None
+    assert settings.storage.table_endpoint == "https://contoso.table.core.windows.net"
+    assert settings.storage.client_id == GUID
+
+
+def test_half_of_storages_urls_is_an_error_that_names_the_missing_ones() -> None:
+    settings = read({"AzureWebJobsStorage__queueServiceUri": "https://contoso.queue.core.windows.net"})
+    assert [problem.setting for problem in settings.problems] == [
+        "AzureWebJobsStorage__blobServiceUri",
+        "AzureWebJobsStorage__tableServiceUri",
+    ]
+
+
+def test_loopback_is_for_a_laptop_only() -> None:
+    local = {"GRAPH_BASE_URL": "http://127.0.0.1:7072/v1.0", "MAIL_API_AUTHORITY": "http://127.0.0.1:7072"}
+    assert problems(**local) == []
+    assert problems(**local, WEBSITE_SITE_NAME="mailroom") == ["GRAPH_BASE_URL", "MAIL_API_AUTHORITY"]
+
+
+@pytest.mark.parametrize(("one", "other"), [("TENANT", "CLIENT_ID"), ("CLIENT_ID", "TENANT")])
+def test_tenant_and_client_id_come_together(one: str, other: str) -> None:
+    assert problems(**{f"MAIL_API_{one}": GUID}) == [f"MAIL_API_{other}"]
+
+
+def test_all_faults_are_collected() -> None:
+    everything = {name: value for name, value in WRONG if value}
+    assert set(problems(**everything)) == set(everything)
+
+
+def test_callers_are_found_by_lower_case_id() -> None:
+    text = json.dumps({GUID.upper(): {"senders": ["a@contoso.com"], "recipients": ["*@contoso.com"]}})
+    settings = read(MINIMAL | {"MAIL_CALLERS": text})
+    assert settings.problems == ()
+    assert settings.callers[GUID].senders.allow("A@contoso.com")
+    assert settings.callers[GUID].recipients
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    assert Settings().graph.base_url == "https://graph.microsoft.com/v1.0"
+    assert (Settings().send_timeout, Settings().lease_margin, Settings().on_unknown) == (30, 30, "resend")
+    assert (Settings().max_attempts, Settings().max_age_hours) == (20, 72)

@@ -4,6 +4,7 @@ What is wrong is collected, not raised: an exception while Azure indexes the fun
 without a word. So `read` always returns; whoever is about to act looks at `Settings.problems` first.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "read"]
 OnUnknown = Literal["resend", "hold"]
 
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+LONGEST_DELAY: Final = 86_400.0  # seconds
 SECRET: Final = frozenset({"AzureWebJobsStorage"})  # never shown
 # What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
 DEVELOPMENT_STORAGE: Final = (
@@ -70,8 +72,13 @@ class Settings:
     on_unknown: OnUnknown = "resend"
     send_timeout: float = 30.0
     lease_margin: float = 30.0
+    verify_sent: bool = True
+    verify_delays: tuple[float, ...] = (15.0, 60.0, 180.0)
     max_attempts: int = 20
     max_age_hours: float = 72.0
+    rate_per_minute: int = 30
+    concurrency: int = 4
+    retention_days: int = 14
     problems: tuple[Problem, ...] = ()
 
 
@@ -108,7 +115,7 @@ class _Reader:
             return default
         try:
             return parse(value)
-        except ValueError:
+        except (ValueError, KeyError):
             self.wrong(name, "a value (not shown)" if name in SECRET else repr(value), expected)
             return default
 
@@ -172,8 +179,16 @@ def read(environ: Mapping[str, str]) -> Settings:
         on_unknown=reader.parsed("MAIL_ON_UNKNOWN", "resend", _on_unknown, "resend or hold"),
         send_timeout=reader.number("MAIL_SEND_TIMEOUT", 30, 1, 120),
         lease_margin=reader.number("MAIL_LEASE_MARGIN", 30, 1, 300),
+        verify_sent=reader.parsed("MAIL_VERIFY_SENT", True, _switch, "true or false"),  # noqa: FBT003 - the default
+        verify_delays=reader.parsed(
+            "MAIL_VERIFY_DELAYS", (15.0, 60.0, 180.0), _delays, "seconds in rising order: 15 60 180"
+        ),
         max_attempts=reader.integer("MAIL_MAX_ATTEMPTS", 20, 1, 1000),
         max_age_hours=reader.number("MAIL_MAX_AGE_HOURS", 72, 1, 720),
+        rate_per_minute=reader.integer("MAIL_RATE_PER_MINUTE", 30, 1, 1_000_000),
+        concurrency=reader.integer("MAIL_CONCURRENCY", 4, 1, 64),
+        # Queued duplicates may come for a week; a row that had gone by then would let them through as new.
+        retention_days=reader.integer("MAIL_RETENTION_DAYS", 14, 8, 3650),
         problems=tuple(reader.problems),
     )
 
@@ -250,6 +265,17 @@ def _on_unknown(value: str) -> OnUnknown:
     if value.lower() not in get_args(OnUnknown):
         raise ValueError
     return cast("OnUnknown", value.lower())
+
+
+def _switch(value: str) -> bool:
+    return {"true": True, "false": False}[value.lower()]
+
+
+def _delays(value: str) -> tuple[float, ...]:
+    delays = tuple(float(part) for part in value.replace(",", " ").split())
+    if not all(0 < early < late <= LONGEST_DELAY for early, late in itertools.pairwise((*delays, LONGEST_DELAY))):
+        raise ValueError
+    return delays
 
 
 def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N) -> Callable[[str], N]:

@@ -12,7 +12,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from shared.config import Storage
-from shared.delivery.outbox import DEAD, PAYLOADS, QUEUE, StorageOutbox
+from shared.delivery.outbox import StorageOutbox
 from shared.delivery.table import TABLE, TableLedger
 
 __all__ = ["StorageAccount"]
@@ -49,11 +49,7 @@ class StorageAccount:
         self.tables = TableServiceClient(storage.table_endpoint, credential=self._credential, **TABLE_OPTIONS)
 
     def outbox(self) -> StorageOutbox:
-        return StorageOutbox(
-            self.queues.get_queue_client(QUEUE),
-            self.blobs.get_container_client(PAYLOADS),
-            self.blobs.get_container_client(DEAD),
-        )
+        return StorageOutbox(self.queues, self.blobs)
 
     def ledger(self) -> TableLedger:
         return TableLedger(self.tables.get_table_client(TABLE))

@@ -26,6 +26,9 @@ class Event(StrEnum):
     MAIL_HELD = "mail.held"  # may have gone; waits for a person
     MAIL_FAILED = "mail.failed"  # will not be sent; kept in mail-dead
     MAIL_REFUSED = "mail.refused"  # a producer's message that is no mail, or not allowed; kept in mail-dead
+    MAIL_CANCELLED = "mail.cancelled"  # by its producer or an operator, before it was sent
+    MAIL_REPLAYED = "mail.replayed"  # an operator has put a failed or held mail back; a held one may go twice
+    UPKEEP = "upkeep.changed"  # rows and payloads that upkeep has ended or removed
     MAIL_DUPLICATE = "mail.duplicate"  # the same key again: nothing was sent
     ROW_UNWRITTEN = "mail.row-unwritten"  # the ledger could not be told how an attempt ended; it is looked at later
     MAIL_CONFLICT = "mail.conflict"  # the same key with another body: dropped
@@ -46,6 +49,9 @@ LEVELS: Final = {
     Event.MAIL_HELD: logging.ERROR,
     Event.MAIL_FAILED: logging.ERROR,
     Event.MAIL_REFUSED: logging.WARNING,
+    Event.MAIL_CANCELLED: logging.INFO,
+    Event.MAIL_REPLAYED: logging.WARNING,
+    Event.UPKEEP: logging.INFO,
     Event.MAIL_DUPLICATE: logging.INFO,
     Event.ROW_UNWRITTEN: logging.ERROR,
     Event.MAIL_CONFLICT: logging.WARNING,

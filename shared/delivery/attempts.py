@@ -36,7 +36,7 @@ class Send(Protocol):
 
 
 class Verifier(Protocol):
-    """Looks in the mailbox whether a mail has gone."""
+    """Looks in the mailbox whether a mail has gone. It must have been asked to keep a copy."""
 
     def __call__(self, row: Row) -> Awaitable[protocol.Finding]: ...
 

@@ -14,6 +14,7 @@ import msgspec
 from shared.delivery import protocol
 from shared.delivery.attempts import Attempts, StillOurs, new_token, report_end
 from shared.delivery.ledger import Conflict, Row
+from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.errors import Refused
 from shared.graph.outcome import Accepted
@@ -43,6 +44,10 @@ class Courier:
                 match decision:
                     case protocol.Drop():
                         return await self._drop(work, decision, row)
+                    case protocol.Schedule():
+                        await self._put_again(work, letter, decision.due, known=True)
+                        await self.attempts.write(decision.row)
+                        return None
                     case protocol.PutAgain():
                         return await self._put_again(work, letter, decision.due, known=row is not None)
                     case protocol.Fail():
@@ -53,10 +58,10 @@ class Courier:
             except Conflict:
                 row = await ledger.read(work.id)
 
-    async def refuse(self, mail: str, content: bytes, refusal: Refused) -> None:
+    async def refuse(self, mail: str, queue: str, content: bytes, refusal: Refused) -> None:
         """Set a producer's message aside that can never become a mail: what it said, its row, the event."""
         now = self.attempts.now()
-        await self.attempts.outbox.set_aside(mail, "message", refusal.code, content)
+        await self.attempts.outbox.set_aside(mail, Kept("message", refusal.code, content, queue))
         row = Row(id=mail, state="failed", scope="", fingerprint="", mailbox="", accepted_at=now, queued=True)
         with suppress(Conflict):  # an earlier delivery of the same message has written it
             await self.attempts.write(replace(row, settled_at=now, status=refusal.status, code=refusal.code))
@@ -68,13 +73,15 @@ class Courier:
             lost = replace(row, state="failed", settled_at=self.attempts.now(), code="PayloadMissing")
             return await self._settle(work, None, protocol.Settled(lost, None))
         if look:
-            finding = await self.attempts.verifier(row) if self.attempts.verifier else None
+            verifier = self.attempts.verifier if letter.mail.save_to_sent_items else None
+            finding = await verifier(row) if verifier else None
             seen = protocol.look_over(row, finding, self.attempts.now(), self.attempts.settings)
             if isinstance(seen, protocol.Settled):
                 return await self._settle(work, letter, seen)
             if seen.row.resends > row.resends:
                 emit(Event.MAIL_RESENT, id=row.id)
-            row = await self.attempts.write(seen.row)
+            if seen.row != row:
+                row = await self.attempts.write(seen.row)
         outcome, settled = await self.attempts.once(letter, row, still_ours)
         if isinstance(outcome, Accepted):
             await self.attempts.write_sent(settled.row, still_ours)
@@ -85,9 +92,8 @@ class Courier:
         row = settled.row
         if settled.again is None and row.state != "sent":
             letter = letter or await self.attempts.outbox.letter_of(work)
-            await self.attempts.outbox.set_aside(
-                row.id, "mail", row.code or row.state, encode(letter) if letter else b""
-            )
+            kept = Kept("mail", row.code or row.state, encode(letter) if letter else b"")
+            await self.attempts.outbox.set_aside(row.id, kept)
         await self.attempts.write(row)
         if settled.again is None:
             return await self._ended(work, row)
@@ -96,6 +102,8 @@ class Courier:
     async def _ended(self, work: Work, row: Row) -> None:
         report_end(row)
         await self.attempts.outbox.remove(work)
+        if row.state == "sent" and row.replays:
+            await self.attempts.outbox.forget(row.id)
 
     async def _put_again(self, work: Work, letter: Letter | None, due: datetime, *, known: bool) -> None:
         now = self.attempts.now()

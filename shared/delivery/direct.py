@@ -78,17 +78,18 @@ class DirectRequests:
             return Unavailable()
 
     async def accept(self, letter: Letter) -> Answer:
-        """Put the mail into the outbox without trying to send it now: respond-async."""
+        """Put the mail into the outbox without trying to send it now: respond-async, or a time to wait for."""
         now = self.attempts.now()
         work = msgspec.structs.replace(work_of(letter), known=True)
         claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=True)
+        state: State = "scheduled" if letter.not_before and letter.not_before > now else "accepted"
         try:
             known = await self.attempts.ledger.read(letter.id)
             if known is None:
                 await self.attempts.outbox.put(work, now, letter.not_before, letter)
-                await self.attempts.write(replace(claim, state="accepted", lease_until=None))
-                emit(Event.MAIL_ACCEPTED, id=letter.id)
-                return Done(letter.id, "accepted")
+                await self.attempts.write(replace(claim, state=state, lease_until=None, due_at=letter.not_before))
+                emit(Event.MAIL_ACCEPTED, id=letter.id, state=state)
+                return Done(letter.id, state)
         except Conflict:  # another request with this key was faster; the courier drops one of the two messages
             known = await self.attempts.ledger.read(letter.id)
         except AzureError:

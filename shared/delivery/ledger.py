@@ -11,7 +11,7 @@
 A row is changed only on the condition that nobody else has changed it: `replace` takes the row as read, with its ETag.
 """
 
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
@@ -41,7 +41,9 @@ class Row:
     resends: int = 0  # attempts after an unknown outcome that could not be looked up
     replays: int = 0
     not_before: datetime | None = None
-    due_at: datetime | None = None  # accepted: not before; unknown: not looked at before
+    due_at: datetime | None = None  # accepted, scheduled: not sent before; unknown: not looked at before
+    looks: int = 0  # at the mailbox, since the last attempt
+    progress: str | None = None  # of an attempt in parts, opaque to the protocol
     settled_at: datetime | None = None
     status: int | None = None  # HTTP status and code of Graph's last answer
     code: str | None = None
@@ -67,4 +69,16 @@ class Ledger(Protocol):
 
     def replace(self, row: Row) -> Awaitable[Row]:
         """Put the row in place of the one with row.etag. Raises Conflict when that one is gone."""
+        ...
+
+    def remove(self, row: Row) -> Awaitable[None]:
+        """Take the row with row.etag out. Raises Conflict when it has been changed; it may be gone already."""
+        ...
+
+    def partition(self, number: int) -> AsyncIterator[Row]:
+        """The rows of one of the 256 partitions."""
+        ...
+
+    def page(self, state: State | None, most: int, after: str | None) -> Awaitable[tuple[list[Row], str | None]]:
+        """Up to `most` rows in this state (None: any), and where the next page begins (None: it was the last)."""
         ...

@@ -1,26 +1,31 @@
-"""A ledger in this process's memory: conditional like the table, gone with the process."""
+"""Ledger and outbox in this process's memory, for tests and benchmarks: as conditional as storage."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import count
 
-from shared.delivery.ledger import Conflict, Row
+import msgspec
 
-__all__ = ["MemoryLedger"]
+from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.outbox import Kept, Payload, carrying, delay, payload_name
+from shared.delivery.partitions import partition
+from shared.delivery.work import Work
+from shared.letters.letter import Letter, decode, encode
+
+__all__ = ["MemoryLedger", "MemoryOutbox"]
 
 
 class MemoryLedger:
-    """Holds the newest `keep` rows."""
+    """Rows by id, with ETags that never come again."""
 
-    def __init__(self, keep: int = 100_000) -> None:
+    def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
-        self._keep = keep
         self._etags = count(1)
 
     async def insert(self, row: Row) -> Row:
         if row.id in self._rows:
             raise Conflict(row.id)
-        while len(self._rows) >= self._keep:
-            del self._rows[next(iter(self._rows))]
         return self._put(row)
 
     async def read(self, mail: str) -> Row | None:
@@ -31,7 +36,75 @@ class MemoryLedger:
             raise Conflict(row.id)
         return self._put(row)
 
+    async def remove(self, row: Row) -> None:
+        found = self._rows.get(row.id)
+        if found is not None and found.etag != row.etag:
+            raise Conflict(row.id)
+        self._rows.pop(row.id, None)
+
+    async def partition(self, number: int) -> AsyncIterator[Row]:
+        for row in [row for row in self._rows.values() if partition(row.id) == f"{number:02x}"]:
+            yield row
+
+    async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
+        matching = sorted(row.id for row in self._rows.values() if state is None or row.state == state)
+        rest = [mail for mail in matching if after is None or mail > after]
+        rows = [self._rows[mail] for mail in rest[:most]]
+        return rows, rows[-1].id if len(rest) > most else None
+
     def _put(self, row: Row) -> Row:
         stored = replace(row, etag=str(next(self._etags)))
         self._rows[row.id] = stored
         return stored
+
+
+class MemoryOutbox:
+    """`messages` holds (due, message) in the order they were put."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[datetime, Work]] = []
+        self.returned: list[tuple[str, bytes]] = []
+        self.payloads: dict[str, bytes] = {}
+        self.put_at: dict[str, datetime] = {}
+        self.dead: dict[str, Kept] = {}
+
+    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
+        if letter is not None and work.letter is None and work.payload is None:
+            whole = carrying(work, letter)
+            if whole is None:
+                name = payload_name(letter)
+                self.payloads[name] = encode(letter)
+                self.put_at[name] = now
+                whole = msgspec.structs.replace(work, payload=name)
+            work = whole
+        self.messages.append((now + timedelta(seconds=delay(now, due)), work))
+        return work
+
+    async def put_back(self, queue: str, content: bytes) -> None:
+        self.returned.append((queue, content))
+
+    async def letter_of(self, work: Work) -> Letter | None:
+        if work.payload is None:
+            return work.inline()
+        content = self.payloads.get(work.payload)
+        return decode(content) if content is not None else None
+
+    async def set_aside(self, mail: str, kept: Kept) -> None:
+        self.dead[mail] = kept
+
+    async def kept(self, mail: str) -> Kept | None:
+        return self.dead.get(mail)
+
+    async def forget(self, mail: str) -> None:
+        self.dead.pop(mail, None)
+
+    async def remove(self, work: Work) -> None:
+        if work.payload is not None:
+            self.payloads.pop(work.payload, None)
+
+    async def payloads_of(self, number: int) -> AsyncIterator[Payload]:
+        for name in [name for name in self.payloads if name.startswith(f"{number:02x}/")]:
+            yield Payload(name.split("/")[1], name, self.put_at[name])
+
+    async def remove_payload(self, name: str) -> None:
+        self.payloads.pop(name, None)

@@ -4,25 +4,60 @@ A wake-up is a message in `mail-work`. Where the letter does not fit into one it
 names it (claim check). What ends other than sent is kept in `mail-dead`, so that an operator can look and replay.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 from xml.sax.saxutils import escape
 
 import msgspec
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
+from shared.delivery.partitions import partition
 from shared.delivery.work import Work
 from shared.letters.letter import Letter, decode, encode
 
-__all__ = ["DEAD", "PAYLOADS", "QUEUE", "MemoryOutbox", "Outbox", "StorageOutbox"]
+__all__ = [
+    "DEAD",
+    "PAYLOADS",
+    "QUEUE",
+    "Kept",
+    "Outbox",
+    "Payload",
+    "StorageOutbox",
+    "carrying",
+    "delay",
+    "payload_name",
+]
 
 QUEUE: Final = "mail-work"
 PAYLOADS: Final = "mail-payloads"
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
 FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; what is due later is put again
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What will not be sent, as it is kept in `mail-dead`.
+
+    kind: "mail" for a letter, "message" for a producer's bytes as they came from `queue`.
+    """
+
+    kind: Literal["mail", "message"]
+    reason: str
+    content: bytes
+    queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One blob of `mail-payloads`."""
+
+    mail: str
+    name: str
+    put_at: datetime
 
 
 class Outbox(Protocol):
@@ -34,16 +69,36 @@ class Outbox(Protocol):
         """Put a message, visible when due; with its letter when it does not carry one yet. Returns it as it was put."""
         ...
 
+    def put_back(self, queue: str, content: bytes) -> Awaitable[None]:
+        """Put a producer's message into its queue again."""
+        ...
+
     def letter_of(self, work: Work) -> Awaitable[Letter | None]:
         """The letter that a message carries or names; None when its blob is gone."""
         ...
 
-    def set_aside(self, mail: str, kind: str, reason: str, content: bytes) -> Awaitable[None]:
-        """Keep what will not be sent. kind: "mail" for a letter, "message" for a producer's bytes as they came."""
+    def set_aside(self, mail: str, kept: Kept) -> Awaitable[None]:
+        """Keep what will not be sent."""
+        ...
+
+    def kept(self, mail: str) -> Awaitable[Kept | None]:
+        """What was set aside under this id."""
+        ...
+
+    def forget(self, mail: str) -> Awaitable[None]:
+        """Keep it no longer."""
         ...
 
     def remove(self, work: Work) -> Awaitable[None]:
         """Forget the letter's blob, if it has one: the mail has ended."""
+        ...
+
+    def payloads_of(self, number: int) -> AsyncIterator[Payload]:
+        """The letters' blobs in one of the 256 partitions."""
+        ...
+
+    def remove_payload(self, name: str) -> Awaitable[None]:
+        """Remove a blob by its name."""
         ...
 
 
@@ -61,29 +116,32 @@ def carrying(work: Work, letter: Letter) -> Work | None:
     return whole if len(text) <= INLINE and len(escape(text).encode()) <= INLINE else None
 
 
-class StorageOutbox:
-    """Azure Storage: the queue `mail-work` and two containers.
+def payload_name(letter: Letter) -> str:
+    """The blob of a letter. With the fingerprint in it: the same key with another body cannot touch the first one's."""
+    return f"{partition(letter.id)}/{letter.id}/{letter.fingerprint}/letter.json"
 
-    queue: azure.storage.queue.aio.QueueClient. payloads, dead: azure.storage.blob.aio.ContainerClient. Both are
-    created on their first use where they are missing, which they are on a laptop only.
+
+class StorageOutbox:
+    """Azure Storage: queues and two containers, made on their first use where they are missing (on a laptop only).
+
+    queues: azure.storage.queue.aio.QueueServiceClient. blobs: azure.storage.blob.aio.BlobServiceClient.
     """
 
-    def __init__(self, queue: Any, payloads: Any, dead: Any) -> None:
-        self._queue = queue
-        self._payloads = payloads
-        self._dead = dead
+    def __init__(self, queues: Any, blobs: Any) -> None:
+        self._queues = queues
+        self._queue = queues.get_queue_client(QUEUE)
+        self._payloads = blobs.get_container_client(PAYLOADS)
+        self._dead = blobs.get_container_client(DEAD)
 
     async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
         if letter is not None and work.letter is None and work.payload is None:
             whole = carrying(work, letter)
             work = whole or msgspec.structs.replace(work, payload=await self._write_payload(letter))
-        text = msgspec.json.encode(work).decode()
-        # Time to live -1: for ever. The default of seven days would lose mail.
-        await _made(
-            self._queue.create_queue,
-            lambda: self._queue.send_message(text, visibility_timeout=delay(now, due), time_to_live=-1),
-        )
+        await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
         return work
+
+    async def put_back(self, queue: str, content: bytes) -> None:
+        await _send(self._queues.get_queue_client(queue), content.decode(), 0)
 
     async def letter_of(self, work: Work) -> Letter | None:
         if work.payload is None:
@@ -94,28 +152,50 @@ class StorageOutbox:
         except ResourceNotFoundError:
             return None
 
-    async def set_aside(self, mail: str, kind: str, reason: str, content: bytes) -> None:
-        metadata = {"kind": kind, "reason": reason}
+    async def set_aside(self, mail: str, kept: Kept) -> None:
+        metadata = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}
         await _made(
             self._dead.create_container,
-            lambda: self._dead.upload_blob(mail, content, overwrite=True, metadata=metadata),
+            lambda: self._dead.upload_blob(mail, kept.content, overwrite=True, metadata=metadata),
         )
 
-    async def remove(self, work: Work) -> None:
-        if work.payload is None:
-            return
+    async def kept(self, mail: str) -> Kept | None:
+        try:
+            stream = await self._dead.download_blob(mail)
+            metadata = stream.properties.metadata
+            return Kept(metadata["kind"], metadata["reason"], await stream.readall(), metadata.get("queue", ""))
+        except ResourceNotFoundError:
+            return None
+
+    async def forget(self, mail: str) -> None:
         with suppress(ResourceNotFoundError):
-            await self._payloads.delete_blob(work.payload)
+            await self._dead.delete_blob(mail)
+
+    async def remove(self, work: Work) -> None:
+        if work.payload is not None:
+            await self.remove_payload(work.payload)
+
+    async def payloads_of(self, number: int) -> AsyncIterator[Payload]:
+        with suppress(ResourceNotFoundError):
+            async for blob in self._payloads.list_blobs(name_starts_with=f"{number:02x}/"):
+                yield Payload(blob.name.split("/")[1], blob.name, blob.last_modified)
+
+    async def remove_payload(self, name: str) -> None:
+        with suppress(ResourceNotFoundError):
+            await self._payloads.delete_blob(name)
 
     async def _write_payload(self, letter: Letter) -> str:
-        # The fingerprint is in the name: the same key with another body cannot touch the first one's payload.
-        name = f"{letter.id}/{letter.fingerprint}/letter.json"
-        with suppress(ResourceExistsError):  # put before, by an attempt that died
-            await _made(
-                self._payloads.create_container,
-                lambda: self._payloads.upload_blob(name, encode(letter), overwrite=False),
-            )
+        name = payload_name(letter)
+        # Put before, by an attempt that died, it is the same, and is as new now: upkeep goes by its age.
+        await _made(
+            self._payloads.create_container, lambda: self._payloads.upload_blob(name, encode(letter), overwrite=True)
+        )
         return name
+
+
+async def _send(queue: Any, text: str, seconds: int) -> None:
+    # Time to live -1: for ever. The default of seven days would lose mail.
+    await _made(queue.create_queue, lambda: queue.send_message(text, visibility_timeout=seconds, time_to_live=-1))
 
 
 async def _made(create: Callable[[], Awaitable[object]], use: Callable[[], Awaitable[object]]) -> None:
@@ -126,36 +206,3 @@ async def _made(create: Callable[[], Awaitable[object]], use: Callable[[], Await
         with suppress(ResourceExistsError):  # another instance was faster
             await create()
         await use()
-
-
-class MemoryOutbox:
-    """The same in memory, for tests: `messages` holds (due, message)."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[datetime, Work]] = []
-        self.payloads: dict[str, bytes] = {}
-        self.dead: dict[str, tuple[str, str, bytes]] = {}
-
-    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
-        if letter is not None and work.letter is None and work.payload is None:
-            whole = carrying(work, letter)
-            if whole is None:
-                name = f"{letter.id}/{letter.fingerprint}/letter.json"
-                self.payloads.setdefault(name, encode(letter))
-                whole = msgspec.structs.replace(work, payload=name)
-            work = whole
-        self.messages.append((now + timedelta(seconds=delay(now, due)), work))
-        return work
-
-    async def letter_of(self, work: Work) -> Letter | None:
-        if work.payload is None:
-            return work.inline()
-        content = self.payloads.get(work.payload)
-        return decode(content) if content is not None else None
-
-    async def set_aside(self, mail: str, kind: str, reason: str, content: bytes) -> None:
-        self.dead[mail] = (kind, reason, content)
-
-    async def remove(self, work: Work) -> None:
-        if work.payload is not None:
-            self.payloads.pop(work.payload, None)

@@ -29,6 +29,7 @@ __all__ = [
     "Mismatch",
     "PutAgain",
     "Reply",
+    "Schedule",
     "Settled",
     "TakeOver",
     "decide",
@@ -55,6 +56,14 @@ class Claim:
 class PutAgain:
     """Put the message again, due then, and complete this one."""
 
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The mail waits for its time: put the message again, due then, and only then insert this row."""
+
+    row: Row
     due: datetime
 
 
@@ -106,7 +115,7 @@ class TakeOver:
     row: Row
 
 
-Decision = Claim | PutAgain | Drop | Fail
+Decision = Claim | PutAgain | Schedule | Drop | Fail
 Reply = Answered | Mismatch | Busy | TakeOver | Claim
 
 
@@ -134,17 +143,14 @@ def first_claim(work: Work, now: datetime, settings: Settings, token: str, *, qu
 def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token: str) -> Decision:
     """What a courier does with a message. token: a new one, for the claim."""
     if row is None:
-        fresh = first_claim(work, now, settings, token, queued=True)
-        if _too_old(fresh, now, settings):
-            return Fail(_ended(fresh, "failed", now, code="TooOld"))
-        if work.not_before and work.not_before > now:
-            return PutAgain(work.not_before)
-        return Claim(fresh, "send")
+        return _begin(work, now, settings, token)
     if row.fingerprint != work.fingerprint:
         return Drop("other-body")
+    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), queued=True, due_at=None)
+    if row.state in ("failed", "held") and work.replay > row.replays:
+        return Claim(_anew(claimed, now, replays=work.replay), "send")
     if row.state in ENDED:
         return Drop("ended")
-    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), queued=True)
     if row.state == "sending" and not (work.released and work.released == row.token):
         over = (row.lease_until or now) + SKEW
         return PutAgain(over) if over > now else Claim(claimed, "look")
@@ -157,13 +163,22 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
     return Claim(claimed, "send")
 
 
+def _begin(work: Work, now: datetime, settings: Settings, token: str) -> Decision:
+    fresh = first_claim(work, now, settings, token, queued=True)
+    if _too_old(fresh, now, settings):
+        return Fail(_ended(fresh, "failed", now, code="TooOld"))
+    if work.not_before and work.not_before > now:
+        return Schedule(replace(fresh, state="scheduled", due_at=work.not_before, lease_until=None), work.not_before)
+    return Claim(fresh, "send")
+
+
 def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: str) -> Reply:
     """What a direct request does when its key has a row."""
     if row.fingerprint != fingerprint:
         return Mismatch()
     claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), due_at=None)
     if row.state == "failed" and row.code != "Abandoned":  # surely not sent: the caller may try again, from the start
-        return Claim(replace(claimed, accepted_at=now, settled_at=None, attempts=0, status=None, code=None), "send")
+        return Claim(_anew(claimed, now), "send")
     if row.queued or row.state in ENDED - {"failed"}:
         return Answered(row)
     if row.state == "sending" and row.lease_until and row.lease_until + SKEW > now:
@@ -172,20 +187,25 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
 
 
 def look_over(row: Row, finding: Finding | None, now: datetime, settings: Settings) -> Settled | Claim:
-    """What a look says of a claimed row that may have gone. finding None: the mailbox cannot be asked."""
-    match finding:
-        case "sent":
-            return Settled(_ended(row, "sent", now), None)
-        case "absent":
-            return Claim(row, "send")
-        case "waiting":
-            due = now + timedelta(seconds=60)
-            return Settled(replace(row, state="unknown", due_at=due), due)
-        case "undetermined" | None:
-            if settings.on_unknown == "resend" and row.resends == 0:
-                return Claim(replace(row, resends=1), "send")
-            return Settled(_ended(row, "held", now), None)
-    assert_never(finding)
+    """What a look says of a claimed row that may have gone. finding None: the mailbox cannot be asked.
+
+    "absent" counts only at the last look: a copy appears late. What is not determined then is decided by the policy.
+    """
+    delays = settings.verify_delays
+    if finding == "sent":
+        return Settled(_ended(row, "sent", now), None)
+    if finding is not None and (finding == "waiting" or row.looks + 1 < len(delays)):
+        last = len(delays) - 1
+        here, there = min(row.looks, last), min(row.looks + 1, last)
+        due = now + timedelta(seconds=max(delays[there] - delays[here], delays[0]))
+        return Settled(replace(row, state="unknown", due_at=due, looks=row.looks + 1), due)
+    if finding == "absent":
+        if row.attempts >= settings.max_attempts or _too_old(row, now, settings):
+            return Settled(_ended(row, "failed", now, row.status, row.code or "TooOld"), None)
+        return Claim(replace(row, looks=0), "send")
+    if settings.on_unknown == "resend" and row.resends == 0:
+        return Claim(replace(row, looks=0, resends=1), "send")
+    return Settled(_ended(row, "held", now, row.status, row.code), None)
 
 
 def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter: float = 0.0) -> Settled:
@@ -219,10 +239,27 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
             return wait(tried, seconds, status=outcome.status, code=outcome.code)
         case Unknown():
             # Nobody looks, or sends again, before the lease is over: until then an answer may still be on its way.
-            due = (row.lease_until or now) + SKEW
+            first = now + timedelta(seconds=settings.verify_delays[0])
+            due = max(first, (row.lease_until or now) + SKEW)
             tried = replace(row, attempts=row.attempts + 1, status=outcome.status, code=outcome.code or outcome.reason)
-            return Settled(replace(tried, state="unknown", due_at=due), due)
+            return Settled(replace(tried, state="unknown", due_at=due, looks=0), due)
     assert_never(outcome)
+
+
+def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
+    """A claim that begins from the start: the caller, or an operator, has asked for it again."""
+    return replace(
+        claimed,
+        accepted_at=now,
+        not_before=None,
+        settled_at=None,
+        attempts=0,
+        resends=0,
+        looks=0,
+        status=None,
+        code=None,
+        replays=claimed.replays if replays is None else replays,
+    )
 
 
 def _too_old(row: Row, now: datetime, settings: Settings) -> bool:

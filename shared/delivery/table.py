@@ -5,8 +5,9 @@ read once: one's own token and state in it mean that the write had succeeded. Ev
 own into what it writes.
 """
 
-import hashlib
-from collections.abc import Mapping
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -17,17 +18,13 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared.delivery.ledger import Conflict, Row
+from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.partitions import partition
 
-__all__ = ["TABLE", "TableLedger", "partition"]
+__all__ = ["TABLE", "TableLedger"]
 
 TABLE: Final = "mailledger"
 COLUMNS: Final = tuple(field.name for field in fields(Row) if field.name not in ("id", "etag"))
-
-
-def partition(mail: str) -> str:
-    """The partition of a mail: one of 256, spread evenly whatever the ids are made of."""
-    return hashlib.sha256(mail.encode()).hexdigest()[:2]
 
 
 class TableLedger:
@@ -64,12 +61,51 @@ class TableLedger:
             return await self._own(row, error)
         return replace(row, etag=written["etag"])
 
+    async def remove(self, row: Row) -> None:
+        try:
+            await self._table.delete_entity(
+                partition(row.id), row.id, etag=row.etag, match_condition=MatchConditions.IfNotModified
+            )
+        except ResourceModifiedError as error:
+            raise Conflict(row.id) from error
+        except ResourceNotFoundError:
+            return
+
+    async def partition(self, number: int) -> AsyncIterator[Row]:
+        try:
+            async for entity in self._table.query_entities(f"PartitionKey eq '{number:02x}'"):
+                yield _row(entity)
+        except ResourceNotFoundError:  # no mail yet, no table
+            return
+
+    async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
+        wanted = f"state eq '{state}'" if state else ""
+        pages = self._table.query_entities(wanted, results_per_page=most).by_page(_token(after))
+        try:
+            # The service may give short or empty pages while it searches on; they are gone through here.
+            async for page in pages:
+                rows = [_row(entity) async for entity in page]
+                if rows or not pages.continuation_token:
+                    return rows, _text(pages.continuation_token)
+        except ResourceNotFoundError:  # no mail yet, no table
+            return [], None
+        return [], None
+
     async def _own(self, row: Row, error: Exception) -> Row:
         """The row as it stands, if it is what we wrote; else Conflict."""
         found = await self.read(row.id)
         if found is not None and row.token and (found.token, found.state) == (row.token, row.state):
             return replace(row, etag=found.etag)
         raise Conflict(row.id) from error
+
+
+def _token(after: str | None) -> Any:
+    """The service's continuation token out of its text form. Raises ValueError when it is none."""
+    return json.loads(base64.urlsafe_b64decode(after)) if after else None
+
+
+def _text(token: Any) -> str | None:
+    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode() if token else None
 
 
 def _entity(row: Row) -> dict[str, Any]:

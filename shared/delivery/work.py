@@ -1,7 +1,7 @@
 """A message of `mail-work`, Mailroom's own queue: which mail to wake up for, and where its letter is.
 
     {"v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
-     "letter": {…} or "payload": "<blob>" [, "released": "<claim token>"] [, "known": true]}
+     "letter": {…} or "payload": "<blob>" [, "released": "<claim token>"] [, "known": true] [, "replay": n]}
 
 No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of an older version.
 """
@@ -30,6 +30,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     payload: str | None = None  # or the name of its blob in mail-payloads
     released: str | None = None  # the token of a claim that was given up: whoever holds this may take it over
     known: bool = False  # the mail has a row: read it, do not try to insert
+    replay: int = 0  # an operator has asked for it this many times: a failed or held row begins anew
+    reserved: datetime | None = None  # its time in the mailbox's rate: it needs no other one
+    waits: int = 0  # how often it was put back because no slot was free
 
     def inline(self) -> Letter | None:
         return decode(bytes(self.letter)) if self.letter is not None else None

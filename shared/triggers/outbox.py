@@ -30,7 +30,7 @@ async def mail_outbox(message: func.QueueMessage) -> None:
     keyless = identity(f"queue:{OUTBOX}", message.id)  # redelivery keeps the message's id
     try:
         letter = _letter(body, keyless, message.insertion_time or datetime.now(UTC))
-        admit(letter, letter.origin, app.settings)
+        admit(letter, app.settings)
     except Refused as refusal:
         return await app.courier.refuse(keyless, body, refusal)
     from shared.delivery.work import work_of
@@ -60,7 +60,7 @@ def _configured() -> Services:
 
 def _letter(body: bytes, keyless: str, accepted_at: datetime) -> Letter:
     queued = parse.outbox_mail(body)
-    limits.check(queued.mail)
+    limits.check_size(queued.mail)
     sender = queued.sender.lower()
     scope = f"queue:{OUTBOX}:{sender}"
     return Letter(
@@ -69,7 +69,7 @@ def _letter(body: bytes, keyless: str, accepted_at: datetime) -> Letter:
         fingerprint=fingerprint(sender, queued.mail),
         sender=sender,
         mail=queued.mail,
-        origin=Origin(kind="queue", name=OUTBOX, tenant=None, user=None),
+        origin=Origin(kind="queue", name=OUTBOX),
         not_before=queued.not_before,
         accepted_at=accepted_at,
     )

@@ -47,7 +47,7 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
     try:
         caller = await _caller(app, req)
         letter = _letter(req, caller, mailbox)
-        admit(letter, letter.origin, app.settings)
+        admit(letter, app.settings)
     except KeysUnavailable:
         message = "The tenant's signing keys cannot be fetched; nothing was sent."
         return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
@@ -70,7 +70,7 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
         raise Malformed(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
     _check_content_type(req.headers)
     mail = parse.send_mail(req.get_body())
-    limits.check(mail)
+    limits.check_size(mail)
     sender = (mailbox or caller.user or "").lower()
     scope = f"http:{caller.tenant}:{caller.application_id}"
     key = _key(req.headers)
@@ -86,7 +86,6 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
             tenant=caller.tenant,
             user=caller.user,
         ),
-        not_before=None,
         accepted_at=datetime.now(UTC),
     )
 

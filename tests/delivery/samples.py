@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shared.config import Settings
-from shared.delivery.attempts import Attempts
+from shared.delivery.attempts import Attempts, Verifier
 from shared.delivery.ledger import Ledger, Row
-from shared.delivery.memory import MemoryLedger
-from shared.delivery.outbox import MemoryOutbox
+from shared.delivery.memory import MemoryLedger, MemoryOutbox
 from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.letters.letter import Letter, Origin, fingerprint
@@ -93,6 +92,7 @@ class Office:
     graph: ScriptedGraph = field(default_factory=ScriptedGraph)
     ledger: Ledger = field(default_factory=MemoryLedger)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    verifier: Verifier | None = None
 
     @property
     def attempts(self) -> Attempts:
@@ -101,6 +101,7 @@ class Office:
             self.ledger,
             self.outbox,
             self.graph,
+            self.verifier,
             now=self.clock.now,
             monotonic=self.clock.monotonic,
         )

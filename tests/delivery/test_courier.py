@@ -8,10 +8,11 @@ from azure.core.exceptions import ServiceRequestError
 from shared.config import Settings
 from shared.delivery.courier import Courier
 from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryLedger
-from shared.delivery.outbox import INLINE
+from shared.delivery.memory import MemoryLedger, MemoryOutbox
+from shared.delivery.outbox import INLINE, Kept
+from shared.delivery.work import Work
 from shared.errors import Malformed
-from shared.letters.letter import decode
+from shared.letters.letter import Letter, decode
 from tests.delivery.samples import (
     BAD_RECIPIENT,
     NO_PERMISSION,
@@ -79,8 +80,8 @@ async def test_a_second_unknown_outcome_is_held_with_its_letter_kept() -> None:
     await deliver_next(office)
     assert (await office.row()).state == "held"
     assert len(office.graph.rows) == 2
-    kind, _, content = office.outbox.dead[letter().id]
-    assert (kind, decode(content)) == ("mail", letter())
+    kept = office.outbox.dead[letter().id]
+    assert (kept.kind, decode(kept.content)) == ("mail", letter())
 
 
 async def test_hold_never_sends_twice() -> None:
@@ -139,8 +140,8 @@ async def test_a_missing_payload_fails_the_mail_instead_of_sending_an_empty_one(
 async def test_too_little_lease_left_gives_the_claim_up() -> None:
     """A slow blob or a stalled process must not send after others may have begun to look."""
 
-    class SlowOutbox(type(Office().outbox)):  # type: ignore[misc] # the class of a default
-        async def letter_of(self, work: object) -> object:
+    class SlowOutbox(MemoryOutbox):
+        async def letter_of(self, work: Work) -> Letter:
             office.clock.move(seconds=31)
             return letter()
 
@@ -172,7 +173,11 @@ async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_
 
 async def test_what_is_no_mail_is_set_aside_with_its_reason_as_it_came() -> None:
     office = Office()
-    await Courier(office.attempts).refuse("a" * 32, b"not json", Malformed(400, "BadRequest", "no JSON", "$"))
-    assert office.outbox.dead["a" * 32] == ("message", "BadRequest", b"not json")
+    await Courier(office.attempts).refuse(
+        "a" * 32, "mail-outbox", b"not json", Malformed(400, "BadRequest", "no JSON", "$")
+    )
+    assert office.outbox.dead["a" * 32] == Kept("message", "BadRequest", b"not json", "mail-outbox")
     assert (await office.row("a" * 32)).state == "failed"
-    await Courier(office.attempts).refuse("a" * 32, b"not json", Malformed(400, "BadRequest", "no JSON", "$"))
+    await Courier(office.attempts).refuse(
+        "a" * 32, "mail-outbox", b"not json", Malformed(400, "BadRequest", "no JSON", "$")
+    )

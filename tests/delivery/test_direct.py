@@ -9,8 +9,7 @@ from azure.core.exceptions import ServiceRequestError
 from shared.delivery.courier import Courier
 from shared.delivery.direct import Busy, DirectRequests, Done, Mismatch, Rejection, Unavailable
 from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryLedger
-from shared.delivery.outbox import MemoryOutbox
+from shared.delivery.memory import MemoryLedger, MemoryOutbox
 from shared.delivery.work import Work
 from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter

@@ -15,8 +15,9 @@ from azure.data.tables.aio import TableServiceClient
 from shared.config import Settings
 from shared.delivery.ledger import Conflict, Ledger
 from shared.delivery.memory import MemoryLedger
+from shared.delivery.partitions import partition
 from shared.delivery.protocol import first_claim
-from shared.delivery.table import TableLedger, partition
+from shared.delivery.table import TableLedger
 from tests.delivery.samples import NOON, work
 
 ROW = first_claim(work(), NOON, Settings(), "token-1", queued=True)

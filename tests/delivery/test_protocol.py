@@ -17,6 +17,7 @@ from shared.delivery.protocol import (
     Finding,
     Mismatch,
     PutAgain,
+    Schedule,
     Settled,
     TakeOver,
     decide,
@@ -55,8 +56,11 @@ def test_a_mail_without_a_row_is_claimed_by_an_insert_and_sent() -> None:
     assert decision.then == "send"
 
 
-def test_a_mail_without_a_row_waits_for_its_time() -> None:
-    assert decide(None, work(not_before=LATER), NOON, SETTINGS, "t") == PutAgain(LATER)
+def test_a_mail_without_a_row_that_is_for_later_gets_one_so_that_it_can_be_seen_and_cancelled() -> None:
+    decision = decide(None, work(not_before=LATER), NOON, SETTINGS, "t")
+    assert isinstance(decision, Schedule)
+    assert decision.due == decision.row.due_at == LATER
+    assert (decision.row.state, decision.row.lease_until) == ("scheduled", None)
 
 
 def test_a_mail_without_a_row_that_is_too_old_is_never_sent_as_new() -> None:
@@ -68,6 +72,16 @@ def test_a_mail_without_a_row_that_is_too_old_is_never_sent_as_new() -> None:
 @pytest.mark.parametrize("state", sorted(ENDED))
 def test_a_mail_that_has_ended_drops_the_message(state: State) -> None:
     assert decide(row(state), work(), LATER, SETTINGS, "t") == Drop("ended")
+
+
+@pytest.mark.parametrize("state", ["failed", "held"])
+def test_a_replay_begins_anew_once(state: State) -> None:
+    ended = row(state, attempts=20, resends=1, replays=1, settled_at=NOON, code="ErrorQuotaExceeded")
+    decision = decide(ended, work(replay=2), LATER, SETTINGS, "token-2")
+    assert isinstance(decision, Claim)
+    assert (decision.row.attempts, decision.row.resends, decision.row.replays) == (0, 0, 2)
+    assert (decision.row.accepted_at, decision.row.settled_at, decision.then) == (LATER, None, "send")
+    assert decide(ended, work(replay=1), LATER, SETTINGS, "t") == Drop("ended")
 
 
 @pytest.mark.parametrize("state", ["accepted", "sending", "unknown", "sent"])
@@ -187,31 +201,67 @@ def test_an_unknown_outcome_is_not_looked_at_before_the_lease_is_over() -> None:
 
 # A look, or that none is possible.
 
+LAST_LOOK = len(SETTINGS.verify_delays) - 1
 
-@pytest.mark.parametrize("finding", ["undetermined", None])
-def test_what_cannot_be_looked_up_is_sent_once_more_then_held(finding: Finding | None) -> None:
-    again = look_over(CLAIMED, finding, NOON, SETTINGS)
-    assert again == Claim(replace(CLAIMED, resends=1), "send")
-    held = look_over(replace(CLAIMED, resends=1), finding, NOON, SETTINGS)
+
+def looked(finding: Finding | None, looks: int = LAST_LOOK, settings: Settings = SETTINGS, **changes: object) -> object:
+    return look_over(replace(CLAIMED, looks=looks, **changes), finding, NOON, settings)  # type: ignore[arg-type] # by name
+
+
+def test_what_cannot_be_looked_up_is_sent_once_more_then_held() -> None:
+    again = looked(None, looks=0)
+    assert isinstance(again, Claim)
+    assert (again.row.resends, again.then) == (1, "send")
+    held = looked(None, looks=0, resends=1)
     assert isinstance(held, Settled)
     assert (held.row.state, held.again) == ("held", None)
 
 
 def test_what_cannot_be_looked_up_is_held_at_once_where_the_policy_says_hold() -> None:
-    held = look_over(CLAIMED, None, NOON, Settings(on_unknown="hold"))
+    held = looked(None, settings=Settings(on_unknown="hold"))
     assert isinstance(held, Settled)
     assert held.row.state == "held"
 
 
-def test_a_copy_found_is_sent_and_a_copy_surely_absent_is_sent_again() -> None:
-    found = look_over(CLAIMED, "sent", NOON, SETTINGS)
+@pytest.mark.parametrize("looks", range(LAST_LOOK + 1))
+def test_a_copy_found_is_sent_at_any_look(looks: int) -> None:
+    found = looked("sent", looks)
     assert isinstance(found, Settled)
-    assert found.row.state == "sent"
-    assert look_over(CLAIMED, "absent", NOON, SETTINGS) == Claim(CLAIMED, "send")
-    waiting = look_over(CLAIMED, "waiting", NOON, SETTINGS)
+    assert (found.row.state, found.again) == ("sent", None)
+
+
+@pytest.mark.parametrize("finding", ["absent", "undetermined"])
+def test_a_copy_not_found_is_looked_for_again_at_the_given_times(finding: Finding) -> None:
+    """15, 60 and 180 seconds after the attempt: copies appear late."""
+    for looks, distance in ((0, 45), (1, 120)):
+        waiting = looked(finding, looks)
+        assert isinstance(waiting, Settled)
+        assert (waiting.row.state, waiting.row.looks, waiting.row.resends) == ("unknown", looks + 1, 0)
+        assert waiting.again == waiting.row.due_at == NOON + timedelta(seconds=distance)
+
+
+def test_a_copy_found_nowhere_at_the_last_look_is_sent_again() -> None:
+    assert looked("absent") == Claim(replace(CLAIMED, looks=0), "send")
+
+
+def test_a_copy_found_nowhere_after_the_last_attempt_fails_the_mail() -> None:
+    for failed in (looked("absent", attempts=20), looked("absent", accepted_at=NOON - timedelta(hours=73))):
+        assert isinstance(failed, Settled)
+        assert (failed.row.state, failed.again) == ("failed", None)
+
+
+def test_a_copy_among_drafts_or_in_the_outbox_is_waited_for_however_long() -> None:
+    waiting = looked("waiting", looks=9)
     assert isinstance(waiting, Settled)
-    assert (waiting.row.state, waiting.row.resends) == ("unknown", 0)
-    assert waiting.again == waiting.row.due_at
+    assert (waiting.row.state, waiting.row.looks) == ("unknown", 10)
+    assert waiting.again is not None
+    assert waiting.again > NOON
+
+
+def test_what_is_undetermined_at_the_last_look_is_for_the_policy() -> None:
+    again = looked("undetermined")
+    assert isinstance(again, Claim)
+    assert again.row.resends == 1
 
 
 # A direct request whose key is known.

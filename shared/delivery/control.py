@@ -1,0 +1,76 @@
+"""What producers and operators may do with a mail: see it, cancel it, list by state, replay a failed or held one."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from shared.delivery.attempts import Attempts, new_token
+from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.work import work_of
+from shared.letters.letter import decode
+from shared.telemetry import Event, emit
+
+__all__ = ["Cannot", "Control"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cannot:
+    """The mail's state does not allow it, or what was kept of it is gone."""
+
+    reason: Literal["state", "nothing-kept"]
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Changes rows and messages; sends nothing itself."""
+
+    attempts: Attempts
+
+    async def cancel(self, row: Row) -> Row | Cannot:
+        """Cancel what is not sent yet. What is being sent, or may have gone, cannot be cancelled.
+
+        The mail's message finds the row ended and is dropped, with its payload, when it is due.
+        """
+        while True:
+            if row.state not in ("scheduled", "accepted"):
+                return Cannot("state", row)
+            now = self.attempts.now()
+            try:
+                row = await self.attempts.write(
+                    replace(row, state="cancelled", token=new_token(), due_at=None, settled_at=now)
+                )
+            except Conflict:
+                row = await self.attempts.ledger.read(row.id) or row
+                continue
+            emit(Event.MAIL_CANCELLED, id=row.id)
+            return row
+
+    async def replay(self, row: Row) -> Row | Cannot:
+        """Put a failed or held mail back, with the same id; one that may have gone is then sent a second time.
+
+        A producer's message that was no mail, or not allowed, goes back into its queue and is read anew. Asked twice
+        at once it is still sent once: the second message finds the replay begun.
+        """
+        if row.state not in ("failed", "held"):
+            return Cannot("state", row)
+        kept = await self.attempts.outbox.kept(row.id)
+        if kept is None or not kept.content:
+            return Cannot("nothing-kept", row)
+        if kept.kind == "message":
+            await self.attempts.outbox.put_back(kept.queue, kept.content)
+            await self.attempts.outbox.forget(row.id)
+        else:
+            letter = decode(kept.content)
+            work = msgspec.structs.replace(work_of(letter), known=True, replay=row.replays + 1)
+            await self.attempts.outbox.put(work, self.attempts.now(), None, letter)
+        emit(Event.MAIL_REPLAYED, id=row.id, state=row.state)
+        return row
+
+    async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
+        """Up to `most` rows, and where the next page begins. Raises ValueError when `after` is none of ours."""
+        return await self.attempts.ledger.page(state, most, after)
+
+    async def read(self, mail: str) -> Row | None:
+        return await self.attempts.ledger.read(mail)

@@ -1,0 +1,182 @@
+"""Times at which mails may go: one schedule for each key (a mailbox), shared by all instances in one row.
+
+An instance takes times in blocks, by one conditional write. A block is as large as there are waiters; where demand
+lasts it grows, and what is left serves the next mails without storage. When demand ends, what is left is given back,
+if nobody has moved the schedule on since; else it lapses.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+from azure.core.exceptions import AzureError
+
+from shared.delivery.pacing.gcra import Rate, book
+from shared.delivery.pacing.store import Changed, PacingStore, PacingUnavailable, Stored
+
+__all__ = ["Reservations"]
+
+LARGEST: Final = 32  # times in a block, unless there are more waiters
+IDLE: Final = 2.0  # seconds without demand after which times are given back
+TRIES: Final = 10  # writes of one row, each met by another's
+PAUSE: Final = 0.01  # seconds before the second of them; doubled each time, up to
+LONGEST_PAUSE: Final = 0.5
+KEPT: Final = 1000  # schedules remembered without times left in them
+
+
+@dataclass(slots=True)
+class _Schedule:
+    """What this instance knows of one row, and holds of its times: `times` is the unused end of its last block."""
+
+    stored: Stored | None = None
+    known: bool = False  # `stored` has been read or written: None means that there is no row
+    shared: bool = False  # others write it too, so it is read before it is written
+    times: deque[datetime] = field(default_factory=deque)
+    interval: timedelta = timedelta(0)  # of the block
+    size: int = 1  # of the next block
+    waiting: int = 0
+    failures: int = 0
+    used: float = float("-inf")  # when a time was last asked for, monotonic
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def next(self, now: datetime, not_before: datetime, late: timedelta) -> datetime | None:
+        """The next time that may still be used. not_before: earlier times are void, they fell into a block."""
+        while self.times:
+            time = self.times.popleft()
+            if time + late >= now and time >= not_before:
+                return max(time, now)
+        return None
+
+
+class Reservations:
+    """The schedules of one process. rate is asked at each block, so it may change."""
+
+    def __init__(
+        self,
+        store: PacingStore,
+        rate: Callable[[], Rate],
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        random: Random,
+    ) -> None:
+        self._store = store
+        self._rate = rate
+        self._now = now
+        self._monotonic = monotonic
+        self._random = random
+        self._schedules: dict[str, _Schedule] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def reserve(self, key: str, not_before: datetime | None = None) -> datetime:
+        """The next time of this schedule. Raises PacingUnavailable."""
+        schedule = self._schedule(key)
+        failures = schedule.failures
+        now = self._now()
+        rate = self._rate()
+        schedule.waiting += 1
+        try:
+            async with schedule.lock:
+                while (time := schedule.next(now, not_before or now - rate.late, rate.late)) is None:
+                    if schedule.failures != failures:
+                        raise PacingUnavailable(f"The schedule {key} cannot be written.")
+                    await self._take(key, schedule, max(now, not_before or now), rate)
+        finally:
+            schedule.waiting -= 1
+        schedule.used = self._monotonic()
+        if schedule.times and self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        return time
+
+    async def close(self) -> None:
+        """Give back all times that are not used. Raises AzureError."""
+        if self._sweeper:
+            self._sweeper.cancel()
+        for key, schedule in self._schedules.items():
+            await self._give_back(key, schedule)
+
+    def _schedule(self, key: str) -> _Schedule:
+        if key not in self._schedules and len(self._schedules) >= KEPT:
+            unused = [its for its, schedule in self._schedules.items() if not schedule.times and not schedule.waiting]
+            for its in unused[: KEPT // 2]:
+                del self._schedules[its]
+        return self._schedules.setdefault(key, _Schedule())
+
+    async def _take(self, key: str, schedule: _Schedule, not_before: datetime, rate: Rate) -> None:
+        try:
+            if not schedule.known or schedule.shared:
+                found = await self._store.read(_partition(key), key)
+                schedule.shared = schedule.known and found != schedule.stored
+                schedule.stored, schedule.known = found, True
+            for attempt in range(TRIES):
+                if await self._try_take(key, schedule, not_before, rate):
+                    return
+                await asyncio.sleep(self._random.uniform(0.5, 1) * min(PAUSE * 2**attempt, LONGEST_PAUSE))
+        except AzureError as error:
+            schedule.failures += 1
+            schedule.known = False
+            raise PacingUnavailable(f"The schedule {key} cannot be written.") from error
+        schedule.failures += 1
+        raise PacingUnavailable(f"The schedule {key} was written by others {TRIES} times.")
+
+    async def _try_take(self, key: str, schedule: _Schedule, not_before: datetime, rate: Rate) -> bool:
+        """Take a block by one write. False: another one has written the row; it is known now."""
+        if self._monotonic() - schedule.used > IDLE:
+            schedule.size = 1
+        tat = schedule.stored and schedule.stored.values.get("tat")
+        tat = tat if isinstance(tat, datetime) else None
+        start = max(self._now(), not_before)
+        booking = book(tat, start, schedule.waiting, rate)
+        if rate.late or booking.times[-1] > start:
+            # There is a backlog, or time to use them: more than are waited for. Else those would lapse at once.
+            booking = book(tat, start, max(schedule.waiting, schedule.size), rate)
+        values = {"tat": booking.tat}
+        try:
+            etag = await self._store.write(_partition(key), key, values, schedule.stored and schedule.stored.etag)
+        except Changed as changed:
+            schedule.stored = changed.found
+            schedule.shared = True
+            return False
+        schedule.stored = Stored(values, etag)
+        schedule.times.extend(booking.times)
+        schedule.interval = rate.interval
+        schedule.size = min(2 * schedule.size, LARGEST)
+        return True
+
+    async def _sweep(self) -> None:
+        """Give back what is left where demand has ended."""
+        while any(schedule.times for schedule in self._schedules.values()):
+            await asyncio.sleep(IDLE / 2)
+            for key, schedule in list(self._schedules.items()):
+                if schedule.times and self._monotonic() - schedule.used >= IDLE:
+                    try:
+                        await self._give_back(key, schedule)
+                    except AzureError:
+                        schedule.known = False
+        self._sweeper = None
+
+    async def _give_back(self, key: str, schedule: _Schedule) -> None:
+        async with schedule.lock:
+            unused = len(schedule.times)
+            schedule.times.clear()
+            if not (unused and schedule.stored):
+                return
+            tat = schedule.stored.values["tat"]
+            if not isinstance(tat, datetime) or tat <= self._now():
+                return  # the schedule is behind the clock: they are worth nothing
+            values = {"tat": tat - unused * schedule.interval}
+            try:
+                etag = await self._store.write(_partition(key), key, values, schedule.stored.etag)
+            except Changed as changed:
+                schedule.stored = changed.found
+                schedule.shared = True
+            else:
+                schedule.stored = Stored(values, etag)
+
+
+def _partition(key: str) -> str:
+    return key[:2]

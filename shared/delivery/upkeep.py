@@ -1,0 +1,92 @@
+"""Upkeep: what no message comes by for. Some partitions a run, the whole table in an hour; safe to run twice at once.
+
+sending, unknown; nobody was told 2xx, lease over for an hour  looked for: sent, else failed (Abandoned)
+open far past its age                                          failed (TooOld), with its event
+ended longer ago than the retention                            row, and what was kept of it, removed
+a payload without a row, or whose row has ended                removed, once no attempt can still be on its way
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.delivery.attempts import Attempts, new_token, report_end
+from shared.delivery.ledger import ENDED, Conflict, Row
+from shared.delivery.outbox import Payload
+from shared.delivery.partitions import PARTITIONS
+from shared.telemetry import Event, emit
+
+__all__ = ["RUNS_AN_HOUR", "Upkeep", "partitions_of_run"]
+
+RUNS_AN_HOUR: Final = 12
+ABANDONED_AFTER: Final = timedelta(hours=1)
+# A message of an open mail may hide for six days, and be late; it is only far past that that no message comes any more.
+GRACE: Final = timedelta(days=7)
+
+
+def partitions_of_run(now: datetime) -> range:
+    """The partitions whose turn it is: each once an hour, with no state to keep."""
+    run = int(now.timestamp() // (3600 / RUNS_AN_HOUR)) % RUNS_AN_HOUR
+    return range(run * PARTITIONS // RUNS_AN_HOUR, (run + 1) * PARTITIONS // RUNS_AN_HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """One for a process."""
+
+    attempts: Attempts
+
+    async def run(self, partitions: range) -> int:
+        """Go through these partitions. Returns how many rows and payloads were changed or removed."""
+        changed = 0
+        for number in partitions:
+            known: dict[str, Row] = {}
+            async for row in self.attempts.ledger.partition(number):
+                known[row.id] = row
+                changed += await self._keep(row)
+            async for payload in self.attempts.outbox.payloads_of(number):
+                changed += await self._keep_payload(payload, known.get(payload.mail))
+        if changed:
+            emit(Event.UPKEEP, changed=changed)
+        return changed
+
+    async def _keep(self, row: Row) -> bool:
+        now = self.attempts.now()
+        settings = self.attempts.settings
+        try:
+            if row.state in ENDED:
+                if row.settled_at and row.settled_at + timedelta(days=settings.retention_days) < now:
+                    await self.attempts.outbox.forget(row.id)
+                    await self.attempts.ledger.remove(row)
+                    return True
+                return False
+            if not row.queued and row.state in ("sending", "unknown"):
+                if (row.lease_until or row.accepted_at) + ABANDONED_AFTER < now:
+                    return await self._end(row, now, "Abandoned")
+                return False
+            age = timedelta(hours=settings.max_age_hours) + GRACE
+            if (row.not_before or row.accepted_at) + age < now:
+                return await self._end(row, now, "TooOld")
+        except Conflict:  # it has moved on by itself
+            return False
+        return False
+
+    async def _end(self, row: Row, now: datetime, code: str) -> bool:
+        ended = replace(row, state="failed", token=new_token(), due_at=None, settled_at=now, code=code)
+        may_have_gone = row.state in ("sending", "unknown")
+        if may_have_gone and self.attempts.verifier and await self.attempts.verifier(row) == "sent":
+            ended = replace(ended, state="sent", code=None)
+        await self.attempts.write(ended)
+        report_end(ended)
+        return True
+
+    async def _keep_payload(self, payload: Payload, row: Row | None) -> bool:
+        """A payload is put before its message and its row: a new one may be of a mail, or a replay, just coming in."""
+        settings = self.attempts.settings
+        if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.attempts.now():
+            return False
+        row = row or await self.attempts.ledger.read(payload.mail)
+        if row is not None and row.state not in ENDED:
+            return False
+        await self.attempts.outbox.remove_payload(payload.name)
+        return True

@@ -1,0 +1,185 @@
+"""Who calls: verifying the Microsoft Entra access tokens that callers of this API bring.
+
+Entra issues two kinds of token for one registration, v1 and v2, and both occur; they differ in issuer, audience and the
+claim that names the application. A token is accepted when its signature is RS256 by a key that the tenant's metadata
+names for that version, and version, issuer, tenant, audience and times are right.
+https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-tokens
+
+Importing this module loads no cryptography and no HTTP client; the first token does.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shared.entra_keys import Fetch, KeysUnavailable, SigningKeys, fetch
+from shared.errors import NotAllowed, Unauthenticated
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+__all__ = ["Caller", "Fetch", "KeysUnavailable", "Registration", "Verifier", "require"]
+
+LONGEST_HEADER = 16 * 1024  # characters; Entra's tokens stay below, with every group and role in them
+LEEWAY = 60  # seconds that two clocks may differ
+# The claim that names the application, by the token's version.
+_APPLICATION = {"1.0": "appid", "2.0": "azp"}
+_BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*) *", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The Entra app registration of this API.
+
+    tenant, client_id: GUIDs. authority: where the tenant's metadata is, `https://login.microsoftonline.com`.
+    """
+
+    tenant: str
+    client_id: str
+    authority: str = "https://login.microsoftonline.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a verified token speaks for. GUIDs in lower case.
+
+    user: the object id of the user on whose behalf the application acts, if delegated. A delegated caller has the
+    user's rights and no more: its roles are the user's, not the application's.
+    """
+
+    application_id: str
+    tenant: str
+    user: str | None = field(default=None, repr=False)
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    delegated: bool = False
+
+
+def require(caller: Caller, permission: str = "Mail.Send") -> None:
+    """Raise NotAllowed unless the application has the app role, or acts for a user with the scope, `permission`."""
+    granted = caller.scopes if caller.delegated else caller.roles
+    if permission not in granted:
+        kind = "scope" if caller.delegated else "app role"
+        raise NotAllowed(f"Access is denied. The token has no {kind} {permission} for this API.")
+
+
+class Verifier:
+    """Verifies the tokens of one registration. One per process and event loop: it keeps the tenant's keys."""
+
+    def __init__(
+        self, registration: Registration, fetch: Fetch = fetch, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """clock: seconds; for the age of keys only, tokens are checked by the time of day."""
+        client_id = registration.client_id.lower()
+        self._tenant = registration.tenant.lower()
+        self._audiences = [client_id, f"api://{client_id}"]
+        self._keys = SigningKeys(self._tenant, registration.authority, fetch, clock)
+
+    async def verify(self, authorization: str | None) -> Caller:
+        """Say who sent this Authorization header.
+
+        Raises Unauthenticated when it proves nothing, whatever is wrong with it, and KeysUnavailable when that cannot
+        be said.
+        """
+        token = _bearer_token(authorization)
+        version, key_id = _read(token)
+        found = await self._keys.find(version, key_id)
+        if found is None:
+            raise Unauthenticated("Access token validation failure. The signing key is unknown.")
+        key, issuer = found
+        return self._caller(version, _verified(token, key, issuer, self._audiences))
+
+    def _caller(self, version: str, claims: Mapping[str, Any]) -> Caller:
+        if claims.get("tid") != self._tenant:
+            raise Unauthenticated("Access token validation failure. Invalid tenant.")
+        application = claims.get(_APPLICATION[version])
+        user = claims.get("oid")
+        # Whoever has `scp` acts for a user, whatever `roles` says: a user's token carries the user's roles too.
+        delegated = "scp" in claims
+        if not isinstance(application, str) or not (_names_user(user) if delegated else _is_app_only(claims)):
+            raise Unauthenticated("Access token validation failure. This is not an access token for this API.")
+        return Caller(
+            application_id=application.lower(),
+            tenant=self._tenant,
+            user=user.lower() if delegated and isinstance(user, str) else None,
+            roles=_words(claims.get("roles")),
+            scopes=_words(claims.get("scp")),
+            delegated=delegated,
+        )
+
+
+def _bearer_token(authorization: str | None) -> str:
+    if not authorization:
+        raise Unauthenticated("Access token is empty.")
+    match = _BEARER.fullmatch(authorization) if len(authorization) <= LONGEST_HEADER else None
+    if not match:
+        raise Unauthenticated("The Authorization header is not `Bearer` and an access token.")
+    return match[1]
+
+
+def _read(token: str) -> tuple[str, str]:
+    """Version and key id that a token claims to have; nothing is proved yet."""
+    import jwt
+
+    try:
+        unproved = jwt.decode_complete(token, options={"verify_signature": False})
+    except Exception as error:  # a token is a stranger's input, and a parser that fails has said no
+        raise Unauthenticated("The access token cannot be read.") from error
+    version, key_id = unproved["payload"].get("ver"), unproved["header"].get("kid")
+    known_version = isinstance(version, str) and version in _APPLICATION
+    if unproved["header"].get("alg") != "RS256" or not known_version or not isinstance(key_id, str):
+        raise Unauthenticated(
+            "The access token is not one of Microsoft Entra: RS256, with a key id, version 1.0 or 2.0."
+        )
+    return version, key_id
+
+
+def _verified(token: str, key: "PyJWK", issuer: str, audiences: list[str]) -> Mapping[str, Any]:
+    import jwt
+
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=["RS256"],
+            audience=audiences,
+            issuer=issuer,
+            leeway=LEEWAY,
+            options={"require": ["exp", "nbf", "iat", "iss", "aud", "tid"]},
+        )
+    except jwt.ExpiredSignatureError as error:
+        raise Unauthenticated("Lifetime validation failed, the token is expired.") from error
+    except jwt.ImmatureSignatureError as error:
+        raise Unauthenticated("Lifetime validation failed, the token is not yet valid.") from error
+    except jwt.InvalidAudienceError as error:
+        raise Unauthenticated("Access token validation failure. Invalid audience.") from error
+    except jwt.InvalidIssuerError as error:
+        raise Unauthenticated("Access token validation failure. Invalid issuer.") from error
+    except Exception as error:  # as above: what fails is not verified
+        raise Unauthenticated("Access token validation failure.") from error
+    if not isinstance(claims["aud"], str):  # Entra's is one audience; a list is none of its tokens
+        raise Unauthenticated("Access token validation failure. Invalid audience.")
+    return claims
+
+
+def _is_app_only(claims: Mapping[str, Any]) -> bool:
+    """Whether a token without `scp` is an application's own.
+
+    An id token has no `scp` either, the same issuer, audience and keys, and a user's roles; but its subject is the user
+    as this application sees it, where an application's subject is its own object id.
+    https://learn.microsoft.com/entra/identity-platform/optional-claims-reference (idtyp)
+    """
+    kind = claims.get("idtyp")
+    return kind == "app" or (kind is None and claims.get("sub") == claims.get("oid"))
+
+
+def _names_user(user: object) -> bool:
+    return isinstance(user, str) and bool(user)
+
+
+def _words(value: object) -> frozenset[str]:
+    """Roles come as a list, scopes as words in a string."""
+    words = value.split(" ") if isinstance(value, str) else value if isinstance(value, list) else []
+    return frozenset(word for word in words if isinstance(word, str) and word)

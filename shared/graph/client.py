@@ -1,0 +1,188 @@
+"""The connection to Microsoft Graph: the official SDK's client under the app's managed identity.
+
+One per process and event loop, opened on first use: the imports and the first client cost tenths of a second, and an
+HTTP client cannot be shared by two loops.
+
+What differs from the SDK's defaults, and why:
+
+- No RetryHandler. It retries a POST after 503 and 504 and so doubles mail; exactly one layer retries: the courier.
+- No RedirectHandler. It turns a redirected POST into a GET, whose 200 passes for success.
+- No second request after a claims challenge (401), for the same reason. The refused token is not used again.
+- HTTP/1.1. Graph takes four requests at a time, so the one connection of HTTP/2 saves little, and when it breaks all
+  four mails on it are in doubt.
+- No limit on reading: every call brings a deadline of its own, so no second clock runs beside it.
+- Spans and logs without URLs, which name the mailbox: the SDK is told so, its UrlReplaceHandler, which writes the URL
+  into a span whatever it is told, is left out (it serves `/me` only), and httpx's request lines are filtered.
+- No proxy is read from the environment: the way to Graph and to the identity endpoint is the network's business.
+"""
+
+import contextlib
+import importlib
+import logging
+import time
+import warnings
+from typing import Any
+
+import httpx
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.identity.aio import ManagedIdentityCredential
+from kiota_abstractions.request_information import RequestInformation
+from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
+from kiota_http.middleware import ParametersNameDecodingHandler
+from kiota_http.observability_options import ObservabilityOptions
+from msgraph.graph_request_adapter import GraphRequestAdapter
+from msgraph.graph_request_adapter import options as sdk_options
+from msgraph.graph_service_client import GraphServiceClient
+
+# msgraph_core has types but does not say so (no py.typed).
+from msgraph_core import GraphClientFactory  # type: ignore[import-untyped]
+from msgraph_core.middleware import GraphTelemetryHandler  # type: ignore[import-untyped]
+from msgraph_core.middleware.options import GraphTelemetryHandlerOption  # type: ignore[import-untyped]
+
+from shared.graph.endpoint import GRAPH_HOSTS, GraphEndpoint
+from shared.graph.stage import ProgressHandler
+
+__all__ = ["GRAPH_HOSTS", "GraphConnection", "GraphEndpoint", "open_client"]
+
+CONNECT_TIMEOUT = 5.0
+POOL_TIMEOUT = 5.0
+# How long an unused connection is kept. Short: a request on a connection that the other side closes at that moment ends
+# as Unknown, which costs more than a new connection.
+KEEP_ALIVE = 5.0
+MAX_CONNECTIONS = 32
+# The identity endpoint is on the same machine: it answers at once or is starting.
+TOKEN_RETRIES = 3
+TOKEN_BACKOFF = 0.2
+# A refused token is replaced before the next request, but not more often than this, in seconds.
+RENEWAL_PAUSE = 60.0
+
+
+class GraphConnection:
+    """An open connection.
+
+    client: the SDK's client; its requests go to `{base_url}/users/…`. scope: what its tokens are asked for.
+    """
+
+    def __init__(
+        self,
+        client: GraphServiceClient,
+        credential: ManagedIdentityCredential,
+        scope: str,
+        transport: httpx.AsyncBaseTransport,
+    ) -> None:
+        self.client = client
+        self.credential = credential
+        self.scope = scope
+        self._transport = transport
+        self._refused = False
+        self._renew_from = 0.0
+
+    async def ensure_token(self) -> None:
+        """Have a token at hand, so that the request that follows need not wait for one.
+
+        Raises azure-core's errors; nothing was sent to Graph then.
+        """
+        if self._refused and time.monotonic() >= self._renew_from:
+            self._refused, self._renew_from = False, time.monotonic() + RENEWAL_PAUSE
+            with contextlib.suppress(AzureError):  # the old token is still there, and may serve other mailboxes
+                # Asking for claims makes the credential pass its cache by; a managed identity does not mind which.
+                await self.credential.get_token(self.scope, claims="{}", enable_cae=True)
+        await self.credential.get_token(self.scope, enable_cae=True)
+
+    def distrust_token(self) -> None:
+        """Graph refused the token or its rights: ask for a new one before the next request.
+
+        The credential keeps a token for up to twelve hours; one issued before a grant would be refused that long.
+        """
+        self._refused = True
+
+    async def close(self) -> None:
+        """Close every socket. The connection cannot be used afterwards; closing twice does no harm."""
+        await self._transport.aclose()
+        await self.credential.close()
+
+
+def open_client(base_url: str, client_id: str | None) -> GraphConnection:
+    """Build the client for `base_url` (GRAPH_BASE_URL) under the user-assigned identity `client_id`, or the app's own.
+
+    Needs no network and no running loop. Raises ValueError when base_url is no host that a token may go to.
+    """
+    endpoint = GraphEndpoint.parse(base_url)
+    credential = _Credential(
+        client_id=client_id,
+        retry_total=TOKEN_RETRIES,
+        retry_backoff_factor=TOKEN_BACKOFF,
+        use_env_settings=False,
+    )
+    transport = httpx.AsyncHTTPTransport(
+        limits=httpx.Limits(
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
+        )
+    )
+    adapter = _OneRequestAdapter(
+        AzureIdentityAuthenticationProvider(credential, scopes=[endpoint.scope], allowed_hosts=[endpoint.host]),
+        client=_http_client(transport),
+    )
+    adapter.base_url = endpoint.base_url
+    adapter.observability_options = ObservabilityOptions(include_euii_attributes=False)
+    logging.getLogger("httpx").addFilter(_no_request_lines)
+    client = GraphServiceClient(request_adapter=adapter)
+    _load(client)
+    return GraphConnection(client, credential, endpoint.scope, transport)
+
+
+class _Credential(ManagedIdentityCredential):
+    """The managed identity. Its every failure is an azure-core error, so that none passes for one of the request."""
+
+    async def get_token(
+        self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **kwargs: Any
+    ) -> AccessToken:
+        try:
+            token: AccessToken = await super().get_token(*scopes, claims=claims, tenant_id=tenant_id, **kwargs)
+        except AzureError:
+            raise
+        except Exception as error:  # an answer without `resource` ends in a KeyError, for one
+            raise ClientAuthenticationError(f"no token: {type(error).__name__}") from error
+        return token
+
+
+class _OneRequestAdapter(GraphRequestAdapter):
+    """The SDK's adapter, without its second request after a claims challenge."""
+
+    async def retry_cae_response_if_required(
+        self,
+        resp: httpx.Response,
+        request_info: RequestInformation,  # noqa: ARG002 - the SDK's signature
+        claims: str,  # noqa: ARG002
+    ) -> httpx.Response:
+        return resp
+
+
+def _http_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    client = httpx.AsyncClient(
+        transport=transport,
+        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT, pool=POOL_TIMEOUT),
+        follow_redirects=False,
+        headers={"Accept-Encoding": "identity"},  # an answer is a few bytes; its decoding is one more thing to fail
+    )
+    telemetry = sdk_options[GraphTelemetryHandlerOption.get_key()]
+    middleware = [ParametersNameDecodingHandler(), GraphTelemetryHandler(telemetry), ProgressHandler()]
+    GraphClientFactory.create_with_custom_middleware(middleware, client=client)  # changes the client it is given
+    return client
+
+
+def _load(client: GraphServiceClient) -> None:
+    """Import what sendMail needs now, not under a mail's deadline.
+
+    The SDK's modules warn of their own deprecated classes when they are imported; nobody here can heed it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        _ = client.users.by_user_id("-").send_mail
+        importlib.import_module("msgraph.generated.models.o_data_errors.o_data_error")
+
+
+def _no_request_lines(record: logging.LogRecord) -> bool:
+    """Httpx logs the URL of each request at INFO."""
+    return record.levelno >= logging.WARNING

@@ -1,0 +1,71 @@
+"""One sendMail request through the SDK, and what became of it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_abstractions.headers_collection import HeadersCollection
+from kiota_abstractions.native_response_handler import NativeResponseHandler
+from kiota_http.middleware.options import ResponseHandlerOption
+from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
+
+from shared.graph.client import GraphConnection
+from shared.graph.errors import outcome_of, timed_out
+from shared.graph.outcome import NotConnected, Outcome, Rejected, classify
+from shared.graph.stage import Progress, Stage
+
+if TYPE_CHECKING:
+    import httpx
+    from kiota_abstractions.default_query_parameters import QueryParameters
+
+__all__ = ["send_mail"]
+
+
+async def send_mail(  # noqa: PLR0913 - one request has that many sides
+    connection: GraphConnection,
+    mailbox: str,
+    body: SendMailPostRequestBody,
+    *,
+    client_request_id: str,
+    deadline: float,
+    still_ours: Callable[[], bool] = lambda: True,
+) -> Outcome:
+    """Send `body` from `mailbox` (id or user principal name), once.
+
+    client_request_id: names the request in Graph's logs; diagnosis only. deadline: seconds for everything, the token
+    and the connection included. still_ours: asked immediately before the request leaves; when it says no, nothing is
+    sent and the outcome is NotConnected("lease").
+
+    Raises nothing but asyncio.CancelledError, and that only when the caller cancels: the mail may then have gone.
+    """
+    progress = Progress()
+    try:
+        async with asyncio.timeout(deadline):
+            await connection.ensure_token()
+            if not still_ours():
+                return NotConnected("lease")
+            progress.stage = Stage.BUILDING
+            answer = await connection.client.users.by_user_id(mailbox).send_mail.post(  # type: ignore[func-returns-value]  # NativeResponseHandler's answer
+                body, _configuration(client_request_id, progress)
+            )
+    except TimeoutError:
+        return timed_out(progress)
+    except Exception as error:  # noqa: BLE001 - the table covers every class; a mail whose outcome is lost may go twice
+        return outcome_of(error, progress, datetime.now(UTC))
+    response = cast("httpx.Response", answer)
+    outcome = classify(response.status_code, response.headers, response.content, datetime.now(UTC))
+    if isinstance(outcome, Rejected) and outcome.kind == "permission":
+        connection.distrust_token()
+    return outcome
+
+
+def _configuration(client_request_id: str, progress: Progress) -> "RequestConfiguration[QueryParameters]":
+    headers = HeadersCollection()
+    # An id that cannot stand in a header is left out: it is not worth a mail.
+    if client_request_id and client_request_id.isascii() and client_request_id.isprintable():
+        headers.add("client-request-id", client_request_id)
+        headers.add("return-client-request-id", "true")
+    # The SDK takes any 2xx for success and follows its own mind about errors; the answer itself is wanted.
+    return RequestConfiguration(headers, [ResponseHandlerOption(NativeResponseHandler()), progress])

@@ -1,0 +1,57 @@
+"""How far a request came: whether a byte of it may have left.
+
+A deadline can end a request anywhere. Before the first byte left the mail surely did not go; after it, nobody knows.
+The difference is worth a lot (a retry now, or minutes of looking for the mail), so it is observed, not guessed:
+httpcore reports its steps through a request's `trace` extension (https://www.encode.io/httpcore/extensions/#trace).
+"""
+
+from enum import Enum
+
+import httpx
+from kiota_abstractions.request_option import RequestOption
+from kiota_http.middleware import REQUEST_OPTIONS_KEY, BaseMiddleware
+
+__all__ = ["Progress", "ProgressHandler", "Stage"]
+
+
+class Stage(Enum):
+    """The steps of one request."""
+
+    TOKEN = "token"  # noqa: S105 - asking for one
+    BUILDING = "building"  # writing the body, before the HTTP client has it
+    HANDED_OVER = "handed over"  # the HTTP client has it and has said nothing yet
+    CONNECTING = "connecting"
+    SENDING = "sending"  # on an open connection
+
+
+class Progress(RequestOption):
+    """Given with a request, says afterwards how far it came."""
+
+    def __init__(self) -> None:
+        self.stage = Stage.TOKEN
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether Graph may have read the request. True when in doubt: should httpcore fall silent, nothing is lost."""
+        return self.stage in {Stage.HANDED_OVER, Stage.SENDING}
+
+    async def observe(self, event: str, _info: object) -> None:
+        """Take one of httpcore's trace events, `connection.connect_tcp.started` or `http11.send_request_headers…`."""
+        if self.stage is not Stage.SENDING:
+            self.stage = Stage.CONNECTING if event.startswith("connection.") else Stage.SENDING
+
+    @staticmethod
+    def get_key() -> str:
+        """The name under which the SDK carries this option."""
+        return "mailroom.progress"
+
+
+class ProgressHandler(BaseMiddleware):
+    """The last of the SDK's middleware: lets a request's Progress watch the connection."""
+
+    async def send(self, request: httpx.Request, transport: httpx.AsyncBaseTransport) -> httpx.Response:
+        progress = request.extensions.get(REQUEST_OPTIONS_KEY, {}).get(Progress.get_key())
+        if isinstance(progress, Progress):
+            progress.stage = Stage.HANDED_OVER
+            request.extensions["trace"] = progress.observe
+        return await super().send(request, transport)

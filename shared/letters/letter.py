@@ -1,0 +1,95 @@
+"""A letter: one mail to be sent, with what is known of it besides the mail itself. And how it gets its names.
+
+The id names the mail over all attempts; the fingerprint tells whether a second request with the same key asks for the
+same mail.
+"""
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from shared.letters.wire import SendMail
+
+__all__ = ["Letter", "Origin", "decode", "encode", "fingerprint", "identity", "new_id"]
+
+ID_DIGITS: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asks for a mail.
+
+    kind: `application` (an app-only token), `user` (a delegated one), `queue`, `route`. name: the application id of the
+    caller, also for a user; or the name of the queue or of the route. user: the object id in a delegated token.
+    """
+
+    kind: Literal["application", "user", "queue", "route"]
+    name: str
+    tenant: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One mail to be sent. sender: the mailbox, an address or an object id. Times are aware."""
+
+    id: str
+    scope: str
+    fingerprint: str
+    sender: str
+    mail: SendMail
+    origin: Origin
+    not_before: datetime | None = None
+    accepted_at: datetime | None = None
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(Letter)
+
+
+def encode(letter: Letter) -> bytes:
+    """The letter as a JSON object, for a queue message or a blob."""
+    return _ENCODER.encode(letter)
+
+
+def decode(data: bytes) -> Letter:
+    """The letter that `encode` wrote. Raises msgspec.DecodeError for anything else."""
+    return _DECODER.decode(data)
+
+
+def identity(scope: str, key: str) -> str:
+    """The id of the mail that `scope` calls `key`: 32 hex digits of a SHA-256. The same pair, the same id."""
+    return _digest(scope.encode("utf-8", "surrogatepass"), key.encode("utf-8", "surrogatepass"))[:ID_DIGITS]
+
+
+def new_id() -> str:
+    """The id of a mail without a key: a UUIDv7 (RFC 9562, section 5.7) as 32 hex digits, so that ids sort by time."""
+    milliseconds = time.time_ns() // 1_000_000
+    noise = int.from_bytes(os.urandom(10))
+    value = (milliseconds & (1 << 48) - 1) << 80 | noise
+    value = value & ~(0xF << 76) | 0x7 << 76  # version
+    value = value & ~(0x3 << 62) | 0x2 << 62  # variant
+    return f"{value:032x}"
+
+
+def fingerprint(sender: str, mail: SendMail) -> str:
+    """The SHA-256, in 64 hex digits, of what is asked for: the mailbox in any case and the mail as read.
+
+    Case of the outer names and of enumerations, order of properties, white space, nulls and dropped annotations make no
+    difference: they are gone once a mail is read.
+    """
+    return _digest(sender.lower().encode("utf-8", "surrogatepass"), _ENCODER.encode(mail))
+
+
+def _digest(*parts: bytes) -> str:
+    """A hash of these parts and of where each ends: no two lists of parts run together to the same bytes."""
+    result = hashlib.sha256()
+    for part in parts:
+        result.update(b"%d:" % len(part))
+        result.update(part)
+    return result.hexdigest()

@@ -1,0 +1,125 @@
+"""Graph's limits, checked before anything is sent.
+
+Sources: https://learn.microsoft.com/graph/outlook-mail-concept-overview and Exchange Online's limits
+(https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits).
+"""
+
+import json
+from collections.abc import Sized
+from datetime import date
+from json.encoder import encode_basestring_ascii
+from typing import Any, Final
+
+import msgspec
+
+from shared.errors import Malformed
+from shared.letters.stamp import MAX_HEADERS, stamped
+from shared.letters.wire import SendMail
+
+__all__ = [
+    "MAX_ADDRESSES",
+    "MAX_ATTACHMENTS",
+    "MAX_CATEGORIES",
+    "MAX_HEADERS",
+    "MAX_NESTING",
+    "MAX_RECIPIENTS",
+    "MAX_REQUEST",
+    "check",
+    "check_size",
+    "request_size",
+    "too_large",
+]
+
+MAX_RECIPIENTS: Final = 500  # to, cc and bcc together
+MAX_ATTACHMENTS: Final = 250  # Exchange Online: file attachments in a message
+MAX_CATEGORIES: Final = 100  # nobody's limit but ours: more is a mistake
+MAX_ADDRESSES: Final = 2_000  # attached items included; ours, as each takes time to check
+MAX_NESTING: Final = 10  # messages within messages; ours too, Exchange has 30 within MIME
+# "4 MB" in bytes. Graph's pages do not say which of the two readings; this one is right under both.
+MAX_REQUEST: Final = 4_000_000
+
+_RECIPIENTS: Final = (
+    ("to_recipients", "toRecipients"),
+    ("cc_recipients", "ccRecipients"),
+    ("bcc_recipients", "bccRecipients"),
+)
+_ANY_ID: Final = "0" * 32
+
+
+def check(mail: SendMail, path: str = "$.message") -> None:
+    """The limits on how many of each a message may have. path: where the message stands in what the caller wrote.
+
+    Raises Malformed 400: ErrorMissingRecipients, ErrorInvalidRecipients, InvalidInternetMessageHeaderCollection,
+    BadRequest; its path is that of the first one too many.
+    """
+    message, count = mail.message, 0
+    for attribute, name in _RECIPIENTS:
+        there = len(getattr(message, attribute) or ())
+        if count + there > MAX_RECIPIENTS:
+            raise Malformed(
+                400,
+                "ErrorInvalidRecipients",
+                f"Found more than {MAX_RECIPIENTS} recipients; Graph sends to {MAX_RECIPIENTS} at most, "
+                "to, cc and bcc together.",
+                f"{path}.{name}[{MAX_RECIPIENTS - count}]",
+            )
+        count += there
+    if not count:
+        text = "A message can't be sent because it contains no recipients; expected one in to, cc or bcc."
+        raise Malformed(400, "ErrorMissingRecipients", text, path)
+    headers = "InvalidInternetMessageHeaderCollection"
+    _few(message.internet_message_headers, MAX_HEADERS, headers, f"{path}.internetMessageHeaders")
+    _few(message.categories, MAX_CATEGORIES, "BadRequest", f"{path}.categories")
+    _few(message.attachments, MAX_ATTACHMENTS, "BadRequest", f"{path}.attachments")
+
+
+def check_size(mail: SendMail) -> None:
+    """The limit on the whole request, stamp included. Raises Malformed 413 RequestEntityTooLarge."""
+    size = request_size(msgspec.structs.replace(mail, message=stamped(mail.message, _ANY_ID)))
+    if size > MAX_REQUEST:
+        raise too_large(size)
+
+
+def too_large(size: int) -> Malformed:
+    """The refusal of a request of so many bytes."""
+    text = f"Found a request of {size} bytes; Graph takes {MAX_REQUEST} at most, attachments in base64 included."
+    return Malformed(413, "RequestEntityTooLarge", text, "$")
+
+
+def request_size(mail: SendMail) -> int:
+    """Bytes of the request, exactly as the SDK writes it: Python's json, blanks between, all but ASCII escaped, files
+    in base64. No file is encoded for it.
+    """
+    return len('{"Message": , "SaveToSentItems": }') + _size(mail.message) + _size(mail.save_to_sent_items)
+
+
+def _few(there: Sized | None, most: int, code: str, path: str) -> None:
+    if there is not None and len(there) > most:
+        raise Malformed(400, code, f"Found {len(there)}, expected {most} at most.", f"{path}[{most}]")
+
+
+def _size(value: Any) -> int:
+    match value:
+        case msgspec.Struct():
+            tag = value.__struct_config__.tag
+            sizes = [] if tag is None else [len(f'"@odata.type": "{tag}"')]
+            for attribute, name in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
+                there = getattr(value, attribute)
+                if there is not None:
+                    sizes.append(len(name) + 4 + _size(there))
+            return _enclosed(sizes)
+        case tuple():
+            return _enclosed([_size(item) for item in value])
+        case str():  # an enumeration's too
+            return len(encode_basestring_ascii(value))
+        case bytes():
+            return 2 + (len(value) + 2) // 3 * 4
+        case date():  # a datetime too
+            return 2 + len(value.isoformat())
+        case bool() | int() | float():
+            return len(json.dumps(value))
+    raise TypeError(f"no size for a {type(value).__name__}")
+
+
+def _enclosed(sizes: list[int]) -> int:
+    return 2 + sum(sizes) + 2 * max(0, len(sizes) - 1)

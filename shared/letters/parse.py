@@ -1,0 +1,205 @@
+"""Foreign mail read in: the body of sendMail over HTTP, and a message of the queue `mail-outbox`.
+
+Four passes, each in document order, and the first fault of the first pass that finds one is reported: the JSON itself
+(reading.py), its shape (wire.py, faults.py), how many there are of each (limits.py), and the values that a type does
+not describe: addresses, forged stamps, depth. The size of the request is the caller's to check (limits.check_size): it
+depends on how the mail is sent.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, field
+
+from shared.errors import Malformed
+from shared.letters import limits
+from shared.letters.faults import explain
+from shared.letters.reading import read_json
+from shared.letters.stamp import forged
+from shared.letters.wire import Message, SendMail
+
+__all__ = ["OutboxMail", "outbox_mail", "send_mail"]
+
+MAX_KEY: Final = 256  # characters, as for the header Idempotency-Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxMail:
+    """One message of `mail-outbox`. not_before is in UTC."""
+
+    sender: str
+    mail: SendMail
+    key: str | None = None
+    not_before: datetime | None = None
+
+
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Graph's documentation and its SDKs differ in the case of the outer names; each is read as it was written."""
+
+    message: Message | None = None
+    sdk_message: Message | None = field(default=None, name="Message")
+    save: bool | str | None = field(default=None, name="saveToSentItems")
+    sdk_save: bool | str | None = field(default=None, name="SaveToSentItems")
+
+
+class _OutboxBody(_Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    sender: Annotated[str, Meta(min_length=1, max_length=320)]
+    key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
+    not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
+
+
+def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
+    """The body of `POST …/sendMail`: a JSON object with `message` and `saveToSentItems`, in either case.
+
+    max_size: bytes of a body that is read at all. Raises Malformed: 400 with Graph's code and the JSON path of the
+    fault, 413 RequestEntityTooLarge. An answer quotes nothing of the body but names of properties and, in part, an
+    address that is none.
+    """
+    if len(body) > max_size:
+        raise limits.too_large(len(body))
+    tree = read_json(body)
+    return _mail(tree, _shaped(tree, _Body))
+
+
+def outbox_mail(body: bytes) -> OutboxMail:
+    """A message of `mail-outbox`: JSON, or base64 of JSON as some storage clients write it.
+
+        {"sender": "…", "message": {…}, "saveToSentItems": true, "key": "…", "notBefore": "2026-07-01T08:00:00+02:00"}
+
+    Anything else is refused, the fields of Mailroom's own `mail-work` messages too. Raises Malformed as `send_mail`.
+    """
+    tree = read_json(_plain(body))
+    outer = _shaped(tree, _OutboxBody)
+    if any(character.isspace() or not character.isprintable() for character in outer.sender):
+        raise _wrong("UnableToDeserializePostBody", "Expected the address or the id of a mailbox.", "$.sender")
+    mail = _mail(tree, outer)
+    try:
+        not_before = outer.not_before and outer.not_before.astimezone(UTC)
+    except OverflowError:
+        raise _wrong(
+            "UnableToDeserializePostBody", "Expected a time within the years 1 to 9999 of UTC.", "$.notBefore"
+        ) from None
+    return OutboxMail(sender=outer.sender, mail=mail, key=outer.key, not_before=not_before)
+
+
+def _plain(body: bytes) -> bytes:
+    """The JSON text, taken out of base64 if need be. No JSON object is base64: braces are not in its alphabet."""
+    text = body.removeprefix(b"\xef\xbb\xbf").strip()
+    if not text or text.startswith((b"{", b"[")):
+        return text
+    try:
+        return base64.b64decode(b"".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise _wrong("BadRequest", "Found neither a JSON object nor base64 of one.", "$") from None
+
+
+def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
+    try:
+        return msgspec.convert(tree, shape)
+    except msgspec.ValidationError as error:
+        raise explain(error, shape) from None
+    except RecursionError:
+        raise _wrong("BadRequest", "The request payload is nested too deeply.", "$") from None
+
+
+def _mail(tree: dict[str, Any], outer: _Body) -> SendMail:
+    """What the outer object asks for, with every value checked."""
+    message_name = _either(tree, "message", "Message")
+    save_name = _either(tree, "saveToSentItems", "SaveToSentItems")
+    message = outer.message or outer.sdk_message
+    if message is None:
+        raise _wrong("UnableToDeserializePostBody", "Missing; expected the message to send.", f"$.{message_name}")
+    saved = _true(outer.save if outer.sdk_save is None else outer.sdk_save, f"$.{save_name}")
+    mail = SendMail(message=message, save_to_sent_items=saved)
+    limits.check(mail, f"$.{message_name}")
+    _Values().check(tree[message_name], f"$.{message_name}")
+    return mail
+
+
+def _either(tree: dict[str, Any], *names: str) -> str:
+    """The one of these names that the caller wrote, the first if none."""
+    written = [name for name in tree if name in names]
+    if len(written) > 1:
+        text = f"Found both {written[0]} and {written[1]}; expected one of them."
+        raise _wrong("UnableToDeserializePostBody", text, f"$.{written[1]}")
+    return written[0] if written else names[0]
+
+
+def _true(value: bool | str | None, path: str) -> bool:  # noqa: FBT001 - a value of JSON, not a switch
+    """saveToSentItems; Microsoft's own example writes it as a string."""
+    match value.lower() if isinstance(value, str) else value:
+        case None | True | "true":
+            return True
+        case False | "false":
+            return False
+    raise _wrong("UnableToDeserializePostBody", 'Found a string, expected true, false, "true" or "false".', path)
+
+
+class _Values:
+    """Checks what the types do not say, in document order. The shape is known to be right here."""
+
+    def __init__(self) -> None:
+        self.addresses = 0
+
+    def check(self, value: Any, path: str, depth: int = 0) -> None:
+        if isinstance(value, list):
+            for at, item in enumerate(value):
+                self.check(item, f"{path}[{at}]", depth)
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                if item is not None:
+                    self._property(name, item, f"{path}.{name}", depth)
+
+    def _property(self, name: str, value: Any, path: str, depth: int) -> None:
+        match name:
+            case "emailAddress":
+                self.addresses += 1
+                if self.addresses > limits.MAX_ADDRESSES:
+                    text = f"Found more than {limits.MAX_ADDRESSES} addresses, those in attached items included."
+                    raise _wrong("ErrorInvalidRecipients", text, path)
+                _check_address(value["address"], f"{path}.address")
+            case "internetMessageHeaders":
+                _check_headers(value, path)
+            case "singleValueExtendedProperties" | "multiValueExtendedProperties":
+                _check_extended(value, path)
+            case "item":
+                if depth == limits.MAX_NESTING:
+                    text = f"Found more than {limits.MAX_NESTING} items attached within one another."
+                    raise _wrong("BadRequest", text, path)
+                self.check(value, path, depth + 1)
+            case _:
+                self.check(value, path, depth)
+
+
+def _check_headers(headers: list[dict[str, Any]], path: str) -> None:
+    for at, header in enumerate(headers):
+        if forged(header=header["name"]):
+            text = "Headers that begin with x-mailroom- are Mailroom's own; expected another name."
+            raise _wrong("InvalidInternetMessageHeaderCollection", text, f"{path}[{at}].name")
+
+
+def _check_extended(properties: list[dict[str, Any]], path: str) -> None:
+    for at, extended in enumerate(properties):
+        if forged(property_id=extended["id"]):
+            text = "This extended property is Mailroom's own stamp; expected another name."
+            raise _wrong("BadRequest", text, f"{path}[{at}].id")
+
+
+def _check_address(address: str, path: str) -> None:
+    """The syntax of RFC 5321, 5322 and 6531. Names under .test and without a dot are for the tenant to know."""
+    import email_validator  # tens of milliseconds that start-up must not pay
+
+    try:
+        email_validator.validate_email(
+            address, check_deliverability=False, test_environment=True, globally_deliverable=False
+        )
+    except email_validator.EmailNotValidError as error:
+        raise _wrong("ErrorInvalidRecipients", f"Found no address that mail can be sent to. {error}", path) from None
+
+
+def _wrong(code: str, message: str, path: str) -> Malformed:
+    return Malformed(400, code, message, path)

@@ -1,0 +1,53 @@
+"""Mailroom's mark on a mail: how the sent copy is found again, by extended property, when an outcome is unknown.
+
+The extended property is what is searched for; the header is for people who read a mail's source. Callers may set
+neither: parse.py refuses both. The GUID is Mailroom's own and never changes: with a new one, mail on its way would not
+be found.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+import msgspec
+
+from shared.letters.parts import InternetMessageHeader, SingleValueLegacyExtendedProperty
+from shared.letters.wire import Message
+
+__all__ = ["MAX_HEADERS", "STAMP_GUID", "STAMP_HEADER", "STAMP_NAME", "STAMP_PROPERTY", "forged", "stamped"]
+
+STAMP_GUID: Final = "502bbd30-de57-442a-aa11-c718c124b3ff"
+STAMP_NAME: Final = "MailroomId"
+STAMP_PROPERTY: Final = f"String {{{STAMP_GUID}}} Name {STAMP_NAME}"
+STAMP_HEADER: Final = "x-mailroom-id"
+# Graph takes this many internetMessageHeaders: https://learn.microsoft.com/graph/api/resources/internetmessageheader
+MAX_HEADERS: Final = 5
+
+RESERVED_HEADERS: Final = "x-mailroom-"
+_BLANK: Final = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
+
+
+def stamped(message: Message, letter_id: str) -> Message:
+    """The message with the letter's id on it. The header is left out where the sender has used up all that Graph takes.
+
+    letter_id: 32 hex digits. The message must not be stamped yet.
+    """
+    mark = SingleValueLegacyExtendedProperty(id=STAMP_PROPERTY, value=letter_id)
+    headers = message.internet_message_headers or ()
+    if len(headers) < MAX_HEADERS:
+        headers = (*headers, InternetMessageHeader(name=STAMP_HEADER, value=letter_id))
+    return msgspec.structs.replace(
+        message,
+        single_value_extended_properties=(*(message.single_value_extended_properties or ()), mark),
+        internet_message_headers=headers,
+    )
+
+
+def forged(*, header: str = "", property_id: str = "") -> bool:
+    """Whether this header name, or this id of an extended property, is Mailroom's own.
+
+    A property of that name is refused under every GUID and in any case and spacing: Graph's readings of an id are not
+    documented to the letter.
+    """
+    squeezed = _BLANK.sub("", unicodedata.normalize("NFKC", property_id)).casefold()
+    return header.lower().startswith(RESERVED_HEADERS) or squeezed.endswith(f"name{STAMP_NAME}".casefold())

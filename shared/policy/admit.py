@@ -1,0 +1,107 @@
+"""Who may send as whom to whom: the one place, run at every way in.
+
+Closed by default. What is asked, in this order, and the first that says no is the answer:
+
+    caller       application, user   MAIL_CALLERS names the application id           ErrorAccessDenied
+    own mailbox  user                the mailbox is the token's own object id, and   ErrorSendAsDenied
+                                     the mail names no other one (see below)
+    senders      application, user   the caller's `senders` allow mailbox, from and sender  ErrorSendAsDenied
+                 all                 MAIL_ALLOWED_SENDERS allows them               ErrorSendAsDenied
+    recipients   application, user   the caller's `recipients`, if given, allow all  ErrorAccessDenied
+                 all                 MAIL_ALLOWED_RECIPIENTS allows all             ErrorAccessDenied
+
+Recipients are to, cc and bcc. replyTo is none: nothing is sent there by this mail. Nor is anyone in an attached
+message, event or contact. A user's mail may not set `from` or `sender`: it could only name the user by an address, and
+a token proves no address.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.errors import NotAllowed
+from shared.letters.letter import Letter
+from shared.letters.wire import Message
+from shared.policy.patterns import Patterns
+
+__all__ = ["CallerRule", "Rules", "admit"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRule:
+    """What MAIL_CALLERS gives one application. recipients None: no limit of its own."""
+
+    senders: Patterns
+    recipients: Patterns | None = None
+
+
+class Rules(Protocol):
+    """The settings that decide; config.Settings is one."""
+
+    @property
+    def callers(self) -> Mapping[str, CallerRule]:
+        """By application id, in lower case."""
+
+    @property
+    def allowed_senders(self) -> Patterns: ...
+
+    @property
+    def allowed_recipients(self) -> Patterns: ...
+
+
+def admit(letter: Letter, rules: Rules) -> None:
+    """Return if this origin may send this letter. Raises NotAllowed, 403, with the rule that refused and the JSON path.
+
+    Paths are written with `message` in lower case, whatever the caller wrote; the mailbox itself stands in the URL, so
+    its refusal has none. No address is in the text.
+    """
+    origin, message = letter.origin, letter.mail.message
+    rule: CallerRule | None = None
+    if origin.kind in ("application", "user"):
+        rule = rules.callers.get(origin.name.lower())
+        if rule is None:
+            raise NotAllowed("MAIL_CALLERS does not name this caller.")
+    if origin.kind == "user":
+        _own_mailbox(letter)
+    senders = [(None, letter.sender), *_senders(message)]
+    if rule is not None:
+        _all_allowed(
+            rule.senders, senders, "MAIL_CALLERS does not let this caller send as this mailbox.", "ErrorSendAsDenied"
+        )
+    _all_allowed(
+        rules.allowed_senders, senders, "MAIL_ALLOWED_SENDERS does not allow this sender.", "ErrorSendAsDenied"
+    )
+    recipients = list(_recipients(message))
+    if rule is not None and rule.recipients is not None:
+        _all_allowed(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
+    _all_allowed(rules.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
+
+
+def _own_mailbox(letter: Letter) -> None:
+    user = letter.origin.user
+    if not user or letter.sender.lower() != user.lower():
+        text = "A delegated token sends as its own mailbox only: the object id of its user."
+        raise NotAllowed(text, "ErrorSendAsDenied")
+    for path, _ in _senders(letter.mail.message):
+        raise NotAllowed("With a delegated token, leave from and sender out.", "ErrorSendAsDenied", path)
+
+
+def _all_allowed(
+    patterns: Patterns, addresses: list[tuple[str | None, str]], refusal: str, code: str = "ErrorAccessDenied"
+) -> None:
+    for path, address in addresses:
+        if not patterns.allow(address):
+            raise NotAllowed(refusal, code, path)
+
+
+def _senders(message: Message) -> Iterator[tuple[str | None, str]]:
+    for name, recipient in (("from", message.from_), ("sender", message.sender)):
+        if recipient is not None:
+            yield f"$.message.{name}.emailAddress.address", recipient.email_address.address
+
+
+def _recipients(message: Message) -> Iterator[tuple[str | None, str]]:
+    lists = {"to": message.to_recipients, "cc": message.cc_recipients, "bcc": message.bcc_recipients}
+    for name, recipients in lists.items():
+        for at, recipient in enumerate(recipients or ()):
+            yield f"$.message.{name}Recipients[{at}].emailAddress.address", recipient.email_address.address

@@ -1,0 +1,134 @@
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.graph.outcome import Accepted, Kind, Rejected, Throttled, Unknown, classify
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def body(code: Any, inner: str = "innerError") -> bytes:
+    ids = {"request-id": "r-1", "client-request-id": "c-1", "date": "2026-01-01T00:00:00"}
+    return json.dumps({"error": {"code": code, "message": "Said Graph.", inner: ids}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (400, "ErrorInvalidRecipients", "permanent"),
+        (400, "BadRequest", "permanent"),
+        (400, "ErrorQuotaExceeded", "quota"),
+        (401, "InvalidAuthenticationToken", "permission"),
+        (401, "NoPermissionsInAccessToken", "permission"),
+        (403, "ErrorAccessDenied", "permission"),
+        (403, "ErrorSendAsDenied", "permanent"),
+        (404, "MailboxNotEnabledForRESTAPI", "permanent"),
+        (409, "ErrorIrresolvableConflict", "permanent"),
+        (413, "RequestEntityTooLarge", "permanent"),
+        (400, "ErrorExceededMessageLimit", "limit"),
+        (403, "ErrorExceededMessageLimit", "limit"),
+        (429, "ErrorExceededMessageLimit", "limit"),
+    ],
+)
+def test_a_refusal_has_its_kind(status: int, code: str, kind: Kind) -> None:
+    """graph.md's table of 4xx: by code where the code decides, else by status."""
+    outcome = classify(status, {}, body(code), NOW)
+    assert outcome == Rejected(status, code, kind, "Said Graph.", None, body(code), "r-1", "c-1")
+
+
+@pytest.mark.parametrize("status", [100, 200, 201, 204, 206, 301, 302, 304, 307, 408, 500, 502, 503, 504, 599, 0, 999])
+@pytest.mark.parametrize("code", ["ErrorInvalidRecipients", "ErrorExceededMessageLimit", None])
+def test_what_is_neither_202_nor_a_refusal_is_unknown(status: int, code: str | None) -> None:
+    """A 5xx often comes after the mail was sent; another 2xx or a redirect says nothing."""
+    outcome = classify(status, {"Retry-After": "3"}, body(code), NOW)
+    assert outcome == Unknown("status", status, code, 3.0, "r-1", "c-1")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"{", body("ErrorInvalidRecipients")])
+def test_only_202_is_accepted_whatever_comes_with_it(content: bytes) -> None:
+    """202 is 202, with a Retry-After or a body too."""
+    outcome = classify(202, {"Retry-After": "60", "Request-Id": "r-9"}, content, NOW)
+    assert isinstance(outcome, Accepted)
+    assert outcome.request_id == "r-9"
+
+
+@pytest.mark.parametrize("name", ["Retry-After", "retry-after", "RETRY-AFTER"])
+def test_a_429_is_throttled_for_as_long_as_it_says(name: str) -> None:
+    """Header names come in any case; a fraction counts."""
+    assert classify(429, {name: "2.128"}, b"", NOW) == Throttled(2.128)
+    assert classify(429, {}, b"<html>", NOW) == Throttled(None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>Bad Gateway</html>",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"7",
+        b'"error"',
+        b"{}",
+        b'{"error": null}',
+        b'{"error": "invalid_grant"}',
+        b'{"error": []}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_body_that_is_not_graphs_is_not_passed_on(content: bytes) -> None:
+    """An answer of something before Graph has a status and no more."""
+    assert classify(403, {}, content, NOW) == Rejected(403, None, "permission")
+
+
+@pytest.mark.parametrize("code", [None, 7, ["x"], {}, "", "two words", "a@b.example", "x" * 200])
+def test_only_a_code_is_taken_for_a_code(code: Any) -> None:
+    """Codes go into logs: what could be anything else stays out."""
+    outcome = classify(400, {"request-id": "with spaces"}, body(code), NOW)
+    assert isinstance(outcome, Rejected)
+    assert outcome.code is None
+    assert outcome.request_id == "r-1"
+
+
+def test_both_spellings_of_inner_error_are_read() -> None:
+    """Graph writes innerError and innererror."""
+    outcome = classify(400, {}, body("BadRequest", "innererror"), NOW)
+    assert isinstance(outcome, Rejected)
+    assert outcome.client_request_id == "c-1"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text() | st.sampled_from(["ErrorQuotaExceeded", "code"]),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["error", "code", "message", "innerError", "request-id"]) | st.text(), inner)
+    ),
+)
+
+
+@given(
+    st.integers(0, 999),
+    st.dictionaries(st.sampled_from(["retry-after", "Retry-After", "request-id"]) | st.text(), st.text()),
+    st.binary() | JSON.map(lambda value: json.dumps(value).encode()),
+)
+def test_no_answer_raises(status: int, headers: dict[str, str], content: bytes) -> None:
+    """Any status, headers and body have an outcome, and only 202 is Accepted."""
+    outcome = classify(status, headers, content, NOW)
+    assert isinstance(outcome, Accepted) == (status == 202)
+
+
+def test_outcomes_load_no_sdk() -> None:
+    """Indexing the app imports these modules; they cost no SDK, HTTP client or cryptography."""
+    heavy = ("msgraph", "kiota_http", "kiota_abstractions", "httpx", "azure", "jwt", "cryptography", "aiohttp")
+    program = (
+        "import sys, shared.graph.outcome, shared.graph.endpoint, shared.entra; "
+        f"print(sorted({{name.split('.')[0] for name in sys.modules}} & set({heavy})))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"

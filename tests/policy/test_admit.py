@@ -1,0 +1,170 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from shared.errors import NotAllowed
+from shared.letters.letter import Letter, Origin
+from shared.letters.wire import Contact, EmailAddress, Event, ItemAttachment, Message, Recipient, SendMail
+from shared.policy.admit import CallerRule, Rules, admit
+from shared.policy.patterns import Patterns
+
+APPLICATION = "11111111-aaaa-4bbb-8ccc-dddddddddddd"
+USER = "22222222-aaaa-4bbb-8ccc-dddddddddddd"
+SHOP = "shop@contoso.test"
+APP = Origin(kind="application", name=APPLICATION, tenant="t")
+DELEGATED = Origin(kind="user", name=APPLICATION, tenant="t", user=USER)
+QUEUE = Origin(kind="queue", name="mail-outbox")
+ROUTE = Origin(kind="route", name="github")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """As much of the settings as decides."""
+
+    callers: Mapping[str, CallerRule] = field(default_factory=dict)
+    allowed_senders: Patterns = field(default_factory=Patterns)
+    allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
+
+
+def rules(senders: str, caller: str | None = None, caller_to: str | None = None, to: str = "*") -> Rules:
+    callers = {}
+    if caller is not None:
+        caller_recipients = None if caller_to is None else Patterns.parse(caller_to)
+        callers = {APPLICATION: CallerRule(Patterns.parse(caller), caller_recipients)}
+    return Settings(callers, Patterns.parse(senders), Patterns.parse(to))
+
+
+def person(address: str) -> Recipient:
+    return Recipient(email_address=EmailAddress(address=address))
+
+
+def letter(origin: Origin, sender: str = SHOP, **message: Any) -> Letter:
+    whole: dict[str, Any] = {"to_recipients": (person("adele@fabrikam.test"),)} | message
+    mail = SendMail(message=Message(**whole))
+    return Letter(id="1", scope="s", fingerprint="f", sender=sender, mail=mail, origin=origin)
+
+
+EVIL = person("x@evil.example")
+HR = "hr@contoso.test"
+ALLOWED = {
+    "an application with a rule": (letter(APP), rules("*@contoso.test", caller=SHOP)),
+    "an application in capitals": (
+        letter(replace(APP, name=APPLICATION.upper()), SHOP.upper()), rules(SHOP, caller=SHOP),
+    ),
+    "an application as a mailbox by its id": (letter(APP, USER.upper()), rules(USER, caller=USER)),
+    "an application that names its mailbox in from": (letter(APP, from_=person(SHOP)), rules(SHOP, caller=SHOP)),
+    "an application to recipients of its own": (
+        letter(APP), rules(SHOP, caller=SHOP, caller_to="*@fabrikam.test"),
+    ),
+    "a user as itself": (letter(DELEGATED, USER.upper()), rules(USER, caller=USER)),
+    "a queue, which has no rule of its own": (letter(QUEUE), rules(SHOP)),
+    "a route, which has none either": (letter(ROUTE), rules("*@contoso.test")),
+    "replies to anywhere": (letter(QUEUE, reply_to=(EVIL,)), rules(SHOP, to="*@fabrikam.test")),
+    "attached items about anyone": (
+        letter(QUEUE, attachments=(
+            ItemAttachment(name="m", item=Message(to_recipients=(EVIL,), from_=EVIL)),
+            ItemAttachment(name="e", item=Event(organizer=EVIL)),
+            ItemAttachment(name="c", item=Contact(email_addresses=(EmailAddress(address="x@evil.example"),))),
+        )),
+        rules(SHOP, to="*@fabrikam.test"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "settings"), ALLOWED.values(), ids=ALLOWED)
+def test_a_letter_that_every_rule_allows_is_admitted(given: Letter, settings: Rules) -> None:
+    admit(given, settings)
+
+
+AS, TO = "ErrorSendAsDenied", "ErrorAccessDenied"
+GIVEN, SENDERS, RECIPIENTS = "MAIL_CALLERS", "MAIL_ALLOWED_SENDERS", "MAIL_ALLOWED_RECIPIENTS"
+OWN = "own mailbox"
+FROM, SENDER = "$.message.from.emailAddress.address", "$.message.sender.emailAddress.address"
+FIRST = "$.message.toRecipients[0].emailAddress.address"
+
+# letter, settings; the code, the rule that is named, the path
+DENIED: dict[str, tuple[Letter, Rules, str, str, str | None]] = {
+    "nothing is set": (letter(QUEUE), Settings(), AS, SENDERS, None),
+    "nothing is set, for an application": (letter(APP), Settings(), TO, GIVEN, None),
+    "an application that has no rule": (letter(APP), rules("*"), TO, GIVEN, None),
+    "another application": (letter(replace(APP, name=USER)), rules("*", caller="*"), TO, GIVEN, None),
+    "an application whose rule has no senders": (letter(APP), rules("*", caller=""), AS, GIVEN, None),
+    "an application as a mailbox it was not given": (letter(APP, HR), rules("*", caller=SHOP), AS, GIVEN, None),
+    "an application given more than holds for all": (letter(APP), rules("a@b.test", caller="*"), AS, SENDERS, None),
+    "an application from a mailbox it was not given": (
+        letter(APP, from_=person(HR)), rules("*", caller=SHOP), AS, GIVEN, FROM,
+    ),
+    "a mailbox by its id where all addresses are allowed": (letter(APP, USER), rules("*", caller="*"), AS, GIVEN, None),
+    "an application to a recipient that its rule leaves out": (
+        letter(APP), rules(SHOP, caller=SHOP, caller_to="*@contoso.test"), TO, GIVEN,
+        FIRST,
+    ),
+    "an application whose rule has no recipients at all": (
+        letter(APP), rules(SHOP, caller=SHOP, caller_to=""), TO, GIVEN, FIRST,
+    ),
+    "an application's recipient that holds for it and not for all": (
+        letter(APP), rules(SHOP, caller=SHOP, caller_to="*", to="*@contoso.test"), TO, RECIPIENTS,
+        FIRST,
+    ),
+    "a user as another user": (letter(DELEGATED, APPLICATION), rules(APPLICATION, caller=APPLICATION), AS, OWN, None),
+    "a user as an address, which no token proves": (letter(DELEGATED), rules("*", caller="*"), AS, OWN, None),
+    "a user without id": (letter(replace(DELEGATED, user=None), USER), rules(USER, caller=USER), AS, OWN, None),
+    "a user with an empty object id": (letter(replace(DELEGATED, user=""), ""), rules("*", caller="*"), AS, OWN, None),
+    "a user of an application without a rule": (letter(DELEGATED, USER), rules(USER), TO, GIVEN, None),
+    "a user whose application was not given it": (letter(DELEGATED, USER), rules(USER, caller="*"), AS, GIVEN, None),
+    "a user whose mailbox does not hold for all": (letter(DELEGATED, USER), rules("*", caller=USER), AS, SENDERS, None),
+    "a user from an address": (
+        letter(DELEGATED, USER, from_=person(SHOP)), rules(f"{USER} *", caller=f"{USER} *"), AS, "leave from", FROM,
+    ),
+    "a queue as another mailbox": (letter(QUEUE, HR), rules(SHOP), AS, SENDERS, None),
+    "a queue from another mailbox": (letter(QUEUE, from_=EVIL), rules(SHOP), AS, SENDERS, FROM),
+    "a route as another mailbox": (letter(ROUTE, HR), rules(SHOP), AS, SENDERS, None),
+    "a copy to someone": (
+        letter(QUEUE, cc_recipients=(person("a@fabrikam.test"), EVIL)), rules(SHOP, to="*@fabrikam.test"), TO,
+        RECIPIENTS, "$.message.ccRecipients[1].emailAddress.address",
+    ),
+    "a blind copy to someone": (
+        letter(ROUTE, bcc_recipients=(EVIL,)), rules(SHOP, to="*@fabrikam.test"), TO, RECIPIENTS,
+        "$.message.bccRecipients[0].emailAddress.address",
+    ),
+    "no recipients allowed at all": (
+        letter(QUEUE), rules(SHOP, to=""), TO, RECIPIENTS, FIRST,
+    ),
+}  # fmt: skip
+
+
+def with_sender(given: Letter, address: str) -> Letter:
+    """The letter with `sender` in its message."""
+    message = Message(to_recipients=given.mail.message.to_recipients, sender=person(address))
+    return replace(given, mail=SendMail(message=message))
+
+
+DENIED |= {
+    "an application's sender in the message": (
+        with_sender(letter(APP), HR), rules("*", caller=SHOP), AS, GIVEN, SENDER,
+    ),
+    "a user's sender in the message": (
+        with_sender(letter(DELEGATED, USER), SHOP), rules(f"{USER} *", caller=f"{USER} *"), AS, "leave from", SENDER,
+    ),
+    "a queue's sender in the message": (with_sender(letter(QUEUE), HR), rules(SHOP), AS, SENDERS, SENDER),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "settings", "code", "rule", "path"), DENIED.values(), ids=DENIED)
+def test_a_letter_that_one_rule_refuses_is_refused_with_the_code_and_the_name_of_that_rule(
+    given: Letter, settings: Rules, code: str, rule: str, path: str | None
+) -> None:
+    with pytest.raises(NotAllowed) as caught:
+        admit(given, settings)
+    assert (caught.value.status, caught.value.code, caught.value.path) == (403, code, path)
+    assert rule in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "settings"), [row[:2] for row in DENIED.values()], ids=DENIED)
+def test_a_refusal_names_no_address(given: Letter, settings: Rules) -> None:
+    with pytest.raises(NotAllowed) as caught:
+        admit(given, settings)
+    assert "@" not in str(caught.value)
+    assert "contoso" not in str(caught.value)

@@ -1,0 +1,68 @@
+"""The control endpoint."""
+
+from typing import Any
+
+import pytest
+
+from tests.sandbox.cloud.emulator import BOX, Emulator, mail, stamp
+
+
+async def test_accepted_mails_are_found_by_mailbox_and_stamp(emulator: Emulator) -> None:
+    await emulator.send(mail(singleValueExtendedProperties=[stamp("one")]))
+    await emulator.send(mail(subject="second"), box="orders@sandbox.example")
+    assert [found["mailbox"] for found in await emulator.accepted()] == [BOX, "orders@sandbox.example"]
+    assert [found["message"]["subject"] for found in await emulator.accepted(mailbox="Orders@Sandbox.Example")] == [
+        "second"
+    ]
+    assert [found["mailbox"] for found in await emulator.accepted(stamp="ONE")] == [BOX]
+    assert await emulator.accepted(stamp="none") == []
+
+
+async def test_stats_count_requests_to_graph(emulator: Emulator) -> None:
+    await emulator.send()
+    await emulator.send({})
+    await emulator.client.get("/v1.0/me/messages")
+    assert await emulator.control("GET", "stats") == {
+        "requests": 3,
+        "accepted": 1,
+        "unauthorized": 1,
+        "throttled": 0,
+        "in_flight_max": 1,
+        "by_status": {"202": 1, "400": 1, "401": 1},
+    }
+
+
+async def test_reset_forgets_mail_counters_and_faults_but_not_what_was_set(emulator: Emulator) -> None:
+    await emulator.send()
+    await emulator.control("POST", "faults", {"kind": "lost"})
+    await emulator.control("POST", "settings", {"concurrency": 9})
+    await emulator.control("POST", "permissions", {"deny": ["readwrite"]})
+    await emulator.control("POST", "reset")
+    assert await emulator.accepted() == []
+    assert await emulator.sent_items() == []
+    assert await emulator.control("GET", "faults") == []
+    assert (await emulator.control("GET", "stats"))["accepted"] == 0
+    assert (await emulator.control("GET", "settings"))["concurrency"] == 9
+    await emulator.control("POST", "reset", {"all": True})
+    assert (await emulator.control("GET", "settings"))["concurrency"] == 4
+    assert await emulator.control("GET", "permissions") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("settings", {"concurrency": "many"}),
+        ("settings", {"nonsense": 1}),
+        ("permissions", {"deny": ["everything"]}),
+        ("permissions", {}),
+        ("grants", {"mailbox": BOX}),
+        ("grants", {"mailbox": "nobody@sandbox.example", "sendAs": BOX}),
+        ("mint", {"headers": {"alg": "none"}}),
+        ("mint", {"lifetime": "long"}),
+        ("mint", []),
+    ],
+)
+async def test_what_cannot_be_done_is_said(emulator: Emulator, name: str, body: Any) -> None:
+    answer = await emulator.client.post(f"/_control/{name}", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]

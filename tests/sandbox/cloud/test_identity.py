@@ -1,0 +1,197 @@
+"""The managed-identity endpoint, and tokens, metadata and keys as Entra has them."""
+
+import time
+
+import httpx
+import jwt
+import pytest
+
+from sandbox.cloud.app import Options, create_app
+from sandbox.cloud.directory import API_CLIENT_ID, CALLER_CLIENT_ID, IDENTITY_CLIENT_ID, SENDER_OID, TENANT
+from tests.sandbox.cloud.emulator import API_SCOPE, TOKEN_PATH, Emulator
+
+MSI = {"api-version": "2019-08-01", "resource": "https://graph.microsoft.com"}
+V2_METADATA = f"/{TENANT}/v2.0/.well-known/openid-configuration"
+
+
+async def read(emulator: Emulator, token: str, **checks: str) -> dict[str, object]:
+    """The claims, verified as a client of Entra does: metadata, keys, kid."""
+    metadata = (await emulator.client.get(V2_METADATA)).json()
+    keys = jwt.PyJWKSet.from_dict((await emulator.client.get(metadata["jwks_uri"])).json())
+    key = keys[jwt.get_unverified_header(token)["kid"]]
+    return jwt.decode(token, key, algorithms=["RS256"], **checks)  # type: ignore[arg-type]  # audience and issuer
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "https://graph.microsoft.com",
+        "https://graph.microsoft.us",
+        "https://dod-graph.microsoft.us",
+        "https://microsoftgraph.chinacloudapi.cn",
+        "https://storage.azure.com",
+        "https://vault.azure.net",
+    ],
+)
+async def test_the_managed_identity_gets_a_token_for_the_resource(emulator: Emulator, resource: str) -> None:
+    answer = await emulator.client.get(
+        "/msi/token", params=MSI | {"resource": resource}, headers={"X-IDENTITY-HEADER": "secret"}
+    )
+    body = answer.json()
+    assert answer.status_code == 200
+    assert body["expires_on"].isdigit()
+    assert int(body["expires_on"]) - time.time() == pytest.approx(24 * 3600, abs=60)
+    assert (body["resource"], body["token_type"], body["client_id"]) == (resource, "Bearer", IDENTITY_CLIENT_ID)
+    claims = await read(emulator, body["access_token"], audience=resource)
+    assert claims["appid"] == IDENTITY_CLIENT_ID
+    assert "roles" not in claims
+
+
+async def test_a_user_assigned_identity_is_named_by_its_client_id(emulator: Emulator) -> None:
+    other = "11111111-2222-3333-4444-555555555555"
+    answer = await emulator.client.get(
+        "/msi/token", params=MSI | {"client_id": other}, headers={"X-IDENTITY-HEADER": "secret"}
+    )
+    assert answer.json()["client_id"] == other
+    claims = await read(emulator, answer.json()["access_token"], audience=MSI["resource"])
+    assert claims["appid"] == other
+
+
+@pytest.mark.parametrize(
+    ("header", "params"),
+    [
+        ("wrong", MSI),
+        (None, MSI),
+        ("secret", {**MSI, "api-version": "2018-02-01"}),
+        ("secret", {"api-version": "2019-08-01"}),
+        ("secret", {**MSI, "resource": "nonsense"}),
+        ("secret", {**MSI, "client_id": "nobody"}),
+    ],
+)
+async def test_the_identity_endpoint_refuses_what_is_wrong(
+    emulator: Emulator, header: str | None, params: dict[str, str]
+) -> None:
+    headers = {} if header is None else {"X-IDENTITY-HEADER": header}
+    answer = await emulator.client.get("/msi/token", params=params, headers=headers)
+    assert answer.status_code == 400
+    assert "access_token" not in answer.text
+
+
+async def test_metadata_has_the_issuer_of_its_version(emulator: Emulator) -> None:
+    first = (await emulator.client.get(f"/{TENANT}/.well-known/openid-configuration")).json()
+    second = (await emulator.client.get(V2_METADATA)).json()
+    assert first["issuer"] == f"https://sts.windows.net/{TENANT}/"
+    assert second["issuer"] == f"https://login.microsoftonline.com/{TENANT}/v2.0"
+    assert second["token_endpoint"].endswith(TOKEN_PATH)
+    key = (await emulator.client.get(first["jwks_uri"])).json()["keys"][0]
+    assert (key["kty"], key["use"]) == ("RSA", "sig")
+    assert not {"d", "p", "q"} & key.keys()
+    assert (await emulator.client.get("/other/v2.0/.well-known/openid-configuration")).status_code == 400
+
+
+async def test_an_application_gets_a_v2_token_with_the_role(emulator: Emulator) -> None:
+    answer = await emulator.client.post(TOKEN_PATH, data={"client_id": CALLER_CLIENT_ID, "scope": API_SCOPE})
+    assert answer.json()["token_type"] == "Bearer"
+    claims = await read(
+        emulator,
+        answer.json()["access_token"],
+        audience=API_CLIENT_ID,
+        issuer=f"https://login.microsoftonline.com/{TENANT}/v2.0",
+    )
+    assert claims["ver"] == "2.0"
+    assert (claims["azp"], claims["tid"], claims["idtyp"]) == (CALLER_CLIENT_ID, TENANT, "app")
+    assert claims["roles"] == ["Mail.Send"]
+    assert claims["oid"] == claims["sub"]
+    assert {"iat", "nbf", "exp"} <= claims.keys()
+    assert "scp" not in claims
+
+
+async def test_the_same_registration_gets_v1_tokens(emulator: Emulator) -> None:
+    form = {"client_id": CALLER_CLIENT_ID, "scope": API_SCOPE, "version": "1", "grant_type": "client_credentials"}
+    answer = await emulator.client.post(TOKEN_PATH, data=form)
+    claims = await read(
+        emulator,
+        answer.json()["access_token"],
+        audience=f"api://{API_CLIENT_ID}",
+        issuer=f"https://sts.windows.net/{TENANT}/",
+    )
+    assert (claims["ver"], claims["appid"], claims["appidacr"]) == ("1.0", CALLER_CLIENT_ID, "1")
+    assert claims["roles"] == ["Mail.Send"]
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_a_user_gets_a_delegated_token(emulator: Emulator, version: str) -> None:
+    form = {
+        "client_id": CALLER_CLIENT_ID,
+        "scope": f"api://{API_CLIENT_ID}/Mail.Send",
+        "grant_type": "password",
+        "username": "Mailroom@Sandbox.Example",
+        "password": "any",
+        "version": version,
+    }
+    answer = await emulator.client.post(TOKEN_PATH, data=form)
+    audience = API_CLIENT_ID if version == "2" else f"api://{API_CLIENT_ID}"
+    claims = await read(emulator, answer.json()["access_token"], audience=audience)
+    assert (claims["scp"], claims["oid"]) == ("Mail.Send", SENDER_OID)
+    assert claims["preferred_username" if version == "2" else "upn"] == "mailroom@sandbox.example"
+    assert "idtyp" not in claims
+    assert "roles" not in claims
+
+
+async def test_a_token_for_graph_has_its_audience(emulator: Emulator) -> None:
+    form = {"client_id": CALLER_CLIENT_ID, "scope": "https://graph.microsoft.com/.default"}
+    answer = await emulator.client.post(TOKEN_PATH, data=form)
+    token = answer.json()["access_token"]
+    assert (await read(emulator, token, audience="https://graph.microsoft.com"))["appid"] == CALLER_CLIENT_ID
+    assert (await emulator.send(token=token)).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "number"),
+    [
+        ({"client_id": "nobody"}, "unauthorized_client", 700016),
+        ({"scope": ""}, "invalid_scope", 70011),
+        ({"scope": "Mail.Send"}, "invalid_resource", 500011),
+        ({"scope": f"api://{API_CLIENT_ID}/Mail.Send"}, "invalid_scope", 70011),
+        ({"scope": "api://other/.default"}, "invalid_resource", 500011),
+        ({"grant_type": "magic"}, "unsupported_grant_type", 70003),
+        ({"grant_type": "password", "username": "nobody@sandbox.example"}, "invalid_grant", 50034),
+        ({"grant_type": "password"}, "invalid_grant", 50034),
+    ],
+)
+async def test_the_token_endpoint_refuses_as_entra_does(
+    emulator: Emulator, changes: dict[str, str], error: str, number: int
+) -> None:
+    form = {"client_id": CALLER_CLIENT_ID, "scope": API_SCOPE} | changes
+    if changes == {"scope": "Mail.Send"}:
+        form["grant_type"] = "password"
+    answer = await emulator.client.post(TOKEN_PATH, data=form)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == error
+    assert answer.json()["error_description"].startswith(f"AADSTS{number}: ")
+
+
+async def test_a_minted_token_is_as_bad_as_asked_for(emulator: Emulator) -> None:
+    body = {"claims": {"aud": "other", "roles": None}, "headers": {"kid": "unknown"}, "version": "1", "lifetime": -60}
+    token = (await emulator.control("POST", "mint", body))["token"]
+    assert jwt.get_unverified_header(token)["kid"] == "unknown"
+    key = emulator.cloud.issuer.jwks()["keys"][-1]
+    claims = jwt.decode(token, jwt.PyJWK(key), algorithms=["RS256"], audience="other", options={"verify_exp": False})
+    assert "roles" not in claims
+    assert claims["ver"] == "1.0"
+    assert claims["exp"] < time.time()
+    user = await emulator.control("POST", "mint", {"user": "orders@sandbox.example", "headers": {"kid": None}})
+    assert "kid" not in jwt.get_unverified_header(user["token"])
+
+
+async def test_rotation_makes_a_new_key_and_keeps_the_old_one() -> None:
+    app = create_app(Options(identity_header="secret"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:1") as client:
+        form = {"client_id": CALLER_CLIENT_ID, "scope": API_SCOPE}
+        old = (await client.post(TOKEN_PATH, data=form)).json()["access_token"]
+        kid = (await client.post("/_control/rotate")).json()["kid"]
+        new = (await client.post(TOKEN_PATH, data=form)).json()["access_token"]
+        keys = jwt.PyJWKSet.from_dict((await client.get(f"/{TENANT}/discovery/v2.0/keys")).json())
+    assert jwt.get_unverified_header(new)["kid"] == kid != jwt.get_unverified_header(old)["kid"]
+    for token in (old, new):
+        jwt.decode(token, keys[jwt.get_unverified_header(token)["kid"]], algorithms=["RS256"], audience=API_CLIENT_ID)

@@ -1,0 +1,187 @@
+"""Drafts, their attachments and sending; finding a mail again by its stamp."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from tests.sandbox.cloud.emulator import BOX, STAMP, Emulator, error_code, mail, recipient, stamp
+
+MESSAGES = f"users/{BOX}/messages"
+FILE = {
+    "@odata.type": "#microsoft.graph.fileAttachment",
+    "name": "a.txt",
+    "contentBytes": base64.b64encode(b"hello").decode(),
+}
+
+
+def by_stamp(value: str, name: str = STAMP) -> dict[str, str]:
+    test = f"ep/id eq '{name}' and ep/value eq '{value}'"
+    return {"$filter": f"singleValueExtendedProperties/Any(ep: {test})"}
+
+
+async def draft(emulator: Emulator, **changes: Any) -> dict[str, Any]:
+    answer = await emulator.graph("POST", MESSAGES, json=mail(**changes))
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def found(emulator: Emulator, path: str = MESSAGES, **params: str) -> list[str]:
+    answer = await emulator.graph("GET", path, params=params)
+    assert answer.status_code == 200, answer.text
+    return [message["id"] for message in answer.json()["value"]]
+
+
+async def test_a_draft_is_made_read_changed_and_deleted(emulator: Emulator) -> None:
+    made = await draft(emulator, toRecipients=[])
+    assert made["isDraft"] is True
+    assert made["internetMessageId"].startswith("<")
+    path = f"{MESSAGES}/{made['id']}"
+    changed = await emulator.graph("PATCH", path, json={"subject": "Other", "toRecipients": [recipient("b@c.de")]})
+    assert (changed.status_code, changed.json()["subject"]) == (200, "Other")
+    assert (await emulator.graph("GET", path)).json()["toRecipients"] == [recipient("b@c.de")]
+    assert error_code(await emulator.graph("PATCH", path, json={"subjct": "x"})) == (400, "RequestBodyRead")
+    assert (await emulator.graph("PATCH", path, json={"attachments": []})).status_code == 400
+    assert (await emulator.graph("DELETE", path)).status_code == 204
+    assert error_code(await emulator.graph("GET", path)) == (404, "ErrorItemNotFound")
+
+
+async def test_a_message_belongs_to_its_mailbox(emulator: Emulator) -> None:
+    made = await draft(emulator)
+    other = await emulator.graph("GET", f"users/orders@sandbox.example/messages/{made['id']}")
+    assert error_code(other) == (404, "ErrorItemNotFound")
+
+
+async def test_sending_a_draft_moves_it_to_sent_items(emulator: Emulator) -> None:
+    await emulator.control("POST", "settings", {"sent_delay": 5})
+    properties = [stamp("draft-1")]
+    made = await draft(emulator, singleValueExtendedProperties=properties, internetMessageId="<own@example.com>")
+    path = f"{MESSAGES}/{made['id']}"
+    attached = await emulator.graph("POST", f"{path}/attachments", json=FILE)
+    assert attached.status_code == 201
+    assert attached.json()["id"]
+    drafts = f"users/{BOX}/mailFolders/drafts/messages"
+    assert await found(emulator, drafts, **by_stamp("draft-1")) == [made["id"]]
+    answer = await emulator.graph("POST", f"{path}/send")
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert await found(emulator, **by_stamp("draft-1")) == []
+    assert error_code(await emulator.graph("POST", f"{path}/send")) == (404, "ErrorItemNotFound")
+    emulator.clock.now += 5
+    [copy] = await emulator.sent_items(**by_stamp("draft-1"))
+    assert copy["internetMessageId"] == "<own@example.com>"
+    assert copy["hasAttachments"] is True
+    [accepted] = await emulator.accepted(stamp="draft-1", mailbox=BOX)
+    assert accepted["via"] == "draft"
+    assert accepted["message"] == mail(
+        singleValueExtendedProperties=properties, internetMessageId="<own@example.com>", attachments=[FILE]
+    )
+
+
+async def test_a_draft_is_judged_when_it_is_sent(emulator: Emulator) -> None:
+    made = await draft(emulator, toRecipients=[])
+    answer = await emulator.graph("POST", f"{MESSAGES}/{made['id']}/send")
+    assert error_code(answer) == (400, "ErrorInvalidRecipients")
+    made = await draft(emulator, **{"from": recipient("orders@sandbox.example")})
+    answer = await emulator.graph("POST", f"{MESSAGES}/{made['id']}/send")
+    assert error_code(answer) == (403, "ErrorSendAsDenied")
+    assert await emulator.accepted() == []
+
+
+async def test_a_sent_message_cannot_be_changed(emulator: Emulator) -> None:
+    await emulator.send()
+    [copy] = await emulator.sent_items()
+    for method, path, body in (
+        ("PATCH", "", {"subject": "x"}),
+        ("POST", "/send", None),
+        ("POST", "/attachments", FILE),
+    ):
+        answer = await emulator.graph(method, f"{MESSAGES}/{copy['id']}{path}", json=body)
+        assert error_code(answer) == (400, "ErrorInvalidOperation")
+
+
+async def test_an_attachment_is_checked(emulator: Emulator) -> None:
+    made = await draft(emulator)
+    path = f"{MESSAGES}/{made['id']}/attachments"
+    assert (await emulator.graph("POST", path, json={**FILE, "contentBytes": "?"})).status_code == 400
+    assert (await emulator.graph("POST", path, json={"name": "a"})).status_code == 400
+
+
+async def test_the_stamps_name_counts_letter_by_letter_and_its_value_does_not(emulator: Emulator) -> None:
+    await emulator.send(mail(singleValueExtendedProperties=[stamp("It's-ABC")]))
+    await emulator.send(mail(singleValueExtendedProperties=[stamp("other")]))
+    assert len(await found(emulator, **by_stamp("it''s-abc"))) == 1
+    assert len(await found(emulator, **by_stamp("it''s-abc", STAMP.replace("2f1b7a5e", "2F1B7A5E")))) == 1
+    assert await found(emulator, **by_stamp("it''s-abc", STAMP.replace("MailroomId", "mailroomid"))) == []
+    assert await found(emulator, **by_stamp("it''s-abc", STAMP.replace("2f1b7a5e", "00000000"))) == []
+
+
+async def test_extended_properties_show_when_expanded_only(emulator: Emulator) -> None:
+    await emulator.send(mail(singleValueExtendedProperties=[stamp(), {"id": "String 0x1042", "value": "<1@a.b>"}]))
+    [plain] = await emulator.sent_items()
+    assert "singleValueExtendedProperties" not in plain
+    expand = f"singleValueExtendedProperties($filter=id eq '{STAMP}' or id eq 'Integer 0x1'),attachments"
+    [expanded] = await emulator.sent_items(**{"$expand": expand, "$select": "subject,internetMessageHeaders"})
+    assert expanded["singleValueExtendedProperties"] == [stamp()]
+    assert expanded["attachments"] == []
+    assert {name for name in expanded if "@" not in name} == {
+        "id",
+        "subject",
+        "singleValueExtendedProperties",
+        "attachments",
+    }
+
+
+async def test_the_message_id_finds_a_mail(emulator: Emulator) -> None:
+    await emulator.send(mail(internetMessageId="<one@example.com>"))
+    await emulator.send()
+    assert len(await found(emulator, **{"$filter": "internetMessageId eq '<one@example.com>'"})) == 1
+
+
+async def test_the_newest_comes_first_in_pages_that_link_on(emulator: Emulator) -> None:
+    for number in range(5):
+        await emulator.send(mail(subject=str(number), singleValueExtendedProperties=[stamp("all")]))
+    params = {"$top": "2", "$count": "true", "$select": "subject"} | by_stamp("all")
+    answer = (await emulator.graph("GET", MESSAGES, params=params)).json()
+    assert answer["@odata.count"] == 5
+    subjects = [message["subject"] for message in answer["value"]]
+    while "@odata.nextLink" in answer:
+        link = answer["@odata.nextLink"]
+        answer = (await emulator.graph("GET", link.partition("/v1.0/")[2])).json()
+        subjects += [message["subject"] for message in answer["value"]]
+    assert subjects == ["4", "3", "2", "1", "0"]
+    [oldest] = (await emulator.graph("GET", MESSAGES, params={"$top": "1", "$orderby": "sentDateTime asc"})).json()[
+        "value"
+    ]
+    assert oldest["subject"] == "0"
+
+
+async def test_a_folder_is_named_by_its_well_known_name_or_id(emulator: Emulator) -> None:
+    await emulator.send()
+    made = await draft(emulator)
+    [sent] = await emulator.sent_items()
+    assert await found(emulator, f"users/{BOX}/mailFolders/SentItems/messages") == [sent["id"]]
+    assert await found(emulator, f"users/{BOX}/mailFolders/{made['parentFolderId']}/messages") == [made["id"]]
+    assert await found(emulator) == [made["id"], sent["id"]]
+    answer = await emulator.graph("GET", f"users/{BOX}/mailFolders/elsewhere/messages")
+    assert error_code(answer) == (404, "ErrorItemNotFound")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"$filter": "subject eq 'x'"},
+        {"$filter": f"singleValueExtendedProperties/Any(ep: ep/id eq '{STAMP}')"},
+        {"$filter": "singleValueExtendedProperties/Any(ep: ep/id eq 'MailroomId' and ep/value eq '1')"},
+        {"$filter": f"singleValueExtendedProperties/Any(ep: ep/id eq '{STAMP}' and ep/value eq 'it's')"},
+        {"$expand": "singleValueExtendedProperties"},
+        {"$expand": "everything"},
+        {"$select": "subject,stamp"},
+        {"$top": "0"},
+        {"$top": "many"},
+        {"$search": "lunch"},
+        {"$orderby": "subject"},
+    ],
+)
+async def test_a_query_option_that_is_not_known_is_refused(emulator: Emulator, params: dict[str, str]) -> None:
+    assert error_code(await emulator.graph("GET", MESSAGES, params=params)) == (400, "BadRequest")

@@ -1,0 +1,90 @@
+"""Large attachments through an upload session, with Outlook's ranges."""
+
+import base64
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.sandbox.cloud.emulator import BOX, Emulator, error_code, mail
+
+MB = 1024 * 1024
+CONTENT = bytes(range(256)) * (5 * MB // 256)
+
+
+async def session(emulator: Emulator, **changes: Any) -> tuple[str, httpx.Response]:
+    """The draft's path and the answer of createUploadSession."""
+    made = (await emulator.graph("POST", f"users/{BOX}/messages", json=mail())).json()
+    path = f"users/{BOX}/messages/{made['id']}"
+    item = {"attachmentType": "file", "name": "big.bin", "size": len(CONTENT), "contentType": "x/y"} | changes
+    answer = await emulator.graph("POST", f"{path}/attachments/createUploadSession", json={"AttachmentItem": item})
+    return path, answer
+
+
+async def put(emulator: Emulator, url: str, start: int, end: int, total: int = len(CONTENT)) -> httpx.Response:
+    """The bytes from start to before end."""
+    headers = {"Content-Range": f"bytes {start}-{end - 1}/{total}"}
+    return await emulator.client.put(url, content=CONTENT[start:end], headers=headers)
+
+
+async def test_a_file_arrives_in_chunks(emulator: Emulator) -> None:
+    path, opened = await session(emulator)
+    assert opened.status_code == 201
+    assert opened.json()["nextExpectedRanges"] == ["0-"]
+    assert opened.json()["expirationDateTime"]
+    url = opened.json()["uploadUrl"]
+    first = await put(emulator, url, 0, 2 * MB)
+    assert (first.status_code, first.json()["nextExpectedRanges"]) == (200, [str(2 * MB)])
+    last = await put(emulator, url, 2 * MB, len(CONTENT))
+    assert (last.status_code, last.content) == (201, b"")
+    assert path in last.headers["location"]
+    assert (await emulator.graph("POST", f"{path}/send")).status_code == 202
+    [attachment] = (await emulator.accepted())[0]["message"]["attachments"]
+    assert base64.b64decode(attachment["contentBytes"]) == CONTENT
+    assert (attachment["name"], attachment["contentType"]) == ("big.bin", "x/y")
+    assert error_code(await put(emulator, url, 0, MB)) == (404, "ErrorItemNotFound")
+
+
+async def test_the_upload_url_takes_no_token(emulator: Emulator) -> None:
+    _, opened = await session(emulator)
+    headers = {"Authorization": f"Bearer {emulator.token()}", "Content-Range": f"bytes 0-{MB - 1}/{len(CONTENT)}"}
+    answer = await emulator.client.put(opened.json()["uploadUrl"], content=CONTENT[:MB], headers=headers)
+    assert answer.status_code == 401
+    assert (await put(emulator, opened.json()["uploadUrl"], 0, MB)).status_code == 200
+
+
+async def test_chunks_come_in_order_and_fit(emulator: Emulator) -> None:
+    _, opened = await session(emulator)
+    url = opened.json()["uploadUrl"]
+    assert (await put(emulator, url, MB, 2 * MB)).status_code == 416
+    assert (await put(emulator, url, 0, MB, total=4 * MB)).status_code == 400
+    assert (await put(emulator, url, 0, 4 * MB + 1)).status_code == 413
+    assert (await emulator.client.put(url, content=b"x")).status_code == 400
+    short = await emulator.client.put(url, content=b"x", headers={"Content-Range": f"bytes 0-9/{len(CONTENT)}"})
+    assert short.status_code == 400
+    assert (await put(emulator, url, 0, 4 * MB)).status_code == 200
+    assert (await put(emulator, url, 0, 4 * MB)).status_code == 416
+
+
+async def test_an_upload_can_be_cancelled(emulator: Emulator) -> None:
+    path, opened = await session(emulator)
+    url = opened.json()["uploadUrl"]
+    assert (await emulator.client.delete(url)).status_code == 204
+    assert (await put(emulator, url, 0, MB)).status_code == 404
+    assert (await emulator.graph("GET", path)).json()["hasAttachments"] is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"size": 3 * MB - 1}, "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"),
+        ({"size": 150 * MB + 1}, "ErrorAttachmentSizeLimitExceeded"),
+        ({"attachmentType": "item"}, "BadRequest"),
+        ({"attachmentType": "folder"}, "RequestBodyRead"),
+        ({"size": "5"}, "RequestBodyRead"),
+        ({"other": 1}, "RequestBodyRead"),
+    ],
+)
+async def test_a_session_is_for_files_of_3_to_150_mb(emulator: Emulator, changes: dict[str, Any], code: str) -> None:
+    _, answer = await session(emulator, **changes)
+    assert error_code(answer) == (400, code)

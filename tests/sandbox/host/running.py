@@ -1,0 +1,157 @@
+"""Starting what the tests run against: the host as its own process, and Azurite."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+APPS = HERE / "apps"
+
+# Azurite's account and key are published: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
+_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+_DEADLINE = 30.0
+
+
+@dataclass(slots=True)
+class Host:
+    """A running host: what it said on its ready line, and what it says on stderr."""
+
+    process: subprocess.Popen[str]
+    ready: dict[str, Any]
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return str(self.ready["url"])
+
+    @property
+    def master(self) -> dict[str, str]:
+        """Headers that carry the master key."""
+        return {"x-functions-key": self.ready["keys"]["master"]}
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+    def stop(self) -> int:
+        """Ask the host to end; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(_DEADLINE)
+
+
+def command(app: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "sandbox.host", "--app", str(app), "--port", "0", *options]
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process without settings of Functions, and with those given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("Azure")}
+    return {**kept, **settings}
+
+
+@contextmanager
+def running(app: Path, *options: str, settings: Mapping[str, str] | None = None) -> Iterator[Host]:
+    """Start a host and wait until it is ready; it is ended with the block."""
+    process = subprocess.Popen(
+        command(app, *options), cwd=ROOT, env=environment(settings or {}), text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    host = Host(process, {})
+    reader = threading.Thread(target=_collect, args=(process, host.lines))
+    reader.start()
+    try:
+        line = process.stdout.readline()
+        assert line, f"the host did not start:\n{host.log}"
+        host.ready = json.loads(line)
+        yield host
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(_DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            reader.join()
+            process.stdout.close()
+
+
+def refused(app: Path, *options: str, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Start a host that must not start, and return how it ended."""
+    return subprocess.run(
+        command(app, *options), cwd=ROOT, env=environment(settings or {}), text=True, capture_output=True,
+        timeout=_DEADLINE, check=False,
+    )  # fmt: skip
+
+
+def eventually[T](look: Callable[[], T], seconds: float = 10.0) -> T:
+    """Look until something true is seen; the last thing seen fails the test when time is out."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"not within {seconds} s; last seen: {seen!r}"
+        time.sleep(0.05)
+    return seen
+
+
+def together(*calls: Callable[[], httpx.Response]) -> list[httpx.Response]:
+    """Make requests at the same time, each in its own thread."""
+    answers: list[httpx.Response] = []
+    threads = [threading.Thread(target=lambda call=call: answers.append(call())) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+@contextmanager
+def azurite(ports: Sequence[int] = (0, 0, 0)) -> Iterator[tuple[str, Sequence[int]]]:
+    """Azurite in memory on loopback: its connection string and its ports (blob, queue, table)."""
+    script = ROOT / "sandbox/node_modules/azurite/dist/src/azurite.js"
+    asked = [f"--{name}Port={port}" for name, port in zip(("blob", "queue", "table"), ports, strict=True)]
+    with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
+        ["node", script, "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", *asked],
+        cwd=folder, text=True, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        found: dict[str, int] = {}
+        try:
+            while len(found) < len(asked):
+                line = process.stdout.readline()
+                assert line, "Azurite did not start"
+                if said := re.search(
+                    r"Azurite (\w+) service is successfully listening at http://127\.0\.0\.1:(\d+)", line
+                ):
+                    found[said[1].lower()] = int(said[2])
+            endpoints = "".join(
+                f"{name.capitalize()}Endpoint=http://127.0.0.1:{port}/devstoreaccount1;" for name, port in found.items()
+            )
+            account = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+            yield f"{account}AccountKey={_KEY};{endpoints}", [found[name] for name in ("blob", "queue", "table")]
+        finally:
+            process.kill()  # asked politely, it waits for its clients to hang up; it has nothing on disk to lose
+            process.wait(_DEADLINE)
+
+
+def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:
+    assert process.stderr is not None
+    with process.stderr:
+        for line in process.stderr:
+            lines.append(line)  # noqa: PERF402 (others read the list meanwhile)

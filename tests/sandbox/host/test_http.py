@@ -1,0 +1,225 @@
+"""HTTP as the Azure host does it, through Microsoft's worker library."""
+
+import base64
+import re
+import socket
+from http import HTTPStatus
+
+import httpx
+import pytest
+
+from tests.sandbox.host.running import Host, eventually, together
+
+
+def test_the_ready_line_names_the_http_functions(http_host: Host) -> None:
+    functions = {each["name"]: each for each in http_host.ready["functions"]}
+    assert functions["user_mail"] == {
+        "name": "user_mail",
+        "type": "httpTrigger",
+        "route": "/api/users/{id}/sendMail",
+        "methods": ["POST"],
+        "auth": "anonymous",
+    }
+    assert functions["echo"]["methods"] is None
+    assert functions["keyed"]["auth"] == "function"
+    assert http_host.ready["pid"] == http_host.process.pid
+    assert "error" not in http_host.ready
+
+
+def test_a_function_sees_the_whole_request(client: httpx.Client) -> None:
+    """Method, full URL, lower-case headers joined when repeated, query, body as bytes, ids."""
+    answer = client.post(
+        "/api/echo?a=1&b=x%20y+z&a=2&A=3&empty=&c",
+        content=b"\x00\xff{",
+        headers=[("X-Twice", "1"), ("X-TWICE", "2"), ("traceparent", "00-" + "a" * 32 + "-" + "b" * 16 + "-01")],
+    )
+    seen = answer.json()
+    assert (answer.status_code, answer.headers["x-seen"]) == (200, "yes")
+    assert answer.headers["content-type"] == "application/json"
+    assert seen["method"] == "POST"
+    assert seen["url"] == f"{client.base_url}/api/echo?a=1&b=x%20y+z&a=2&A=3&empty=&c".replace("//api", "/api")
+    assert seen["headers"]["x-twice"] == "1,2"
+    assert all(name == name.lower() for name in seen["headers"])
+    # Azure joins repeated parameters whatever their case, and drops those without a value.
+    assert seen["params"] == {"a": "1,2,3", "b": "x y z"}
+    assert base64.b64decode(seen["body"]) == b"\x00\xff{"
+    assert seen["traceparent"] == "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    assert re.fullmatch(r"[0-9a-f-]{36}", seen["invocation"])
+
+
+def test_every_invocation_has_its_own_id_and_a_trace(client: httpx.Client) -> None:
+    one, other = client.get("/api/echo").json(), client.get("/api/echo").json()
+    assert one["invocation"] != other["invocation"]
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]", one["traceparent"])
+    assert one["traceparent"] != other["traceparent"]
+    assert one["body"] == ""
+
+
+def test_a_chunked_body_arrives_whole(client: httpx.Client) -> None:
+    seen = client.post("/api/echo", content=iter([b"one ", b"two"])).json()
+    assert base64.b64decode(seen["body"]) == b"one two"
+
+
+@pytest.mark.parametrize(
+    ("path", "function", "route"),
+    [
+        ("/api/users/a%40b.c/sendMail", "user_mail", {"id": "a@b.c"}),
+        ("/API/Users/x%2Fy/SENDMAIL", "user_mail", {"id": "x%2Fy"}),
+        ("/api/users/me/sendMail", "me_mail", {}),
+        ("/api/users/ME/sendMail/", "me_mail", {}),
+        ("/api/items/-12", "item", {"id": "-12"}),
+        ("/api/opt", "opt", {}),
+        ("/api/opt/here", "opt", {"name": "here"}),
+        ("/api/unrouted", "Unrouted", {}),
+    ],
+)
+def test_paths_find_their_function(client: httpx.Client, path: str, function: str, route: dict[str, str]) -> None:
+    """Any case, values decoded except %2F, text before parameters, a function's name when it has no route."""
+    seen = client.post(path).json()
+    assert (seen["function"], seen["route"]) == (function, route)
+
+
+def test_a_catch_all_takes_the_rest_of_the_path(client: httpx.Client) -> None:
+    assert client.get("/api/files/a/b%20c/d").json()["route"] == {"rest": "a/b c/d"}
+    assert client.get("/api/files").json()["route"] == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/users/x/sendMail"),
+        ("HEAD", "/api/users/x/sendMail"),
+        ("POST", "/api/users//sendMail"),
+        ("POST", "/api/users/x/sendMail/more"),
+        ("GET", "/api/items/twelve"),
+        ("GET", "/api/items/99999999999"),
+        ("GET", "/echo"),
+        ("GET", "/"),
+        ("GET", "/api/switched-off"),
+    ],
+)
+def test_no_route_or_another_method_is_404_without_a_body(client: httpx.Client, method: str, path: str) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+def test_head_gives_the_headers_and_no_body(client: httpx.Client) -> None:
+    answer = client.head("/api/files/x")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) > 0
+
+
+def test_status_headers_and_bytes_come_back(client: httpx.Client) -> None:
+    answer = client.get("/api/made?status=418&header=tea")
+    assert (answer.status_code, answer.content) == (418, b"\x00\xff")
+    assert (answer.headers["content-type"], answer.headers["x-name"]) == ("image/png", "tea")
+    assert client.get("/api/made?status=204").content == b""
+
+
+def test_text_comes_back_as_text(client: httpx.Client, http_host: Host) -> None:
+    """And what a function prints goes to stderr, never to stdout."""
+    answer = client.get("/api/text")
+    assert (answer.status_code, answer.text) == (200, "plain, für alle")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    eventually(lambda: "printed by a function" in http_host.log)
+
+
+def test_cookies_come_back_one_header_each(client: httpx.Client) -> None:
+    assert client.get("/api/cookies").headers.get_list("set-cookie") == [
+        "a=1; max-age=5; path=/x; secure; samesite=lax; httponly",
+        "b=2; expires=Wed, 21 Oct 2026 07:28:00 GMT",
+    ]
+
+
+def test_no_http_output_is_204(client: httpx.Client) -> None:
+    answer = client.get("/api/nothing")
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_a_raising_function_is_500_without_a_body_and_its_traceback_on_stderr(
+    client: httpx.Client, http_host: Host
+) -> None:
+    answer = client.post("/api/raises", content=b"xyz")
+    assert (answer.status_code, answer.content) == (500, b"")
+    eventually(lambda: "RuntimeError: spilled 3 bytes" in http_host.log)
+    assert 'in raises\n    raise RuntimeError(f"spilled' in http_host.log
+
+
+def test_none_where_a_response_is_declared_is_500_as_the_worker_has_it(client: httpx.Client, http_host: Host) -> None:
+    """`@app.route` declares an HTTP output; the worker library refuses None for it."""
+    assert client.get("/api/none").status_code == HTTPStatus.INTERNAL_SERVER_ERROR
+    eventually(lambda: "unable to encode outgoing TypedData" in http_host.log)
+
+
+@pytest.mark.parametrize("query", ["status=99", "status=1000", "header=a%0D%0Ab:c", "header=%C3%BC"])
+def test_a_response_that_http_cannot_carry_is_500(client: httpx.Client, query: str) -> None:
+    answer = client.get(f"/api/made?{query}")
+    assert (answer.status_code, answer.content) == (500, b"")
+
+
+@pytest.mark.parametrize(("path", "opened_by"), [("/api/keyed", {"default", "master"}), ("/api/mastered", {"master"})])
+def test_keys_open_what_their_level_says(client: httpx.Client, http_host: Host, path: str, opened_by: set[str]) -> None:
+    """By header or by query, the header first; 401 without a body otherwise."""
+    keys = {**http_host.ready["keys"], "wrong": "wrong", "none": "", "odd": "ü"}
+    for name, key in keys.items():
+        expected = 200 if name in opened_by else 401
+        header = {"x-functions-key": key.encode()}
+        answers = [client.get(path, headers=header), client.get(path, params={"CODE": key})]
+        assert [answer.status_code for answer in answers] == [expected, expected], name
+        assert client.get(path, params={"code": keys["master"]}, headers=header).status_code == expected
+    assert client.get(path).content == b""
+
+
+def test_the_master_key_reaches_a_disabled_function(client: httpx.Client, http_host: Host) -> None:
+    assert client.get("/api/switched-off", headers=http_host.master).status_code == HTTPStatus.OK
+
+
+def test_a_body_over_100_mb_is_413(http_host: Host) -> None:
+    """At once, from its announced length."""
+    address = httpx.URL(http_host.url)
+    with socket.create_connection((address.host, address.port or 0), timeout=10) as connection:
+        head = f"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: {100 * 1024 * 1024 + 1}\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_an_endless_chunked_body_is_413(http_host: Host) -> None:
+    """By what arrived, when no length was announced."""
+    chunk = b"x" * (1024 * 1024)
+    address = httpx.URL(http_host.url)
+    with socket.create_connection((address.host, address.port or 0), timeout=20) as connection:
+        connection.sendall(b"POST /api/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(101):
+            connection.sendall(b"100000\r\n" + chunk + b"\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_invocations_run_at_the_same_time_on_one_loop(client: httpx.Client) -> None:
+    """Each of three requests is answered only when all three are in the function."""
+    answers = together(*[lambda: client.get("/api/three")] * 3)
+    assert [answer.text for answer in answers] == ["three"] * 3
+
+
+def test_functions_that_are_not_async_run_in_threads(client: httpx.Client) -> None:
+    answers = together(*[lambda: client.get("/api/two")] * 2)
+    assert [answer.text for answer in answers] == ["two"] * 2
+
+
+def test_admin_lists_the_functions_and_the_state(client: httpx.Client, http_host: Host) -> None:
+    functions = {each["name"]: each for each in client.get("/admin/functions", headers=http_host.master).json()}
+    assert functions["user_mail"]["invoke_url_template"] == f"{http_host.url}/api/users/{{id}}/sendMail"
+    assert functions["user_mail"]["config"]["bindings"][0]["type"] == "httpTrigger"
+    assert functions["switched_off"]["isDisabled"] is True
+    one = client.get("/admin/functions/ECHO", params={"code": http_host.ready["keys"]["master"]}).json()
+    assert one == functions["echo"]
+    assert client.get("/admin/host/status", headers=http_host.master).json()["state"] == "Running"
+    assert client.get("/admin/functions/missing", headers=http_host.master).status_code == HTTPStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/admin/functions"), ("GET", "/admin/x"), ("POST", "/ADMIN/functions/echo")]
+)
+def test_admin_needs_the_master_key(client: httpx.Client, http_host: Host, method: str, path: str) -> None:
+    for headers in ({}, {"x-functions-key": http_host.ready["keys"]["default"]}):
+        answer = client.request(method, path, headers=headers)
+        assert (answer.status_code, answer.content) == (401, b"")

@@ -1,0 +1,182 @@
+"""Starting, refusing to start, and ending."""
+
+import datetime as dt
+import ipaddress
+import os
+import signal
+import socket
+import ssl
+import threading
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.sandbox.host.running import APPS, eventually, refused, running
+
+
+def test_an_app_that_does_not_import_has_no_functions(storage: str) -> None:
+    """As in Azure: 404 for everything; the traceback is on the ready line and on stderr."""
+    with running(APPS / "broken", settings={"AzureWebJobsStorage": storage}) as host:
+        assert host.ready["functions"] == []
+        assert "ModuleNotFoundError: No module named 'no_such_module'" in host.ready["error"]
+        assert "function_app.py" in host.ready["error"]
+        assert "No module named 'no_such_module'" in host.log
+        assert httpx.get(f"{host.url}/api/hello").status_code == HTTPStatus.NOT_FOUND
+        status = httpx.get(f"{host.url}/admin/host/status", headers=host.master).json()
+        assert (status["state"], status["errors"]) == ("Error", [host.ready["error"]])
+
+
+def test_what_is_not_supported_is_refused_by_function_and_binding() -> None:
+    ended = refused(APPS / "unsupported", settings={"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
+        (
+            "sandbox.host: function day: route 'api/days/{day:datetime}': constraint 'datetime' is not supported "
+            "(known: alpha, bool, guid, int, long)"
+        ),
+        "sandbox.host: function picture: binding 'blob' of type 'blobTrigger' is not supported by this host",
+        "sandbox.host: function reserved: route 'admin/mine' conflicts with the host's own routes",
+        "sandbox.host: function slashed: route 'api//slashed' must not begin with a slash nor have two in a row",
+        "sandbox.host: function stubborn: retry policies are not supported by this host",
+        "sandbox.host: function to_hub: binding '$return' of type 'eventHub' is not supported by this host",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, ["function one: %QUEUE%: the setting QUEUE", "function two: %SCHEDULE%: the setting SCHEDULE"]),
+        ({"QUEUE": "q-1"}, ["function one: connection 'MAIL_STORAGE': the setting MAIL_STORAGE is not set"]),
+        ({"QUEUE": "Bad_Name"}, ["function one: 'bad_name' is not a name for a storage queue"]),
+        (
+            {"QUEUE": "q-1", "MAIL_STORAGE__queueServiceUri": "https://x"},
+            ["connection 'MAIL_STORAGE' uses an identity"],
+        ),
+        (
+            {"QUEUE": "q-1", "MAIL_STORAGE": "nonsense", "SCHEDULE": "0 0 * * * *"},
+            ["function one: its connection string"],
+        ),
+        ({"SCHEDULE": "0 0 25 * * *"}, ["function two: schedule '0 0 25 * * *': '25' is not a hour"]),
+    ],
+)
+def test_a_setting_that_is_missing_or_wrong_is_refused_by_name(settings: dict[str, str], said: list[str]) -> None:
+    ended = refused(APPS / "settings", settings=settings)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert all(part in ended.stderr for part in said), ended.stderr
+
+
+def test_a_port_in_use_is_refused_by_number() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = refused(APPS / "http", "--port", str(port))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ended.stderr
+
+
+def test_a_folder_without_an_app_is_refused(tmp_path: Path) -> None:
+    assert "host.json: cannot be read" in refused(tmp_path).stderr
+    (tmp_path / "host.json").write_text('{"version": "2.0", "extensions": {"queues": {"batchSize": 33}}}')
+    ended = refused(tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "extensions.queues.batchSize: expected a whole number from 1 to 32, found 33" in ended.stderr
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    assert "function_app.py: no such file" in refused(tmp_path).stderr
+
+
+def test_a_route_that_azure_would_hide_is_warned_of() -> None:
+    """Azure takes the first route that fits in the order of names; this host prefers text to parameters."""
+    with running(APPS / "shadowing") as host:
+        assert httpx.get(f"{host.url}/api/messages/stats").text == "statistics"
+        warnings = [line for line in host.lines if "WARNING" in line]
+        assert len(warnings) == 1
+        assert "there a_message hides statistics" in warnings[0]
+
+
+def test_keys_can_be_given() -> None:
+    with running(APPS / "http", "--default-key", "d", "--master-key", "m") as host:
+        assert host.ready["keys"] == {"default": "d", "master": "m"}
+        assert httpx.get(f"{host.url}/api/keyed?code=d").status_code == HTTPStatus.OK
+
+
+def test_https_is_served_with_a_certificate(tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path)
+    with running(APPS / "http", "--tls", str(certificate), str(key)) as host:
+        assert host.url.startswith("https://127.0.0.1:")
+        context = ssl.create_default_context(cafile=str(certificate))
+        assert httpx.get(f"{host.url}/api/echo", verify=context).json()["url"] == f"{host.url}/api/echo"
+    ended = refused(APPS / "http", "--tls", str(certificate), str(tmp_path / "missing"))
+    assert ended.returncode == 2
+    assert "--tls" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_running_invocations_finish_and_leaves_nothing(number: signal.Signals) -> None:
+    """No process of the host's group, nobody on its port, exit status 0."""
+    with running(APPS / "http") as host:
+        answers: list[httpx.Response] = []
+        call = threading.Thread(target=lambda: answers.append(httpx.get(f"{host.url}/api/slow?seconds=1", timeout=20)))
+        call.start()
+        eventually(lambda: "slow begins" in host.log)
+        host.process.send_signal(number)
+        assert host.process.wait(10) == 0
+        call.join()
+        assert [answer.text for answer in answers] == ["slept"]
+        with pytest.raises(ProcessLookupError):
+            os.killpg(host.process.pid, 0)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{host.url}/api/echo")
+
+
+def test_an_invocation_that_does_not_end_is_cut_off_after_ten_seconds() -> None:
+    with running(APPS / "http") as host:
+        call = threading.Thread(target=_ignore_answer, args=(f"{host.url}/api/two",))  # waits for a second request
+        call.start()
+        never = threading.Thread(target=_ignore_answer, args=(f"{host.url}/api/slow?seconds=1000",))
+        never.start()
+        eventually(lambda: "slow begins" in host.log and "two begins" in host.log)
+        started = time.monotonic()
+        assert host.stop() == 0
+        assert 5 < time.monotonic() - started < 14
+        call.join()
+        never.join()
+        eventually(lambda: "cut off" in host.log)
+
+
+def _ignore_answer(url: str) -> None:
+    try:
+        httpx.get(url, timeout=30)
+    except httpx.HTTPError:
+        return
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.KeyUsage(True, False, False, False, False, True, True, False, False), critical=True)  # noqa: FBT003 (the library's signature)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "cert.pem", folder / "key.pem"

@@ -1,0 +1,199 @@
+"""Queue triggers and outputs against a real Azurite."""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.queue import QueueClient
+
+from tests.sandbox.host.running import APPS, Host, azurite, eventually, running
+
+_LEASE = 2
+
+
+@dataclass(slots=True)
+class Queues:
+    """A host on the sample app with queue functions, its queues, and the file where functions leave a trace."""
+
+    host: Host
+    connection: str
+    prefix: str
+    file: Path
+    _open: ExitStack
+
+    def queue(self, name: str) -> QueueClient:
+        client = QueueClient.from_connection_string(self.connection, f"{self.prefix}-{name}")
+        return self._open.enter_context(client)
+
+    def send(self, name: str, text: str) -> None:
+        with QueueClient.from_connection_string(self.connection, f"{self.prefix}-{name}") as queue:
+            queue.send_message(text)
+
+    def take(self, name: str) -> str:
+        """The next message in a queue, waiting for it."""
+
+        def look() -> list[str]:
+            try:
+                message = queue.receive_message()
+            except ResourceNotFoundError:
+                return []
+            if message is None:
+                return []
+            queue.delete_message(message)
+            return [message.content]
+
+        with QueueClient.from_connection_string(self.connection, f"{self.prefix}-{name}") as queue:
+            return eventually(look)[0]
+
+    def length(self, name: str) -> int:
+        """Messages in a queue, those that are invisible now included."""
+        with QueueClient.from_connection_string(self.connection, f"{self.prefix}-{name}") as queue:
+            return queue.get_queue_properties().approximate_message_count or 0
+
+    def trace(self, word: str) -> list[str]:
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        return [line for line in lines if word in line.split()]
+
+
+@pytest.fixture(scope="module")
+def queues(storage: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queues]:
+    prefix, file = f"t{uuid4().hex[:12]}", tmp_path_factory.mktemp("queues") / "trace"
+    settings = {"AzureWebJobsStorage": storage, "Q": prefix, "FILE": str(file)}
+    with running(APPS / "queues", "--queue-lease", str(_LEASE), settings=settings) as host, ExitStack() as clients:
+        yield Queues(host, storage, prefix, file, clients)
+
+
+def test_the_ready_line_names_the_queues_with_their_settings_filled_in(queues: Queues) -> None:
+    """And each of them exists by then."""
+    functions = {each["name"]: each for each in queues.host.ready["functions"]}
+    assert functions["describe"] == {"name": "describe", "type": "queueTrigger", "queue": f"{queues.prefix}-in"}
+    assert queues.length("in") == 0
+
+
+def test_a_message_runs_its_function_with_all_it_has(queues: Queues) -> None:
+    """Body, id, dequeue count, times and pop receipt; what the function returns goes to its output queue."""
+    with QueueClient.from_connection_string(queues.connection, f"{queues.prefix}-in") as queue:
+        sent = queue.send_message("grüß <dich>", time_to_live=3600)
+    seen = json.loads(queues.take("out"))
+    assert (seen["body"], seen["id"], seen["dequeue_count"]) == ("grüß <dich>", sent.id, 1)
+    assert seen["pop_receipt"]
+    inserted = datetime.fromisoformat(seen["insertion_time"])
+    assert abs(inserted - datetime.now(UTC)) < timedelta(minutes=1)
+    assert datetime.fromisoformat(seen["expiration_time"]) - inserted == timedelta(hours=1)
+    assert datetime.fromisoformat(seen["time_next_visible"]) > inserted
+    eventually(lambda: queues.length("in") == 0)
+
+
+def test_a_message_that_never_expires_is_taken_too(queues: Queues) -> None:
+    with QueueClient.from_connection_string(queues.connection, f"{queues.prefix}-in") as queue:
+        queue.send_message("for ever", time_to_live=-1)
+    assert json.loads(queues.take("out"))["expiration_time"].startswith("9999-12-31T")
+
+
+def test_a_list_put_out_is_one_message_for_each_item(queues: Queues) -> None:
+    queues.send("copy", "once")
+    assert {queues.take("copies"), queues.take("copies")} == {"once", "[twice]"}
+
+
+def test_an_http_function_puts_out_a_message(queues: Queues) -> None:
+    answer = httpx.post(f"{queues.host.url}/api/send", content='{"a": 1}')
+    assert answer.status_code == HTTPStatus.ACCEPTED
+    assert queues.take("sent") == '{"a": 1}'
+
+
+def test_text_that_is_a_json_array_is_put_out_item_by_item(queues: Queues) -> None:
+    """As in Azure, where a function's text cannot be told from its list."""
+    httpx.post(f"{queues.host.url}/api/send", content='["x", {"y": 1}]')
+    assert {queues.take("sent"), queues.take("sent")} == {"x", '{"y": 1}'}
+
+
+def test_an_output_that_fails_fails_the_invocation(queues: Queues) -> None:
+    answer = httpx.post(f"{queues.host.url}/api/send", content="[not json]")
+    assert (answer.status_code, answer.content) == (500, b"")
+
+
+def test_a_message_that_fails_is_tried_again_and_then_is_poison(queues: Queues) -> None:
+    """As often as maxDequeueCount says, the dequeue count higher each time; the poison queue is consumed like any."""
+    queues.send("bad", "rotten")
+    assert queues.take("buried") == "rotten"
+    assert queues.trace("rotten") == ["rotten 1", "rotten 2", "rotten 3"]
+    eventually(lambda: queues.length("bad") == 0)
+    assert "RuntimeError: bad as ever" in queues.host.log
+    assert "has failed 3 times: moved to" in queues.host.log
+
+
+def test_what_fails_in_a_poison_queue_stays_there_invisible_until_its_lease_ends(queues: Queues) -> None:
+    """It is not tried again at once, and after maxDequeueCount times not at all."""
+    queues.send("bad-poison", "undead")
+    eventually(lambda: len(queues.trace("undead")) == 2)
+    assert queues.length("bad-poison") == 1
+
+
+def test_a_message_is_delivered_once_though_it_takes_longer_than_the_lease(queues: Queues) -> None:
+    """The lease is renewed at half time, and the renewed pop receipt deletes the message."""
+    queues.send("slow", "tortoise")
+    eventually(lambda: queues.length("slow") == 0 and queues.trace("tortoise"))
+    assert queues.trace("tortoise") == ["tortoise begins", "tortoise ends"]
+
+
+def test_several_messages_are_worked_on_at_once(queues: Queues) -> None:
+    """Four are let in one function at the same time, and more follow."""
+    for number in range(8):
+        queues.send("four", str(number))
+    eventually(lambda: len(queues.trace("four")) == 8)
+
+
+def test_a_queue_function_is_run_by_hand(queues: Queues) -> None:
+    url = f"{queues.host.url}/admin/functions/describe"
+    answer = httpx.post(url, json={"input": "by hand"}, headers=queues.host.master)
+    assert (answer.status_code, answer.content) == (202, b"")
+    seen = json.loads(queues.take("out"))
+    assert (seen["body"], seen["dequeue_count"]) == ("by hand", 0)
+    assert httpx.post(url, content=b"{", headers=queues.host.master).status_code == HTTPStatus.BAD_REQUEST
+    assert httpx.post(url, json={"input": 1}, headers=queues.host.master).status_code == HTTPStatus.BAD_REQUEST
+
+
+def test_base64_is_read_and_written_when_host_json_says_so(storage: str, prefix: str, tmp_path: Path) -> None:
+    """Azure's default; a setting overrides host.json here. What is not base64, or not text, goes to poison as it is."""
+    settings = {
+        "AzureWebJobsStorage": storage,
+        "Q": prefix,
+        "FILE": str(tmp_path / "trace"),
+        "AzureFunctionsJobHost__extensions__queues__messageEncoding": "base64",
+    }
+    with running(APPS / "queues", settings=settings) as host, ExitStack() as clients:
+        queues = Queues(host, storage, prefix, tmp_path / "trace", clients)
+        queues.send("in", base64.b64encode(b"hello").decode())
+        assert json.loads(base64.b64decode(queues.take("out")))["body"] == "hello"
+        queues.send("in", "plain, not base64")
+        assert queues.take("in-poison") == "plain, not base64"
+        queues.send("in", base64.b64encode(b"\xff").decode())
+        assert queues.take("in-poison") == base64.b64encode(b"\xff").decode()
+        assert queues.length("in") == 0
+
+
+def test_a_storage_outage_is_said_once_and_polling_goes_on(prefix: str, tmp_path: Path) -> None:
+    """HTTP is served meanwhile, and messages are taken again when storage is back."""
+    with ExitStack() as stack:
+        first = stack.enter_context(ExitStack())
+        connection, ports = first.enter_context(azurite())
+        settings = {"AzureWebJobsStorage": connection, "Q": prefix, "FILE": str(tmp_path / "trace")}
+        host = stack.enter_context(running(APPS / "queues", settings=settings))
+        queues = Queues(host, connection, prefix, tmp_path / "trace", stack.enter_context(ExitStack()))
+        first.close()
+        eventually(lambda: f"queue {prefix}-in cannot be polled" in host.log)
+        assert httpx.get(f"{host.url}/api/missing").status_code == HTTPStatus.NOT_FOUND
+        stack.enter_context(azurite(ports))
+        eventually(lambda: f"queue {prefix}-in is polled again" in host.log)
+        assert host.log.count(f"queue {prefix}-in cannot be polled") == 1
+        queues.send("in", "back")
+        assert json.loads(queues.take("out"))["body"] == "back"

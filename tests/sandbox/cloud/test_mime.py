@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.policy import default
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.cloud import mime
@@ -115,6 +115,7 @@ def test_mime_goes_as_it_came_without_bcc_and_with_what_it_lacks() -> None:
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
+@settings(deadline=None)
 @given(ANY, ANY, ANY, st.sampled_from(["ada@example.com", '"a b"@example.com', "ü@bücher.example", "o'x@a.de"]))
 def test_any_text_makes_a_mail(subject: str, name: str, content: str, address: str) -> None:
     made = composed(
@@ -147,6 +148,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES | st.binary(max_size=8), max_size=20).map(b"".join))
 def test_any_bytes_are_read_as_mime_and_handed_over(raw: bytes) -> None:
     message = read_mime(raw)

@@ -1,0 +1,95 @@
+"""From a MIME mail to a Graph message: what Exchange makes of sendMail's text/plain form."""
+
+import base64
+import binascii
+from email import message_from_bytes
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import getaddresses
+from typing import Any
+
+from sandbox.cloud.errors import Refusal
+
+__all__ = ["decode_mime", "read_mime"]
+
+
+def decode_mime(body: bytes) -> bytes:
+    """The MIME in a text/plain body: one base64 text, line ends in it or not. Raises Refusal 400."""
+    try:
+        raw = base64.b64decode(b"".join(body.split()), validate=True)
+    except binascii.Error:
+        raw = b""
+    if not raw:
+        raise Refusal(400, "ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content.")
+    return raw
+
+
+def read_mime(raw: bytes) -> dict[str, Any]:
+    """The mail as the message that a reader of the sent copy sees."""
+    mail = message_from_bytes(raw)
+    message: dict[str, Any] = {
+        "subject": _text(mail.get("Subject")),
+        "body": _body(mail),
+        "toRecipients": _recipients(mail, "To"),
+        "ccRecipients": _recipients(mail, "Cc"),
+        "bccRecipients": _recipients(mail, "Bcc"),
+        "replyTo": _recipients(mail, "Reply-To"),
+    }
+    for name in ("From", "Sender"):
+        if found := _recipients(mail, name):
+            message[name.lower()] = found[0]
+    if mail.get("Message-ID"):
+        message["internetMessageId"] = _text(mail["Message-ID"])
+    headers = [(name, value) for name, value in mail.items() if name.lower().startswith("x-")]
+    if headers:
+        message["internetMessageHeaders"] = [{"name": name, "value": _text(value)} for name, value in headers]
+    attachments = [_attachment(part) for part in mail.walk() if part.get_filename() and not part.is_multipart()]
+    if attachments:
+        message["attachments"] = attachments
+    return message
+
+
+def _recipients(mail: Message, name: str) -> list[dict[str, Any]]:
+    pairs = getaddresses([str(value) for value in mail.get_all(name, ())])
+    return [{"emailAddress": {"name": _text(shown) or address, "address": address}} for shown, address in pairs]
+
+
+def _body(mail: Message) -> dict[str, str]:
+    texts = [part for part in mail.walk() if part.get_content_maintype() == "text" and not part.get_filename()]
+    texts.sort(key=lambda part: part.get_content_type() != "text/html")
+    if not texts:
+        return {"contentType": "text", "content": ""}
+    html = texts[0].get_content_type() == "text/html"
+    charset = str(texts[0].get_content_charset("utf-8"))
+    data = _payload(texts[0])
+    try:
+        content = data.decode(charset, "replace")
+    except LookupError:
+        content = data.decode("utf-8", "replace")
+    return {"contentType": "html" if html else "text", "content": content}
+
+
+def _attachment(part: Message) -> dict[str, Any]:
+    return {
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "name": part.get_filename(""),
+        "contentType": part.get_content_type(),
+        "contentBytes": base64.b64encode(_payload(part)).decode(),
+        "isInline": part.get_content_disposition() == "inline",
+        "contentId": (part.get("Content-ID") or "").strip("<>") or None,
+    }
+
+
+def _payload(part: Message) -> bytes:
+    data = part.get_payload(decode=True)
+    return data if isinstance(data, bytes) else b""
+
+
+def _text(value: Any) -> str:
+    """A header with its encoded words read (RFC 2047), on one line."""
+    text = " ".join(str(value or "").split())
+    try:
+        return str(make_header(decode_header(text)))
+    except (LookupError, UnicodeError, HeaderParseError):
+        return text

@@ -16,6 +16,7 @@ from shared.letters.reading import member
 
 __all__ = ["explain"]
 
+_AT: Final = re.compile(r"(.*) - at `(\$[\w.@\[\]]+)`", re.DOTALL)  # the last: a property's name may hold anything
 _NAME: Final = re.compile(r"\.(@odata\.type|\w+)")
 _MESSAGE: Final = re.compile(r"\$\.[mM]essage[.\[]")
 _RECIPIENT: Final = re.compile(r"\.(?:toRecipients|ccRecipients|bccRecipients|replyTo|from|sender)\b")
@@ -24,7 +25,7 @@ _PATTERNS: Final = {
     LINE: "Expected text of one line, without control characters.",
     HEADER_NAME: "Expected a header name of printable ASCII that begins with x- or X-.",
 }
-_ITEM_NEEDS_TYPE: Final = "@odata.type"
+_TYPE: Final = "@odata.type"
 _REFERENCE: Final = "#microsoft.graph.referenceAttachment"
 
 
@@ -35,8 +36,8 @@ def explain(error: msgspec.ValidationError, root: type[msgspec.Struct]) -> Malfo
     recipient without address, InvalidInternetMessageHeaderCollection for headers.
     """
     text = str(error)
-    what, mark, rest = text.rpartition(" - at `")  # the last: a property's name may hold anything
-    what, path = (what, rest.removesuffix("`")) if mark else (text, "$")
+    at = _AT.fullmatch(text)  # none at the top
+    what, path = (at[1], at[2]) if at else (text, "$")
     sentence, path = _sentence(what, path, root)
     return Malformed(400, _code(what, path), sentence, path)
 
@@ -47,7 +48,7 @@ def _sentence(what: str, path: str, root: type[msgspec.Struct]) -> tuple[str, st
         return "Unknown property; expected only those that Graph lets a sender set.", member(path, name)
     if what.startswith("Object missing required field `"):
         name = what.removeprefix("Object missing required field `").removesuffix("`")
-        wanted = _choices(member(path, name), root) if name == _ITEM_NEEDS_TYPE else []
+        wanted = _choices(member(path, name), root) if name == _TYPE else []
         return f"Missing; it is required{_one_of(wanted)}.", member(path, name)
     if what.startswith(("Invalid enum value ", "Invalid value ")):
         if _REFERENCE in what:
@@ -86,7 +87,7 @@ def _choices(path: str, root: type[msgspec.Struct]) -> list[str]:
     for name in _NAME.findall(path):
         structs = [node for node in _parts(nodes) if isinstance(node, inspect.StructType)]
         fields = [field.type for node in structs for field in node.fields if field.encode_name == name]
-        if name == "@odata.type" and not fields:
+        if name == _TYPE and not fields:
             return [str(node.tag) for node in structs if node.tag is not None]
         nodes = fields
     found: list[str] = []

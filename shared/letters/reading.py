@@ -52,8 +52,8 @@ def read_json(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
         raise _no_json(f"{error.msg.removesuffix(' at').rstrip(': ')}, at {where}") from None
-    except ValueError as error:  # a constant that is not JSON's, or an integer of thousands of digits
-        raise _no_json(str(error)) from None
+    except ValueError:  # from _no_constant, or Python's own limit on digits
+        raise _no_json("NaN, Infinity, or a number of thousands of digits") from None
     except RecursionError:
         raise _no_json("it is nested too deeply") from None
     if reader.faults or _HALF_PAIR.search(text):
@@ -144,7 +144,7 @@ def _no_json(why: str) -> Malformed:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(name)
 
 
 def _encodable(text: str) -> bool:

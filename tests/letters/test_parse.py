@@ -107,6 +107,7 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
     "an unknown outer property": (body() | {"priority": 1}, OUTER, "$.priority"),
     "an odd outer property": (body() | {"x y": 1}, OUTER, '$["x y"]'),
     "a long outer property": (body() | {"x" * 500: 1}, OUTER, f'$["{"x" * 60}\\u2026"]'),
+    "a property named like an error": (body(**{"x - at `$x y`": 1}), SHAPE, '$.message["x - at `$x y`"]'),
     "another case of an outer property": (body() | {"savetosentitems": True}, OUTER, "$.savetosentitems"),
     "both spellings of message": (body() | {"Message": {}}, OUTER, "$.Message"),
     "both spellings of saveToSentItems": (
@@ -290,7 +291,8 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
         "BadRequest", "$.message" + ".attachments[0].item" * 11,
     ),
     "2,000 items within one another": (
-        b'{"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}], "attachments": ' + NESTED * 2000 + b"[]" + b"}}]" * 2000 + b"}}",
+        b'{"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}], "attachments": '
+        + NESTED * 2000 + b"[]" + b"}}]" * 2000 + b"}}",
         "BadRequest", "$.message" + ".attachments[0].item" * 11,
     ),
     "251 attachments": (body(attachments=[FILE] * 251), "BadRequest", "$.message.attachments[250]"),

@@ -91,6 +91,10 @@ class Verifier:
         key, issuer = found
         return self._caller(version, _verified(token, key, issuer, self._audiences))
 
+    async def ready(self) -> None:
+        """Return if the tenant's keys can be had. Raises KeysUnavailable."""
+        await self._keys.load("2.0")
+
     def _caller(self, version: str, claims: Mapping[str, Any]) -> Caller:
         if claims.get("tid") != self._tenant:
             raise Unauthenticated("Access token validation failure. Invalid tenant.")

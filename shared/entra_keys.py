@@ -85,6 +85,11 @@ class SigningKeys:
         key = known.keys.get(key_id)
         return (key, known.issuer) if key else None
 
+    async def load(self, version: str) -> None:
+        """Return if there are keys for this version, of whatever age. Raises KeysUnavailable."""
+        if version not in self._known:
+            await self.find(version, "")
+
     def _is_old(self, known: _KeySet) -> bool:
         return self._clock() - known.fetched_at >= KEYS_AGE
 

@@ -19,8 +19,12 @@ from shared.telemetry import Event, emit
 
 if TYPE_CHECKING:
     from shared.delivery.attempts import Attempts, StillOurs
+    from shared.delivery.control import Control
     from shared.delivery.courier import Courier
     from shared.delivery.direct import DirectRequests
+    from shared.delivery.outbox import Outbox
+    from shared.delivery.protocol import Finding
+    from shared.delivery.upkeep import Upkeep
     from shared.graph.client import GraphConnection
     from shared.graph.outcome import Outcome
     from shared.storage import StorageAccount
@@ -55,7 +59,24 @@ class Services:
     def attempts(self) -> "Attempts":
         from shared.delivery.attempts import Attempts
 
-        return Attempts(self.settings, self.storage.ledger(), self.storage.outbox(), self._send)
+        verifier = self._look if self.settings.verify_sent else None
+        return Attempts(self.settings, self.storage.ledger(), self.outbox, self._send, verifier)
+
+    @cached_property
+    def outbox(self) -> "Outbox":
+        return self.storage.outbox()
+
+    @cached_property
+    def control(self) -> "Control":
+        from shared.delivery.control import Control
+
+        return Control(self.attempts)
+
+    @cached_property
+    def upkeep(self) -> "Upkeep":
+        from shared.delivery.upkeep import Upkeep
+
+        return Upkeep(self.attempts)
 
     @cached_property
     def courier(self) -> "Courier":
@@ -83,6 +104,12 @@ class Services:
             deadline=self.settings.send_timeout,
             still_ours=still_ours,
         )
+
+    async def _look(self, row: Row) -> "Finding":
+        from shared.graph.look import look
+        from shared.letters.stamp import STAMP_PROPERTY
+
+        return await look(self.graph, row.mailbox, STAMP_PROPERTY, row.id, self.settings.send_timeout)
 
 
 @cache

@@ -28,6 +28,7 @@ class Event(StrEnum):
     MAIL_REFUSED = "mail.refused"  # a producer's message that is no mail, or not allowed; kept in mail-dead
     MAIL_CANCELLED = "mail.cancelled"  # by its producer or an operator, before it was sent
     MAIL_REPLAYED = "mail.replayed"  # an operator has put a failed or held mail back; a held one may go twice
+    MAIL_POISONED = "mail.poisoned"  # its message failed again and again; it is tried on, or kept in mail-dead
     UPKEEP = "upkeep.changed"  # rows and payloads that upkeep has ended or removed
     MAIL_DUPLICATE = "mail.duplicate"  # the same key again: nothing was sent
     ROW_UNWRITTEN = "mail.row-unwritten"  # the ledger could not be told how an attempt ended; it is looked at later
@@ -51,6 +52,7 @@ LEVELS: Final = {
     Event.MAIL_REFUSED: logging.WARNING,
     Event.MAIL_CANCELLED: logging.INFO,
     Event.MAIL_REPLAYED: logging.WARNING,
+    Event.MAIL_POISONED: logging.ERROR,
     Event.UPKEEP: logging.INFO,
     Event.MAIL_DUPLICATE: logging.INFO,
     Event.ROW_UNWRITTEN: logging.ERROR,

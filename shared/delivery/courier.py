@@ -7,13 +7,14 @@ the next message before this one is completed.
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
 from shared.delivery import protocol
 from shared.delivery.attempts import Attempts, StillOurs, new_token, report_end
-from shared.delivery.ledger import Conflict, Row
+from shared.delivery.ledger import ENDED, Conflict, Row
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.errors import Refused
@@ -22,6 +23,9 @@ from shared.letters.letter import Letter, encode
 from shared.telemetry import Event, emit
 
 __all__ = ["Courier"]
+
+
+LATER: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,12 @@ class Courier:
                         return await self._attempt(work, letter, row, still_ours, look=decision.then == "look")
             except Conflict:
                 row = await ledger.read(work.id)
+
+    async def wake_later(self, work: Work, letter: Letter | None) -> None:
+        """What failed again and again, although nothing says that it cannot be sent: on with it, after a while."""
+        row = await self.attempts.ledger.read(work.id)
+        if row is None or row.state not in ENDED:
+            await self._put_again(work, letter, self.attempts.now() + LATER, known=row is not None)
 
     async def refuse(self, mail: str, queue: str, content: bytes, refusal: Refused) -> None:
         """Set a producer's message aside that can never become a mail: what it said, its row, the event."""

@@ -153,7 +153,7 @@ class DirectRequests:
         report_end(settled.row)
         if isinstance(outcome, Rejected):
             return Rejection(row.id, outcome)
-        return Done(row.id, settled.row.state, outcome.request_id)
+        return Done(row.id, settled.row.state, settled.row.request_id)
 
     async def _take_over(self, letter: Letter, work: Work, row: Row) -> Answer | None:
         """An attempt with this key died and may have sent: hand the mail to the queue as unknown."""

@@ -63,13 +63,13 @@ class MemoryOutbox:
 
     def __init__(self) -> None:
         self.messages: list[tuple[datetime, Work]] = []
-        self.returned: list[tuple[str, bytes]] = []
+        self.returned: list[tuple[str, bytes, timedelta]] = []
         self.payloads: dict[str, bytes] = {}
         self.put_at: dict[str, datetime] = {}
         self.dead: dict[str, Kept] = {}
 
     async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
-        if letter is not None and work.letter is None and work.payload is None:
+        if letter is not None and not work.carries:
             whole = carrying(work, letter)
             if whole is None:
                 name = payload_name(letter)
@@ -80,8 +80,8 @@ class MemoryOutbox:
         self.messages.append((now + timedelta(seconds=delay(now, due)), work))
         return work
 
-    async def put_back(self, queue: str, content: bytes) -> None:
-        self.returned.append((queue, content))
+    async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
+        self.returned.append((queue, content, after))
 
     async def letter_of(self, work: Work) -> Letter | None:
         if work.payload is None:

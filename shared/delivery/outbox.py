@@ -69,8 +69,8 @@ class Outbox(Protocol):
         """Put a message, visible when due; with its letter when it does not carry one yet. Returns it as it was put."""
         ...
 
-    def put_back(self, queue: str, content: bytes) -> Awaitable[None]:
-        """Put a producer's message into its queue again."""
+    def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> Awaitable[None]:
+        """Put a message into its queue again, as it came."""
         ...
 
     def letter_of(self, work: Work) -> Awaitable[Letter | None]:
@@ -134,14 +134,14 @@ class StorageOutbox:
         self._dead = blobs.get_container_client(DEAD)
 
     async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
-        if letter is not None and work.letter is None and work.payload is None:
+        if letter is not None and not work.carries:
             whole = carrying(work, letter)
             work = whole or msgspec.structs.replace(work, payload=await self._write_payload(letter))
         await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
         return work
 
-    async def put_back(self, queue: str, content: bytes) -> None:
-        await _send(self._queues.get_queue_client(queue), content.decode(), 0)
+    async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
+        await _send(self._queues.get_queue_client(queue), content.decode(), int(after.total_seconds()))
 
     async def letter_of(self, work: Work) -> Letter | None:
         if work.payload is None:

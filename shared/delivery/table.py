@@ -80,7 +80,8 @@ class TableLedger:
 
     async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
         wanted = f"state eq '{state}'" if state else ""
-        pages = self._table.query_entities(wanted, results_per_page=most).by_page(_token(after))
+        # An AsyncPageIterator, which alone has the token; its declared type is wider.
+        pages: Any = self._table.query_entities(wanted, results_per_page=most).by_page(_token(after))
         try:
             # The service may give short or empty pages while it searches on; they are gone through here.
             async for page in pages:

@@ -1,9 +1,11 @@
-"""A message of `mail-work`, Mailroom's own queue: which mail to wake up for, and where its letter is.
+"""Messages of `mail-work`, Mailroom's own queue.
 
-    {"v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
-     "letter": {…} or "payload": "<blob>" [, "released": "<claim token>"] [, "known": true] [, "replay": n]}
+    {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
+     "letter": {…} or "payload": "<blob>"
+     [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "reserved": time] [, "waits": n]}
+    {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>"}
 
-No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of an older version.
+No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of another version.
 """
 
 from datetime import datetime
@@ -13,20 +15,27 @@ import msgspec
 
 from shared.letters.letter import Letter, decode
 
-__all__ = ["Work", "parse_work", "work_of"]
+__all__ = ["ProducerMessage", "Work", "parse_work", "work_of"]
+
+NO_LETTER = msgspec.Raw()
 
 
-class Work(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
-    """One wake-up. What the row of a new mail needs stands here, so that no payload is read before it is needed."""
-
+class _OfMailWork(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, forbid_unknown_fields=True
+):
     v: Literal[1]
     id: str
+
+
+class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults=True, tag_field="kind", tag="mail"):
+    """One wake-up. What the row of a new mail needs stands here, so that no payload is read before it is needed."""
+
     scope: str
     fingerprint: str
     mailbox: str
     accepted_at: datetime
     not_before: datetime | None = None
-    letter: msgspec.Raw | None = None  # the letter itself, where it fits into a queue message
+    letter: msgspec.Raw = NO_LETTER  # the letter itself, where it fits into a queue message
     payload: str | None = None  # or the name of its blob in mail-payloads
     released: str | None = None  # the token of a claim that was given up: whoever holds this may take it over
     known: bool = False  # the mail has a row: read it, do not try to insert
@@ -34,8 +43,22 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     reserved: datetime | None = None  # its time in the mailbox's rate: it needs no other one
     waits: int = 0  # how often it was put back because no slot was free
 
+    @property
+    def carries(self) -> bool:
+        """Whether it has the letter with it, or names its blob."""
+        return self.payload is not None or bool(bytes(self.letter))
+
     def inline(self) -> Letter | None:
-        return decode(bytes(self.letter)) if self.letter is not None else None
+        raw = bytes(self.letter)
+        return decode(raw) if raw else None
+
+
+class ProducerMessage(_OfMailWork, frozen=True, kw_only=True, rename="camel", tag_field="kind", tag="message"):
+    """A producer's message that cannot be read at the moment, kept with the id that its first delivery gave it."""
+
+    queue: str
+    inserted_at: datetime
+    body: bytes
 
 
 def work_of(letter: Letter) -> Work:
@@ -51,6 +74,6 @@ def work_of(letter: Letter) -> Work:
     )
 
 
-def parse_work(body: bytes) -> Work:
+def parse_work(body: bytes) -> Work | ProducerMessage:
     """Raises msgspec.DecodeError (ValidationError when it is JSON of another shape)."""
-    return msgspec.json.decode(body, type=Work)
+    return msgspec.json.decode(body, type=Work | ProducerMessage)

@@ -44,8 +44,8 @@ class Letter:
     sender: str
     mail: SendMail
     origin: Origin
+    accepted_at: datetime
     not_before: datetime | None = None
-    accepted_at: datetime | None = None
 
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -4,13 +4,14 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
 import azure.functions as func
 
 from shared.config import Problem
 
-__all__ = ["graph_error", "json_answer", "request_ids", "settings_refused"]
+__all__ = ["graph_error", "json_answer", "problem", "request_ids", "settings_refused"]
 
 LONGEST_ID: Final = 128
 
@@ -39,6 +40,12 @@ def json_answer(
     return func.HttpResponse(
         json.dumps(body, ensure_ascii=False), status_code=status, headers=dict(headers or {}), mimetype=mimetype
     )
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    """Problem details, RFC 9457. The title is the status's own phrase, as about:blank has it."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return json_answer(status, body, headers, "application/problem+json")
 
 
 def settings_refused(problems: tuple[Problem, ...]) -> str:

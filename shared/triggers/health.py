@@ -65,5 +65,5 @@ async def _callers(app: Services) -> str | None:
         return "MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set: sendMail over HTTP answers 401"
     if not app.settings.callers:
         return "MAIL_CALLERS is not set: no caller may send over HTTP"
-    await app.verifier.refresh()
+    await app.verifier.ready()
     return None

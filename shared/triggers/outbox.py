@@ -1,7 +1,10 @@
-"""The queues that carry mail: `mail-outbox`, where other programs put mails, and `mail-work`, Mailroom's own."""
+"""The queues that carry mail: `mail-outbox`, where other programs put mails, and `mail-work`, Mailroom's own.
 
-from datetime import UTC, datetime
-from typing import Final
+And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 
@@ -10,56 +13,111 @@ from shared.letters import limits, parse
 from shared.letters.letter import Letter, Origin, fingerprint, identity
 from shared.policy.admit import admit
 from shared.services import Services, services
+from shared.telemetry import Event, emit
 from shared.triggers.answers import settings_refused
+
+if TYPE_CHECKING:
+    from shared.delivery.work import ProducerMessage
 
 __all__ = ["blueprint"]
 
 OUTBOX: Final = "mail-outbox"
+WORK: Final = "mail-work"
+CONNECTION: Final = "AzureWebJobsStorage"
+# Until an operator has mended a setting, or what made a message fail ten times has passed.
+LATER: Final = timedelta(minutes=5)
 
 blueprint = func.Blueprint()
 
 
 class NotConfiguredError(RuntimeError):
-    """A queue function ran while a setting cannot be used. The message stays in its queue."""
+    """A queue function ran while storage itself is not configured. The message stays in its queue."""
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=OUTBOX, connection="AzureWebJobsStorage")
+@blueprint.queue_trigger(arg_name="message", queue_name=OUTBOX, connection=CONNECTION)
 async def mail_outbox(message: func.QueueMessage) -> None:
+    from shared.delivery.work import ProducerMessage
+
+    await _producers(
+        ProducerMessage(
+            v=1,
+            id=identity(f"queue:{OUTBOX}", message.id or ""),  # redelivery keeps the message's id
+            queue=OUTBOX,
+            inserted_at=message.insertion_time or datetime.now(UTC),
+            body=message.get_body(),
+        )
+    )
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=WORK, connection=CONNECTION)
+async def mail_work(message: func.QueueMessage) -> None:
+    from shared.delivery.work import ProducerMessage, parse_work
+
+    app = services()
+    if app.settings.problems:
+        return await _put_off(app, message.get_body())
+    try:
+        work = parse_work(message.get_body())
+    except ValueError as error:
+        return await _not_ours(app, message, error)
+    if isinstance(work, ProducerMessage):
+        return await _producers(work)
+    return await app.courier.deliver(work)
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=f"{OUTBOX}-poison", connection=CONNECTION)
+async def mail_outbox_poison(message: func.QueueMessage) -> None:
+    """A copy, with an id of its own: only a key says which mail it is. Without one it is kept for a person."""
     app = _configured()
     body = message.get_body()
-    keyless = identity(f"queue:{OUTBOX}", message.id)  # redelivery keeps the message's id
+    mail = identity(f"queue:{OUTBOX}-poison", message.id or "")
+    emit(Event.MAIL_POISONED, id=mail, queue=OUTBOX)
     try:
-        letter = _letter(body, keyless, message.insertion_time or datetime.now(UTC))
+        queued = parse.outbox_mail(body)
+        if queued.key is None:
+            raise Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
+        letter = _letter(queued, mail, datetime.now(UTC))
         admit(letter, app.settings)
     except Refused as refusal:
-        return await app.courier.refuse(keyless, body, refusal)
+        return await app.courier.refuse(mail, OUTBOX, body, refusal)
+    from shared.delivery.work import work_of
+
+    return await app.courier.wake_later(work_of(letter), letter)
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=f"{WORK}-poison", connection=CONNECTION)
+async def mail_work_poison(message: func.QueueMessage) -> None:
+    from shared.delivery.work import Work, parse_work
+
+    app = _configured()
+    try:
+        work = parse_work(message.get_body())
+    except ValueError as error:
+        return await _not_ours(app, message, error)
+    emit(Event.MAIL_POISONED, id=work.id, queue=WORK)
+    if isinstance(work, Work):
+        return await app.courier.wake_later(work, None)
+    return await _put_off(app, message.get_body())
+
+
+async def _producers(message: "ProducerMessage") -> None:
+    """A producer's message: a mail, or something that is set aside with its reason."""
+    import msgspec
+
+    app = services()
+    if app.settings.problems:
+        return await _put_off(app, msgspec.json.encode(message))
+    try:
+        letter = _letter(parse.outbox_mail(message.body), message.id, message.inserted_at)
+        admit(letter, app.settings)
+    except Refused as refusal:
+        return await app.courier.refuse(message.id, message.queue, message.body, refusal)
     from shared.delivery.work import work_of
 
     return await app.courier.deliver(work_of(letter), letter)
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name="mail-work", connection="AzureWebJobsStorage")
-async def mail_work(message: func.QueueMessage) -> None:
-    app = _configured()
-    from shared.delivery.work import parse_work
-
-    try:
-        work = parse_work(message.get_body())
-    except ValueError as error:  # msgspec's errors; only Mailroom writes here, so it is a fault or another version's
-        refusal = Malformed(400, "NotMailroomsOwn", str(error))
-        return await app.courier.refuse(identity("queue:mail-work", message.id), message.get_body(), refusal)
-    return await app.courier.deliver(work)
-
-
-def _configured() -> Services:
-    app = services()
-    if app.settings.problems:
-        raise NotConfiguredError(settings_refused(app.settings.problems))
-    return app
-
-
-def _letter(body: bytes, keyless: str, accepted_at: datetime) -> Letter:
-    queued = parse.outbox_mail(body)
+def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Letter:
     limits.check_size(queued.mail)
     sender = queued.sender.lower()
     scope = f"queue:{OUTBOX}:{sender}"
@@ -73,3 +131,23 @@ def _letter(body: bytes, keyless: str, accepted_at: datetime) -> Letter:
         not_before=queued.not_before,
         accepted_at=accepted_at,
     )
+
+
+def _configured() -> Services:
+    app = services()
+    if app.settings.problems:
+        raise NotConfiguredError(settings_refused(app.settings.problems))
+    return app
+
+
+async def _put_off(app: Services, text: bytes) -> None:
+    """Put a message of mail-work again for later, as it is. Failing instead would make it poison in five minutes."""
+    if any(problem.setting.startswith(CONNECTION) for problem in app.settings.problems):
+        raise NotConfiguredError(settings_refused(app.settings.problems))
+    await app.outbox.put_back(WORK, text, LATER)
+
+
+async def _not_ours(app: Services, message: func.QueueMessage, error: ValueError) -> None:
+    """Only Mailroom writes to mail-work: a fault of ours, or a message of another version."""
+    refusal = Malformed(400, "NotMailroomsOwn", str(error))
+    await app.courier.refuse(identity(f"queue:{WORK}", message.id or ""), WORK, message.get_body(), refusal)

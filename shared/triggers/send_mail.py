@@ -5,9 +5,10 @@ Reference of the call: https://learn.microsoft.com/graph/api/user-sendmail.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import azure.functions as func
+import msgspec
 
 from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
@@ -17,6 +18,7 @@ from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
 from shared.triggers.answers import graph_error, request_ids, settings_refused
+from shared.triggers.callers import authenticated, scope_of
 
 if TYPE_CHECKING:
     from shared.graph.outcome import Rejected
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["blueprint"]
 
 LONGEST_KEY: Final = 256
+WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 
 blueprint = func.Blueprint()
 
@@ -45,7 +48,9 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         return graph_error(503, "ServiceUnavailable", settings_refused(app.settings.problems), ids)
     caller: Caller | None = None
     try:
-        caller = await _caller(app, req)
+        # Who it is comes before the body: a stranger learns nothing of what is wrong with it.
+        caller = await authenticated(app, req)
+        require(caller, "Mail.Send")
         letter = _letter(req, caller, mailbox)
         admit(letter, app.settings)
     except KeysUnavailable:
@@ -56,15 +61,6 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
     return await _sent(app, req, letter, ids)
 
 
-async def _caller(app: Services, req: func.HttpRequest) -> Caller:
-    """Who asks. Before the body is looked at: a stranger learns nothing of it."""
-    if app.verifier is None:
-        raise Unauthenticated("No caller can be known: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
-    caller = await app.verifier.verify(req.headers.get("authorization"))
-    require(caller, "Mail.Send")
-    return caller
-
-
 def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Letter:
     if mailbox is None and caller.user is None:
         raise Malformed(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
@@ -72,7 +68,7 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
     mail = parse.send_mail(req.get_body())
     limits.check_size(mail)
     sender = (mailbox or caller.user or "").lower()
-    scope = f"http:{caller.tenant}:{caller.application_id}"
+    scope = scope_of(caller)
     key = _key(req.headers)
     return Letter(
         id=identity(scope, key) if key else new_id(),
@@ -87,6 +83,7 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
             user=caller.user,
         ),
         accepted_at=datetime.now(UTC),
+        not_before=_not_before(req.headers),
     )
 
 
@@ -112,14 +109,27 @@ def _key(headers: Mapping[str, str]) -> str | None:
     return f"idempotency-key:{key}"
 
 
+def _not_before(headers: Mapping[str, str]) -> datetime | None:
+    """Mailroom-Not-Before: a time of RFC 3339, with its offset."""
+    given = headers.get("mailroom-not-before")
+    if given is None:
+        return None
+    try:
+        return msgspec.convert(given, WITH_OFFSET).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        text = "Mailroom-Not-Before must be a time with its offset (RFC 3339), such as 2026-07-01T08:00:00+02:00."
+        raise Malformed(400, "BadRequest", text) from None
+
+
 async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mapping[str, str]) -> func.HttpResponse:
     from shared.delivery.direct import Busy, Done, Mismatch, Rejection, Unavailable
 
     later = "respond-async" in [item.strip().lower() for item in req.headers.get("prefer", "").split(",")]
-    answer = await (app.direct.accept(letter) if later else app.direct.send_now(letter))
+    waits = letter.not_before is not None and letter.not_before > letter.accepted_at
+    answer = await (app.direct.accept(letter) if later or waits else app.direct.send_now(letter))
     match answer:
         case Done():
-            headers = {**ids, "Mailroom-State": answer.state}
+            headers = {**ids, "Mailroom-State": answer.state, "Location": f"/api/messages/{answer.mail}"}
             if answer.request_id:
                 headers["request-id"] = answer.request_id
             if later:

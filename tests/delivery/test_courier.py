@@ -26,8 +26,8 @@ from tests.delivery.samples import (
 )
 
 
-async def deliver(office: Office, **changes: object) -> None:
-    await Courier(office.attempts).deliver(work(**changes), letter())
+async def deliver(office: Office) -> None:
+    await Courier(office.attempts).deliver(work(), letter())
 
 
 async def deliver_next(office: Office) -> None:
@@ -122,7 +122,7 @@ async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blo
     large = letter(size=INLINE)
     await Courier(office.attempts).deliver(work(large), large)
     [(_, message)] = office.outbox.messages
-    assert message.letter is None
+    assert message.inline() is None
     assert list(office.outbox.payloads) == [message.payload]
     await deliver_next(office)
     assert office.graph.sent == [large.id]

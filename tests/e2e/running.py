@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -135,7 +136,7 @@ class Sandbox:
     def count(self, queue: str) -> int:
         """All messages of a queue, hidden ones too."""
         with QueueServiceClient.from_connection_string(self.facts["storage"]) as service:
-            return int(service.get_queue_client(queue).get_queue_properties().approximate_message_count)
+            return service.get_queue_client(queue).get_queue_properties().approximate_message_count or 0
 
     def dead(self) -> dict[str, tuple[dict[str, str], bytes]]:
         """What was set aside: metadata and content by id."""
@@ -147,6 +148,10 @@ class Sandbox:
             return {
                 blob.blob_name: (blob.get_blob_properties().metadata, blob.download_blob().readall()) for blob in blobs
             }
+
+
+def _trust(ca: str | None) -> ssl.SSLContext | bool:
+    return ssl.create_default_context(cafile=ca) if ca else False
 
 
 def command(*options: str) -> list[str]:
@@ -164,7 +169,7 @@ def running(*options: str, **settings: str) -> Iterator[Sandbox]:
         line = process.stdout.readline()
         assert line, "the sandbox did not start; what it said stands above"
         facts = json.loads(line)
-        with httpx.Client(timeout=60, verify=facts.get("ca") or False, trust_env=False) as http:
+        with httpx.Client(timeout=60, verify=_trust(facts.get("ca")), trust_env=False) as http:
             yield Sandbox(facts, http)
     finally:
         process.terminate()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.graph.outcome import Accepted, Kind, Rejected, Throttled, Unknown, classify
@@ -112,6 +112,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 999),
     st.dictionaries(st.sampled_from(["retry-after", "Retry-After", "request-id"]) | st.text(), st.text()),

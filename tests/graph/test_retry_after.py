@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.graph.retry_after import LONGEST, retry_after
@@ -65,6 +65,7 @@ def test_what_is_no_retry_after_is_none(value: str | None) -> None:
     assert retry_after(value, NOW) is None
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text() | st.from_regex(r"(Mon|Sun)[a-z]*,? [0-9A-Za-z:+\- ]*", fullmatch=True))
 def test_no_header_raises(value: str) -> None:
     """Whatever comes, the answer is None or between nothing and a day."""
@@ -72,6 +73,7 @@ def test_no_header_raises(value: str) -> None:
     assert wait is None or 0 <= wait <= LONGEST
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 86400), st.integers(-12, 12))
 def test_a_date_is_read_back(wait: int, hours: int) -> None:
     """A date that was written by the rules is the seconds until then, whatever zone `now` is in."""

@@ -69,7 +69,7 @@ def test_every_mail_comes_out_on_the_wire_as_it_went_in_and_as_long_as_was_said(
         assert limits.request_size(mail) == len(on_the_wire)
         letter = Letter(
             id="0" * 32, scope="s", fingerprint=fingerprint("a@b.test", mail), sender="a@b.test", mail=mail,
-            origin=Origin(kind="queue", name="mail-outbox"),
+            origin=Origin(kind="queue", name="mail-outbox"), accepted_at=datetime(2026, 7, 1, tzinfo=UTC),
         )  # fmt: skip
         assert decode(encode(letter)) == letter
         assert sent(decode(encode(letter)).mail) == on_the_wire

@@ -1,4 +1,5 @@
-from collections.abc import Mapping
+from collections.abc from datetime import UTC, datetime
+import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,7 +44,8 @@ def person(address: str) -> Recipient:
 def letter(origin: Origin, sender: str = SHOP, **message: Any) -> Letter:
     whole: dict[str, Any] = {"to_recipients": (person("adele@fabrikam.test"),)} | message
     mail = SendMail(message=Message(**whole))
-    return Letter(id="1", scope="s", fingerprint="f", sender=sender, mail=mail, origin=origin)
+    when = datetime(2026, 7, 1, tzinfo=UTC)
+    return Letter(id="1", scope="s", fingerprint="f", sender=sender, mail=mail, origin=origin, accepted_at=when)
 
 
 EVIL = person("x@evil.example")

@@ -9,86 +9,52 @@ mailbox, so that the same look shows all of them.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
 
+from shared.delivery.pacing.clock import Clock
+from shared.delivery.pacing.shares import SlotRow
 from shared.delivery.pacing.store import Changed, PacingStore, PacingUnavailable, Stored, Values, mailbox_key
 
-__all__ = ["FRESH", "SKEW", "Board", "SlotRow"]
+__all__ = ["FRESH", "Board"]
 
 PARTITION: Final = "slots"
 APP: Final = "app"
 FRESH: Final = 5.0  # seconds for which what was seen may be acted on
-SKEW: Final = timedelta(seconds=2)  # what two hosts' clocks may differ by
 TRIES: Final = 10
 MOST_BLOCKS: Final = 500  # mailboxes in the row: a property of a table row holds 32 Ki characters
 DIGITS: Final = 24  # of a mailbox's hash, in the row of blocks
-NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlotRow:
-    """One slot. It is free when nobody owns it or its time is over."""
-
-    owner: str = ""
-    until: datetime = NEVER
-    since: datetime = NEVER  # the owner has had it since then
-    wanted_by: str = ""
-    wanted_at: datetime = NEVER
-
-    @classmethod
-    def of(cls, values: Values) -> Self:
-        owner, until, since = values.get("owner"), values.get("until"), values.get("since")
-        wanted_by, wanted_at = values.get("wanted_by"), values.get("wanted_at")
-        return cls(
-            owner=owner if isinstance(owner, str) else "",
-            until=until if isinstance(until, datetime) else NEVER,
-            since=since if isinstance(since, datetime) else NEVER,
-            wanted_by=wanted_by if isinstance(wanted_by, str) else "",
-            wanted_at=wanted_at if isinstance(wanted_at, datetime) else NEVER,
-        )
-
-    def values(self) -> Values:
-        return {
-            "owner": self.owner,
-            "until": self.until,
-            "since": self.since,
-            "wanted_by": self.wanted_by,
-            "wanted_at": self.wanted_at,
-        }
-
-    def free(self, now: datetime) -> bool:
-        return not self.owner or self.until + SKEW < now
+NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)  # a block that is none
 
 
 class Board:
     """The partition as last seen. asked: when it was asked for, monotonic."""
 
-    def __init__(
-        self, store: PacingStore, slots: int, *, now: Callable[[], datetime], monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, store: PacingStore, slots: int, clock: Clock) -> None:
         self.asked = float("-inf")
         self._store = store
-        self._now = now
-        self._monotonic = monotonic
+        self._clock = clock
         self._keys = [str(number) for number in range(slots)]
         self._rows: dict[str, Stored] = {}
         self._blocks: dict[str, datetime] = {}  # by part of a mailbox's hash, and APP; only those to come
         self._looking = asyncio.Lock()
+        self._seen: set[str] = set()  # rows seen by themselves since the last look began: they are newer than it
 
     @property
     def age(self) -> float:
-        return self._monotonic() - self.asked
+        return self._clock.monotonic() - self.asked
 
     async def look(self, oldest: float = FRESH) -> None:
         """See the partition again, unless that was less than so many seconds ago. Raises AzureError."""
         async with self._looking:
             if self.age < oldest:
                 return
-            asked = self._monotonic()
-            self._rows = await self._store.rows(PARTITION)
+            asked = self._clock.monotonic()
+            self._seen.clear()
+            rows = await self._store.rows(PARTITION)
+            newer = {key: stored for key, stored in self._rows.items() if key in self._seen}
+            self._rows = {key: stored for key, stored in rows.items() if key not in self._seen} | newer
             self.asked = asked
             self._learn(self._rows.get(APP))
 
@@ -117,7 +83,9 @@ class Board:
 
     def blocked_until(self, mailbox: str | None = None) -> datetime | None:
         """Until when the app, or this mailbox or the app, is blocked. None: not blocked, as far as seen."""
-        now = self._now()
+        if not self._blocks:
+            return None
+        now = self._clock.now()
         keys = [APP] if mailbox is None else [APP, mailbox_key(mailbox)[:DIGITS]]
         return max((self._blocks[key] for key in keys if self._blocks.get(key, now) > now), default=None)
 
@@ -135,7 +103,7 @@ class Board:
             if stored and stored.values == values:
                 return
             try:
-                etag = await self._store.write(PARTITION, APP, values, stored and stored.etag)
+                etag = await self._store.write(PARTITION, APP, values, self.etag(APP))
             except Changed as changed:
                 self._see(APP, changed.found)
             else:
@@ -144,6 +112,7 @@ class Board:
         raise PacingUnavailable(f"The row of blocks was written by others {TRIES} times.")
 
     def _see(self, key: str, stored: Stored | None) -> None:
+        self._seen.add(key)
         if stored:
             self._rows[key] = stored
         else:
@@ -151,7 +120,7 @@ class Board:
 
     def _learn(self, stored: Stored | None) -> None:
         """Add the blocks of the row to those known."""
-        now = self._now()
+        now = self._clock.now()
         for key, until in _blocks(stored.values if stored else {}):
             self._blocks[key] = max(until, self._blocks.get(key, until))
         self._blocks = {key: until for key, until in self._blocks.items() if until > now}

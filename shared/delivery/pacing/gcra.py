@@ -29,7 +29,8 @@ class Rate:
     @classmethod
     def per_minute(cls, mails: float) -> Self:
         """The burst is ten seconds' worth. Up to 30 a minute all of it may go at once, and no time may be used late;
-        above, at most five at once, and the rest of it is what using times late may add."""
+        above, at most five at once, and the rest of it is what using times late may add.
+        """
         burst = max(1, int(mails * BURST_SECONDS / 60))
         at_once = min(AT_ONCE, burst)
         interval = timedelta(microseconds=ceil(60e6 / mails))  # rounded up: never faster than the rate

@@ -2,7 +2,8 @@
 
 An instance takes times in blocks, by one conditional write. A block is as large as there are waiters; where demand
 lasts it grows, and what is left serves the next mails without storage. When demand ends, what is left is given back,
-if nobody has moved the schedule on since; else it lapses.
+if nobody has moved the schedule on since; else it lapses. Where a rate gives many times in a moment, nobody is kept
+waiting by a block of some, so there the first block is one already.
 """
 
 import asyncio
@@ -10,17 +11,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from random import Random
 from typing import Final
 
 from azure.core.exceptions import AzureError
 
+from shared.delivery.pacing.clock import Clock
 from shared.delivery.pacing.gcra import Rate, book
 from shared.delivery.pacing.store import Changed, PacingStore, PacingUnavailable, Stored
 
 __all__ = ["Reservations"]
 
 LARGEST: Final = 32  # times in a block, unless there are more waiters
+GROWTH: Final = 4  # of the next block while demand lasts
+MOMENT: Final = timedelta(seconds=0.25)  # what a rate gives in it is the least that is taken
 IDLE: Final = 2.0  # seconds without demand after which times are given back
 TRIES: Final = 10  # writes of one row, each met by another's
 PAUSE: Final = 0.01  # seconds before the second of them; doubled each time, up to
@@ -36,7 +39,7 @@ class _Schedule:
     known: bool = False  # `stored` has been read or written: None means that there is no row
     shared: bool = False  # others write it too, so it is read before it is written
     times: deque[datetime] = field(default_factory=deque)
-    interval: timedelta = timedelta(0)  # of the block
+    rate: Rate = Rate(timedelta(0))  # of the block
     size: int = 1  # of the next block
     waiting: int = 0
     failures: int = 0
@@ -55,20 +58,10 @@ class _Schedule:
 class Reservations:
     """The schedules of one process. rate is asked at each block, so it may change."""
 
-    def __init__(
-        self,
-        store: PacingStore,
-        rate: Callable[[], Rate],
-        *,
-        now: Callable[[], datetime],
-        monotonic: Callable[[], float],
-        random: Random,
-    ) -> None:
+    def __init__(self, store: PacingStore, rate: Callable[[], Rate], clock: Clock) -> None:
         self._store = store
         self._rate = rate
-        self._now = now
-        self._monotonic = monotonic
-        self._random = random
+        self._clock = clock
         self._schedules: dict[str, _Schedule] = {}
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -76,7 +69,7 @@ class Reservations:
         """The next time of this schedule. Raises PacingUnavailable."""
         schedule = self._schedule(key)
         failures = schedule.failures
-        now = self._now()
+        now = self._clock.now()
         rate = self._rate()
         schedule.waiting += 1
         try:
@@ -87,7 +80,7 @@ class Reservations:
                     await self._take(key, schedule, max(now, not_before or now), rate)
         finally:
             schedule.waiting -= 1
-        schedule.used = self._monotonic()
+        schedule.used = self._clock.monotonic()
         if schedule.times and self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         return time
@@ -96,6 +89,8 @@ class Reservations:
         """Give back all times that are not used. Raises AzureError."""
         if self._sweeper:
             self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+            self._sweeper = None
         for key, schedule in self._schedules.items():
             await self._give_back(key, schedule)
 
@@ -115,7 +110,7 @@ class Reservations:
             for attempt in range(TRIES):
                 if await self._try_take(key, schedule, not_before, rate):
                     return
-                await asyncio.sleep(self._random.uniform(0.5, 1) * min(PAUSE * 2**attempt, LONGEST_PAUSE))
+                await asyncio.sleep(self._clock.random.uniform(0.5, 1) * min(PAUSE * 2**attempt, LONGEST_PAUSE))
         except AzureError as error:
             schedule.failures += 1
             schedule.known = False
@@ -125,26 +120,27 @@ class Reservations:
 
     async def _try_take(self, key: str, schedule: _Schedule, not_before: datetime, rate: Rate) -> bool:
         """Take a block by one write. False: another one has written the row; it is known now."""
-        if self._monotonic() - schedule.used > IDLE:
-            schedule.size = 1
+        if self._clock.monotonic() - schedule.used > IDLE:
+            schedule.size = min(max(1, MOMENT // rate.interval), LARGEST)
         tat = schedule.stored and schedule.stored.values.get("tat")
         tat = tat if isinstance(tat, datetime) else None
-        start = max(self._now(), not_before)
+        start = max(self._clock.now(), not_before)
         booking = book(tat, start, schedule.waiting, rate)
         if rate.late or booking.times[-1] > start:
             # There is a backlog, or time to use them: more than are waited for. Else those would lapse at once.
             booking = book(tat, start, max(schedule.waiting, schedule.size), rate)
         values = {"tat": booking.tat}
+        before = schedule.stored.etag if schedule.stored else None
         try:
-            etag = await self._store.write(_partition(key), key, values, schedule.stored and schedule.stored.etag)
+            etag = await self._store.write(_partition(key), key, values, before)
         except Changed as changed:
             schedule.stored = changed.found
             schedule.shared = True
             return False
         schedule.stored = Stored(values, etag)
         schedule.times.extend(booking.times)
-        schedule.interval = rate.interval
-        schedule.size = min(2 * schedule.size, LARGEST)
+        schedule.rate = rate
+        schedule.size = min(GROWTH * schedule.size, LARGEST)
         return True
 
     async def _sweep(self) -> None:
@@ -152,7 +148,7 @@ class Reservations:
         while any(schedule.times for schedule in self._schedules.values()):
             await asyncio.sleep(IDLE / 2)
             for key, schedule in list(self._schedules.items()):
-                if schedule.times and self._monotonic() - schedule.used >= IDLE:
+                if schedule.times and self._clock.monotonic() - schedule.used >= IDLE:
                     try:
                         await self._give_back(key, schedule)
                     except AzureError:
@@ -161,14 +157,16 @@ class Reservations:
 
     async def _give_back(self, key: str, schedule: _Schedule) -> None:
         async with schedule.lock:
-            unused = len(schedule.times)
-            schedule.times.clear()
-            if not (unused and schedule.stored):
+            now = self._clock.now()
+            tat = schedule.stored and schedule.stored.values["tat"]
+            if not schedule.times or not schedule.stored or not isinstance(tat, datetime):
                 return
-            tat = schedule.stored.values["tat"]
-            if not isinstance(tat, datetime) or tat <= self._now():
-                return  # the schedule is behind the clock: they are worth nothing
-            values = {"tat": tat - unused * schedule.interval}
+            if tat <= now:  # the schedule is behind the clock, so they keep nobody waiting: they may as well be used
+                if schedule.times[-1] + schedule.rate.late < now:
+                    schedule.times.clear()
+                return
+            values = {"tat": tat - len(schedule.times) * schedule.rate.interval}
+            schedule.times.clear()
             try:
                 etag = await self._store.write(_partition(key), key, values, schedule.stored.etag)
             except Changed as changed:

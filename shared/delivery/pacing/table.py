@@ -1,7 +1,7 @@
 """The rows of pacing in Azure Table Storage.
 
-A write whose answer is lost is tried again by the storage client and then meets itself. So each write carries a stamp of
-its own, and on 409 and 412 the row is read once: one's own stamp in it means that the write had succeeded.
+A write whose answer is lost is tried again by the storage client and then meets itself. So each write carries a stamp
+of its own, and on 409 and 412 the row is read once: one's own stamp in it means that the write had succeeded.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""Azurite and one host for each sample app, shared by the tests of a session."""
+"""A host on the HTTP sample app, shared by the tests of a session."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -6,14 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.sandbox.host.running import APPS, Host, azurite, running
-
-
-@pytest.fixture(scope="session")
-def storage() -> Iterator[str]:
-    """Connection string of an Azurite that ends with the session."""
-    with azurite() as (connection, _):
-        yield connection
+from tests.sandbox.host.running import APPS, Host, running
 
 
 @pytest.fixture(scope="session")

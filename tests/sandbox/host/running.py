@@ -4,13 +4,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,51 @@ def azurite(ports: Sequence[int] = (0, 0, 0)) -> Iterator[tuple[str, Sequence[in
         finally:
             process.kill()  # asked politely, it waits for its clients to hang up; it has nothing on disk to lose
             process.wait(_DEADLINE)
+
+
+class Gate:
+    """A TCP gate in front of a local port: while it is shut, nobody gets through and whoever was is cut off."""
+
+    def __init__(self, port: int) -> None:
+        self._behind = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._through: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._run(self._accept, self._listening)
+
+    def open(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self._run(self._accept, self._listening)
+
+    def shut(self) -> None:
+        for each in (self._listening, *self._through):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        for thread in self._threads:
+            thread.join()
+        self._through, self._threads = [], []
+
+    def _run(self, work: Callable[..., None], *sockets: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=work, args=sockets))
+        self._threads[-1].start()
+
+    def _accept(self, listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                outside, _ = listening.accept()
+                inside = socket.create_connection(("127.0.0.1", self._behind))
+                self._through += [outside, inside]
+                self._run(_pump, outside, inside)
+                self._run(_pump, inside, outside)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def _collect(process: subprocess.Popen[str], lines: list[str]) -> None:

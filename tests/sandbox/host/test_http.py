@@ -10,6 +10,9 @@ import pytest
 
 from tests.sandbox.host.running import Host, eventually, together
 
+# One host for all tests here, also when they are spread over processes.
+pytestmark = pytest.mark.xdist_group("host-http")
+
 
 def test_the_ready_line_names_the_http_functions(http_host: Host) -> None:
     functions = {each["name"]: each for each in http_host.ready["functions"]}
@@ -143,6 +146,15 @@ def test_a_raising_function_is_500_without_a_body_and_its_traceback_on_stderr(
     assert (answer.status_code, answer.content) == (500, b"")
     eventually(lambda: "RuntimeError: spilled 3 bytes" in http_host.log)
     assert 'in raises\n    raise RuntimeError(f"spilled' in http_host.log
+
+
+@pytest.mark.parametrize("path", ["/api/leaves", "/api/leaves?cancelled=1"])
+def test_a_function_that_leaves_does_not_take_the_host_with_it(
+    client: httpx.Client, http_host: Host, path: str
+) -> None:
+    assert client.get(path).status_code == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert client.get("/api/echo").status_code == HTTPStatus.OK
+    eventually(lambda: "in leaves" in http_host.log)
 
 
 def test_none_where_a_response_is_declared_is_500_as_the_worker_has_it(client: httpx.Client, http_host: Host) -> None:

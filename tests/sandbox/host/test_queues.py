@@ -2,8 +2,8 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -15,7 +15,10 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueClient
 
-from tests.sandbox.host.running import APPS, Host, azurite, eventually, running
+from tests.sandbox.host.running import APPS, Gate, Host, eventually, running
+
+# One host for all tests here, also when they are spread over processes.
+pytestmark = pytest.mark.xdist_group("host-queues")
 
 _LEASE = 2
 
@@ -28,11 +31,6 @@ class Queues:
     connection: str
     prefix: str
     file: Path
-    _open: ExitStack
-
-    def queue(self, name: str) -> QueueClient:
-        client = QueueClient.from_connection_string(self.connection, f"{self.prefix}-{name}")
-        return self._open.enter_context(client)
 
     def send(self, name: str, text: str) -> None:
         with QueueClient.from_connection_string(self.connection, f"{self.prefix}-{name}") as queue:
@@ -68,8 +66,8 @@ class Queues:
 def queues(storage: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queues]:
     prefix, file = f"t{uuid4().hex[:12]}", tmp_path_factory.mktemp("queues") / "trace"
     settings = {"AzureWebJobsStorage": storage, "Q": prefix, "FILE": str(file)}
-    with running(APPS / "queues", "--queue-lease", str(_LEASE), settings=settings) as host, ExitStack() as clients:
-        yield Queues(host, storage, prefix, file, clients)
+    with running(APPS / "queues", "--queue-lease", str(_LEASE), settings=settings) as host:
+        yield Queues(host, storage, prefix, file)
 
 
 def test_the_ready_line_names_the_queues_with_their_settings_filled_in(queues: Queues) -> None:
@@ -146,10 +144,10 @@ def test_a_message_is_delivered_once_though_it_takes_longer_than_the_lease(queue
 
 
 def test_several_messages_are_worked_on_at_once(queues: Queues) -> None:
-    """Four are let in one function at the same time, and more follow."""
-    for number in range(8):
-        queues.send("four", str(number))
-    eventually(lambda: len(queues.trace("four")) == 8)
+    """The function goes on by threes: newBatchThreshold lets the next batch in while two are waiting."""
+    for number in range(9):
+        queues.send("three", str(number))
+    eventually(lambda: len(queues.trace("three")) == 9)
 
 
 def test_a_queue_function_is_run_by_hand(queues: Queues) -> None:
@@ -168,10 +166,11 @@ def test_base64_is_read_and_written_when_host_json_says_so(storage: str, prefix:
         "AzureWebJobsStorage": storage,
         "Q": prefix,
         "FILE": str(tmp_path / "trace"),
+        "SLOW": "1",
         "AzureFunctionsJobHost__extensions__queues__messageEncoding": "base64",
     }
-    with running(APPS / "queues", settings=settings) as host, ExitStack() as clients:
-        queues = Queues(host, storage, prefix, tmp_path / "trace", clients)
+    with running(APPS / "queues", settings=settings) as host:
+        queues = Queues(host, storage, prefix, tmp_path / "trace")
         queues.send("in", base64.b64encode(b"hello").decode())
         assert json.loads(base64.b64decode(queues.take("out")))["body"] == "hello"
         queues.send("in", "plain, not base64")
@@ -179,21 +178,32 @@ def test_base64_is_read_and_written_when_host_json_says_so(storage: str, prefix:
         queues.send("in", base64.b64encode(b"\xff").decode())
         assert queues.take("in-poison") == base64.b64encode(b"\xff").decode()
         assert queues.length("in") == 0
+        queues.send("slow", base64.b64encode(b"last").decode())
+        eventually(lambda: queues.trace("last"))
+        assert host.stop() == 0  # and what was running has run to its end
+        assert queues.trace("last") == ["last begins", "last ends"]
+        assert queues.length("slow") == 0
 
 
-def test_a_storage_outage_is_said_once_and_polling_goes_on(prefix: str, tmp_path: Path) -> None:
+def test_a_storage_outage_is_said_once_and_polling_goes_on(storage: str, prefix: str, tmp_path: Path) -> None:
     """HTTP is served meanwhile, and messages are taken again when storage is back."""
-    with ExitStack() as stack:
-        first = stack.enter_context(ExitStack())
-        connection, ports = first.enter_context(azurite())
-        settings = {"AzureWebJobsStorage": connection, "Q": prefix, "FILE": str(tmp_path / "trace")}
-        host = stack.enter_context(running(APPS / "queues", settings=settings))
-        queues = Queues(host, connection, prefix, tmp_path / "trace", stack.enter_context(ExitStack()))
-        first.close()
-        eventually(lambda: f"queue {prefix}-in cannot be polled" in host.log)
-        assert httpx.get(f"{host.url}/api/missing").status_code == HTTPStatus.NOT_FOUND
-        stack.enter_context(azurite(ports))
-        eventually(lambda: f"queue {prefix}-in is polled again" in host.log)
-        assert host.log.count(f"queue {prefix}-in cannot be polled") == 1
-        queues.send("in", "back")
-        assert json.loads(queues.take("out"))["body"] == "back"
+    port = int(re.search(r"QueueEndpoint=http://127\.0\.0\.1:(\d+)/", storage)[1])  # type: ignore[index] # it is there
+    gate = Gate(port)
+    settings = {
+        "AzureWebJobsStorage": storage.replace(f":{port}/", f":{gate.port}/"),
+        "Q": prefix,
+        "FILE": str(tmp_path / "trace"),
+    }
+    try:
+        with running(APPS / "queues", settings=settings) as host:
+            queues = Queues(host, storage, prefix, tmp_path / "trace")
+            gate.shut()
+            eventually(lambda: f"queue {prefix}-in cannot be polled" in host.log)
+            queues.send("in", "meanwhile")
+            assert httpx.get(f"{host.url}/api/missing").status_code == HTTPStatus.NOT_FOUND
+            gate.open()
+            assert json.loads(queues.take("out"))["body"] == "meanwhile"
+            eventually(lambda: f"queue {prefix}-in is polled again" in host.log)
+            assert host.log.count(f"queue {prefix}-in cannot be polled") == 1
+    finally:
+        gate.shut()

@@ -9,11 +9,18 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.host.timers import parse_schedule
 from tests.sandbox.host.running import APPS, Host, eventually, running
+
+# One host for all tests here, also when they are spread over processes.
+pytestmark = pytest.mark.xdist_group("host-timers")
+
+# Deadlines say how busy the machine is, not whether the code is right.
+_ENOUGH = settings(deadline=None, max_examples=40)
+
 
 type Traces = Callable[[str], list[str]]
 
@@ -118,6 +125,7 @@ def _field(low: int, high: int) -> st.SearchStrategy[str]:
     return st.lists(st.one_of(st.just("*"), number.map(str), ranges, steps), min_size=1, max_size=3).map(",".join)
 
 
+@_ENOUGH
 @given(
     st.tuples(*(_field(low, high) for low, high in [(0, 59), (0, 59), (0, 23), (1, 28), (1, 12)])),
     st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 (hypothesis adds the zone)
@@ -128,6 +136,7 @@ def test_every_ncrontab_expression_has_a_next_time_after_now(fields: tuple[Any, 
     assert due.microsecond == 0
 
 
+@_ENOUGH
 @given(st.text(max_size=40))
 def test_any_text_is_a_schedule_or_a_value_error(text: str) -> None:
     try:

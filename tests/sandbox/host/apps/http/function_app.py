@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import sys
 import threading
 
 import azure.functions as func
@@ -118,6 +119,14 @@ async def none(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="raises")
 async def raises(req: func.HttpRequest) -> func.HttpResponse:
     raise RuntimeError(f"spilled {len(req.get_body())} bytes")
+
+
+@app.route(route="leaves")
+async def leaves(req: func.HttpRequest) -> func.HttpResponse:
+    """Tries to take the host with it."""
+    if "cancelled" in req.params:
+        raise asyncio.CancelledError
+    sys.exit(3)
 
 
 @app.route(route="three")

@@ -10,7 +10,7 @@ from typing import List  # noqa: UP035 (see below)
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-_four = asyncio.Barrier(4)
+_three = asyncio.Barrier(3)
 
 
 def _trace(line: str) -> None:
@@ -73,15 +73,15 @@ async def bury(msg: func.QueueMessage) -> str:
 
 @app.queue_trigger(arg_name="msg", queue_name="%Q%-slow", connection="AzureWebJobsStorage")
 async def slow(msg: func.QueueMessage) -> None:
-    """Longer than the lease."""
+    """Longer than the lease, unless told otherwise."""
     _trace(f"{msg.get_body().decode()} begins")
-    await asyncio.sleep(3.5)
+    await asyncio.sleep(float(os.environ.get("SLOW", "3.5")))
     _trace(f"{msg.get_body().decode()} ends")
 
 
-@app.queue_trigger(arg_name="msg", queue_name="%Q%-four", connection="AzureWebJobsStorage")
-async def four(msg: func.QueueMessage) -> None:
-    """Goes on when four messages are here."""
+@app.queue_trigger(arg_name="msg", queue_name="%Q%-three", connection="AzureWebJobsStorage")
+async def three(msg: func.QueueMessage) -> None:
+    """Goes on when three messages are here."""
     async with asyncio.timeout(10):
-        await _four.wait()
-    _trace(f"four {msg.get_body().decode()}")
+        await _three.wait()
+    _trace(f"three {msg.get_body().decode()}")

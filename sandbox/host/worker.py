@@ -1,0 +1,112 @@
+"""Microsoft's worker library, driven in process through its public entry points.
+
+The library keeps its state in module globals: one Worker for each process.
+"""
+
+import asyncio
+import os
+import secrets
+import sys
+import traceback
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import azure_functions_runtime as runtime  # type: ignore[import-untyped] # it ships no types
+
+from . import protocol
+from .protocol import (
+    InvocationRequest,
+    InvocationResponse,
+    ParameterBinding,
+    RpcException,
+    RpcFunctionMetadata,
+    RpcTraceContext,
+    StatusResult,
+    StreamingMessage,
+    TypedData,
+    WorkerInitRequest,
+    WorkerRequest,
+)
+from .settings import UnusableError
+
+__all__ = ["Index", "Worker", "failure_of", "new_trace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The functions found; or none, with the traceback of what went wrong in function_app.py."""
+
+    functions: Sequence[RpcFunctionMetadata]
+    error: str | None = None
+
+
+class Worker:
+    """Indexes the app and runs its functions, async ones on this event loop, others in the worker's threads."""
+
+    async def index(self, directory: Path) -> Index:
+        """Import DIR/function_app.py and index it, with DIR first on sys.path and as the working directory.
+
+        An app that fails to import gives no functions and a traceback, as in Azure. Raises UnusableError when the app
+        asks for HTTP streaming, which this host does not do.
+        """
+        sys.path.insert(0, str(directory))
+        os.chdir(directory)
+        runtime.start_threadpool_executor()
+        init = StreamingMessage(worker_init_request=WorkerInitRequest(str(directory)))
+        try:
+            answer = await runtime.worker_init_request(_request(init))
+        except SystemExit:
+            # sys.exit() in function_app.py; in Azure it ends the worker, and the app has no functions.
+            return Index((), traceback.format_exc())
+        if answer.result.status == StatusResult.Failure:
+            return Index((), answer.result.exception.stack_trace or answer.result.exception.message)
+        if "HttpUri" in answer.capabilities:
+            raise UnusableError("HTTP streaming (azurefunctions-extensions-http-*) is not supported by this host")
+        metadata = await runtime.functions_metadata_request(_request(StreamingMessage()))
+        return Index(metadata.function_metadata_results or ())
+
+    async def invoke(
+        self,
+        function_id: str,
+        inputs: Mapping[str, TypedData],
+        metadata: Mapping[str, TypedData],
+        trace: RpcTraceContext,
+    ) -> InvocationResponse:
+        """Run one function with its parameters. What it raises is in the response (`failure_of`)."""
+        invocation_id = str(uuid.uuid4())
+        invocation = InvocationRequest(
+            invocation_id=invocation_id,
+            function_id=function_id,
+            input_data=[ParameterBinding(parameter, value) for parameter, value in inputs.items()],
+            trigger_metadata=metadata,
+            trace_context=trace,
+        )
+        message = StreamingMessage(invocation_request=invocation)
+        try:
+            response: InvocationResponse = await runtime.invocation_request(_request(message))
+        except (SystemExit, asyncio.CancelledError) as ended:
+            # The worker lets these through, and one function must not end the host; unless the host ends it.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            failure = RpcException(f"{type(ended).__name__}: {ended}", traceback.format_exc())
+            return InvocationResponse(invocation_id, StatusResult(StatusResult.Failure, failure))
+        return response
+
+
+def failure_of(response: InvocationResponse) -> str:
+    """The traceback of a failed invocation; empty when it succeeded."""
+    if response.result.status == StatusResult.Success:
+        return ""
+    failure = response.result.exception
+    return (failure.stack_trace or failure.message) if failure else "no reason given"
+
+
+def new_trace(trace_parent: str = "", trace_state: str = "") -> RpcTraceContext:
+    """The caller's trace context, or a new one (W3C Trace Context, version 00)."""
+    return RpcTraceContext(trace_parent or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00", trace_state)
+
+
+def _request(message: StreamingMessage) -> WorkerRequest:
+    return WorkerRequest(message, {"host": "127.0.0.1", "protos": protocol})

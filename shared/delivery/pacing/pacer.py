@@ -1,0 +1,114 @@
+"""Pacing as the courier sees it: when may a mail go, may it go now, and what Graph has said about that.
+
+    1. reserve      once for each mail: the time at which it may go. When that is far off the message goes back into the
+                    queue until then, with its reservation, and needs no second one
+    2. slot         around each request to Graph. None: there is no slot in time, or Graph has blocked the mailbox
+    3. block        what a 429 says
+
+A reservation for a time before `blocked_until` is void: such a mail needs a new one. A mail that found no slot in time
+and is not blocked keeps its own, and comes back at `return_at`.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Final
+
+from azure.core.exceptions import AzureError
+
+from shared.delivery.pacing.board import Board
+from shared.delivery.pacing.clock import Clock
+from shared.delivery.pacing.gcra import Rate
+from shared.delivery.pacing.reservations import Reservations
+from shared.delivery.pacing.slots import Slot, Slots
+from shared.delivery.pacing.store import PacingStore, PacingUnavailable, mailbox_key
+
+__all__ = ["Pacer", "PacingUnavailable", "Slot"]
+
+RETURNS: Final = "returns"  # key of the schedule of mails that found no slot
+SOONEST: Final = timedelta(seconds=10)  # and none of them comes back earlier
+
+
+class Pacer:
+    """One for a process. It starts tasks of its own on the running loop; `close` ends them.
+
+    rate_per_minute: mails of one mailbox; concurrency: requests in flight; both over all instances.
+    """
+
+    def __init__(
+        self,
+        store: PacingStore,
+        *,
+        rate_per_minute: float = 30,
+        concurrency: int = 4,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or Clock()
+        rate = Rate.per_minute(rate_per_minute)
+        self._concurrency = concurrency
+        self._board = Board(store, concurrency, clock)
+        self._slots = Slots(self._board, clock)
+        self._mails = Reservations(store, lambda: rate, clock)
+        self._returns = Reservations(store, self._drain, clock)
+
+    async def reserve(self, mailbox: str) -> datetime:
+        """The time at which one mail of this mailbox may go: now, or later. Never while Graph blocks the mailbox.
+
+        Raises PacingUnavailable.
+        """
+        try:
+            await self._board.look()
+        except AzureError as error:
+            raise PacingUnavailable("What Graph has blocked cannot be read.") from error
+        return await self._mails.reserve(mailbox_key(mailbox), self._board.blocked_until(mailbox))
+
+    @asynccontextmanager
+    async def slot(self, mailbox: str, patience: float) -> AsyncGenerator[Slot | None]:
+        """The right to one request to Graph at a time. None: it cannot be had within so many seconds.
+
+        The lease is renewed while the body runs. Slot.lost: that failed, so start no other request in it.
+        Raises PacingUnavailable.
+        """
+        try:
+            slot = await self._slots.take(mailbox, patience)
+        except AzureError as error:
+            raise PacingUnavailable("The slots cannot be read or written.") from error
+        try:
+            yield slot
+        finally:
+            if slot:
+                self._slots.release(slot)
+
+    async def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> None:
+        """Nothing of this mailbox, or of any, may go until then; a block that is longer stays.
+
+        It holds in this process at once, and in all others within 5 seconds. Raises PacingUnavailable when it holds
+        in this process only.
+        """
+        try:
+            await self._board.block(None if app_wide else mailbox, until)
+        except AzureError as error:
+            raise PacingUnavailable("The block cannot be written.") from error
+
+    def blocked_until(self, mailbox: str) -> datetime | None:
+        """Until when nothing of this mailbox may go, as far as this process knows. No storage."""
+        return self._board.blocked_until(mailbox)
+
+    async def return_at(self) -> datetime:
+        """When a mail that found no slot comes back: one after the other as fast as mails go, over all instances.
+
+        So each comes back once or twice, whatever the backlog. Raises PacingUnavailable.
+        """
+        return await self._returns.reserve(RETURNS) + SOONEST
+
+    async def close(self) -> None:
+        """Give back all that is not in use. What cannot be given back lapses by itself."""
+        with suppress(AzureError):
+            await self._slots.close()
+        for reservations in (self._mails, self._returns):
+            with suppress(AzureError):
+                await reservations.close()
+
+    def _drain(self) -> Rate:
+        """Requests that all slots together can make."""
+        return Rate(timedelta(seconds=max(self._slots.mean, 0.01) / self._concurrency))

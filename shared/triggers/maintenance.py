@@ -1,0 +1,25 @@
+"""The timer that keeps ledger and payloads in order."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import azure.functions as func
+
+from shared.services import services
+
+__all__ = ["blueprint"]
+
+TIME_FOR_A_RUN = 240.0  # seconds; the next run, of other partitions, comes after 300
+
+blueprint = func.Blueprint()
+
+
+@blueprint.timer_trigger(schedule="0 */5 * * * *", arg_name="timer", run_on_startup=False)
+async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
+    app = services()
+    if app.settings.problems:
+        return
+    from shared.delivery.upkeep import partitions_of_run
+
+    async with asyncio.timeout(TIME_FOR_A_RUN):
+        await app.upkeep.run(partitions_of_run(datetime.now(UTC)))

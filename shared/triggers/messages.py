@@ -1,0 +1,166 @@
+"""What became of a mail: its producer sees and cancels its own; an operator sees all, and puts failed ones back.
+
+A producer, and an operator with the app role `Mailroom.Operate`, come with a bearer token to `/api/messages`. An
+operator with nothing but a function key comes to `/api/operator/messages`: the platform checks a key before the
+function runs, or not at all, so one path cannot take both.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, get_args
+
+import azure.functions as func
+
+from shared.delivery.ledger import Row, State
+from shared.entra import KeysUnavailable, require
+from shared.errors import Refused, Unauthenticated
+from shared.services import Services, services
+from shared.triggers.answers import json_answer, problem, settings_refused
+from shared.triggers.callers import authenticated, scope_of
+
+__all__ = ["blueprint"]
+
+OPERATE: Final = "Mailroom.Operate"
+PAGE: Final = 50
+LONGEST_PAGE: Final = 1000
+
+blueprint = func.Blueprint()
+Scope = str | None  # of the producer; None: an operator's, everything
+Handler = Callable[[Services, func.HttpRequest, Scope], Awaitable[func.HttpResponse]]
+
+
+@blueprint.route(route="messages/{id}", methods=["GET", "DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+async def message(req: func.HttpRequest) -> func.HttpResponse:
+    return await _by_token(req, _one)
+
+
+@blueprint.route(route="messages/{id}/replay", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def message_replay(req: func.HttpRequest) -> func.HttpResponse:
+    return await _by_token(req, _replay)
+
+
+@blueprint.route(route="messages", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def messages(req: func.HttpRequest) -> func.HttpResponse:
+    return await _by_token(req, _list)
+
+
+@blueprint.route(route="operator/messages/{id}", methods=["GET", "DELETE"], auth_level=func.AuthLevel.FUNCTION)
+async def operator_message(req: func.HttpRequest) -> func.HttpResponse:
+    return await _answer(req, _one, None)
+
+
+@blueprint.route(route="operator/messages/{id}/replay", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+async def operator_message_replay(req: func.HttpRequest) -> func.HttpResponse:
+    return await _answer(req, _replay, None)
+
+
+@blueprint.route(route="operator/messages", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+async def operator_messages(req: func.HttpRequest) -> func.HttpResponse:
+    return await _answer(req, _list, None)
+
+
+async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpResponse:
+    app = services()
+    if app.settings.problems:
+        return problem(503, settings_refused(app.settings.problems))
+    try:
+        caller = await authenticated(app, req)
+        if OPERATE in caller.roles:
+            return await _answer(req, handler, None)
+        require(caller, "Mail.Send")
+    except KeysUnavailable:
+        return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
+    except Refused as refusal:
+        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        return problem(refusal.status, str(refusal), challenge if isinstance(refusal, Unauthenticated) else None)
+    return await _answer(req, handler, scope_of(caller))
+
+
+async def _answer(req: func.HttpRequest, handler: Handler, scope: Scope) -> func.HttpResponse:
+    app = services()
+    if app.settings.problems:
+        return problem(503, settings_refused(app.settings.problems))
+    from azure.core.exceptions import AzureError
+
+    try:
+        return await handler(app, req, scope)
+    except AzureError:
+        return problem(503, "Mailroom's storage cannot be reached.", {"Retry-After": "10"})
+
+
+async def _one(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
+    row = await _row(app, req, scope)
+    if row is None:
+        return _not_found()
+    if req.method == "GET":
+        return json_answer(200, _shown(row), {"Cache-Control": "no-store"})
+    cancelled = await app.control.cancel(row)
+    if isinstance(cancelled, Row):
+        return json_answer(200, _shown(cancelled))
+    return problem(409, f"A mail that is {cancelled.row.state} cannot be cancelled.")
+
+
+async def _replay(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
+    if scope is not None:
+        return problem(403, f"To put a mail back needs the app role {OPERATE}.")
+    row = await _row(app, req, scope)
+    if row is None:
+        return _not_found()
+    replayed = await app.control.replay(row)
+    if isinstance(replayed, Row):
+        # What is held, or was sent again before, may have gone: then this makes it twice.
+        return json_answer(202, {"id": row.id, "mayGoTwice": row.state == "held" or row.resends > 0})
+    if replayed.reason == "nothing-kept":
+        return problem(409, "Nothing is kept of this mail: its caller was answered with the refusal.")
+    return problem(409, f"A mail that is {replayed.row.state} cannot be put back; only failed and held ones can.")
+
+
+async def _list(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
+    if scope is not None:
+        return problem(403, f"To list mails needs the app role {OPERATE}.")
+    states = get_args(State)
+    state = req.params.get("state")
+    if state is not None and state not in states:
+        return problem(400, f"state is none of {', '.join(states)}.")
+    most = req.params.get("top", str(PAGE))
+    if not most.isascii() or not most.isdigit() or not 1 <= int(most) <= LONGEST_PAGE:
+        return problem(400, f"top must be a number from 1 to {LONGEST_PAGE}.")
+    try:
+        rows, after = await app.control.page(state, int(most), req.params.get("after"))
+    except ValueError:
+        return problem(400, "after must be what an earlier page gave as next.")
+    body: dict[str, object] = {"messages": [_shown(row) for row in rows]}
+    if after:
+        body["next"] = after
+    return json_answer(200, body, {"Cache-Control": "no-store"})
+
+
+async def _row(app: Services, req: func.HttpRequest, scope: Scope) -> Row | None:
+    row = await app.control.read(req.route_params["id"])
+    return row if row is not None and scope in (None, row.scope) else None
+
+
+def _not_found() -> func.HttpResponse:
+    return problem(404, "No mail of this id is known, or it is not yours.")
+
+
+def _shown(row: Row) -> dict[str, object]:
+    """A row without addresses."""
+    times = {
+        "acceptedAt": row.accepted_at,
+        "notBefore": row.not_before,
+        "dueAt": row.due_at,
+        "settledAt": row.settled_at,
+    }
+    facts = {
+        "id": row.id,
+        "state": row.state,
+        **{name: at.isoformat().replace("+00:00", "Z") for name, at in times.items() if at is not None},
+        "attempts": row.attempts,
+        "mayHaveGoneTwice": row.resends > 0,
+        "replays": row.replays,
+        "status": row.status,
+        "code": row.code,
+        "requestId": row.request_id,
+        "clientRequestId": row.client_request_id,
+    }
+    return {name: value for name, value in facts.items() if value is not None}

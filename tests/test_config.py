@@ -49,6 +49,12 @@ WRONG = [
     ("MAIL_SEND_TIMEOUT", "soon"),
     ("MAIL_SEND_TIMEOUT", "nan"),
     ("MAIL_LEASE_MARGIN", "0"),
+    ("MAIL_VERIFY_SENT", "maybe"),
+    ("MAIL_VERIFY_DELAYS", "60 15"),
+    ("MAIL_VERIFY_DELAYS", ","),
+    ("MAIL_RATE_PER_MINUTE", "many"),
+    ("MAIL_CONCURRENCY", "0"),
+    ("MAIL_RETENTION_DAYS", "7"),
     ("MAIL_MAX_ATTEMPTS", "1.5"),
     ("MAIL_MAX_AGE_HOURS", "-1"),
 ]

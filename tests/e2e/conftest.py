@@ -14,6 +14,11 @@ def started() -> Iterator[Sandbox]:
     """One sandbox for all tests of a worker, without the mail client."""
     settings = {
         "MAIL_ALLOWED_SENDERS": " ".join(SENDERS),
+        # So that what may have gone is looked at within seconds, not minutes.
+        "MAIL_SEND_TIMEOUT": "2",
+        "MAIL_LEASE_MARGIN": "1",
+        "MAIL_VERIFY_DELAYS": "0.5 1 2",
+        "MAIL_RATE_PER_MINUTE": "100000",
         "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": SENDERS}}),
     }
     with running("--without", "mail", **settings) as sandbox:

@@ -36,6 +36,11 @@ EXAMPLE: dict[str, Any] = {
 """The example of Microsoft's page: https://learn.microsoft.com/graph/api/user-sendmail."""
 
 
+def titled(subject: str, **message: Any) -> dict[str, Any]:
+    """The example under another subject: tests that wait for a mail must know it from those of tests before."""
+    return {"message": {**EXAMPLE["message"], "subject": subject, **message}}
+
+
 def environment(**settings: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)} | settings
 
@@ -104,6 +109,22 @@ class Sandbox:
 
     def subjects(self) -> list[str]:
         return [mail["message"].get("subject", "") for mail in self.accepted()]
+
+    def arrives(self, subject: str) -> None:
+        """Wait until a mail with this subject has been accepted."""
+        eventually(lambda: subject in self.subjects())
+
+    def message(self, answer: httpx.Response, method: str = "GET", **headers: str) -> httpx.Response:
+        """What `Location` of an answer says, asked by the mail's producer."""
+        authorization = {"Authorization": f"Bearer {self.token()}"}
+        return self.http.request(
+            method, self.facts["host"] + answer.headers["location"], headers=authorization | headers
+        )
+
+    def operator(self, method: str, path: str) -> httpx.Response:
+        """`/api/operator/messages…` with the function key."""
+        key = {"x-functions-key": self.facts["keys"]["default"]}
+        return self.http.request(method, f"{self.facts['host']}/api/operator/messages{path}", headers=key)
 
     def fault(self, **fault: Any) -> None:
         answer = self.http.post(f"{self.facts['control']}/faults", json=fault)

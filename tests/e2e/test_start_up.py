@@ -27,10 +27,31 @@ WRONG = {
     "MAIL_ON_UNKNOWN": "retry",
     "MAIL_SEND_TIMEOUT": "soon",
     "MAIL_LEASE_MARGIN": "0",
+    "MAIL_VERIFY_SENT": "maybe",
+    "MAIL_VERIFY_DELAYS": "60 15",
+    "MAIL_RATE_PER_MINUTE": "many",
+    "MAIL_CONCURRENCY": "0",
+    "MAIL_RETENTION_DAYS": "7",
     "MAIL_MAX_ATTEMPTS": "1.5",
     "MAIL_MAX_AGE_HOURS": "-1",
 }
-FUNCTIONS = {"send_mail", "send_my_mail", "mail_outbox", "mail_work", "health", "health_ready"}
+FUNCTIONS = {
+    "health",
+    "health_ready",
+    "mail_outbox",
+    "mail_outbox_poison",
+    "mail_work",
+    "mail_work_poison",
+    "message",
+    "message_replay",
+    "messages",
+    "operator_message",
+    "operator_message_replay",
+    "operator_messages",
+    "send_mail",
+    "send_my_mail",
+    "upkeep",
+}
 
 
 @contextmanager
@@ -54,9 +75,9 @@ def test_with_a_wrong_setting_every_function_is_there_and_answers_503_that_names
     started: Sandbox, name: str
 ) -> None:
     registration = {"MAIL_API_TENANT": GUID, "MAIL_API_CLIENT_ID": GUID}
-    settings = {"AzureWebJobsStorage": started.facts["storage"], **registration, name: WRONG[name]}
-    if name == "AzureWebJobsStorage":  # the host itself reaches its queues another way in Azure: by its identity
-        settings = {**registration, name: WRONG[name]}
+    storage = started.facts["storage"]
+    settings = {"AzureWebJobsStorage": storage, **registration, name: WRONG[name]}
+    settings["AzureWebJobsAzureWebJobsStorage"] = storage  # where the host itself looks first
     with host(settings) as facts, httpx.Client(base_url=facts["url"], trust_env=False) as http:
         assert {function["name"] for function in facts["functions"]} == FUNCTIONS
         answer = http.post("/api/v1.0/users/a@contoso.com/sendMail")

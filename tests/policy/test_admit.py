@@ -1,6 +1,6 @@
-from collections.abc from datetime import UTC, datetime
-import Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest

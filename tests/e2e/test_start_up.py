@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.config import read
+from shared.config import Problem, read
+from shared.triggers.answers import settings_refused
 from tests.e2e.running import ROOT, Sandbox, command, environment
 
 GUID = "11111111-2222-3333-4444-555555555555"
@@ -83,7 +84,7 @@ def test_with_a_wrong_setting_every_function_is_there_and_answers_503_that_names
         answer = http.post("/api/v1.0/users/a@contoso.com/sendMail")
         assert answer.status_code == 503
         assert name in answer.json()["error"]["message"]
-        assert WRONG[name] not in answer.text
+        assert answer.json()["error"]["message"] == settings_refused((Problem(name, "", ""),))
         ready = http.get("/api/health/ready", headers={"x-functions-key": facts["keys"]["default"]})
         assert ready.status_code == 503
         [problem] = ready.json()["checks"]["settings"]["problems"]
@@ -97,6 +98,7 @@ def test_the_sandbox_stops_and_says_the_same(started: Sandbox, name: str) -> Non
         "AzureWebJobsStorage": started.facts["storage"],
         "GRAPH_BASE_URL": started.facts["graph"],
         "IDENTITY_ENDPOINT": started.facts["identity"],
+        "IDENTITY_HEADER": started.facts["identity_header"],
         "MAIL_API_TENANT": GUID,
         "MAIL_API_CLIENT_ID": GUID,
         name: WRONG[name],

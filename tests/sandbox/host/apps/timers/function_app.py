@@ -16,7 +16,7 @@ def _trace(line: str) -> None:
 
 
 def _state(timer: func.TimerRequest) -> str:
-    return json.dumps(timer.to_dict())  # type: ignore[no-untyped-call] # the library leaves it without types
+    return json.dumps(timer.to_dict())
 
 
 @app.timer_trigger(arg_name="timer", schedule="* * * * * *")

@@ -1,0 +1,30 @@
+"""The README's commands do what it says."""
+
+import re
+import subprocess
+
+from tests.e2e.running import ROOT, Sandbox
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_first_mail_of_the_readme_is_sent(sandbox: Sandbox) -> None:
+    """As it stands there, but for the ports: tests use free ones."""
+    [script] = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    authority = sandbox.facts["graph"].removesuffix("/v1.0")
+    script = script.replace("http://127.0.0.1:7072", authority).replace("http://127.0.0.1:7071", sandbox.facts["host"])
+    result = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
+    assert result.stdout.startswith("HTTP/1.1 202 Accepted"), result.stdout + result.stderr
+    assert sandbox.subjects() == ["Meet for lunch?"]
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    source = (ROOT / "shared" / "config.py").read_text()
+    read = set(re.findall(r'"((?:MAIL|AZURE|GRAPH)_[A-Z_]+|AzureWebJobsStorage)"', source))
+    assert read <= set(re.findall(r"`([A-Za-z_]+)`", README))
+
+
+def test_the_readmes_commands_are_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^    make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)

@@ -273,7 +273,9 @@ def _switch(value: str) -> bool:
 
 def _delays(value: str) -> tuple[float, ...]:
     delays = tuple(float(part) for part in value.replace(",", " ").split())
-    if not delays or not all(0 < early < late <= LONGEST_DELAY for early, late in itertools.pairwise((*delays, LONGEST_DELAY))):
+    if not delays or not all(
+        0 < early < late <= LONGEST_DELAY for early, late in itertools.pairwise((*delays, LONGEST_DELAY))
+    ):
         raise ValueError
     return delays
 

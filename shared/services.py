@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shared.delivery.courier import Courier
     from shared.delivery.direct import DirectRequests
     from shared.delivery.outbox import Outbox
+    from shared.delivery.pacing.pacer import Pacer
     from shared.delivery.protocol import Finding
     from shared.delivery.upkeep import Upkeep
     from shared.graph.client import GraphConnection
@@ -60,11 +61,19 @@ class Services:
         from shared.delivery.attempts import Attempts
 
         verifier = self._look if self.settings.verify_sent else None
-        return Attempts(self.settings, self.storage.ledger(), self.outbox, self._send, verifier)
+        return Attempts(self.settings, self.storage.ledger(), self.outbox, self._send, self.pacer, verifier)
 
     @cached_property
     def outbox(self) -> "Outbox":
         return self.storage.outbox()
+
+    @cached_property
+    def pacer(self) -> "Pacer":
+        from shared.delivery.pacing.pacer import Pacer
+
+        settings = self.settings
+        store = self.storage.pacing()
+        return Pacer(store, rate_per_minute=settings.rate_per_minute, concurrency=settings.concurrency)
 
     @cached_property
     def control(self) -> "Control":

@@ -13,6 +13,8 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.config import Storage
 from shared.delivery.outbox import StorageOutbox
+from shared.delivery.pacing.table import TABLE as PACING
+from shared.delivery.pacing.table import TableStore
 from shared.delivery.table import TABLE, TableLedger
 
 __all__ = ["StorageAccount"]
@@ -50,6 +52,9 @@ class StorageAccount:
 
     def outbox(self) -> StorageOutbox:
         return StorageOutbox(self.queues, self.blobs)
+
+    def pacing(self) -> TableStore:
+        return TableStore(self.tables.get_table_client(PACING))
 
     def ledger(self) -> TableLedger:
         return TableLedger(self.tables.get_table_client(TABLE))

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -14,6 +15,7 @@ from shared.config import Settings
 from shared.delivery import protocol
 from shared.delivery.ledger import Ledger, Row, State
 from shared.delivery.outbox import Outbox
+from shared.delivery.pacing.store import PacingUnavailable
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.letters.letter import Letter
 from shared.telemetry import Event, emit
@@ -41,6 +43,20 @@ class Verifier(Protocol):
     def __call__(self, row: Row) -> Awaitable[protocol.Finding]: ...
 
 
+class Pacing(Protocol):
+    """When a mail may go; see pacing.Pacer. Every method may raise PacingUnavailable."""
+
+    def reserve(self, mailbox: str) -> Awaitable[datetime]: ...
+
+    def slot(self, mailbox: str, patience: float) -> AbstractAsyncContextManager[object | None]: ...
+
+    def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> Awaitable[None]: ...
+
+    def blocked_until(self, mailbox: str) -> datetime | None: ...
+
+    def return_at(self) -> Awaitable[datetime]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Attempts:
     """One for a process. now and monotonic are the clocks, in UTC and in seconds; tests have their own."""
@@ -49,6 +65,7 @@ class Attempts:
     ledger: Ledger
     outbox: Outbox
     send: Send
+    pacing: Pacing
     verifier: Verifier | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
@@ -63,7 +80,12 @@ class Attempts:
         outcome = await self.send(letter, row, still_ours)
         _report(row, outcome)
         jitter = secrets.SystemRandom().random()
-        return outcome, protocol.settle(row, outcome, self.now(), self.settings, jitter)
+        settled = protocol.settle(row, outcome, self.now(), self.settings, jitter)
+        if isinstance(outcome, Throttled) and settled.again is not None:
+            with suppress(PacingUnavailable):  # it holds in this process all the same
+                app_wide = outcome.code == "ApplicationThrottled"
+                await self.pacing.block(row.mailbox, settled.again, app_wide=app_wide)
+        return outcome, settled
 
     async def write(self, row: Row) -> Row:
         """Add a row, or replace the one it was read as. Raises Conflict, AzureError."""

@@ -5,6 +5,7 @@ claim before the request to Graph, what ends unsent into `mail-dead` before its 
 the next message before this one is completed.
 """
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from shared.telemetry import Event, emit
 __all__ = ["Courier"]
 
 
+PATIENCE: Final = 20.0  # seconds to wait for the rate or a slot before the message is put again
 LATER: Final = timedelta(minutes=5)
 
 
@@ -42,7 +44,6 @@ class Courier:
         ledger, settings = self.attempts.ledger, self.attempts.settings
         row = await ledger.read(work.id) if work.known or work.released else None
         while True:
-            still_ours = self.attempts.lease()
             decision = protocol.decide(row, work, self.attempts.now(), settings, new_token())
             try:
                 match decision:
@@ -57,8 +58,7 @@ class Courier:
                     case protocol.Fail():
                         return await self._settle(work, letter, protocol.Settled(decision.row, None))
                     case protocol.Claim():
-                        row = await self.attempts.write(decision.row)
-                        return await self._attempt(work, letter, row, still_ours, look=decision.then == "look")
+                        return await self._take_turn(work, letter, row, look=decision.then == "look")
             except Conflict:
                 row = await ledger.read(work.id)
 
@@ -76,6 +76,28 @@ class Courier:
         with suppress(Conflict):  # an earlier delivery of the same message has written it
             await self.attempts.write(replace(row, settled_at=now, status=refusal.status, code=refusal.code))
         emit(Event.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code, path=refusal.path)
+
+    async def _take_turn(self, work: Work, letter: Letter | None, row: Row | None, *, look: bool) -> None:
+        """Wait for the mailbox's rate and a slot, or put the message again; and only then claim."""
+        pacing = self.attempts.pacing
+        now, blocked = self.attempts.now(), pacing.blocked_until(work.mailbox)
+        if not look and (work.reserved is None or (blocked is not None and blocked > now)):
+            work = msgspec.structs.replace(work, reserved=await pacing.reserve(work.mailbox))
+        wait = ((work.reserved or now) - now).total_seconds()
+        if not look and wait > PATIENCE:
+            return await self._put_again(work, letter, work.reserved or now, known=row is not None)
+        if not look and wait > 0:
+            await asyncio.sleep(wait)
+        async with pacing.slot(work.mailbox, PATIENCE) as slot:
+            if slot is None:
+                due = pacing.blocked_until(work.mailbox) or await pacing.return_at()
+                return await self._put_again(work, letter, due, known=row is not None)
+            still_ours = self.attempts.lease()
+            decision = protocol.decide(row, work, self.attempts.now(), self.attempts.settings, new_token())
+            if not isinstance(decision, protocol.Claim):
+                raise Conflict(work.id)  # its time has run out over the waiting: look again
+            claimed = await self.attempts.write(decision.row)
+            return await self._attempt(work, letter, claimed, still_ours, look=decision.then == "look")
 
     async def _attempt(self, work: Work, letter: Letter | None, row: Row, still_ours: StillOurs, *, look: bool) -> None:
         letter = letter or await self.attempts.outbox.letter_of(work)

@@ -4,8 +4,11 @@ So the order differs from the courier's: the claim, the request to Graph; and wh
 first the message, then the row, and only then "202".
 """
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -13,12 +16,17 @@ from azure.core.exceptions import AzureError
 from shared.delivery import protocol
 from shared.delivery.attempts import Attempts, StillOurs, new_token, report_end
 from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.letters.letter import Letter
 from shared.telemetry import Event, emit
 
 __all__ = ["Answer", "Busy", "DirectRequests", "Done", "Mismatch", "Rejection", "Unavailable"]
+
+
+# Seconds that a caller waits for the mailbox's rate or a slot; what takes longer is answered 202 from the outbox.
+PATIENCE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +76,41 @@ class DirectRequests:
 
     async def send_now(self, letter: Letter) -> Answer:
         """Send; put what cannot go now into the outbox; answer when the mail is sent or durable."""
-        work = work_of(letter)
+        pacing = self.attempts.pacing
         try:
-            while True:
-                answer = await self._first(letter, work) or await self._again(letter, work)
-                if answer is not None:
-                    return answer
-        except AzureError:
+            at = await pacing.reserve(letter.sender)
+            wait = (at - self.attempts.now()).total_seconds()
+            if wait > PATIENCE:
+                return await self.accept(letter, at)
+            if wait > 0:
+                await asyncio.sleep(wait)
+            async with pacing.slot(letter.sender, PATIENCE) as slot:
+                if slot is None:
+                    return await self.accept(letter, at)
+                work = msgspec.structs.replace(work_of(letter), reserved=at)
+                return await self._until_answered(letter, work)
+        except (AzureError, PacingUnavailable):
             return Unavailable()
 
-    async def accept(self, letter: Letter) -> Answer:
-        """Put the mail into the outbox without trying to send it now: respond-async, or a time to wait for."""
+    async def _until_answered(self, letter: Letter, work: Work) -> Answer:
+        while True:
+            answer = await self._first(letter, work) or await self._again(letter, work)
+            if answer is not None:
+                return answer
+
+    async def accept(self, letter: Letter, reserved: datetime | None = None) -> Answer:
+        """Put the mail into the outbox without trying to send it now: respond-async, or a time to wait for.
+
+        reserved: its time in the mailbox's rate, when it has one already.
+        """
         now = self.attempts.now()
-        work = msgspec.structs.replace(work_of(letter), known=True)
+        work = msgspec.structs.replace(work_of(letter), known=True, reserved=reserved)
         claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=True)
         state: State = "scheduled" if letter.not_before and letter.not_before > now else "accepted"
         try:
             known = await self.attempts.ledger.read(letter.id)
             if known is None:
-                await self.attempts.outbox.put(work, now, letter.not_before, letter)
+                await self.attempts.outbox.put(work, now, letter.not_before or reserved, letter)
                 await self.attempts.write(replace(claim, state=state, lease_until=None, due_at=letter.not_before))
                 emit(Event.MAIL_ACCEPTED, id=letter.id, state=state)
                 return Done(letter.id, state)

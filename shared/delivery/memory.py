@@ -1,8 +1,9 @@
 """Ledger and outbox in this process's memory, for tests and benchmarks: as conditional as storage."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import msgspec
@@ -13,7 +14,7 @@ from shared.delivery.partitions import partition
 from shared.delivery.work import Work
 from shared.letters.letter import Letter, decode, encode
 
-__all__ = ["MemoryLedger", "MemoryOutbox"]
+__all__ = ["MemoryLedger", "MemoryOutbox", "Unpaced"]
 
 
 class MemoryLedger:
@@ -56,6 +57,26 @@ class MemoryLedger:
         stored = replace(row, etag=str(next(self._etags)))
         self._rows[row.id] = stored
         return stored
+
+
+class Unpaced:
+    """Pacing that never makes anyone wait."""
+
+    async def reserve(self, mailbox: str) -> datetime:  # noqa: ARG002 - as pacing has it; so below
+        return datetime.min.replace(tzinfo=UTC)
+
+    @asynccontextmanager
+    async def slot(self, mailbox: str, patience: float) -> AsyncGenerator[object | None]:  # noqa: ARG002
+        yield self
+
+    async def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> None:
+        """Nothing is blocked."""
+
+    def blocked_until(self, mailbox: str) -> datetime | None:  # noqa: ARG002
+        return None
+
+    async def return_at(self) -> datetime:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 class MemoryOutbox:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shared.config import Settings
-from shared.delivery.attempts import Attempts, Verifier
+from shared.delivery.attempts import Attempts, Pacing, Verifier
 from shared.delivery.ledger import Ledger, Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox
+from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.letters.letter import Letter, Origin, fingerprint
@@ -92,6 +92,7 @@ class Office:
     graph: ScriptedGraph = field(default_factory=ScriptedGraph)
     ledger: Ledger = field(default_factory=MemoryLedger)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    pacing: Pacing = field(default_factory=Unpaced)
     verifier: Verifier | None = None
 
     @property
@@ -101,6 +102,7 @@ class Office:
             self.ledger,
             self.outbox,
             self.graph,
+            self.pacing,
             self.verifier,
             now=self.clock.now,
             monotonic=self.clock.monotonic,

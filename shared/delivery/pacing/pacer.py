@@ -26,7 +26,7 @@ from shared.delivery.pacing.store import PacingStore, PacingUnavailable, mailbox
 __all__ = ["Pacer", "PacingUnavailable", "Slot"]
 
 RETURNS: Final = "returns"  # key of the schedule of mails that found no slot
-SOONEST: Final = timedelta(seconds=10)  # and none of them comes back earlier
+SOONEST: Final = timedelta(seconds=5)  # and none of them comes back earlier
 
 
 class Pacer:

@@ -1,7 +1,7 @@
 """Times at which mails may go: one schedule for each key (a mailbox), shared by all instances in one row.
 
 An instance takes times in blocks, by one conditional write. A block is as large as there are waiters; where demand
-lasts it grows, and what is left serves the next mails without storage. When demand ends, what is left is given back,
+lasts it is larger, and what is left serves the next mails without storage. When demand ends, what is left is given back,
 if nobody has moved the schedule on since; else it lapses. Where a rate gives many times in a moment, nobody is kept
 waiting by a block of some, so there the first block is one already.
 """
@@ -21,13 +21,13 @@ from shared.delivery.pacing.store import Changed, PacingStore, PacingUnavailable
 
 __all__ = ["Reservations"]
 
-LARGEST: Final = 32  # times in a block, unless there are more waiters
-GROWTH: Final = 4  # of the next block while demand lasts
-MOMENT: Final = timedelta(seconds=0.25)  # what a rate gives in it is the least that is taken
+MOMENT: Final = timedelta(seconds=0.25)  # the least that is taken is what the rate gives in it, one time at least
+LARGEST: Final = 32  # and the most what was asked for in the last seconds, up to this, or what is waited for,
+AHEAD: Final = timedelta(seconds=10)  # and what lies no further ahead of that: nobody is kept waiting longer in vain
 IDLE: Final = 2.0  # seconds without demand after which times are given back
 TRIES: Final = 10  # writes of one row, each met by another's
-PAUSE: Final = 0.01  # seconds before the second of them; doubled each time, up to
-LONGEST_PAUSE: Final = 0.5
+PAUSE: Final = 0.04  # seconds at most before the second of them; doubled each time, up to
+LONGEST_PAUSE: Final = 1.0
 KEPT: Final = 1000  # schedules remembered without times left in them
 
 
@@ -40,10 +40,11 @@ class _Schedule:
     shared: bool = False  # others write it too, so it is read before it is written
     times: deque[datetime] = field(default_factory=deque)
     rate: Rate = Rate(timedelta(0))  # of the block
-    size: int = 1  # of the next block
+    taken_at: float = float("-inf")  # when that was, monotonic
+    used: int = 0  # times handed out since then
+    used_at: float = float("-inf")
     waiting: int = 0
     failures: int = 0
-    used: float = float("-inf")  # when a time was last asked for, monotonic
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def next(self, now: datetime, not_before: datetime, late: timedelta) -> datetime | None:
@@ -80,7 +81,8 @@ class Reservations:
                     await self._take(key, schedule, max(now, not_before or now), rate)
         finally:
             schedule.waiting -= 1
-        schedule.used = self._clock.monotonic()
+        schedule.used += 1
+        schedule.used_at = self._clock.monotonic()
         if schedule.times and self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         return time
@@ -110,7 +112,7 @@ class Reservations:
             for attempt in range(TRIES):
                 if await self._try_take(key, schedule, not_before, rate):
                     return
-                await asyncio.sleep(self._clock.random.uniform(0.5, 1) * min(PAUSE * 2**attempt, LONGEST_PAUSE))
+                await asyncio.sleep(self._clock.random.uniform(0, 1) * min(PAUSE * 2**attempt, LONGEST_PAUSE))
         except AzureError as error:
             schedule.failures += 1
             schedule.known = False
@@ -120,15 +122,13 @@ class Reservations:
 
     async def _try_take(self, key: str, schedule: _Schedule, not_before: datetime, rate: Rate) -> bool:
         """Take a block by one write. False: another one has written the row; it is known now."""
-        if self._clock.monotonic() - schedule.used > IDLE:
-            schedule.size = min(max(1, MOMENT // rate.interval), LARGEST)
         tat = schedule.stored and schedule.stored.values.get("tat")
         tat = tat if isinstance(tat, datetime) else None
         start = max(self._clock.now(), not_before)
         booking = book(tat, start, schedule.waiting, rate)
         if rate.late or booking.times[-1] > start:
             # There is a backlog, or time to use them: more than are waited for. Else those would lapse at once.
-            booking = book(tat, start, max(schedule.waiting, schedule.size), rate)
+            booking = book(tat, start, self._size(schedule, rate), rate)
         values = {"tat": booking.tat}
         before = schedule.stored.etag if schedule.stored else None
         try:
@@ -140,15 +140,22 @@ class Reservations:
         schedule.stored = Stored(values, etag)
         schedule.times.extend(booking.times)
         schedule.rate = rate
-        schedule.size = min(GROWTH * schedule.size, LARGEST)
+        schedule.used = 0
+        schedule.taken_at = self._clock.monotonic()
         return True
+
+    def _size(self, schedule: _Schedule, rate: Rate) -> int:
+        """Times that the next seconds will probably need, going by the last ones."""
+        asked_for = int(schedule.used * IDLE / max(1.0, self._clock.monotonic() - schedule.taken_at))
+        likely = min(asked_for, LARGEST, schedule.waiting + AHEAD // rate.interval)
+        return max(schedule.waiting, MOMENT // rate.interval, likely)
 
     async def _sweep(self) -> None:
         """Give back what is left where demand has ended."""
         while any(schedule.times for schedule in self._schedules.values()):
             await asyncio.sleep(IDLE / 2)
             for key, schedule in list(self._schedules.items()):
-                if schedule.times and self._clock.monotonic() - schedule.used >= IDLE:
+                if schedule.times and self._clock.monotonic() - schedule.used_at >= IDLE:
                     try:
                         await self._give_back(key, schedule)
                     except AzureError:

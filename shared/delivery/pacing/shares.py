@@ -22,7 +22,7 @@ from shared.delivery.pacing.store import Values
 __all__ = ["SKEW", "SLICE", "SlotRow", "takeable", "to_wish", "to_yield"]
 
 SKEW: Final = timedelta(seconds=2)  # what two hosts' clocks may differ by
-SLICE: Final = timedelta(seconds=10)  # an only slot is kept so long although another instance wants it
+SLICE: Final = timedelta(seconds=20)  # an only slot is kept so long although another instance wants it
 WANT: Final = timedelta(seconds=15)  # a wish holds so long
 NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 

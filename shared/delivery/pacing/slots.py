@@ -27,12 +27,13 @@ __all__ = ["Slot", "Slots"]
 LEASE: Final = 15.0  # seconds
 RENEW: Final = LEASE / 2  # renewed when so much of it is left
 USABLE: Final = 3.0  # no request is started with less than that left
-KEEP: Final = 1.0  # seconds that a slot is kept without use
-LOOK: Final = FRESH - 1  # seconds between two looks at the board while mails wait
+KEEP: Final = (1.0, 0.2)  # seconds that a slot is kept without use: while there are free ones, and while there are none
+LOOK: Final = FRESH - 0.5  # seconds between two looks at the board while mails wait
 GRANT: Final = timedelta(seconds=6)  # lease of a slot handed over, until its new owner takes it up
 WISH_AGAIN: Final = 12.0  # seconds between two wishes of one instance
 AWAIT_GRANT: Final = 1.5  # seconds between two looks whether a wish has come true
-HUNT: Final = (0.5, 8.0)  # seconds between two looks of an instance without a slot: the first, and the longest
+HUNT: Final = (0.5, 4.0)  # seconds between two looks of an instance without a slot: the first, and the longest
+MOMENT: Final = 0.3  # seconds between taking half of what is free and taking more
 AGAIN: Final = 1.0  # seconds between two tries when storage fails
 SMOOTHING: Final = 0.1  # weight of the newest request in the mean of their durations
 
@@ -60,16 +61,22 @@ class Slots:
         self._waiting: Waiting[Slot] = Waiting()
         self._keeper: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
+        self._stepping = asyncio.Lock()
+        self._closed = False
         self._hunt_at = 0.0
         self._hunt = HUNT[0]
         self._wish_at = 0.0
-        self.mean = 1.0  # seconds that a request takes
+        self._grant_at = 0.0
+        self._take_at = 0.0
+        self.mean = 0.3  # seconds that a request takes; until one has been seen, what is usual with Graph
 
     async def take(self, mailbox: str, patience: float) -> Slot | None:
         """A slot, or None when there is none within so many seconds, or Graph has blocked the mailbox for longer.
 
         Raises AzureError, PacingUnavailable.
         """
+        if self._closed:
+            raise PacingUnavailable("Pacing is closed.")
         waiter = self._waiting.join(mailbox, self._clock.monotonic() + patience)
         try:
             self._serve()
@@ -98,14 +105,14 @@ class Slots:
             self._wake()
 
     async def close(self) -> None:
-        """Give back what is not in use; what is in use stays leased, for its request may be on the way."""
-        if self._keeper:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+        """Give back what is not in use now; the rest when its request has ended, for that may be on the way."""
+        self._closed = True
         self._waiting.fail(PacingUnavailable("Pacing is closed."))
-        for slot in list(self._held.values()):
-            if not slot.busy:
-                await self._let_go(slot)
+        async with self._stepping:
+            await self._let_go_idle()
+        self._woken.set()
+        if self._keeper and not self._held:
+            await asyncio.wait([self._keeper])
 
     def _may_go(self, mailbox: str) -> bool:
         return self._board.blocked_until(mailbox) is None
@@ -138,7 +145,8 @@ class Slots:
             while self._waiting or self._held:
                 self._woken.clear()
                 try:
-                    pause = await self._step()
+                    async with self._stepping:
+                        pause = await self._step()
                 except AzureError as error:
                     pause = AGAIN
                     if not self._held or self._board.age > FRESH:
@@ -158,7 +166,7 @@ class Slots:
         if self._waiting and self._look_at() <= self._clock.monotonic():
             await self._look()
             self._serve()
-        if need := self._need():
+        if (need := self._need()) and self._take_at <= self._clock.monotonic():
             await self._take_free(need)
         if self._need():
             await self._wish()
@@ -178,25 +186,34 @@ class Slots:
 
     async def _look(self) -> None:
         await self._board.look(0)
-        self._hunt_at = self._clock.monotonic() + self._clock.random.uniform(0.75, 1) * self._hunt
-        self._hunt = min(2 * self._hunt, HUNT[1])
+        self._plan_hunt()
         for slot in list(self._held.values()):
             if self._board.slot(slot.key).owner != self._name:
                 self._lose(slot)
 
+    def _plan_hunt(self) -> None:
+        """Set when an instance without a slot looks again: ever less often, but when its wish should have come true."""
+        now = self._clock.monotonic()
+        pause = self._clock.random.uniform(0.75, 1) * self._hunt
+        if self._grant_at > now:
+            pause = min(pause, self._grant_at - now + MOMENT)
+        elif self._wish_at > now:
+            pause = min(pause, AWAIT_GRANT)
+        self._hunt_at = now + pause
+        self._hunt = min(2 * self._hunt, HUNT[1])
+
     async def _take_free(self, need: int) -> None:
         mine, free = takeable(self._board.slots(), self._name, self._held, self._clock.now())
-        self._clock.random.shuffle(free)  # so that instances that look at the same time do not meet
-        for key in mine + free:
-            if need <= 0:
-                return
+        # Others may be looking at the same time: so in any order, and half now, the rest in a moment if it is still there.
+        half = self._clock.random.sample(free, min(need, (len(free) + 1) // 2))
+        for key in mine + half:
             asked = self._clock.monotonic()
             now = self._clock.now()
             row = SlotRow(owner=self._name, since=now, until=now + timedelta(seconds=LEASE))
             if await self._board.write(key, row):
                 self._held[key] = Slot(key, asked + LEASE, asked, since=self._clock.monotonic())
                 self._hunt = HUNT[0]
-                need -= 1
+                self._take_at = self._clock.monotonic() + MOMENT
                 self._serve()
 
     async def _wish(self) -> None:
@@ -208,8 +225,8 @@ class Slots:
         key, wait = wish
         if await self._board.write(key, replace(self._board.slot(key), wanted_by=self._name, wanted_at=now)):
             self._wish_at = self._clock.monotonic() + WISH_AGAIN
-            self._hunt = AWAIT_GRANT
-            self._hunt_at = self._clock.monotonic() + max(AWAIT_GRANT, wait.total_seconds() + 0.5)
+            self._grant_at = self._clock.monotonic() + wait.total_seconds()
+            self._plan_hunt()
 
     def _leaving(self, slot: Slot) -> bool:
         return to_yield(self._board.slots(), slot.key, len(self._held), self._clock.now())
@@ -243,10 +260,15 @@ class Slots:
 
     async def _let_go_idle(self) -> None:
         for slot in list(self._held.values()):
-            unused = self._clock.monotonic() - slot.since >= KEEP and not self._need()
+            unused = self._clock.monotonic() >= self._keep_until(slot) and not self._need()
             if not slot.busy and (unused or self._leaving(slot)):
                 with suppress(AzureError):  # then it lapses
                     await self._let_go(slot)
+
+    def _keep_until(self, slot: Slot) -> float:
+        now = self._clock.now()
+        crowded = not any(row.free(now) for row in self._board.slots().values())
+        return slot.since + (0.0 if self._closed else KEEP[crowded])
 
     async def _let_go(self, slot: Slot) -> None:
         """Hand the slot over to the one who wants it, or give it back."""
@@ -263,9 +285,11 @@ class Slots:
         """Seconds until something is due again, if nothing happens before."""
         now = self._clock.monotonic()
         due = [self._renew_due(slot) for slot in self._held.values() if not slot.lost]
-        due += [slot.since + KEEP for slot in self._held.values() if not slot.busy]
+        due += [self._keep_until(slot) for slot in self._held.values() if not slot.busy]
         if self._waiting:
             due.append(self._look_at())
+        if self._need() and takeable(self._board.slots(), self._name, self._held, self._clock.now())[1]:
+            due.append(self._take_at)
         for mailbox in self._waiting.mailboxes():
             if until := self._board.blocked_until(mailbox):
                 due.append(now + (until - self._clock.now()).total_seconds())

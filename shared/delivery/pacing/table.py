@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import TableErrorCode, UpdateMode
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.delivery.pacing.store import Changed, Stored, Values
@@ -37,9 +37,7 @@ class TableStore:
         found = self._table.query_entities("PartitionKey eq @partition", parameters={"partition": partition})
         try:
             return {entity["RowKey"]: _stored(entity) async for entity in found}
-        except ResourceNotFoundError as error:
-            if not _no_table(error):
-                raise
+        except ResourceNotFoundError:  # a query finds nothing missing but the table
             return {}
 
     async def write(self, partition: str, key: str, values: Values, etag: str | None) -> str:
@@ -61,9 +59,7 @@ class TableStore:
     async def _create(self, entity: Mapping[str, Any]) -> str:
         try:
             written = await self._table.create_entity(entity)
-        except ResourceNotFoundError as error:
-            if not _no_table(error):
-                raise
+        except ResourceNotFoundError:  # an insert finds nothing missing but the table
             with suppress(ResourceExistsError):  # another instance was faster
                 await self._table.create_table()
             written = await self._table.create_entity(entity)
@@ -86,7 +82,3 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, datetime):
         return value
     return datetime.combine(value.date(), value.time(), value.tzinfo).astimezone(UTC)
-
-
-def _no_table(error: ResourceNotFoundError) -> bool:
-    return bool(error.error_code == TableErrorCode.TABLE_NOT_FOUND)  # type: ignore[attr-defined] # set by the client

@@ -6,20 +6,19 @@ client; the first token does.
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shared.graph.endpoint import LOOPBACK_HOSTS
+from shared.telemetry import Event, emit
 
 if TYPE_CHECKING:
     from jwt import PyJWK
 
 __all__ = ["Fetch", "KeysUnavailable", "SigningKeys", "fetch"]
 
-logger = logging.getLogger("mailroom.entra")
 
 type Fetch = Callable[[str], Awaitable[bytes]]
 """Gets a URL's content. Raises any exception when it cannot."""
@@ -109,7 +108,7 @@ class SigningKeys:
             issuer, keys_url = self._checked(metadata)
             keys = _signing_keys(_object(await self._fetch(keys_url)), self._tenant)
         except Exception as error:  # noqa: BLE001 - whatever is wrong there, the old keys are still good
-            logger.warning("The signing keys at %s cannot be fetched: %s", self._authority, type(error).__name__)
+            emit(Event.KEYS_UNREACHED, code=type(error).__name__)
         else:
             self._known[version] = _KeySet(issuer, keys, self._clock())
         self._asked_at[version] = self._clock()

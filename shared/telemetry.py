@@ -37,6 +37,7 @@ class Event(StrEnum):
     GRAPH_UNREACHED = "graph.unreached"  # no connection, or no token from the managed identity
     GRAPH_PERMISSION = "graph.permission"  # Graph refuses Mailroom itself: 401, 403
     GRAPH_QUOTA = "graph.quota"  # a mailbox is full or at its limit
+    KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
 
 
@@ -61,6 +62,7 @@ LEVELS: Final = {
     Event.GRAPH_UNREACHED: logging.WARNING,
     Event.GRAPH_PERMISSION: logging.ERROR,
     Event.GRAPH_QUOTA: logging.ERROR,
+    Event.KEYS_UNREACHED: logging.ERROR,
     Event.CALLER_REFUSED: logging.WARNING,
 }
 

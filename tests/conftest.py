@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sandbox.host.running import azurite
+from tests.azurite import azurite
 
 
 @pytest.fixture(scope="session")

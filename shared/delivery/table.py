@@ -102,7 +102,12 @@ class TableLedger:
 
 def _token(after: str | None) -> Any:
     """The service's continuation token out of its text form. Raises ValueError when it is none."""
-    return json.loads(base64.urlsafe_b64decode(after)) if after else None
+    if not after:
+        return None
+    token = json.loads(base64.urlsafe_b64decode(after))
+    if not isinstance(token, dict) or not all(isinstance(part, str) for part in token.values()):
+        raise ValueError("no continuation token")
+    return token
 
 
 def _text(token: Any) -> str | None:

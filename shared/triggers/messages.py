@@ -5,6 +5,7 @@ operator with nothing but a function key comes to `/api/operator/messages`: the 
 function runs, or not at all, so one path cannot take both.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final, get_args
 
@@ -22,6 +23,7 @@ __all__ = ["blueprint"]
 OPERATE: Final = "Mailroom.Operate"
 PAGE: Final = 50
 LONGEST_PAGE: Final = 1000
+ID: Final = re.compile(r"[0-9a-f]{32}")
 
 blueprint = func.Blueprint()
 Scope = str | None  # of the producer; None: an operator's, everything
@@ -135,7 +137,8 @@ async def _list(app: Services, req: func.HttpRequest, scope: Scope) -> func.Http
 
 
 async def _row(app: Services, req: func.HttpRequest, scope: Scope) -> Row | None:
-    row = await app.control.read(req.route_params["id"])
+    mail = req.route_params["id"]
+    row = await app.control.read(mail) if ID.fullmatch(mail) else None
     return row if row is not None and scope in (None, row.scope) else None
 
 

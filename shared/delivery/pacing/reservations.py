@@ -1,9 +1,9 @@
 """Times at which mails may go: one schedule for each key (a mailbox), shared by all instances in one row.
 
 An instance takes times in blocks, by one conditional write. A block is as large as there are waiters; where demand
-lasts it is larger, and what is left serves the next mails without storage. When demand ends, what is left is given back,
-if nobody has moved the schedule on since; else it lapses. Where a rate gives many times in a moment, nobody is kept
-waiting by a block of some, so there the first block is one already.
+lasts it is larger, and what is left serves the next mails without storage. When demand ends, what is left is given
+back, if nobody has moved the schedule on since; else it lapses. Where a rate gives many times in a moment, a block of
+some keeps nobody waiting, so there the first one is that large already.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class _Schedule:
     known: bool = False  # `stored` has been read or written: None means that there is no row
     shared: bool = False  # others write it too, so it is read before it is written
     times: deque[datetime] = field(default_factory=deque)
-    rate: Rate = Rate(timedelta(0))  # of the block
+    rate: Rate | None = None  # of the block
     taken_at: float = float("-inf")  # when that was, monotonic
     used: int = 0  # times handed out since then
     used_at: float = float("-inf")
@@ -165,17 +165,18 @@ class Reservations:
     async def _give_back(self, key: str, schedule: _Schedule) -> None:
         async with schedule.lock:
             now = self._clock.now()
-            tat = schedule.stored and schedule.stored.values["tat"]
-            if not schedule.times or not schedule.stored or not isinstance(tat, datetime):
+            stored, rate = schedule.stored, schedule.rate
+            tat = stored.values["tat"] if stored else None
+            if not schedule.times or stored is None or rate is None or not isinstance(tat, datetime):
                 return
             if tat <= now:  # the schedule is behind the clock, so they keep nobody waiting: they may as well be used
-                if schedule.times[-1] + schedule.rate.late < now:
+                if schedule.times[-1] + rate.late < now:
                     schedule.times.clear()
                 return
-            values = {"tat": tat - len(schedule.times) * schedule.rate.interval}
+            values = {"tat": tat - len(schedule.times) * rate.interval}
             schedule.times.clear()
             try:
-                etag = await self._store.write(_partition(key), key, values, schedule.stored.etag)
+                etag = await self._store.write(_partition(key), key, values, stored.etag)
             except Changed as changed:
                 schedule.stored = changed.found
                 schedule.shared = True

@@ -3,6 +3,7 @@
     takeable    what it may take without asking
     to_wish     which slot of another one it may ask for
     to_yield    whether one of its own is to be handed over to the one who asks for it
+    heir_of     who gets one that it needs no more
 
 An instance asks one that has at least two more than itself, or, while it has none, any one. The holder hands over at
 once where it has two more; its only slot when it has had that for a while. So where there are fewer instances than
@@ -19,7 +20,7 @@ import msgspec
 
 from shared.delivery.pacing.store import Values
 
-__all__ = ["SKEW", "SLICE", "SlotRow", "takeable", "to_wish", "to_yield"]
+__all__ = ["SKEW", "SLICE", "SlotRow", "heir_of", "takeable", "to_wish", "to_yield"]
 
 SKEW: Final = timedelta(seconds=2)  # what two hosts' clocks may differ by
 SLICE: Final = timedelta(seconds=20)  # an only slot is kept so long although another instance wants it
@@ -63,16 +64,14 @@ def takeable(rows: Rows, me: str, held: Collection[str], now: datetime) -> tuple
 
 def to_wish(rows: Rows, me: str, held: int, now: datetime) -> tuple[str, timedelta] | None:
     """The slot to ask for, the one that its holder has had longest; and how long it will hardly be handed over."""
+    if any(row.free(now) for row in rows.values()):
+        return None
     owners = _owners(rows, now)
     del owners[me]
     most = max(owners.values(), default=0)
     if not most or (held and most < held + 2):
         return None
-    fit = [
-        (row.since, key)
-        for key, row in rows.items()
-        if owners[row.owner] == most and not row.free(now) and not row.wanted(now)
-    ]
+    fit = [(row.since, key) for key, row in rows.items() if owners[row.owner] == most and not row.wanted(now)]
     if not fit:
         return None
     since, key = min(fit)
@@ -86,6 +85,12 @@ def to_yield(rows: Rows, key: str, held: int, now: datetime) -> bool:
         return False
     theirs = _owners(rows, now)[row.wanted_by]
     return held >= theirs + 2 or (not theirs and row.since + SLICE <= now)
+
+
+def heir_of(rows: Rows, key: str, held: int, now: datetime) -> str:
+    """Who is given a slot that its holder, who has so many, lets go; "": nobody, anyone may take it."""
+    row = rows[key]
+    return row.wanted_by if row.wanted(now) and _owners(rows, now)[row.wanted_by] < held else ""
 
 
 def _owners(rows: Rows, now: datetime) -> Counter[str]:

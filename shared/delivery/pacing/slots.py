@@ -18,7 +18,7 @@ from azure.core.exceptions import AzureError
 
 from shared.delivery.pacing.board import FRESH, Board
 from shared.delivery.pacing.clock import Clock
-from shared.delivery.pacing.shares import SlotRow, takeable, to_wish, to_yield
+from shared.delivery.pacing.shares import SlotRow, heir_of, takeable, to_wish, to_yield
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.pacing.waiting import Waiting
 
@@ -204,7 +204,7 @@ class Slots:
 
     async def _take_free(self, need: int) -> None:
         mine, free = takeable(self._board.slots(), self._name, self._held, self._clock.now())
-        # Others may be looking at the same time: so in any order, and half now, the rest in a moment if it is still there.
+        # Others may be looking too: so in any order, and half now, the rest in a moment if it is still there.
         half = self._clock.random.sample(free, min(need, (len(free) + 1) // 2))
         for key in mine + half:
             asked = self._clock.monotonic()
@@ -272,14 +272,15 @@ class Slots:
 
     async def _let_go(self, slot: Slot) -> None:
         """Hand the slot over to the one who wants it, or give it back."""
-        row = self._board.slot(slot.key)
+        held = len(self._held)
         self._held.pop(slot.key, None)
         for _ in range(2):
+            row = self._board.slot(slot.key)
             now = self._clock.now()
-            given = SlotRow(owner=row.wanted_by, since=now, until=now + GRANT) if row.wanted(now) else SlotRow()
+            heir = heir_of(self._board.slots(), slot.key, held, now)
+            given = SlotRow(owner=heir, since=now, until=now + GRANT) if heir else SlotRow()
             if row.owner != self._name or await self._board.write(slot.key, given):
                 return
-            row = self._board.slot(slot.key)
 
     def _pause(self) -> float:
         """Seconds until something is due again, if nothing happens before."""

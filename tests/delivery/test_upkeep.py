@@ -1,0 +1,113 @@
+"""What no message comes by for is ended, looked up or removed; nothing that is still on its way is touched."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.config import Settings
+from shared.delivery.ledger import Row, State
+from shared.delivery.outbox import Kept
+from shared.delivery.partitions import PARTITIONS
+from shared.delivery.protocol import Finding, first_claim
+from shared.delivery.upkeep import RUNS_AN_HOUR, Upkeep, partitions_of_run
+from tests.delivery.samples import NOON, Office, letter, work
+
+ALL = range(PARTITIONS)
+CLAIM = first_claim(work(), NOON, Settings(), "token-1", queued=False)
+
+
+async def after(office: Office, **time: float) -> Row | None:
+    office.clock.move(**time)
+    await Upkeep(office.attempts).run(ALL)
+    return await office.ledger.read(CLAIM.id)
+
+
+async def holding(state: State, **changes: object) -> Office:
+    office = Office()
+    await office.ledger.insert(replace(CLAIM, state=state, **changes))  # type: ignore[arg-type] # by name
+    return office
+
+
+def test_every_partition_has_its_turn_once_an_hour() -> None:
+    turns = [partitions_of_run(NOON + timedelta(minutes=5 * run)) for run in range(RUNS_AN_HOUR)]
+    assert sorted(number for turn in turns for number in turn) == list(ALL)
+
+
+async def test_an_attempt_that_nobody_was_told_of_is_abandoned_an_hour_after_its_lease() -> None:
+    office = await holding("sending")
+    row = await after(office, minutes=50)
+    assert row is not None
+    assert row.state == "sending"
+    row = await after(office, minutes=30)
+    assert row is not None
+    assert (row.state, row.code) == ("failed", "Abandoned")
+
+
+@pytest.mark.parametrize(("finding", "state"), [("sent", "sent"), ("absent", "failed"), ("undetermined", "failed")])
+async def test_before_it_is_abandoned_it_is_looked_for(finding: Finding, state: State) -> None:
+    office = await holding("unknown")
+
+    async def verifier(row: Row) -> Finding:
+        return finding
+
+    office.verifier = verifier
+    row = await after(office, hours=2)
+    assert row is not None
+    assert row.state == state
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown", "accepted"])
+async def test_what_is_in_the_queue_is_left_to_its_message(state: State) -> None:
+    row = await after(await holding(state, queued=True), hours=71)
+    assert row is not None
+    assert row.state == state
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown", "accepted", "scheduled"])
+async def test_what_is_open_far_past_its_age_fails(state: State) -> None:
+    """No message can come for it any more; it must not vanish without a word."""
+    row = await after(await holding(state, queued=True), days=11)
+    assert row is not None
+    assert (row.state, row.code) == ("failed", "TooOld")
+
+
+async def test_what_waits_for_its_time_does_not_age_before_it() -> None:
+    row = await after(await holding("scheduled", queued=True, not_before=NOON + timedelta(days=40)), days=41)
+    assert row is not None
+    assert row.state == "scheduled"
+
+
+async def test_an_ended_row_and_what_is_kept_of_it_go_when_the_retention_is_over() -> None:
+    office = await holding("failed", settled_at=NOON)
+    await office.outbox.set_aside(CLAIM.id, Kept("mail", "TooOld", b"{}"))
+    assert await after(office, days=13) is not None
+    assert office.outbox.dead
+    assert await after(office, days=2) is None
+    assert not office.outbox.dead
+
+
+async def test_a_payload_without_an_open_row_goes_once_nothing_can_be_on_its_way() -> None:
+    office = Office()
+    large = letter(size=100_000)
+    await office.outbox.put(work(large), NOON, None, large)
+    await after(office, days=9)
+    assert office.outbox.payloads
+    await after(office, days=2)
+    assert not office.outbox.payloads
+
+
+async def test_the_payload_of_an_open_row_stays() -> None:
+    office = await holding("scheduled", queued=True, not_before=NOON + timedelta(days=40))
+    large = letter(size=100_000)
+    await office.outbox.put(work(large), NOON, None, large)
+    await after(office, days=30)
+    assert office.outbox.payloads
+
+
+async def test_two_runs_at_once_do_what_one_does() -> None:
+    office = await holding("sending")
+    office.clock.move(hours=2)
+    upkeep = Upkeep(office.attempts)
+    assert await upkeep.run(ALL) == 1
+    assert await upkeep.run(ALL) == 0

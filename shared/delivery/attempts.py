@@ -20,7 +20,7 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Thro
 from shared.letters.letter import Letter
 from shared.telemetry import Event, emit
 
-__all__ = ["Attempts", "Send", "StillOurs", "Verifier", "new_token", "report_end"]
+__all__ = ["Attempts", "Lease", "Pacing", "Send", "StillOurs", "Verifier", "new_token", "report_end"]
 
 BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
 ENDS: Final[dict[State, Event]] = {
@@ -29,6 +29,22 @@ ENDS: Final[dict[State, Event]] = {
     "held": Event.MAIL_HELD,
 }
 StillOurs = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """How long a claim holds, on the clock without jumps. Times in seconds."""
+
+    monotonic: Callable[[], float]
+    last_start: float
+    end: float
+
+    def may_start(self) -> bool:
+        """Whether a whole request, with its own deadline, still fits into it."""
+        return self.monotonic() <= self.last_start
+
+    def lives(self) -> bool:
+        return self.monotonic() < self.end
 
 
 class Send(Protocol):
@@ -70,14 +86,15 @@ class Attempts:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
 
-    def lease(self) -> StillOurs:
-        """Call before a claim is written: says whether a whole send still fits into it, on the clock without jumps."""
-        last = self.monotonic() + self.settings.lease_margin
-        return lambda: self.monotonic() <= last
+    def lease(self) -> Lease:
+        """Of a claim that is about to be written."""
+        now = self.monotonic()
+        margin = self.settings.lease_margin
+        return Lease(self.monotonic, now + margin, now + margin + self.settings.send_timeout)
 
-    async def once(self, letter: Letter, row: Row, still_ours: StillOurs) -> tuple[Outcome, protocol.Settled]:
+    async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, protocol.Settled]:
         """Send under a claim. Writes nothing: the outcome, and what is to be written."""
-        outcome = await self.send(letter, row, still_ours)
+        outcome = await self.send(letter, row, lease.may_start)
         _report(row, outcome)
         jitter = secrets.SystemRandom().random()
         settled = protocol.settle(row, outcome, self.now(), self.settings, jitter)
@@ -91,13 +108,13 @@ class Attempts:
         """Add a row, or replace the one it was read as. Raises Conflict, AzureError."""
         return await (self.ledger.replace(row) if row.etag else self.ledger.insert(row))
 
-    async def write_sent(self, row: Row, still_ours: StillOurs) -> None:
+    async def write_sent(self, row: Row, lease: Lease) -> None:
         """Write that Graph has accepted, again and again while the lease lives: nothing else is as dear to lose."""
         while True:
             try:
                 await self.write(row)
             except AzureError:
-                if not still_ours():
+                if not lease.lives():
                     raise
                 await asyncio.sleep(BETWEEN_WRITES)
             else:

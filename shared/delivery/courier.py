@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from shared.delivery import protocol
-from shared.delivery.attempts import Attempts, StillOurs, new_token, report_end
+from shared.delivery.attempts import Attempts, Lease, new_token, report_end
 from shared.delivery.ledger import ENDED, Conflict, Row
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
@@ -92,14 +92,14 @@ class Courier:
             if slot is None:
                 due = pacing.blocked_until(work.mailbox) or await pacing.return_at()
                 return await self._put_again(work, letter, due, known=row is not None)
-            still_ours = self.attempts.lease()
+            lease = self.attempts.lease()
             decision = protocol.decide(row, work, self.attempts.now(), self.attempts.settings, new_token())
             if not isinstance(decision, protocol.Claim):
                 raise Conflict(work.id)  # its time has run out over the waiting: look again
             claimed = await self.attempts.write(decision.row)
-            return await self._attempt(work, letter, claimed, still_ours, look=decision.then == "look")
+            return await self._attempt(work, letter, claimed, lease, look=decision.then == "look")
 
-    async def _attempt(self, work: Work, letter: Letter | None, row: Row, still_ours: StillOurs, *, look: bool) -> None:
+    async def _attempt(self, work: Work, letter: Letter | None, row: Row, lease: Lease, *, look: bool) -> None:
         letter = letter or await self.attempts.outbox.letter_of(work)
         if letter is None:
             lost = replace(row, state="failed", settled_at=self.attempts.now(), code="PayloadMissing")
@@ -114,9 +114,9 @@ class Courier:
                 emit(Event.MAIL_RESENT, id=row.id)
             if seen.row != row:
                 row = await self.attempts.write(seen.row)
-        outcome, settled = await self.attempts.once(letter, row, still_ours)
+        outcome, settled = await self.attempts.once(letter, row, lease)
         if isinstance(outcome, Accepted):
-            await self.attempts.write_sent(settled.row, still_ours)
+            await self.attempts.write_sent(settled.row, lease)
             return await self._ended(work, settled.row)
         return await self._settle(work, letter, settled)
 

@@ -14,7 +14,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery import protocol
-from shared.delivery.attempts import Attempts, StillOurs, new_token, report_end
+from shared.delivery.attempts import Attempts, Lease, new_token, report_end
 from shared.delivery.ledger import Conflict, Row, State
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Work, work_of
@@ -126,21 +126,21 @@ class DirectRequests:
 
     async def _first(self, letter: Letter, work: Work) -> Answer | None:
         """The attempt of a mail that has no row yet. None: it has one."""
-        still_ours = self.attempts.lease()
+        lease = self.attempts.lease()
         now = self.attempts.now()
         claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=False)
         try:
             row = await self.attempts.write(claim)
         except Conflict:
             return None
-        return await self._attempt(letter, work, row, still_ours)
+        return await self._attempt(letter, work, row, lease)
 
     async def _again(self, letter: Letter, work: Work) -> Answer | None:
         """What the mail's row says to a repeated key. None: it has changed meanwhile, or is gone."""
         row = await self.attempts.ledger.read(letter.id)
         if row is None:
             return None
-        still_ours = self.attempts.lease()
+        lease = self.attempts.lease()
         now = self.attempts.now()
         reply = protocol.meet(row, letter.fingerprint, now, self.attempts.settings, new_token())
         match reply:
@@ -158,17 +158,17 @@ class DirectRequests:
                 except Conflict:
                     return None
                 if isinstance(reply, protocol.Claim):
-                    return await self._attempt(letter, work, claimed, still_ours)
+                    return await self._attempt(letter, work, claimed, lease)
                 return await self._take_over(letter, work, claimed)
 
-    async def _attempt(self, letter: Letter, work: Work, row: Row, still_ours: StillOurs) -> Answer | None:
-        outcome, settled = await self.attempts.once(letter, row, still_ours)
+    async def _attempt(self, letter: Letter, work: Work, row: Row, lease: Lease) -> Answer | None:
+        outcome, settled = await self.attempts.once(letter, row, lease)
         if settled.again is not None:
             released = None if isinstance(outcome, Unknown) else row.token
             return await self._queue(letter, msgspec.structs.replace(work, released=released), settled)
         try:
             if isinstance(outcome, Accepted):
-                await self.attempts.write_sent(settled.row, still_ours)
+                await self.attempts.write_sent(settled.row, lease)
             else:
                 await self.attempts.write(settled.row)
         except (AzureError, Conflict):

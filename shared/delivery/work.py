@@ -2,7 +2,7 @@
 
     {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
      "letter": {…} or "payload": "<blob>"
-     [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "reserved": time] [, "waits": n]}
+     [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "reserved": time]}
     {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>"}
 
 No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of another version.
@@ -41,7 +41,6 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     known: bool = False  # the mail has a row: read it, do not try to insert
     replay: int = 0  # an operator has asked for it this many times: a failed or held row begins anew
     reserved: datetime | None = None  # its time in the mailbox's rate: it needs no other one
-    waits: int = 0  # how often it was put back because no slot was free
 
     @property
     def carries(self) -> bool:

@@ -1,5 +1,6 @@
 """One message of a queue: what is written, in which order, and what is left behind."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from shared.delivery.memory import MemoryLedger, MemoryOutbox
 from shared.delivery.outbox import INLINE, Kept
 from shared.delivery.work import Work
 from shared.errors import Malformed
+from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter, decode
 from tests.delivery.samples import (
     BAD_RECIPIENT,
@@ -181,3 +183,29 @@ async def test_what_is_no_mail_is_set_aside_with_its_reason_as_it_came() -> None
     await Courier(office.attempts).refuse(
         "a" * 32, "mail-outbox", b"not json", Malformed(400, "BadRequest", "no JSON", "$")
     )
+
+
+async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request may take all of its deadline, and storage may stumble after it."""
+
+    class Late(ScriptedGraph):
+        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+            outcome = await super().__call__(letter, row, still_ours)
+            office.clock.move(seconds=45)
+            return outcome
+
+    class Stumbling(MemoryLedger):
+        failures = 1
+
+        async def replace(self, row: Row) -> Row:
+            if self.failures:
+                self.failures -= 1
+                raise ServiceRequestError("gone")
+            return await super().replace(row)
+
+    monkeypatch.setattr("shared.delivery.attempts.BETWEEN_WRITES", 0)
+    office = Office(graph=Late(), ledger=Stumbling())
+    await deliver(office)
+    assert (await office.row()).state == "sent"

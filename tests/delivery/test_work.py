@@ -16,7 +16,6 @@ EVERYTHING = work(
     known=True,
     replay=2,
     reserved=NOON + timedelta(hours=1),
-    waits=3,
 )
 
 

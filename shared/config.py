@@ -24,6 +24,7 @@ __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "read"]
 OnUnknown = Literal["resend", "hold"]
 
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
 SECRET: Final = frozenset({"AzureWebJobsStorage"})  # never shown
 # What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
@@ -68,6 +69,7 @@ class Settings:
     api: Registration | None = None
     callers: Mapping[str, CallerRule] = field(default_factory=lambda: MappingProxyType({}))
     allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
+    sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
     on_unknown: OnUnknown = "resend"
     send_timeout: float = 30.0
@@ -175,6 +177,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         api=_api(reader),
         callers=_callers(reader),
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
+        sender_pools=_pools(reader),
         allowed_recipients=reader.patterns("MAIL_ALLOWED_RECIPIENTS", "*"),
         on_unknown=reader.parsed("MAIL_ON_UNKNOWN", "resend", _on_unknown, "resend or hold"),
         send_timeout=reader.number("MAIL_SEND_TIMEOUT", 30, 1, 120),
@@ -259,6 +262,25 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
             continue
         callers[application.lower()] = CallerRule(senders, recipients)
     return MappingProxyType(callers)
+
+
+def _pools(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
+    name = "MAIL_SENDER_POOLS"
+    shape = '{"<pool>": ["<mailbox>", "…"]}, a pool of letters, digits and dashes'
+    text = reader.text(name)
+    if text is None:
+        return MappingProxyType({})
+    try:
+        pools = msgspec.json.decode(text, type=dict[str, list[str]])
+    except (msgspec.DecodeError, RecursionError) as error:
+        reader.wrong(name, f"JSON of another shape ({error})", shape)
+        return MappingProxyType({})
+    for pool, members in pools.items():
+        # A pool must not be taken for a mailbox, nor a mailbox for a pool.
+        if not POOL.fullmatch(pool) or GUID.fullmatch(pool) or not members or not all("@" in one for one in members):
+            reader.wrong(name, f"the pool {pool!r}", shape)
+            return MappingProxyType({})
+    return MappingProxyType({pool: tuple(one.lower() for one in members) for pool, members in pools.items()})
 
 
 def _on_unknown(value: str) -> OnUnknown:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +70,8 @@ class Pacing(Protocol):
 
     def blocked_until(self, mailbox: str) -> datetime | None: ...
 
+    def soonest(self, mailboxes: Sequence[str]) -> str: ...
+
     def return_at(self) -> Awaitable[datetime]: ...
 
 
@@ -85,6 +87,13 @@ class Attempts:
     verifier: Verifier | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
+
+    def mailbox_for(self, sender: str, row: Row | None = None) -> str:
+        """The mailbox to send from: of a pool the one that is free soonest, unless an earlier attempt may have gone."""
+        if row is not None and row.may_have_gone:
+            return row.mailbox
+        members = self.settings.sender_pools.get(sender)
+        return self.pacing.soonest(members) if members else sender
 
     def lease(self) -> Lease:
         """Of a claim that is about to be written."""

@@ -79,25 +79,35 @@ class Courier:
 
     async def _take_turn(self, work: Work, letter: Letter | None, row: Row | None, *, look: bool) -> None:
         """Wait for the mailbox's rate and a slot, or put the message again; and only then claim."""
+        work = work if look else await self._reserved(work, row)
+        mailbox = row.mailbox if look and row else work.via or work.mailbox
         pacing = self.attempts.pacing
-        now, blocked = self.attempts.now(), pacing.blocked_until(work.mailbox)
-        if not look and (work.reserved is None or (blocked is not None and blocked > now)):
-            work = msgspec.structs.replace(work, reserved=await pacing.reserve(work.mailbox))
-        wait = ((work.reserved or now) - now).total_seconds()
-        if not look and wait > PATIENCE:
-            return await self._put_again(work, letter, work.reserved or now, known=row is not None)
-        if not look and wait > 0:
-            await asyncio.sleep(wait)
-        async with pacing.slot(work.mailbox, PATIENCE) as slot:
+        if not look and work.reserved is not None:
+            wait = (work.reserved - self.attempts.now()).total_seconds()
+            if wait > PATIENCE:
+                return await self._put_again(work, letter, work.reserved, known=row is not None)
+            await asyncio.sleep(max(0.0, wait))
+        async with pacing.slot(mailbox, PATIENCE) as slot:
             if slot is None:
-                due = pacing.blocked_until(work.mailbox) or await pacing.return_at()
+                due = pacing.blocked_until(mailbox) or await pacing.return_at()
                 return await self._put_again(work, letter, due, known=row is not None)
             lease = self.attempts.lease()
             decision = protocol.decide(row, work, self.attempts.now(), self.attempts.settings, new_token())
             if not isinstance(decision, protocol.Claim):
                 raise Conflict(work.id)  # its time has run out over the waiting: look again
-            claimed = await self.attempts.write(decision.row)
+            claimed = await self.attempts.write(replace(decision.row, mailbox=mailbox))
             return await self._attempt(work, letter, claimed, lease, look=decision.then == "look")
+
+    async def _reserved(self, work: Work, row: Row | None) -> Work:
+        """The message with a mailbox and its time there; the one that it has, unless that has become void."""
+        pacing = self.attempts.pacing
+        if work.reserved is not None and work.via is not None:
+            blocked = pacing.blocked_until(work.via)
+            moved = row is not None and row.may_have_gone and row.mailbox != work.via
+            if not moved and (blocked is None or blocked <= self.attempts.now()):
+                return work
+        mailbox = self.attempts.mailbox_for(work.mailbox, row)
+        return msgspec.structs.replace(work, via=mailbox, reserved=await pacing.reserve(mailbox))
 
     async def _attempt(self, work: Work, letter: Letter | None, row: Row, lease: Lease, *, look: bool) -> None:
         letter = letter or await self.attempts.outbox.letter_of(work)

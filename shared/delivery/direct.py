@@ -7,7 +7,6 @@ first the message, then the row, and only then "202".
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -77,52 +76,38 @@ class DirectRequests:
     async def send_now(self, letter: Letter) -> Answer:
         """Send; put what cannot go now into the outbox; answer when the mail is sent or durable."""
         pacing = self.attempts.pacing
+        mailbox = self.attempts.mailbox_for(letter.sender)
         try:
-            at = await pacing.reserve(letter.sender)
-            wait = (at - self.attempts.now()).total_seconds()
+            work = msgspec.structs.replace(work_of(letter), via=mailbox, reserved=await pacing.reserve(mailbox))
+            wait = (work.reserved - self.attempts.now()).total_seconds() if work.reserved else 0
             if wait > PATIENCE:
-                return await self.accept(letter, at)
+                return await self._until_answered(letter, work, later=True)
             if wait > 0:
                 await asyncio.sleep(wait)
-            async with pacing.slot(letter.sender, PATIENCE) as slot:
-                if slot is None:
-                    return await self.accept(letter, at)
-                work = msgspec.structs.replace(work_of(letter), reserved=at)
-                return await self._until_answered(letter, work)
+            async with pacing.slot(mailbox, PATIENCE) as slot:
+                return await self._until_answered(letter, work, later=slot is None)
         except (AzureError, PacingUnavailable):
             return Unavailable()
 
-    async def _until_answered(self, letter: Letter, work: Work) -> Answer:
-        while True:
-            answer = await self._first(letter, work) or await self._again(letter, work)
-            if answer is not None:
-                return answer
-
-    async def accept(self, letter: Letter, reserved: datetime | None = None) -> Answer:
-        """Put the mail into the outbox without trying to send it now: respond-async, or a time to wait for.
-
-        reserved: its time in the mailbox's rate, when it has one already.
-        """
-        now = self.attempts.now()
-        work = msgspec.structs.replace(work_of(letter), known=True, reserved=reserved)
-        claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=True)
-        state: State = "scheduled" if letter.not_before and letter.not_before > now else "accepted"
+    async def accept(self, letter: Letter) -> Answer:
+        """Put the mail into the outbox without trying to send it now: respond-async, or a time to wait for."""
         try:
-            known = await self.attempts.ledger.read(letter.id)
-            if known is None:
-                await self.attempts.outbox.put(work, now, letter.not_before or reserved, letter)
-                await self.attempts.write(replace(claim, state=state, lease_until=None, due_at=letter.not_before))
-                emit(Event.MAIL_ACCEPTED, id=letter.id, state=state)
-                return Done(letter.id, state)
-        except Conflict:  # another request with this key was faster; the courier drops one of the two messages
-            known = await self.attempts.ledger.read(letter.id)
+            return await self._until_answered(letter, work_of(letter), later=True)
         except AzureError:
             return Unavailable()
-        if known is not None and known.fingerprint != letter.fingerprint:
-            emit(Event.MAIL_CONFLICT, id=letter.id)
-            return Mismatch()
-        emit(Event.MAIL_DUPLICATE, id=letter.id, state=known.state if known else None)
-        return Done(letter.id, known.state if known else "accepted", known.request_id if known else None)
+
+    async def _until_answered(self, letter: Letter, work: Work, *, later: bool) -> Answer:
+        """Go by the mail's row until one answer holds; whoever changes the row meanwhile begins another turn."""
+        answer = None if later else await self._first(letter, work)
+        while answer is None:
+            row = await self.attempts.ledger.read(letter.id)
+            if row is not None:
+                answer = await self._again(letter, work, row, later=later)
+            elif later:
+                answer = await self._queue_first(letter, work)
+            else:
+                answer = await self._first(letter, work)
+        return answer
 
     async def _first(self, letter: Letter, work: Work) -> Answer | None:
         """The attempt of a mail that has no row yet. None: it has one."""
@@ -135,11 +120,14 @@ class DirectRequests:
             return None
         return await self._attempt(letter, work, row, lease)
 
-    async def _again(self, letter: Letter, work: Work) -> Answer | None:
-        """What the mail's row says to a repeated key. None: it has changed meanwhile, or is gone."""
-        row = await self.attempts.ledger.read(letter.id)
-        if row is None:
-            return None
+    async def _queue_first(self, letter: Letter, work: Work) -> Answer | None:
+        """Into the queue without an attempt, of a mail that has no row yet."""
+        now = self.attempts.now()
+        claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=True)
+        return await self._queue(letter, work, protocol.wait_for_turn(claim, letter.not_before, now))
+
+    async def _again(self, letter: Letter, work: Work, row: Row, *, later: bool) -> Answer | None:
+        """What the mail's row says to a repeated key. None: it has changed meanwhile."""
         lease = self.attempts.lease()
         now = self.attempts.now()
         reply = protocol.meet(row, letter.fingerprint, now, self.attempts.settings, new_token())
@@ -152,14 +140,16 @@ class DirectRequests:
                 return Done(row.id, row.state, row.request_id)
             case protocol.Busy():
                 return Busy(reply.retry_after)
-            case protocol.TakeOver() | protocol.Claim():
-                try:
-                    claimed = await self.attempts.write(reply.row)
-                except Conflict:
-                    return None
-                if isinstance(reply, protocol.Claim):
-                    return await self._attempt(letter, work, claimed, lease)
-                return await self._take_over(letter, work, claimed)
+            case protocol.Claim() if later:
+                return await self._queue(letter, work, protocol.wait_for_turn(reply.row, letter.not_before, now))
+        try:
+            via = row.mailbox if row.may_have_gone or isinstance(reply, protocol.TakeOver) else work.via or row.mailbox
+            claimed = await self.attempts.write(replace(reply.row, mailbox=via))
+        except Conflict:
+            return None
+        if isinstance(reply, protocol.TakeOver):
+            return await self._take_over(letter, work, claimed)
+        return await self._attempt(letter, work, claimed, lease)
 
     async def _attempt(self, letter: Letter, work: Work, row: Row, lease: Lease) -> Answer | None:
         outcome, settled = await self.attempts.once(letter, row, lease)
@@ -189,7 +179,7 @@ class DirectRequests:
         """First the message, then the row, then the answer. None: the row has changed; read it again."""
         try:
             known = msgspec.structs.replace(work, known=True)
-            await self.attempts.outbox.put(known, self.attempts.now(), settled.again, letter)
+            await self.attempts.outbox.put(known, self.attempts.now(), settled.again or work.reserved, letter)
             await self.attempts.write(replace(settled.row, queued=True))
         except Conflict:
             return None
@@ -199,5 +189,6 @@ class DirectRequests:
             with suppress(AzureError, Conflict):  # so that the caller may try again at once, not after the lease
                 await self.attempts.write(replace(settled.row, state="failed", code="NotStored", due_at=None))
             return Unavailable()
-        emit(Event.MAIL_ACCEPTED, id=settled.row.id)
-        return Done(settled.row.id, "accepted")
+        state: State = "scheduled" if settled.row.state == "scheduled" else "accepted"
+        emit(Event.MAIL_ACCEPTED, id=settled.row.id, state=state)
+        return Done(settled.row.id, state)

@@ -1,6 +1,6 @@
 """Ledger and outbox in this process's memory, for tests and benchmarks: as conditional as storage."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -74,6 +74,9 @@ class Unpaced:
 
     def blocked_until(self, mailbox: str) -> datetime | None:  # noqa: ARG002
         return None
+
+    def soonest(self, mailboxes: Sequence[str]) -> str:
+        return mailboxes[0]
 
     async def return_at(self) -> datetime:
         return datetime.min.replace(tzinfo=UTC)

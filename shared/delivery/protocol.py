@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, assert_never
 
 from shared.config import Settings
-from shared.delivery.ledger import ENDED, Row
+from shared.delivery.ledger import ENDED, Row, State
 from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 
@@ -38,6 +38,7 @@ __all__ = [
     "look_over",
     "meet",
     "settle",
+    "wait_for_turn",
 ]
 
 SKEW: Final = timedelta(seconds=5)  # what two hosts' clocks may differ by
@@ -119,6 +120,13 @@ Decision = Claim | PutAgain | Schedule | Drop | Fail
 Reply = Answered | Mismatch | Busy | TakeOver | Claim
 
 
+def wait_for_turn(row: Row, not_before: datetime | None, now: datetime) -> Settled:
+    """The row of a mail that goes into the queue without an attempt: scheduled when it is for later, else accepted."""
+    later = not_before if not_before is not None and not_before > now else None
+    state: State = "scheduled" if later else "accepted"
+    return Settled(replace(row, state=state, lease_until=None, due_at=later, not_before=later), later)
+
+
 def lease(now: datetime, settings: Settings) -> datetime:
     """The end of a claim made now: every send ends by its own deadline, well before it."""
     return now + timedelta(seconds=settings.send_timeout + settings.lease_margin)
@@ -131,7 +139,7 @@ def first_claim(work: Work, now: datetime, settings: Settings, token: str, *, qu
         state="sending",
         scope=work.scope,
         fingerprint=work.fingerprint,
-        mailbox=work.mailbox,
+        mailbox=work.via or work.mailbox,
         accepted_at=work.accepted_at,
         not_before=work.not_before,
         token=token,
@@ -153,7 +161,7 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
         return Drop("ended")
     if row.state == "sending" and not (work.released and work.released == row.token):
         over = (row.lease_until or now) + SKEW
-        return PutAgain(over) if over > now else Claim(claimed, "look")
+        return PutAgain(over) if over > now else Claim(replace(claimed, may_have_gone=True), "look")
     if row.due_at and row.due_at > now and row.state != "sending":
         return PutAgain(row.due_at)
     if row.state == "unknown":
@@ -183,7 +191,7 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
         return Answered(row)
     if row.state == "sending" and row.lease_until and row.lease_until + SKEW > now:
         return Busy((row.lease_until + SKEW - now).total_seconds())
-    return TakeOver(claimed)
+    return TakeOver(replace(claimed, may_have_gone=True))
 
 
 def look_over(row: Row, finding: Finding | None, now: datetime, settings: Settings) -> Settled | Claim:
@@ -242,7 +250,7 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
             first = now + timedelta(seconds=settings.verify_delays[0])
             due = max(first, (row.lease_until or now) + SKEW)
             tried = replace(row, attempts=row.attempts + 1, status=outcome.status, code=outcome.code or outcome.reason)
-            return Settled(replace(tried, state="unknown", due_at=due, looks=0), due)
+            return Settled(replace(tried, state="unknown", due_at=due, looks=0, may_have_gone=True), due)
     assert_never(outcome)
 
 

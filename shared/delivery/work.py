@@ -2,7 +2,7 @@
 
     {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
      "letter": {…} or "payload": "<blob>"
-     [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "reserved": time]}
+     [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "via": "<mailbox>"] [, "reserved": time]}
     {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>"}
 
 No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of another version.
@@ -40,6 +40,7 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     released: str | None = None  # the token of a claim that was given up: whoever holds this may take it over
     known: bool = False  # the mail has a row: read it, do not try to insert
     replay: int = 0  # an operator has asked for it this many times: a failed or held row begins anew
+    via: str | None = None  # the mailbox chosen of a pool
     reserved: datetime | None = None  # its time in the mailbox's rate: it needs no other one
 
     @property

@@ -43,6 +43,10 @@ class Rules(Protocol):
         """By application id, in lower case."""
 
     @property
+    def sender_pools(self) -> Mapping[str, tuple[str, ...]]:
+        """Mailboxes by the name that stands for them."""
+
+    @property
     def allowed_senders(self) -> Patterns: ...
 
     @property
@@ -63,7 +67,9 @@ def admit(letter: Letter, rules: Rules) -> None:
             raise NotAllowed("MAIL_CALLERS does not name this caller.")
     if origin.kind == "user":
         _own_mailbox(letter)
-    senders = [(None, letter.sender), *_senders(message)]
+    # Of a pool any member may be chosen later, so each must be allowed now.
+    mailboxes = rules.sender_pools.get(letter.sender, (letter.sender,))
+    senders = [*((None, mailbox) for mailbox in mailboxes), *_senders(message)]
     if rule is not None:
         _all_allowed(
             rule.senders, senders, "MAIL_CALLERS does not let this caller send as this mailbox.", "ErrorSendAsDenied"

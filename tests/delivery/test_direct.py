@@ -180,3 +180,30 @@ async def test_respond_async_without_a_queue_stores_nothing() -> None:
     office = Office(outbox=NoQueue())
     assert await DirectRequests(office.attempts).accept(letter()) == Unavailable()
     assert await office.ledger.read(letter().id) is None
+
+
+async def test_respond_async_does_not_take_a_dead_attempt_for_an_accepted_mail() -> None:
+    """Its row says `sending`, and no message carries it: answering 202 on that would lose it."""
+
+    class Dying(ScriptedGraph):
+        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+            raise asyncio.CancelledError
+
+    office = Office(graph=Dying())
+    direct = DirectRequests(office.attempts)
+    await asyncio.wait([asyncio.ensure_future(direct.send_now(letter()))])
+    assert isinstance(await direct.accept(letter()), Busy)
+    office.clock.move(minutes=2)
+    assert await direct.accept(letter()) == Done(letter().id, "accepted")
+    assert (await office.row()).state == "unknown"
+    assert len(office.outbox.messages) == 1
+
+
+async def test_respond_async_puts_a_failed_mail_into_the_queue_again() -> None:
+    office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
+    direct = DirectRequests(office.attempts)
+    await direct.send_now(letter())
+    assert await direct.accept(letter()) == Done(letter().id, "accepted")
+    [(_, message)] = office.outbox.messages
+    await Courier(office.attempts).deliver(message)
+    assert office.graph.sent == [letter().id]

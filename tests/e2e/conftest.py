@@ -6,7 +6,8 @@ import pytest
 from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
 from tests.e2e.running import NOBODY, Sandbox, running
 
-SENDERS = [SENDER, SENDER_OID, NOBODY]
+OTHER = "alerts@sandbox.example"
+SENDERS = [SENDER, SENDER_OID, NOBODY, OTHER]
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,7 @@ def started() -> Iterator[Sandbox]:
         "MAIL_LEASE_MARGIN": "1",
         "MAIL_VERIFY_DELAYS": "0.5 1 2",
         "MAIL_RATE_PER_MINUTE": "100000",
+        "MAIL_SENDER_POOLS": json.dumps({"team": [SENDER, OTHER]}),
         "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": SENDERS}}),
     }
     with running("--without", "mail", **settings) as sandbox:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.running import EXAMPLE, Sandbox, eventually
+from tests.e2e.running import EXAMPLE, Sandbox, eventually, titled
 
 OTHER = "ceo@sandbox.example"
 
@@ -56,3 +56,17 @@ def test_a_producer_may_not_either(sandbox: Sandbox) -> None:
     [(metadata, _)] = aside.values()
     assert metadata["reason"] == "ErrorSendAsDenied"
     assert sandbox.requests() == 0
+
+
+def test_a_pool_sends_from_its_mailboxes(sandbox: Sandbox) -> None:
+    for number in range(20):
+        assert sandbox.send(titled(f"pool {number}"), path="users/team/sendMail").status_code == 202
+    assert {mail["mailbox"] for mail in sandbox.accepted()} == {sandbox.sender, "alerts@sandbox.example"}
+
+
+def test_a_mail_of_a_pool_that_may_have_gone_is_looked_for_where_it_was_sent_from(sandbox: Sandbox) -> None:
+    sandbox.fault(kind="lost", count=1)
+    answer = sandbox.send(titled("pool, lost"), path="users/team/sendMail")
+    assert answer.headers["mailroom-state"] == "accepted"
+    eventually(lambda: sandbox.message(answer).json()["state"] == "sent", 60)
+    assert sandbox.subjects().count("pool, lost") == 1

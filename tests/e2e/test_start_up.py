@@ -23,6 +23,7 @@ WRONG = {
     "MAIL_API_CLIENT_ID": "contoso",
     "MAIL_API_AUTHORITY": "login.microsoftonline.com",
     "MAIL_CALLERS": "{",
+    "MAIL_SENDER_POOLS": "team",
     "MAIL_ALLOWED_SENDERS": "a@*",
     "MAIL_ALLOWED_RECIPIENTS": "a@con*so.com",
     "MAIL_ON_UNKNOWN": "retry",

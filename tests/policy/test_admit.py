@@ -27,6 +27,7 @@ class Settings:
     callers: Mapping[str, CallerRule] = field(default_factory=dict)
     allowed_senders: Patterns = field(default_factory=Patterns)
     allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
+    sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def rules(senders: str, caller: str | None = None, caller_to: str | None = None, to: str = "*") -> Rules:
@@ -170,3 +171,15 @@ def test_a_refusal_names_no_address(given: Letter, settings: Rules) -> None:
         admit(given, settings)
     assert "@" not in str(caught.value)
     assert "contoso" not in str(caught.value)
+
+
+def test_a_pool_may_be_used_only_where_each_of_its_mailboxes_may() -> None:
+    """Any of them may be chosen later."""
+    pools = {"team": (SHOP, HR)}
+    queue = Origin(kind="queue", name="mail-outbox")
+    open_rules = Settings(sender_pools=pools, allowed_senders=Patterns.of([SHOP, HR]))
+    admit(letter(queue, sender="team"), open_rules)
+    with pytest.raises(NotAllowed, match="MAIL_ALLOWED_SENDERS"):
+        admit(letter(queue, sender="team"), Settings(sender_pools=pools, allowed_senders=Patterns.of([SHOP])))
+    with pytest.raises(NotAllowed, match="MAIL_ALLOWED_SENDERS"):
+        admit(letter(queue, sender="other"), open_rules)

@@ -9,9 +9,9 @@ A reservation for a time before `blocked_until` is void: such a mail needs a new
 and is not blocked keeps its own, and comes back at `return_at`.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from azure.core.exceptions import AzureError
@@ -46,6 +46,7 @@ class Pacer:
         clock = clock or Clock()
         rate = Rate.per_minute(rate_per_minute)
         self._concurrency = concurrency
+        self._chance = clock.random.random
         self._board = Board(store, concurrency, clock)
         self._slots = Slots(self._board, clock)
         self._mails = Reservations(store, lambda: rate, clock)
@@ -93,6 +94,16 @@ class Pacer:
     def blocked_until(self, mailbox: str) -> datetime | None:
         """Until when nothing of this mailbox may go, as far as this process knows. No storage."""
         return self._board.blocked_until(mailbox)
+
+    def soonest(self, mailboxes: Sequence[str]) -> str:
+        """The one of these mailboxes that may send soonest, as far as this process knows. No storage."""
+        rest = datetime.min.replace(tzinfo=UTC)
+
+        def free(mailbox: str) -> tuple[datetime, datetime, float]:
+            blocked = self._board.blocked_until(mailbox) or rest
+            return blocked, self._mails.expected(mailbox_key(mailbox)) or rest, self._chance()
+
+        return min(mailboxes, key=free)
 
     async def return_at(self) -> datetime:
         """When a mail that found no slot comes back: one after the other as fast as mails go, over all instances.

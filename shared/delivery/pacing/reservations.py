@@ -25,9 +25,9 @@ MOMENT: Final = timedelta(seconds=0.25)  # the least that is taken is what the r
 LARGEST: Final = 32  # and the most what was asked for in the last seconds, up to this, or what is waited for,
 AHEAD: Final = timedelta(seconds=10)  # and what lies no further ahead of that: nobody is kept waiting longer in vain
 IDLE: Final = 2.0  # seconds without demand after which times are given back
-TRIES: Final = 10  # writes of one row, each met by another's
-PAUSE: Final = 0.04  # seconds at most before the second of them; doubled each time, up to
-LONGEST_PAUSE: Final = 1.0
+TRIES: Final = 12  # writes of one row, each met by another's
+PAUSE: Final = 0.01  # seconds at most between two of them; doubled each time, up to
+LONGEST_PAUSE: Final = 0.5
 KEPT: Final = 1000  # schedules remembered without times left in them
 
 
@@ -87,6 +87,16 @@ class Reservations:
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         return time
 
+    def expected(self, key: str) -> datetime | None:
+        """When the next time of this schedule is, as far as this process knows; None: it knows nothing of it."""
+        schedule = self._schedules.get(key)
+        if schedule is None:
+            return None
+        if schedule.times:
+            return schedule.times[0]
+        tat = schedule.stored.values.get("tat") if schedule.stored else None
+        return tat if isinstance(tat, datetime) else None
+
     async def close(self) -> None:
         """Give back all times that are not used. Raises AzureError."""
         if self._sweeper:
@@ -105,14 +115,15 @@ class Reservations:
 
     async def _take(self, key: str, schedule: _Schedule, not_before: datetime, rate: Rate) -> None:
         try:
-            if not schedule.known or schedule.shared:
-                found = await self._store.read(_partition(key), key)
-                schedule.shared = schedule.known and found != schedule.stored
-                schedule.stored, schedule.known = found, True
             for attempt in range(TRIES):
+                if attempt > 1:
+                    await asyncio.sleep(self._clock.random.uniform(0, min(PAUSE * 2**attempt, LONGEST_PAUSE)))
+                if not schedule.known or (schedule.shared and attempt != 1):  # what is known is old; at 1 it is fresh
+                    found = await self._store.read(_partition(key), key)
+                    schedule.shared = schedule.known and found != schedule.stored
+                    schedule.stored, schedule.known = found, True
                 if await self._try_take(key, schedule, not_before, rate):
                     return
-                await asyncio.sleep(self._clock.random.uniform(0, 1) * min(PAUSE * 2**attempt, LONGEST_PAUSE))
         except AzureError as error:
             schedule.failures += 1
             schedule.known = False

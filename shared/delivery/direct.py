@@ -186,6 +186,8 @@ class DirectRequests:
         except AzureError:
             if settled.row.state == "unknown":
                 return Unavailable(maybe_sent=True)
+            if not settled.row.etag:
+                return Unavailable()
             with suppress(AzureError, Conflict):  # so that the caller may try again at once, not after the lease
                 await self.attempts.write(replace(settled.row, state="failed", code="NotStored", due_at=None))
             return Unavailable()

@@ -83,7 +83,7 @@ class Reservations:
             schedule.waiting -= 1
         schedule.used += 1
         schedule.used_at = self._clock.monotonic()
-        if schedule.times and self._sweeper is None:
+        if schedule.times and (self._sweeper is None or self._sweeper.done()):
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         return time
 

@@ -1,8 +1,8 @@
 """Slots: leases on the few requests to Graph that may be in flight at one time, over all instances.
 
 A slot that is taken serves one mail after the other. Its lease is renewed at half time while it is used; a second
-without use, and it is given back. An instance that has too few writes its wish into the row of another's
-slot, which is handed over when its current mail has gone (shares.py).
+without use, and it is given back. An instance that has too few writes its wish into the row of another's slot, which
+is handed over when its current mail has gone (shares.py).
 
 One task, which lives while there are slots or waiters, does all that needs storage, one thing after the other.
 """
@@ -63,11 +63,11 @@ class Slots:
         self._woken = asyncio.Event()
         self._stepping = asyncio.Lock()
         self._closed = False
-        self._hunt_at = 0.0
-        self._hunt = HUNT[0]
-        self._wish_at = 0.0
-        self._grant_at = 0.0
-        self._take_at = 0.0
+        self._hunt_at = 0.0  # these are monotonic: without a slot, look again then,
+        self._hunt = HUNT[0]  # and after that pause the next time;
+        self._wish_at = 0.0  # no other wish before;
+        self._grant_at = 0.0  # it will hardly come true before;
+        self._take_at = 0.0  # take no more before
         self.mean = 0.3  # seconds that a request takes; until one has been seen, what is usual with Graph
 
     async def take(self, mailbox: str, patience: float) -> Slot | None:

@@ -9,10 +9,12 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.pacing.clock import Clock
 from shared.delivery.pacing.pacer import Pacer, PacingUnavailable
+from shared.delivery.pacing.shares import SlotRow
 from shared.delivery.pacing.store import Changed, MemoryStore, Stored, Values
-from tests.delivery.pacing.virtual import START, clock
+from tests.delivery.pacing.virtual import clock
 
 PATIENCE = 20.0
+SHOP, DESK = "shop@example.com", "desk@example.com"
 
 
 class SlowStore:
@@ -39,11 +41,12 @@ class SlowStore:
 
     async def _do[T](self, what: str, partition: str, operation: Callable[[], Awaitable[T]]) -> T:
         self.operations["slots" if partition == "slots" else "mailboxes", what] += 1
-        await asyncio.sleep(self.seconds / 2)
+        seconds = self.seconds
+        await asyncio.sleep(seconds / 2)
         if self.down:
             raise ServiceRequestError("Storage is down.")
         result = await operation()
-        await asyncio.sleep(self.seconds / 2)
+        await asyncio.sleep(seconds / 2)
         return result
 
 
@@ -178,4 +181,25 @@ class Fleet:
         return self.store.operations.total()
 
 
-__all__ = ["PATIENCE", "START", "Fleet", "Graph", "Instance", "Mail", "SlowStore"]
+def pacer(store: SlowStore, *, concurrency: int = 4, rate: float = 30, ahead: float = 0, seed: int = 0) -> Pacer:
+    its_clock = clock(ahead=ahead, seed=seed)
+    return Pacer(store, rate_per_minute=rate, concurrency=concurrency, clock=its_clock)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def owners(store: SlowStore) -> list[str]:
+    rows = await store.rows_in.rows("slots")
+    return [SlotRow.of(rows[key].values).owner for key in sorted(rows) if key != "app"]
+
+
+async def hold(one: Pacer, seconds: float, mailbox: str = SHOP, patience: float = 20) -> tuple[float, float] | None:
+    """A request that takes so long; returns when it was on the way, or None when it had no slot."""
+    async with one.slot(mailbox, patience) as slot:
+        if slot is None:
+            return None
+        began = now()
+        await asyncio.sleep(seconds)
+        return began, now()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from shared.delivery.pacing.shares import SLICE, SlotRow, takeable, to_wish, to_yield
+from shared.delivery.pacing.shares import SLICE, SlotRow, heir_of, takeable, to_wish, to_yield
 from tests.delivery.pacing.virtual import START, at
 
 
@@ -49,10 +49,13 @@ def test_an_instance_with_slots_asks_only_one_that_has_two_more() -> None:
     assert to_wish(rows("aaam"), "m", 1, START) == ("0", timedelta(0))
 
 
-def test_nobody_asks_for_what_another_wants_already_or_what_is_nobodys() -> None:
+def test_nobody_asks_for_what_another_wants_already() -> None:
     assert to_wish({"0": wanted(rows("a")["0"], "b")}, "m", 0, START) is None
     assert to_wish({"0": wanted(rows("a")["0"], "b", ago=20)}, "m", 0, START) is not None
-    assert to_wish(rows("...."), "m", 0, START) is None
+
+
+def test_nobody_asks_while_there_is_a_free_one() -> None:
+    assert to_wish(rows("aaa."), "m", 0, START) is None
 
 
 def test_one_who_has_two_more_hands_over_at_once() -> None:
@@ -79,3 +82,12 @@ def test_a_wish_is_forgotten_after_a_while() -> None:
     board = rows("mm")
     board["0"] = wanted(board["0"], "b", ago=20)
     assert not to_yield(board, "0", 2, START)
+
+
+def test_what_is_needed_no_more_goes_to_the_one_who_wants_it_if_he_still_has_fewer() -> None:
+    board = rows("mb.")
+    board["0"] = wanted(board["0"], "c")
+    assert heir_of(board, "0", 1, START) == "c"
+    board["0"] = wanted(board["0"], "b")
+    assert heir_of(board, "0", 1, START) == ""
+    assert heir_of(rows("m"), "0", 1, START) == ""

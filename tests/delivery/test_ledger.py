@@ -4,12 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from azure.core.pipeline import PipelineRequest, PipelineResponse
-from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.data.tables.aio import TableServiceClient
 
 from shared.config import Settings
@@ -19,38 +16,23 @@ from shared.delivery.partitions import partition
 from shared.delivery.protocol import first_claim
 from shared.delivery.table import TableLedger
 from tests.delivery.samples import NOON, work
+from tests.wire import Wire
 
 ROW = first_claim(work(), NOON, Settings(), "token-1", queued=True)
 
 
-class LosesAnswers(AsyncHTTPPolicy[Any, Any]):
-    """The network's edge: the next write reaches the table, and its answer does not come back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lose = 0
-
-    async def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:
-        answer = await self.next.send(request)
-        if self.lose and request.http_request.method != "GET":
-            self.lose -= 1
-            answer.http_response.status_code = 503
-        return answer
-
-
 @pytest.fixture
-def edge() -> LosesAnswers:
-    return LosesAnswers()
+def wire() -> Wire:
+    return Wire()
 
 
 @pytest.fixture(params=["memory", "table"])
-async def ledger(request: pytest.FixtureRequest, edge: LosesAnswers) -> AsyncIterator[Ledger]:
+async def ledger(request: pytest.FixtureRequest, wire: Wire) -> AsyncIterator[Ledger]:
     if request.param == "memory":
         yield MemoryLedger()
         return
     storage = request.getfixturevalue("storage")
-    options = {"retry_total": 3, "retry_backoff_factor": 0, "per_retry_policies": [edge]}
-    async with TableServiceClient.from_connection_string(storage, **options) as service:
+    async with TableServiceClient.from_connection_string(storage, transport=wire, retry_backoff_factor=0) as service:
         yield TableLedger(service.get_table_client(f"t{uuid4().hex}"))
 
 
@@ -118,25 +100,25 @@ async def test_of_many_claims_at_once_one_succeeds(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("ledger", ["table"], indirect=True)
-async def test_an_insert_whose_answer_is_lost_knows_its_own_row(ledger: Ledger, edge: LosesAnswers) -> None:
+async def test_an_insert_whose_answer_is_lost_knows_its_own_row(ledger: Ledger, wire: Wire) -> None:
     """The client tries again, meets itself as a conflict, and must not take it for another's."""
     await ledger.insert(replace(ROW, id="a" * 32))
-    edge.lose = 1
+    wire.lose = 1
     written = await ledger.insert(ROW)
     assert await ledger.read(ROW.id) == written
 
 
 @pytest.mark.parametrize("ledger", ["table"], indirect=True)
-async def test_a_replace_whose_answer_is_lost_knows_its_own_row(ledger: Ledger, edge: LosesAnswers) -> None:
+async def test_a_replace_whose_answer_is_lost_knows_its_own_row(ledger: Ledger, wire: Wire) -> None:
     row = await ledger.insert(ROW)
-    edge.lose = 1
+    wire.lose = 1
     written = await ledger.replace(replace(row, state="sent", settled_at=NOON))
     assert await ledger.read(ROW.id) == written
     assert (await ledger.replace(replace(written, state="failed"))).state == "failed"
 
 
 @pytest.mark.parametrize("ledger", ["table"], indirect=True)
-async def test_a_lost_answer_does_not_hide_that_another_one_came_between(ledger: Ledger, edge: LosesAnswers) -> None:
+async def test_a_lost_answer_does_not_hide_that_another_one_came_between(ledger: Ledger, wire: Wire) -> None:
     row = await ledger.insert(ROW)
     await ledger.replace(replace(row, token="token-2"))
     with pytest.raises(Conflict):

@@ -3,11 +3,9 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
 from shared.delivery.ledger import Conflict
@@ -16,26 +14,10 @@ from shared.delivery.pacing.pacer import Pacer
 from shared.delivery.pacing.store import Changed, MemoryStore, PacingStore, Values
 from shared.delivery.pacing.table import TableStore
 from tests.delivery.pacing.virtual import START
+from tests.wire import Wire
 
 VALUES: Values = {"owner": "me", "until": START + timedelta(microseconds=123_457), "wanted_by": ""}
 OTHER: Values = {"owner": "another"}
-
-
-class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
-    """The network: counts requests, and loses the answers of the next writes after they were carried out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.requests = 0
-        self.lose = 0
-
-    async def send(self, request: Any, **options: Any) -> Any:
-        self.requests += 1
-        answer = await super().send(request, **options)
-        if self.lose and request.method != "GET":
-            self.lose -= 1
-            answer.status_code = 503
-        return answer
 
 
 @pytest.fixture

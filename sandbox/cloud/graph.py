@@ -134,12 +134,15 @@ async def _with_fault(cloud: Cloud, operation: str, ids: Ids, work: Callable[[],
     fault = cloud.faults.draw(operation)
     if fault is None:
         return await work()
+    hits = cloud.stats.faults
+    hits[fault.kind] = hits.get(fault.kind, 0) + 1
     if (instead := await faults.before(fault, ids)) is not None:
         return instead
     try:
         response = await work()
     except Refusal:
         cloud.faults.give_back(fault)
+        hits[fault.kind] -= 1
         raise
     return faults.after(fault, ids) or response
 

@@ -1,14 +1,37 @@
 """The tables of what an itemAttachment can carry beside a message: event and contact, and the types all share."""
 
-from sandbox.cloud.edm import Entity, binary, boolean, collection, date_time_offset, enum, int32, nullable, string
+from typing import Any
 
-__all__ = ["CONTACT", "DATE_TIME_TIME_ZONE", "EMAIL_ADDRESS", "EVENT", "ITEM_BODY"]
+from sandbox.cloud.edm import Entity, binary, boolean, collection, date_time_offset, enum, int32, nullable, string
+from sandbox.cloud.extended import check_multi_value, check_single_value
+
+__all__ = ["CONTACT", "DATE_TIME_TIME_ZONE", "EMAIL_ADDRESS", "EVENT", "EXTENDED", "ITEM_BODY"]
 
 DATE_TIME_TIME_ZONE = Entity("dateTimeTimeZone", {"dateTime": string, "timeZone": nullable(string)}, ("dateTime",))
 EMAIL_ADDRESS = Entity("emailAddress", {"address": nullable(string), "name": nullable(string)})
 ITEM_BODY = Entity("itemBody", {"contentType": nullable(enum("bodyType", "text", "html")), "content": nullable(string)})
+_SINGLE_VALUE = Entity("singleValueLegacyExtendedProperty", {"id": string, "value": string}, ("id", "value"))
+_MULTI_VALUE = Entity("multiValueLegacyExtendedProperty", {"id": string, "value": collection(string)}, ("id", "value"))
+
+
+def _single_value(value: Any, path: str) -> None:
+    _SINGLE_VALUE(value, path)
+    check_single_value(value, path)
+
+
+def _multi_value(value: Any, path: str) -> None:
+    _MULTI_VALUE(value, path)
+    check_multi_value(value, path)
+
+
+EXTENDED = {
+    "singleValueExtendedProperties": collection(_single_value),
+    "multiValueExtendedProperties": collection(_multi_value),
+}
+"""The extended properties of a message, an event or a contact."""
 
 _OUTLOOK_ITEM = {
+    **EXTENDED,
     "id": nullable(string),
     "changeKey": nullable(string),
     "categories": collection(string),

@@ -40,7 +40,7 @@ class Settings:
 
 @dataclass(slots=True)
 class Stats:
-    """Counts of requests to Graph since the last reset."""
+    """Counts of requests to Graph since the last reset. faults: by kind, those that hit a request."""
 
     requests: int = 0
     accepted: int = 0
@@ -48,6 +48,7 @@ class Stats:
     throttled: int = 0
     in_flight_max: int = 0
     by_status: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

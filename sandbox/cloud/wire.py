@@ -10,8 +10,7 @@ from typing import Any
 from sandbox.cloud import edm
 from sandbox.cloud.edm import Entity, binary, boolean, collection, date_time_offset, enum, int32, nullable, string
 from sandbox.cloud.errors import Refusal
-from sandbox.cloud.extended import check_multi_value, check_single_value
-from sandbox.cloud.items import CONTACT, DATE_TIME_TIME_ZONE, EMAIL_ADDRESS, EVENT, ITEM_BODY
+from sandbox.cloud.items import CONTACT, DATE_TIME_TIME_ZONE, EMAIL_ADDRESS, EVENT, EXTENDED, ITEM_BODY
 
 __all__ = ["MESSAGE", "check_attachment", "check_message", "read_attachment_item", "read_send_mail"]
 
@@ -19,18 +18,6 @@ MAX_HEADERS = 5
 _HEADER_NAME = re.compile(r"[xX]-[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 RECIPIENT = Entity("recipient", {"emailAddress": nullable(EMAIL_ADDRESS)})
-_SINGLE_VALUE = Entity("singleValueLegacyExtendedProperty", {"id": string, "value": string}, ("id", "value"))
-_MULTI_VALUE = Entity("multiValueLegacyExtendedProperty", {"id": string, "value": collection(string)}, ("id", "value"))
-
-
-def _single_value(value: Any, path: str) -> None:
-    _SINGLE_VALUE(value, path)
-    check_single_value(value, path)
-
-
-def _multi_value(value: Any, path: str) -> None:
-    _MULTI_VALUE(value, path)
-    check_multi_value(value, path)
 
 
 def _headers(value: Any, path: str) -> None:
@@ -81,8 +68,7 @@ MESSAGE = Entity(
         "isReadReceiptRequested": nullable(boolean),
         "internetMessageHeaders": _headers,
         "internetMessageId": nullable(string),
-        "singleValueExtendedProperties": collection(_single_value),
-        "multiValueExtendedProperties": collection(_multi_value),
+        **EXTENDED,
         "attachments": collection(_attachment),
         "extensions": collection(
             Entity("openTypeExtension", {"extensionName": string}, type_required=True, open_type=True)

@@ -134,8 +134,8 @@ class Courier:
         row = settled.row
         if settled.again is None and row.state != "sent":
             letter = letter or await self.attempts.outbox.letter_of(work)
-            kept = Kept("mail", row.code or row.state, encode(letter) if letter else b"")
-            await self.attempts.outbox.set_aside(row.id, kept)
+            if letter is not None:  # without one there is nothing to keep, and what another one has kept must stay
+                await self.attempts.outbox.set_aside(row.id, Kept("mail", row.code or row.state, encode(letter)))
         await self.attempts.write(row)
         if settled.again is None:
             return await self._ended(work, row)

@@ -5,7 +5,6 @@ first the message, then the row, and only then "202".
 """
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -99,8 +98,15 @@ class DirectRequests:
     async def _until_answered(self, letter: Letter, work: Work, *, later: bool) -> Answer:
         """Go by the mail's row until one answer holds; whoever changes the row meanwhile begins another turn."""
         answer = None if later else await self._first(letter, work)
+        begun = not later
         while answer is None:
-            row = await self.attempts.ledger.read(letter.id)
+            try:
+                row = await self.attempts.ledger.read(letter.id)
+            except AzureError:
+                if not begun:
+                    raise
+                return Unavailable(maybe_sent=True)  # someone has changed the row: there is a message, or an attempt
+            begun = True
             if row is not None:
                 answer = await self._again(letter, work, row, later=later)
             elif later:
@@ -140,8 +146,6 @@ class DirectRequests:
                 return Done(row.id, row.state, row.request_id)
             case protocol.Busy():
                 return Busy(reply.retry_after)
-            case protocol.Claim() if later:
-                return await self._queue(letter, work, protocol.wait_for_turn(reply.row, letter.not_before, now))
         try:
             via = row.mailbox if row.may_have_gone or isinstance(reply, protocol.TakeOver) else work.via or row.mailbox
             claimed = await self.attempts.write(replace(reply.row, mailbox=via))
@@ -149,6 +153,10 @@ class DirectRequests:
             return None
         if isinstance(reply, protocol.TakeOver):
             return await self._take_over(letter, work, claimed)
+        if later:
+            # Claimed first: a courier that met the message before this row had left its end would drop it.
+            work = msgspec.structs.replace(work, released=claimed.token)
+            return await self._queue(letter, work, protocol.wait_for_turn(claimed, letter.not_before, now))
         return await self._attempt(letter, work, claimed, lease)
 
     async def _attempt(self, letter: Letter, work: Work, row: Row, lease: Lease) -> Answer | None:
@@ -186,11 +194,22 @@ class DirectRequests:
         except AzureError:
             if settled.row.state == "unknown":
                 return Unavailable(maybe_sent=True)
-            if not settled.row.etag:
-                return Unavailable()
-            with suppress(AzureError, Conflict):  # so that the caller may try again at once, not after the lease
-                await self.attempts.write(replace(settled.row, state="failed", code="NotStored", due_at=None))
-            return Unavailable()
+            return await self._not_stored(settled.row)
         state: State = "scheduled" if settled.row.state == "scheduled" else "accepted"
         emit(Event.MAIL_ACCEPTED, id=settled.row.id, state=state)
         return Done(settled.row.id, state)
+
+    async def _not_stored(self, row: Row) -> Answer | None:
+        """The message or the row could not be written, as far as was heard: an answer may be what was lost.
+
+        A row that has failed makes a courier drop the message, if there is one. Only then nothing is stored.
+        """
+        if not row.etag:
+            return Unavailable(maybe_sent=True)
+        try:
+            await self.attempts.write(replace(row, state="failed", code="NotStored", due_at=None))
+        except Conflict:  # it was stored, or a courier has the message
+            return None
+        except AzureError:
+            return Unavailable(maybe_sent=True)
+        return Unavailable()

@@ -186,7 +186,8 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
         return Mismatch()
     claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), due_at=None)
     if row.state == "failed" and row.code != "Abandoned":  # surely not sent: the caller may try again, from the start
-        return Claim(_anew(claimed, now), "send")
+        # Its message has gone with its end: until there is another one, nobody may be told that it waits.
+        return Claim(_anew(replace(claimed, queued=False), now), "send")
     if row.queued or row.state in ENDED - {"failed"}:
         return Answered(row)
     if row.state == "sending" and row.lease_until and row.lease_until + SKEW > now:

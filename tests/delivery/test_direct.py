@@ -176,10 +176,30 @@ async def test_respond_async_again_puts_no_second_message() -> None:
     assert await direct.send_now(letter()) == Done(letter().id, "accepted")
 
 
-async def test_respond_async_without_a_queue_stores_nothing() -> None:
-    office = Office(outbox=NoQueue())
-    assert await DirectRequests(office.attempts).accept(letter()) == Unavailable()
-    assert await office.ledger.read(letter().id) is None
+async def test_respond_async_whose_message_may_have_been_stored_does_not_say_that_nothing_was() -> None:
+    """The answer of storage may be what was lost: a caller without a key that repeats would then send twice."""
+
+    class Deaf(MemoryOutbox):
+        async def put(
+            self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None
+        ) -> Work:
+            await super().put(work, now, due, letter)
+            raise ServiceRequestError("gone")
+
+    for outbox in (NoQueue(), Deaf()):
+        office = Office(outbox=outbox)
+        assert await DirectRequests(office.attempts).accept(letter()) == Unavailable(maybe_sent=True)
+        assert await office.ledger.read(letter().id) is None
+
+
+async def test_respond_async_whose_row_cannot_be_written_does_not_say_that_nothing_was_stored() -> None:
+    class NoTable(MemoryLedger):
+        async def insert(self, row: Row) -> Row:
+            raise ServiceRequestError("gone")
+
+    office = Office(ledger=NoTable())
+    assert await DirectRequests(office.attempts).accept(letter()) == Unavailable(maybe_sent=True)
+    assert len(office.outbox.messages) == 1
 
 
 async def test_respond_async_does_not_take_a_dead_attempt_for_an_accepted_mail() -> None:
@@ -197,6 +217,48 @@ async def test_respond_async_does_not_take_a_dead_attempt_for_an_accepted_mail()
     assert await direct.accept(letter()) == Done(letter().id, "accepted")
     assert (await office.row()).state == "unknown"
     assert len(office.outbox.messages) == 1
+
+
+async def test_respond_async_puts_a_failed_mail_into_the_queue_again_even_when_a_courier_is_faster_than_its_row() -> (
+    None
+):
+    office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
+    courier = Courier(office.attempts)
+
+    class Impatient(MemoryOutbox):
+        async def put(
+            self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None
+        ) -> Work:
+            put = await super().put(work, now, due, letter)
+            await courier.deliver(put)
+            return put
+
+    await DirectRequests(office.attempts).send_now(letter())
+    office.outbox = Impatient()
+    assert await DirectRequests(office.attempts).accept(letter()) == Done(letter().id, "sent", "r")
+    assert office.graph.sent == [letter().id]
+
+
+async def test_a_failed_mail_that_is_tried_again_is_not_called_accepted_before_a_message_carries_it() -> None:
+    """Its message has gone with its end; a process that dies now leaves nothing that would send it."""
+
+    class Dying(ScriptedGraph):
+        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+            if not self.rows:
+                return await super().__call__(letter, row, still_ours)
+            raise asyncio.CancelledError
+
+    office = Office(graph=Dying([BAD_RECIPIENT]))
+    direct = DirectRequests(office.attempts)
+    await direct.accept(letter())
+    [(_, message)] = office.outbox.messages
+    await Courier(office.attempts).deliver(message)
+    assert (await office.row()).state == "failed"
+    await asyncio.wait([asyncio.ensure_future(direct.send_now(letter()))])
+    assert isinstance(await direct.send_now(letter()), Busy)
+    office.clock.move(minutes=2)
+    assert await direct.send_now(letter()) == Done(letter().id, "accepted")
+    assert len(office.outbox.messages) == 2
 
 
 async def test_respond_async_puts_a_failed_mail_into_the_queue_again() -> None:

@@ -29,6 +29,7 @@ async def test_stats_count_requests_to_graph(emulator: Emulator) -> None:
         "throttled": 0,
         "in_flight_max": 1,
         "by_status": {"202": 1, "400": 1, "401": 1},
+        "faults": {},
     }
 
 

@@ -90,7 +90,7 @@ async def made(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="text")
 async def text(req: func.HttpRequest) -> str:
     del req
-    print("printed by a function")  # noqa: T201 (the test is about it)
+    print("printed by a function")
     return "plain, für alle"
 
 
@@ -142,13 +142,13 @@ async def three(req: func.HttpRequest) -> func.HttpResponse:
 def two(req: func.HttpRequest) -> func.HttpResponse:
     """Answers when two threads are here."""
     del req
-    print("two begins")  # noqa: T201 (the test waits for it)
+    print("two begins")
     _two_threads.wait()
     return func.HttpResponse("two")
 
 
 @app.route(route="slow")
 async def slow(req: func.HttpRequest) -> func.HttpResponse:
-    print("slow begins")  # noqa: T201 (the test waits for it)
+    print("slow begins")
     await asyncio.sleep(float(req.params["seconds"]))
     return func.HttpResponse("slept")

@@ -1,0 +1,299 @@
+"""One run: mails come in while everything goes wrong; then everything is mended, and what became of them is counted."""
+
+import asyncio
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from azure.core.exceptions import AzureError
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.queue.aio import QueueServiceClient
+
+from sandbox.watchdog import Watchdog
+from shared.delivery.table import TABLE, TableLedger
+from tests.chaos.parts import Cloud, Host, Storage
+from tests.chaos.plan import FAULTS, Options, mails
+from tests.chaos.senders import OUTBOX, Senders
+from tests.chaos.verdict import OPEN, Offence, counts, offences
+
+__all__ = ["Report", "chaos"]
+
+QUEUES = (OUTBOX, "mail-work", f"{OUTBOX}-poison", "mail-work-poison")
+BETWEEN_KILLS = (3.0, 8.0)  # seconds
+DOWN = (0.0, 2.0)  # seconds that a killed host is away, and the time its start takes
+STORAGE_DOWN = (2.0, 9.0)  # seconds: storage clients give up after some
+BETWEEN_CUTS = (2.0, 6.0)  # seconds
+PATIENCE = 60.0  # seconds that senders have when all is mended
+SETTLED_WITHIN = 150.0  # seconds from then on until everything has ended: an unknown outcome takes about ten
+QUIET = 2.0  # seconds without a request to Graph: nothing is on its way
+
+
+@dataclass(slots=True)
+class Report:
+    """What was done, and what became of it. known: of each offence, what row and logs say."""
+
+    options: Options
+    by_way: dict[str, dict[str, int]] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+    done: Counter[str] = field(default_factory=Counter)
+    stats: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, int] = field(default_factory=dict)
+    queues: dict[str, int] = field(default_factory=dict)
+    settled: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    offences: list[Offence] = field(default_factory=list)
+    known: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was kept."""
+        return self.settled and not self.offences
+
+    def __str__(self) -> str:
+        options = self.options
+        lines = [
+            f"{options.mails} mails, {options.hosts} hosts, seed {options.seed}, faults x {options.faults:g}, "
+            + ("with copies in Sent Items" if options.copies else "without copies"),
+            f"  {'way':<14} {'mails':>6} {'acknowl.':>9} {'once':>6} {'twice':>6} {'more':>5} {'never':>6}",
+        ]
+        for way, counted in self.by_way.items():
+            numbers = [
+                counted.get(name, 0) for name in ("mails", "acknowledged", "once", "twice", "more often", "never")
+            ]
+            lines.append("  {:<14} {:>6} {:>9} {:>6} {:>6} {:>5} {:>6}".format(way, *numbers))
+        for name, numbers_of in (
+            ("done", self.done),
+            ("Graph's faults", self.stats.get("faults", {})),
+            ("Graph's answers", self.stats.get("by_status", {})),
+            ("senders were told", self.answers),
+            ("states", self.states),
+            ("left in queues", self.queues),
+        ):
+            lines.append(f"  {name}: {_listed(numbers_of)}")
+        lines.append("  seconds: " + ", ".join(f"{name} {taken:.0f}" for name, taken in self.seconds.items()))
+        if not self.settled:
+            lines.append(f"  NOT SETTLED within {SETTLED_WITHIN:.0f} s")
+        for offence in self.offences:
+            mail = offence.mail
+            lines.append(f"  BROKEN: {mail.subject!r} ({mail.way}, {mail.times} x, {mail.mailbox}): {offence.what}")
+            lines += [f"    {line}" for name in sorted(offence.ids) for line in self.known.get(name, [name])]
+        lines.append("every promise was kept" if self.kept else f"{len(self.offences)} MAILS WITH BROKEN PROMISES")
+        return "\n".join(lines)
+
+
+async def chaos(options: Options) -> Report:
+    """Run it. Bounded in time; leaves nothing running."""
+    folder = Path(tempfile.mkdtemp(prefix="mailroom-chaos-"))
+    with Watchdog(folder) as watchdog:
+        async with AsyncExitStack() as stack:
+            storage = Storage(folder, watchdog)
+            stack.push_async_callback(storage.stop)
+            await storage.start()
+            cloud = await Cloud.start(folder, watchdog, options.seed)
+            stack.push_async_callback(cloud.stop)
+            hosts = [Host.of(f"host-{number + 1}", storage, cloud, folder, watchdog) for number in range(options.hosts)]
+            for host in hosts:
+                stack.push_async_callback(host.kill)
+            http = await stack.enter_async_context(httpx.AsyncClient(timeout=30, trust_env=False))
+            connection = storage.addresses.connection_string
+            queues = await stack.enter_async_context(QueueServiceClient.from_connection_string(connection))
+            tables = await stack.enter_async_context(TableServiceClient.from_connection_string(connection))
+            return await _Run(options, storage, cloud, hosts, http, queues, tables, folder).run()
+
+
+@dataclass(slots=True)
+class _Run:
+    options: Options
+    storage: Storage
+    cloud: Cloud
+    hosts: Sequence[Host]
+    http: httpx.AsyncClient
+    queues: QueueServiceClient
+    tables: TableServiceClient
+    folder: Path
+
+    async def run(self) -> Report:
+        report = Report(self.options)
+        begin = time.monotonic()
+
+        def phase(name: str) -> None:
+            nonlocal begin
+            begin, taken = time.monotonic(), time.monotonic() - begin
+            report.seconds[name] = taken
+
+        for host in self.hosts:
+            await host.start()
+        await self._set_faults()
+        phase("to start")
+
+        all_mails = mails(self.options)
+        loop = asyncio.get_running_loop()
+        producer = QueueServiceClient.from_connection_string(
+            self.storage.addresses.connection_string, retry_total=0, connection_timeout=3, read_timeout=5
+        )
+        async with producer:
+            queue = producer.get_queue_client(OUTBOX)
+            senders = Senders(self.hosts, await self._token(), queue, self.options.seed)
+            deadline = loop.time() + self.options.seconds + PATIENCE
+            sending = asyncio.create_task(senders.send_all(all_mails, deadline))
+            report.done = await self._disturb()
+            report.stats = await self._control("GET", "stats")
+            await self._control("DELETE", "faults")
+            phase("of chaos")
+            await sending
+            phase("for the senders")
+        report.answers = dict(sorted(senders.answers.items()))
+
+        acknowledged = {name for known in senders.known.values() if known.acknowledged for name in known.ids}
+        report.settled = await self._settle(acknowledged)
+        phase("to settle")
+        report.queues = {name: await self._count(name) for name in QUEUES}
+        rows = await self._rows()
+        report.states = dict(Counter(row["state"] for row in rows.values()))
+        accepted = await self._accepted()
+        report.by_way = counts(all_mails, senders.known, accepted)
+        report.offences = offences(all_mails, senders.known, accepted, rows)
+        for offence in report.offences:
+            for name in offence.ids:
+                report.known[name] = await self._all_of(name)
+        return report
+
+    async def _set_faults(self) -> None:
+        faults = []
+        for name, (percent, more) in FAULTS.items():
+            kind, _, on = name.partition("@")
+            chance = min(percent * self.options.faults / 100, 1)
+            faults.append({"kind": kind, "on": on or "send", "probability": chance, **more})
+        await self._control("POST", "faults", faults)
+
+    async def _disturb(self) -> Counter[str]:
+        """Kill hosts, stop storage, break connections, each at its times; all runs again when this returns."""
+        done: Counter[str] = Counter()
+        chance = random.Random(self.options.seed)
+        end = asyncio.get_running_loop().time() + self.options.seconds
+        async with asyncio.TaskGroup() as group:
+            for _ in range(max(1, len(self.hosts) // 2)):
+                group.create_task(self._kill_hosts(end, random.Random(chance.random()), done))
+            group.create_task(self._stop_storage(end, random.Random(chance.random()), done))
+            group.create_task(self._cut_storage(end, random.Random(chance.random()), done))
+        return done
+
+    async def _kill_hosts(self, end: float, chance: random.Random, done: Counter[str]) -> None:
+        while await _before(end, chance.uniform(*BETWEEN_KILLS)):
+            running = [host for host in self.hosts if host.facts]
+            if not running:
+                continue
+            host = chance.choice(running)
+            await host.kill()
+            done["hosts killed"] += 1
+            await asyncio.sleep(chance.uniform(*DOWN))
+            await host.start()
+
+    async def _stop_storage(self, end: float, chance: random.Random, done: Counter[str]) -> None:
+        every = max(15.0, self.options.seconds / 4)
+        while await _before(end, chance.uniform(0.4, 0.8) * every):
+            await self.storage.stop()
+            done["storage stopped"] += 1
+            await asyncio.sleep(chance.uniform(*STORAGE_DOWN))
+            await self.storage.start()
+            if not await _before(end, every * 0.4):
+                return
+
+    async def _cut_storage(self, end: float, chance: random.Random, done: Counter[str]) -> None:
+        while await _before(end, chance.uniform(*BETWEEN_CUTS)):
+            self.storage.cut()
+            done["storage connections cut"] += 1
+
+    async def _settle(self, acknowledged: set[str]) -> bool:
+        """Wait until nothing more comes to Graph and `_at_rest`. False: not in time."""
+        deadline = time.monotonic() + SETTLED_WITHIN
+        requests, since = -1, time.monotonic()
+        while time.monotonic() < deadline:
+            await asyncio.sleep(0.5)
+            seen = (await self._control("GET", "stats"))["requests"]
+            if seen != requests:
+                requests, since = seen, time.monotonic()
+            with suppress(httpx.HTTPError):
+                if time.monotonic() - since >= QUIET and await self._at_rest(acknowledged):
+                    return True
+        return False
+
+    async def _at_rest(self, acknowledged: set[str]) -> bool:
+        """Whether the queues are empty, no acknowledged mail is open, and all hosts live. Raises httpx.HTTPError."""
+        if any([await self._count(name) for name in QUEUES]):
+            return False
+        rows = await self._rows()
+        if any(row["state"] in OPEN and name in acknowledged for name, row in rows.items()):
+            return False
+        # A host that has ended by itself would have left its work to the others.
+        for host in self.hosts:
+            (await self.http.get(f"{host.url}/api/health")).raise_for_status()
+        return True
+
+    async def _count(self, queue: str) -> int:
+        """All messages of a queue, hidden ones too."""
+        try:
+            properties = await self.queues.get_queue_client(queue).get_queue_properties()
+        except AzureError:
+            return 0
+        return properties.approximate_message_count or 0
+
+    async def _rows(self) -> dict[str, dict[str, Any]]:
+        """Every mail that the operator is shown, by id."""
+        host = next(host for host in self.hosts if host.facts)
+        assert host.facts
+        rows: dict[str, dict[str, Any]] = {}
+        after = ""
+        while True:
+            answer = await self.http.get(
+                f"{host.url}/api/operator/messages",
+                params={"top": "1000", "after": after} if after else {"top": "1000"},
+                headers={"x-functions-key": host.facts.keys["default"]},
+            )
+            page = answer.raise_for_status().json()
+            rows |= {row["id"]: row for row in page["messages"]}
+            if not (after := page.get("next", "")):
+                return rows
+
+    async def _accepted(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for mail in await self._control("GET", "accepted"):
+            [stamp] = [stamped["value"] for stamped in mail["message"]["singleValueExtendedProperties"]]
+            found.setdefault(mail["message"]["subject"], []).append(stamp)
+        return found
+
+    async def _all_of(self, mail: str) -> list[str]:
+        """The ledger's row of a mail, when Graph accepted it, and every line that the hosts have logged of it."""
+        row = await TableLedger(self.tables.get_table_client(TABLE)).read(mail)
+        said = [f"row {row}" if row else f"{mail} has no row"]
+        said += [f"Graph accepted at {each['at']}" for each in await self._control("GET", f"accepted?stamp={mail}")]
+        for log in sorted(self.folder.glob("host-*.log")):
+            said += [f"{log.stem}: {line}" for line in log.read_text(errors="replace").splitlines() if mail in line]
+        return said
+
+    async def _token(self) -> str:
+        lifetime = int(self.options.seconds + 2 * PATIENCE)
+        return str((await self._control("POST", "mint", {"lifetime": lifetime}))["token"])
+
+    async def _control(self, method: str, path: str, body: object = None) -> Any:
+        answer = await self.http.request(method, f"{self.cloud.facts.control}/{path}", json=body)
+        return answer.raise_for_status().json()
+
+
+async def _before(end: float, seconds: float) -> bool:
+    """Sleep so many seconds; False at once when `end` would come first."""
+    if asyncio.get_running_loop().time() + seconds >= end:
+        return False
+    await asyncio.sleep(seconds)
+    return True
+
+
+def _listed(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in numbers.items()) or "nothing"

@@ -15,7 +15,7 @@ run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and every
 	@$(BIN)/python -m sandbox $(ARGS)
 
 test: .venv/.ready sandbox/node_modules/.ready ## every proof that takes seconds or a few minutes
-	$(PYTEST) -n 2 --dist loadgroup -m 'not proof' $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m 'not proof' $(ARGS)
 
 proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 	$(PYTEST) -m proof $(ARGS)

@@ -4,6 +4,7 @@ A wake-up is a message in `mail-work`. Where the letter does not fit into one it
 names it (claim check). What ends other than sent is kept in `mail-dead`, so that an operator can look and replay.
 """
 
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -117,8 +118,12 @@ def carrying(work: Work, letter: Letter) -> Work | None:
 
 
 def payload_name(letter: Letter) -> str:
-    """The blob of a letter. With the fingerprint in it: the same key with another body cannot touch the first one's."""
-    return f"{partition(letter.id)}/{letter.id}/{letter.fingerprint}/letter.json"
+    """A new blob for a letter, of one message and those put again from it.
+
+    It goes with them: a late message of a mail that had ended cannot take the letter of its replay, nor a request with
+    the same key and another body that of the first.
+    """
+    return f"{partition(letter.id)}/{letter.id}/{letter.fingerprint}/{secrets.token_hex(8)}.json"
 
 
 class StorageOutbox:
@@ -186,7 +191,7 @@ class StorageOutbox:
 
     async def _write_payload(self, letter: Letter) -> str:
         name = payload_name(letter)
-        # Put before, by an attempt that died, it is the same, and is as new now: upkeep goes by its age.
+        # Overwriting what an earlier try of this call has put, and whose answer was lost.
         await _made(
             self._payloads.create_container, lambda: self._payloads.upload_blob(name, encode(letter), overwrite=True)
         )

@@ -68,15 +68,6 @@ def test_respond_async_goes_straight_to_the_outbox(sandbox: Sandbox) -> None:
     sandbox.arrives("respond-async")
 
 
-def test_a_large_mail_waits_in_a_blob(sandbox: Sandbox) -> None:
-    content = base64.b64encode(bytes(2_500_000)).decode()
-    file = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": content}
-    assert sandbox.send(titled("large", attachments=[file]), Prefer="respond-async").status_code == 202
-    sandbox.arrives("large")
-    [mail] = [mail for mail in sandbox.accepted() if mail["message"]["subject"] == "large"]
-    assert mail["message"]["attachments"][0]["contentBytes"] == content
-
-
 def test_graphs_refusal_is_the_callers_word_for_word(sandbox: Sandbox) -> None:
     """Mailroom lets this mailbox pass, and Graph knows none of that name."""
     answer = sandbox.send(EXAMPLE, path=f"users/{NOBODY}/sendMail")

@@ -1,0 +1,345 @@
+"""A large mail over real storage, whose process dies between two writes: nothing is lost, doubled or left behind.
+
+The letter is in a blob, its wake-up in a queue, its row in a table; so there are several writes, and a process may die
+after any of them. It is then as if another one came: the client repeats its request, the queue its message.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Literal, Self
+from uuid import uuid4
+
+import pytest
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue import QueueMessage
+from azure.storage.queue.aio import QueueServiceClient
+
+from shared.config import Settings
+from shared.delivery.attempts import Attempts
+from shared.delivery.control import Control
+from shared.delivery.courier import Courier
+from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch
+from shared.delivery.ledger import Row
+from shared.delivery.memory import Unpaced
+from shared.delivery.outbox import PAYLOADS, QUEUE, StorageOutbox
+from shared.delivery.partitions import partition
+from shared.delivery.protocol import Finding
+from shared.delivery.table import TABLE, TableLedger
+from shared.delivery.upkeep import Upkeep
+from shared.delivery.work import Work, parse_work, work_of
+from shared.graph.outcome import Accepted, Outcome
+from shared.letters.letter import Letter
+from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, letter
+
+LARGE = 60_000  # does not fit into a message; what is really large takes no other way
+Begin = Callable[["Process", Letter], Awaitable[object]]
+
+
+class Died(BaseException):
+    """The end of a process: no handler of the program runs on."""
+
+
+@dataclass
+class Life:
+    """Of one process: so many steps, the writes that storage has carried out and the requests that Graph has."""
+
+    left: int = -1  # for ever
+
+    def step(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Died
+
+
+class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
+    """The network to storage."""
+
+    def __init__(self, life: Life) -> None:
+        super().__init__()
+        self._life = life
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        answer = await super().send(request, **options)
+        if request.method not in ("GET", "HEAD") and answer.status_code < 300:
+            self._life.step()
+        return answer
+
+
+class Punctual(StorageOutbox):
+    """Messages do not hide: the clock is moved by hand, and storage has its own."""
+
+    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
+        return await super().put(work, now, None, letter)
+
+
+@dataclass
+class Graph:
+    """Answers as told, then accepts. It outlives the processes."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+
+    def take(self, mail: str) -> Outcome:
+        outcome = self.outcomes.pop(0) if self.outcomes else ACCEPTED
+        if isinstance(outcome, Accepted):
+            self.sent.append(mail)
+        return outcome
+
+
+class Process:
+    """One process of Mailroom, with its own connections to storage."""
+
+    def __init__(self, site: "Site", life: Life) -> None:
+        self._site = site
+        self._life = life
+        self._stack = AsyncExitStack()
+        self._queues = QueueServiceClient.from_connection_string(site.storage, transport=Wire(life))
+        self._tables = TableServiceClient.from_connection_string(site.storage, transport=Wire(life))
+        self.blobs = BlobServiceClient.from_connection_string(site.storage, transport=Wire(life))
+        self.queue = self._queues.get_queue_client(QUEUE)
+        self.outbox = Punctual(self._queues, self.blobs)
+        self.attempts = Attempts(
+            Settings(),
+            TableLedger(self._tables.get_table_client(TABLE)),
+            self.outbox,
+            self._send,
+            Unpaced(),
+            self._look,
+            site.clock.now,
+            site.clock.monotonic,
+        )
+
+    async def __aenter__(self) -> Self:
+        for client in (self._queues, self._tables, self.blobs):
+            await self._stack.enter_async_context(client)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._stack.aclose()
+
+    async def messages(self) -> list[tuple[QueueMessage, Work]]:
+        """Received, so that nobody else sees them for as long as a test takes."""
+        received = [message async for message in self.queue.receive_messages(visibility_timeout=600)]
+        return [(message, _work(message)) for message in received]
+
+    async def _send(self, letter: Letter, row: Row, still_ours: object) -> Outcome:
+        assert letter.mail.message.body
+        assert len(letter.mail.message.body.content or "") == LARGE
+        outcome = self._site.graph.take(letter.id)
+        self._life.step()
+        return outcome
+
+    async def _look(self, row: Row) -> Finding:
+        return "sent" if row.id in self._site.graph.sent else "absent"
+
+
+class Site:
+    """What stays when a process dies: storage, Graph, the time; and a process that lives."""
+
+    def __init__(self, storage: str) -> None:
+        self.storage = storage
+        self.graph = Graph()
+        self.clock = Clock(datetime.now(UTC))  # upkeep compares with the time at which storage says a blob was put
+        self.alive = Process(self, Life())
+
+    def letter(self) -> Letter:
+        return replace(letter(uuid4().hex, size=LARGE), accepted_at=self.clock.now())
+
+    async def ask(self, begin: Begin, made: Letter) -> None:
+        """As a client does that must have an answer: with the same key until it gets one."""
+        while isinstance(answer := await begin(self.alive, made), Busy):
+            self.clock.move(seconds=answer.retry_after)
+        assert isinstance(answer, Done), answer
+
+    async def deliver_all(self) -> None:
+        """Bring every message to a courier until there is none."""
+        for _ in range(20):
+            received = await self.alive.messages()
+            for message, found in received:
+                await Courier(self.alive.attempts).deliver(found)
+                await self.alive.queue.delete_message(message)
+            if not received:
+                return
+            self.clock.move(minutes=2)
+        raise AssertionError("messages go round and round")
+
+    async def dies(self, begin: Begin, made: Letter, steps: int) -> bool:
+        """Whether the process has not come to its end within so many steps."""
+        async with Process(self, Life(steps)) as process:
+            try:
+                await begin(process, made)
+            except Died:
+                return True
+        return False
+
+    async def dies_over_its_message(self, steps: int) -> bool:
+        """The same for a courier and the one message in the queue, which is there again when its receiver is dead."""
+        [(message, found)] = await self.alive.messages()
+
+        async def deliver(process: Process, _: Letter) -> None:
+            await Courier(process.attempts).deliver(found)
+
+        if died := await self.dies(deliver, self.letter(), steps):
+            await self.alive.queue.update_message(message, visibility_timeout=0)
+        else:
+            await self.alive.queue.delete_message(message)
+        return died
+
+    async def payloads(self, mail: str) -> list[str]:
+        container = self.alive.blobs.get_container_client(PAYLOADS)
+        return [blob.name async for blob in container.list_blobs(name_starts_with=f"{partition(mail)}/{mail}/")]
+
+    async def left_behind(self, mail: str) -> list[str]:
+        """The mail's blobs after upkeep, weeks later."""
+        self.clock.move(days=30)
+        number = int(partition(mail), 16)
+        await Upkeep(self.alive.attempts).run(range(number, number + 1))
+        return await self.payloads(mail)
+
+
+def _work(message: QueueMessage) -> Work:
+    found = parse_work(message.content.encode())
+    assert isinstance(found, Work)
+    return found
+
+
+@pytest.fixture
+async def site(storage: str) -> AsyncIterator[Site]:
+    site = Site(storage)
+    async with site.alive:
+        await respond_async(site.alive, site.letter())  # makes what is made on first use, which is a step, too
+        await site.alive.queue.clear_messages()
+        yield site
+
+
+async def respond_async(process: Process, made: Letter) -> Answer:
+    return await DirectRequests(process.attempts).accept(made)
+
+
+async def send_now(process: Process, made: Letter) -> Answer:
+    return await DirectRequests(process.attempts).send_now(made)
+
+
+async def deliver_a_producers(process: Process, made: Letter) -> None:
+    await Courier(process.attempts).deliver(work_of(made), made)
+
+
+@pytest.mark.parametrize("first", ["client", "queue"])
+@pytest.mark.parametrize(
+    ("begin", "outcomes", "steps"),
+    [
+        pytest.param(respond_async, [], 3, id="respond-async"),  # blob, message, row
+        pytest.param(send_now, [THROTTLED], 5, id="throttled"),  # row, Graph, blob, message, row
+    ],
+)
+async def test_a_request_whose_process_dies_after_any_step_is_sent_once_when_it_is_repeated(
+    site: Site, begin: Begin, outcomes: list[Outcome], steps: int, first: Literal["client", "queue"]
+) -> None:
+    """Whichever comes first, its client or what it left in the queue."""
+    for step in count(1):
+        site.graph = Graph(list(outcomes))
+        made = site.letter()
+        died = await site.dies(begin, made, step)
+        if died and first == "queue":
+            await site.deliver_all()
+        if died:
+            await site.ask(begin, made)
+        await site.deliver_all()
+        assert site.graph.sent == [made.id], f"died after step {step}"
+        assert await site.left_behind(made.id) == [], f"died after step {step}"
+        if not died:
+            break
+    assert step == steps + 1
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "steps"),
+    [
+        pytest.param([], 4, id="sent"),  # claim, Graph, row, blob
+        pytest.param([THROTTLED], 4, id="throttled"),  # claim, Graph, row, message
+    ],
+)
+async def test_an_accepted_mail_whose_courier_dies_after_any_step_is_sent_once(
+    site: Site, outcomes: list[Outcome], steps: int
+) -> None:
+    """Nobody asks for it again: it was acknowledged."""
+    for step in count(1):
+        site.graph = Graph(list(outcomes))
+        made = site.letter()
+        await site.ask(respond_async, made)
+        died = await site.dies_over_its_message(step)
+        await site.deliver_all()
+        assert site.graph.sent == [made.id], f"died after step {step}"
+        assert await site.left_behind(made.id) == [], f"died after step {step}"
+        if not died:
+            break
+    assert step == steps + 1
+
+
+async def test_a_producers_mail_whose_courier_dies_after_any_step_is_sent_once(site: Site) -> None:
+    """The producer's message has its letter; only a put-back takes it into a blob."""
+    for step in count(1):
+        site.graph = Graph([THROTTLED])
+        made = site.letter()
+        died = await site.dies(deliver_a_producers, made, step)
+        if died:
+            await deliver_a_producers(site.alive, made)
+        await site.deliver_all()
+        assert site.graph.sent == [made.id], f"died after step {step}"
+        assert await site.left_behind(made.id) == [], f"died after step {step}"
+        if not died:
+            break
+    assert step == 5 + 1  # row, Graph, row, blob, message
+
+
+async def test_a_refused_mail_whose_courier_dies_after_any_step_is_kept_for_a_person(site: Site) -> None:
+    for step in count(1):
+        site.graph = Graph([BAD_RECIPIENT, BAD_RECIPIENT])
+        made = site.letter()
+        await site.ask(respond_async, made)
+        died = await site.dies_over_its_message(step)
+        await site.deliver_all()
+        assert site.graph.sent == []
+        kept = await site.alive.outbox.kept(made.id)
+        assert kept, f"died after step {step}"
+        assert (kept.reason, len(kept.content) > LARGE) == ("ErrorInvalidRecipients", True)
+        assert await site.payloads(made.id) == []
+        if not died:
+            break
+    assert step == 5 + 1  # claim, Graph, kept, row, blob
+
+
+async def test_the_same_key_with_another_large_body_changes_nothing_of_the_first(site: Site) -> None:
+    made = site.letter()
+    await site.ask(respond_async, made)
+    before = await site.payloads(made.id)
+    other = replace(made, fingerprint="another")
+    assert await respond_async(site.alive, other) == await send_now(site.alive, other) == Mismatch()
+    await Courier(site.alive.attempts).deliver(work_of(other), other)  # and as one that came by queue
+    assert await site.payloads(made.id) == before
+    await site.deliver_all()
+    assert site.graph.sent == [made.id]
+
+
+async def test_a_late_duplicate_of_a_refused_mail_does_not_take_the_letter_of_its_replay(site: Site) -> None:
+    """A message may come twice, the second time long after its mail has ended."""
+    site.graph = Graph([BAD_RECIPIENT])
+    made = site.letter()
+    await site.ask(respond_async, made)
+    [(message, duplicate)] = await site.alive.messages()
+    await Courier(site.alive.attempts).deliver(duplicate)
+    await site.alive.queue.delete_message(message)
+    row = await site.alive.attempts.ledger.read(made.id)
+    assert row
+    await Control(site.alive.attempts).replay(row)
+
+    await Courier(site.alive.attempts).deliver(duplicate)
+
+    await site.deliver_all()
+    assert site.graph.sent == [made.id]
+    assert await site.left_behind(made.id) == []

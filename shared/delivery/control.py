@@ -34,7 +34,7 @@ class Control:
         The mail's message finds the row ended and is dropped, with its payload, when it is due.
         """
         while True:
-            if row.state not in ("scheduled", "accepted"):
+            if row.state not in ("scheduled", "accepted") or row.may_have_gone:
                 return Cannot("state", row)
             now = self.attempts.now()
             try:

@@ -15,7 +15,7 @@ import msgspec
 
 from shared.delivery import protocol
 from shared.delivery.attempts import Attempts, Lease, new_token, report_end
-from shared.delivery.ledger import ENDED, Conflict, Row
+from shared.delivery.ledger import ENDED, Conflict, Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.errors import Refused
@@ -65,7 +65,7 @@ class Courier:
     async def wake_later(self, work: Work, letter: Letter | None) -> None:
         """What failed again and again, although nothing says that it cannot be sent: on with it, after a while."""
         row = await self.attempts.ledger.read(work.id)
-        if row is None or row.state not in ENDED:
+        if row is None or row.state not in ENDED or work.replay > row.replays:
             await self._put_again(work, letter, self.attempts.now() + LATER, known=row is not None)
 
     async def refuse(self, mail: str, queue: str, content: bytes, refusal: Refused) -> None:
@@ -112,7 +112,8 @@ class Courier:
     async def _attempt(self, work: Work, letter: Letter | None, row: Row, lease: Lease, *, look: bool) -> None:
         letter = letter or await self.attempts.outbox.letter_of(work)
         if letter is None:
-            lost = replace(row, state="failed", settled_at=self.attempts.now(), code="PayloadMissing")
+            state: State = "held" if row.may_have_gone else "failed"
+            lost = replace(row, state=state, settled_at=self.attempts.now(), code="PayloadMissing")
             return await self._settle(work, None, protocol.Settled(lost, None))
         if look:
             verifier = self.attempts.verifier if letter.mail.save_to_sent_items else None
@@ -143,7 +144,7 @@ class Courier:
 
     async def _ended(self, work: Work, row: Row) -> None:
         report_end(row)
-        await self.attempts.outbox.remove(work)
+        await self._remove_payload(work, row)
         if row.state == "sent" and row.replays:
             await self.attempts.outbox.forget(row.id)
 
@@ -156,6 +157,14 @@ class Courier:
     async def _drop(self, work: Work, drop: protocol.Drop, row: Row | None) -> None:
         if drop.reason == "other-body":
             emit(Event.MAIL_CONFLICT, id=work.id)
-        else:
-            emit(Event.MAIL_DUPLICATE, id=work.id, state=row.state if row else None)
-        await self.attempts.outbox.remove(work)
+            return await self.attempts.outbox.remove(work)
+        emit(Event.MAIL_DUPLICATE, id=work.id, state=row.state if row else None)
+        if row is not None:
+            await self._remove_payload(work, row)
+        return None
+
+    async def _remove_payload(self, work: Work, row: Row) -> None:
+        # A failed or held mail may begin anew at any time, by its caller or an operator, and a late copy of an old
+        # message is then as good as the new one: it must find its letter. Upkeep removes what nobody has needed.
+        if row.state not in ("failed", "held"):
+            await self.attempts.outbox.remove(work)

@@ -169,7 +169,9 @@ class DirectRequests:
                 await self.attempts.write_sent(settled.row, lease)
             else:
                 await self.attempts.write(settled.row)
-        except (AzureError, Conflict):
+        except (AzureError, Conflict) as error:
+            if isinstance(error, Conflict) and isinstance(outcome, Rejected):
+                return None  # the lease ran out over it, and an earlier message has the mail: what becomes of it counts
             # What Graph said holds, and the caller is told. The row stays claimed; when its lease is over upkeep looks.
             emit(Event.ROW_UNWRITTEN, id=row.id, state=settled.row.state)
         report_end(settled.row)
@@ -179,7 +181,7 @@ class DirectRequests:
 
     async def _take_over(self, letter: Letter, work: Work, row: Row) -> Answer | None:
         """An attempt with this key died and may have sent: hand the mail to the queue as unknown."""
-        due = (row.lease_until or self.attempts.now()) + protocol.SKEW
+        due = protocol.first_look(row, self.attempts.now(), self.attempts.settings)
         emit(Event.MAIL_UNKNOWN, id=row.id, code="TakenOver")
         return await self._queue(letter, work, protocol.Settled(replace(row, state="unknown", due_at=due), due))
 
@@ -207,7 +209,8 @@ class DirectRequests:
         if not row.etag:
             return Unavailable(maybe_sent=True)
         try:
-            await self.attempts.write(replace(row, state="failed", code="NotStored", due_at=None))
+            now = self.attempts.now()
+            await self.attempts.write(replace(row, state="failed", code="NotStored", due_at=None, settled_at=now))
         except Conflict:  # it was stored, or a courier has the message
             return None
         except AzureError:

@@ -34,6 +34,7 @@ __all__ = [
     "TakeOver",
     "decide",
     "first_claim",
+    "first_look",
     "lease",
     "look_over",
     "meet",
@@ -127,6 +128,13 @@ def wait_for_turn(row: Row, not_before: datetime | None, now: datetime) -> Settl
     return Settled(replace(row, state=state, lease_until=None, due_at=later, not_before=later), later)
 
 
+def first_look(row: Row, now: datetime, settings: Settings) -> datetime:
+    """When the mailbox may first be looked at. Before the lease is over the request may still be on its way to Graph;
+    the copy appears some time after that, so the delays count from there.
+    """
+    return (row.lease_until or now) + max(SKEW, timedelta(seconds=settings.verify_delays[0]))
+
+
 def lease(now: datetime, settings: Settings) -> datetime:
     """The end of a claim made now: every send ends by its own deadline, well before it."""
     return now + timedelta(seconds=settings.send_timeout + settings.lease_margin)
@@ -160,14 +168,14 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
     if row.state in ENDED:
         return Drop("ended")
     if row.state == "sending" and not (work.released and work.released == row.token):
-        over = (row.lease_until or now) + SKEW
+        over = first_look(row, now, settings)
         return PutAgain(over) if over > now else Claim(replace(claimed, may_have_gone=True), "look")
     if row.due_at and row.due_at > now and row.state != "sending":
         return PutAgain(row.due_at)
     if row.state == "unknown":
         return Claim(claimed, "look")
     if _too_old(row, now, settings):
-        return Fail(_ended(row, "failed", now, code="TooOld"))
+        return Fail(_given_up(row, now, code="TooOld"))
     return Claim(claimed, "send")
 
 
@@ -184,15 +192,15 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
     """What a direct request does when its key has a row."""
     if row.fingerprint != fingerprint:
         return Mismatch()
-    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), due_at=None)
-    if row.state == "failed" and row.code != "Abandoned":  # surely not sent: the caller may try again, from the start
-        # Its message has gone with its end: until there is another one, nobody may be told that it waits.
-        return Claim(_anew(replace(claimed, queued=False), now), "send")
-    if row.queued or row.state in ENDED - {"failed"}:
+    # Its message has gone with its end: until there is another one, nobody may be told that it waits.
+    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), due_at=None, queued=False)
+    if row.state == "failed" and not row.may_have_gone and row.code != "Abandoned":
+        return Claim(_anew(claimed, now), "send")  # surely not sent: the caller may try again, from the start
+    if row.state != "failed" and (row.queued or row.state in ENDED):
         return Answered(row)
     if row.state == "sending" and row.lease_until and row.lease_until + SKEW > now:
         return Busy((row.lease_until + SKEW - now).total_seconds())
-    return TakeOver(replace(claimed, may_have_gone=True))
+    return TakeOver(replace(claimed, may_have_gone=True, accepted_at=now, settled_at=None, code=None))
 
 
 def look_over(row: Row, finding: Finding | None, now: datetime, settings: Settings) -> Settled | Claim:
@@ -211,7 +219,7 @@ def look_over(row: Row, finding: Finding | None, now: datetime, settings: Settin
     if finding == "absent":
         if row.attempts >= settings.max_attempts or _too_old(row, now, settings):
             return Settled(_ended(row, "failed", now, row.status, row.code or "TooOld"), None)
-        return Claim(replace(row, looks=0), "send")
+        return Claim(replace(row, looks=0, may_have_gone=False), "send")
     if settings.on_unknown == "resend" and row.resends == 0:
         return Claim(replace(row, looks=0, resends=1), "send")
     return Settled(_ended(row, "held", now, row.status, row.code), None)
@@ -225,7 +233,7 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
     def wait(row: Row, seconds: float, status: int | None = None, code: str | None = None) -> Settled:
         row = replace(row, status=status, code=code)
         if _too_old(row, now, settings) or row.attempts >= settings.max_attempts:
-            return Settled(_ended(row, "failed", now, row.status, row.code or "TooOld"), None)
+            return Settled(_given_up(row, now, row.status, row.code or "TooOld"), None)
         due = now + timedelta(seconds=seconds * (1 + jitter / 5))
         return Settled(replace(row, state="accepted", due_at=due), due)
 
@@ -241,15 +249,13 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
             return wait(row, seconds, code=outcome.reason)
         case Rejected() if outcome.kind == "permanent":
             tried = replace(row, attempts=row.attempts + 1)
-            return Settled(_ended(tried, "failed", now, outcome.status, outcome.code), None)
+            return Settled(_given_up(tried, now, outcome.status, outcome.code), None)
         case Rejected():
             tried = replace(row, attempts=row.attempts + 1)
             seconds = max(outcome.after or 0, _backoff(row, now, 3600 if outcome.kind == "limit" else 60, 3600))
             return wait(tried, seconds, status=outcome.status, code=outcome.code)
         case Unknown():
-            # Nobody looks, or sends again, before the lease is over: until then an answer may still be on its way.
-            first = now + timedelta(seconds=settings.verify_delays[0])
-            due = max(first, (row.lease_until or now) + SKEW)
+            due = first_look(row, now, settings)
             tried = replace(row, attempts=row.attempts + 1, status=outcome.status, code=outcome.code or outcome.reason)
             return Settled(replace(tried, state="unknown", due_at=due, looks=0, may_have_gone=True), due)
     assert_never(outcome)
@@ -278,6 +284,11 @@ def _too_old(row: Row, now: datetime, settings: Settings) -> bool:
 def _backoff(row: Row, now: datetime, least: float, most: float) -> float:
     """Half of the mail's age: doubles the distance of each try without a counter of its own."""
     return min(most, max(least, (now - (row.not_before or row.accepted_at)).total_seconds() / 2))
+
+
+def _given_up(row: Row, now: datetime, status: int | None = None, code: str | None = None) -> Row:
+    """The end of a mail that cannot be sent. Whether an attempt before this one has sent it stays in doubt."""
+    return _ended(row, "held" if row.may_have_gone else "failed", now, status, code)
 
 
 def _ended(

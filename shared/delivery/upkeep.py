@@ -73,7 +73,8 @@ class Upkeep:
 
     async def _end(self, row: Row, now: datetime, code: str) -> bool:
         ended = replace(row, state="failed", token=new_token(), due_at=None, settled_at=now, code=code)
-        may_have_gone = row.state in ("sending", "unknown")
+        may_have_gone = row.may_have_gone or row.state in ("sending", "unknown")
+        ended = replace(ended, may_have_gone=may_have_gone)  # so that it is looked for when its caller asks again
         if may_have_gone and self.attempts.verifier and await self.attempts.verifier(row) == "sent":
             ended = replace(ended, state="sent", code=None)
         await self.attempts.write(ended)

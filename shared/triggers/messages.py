@@ -109,8 +109,7 @@ async def _replay(app: Services, req: func.HttpRequest, scope: Scope) -> func.Ht
         return _not_found()
     replayed = await app.control.replay(row)
     if isinstance(replayed, Row):
-        # What is held, or was sent again before, may have gone: then this makes it twice.
-        return json_answer(202, {"id": row.id, "mayGoTwice": row.state == "held" or row.resends > 0})
+        return json_answer(202, {"id": row.id, "mayGoTwice": row.may_have_gone})
     if replayed.reason == "nothing-kept":
         return problem(409, "Nothing is kept of this mail: its caller was answered with the refusal.")
     return problem(409, f"A mail that is {replayed.row.state} cannot be put back; only failed and held ones can.")
@@ -159,6 +158,7 @@ def _shown(row: Row) -> dict[str, object]:
         "state": row.state,
         **{name: at.isoformat().replace("+00:00", "Z") for name, at in times.items() if at is not None},
         "attempts": row.attempts,
+        "mayHaveGone": row.may_have_gone or row.state == "sent",
         "mayHaveGoneTwice": row.resends > 0,
         "replays": row.replays,
         "status": row.status,

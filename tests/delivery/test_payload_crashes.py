@@ -308,10 +308,10 @@ async def test_a_refused_mail_whose_courier_dies_after_any_step_is_kept_for_a_pe
         kept = await site.alive.outbox.kept(made.id)
         assert kept, f"died after step {step}"
         assert (kept.reason, len(kept.content) > LARGE) == ("ErrorInvalidRecipients", True)
-        assert await site.payloads(made.id) == []
+        assert await site.payloads(made.id)  # a late copy of the message must find it; upkeep takes it in time
         if not died:
             break
-    assert step == 5 + 1  # claim, Graph, kept, row, blob
+    assert step == 4 + 1  # claim, Graph, kept, row
 
 
 async def test_the_same_key_with_another_large_body_changes_nothing_of_the_first(site: Site) -> None:

@@ -1,0 +1,64 @@
+"""What is asked of the small world of world.py, and where it is troubled."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["HARMLESS", "LOST", "OF_THE_WORLD", "GraphDoes", "Kind", "Plan", "Point", "Start", "Trouble"]
+
+type Start = Literal["direct", "accept", "queue"]
+type Policy = Literal["verify", "verify-hold", "resend", "hold"]
+type GraphDoes = Literal[
+    "accept", "accept slowly", "throttle", "not connected", "reject", "no permission", "lose", "lose accepted", "hang"
+]
+type Turn = Literal["go", "soon", "late", "no slot"]
+type Kind = Literal[
+    # of the operation at hand: without effect; with, but no answer; with, later; answered only when repeated
+    "fail", "lose", "late", "repeat",
+    # of the one who is at it: its process dies; stands still before it, or after it; lets others go first
+    "crash", "stall", "slow", "yield",
+    # of the world
+    "redeliver", "jump", "request", "cancel", "replay", "upkeep",
+]  # fmt: skip
+OF_THE_WORLD: Final[frozenset[Kind]] = frozenset({"redeliver", "jump", "request", "cancel", "replay", "upkeep"})
+LOST: Final[frozenset[Kind]] = frozenset({"fail", "lose", "late"})
+# What makes nobody wait, and leaves no doubt about what has happened.
+HARMLESS: Final[frozenset[Kind]] = frozenset({"repeat", "yield", "redeliver", "request", "cancel", "replay", "upkeep"})
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What happens so many points after the trouble before it. size: 0 to 3, what it means depends on the kind."""
+
+    after: int
+    kind: Kind
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is asked of the world, and what goes wrong in it."""
+
+    start: Start = "direct"
+    policy: Policy = "verify"
+    large: bool = False  # the letter does not fit into a message
+    wait: float = 0.0  # seconds until it may be sent, where it is asked for without waiting
+    retries: int = 1  # of a client that got no 2xx
+    patience: float = 1.0  # seconds before that
+    skews: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of one process after another
+    graph: tuple[GraphDoes, ...] = ()  # one request after another; all further ones are accepted
+    turns: tuple[Turn, ...] = ()  # what pacing says; all further ones may go
+    looks: tuple[bool, ...] = ()  # whether the mailbox answers; afterwards it does
+    copy: float = 0.0  # seconds until the copy is in Sent Items
+    draft: bool = False  # and whether it can be seen as a draft before
+    troubles: tuple[Trouble, ...] = ()
+
+
+class Point:
+    """Awaited: gives the world its turn. The answer is the trouble that the operation is in."""
+
+    def __init__(self, name: str, until: float = 0.0, *, answered: bool = False) -> None:
+        self.name, self.until, self.answered = name, until, answered
+
+    def __await__(self) -> Generator["Point", Trouble | None, Trouble | None]:
+        return (yield self)

@@ -1,0 +1,437 @@
+"""A small world with one mail in it: the real delivery code over storage, queue and Graph that fail as planned.
+
+Requests, couriers, operators and upkeep are coroutines driven by hand. Everything they await of the world is a point at
+which another one may run, time may pass, an operation may fail or lose its answer, or a process may die. By default
+the world is calm: one runs to its end before the next begins, and time passes when nobody has anything to do. A `Plan`
+says what is asked of the world and where it is troubled. The same plan always gives the same run.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count, cycle
+from math import inf
+from types import SimpleNamespace
+from typing import Any, Final, Literal
+from unittest.mock import patch
+
+from azure.core.exceptions import AzureError, ServiceResponseError
+
+from shared.config import OnUnknown, Settings
+from shared.delivery import attempts, courier, direct
+from shared.delivery.attempts import Attempts, StillOurs
+from shared.delivery.control import Control
+from shared.delivery.courier import Courier
+from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection
+from shared.delivery.ledger import Conflict, Row
+from shared.delivery.pacing.store import PacingUnavailable
+from shared.delivery.partitions import partition
+from shared.delivery.protocol import Finding
+from shared.delivery.upkeep import Upkeep
+from shared.delivery.work import Work, work_of
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
+from shared.letters.letter import Letter
+from shared.telemetry import logger
+from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Trouble
+from tests.delivery.remote import StorageLedger, StorageOutbox, Turns
+from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, letter
+
+__all__ = ["MAIL", "World"]
+
+MAIL: Final = "0" * 32
+BODIES: Final = ("Meet for lunch?", "Something else under the same key")
+VISIBILITY: Final = 30.0  # seconds until the message of a process that died, or that failed, is there again
+MOST_DELIVERIES: Final = 3  # of one message; then it is poison. host.json says 10: that would take too much trouble
+MOST_TURNS: Final = 3000  # a world that is not quiet by then never will be
+SIZES: Final = (1.0, 20.0, 70.0, 400.0)  # seconds that something takes, by the size of the trouble
+STEPS: Final = (1, 3, 8, 1000)  # for how long others go first
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Graph has accepted a mail."""
+
+    fingerprint: str
+    at: float
+
+
+@dataclass(eq=False)
+class Message:
+    """In a queue. letter: of a producer's message."""
+
+    work: Work
+    letter: Letter | None
+    visible: float
+    receipt: int = 0  # of the last delivery: only that one can complete it
+
+
+@dataclass(eq=False)
+class Client:
+    """Asks with the same key until it gets an answer that it can live with."""
+
+    later: bool
+    body: int
+    tries: int
+    answers: list[Answer | None] = field(default_factory=list)  # None: the connection broke
+
+
+@dataclass(eq=False)
+class Actor:
+    name: str
+    coroutine: Coroutine[Point, Trouble | None, object]
+    ended: Callable[[object], None] = lambda _: None  # with what it returned; None: its process has died
+    message: Message | None = None
+    receipt: int = 0
+    point: Point | None = None
+    wakes: float = 0.0
+    behind: int = 0
+
+
+class World:
+    """Make one with a plan and `run` it; then look at what has become of it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        on_unknown: OnUnknown = "hold" if plan.policy in ("hold", "verify-hold") else "resend"
+        self.settings = Settings(on_unknown=on_unknown, retention_days=90)  # so that its row is there at the end
+        self.now = 0.0  # seconds since noon, true time
+        self.ledger = StorageLedger(self)
+        self.outbox = StorageOutbox(self)
+        self.messages: list[Message] = []
+        self.taken: list[Taken] = []
+        self.clients: list[Client] = []
+        self.acknowledged = False  # and not refused by Graph since
+        self.cancelled = False  # an operator was told so
+        self.replayed: list[Row] = []  # as an operator saw them
+        self.undetermined = False  # a look at the mailbox was not answered
+        self.doubt = False  # something has happened after which nobody can know for sure
+        self.trail: list[str] = []
+        self._actors: list[Actor] = []
+        self._events: list[tuple[float, Callable[[], object]]] = []
+        self._troubles = list(plan.troubles)
+        self._points = 0  # since the last trouble
+        self._passed = 0
+        self._pacing = Turns(self)
+        self._skews = cycle(plan.skews)
+        self._graph = iter(plan.graph)
+        self._looks = iter(plan.looks)
+        self._numbers = count(1)
+
+    def run(self) -> None:
+        """Until nothing happens any more, and upkeep has gone through it twice."""
+        with self._alone():
+            self._run()
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """What the code takes from outside comes from here; and nothing is logged."""
+        chance = SimpleNamespace(
+            token_hex=lambda _: f"token-{next(self._numbers)}",
+            SystemRandom=lambda: SimpleNamespace(random=lambda: 0.5),
+        )
+        with ExitStack() as changed:
+            for module in (attempts, courier, direct):
+                changed.enter_context(patch.object(module, "asyncio", SimpleNamespace(sleep=self._sleep)))
+            changed.enter_context(patch.object(attempts, "secrets", chance))
+            changed.enter_context(patch.object(logger, "disabled", new=True))
+            yield
+
+    async def _sleep(self, seconds: float) -> None:
+        await Point("sleep", self.now + seconds)
+
+    def _run(self) -> None:
+        if self.plan.start == "queue":
+            self._producer(0)
+        else:
+            self._ask(Client(self.plan.start == "accept", 0, self.plan.retries))
+        self._live()
+        for days in (0.1, 10.1):  # after an attempt counts as abandoned; after a payload counts as an orphan
+            self.now = max(self.now, 0) + days * 86_400
+            self._maintain()
+            self._live()
+
+    @property
+    def row(self) -> Row | None:
+        return self.ledger._rows.get(MAIL)
+
+    async def operation[T](self, name: str, effect: Callable[[], Awaitable[T]]) -> T:
+        """Something that is asked of storage."""
+        trouble = await Point(name, answered=True)
+        kind = trouble.kind if trouble else None
+        if kind == "fail":
+            raise ServiceResponseError(name)
+        if trouble and kind == "late":
+            self._events.append((self.now + (0, 0, 2, 20)[trouble.size], lambda: _at_once(effect())))
+            raise ServiceResponseError(name)
+        result = await effect()
+        if kind == "lose":
+            raise ServiceResponseError(name)
+        if kind == "repeat":
+            await Point(f"repeat {name}")
+            result = await effect()
+        if trouble and kind == "slow":
+            await Point(f"answer to {name}", self.now + SIZES[trouble.size])
+        return result
+
+    def enqueue(self, work: Work, seconds: float, letter: Letter | None = None) -> None:
+        """Put a message, visible after so long."""
+        self.messages.append(Message(work, letter, self.now + seconds))
+
+    # What lives in the world.
+
+    def _process(self) -> Attempts:
+        """A process of its own, with clocks of its own."""
+        skew, started = next(self._skews), next(self._numbers) * 1000.0
+        verify = self.plan.policy in ("verify", "verify-hold")
+        return Attempts(
+            self.settings,
+            self.ledger,
+            self.outbox,
+            self._send,
+            self._pacing,
+            self._look if verify else None,
+            now=lambda: NOON + timedelta(seconds=self.now + skew),
+            monotonic=lambda: self.now + started,
+        )
+
+    def _producer(self, body: int) -> None:
+        made = self._letter(body, NOON + timedelta(seconds=self.now), later=True)
+        self.enqueue(work_of(made), 0, made)
+        self.acknowledged = True
+
+    def _letter(self, body: int, now: datetime, *, later: bool) -> Letter:
+        not_before = now + timedelta(seconds=self.plan.wait) if later and self.plan.wait else None
+        return replace(letter(MAIL, BODIES[body]), accepted_at=now, not_before=not_before)
+
+    def _ask(self, client: Client) -> None:
+        process = self._process()
+
+        async def serve() -> Answer:
+            made = self._letter(client.body, process.now(), later=client.later)
+            requests = DirectRequests(process)
+            answer = await (requests.accept(made) if client.later else requests.send_now(made))
+            await Point("reply")
+            return answer
+
+        def ended(answer: Any) -> None:
+            client.answers.append(answer)
+            self._note(f"client gets {answer}")
+            self.acknowledged |= isinstance(answer, Done)
+            if isinstance(answer, Done | Rejection | Mismatch) or not client.tries:
+                return
+            client.tries -= 1
+            pause = answer.retry_after if isinstance(answer, Busy) else self.plan.patience
+            self._events.append((self.now + pause, lambda: self._ask(client)))
+
+        if client not in self.clients:
+            self.clients.append(client)
+        self._begin(Actor(f"request {next(self._numbers)}", serve(), ended))
+
+    def _deliver(self, message: Message) -> None:
+        message.receipt += 1
+        message.visible = inf  # the host renews it while it lives
+        receipt, carrier = message.receipt, Courier(self._process())
+
+        async def deliver() -> None:
+            try:
+                if receipt > MOST_DELIVERIES:
+                    await carrier.wake_later(message.work, message.letter)
+                else:
+                    await carrier.deliver(message.work, message.letter)
+            except (AzureError, PacingUnavailable):
+                self._release(message, receipt)
+                return
+            if trouble := await Point("complete"):
+                self._release(message, receipt)
+                if trouble.kind == "fail":
+                    return
+            if message.receipt == receipt and message in self.messages:
+                self.messages.remove(message)
+
+        self._begin(Actor(f"courier {next(self._numbers)}", deliver(), message=message, receipt=receipt))
+
+    def _release(self, message: Message, receipt: int) -> None:
+        if message.receipt == receipt:
+            message.visible = self.now + VISIBILITY
+
+    def _operate(self, what: Literal["cancel", "replay"]) -> None:
+        control = Control(self._process())
+
+        async def operate() -> None:
+            with suppress(AzureError):
+                row = await control.read(MAIL)
+                if row is None:
+                    return
+                if what == "cancel":
+                    self.cancelled |= isinstance(await control.cancel(row), Row)
+                elif row.state in ("failed", "held"):
+                    self.replayed.append(row)
+                    await control.replay(row)
+
+        self._begin(Actor(f"{what} {next(self._numbers)}", operate()))
+
+    def _maintain(self) -> None:
+        upkeep = Upkeep(self._process())
+        number = int(partition(MAIL), 16)
+
+        async def maintain() -> None:
+            with suppress(AzureError):
+                await upkeep.run(range(number, number + 1))
+
+        self._begin(Actor(f"upkeep {next(self._numbers)}", maintain()))
+
+    async def _send(self, letter: Letter, row: Row, still_ours: StillOurs) -> Outcome:
+        """Graph, as graph.send shows it. What it accepts it accepts before the deadline, whoever is still there."""
+        deadline = self.now + self.settings.send_timeout
+        trouble = await Point("fetch a token")
+        if trouble and trouble.kind in LOST:
+            return NotConnected("identity")
+        if self.now > deadline:
+            return NotConnected("connect")
+        if not still_ours():
+            return NotConnected("lease")
+        does = next(self._graph, "accept")
+        if does == "not connected":
+            return NotConnected("connect")
+        slow = does in ("accept slowly", "hang")
+        if does in ("accept", "accept slowly", "lose accepted", "hang"):
+            self.taken.append(Taken(letter.fingerprint, deadline if slow else self.now))
+            self._note("Graph accepts")
+        trouble = await Point(f"send: {does}", deadline if slow else 0.0)
+        definite: dict[GraphDoes, Outcome] = {
+            "accept": Accepted("r", "c"),
+            "accept slowly": Accepted("r", "c"),
+            "throttle": THROTTLED,
+            "reject": BAD_RECIPIENT,
+            "no permission": NO_PERMISSION,
+        }
+        if does == "reject":
+            self.acknowledged = False
+        if does not in definite or (trouble and trouble.kind in LOST):
+            self.doubt = True
+            return Unknown("timeout" if slow else "connection")
+        return definite[does]
+
+    async def _look(self, row: Row) -> Finding:
+        trouble = await Point("look")
+        if not next(self._looks, True) or (trouble and trouble.kind in LOST):
+            self.undetermined = True
+            return "undetermined"
+        if any(taken.at + self.plan.copy <= self.now for taken in self.taken):
+            return "sent"
+        if self.plan.draft and any(taken.at <= self.now for taken in self.taken):
+            return "waiting"
+        return "absent"
+
+    # How it goes on.
+
+    def _live(self) -> None:
+        while self._turn():
+            self._passed += 1
+            if self._passed > MOST_TURNS:
+                raise AssertionError("it never ends")
+
+    def _turn(self) -> bool:
+        """One thing happens. False: nothing can."""
+        for event in [event for event in self._events if event[0] <= self.now]:
+            self._events.remove(event)
+            event[1]()
+        awake = [actor for actor in self._actors if actor.wakes <= self.now]
+        visible = next((message for message in self.messages if message.visible <= self.now), None)
+        first = next((actor for actor in awake if not actor.behind), None)
+        for actor in awake:
+            actor.behind = max(0, actor.behind - 1)
+        if first is None and visible:
+            self._deliver(visible)
+        elif awake:
+            self._step(first or awake[0])
+        elif times := [
+            *(actor.wakes for actor in self._actors),
+            *(at for at, _ in self._events),
+            *(message.visible for message in self.messages if message.visible < inf),
+        ]:
+            self.now = max(self.now, min(times))
+        elif self._troubles:  # of the world in rest, only what comes from outside
+            trouble = self._troubles.pop(0)
+            if trouble.kind in OF_THE_WORLD:
+                self._meddle(trouble)
+        else:
+            return False
+        return True
+
+    def _begin(self, actor: Actor) -> None:
+        self._actors.insert(0, actor)
+        self._resume(actor, None)
+
+    def _step(self, actor: Actor) -> None:
+        trouble = None
+        if self._troubles and self._points >= self._troubles[0].after:
+            trouble, self._points = self._troubles.pop(0), -1
+            self.doubt |= trouble.kind not in HARMLESS
+        self._points += 1
+        assert actor.point is not None
+        self._note(f"{actor.name}: {actor.point.name}{f' !! {trouble.kind} {trouble.size}' if trouble else ''}")
+        if trouble is None:
+            self._resume(actor, None)
+        elif trouble.kind in OF_THE_WORLD:
+            self._meddle(trouble)
+        elif trouble.kind == "crash":
+            self._crash(actor)
+        elif trouble.kind == "stall" or (trouble.kind == "slow" and not actor.point.answered):
+            self._stand(actor, SIZES[trouble.size])
+        elif trouble.kind == "yield":
+            actor.behind = STEPS[trouble.size]
+        else:
+            self._resume(actor, trouble)
+
+    def _resume(self, actor: Actor, trouble: Trouble | None) -> None:
+        try:
+            actor.point = actor.coroutine.send(trouble)
+        except StopIteration as stop:
+            self._actors.remove(actor)
+            actor.ended(stop.value)
+            return
+        if actor.point.until > self.now:
+            self._stand(actor, actor.point.until - self.now)
+
+    def _stand(self, actor: Actor, seconds: float) -> None:
+        actor.wakes = self.now + seconds
+        if actor.message and seconds > VISIBILITY:  # nothing renews the message of a process that stands still
+            self._release(actor.message, actor.receipt)
+
+    def _crash(self, actor: Actor) -> None:
+        actor.coroutine.close()
+        self._actors.remove(actor)
+        if actor.message:
+            self._release(actor.message, actor.receipt)
+        actor.ended(None)
+
+    def _meddle(self, trouble: Trouble) -> None:
+        self._note(f"!! {trouble.kind} {trouble.size}")
+        match trouble.kind:
+            case "jump":
+                self.now += (*SIZES[1:], 4000.0)[trouble.size]
+            case "request" if self.plan.start == "queue":
+                self._producer(trouble.size % 2)
+            case "request":
+                self._ask(Client(later=trouble.size > 1, body=trouble.size % 2, tries=self.plan.retries))
+            case "cancel" | "replay":
+                self._operate(trouble.kind)
+            case "upkeep":
+                self._maintain()
+            case "redeliver" if self.messages:
+                message = self.messages[-1 - trouble.size // 2 % len(self.messages)]
+                if trouble.size % 2:  # a second one, or the same one while it is still being worked on
+                    message = Message(message.work, message.letter, self.now)
+                    self.messages.append(message)
+                self._deliver(message)
+
+    def _note(self, what: str) -> None:
+        self.trail.append(f"{self.now:8.1f} {what}")
+
+
+def _at_once(effect: Awaitable[object]) -> None:
+    """What storage does when nobody listens any more."""
+    with suppress(Conflict, StopIteration):
+        effect.__await__().send(None)

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -100,6 +100,11 @@ class Attempts:
         now = self.monotonic()
         margin = self.settings.lease_margin
         return Lease(self.monotonic, now + margin, now + margin + self.settings.send_timeout)
+
+    async def renew(self, row: Row) -> tuple[Row, Lease]:
+        """Claim for another while what one has claimed: for an attempt in parts. Raises Conflict when it was lost."""
+        lease = self.lease()
+        return await self.write(replace(row, lease_until=protocol.lease(self.now(), self.settings))), lease
 
     async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, protocol.Settled]:
         """Send under a claim. Writes nothing: the outcome, and what is to be written."""

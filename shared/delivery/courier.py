@@ -118,7 +118,8 @@ class Courier:
         if look:
             verifier = self.attempts.verifier if letter.mail.save_to_sent_items else None
             finding = await verifier(row) if verifier else None
-            seen = protocol.look_over(row, finding, self.attempts.now(), self.attempts.settings)
+            now, settings = self.attempts.now(), self.attempts.settings
+            seen = protocol.look_over(row, finding, now, settings, letter.on_unknown)
             if isinstance(seen, protocol.Settled):
                 return await self._settle(work, letter, seen)
             if seen.row.resends > row.resends:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, assert_never
 
-from shared.config import Settings
+from shared.config import OnUnknown, Settings
 from shared.delivery.ledger import ENDED, Row, State
 from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
@@ -203,8 +203,12 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
     return TakeOver(replace(claimed, may_have_gone=True, accepted_at=now, settled_at=None, code=None))
 
 
-def look_over(row: Row, finding: Finding | None, now: datetime, settings: Settings) -> Settled | Claim:
+def look_over(
+    row: Row, finding: Finding | None, now: datetime, settings: Settings, policy: OnUnknown | None = None
+) -> Settled | Claim:
     """What a look says of a claimed row that may have gone. finding None: the mailbox cannot be asked.
+
+    policy: the mail's own, where it has one, for what is not determined.
 
     "absent" counts only at the last look: a copy appears late. What is not determined then is decided by the policy.
     """
@@ -220,7 +224,7 @@ def look_over(row: Row, finding: Finding | None, now: datetime, settings: Settin
         if row.attempts >= settings.max_attempts or _too_old(row, now, settings):
             return Settled(_ended(row, "failed", now, row.status, row.code or "TooOld"), None)
         return Claim(replace(row, looks=0, may_have_gone=False), "send")
-    if settings.on_unknown == "resend" and row.resends == 0:
+    if (policy or settings.on_unknown) == "resend" and row.resends == 0:
         return Claim(replace(row, looks=0, resends=1), "send")
     return Settled(_ended(row, "held", now, row.status, row.code), None)
 

@@ -36,7 +36,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """One mail to be sent. sender: the mailbox, an address or an object id. Times are aware."""
+    """One mail to be sent. sender: the mailbox, an address, an object id or the name of a pool. Times are aware.
+
+    on_unknown: what to do when it may have gone and the mailbox cannot be asked; None: as MAIL_ON_UNKNOWN says.
+    """
 
     id: str
     scope: str
@@ -46,6 +49,7 @@ class Letter:
     origin: Origin
     accepted_at: datetime
     not_before: datetime | None = None
+    on_unknown: Literal["resend", "hold"] | None = None
 
 
 _ENCODER: Final = msgspec.json.Encoder()

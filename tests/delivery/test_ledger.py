@@ -15,7 +15,7 @@ from shared.delivery.memory import MemoryLedger
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import first_claim
 from shared.delivery.table import TableLedger
-from tests.delivery.samples import NOON, work
+from tests.delivery.samples import NOON, Office, work
 from tests.wire import Wire
 
 ROW = first_claim(work(), NOON, Settings(), "token-1", queued=True)
@@ -129,3 +129,17 @@ def test_partitions_are_spread_evenly_whatever_the_ids_are_made_of() -> None:
     """Ids without a key begin with the time; the first digits of those are the same for weeks."""
     found = {partition(f"019{number:029x}") for number in range(5000)}
     assert len(found) == 256
+
+
+async def test_a_claim_can_be_renewed_by_its_holder_and_by_nobody_who_has_lost_it(ledger: Ledger) -> None:
+    office = Office(ledger=ledger)
+    row = await ledger.insert(replace(ROW, progress="part 1 of 3"))
+    office.clock.move(seconds=50)
+    renewed, lease = await office.attempts.renew(row)
+    assert renewed.lease_until == NOON + timedelta(seconds=110)
+    assert renewed.progress == "part 1 of 3"
+    office.clock.move(seconds=59)
+    assert lease.lives()
+    await ledger.replace(replace(renewed, token="token-2"))
+    with pytest.raises(Conflict):
+        await office.attempts.renew(renewed)

@@ -224,6 +224,14 @@ def test_what_cannot_be_looked_up_is_held_at_once_where_the_policy_says_hold() -
     assert held.row.state == "held"
 
 
+def test_the_choice_can_be_the_mails_own() -> None:
+    """A route that sends invoices may hold where all others send again."""
+    held = look_over(CLAIMED, None, NOON, SETTINGS, "hold")
+    assert isinstance(held, Settled)
+    assert held.row.state == "held"
+    assert isinstance(look_over(CLAIMED, None, NOON, Settings(on_unknown="hold"), "resend"), Claim)
+
+
 @pytest.mark.parametrize("looks", range(LAST_LOOK + 1))
 def test_a_copy_found_is_sent_at_any_look(looks: int) -> None:
     found = looked("sent", looks)

@@ -105,7 +105,7 @@ def test_a_host_that_is_killed_gives_its_slots_back_by_time() -> None:
 
 def test_one_mailboxs_rate_is_kept_by_all_together() -> None:
     """At 60 a minute, ten at once and then one a second, however many hosts there are."""
-    with fleet(2, 60) as (first, _):
+    with fleet(3, 60) as (first, *_):
         began = time.monotonic()
         put(first, 20, [MAILBOXES[0]])
         eventually(lambda: len(first.accepted()) >= 8, 30)

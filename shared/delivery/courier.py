@@ -31,6 +31,15 @@ LATER: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
+class _Tried:
+    """What an attempt came to, not written yet. accepted: Graph has just taken the mail."""
+
+    settled: protocol.Settled
+    letter: Letter | None
+    accepted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Courier:
     """Delivers what the queues bring."""
 
@@ -96,7 +105,12 @@ class Courier:
             if not isinstance(decision, protocol.Claim):
                 raise Conflict(work.id)  # its time has run out over the waiting: look again
             claimed = await self.attempts.write(replace(decision.row, mailbox=mailbox))
-            return await self._attempt(work, letter, claimed, lease, look=decision.then == "look")
+            tried = await self._attempt(work, letter, claimed, lease, look=decision.then == "look")
+        # The slot is free again: only requests to Graph are counted, not the writing down of what became of them.
+        if tried.accepted:
+            await self.attempts.write_sent(tried.settled.row, lease)
+            return await self._ended(work, tried.settled.row)
+        return await self._settle(work, tried.letter, tried.settled)
 
     async def _reserved(self, work: Work, row: Row | None) -> Work:
         """The message with a mailbox and its time there; the one that it has, unless that has become void."""
@@ -109,28 +123,26 @@ class Courier:
         mailbox = self.attempts.mailbox_for(work.mailbox, row)
         return msgspec.structs.replace(work, via=mailbox, reserved=await pacing.reserve(mailbox))
 
-    async def _attempt(self, work: Work, letter: Letter | None, row: Row, lease: Lease, *, look: bool) -> None:
+    async def _attempt(self, work: Work, letter: Letter | None, row: Row, lease: Lease, *, look: bool) -> _Tried:
+        """Ask the mailbox where it may have gone, then Graph. Writes no end; that is the caller's."""
         letter = letter or await self.attempts.outbox.letter_of(work)
         if letter is None:
             state: State = "held" if row.may_have_gone else "failed"
             lost = replace(row, state=state, settled_at=self.attempts.now(), code="PayloadMissing")
-            return await self._settle(work, None, protocol.Settled(lost, None))
+            return _Tried(protocol.Settled(lost, None), None)
         if look:
             verifier = self.attempts.verifier if letter.mail.save_to_sent_items else None
             finding = await verifier(row) if verifier else None
             now, settings = self.attempts.now(), self.attempts.settings
             seen = protocol.look_over(row, finding, now, settings, letter.on_unknown)
             if isinstance(seen, protocol.Settled):
-                return await self._settle(work, letter, seen)
+                return _Tried(seen, letter)
             if seen.row.resends > row.resends:
                 emit(Event.MAIL_RESENT, id=row.id)
             if seen.row != row:
                 row = await self.attempts.write(seen.row)
         outcome, settled = await self.attempts.once(letter, row, lease)
-        if isinstance(outcome, Accepted):
-            await self.attempts.write_sent(settled.row, lease)
-            return await self._ended(work, settled.row)
-        return await self._settle(work, letter, settled)
+        return _Tried(settled, letter, accepted=isinstance(outcome, Accepted))
 
     async def _settle(self, work: Work, letter: Letter | None, settled: protocol.Settled) -> None:
         row = settled.row

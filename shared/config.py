@@ -157,7 +157,7 @@ class _Reader:
                 raise ValueError
             return value.rstrip("/")
 
-        return self.parsed(name, default, parse, f"an https URL such as {default}")
+        return self.parsed(name, default, parse, f"an https URL, such as {default or 'https://….core.windows.net'}")
 
     def patterns(self, name: str, default: str) -> Patterns:
         try:
@@ -203,7 +203,7 @@ def _storage(reader: _Reader) -> Storage:
         return Storage(reader.parsed(name, None, _connection_string, "AccountName=…;… or UseDevelopmentStorage=true"))
     account = reader.text(f"{name}__accountName")
     endpoints = {
-        kind: reader.text(f"{name}__{kind}ServiceUri")
+        kind: reader.authority(f"{name}__{kind}ServiceUri", "")
         or (f"https://{account}.{kind}.core.windows.net" if account else "")
         for kind in ("blob", "queue", "table")
     }
@@ -216,7 +216,7 @@ def _storage(reader: _Reader) -> Storage:
         blob_endpoint=endpoints["blob"],
         queue_endpoint=endpoints["queue"],
         table_endpoint=endpoints["table"],
-        client_id=reader.text(f"{name}__clientId"),
+        client_id=reader.guid(f"{name}__clientId"),
     )
 
 
@@ -224,7 +224,9 @@ def _connection_string(value: str) -> str:
     if value.rstrip(";").lower() == "usedevelopmentstorage=true":
         return DEVELOPMENT_STORAGE
     fields = {part.partition("=")[0].strip().lower() for part in value.split(";")}
-    if "accountname" not in fields and not {"queueendpoint", "sharedaccesssignature"} <= fields:
+    by_key = {"accountname", "accountkey"} <= fields
+    by_signature = "sharedaccesssignature" in fields and ("accountname" in fields or "queueendpoint" in fields)
+    if not by_key and not by_signature:
         raise ValueError
     return value
 
@@ -246,7 +248,7 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
     shape = '{"<application id>": {"senders": ["…"], "recipients": ["…"]}}'
     try:
         entries = msgspec.json.decode(text, type=dict[str, _Caller])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         reader.wrong(name, f"JSON of another shape ({error})", shape)
         return MappingProxyType({})
     callers: dict[str, CallerRule] = {}
@@ -272,7 +274,7 @@ def _pools(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
         return MappingProxyType({})
     try:
         pools = msgspec.json.decode(text, type=dict[str, list[str]])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         reader.wrong(name, f"JSON of another shape ({error})", shape)
         return MappingProxyType({})
     for pool, members in pools.items():

@@ -28,6 +28,7 @@ def test_storage_alone_is_enough_to_start() -> None:
 WRONG = [
     ("AzureWebJobsStorage", ""),
     ("AzureWebJobsStorage", "no connection string"),
+    ("AzureWebJobsStorage", "AccountName=contoso"),
     ("AZURE_CLIENT_ID", "mine"),
     ("GRAPH_BASE_URL", "https://graph.example.com/v1.0"),
     ("GRAPH_BASE_URL", "http://graph.microsoft.com/v1.0"),
@@ -134,3 +135,15 @@ def test_defaults_are_the_documented_ones() -> None:
     assert Settings().graph.base_url == "https://graph.microsoft.com/v1.0"
     assert (Settings().send_timeout, Settings().lease_margin, Settings().on_unknown) == (30, 30, "resend")
     assert (Settings().max_attempts, Settings().max_age_hours) == (20, 72)
+
+
+@pytest.mark.parametrize("url", ["contoso", "http://", "http://contoso.blob.core.windows.net", "https://"])
+def test_a_storage_url_that_is_none_is_named(url: str) -> None:
+    others = {f"AzureWebJobsStorage__{kind}ServiceUri": "https://contoso.example" for kind in ("queue", "table")}
+    settings = read({**others, "AzureWebJobsStorage__blobServiceUri": url})
+    assert "AzureWebJobsStorage__blobServiceUri" in [problem.setting for problem in settings.problems]
+
+
+@pytest.mark.parametrize("name", ["MAIL_CALLERS", "MAIL_SENDER_POOLS"])
+def test_bytes_that_are_no_text_do_not_stop_the_start(name: str) -> None:
+    assert [problem.setting for problem in read(MINIMAL | {name: "\udcff{}"}).problems] == [name]

@@ -45,8 +45,10 @@ class Courier:
 
     attempts: Attempts
 
-    async def deliver(self, work: Work, letter: Letter | None = None) -> None:
+    async def deliver(self, work: Work, letter: Letter | None = None) -> bool:
         """Do what a message asks for. When this returns the message may be completed; when it raises it must not be.
+
+        False: nothing was done, since its key names another mail; a producer's message is then still to be kept.
 
         letter: given where the message is a producer's, so that the work neither carries nor names it yet.
         """
@@ -54,22 +56,30 @@ class Courier:
         row = await ledger.read(work.id) if work.known or work.released else None
         while True:
             decision = protocol.decide(row, work, self.attempts.now(), settings, new_token())
+            if isinstance(decision, protocol.Fail) and row is None:
+                row = await ledger.read(work.id)  # what is kept of an earlier one must not be written over
+                if row is not None:
+                    continue
             try:
-                match decision:
-                    case protocol.Drop():
-                        return await self._drop(work, decision, row)
-                    case protocol.Schedule():
-                        await self._put_again(work, letter, decision.due, known=True)
-                        await self.attempts.write(decision.row)
-                        return None
-                    case protocol.PutAgain():
-                        return await self._put_again(work, letter, decision.due, known=row is not None)
-                    case protocol.Fail():
-                        return await self._settle(work, letter, protocol.Settled(decision.row, None))
-                    case protocol.Claim():
-                        return await self._take_turn(work, letter, row, look=decision.then == "look")
+                return await self._act(work, letter, row, decision)
             except Conflict:
                 row = await ledger.read(work.id)
+
+    async def _act(self, work: Work, letter: Letter | None, row: Row | None, decision: protocol.Decision) -> bool:
+        match decision:
+            case protocol.Drop():
+                await self._drop(work, decision, row)
+                return decision.reason != "other-body"
+            case protocol.Schedule():
+                await self._put_again(work, letter, decision.due, known=True)
+                await self.attempts.write(decision.row)
+            case protocol.PutAgain():
+                await self._put_again(work, letter, decision.due, known=row is not None)
+            case protocol.Fail():
+                await self._settle(work, letter, protocol.Settled(decision.row, None))
+            case protocol.Claim():
+                await self._take_turn(work, letter, row, look=decision.then == "look")
+        return True
 
     async def wake_later(self, work: Work, letter: Letter | None) -> None:
         """What failed again and again, although nothing says that it cannot be sent: on with it, after a while."""
@@ -84,7 +94,8 @@ class Courier:
         row = Row(id=mail, state="failed", scope="", fingerprint="", mailbox="", accepted_at=now, queued=True)
         with suppress(Conflict):  # an earlier delivery of the same message has written it
             await self.attempts.write(replace(row, settled_at=now, status=refusal.status, code=refusal.code))
-        emit(Event.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code, path=refusal.path)
+        # Not the path: it holds what the producer wrote.
+        emit(Event.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code)
 
     async def _take_turn(self, work: Work, letter: Letter | None, row: Row | None, *, look: bool) -> None:
         """Wait for the mailbox's rate and a slot, or put the message again; and only then claim."""

@@ -282,12 +282,17 @@ def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
 
 
 def _too_old(row: Row, now: datetime, settings: Settings) -> bool:
-    return now - (row.not_before or row.accepted_at) > timedelta(hours=settings.max_age_hours)
+    return now - _begins(row) > timedelta(hours=settings.max_age_hours)
 
 
 def _backoff(row: Row, now: datetime, least: float, most: float) -> float:
     """Half of the mail's age: doubles the distance of each try without a counter of its own."""
-    return min(most, max(least, (now - (row.not_before or row.accepted_at)).total_seconds() / 2))
+    return min(most, max(least, (now - _begins(row)).total_seconds() / 2))
+
+
+def _begins(row: Row) -> datetime:
+    """From when a mail's age counts: its acceptance, or the later time it was to wait for."""
+    return max(row.not_before or row.accepted_at, row.accepted_at)
 
 
 def _given_up(row: Row, now: datetime, status: int | None = None, code: str | None = None) -> Row:

@@ -65,7 +65,7 @@ class Upkeep:
                     return await self._end(row, now, "Abandoned")
                 return False
             age = timedelta(hours=settings.max_age_hours) + GRACE
-            if (row.not_before or row.accepted_at) + age < now:
+            if now - max(row.not_before or row.accepted_at, row.accepted_at) > age:
                 return await self._end(row, now, "TooOld")
         except Conflict:  # it has moved on by itself
             return False

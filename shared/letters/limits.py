@@ -6,7 +6,7 @@ Sources: https://learn.microsoft.com/graph/outlook-mail-concept-overview and Exc
 
 import json
 from collections.abc import Sized
-from datetime import date
+from datetime import date, datetime, timedelta
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ MAX_ADDRESSES: Final = 2_000  # attached items included; ours, as each takes tim
 MAX_NESTING: Final = 10  # messages within messages; ours too, Exchange has 30 within MIME
 # "4 MB" in bytes. Graph's pages do not say which of the two readings; this one is right under both.
 MAX_REQUEST: Final = 4_000_000
+FURTHEST: Final = timedelta(days=366)  # a mail may wait so long for its time
 
 _RECIPIENTS: Final = (
     ("to_recipients", "toRecipients"),
@@ -78,6 +79,16 @@ def check_size(mail: SendMail) -> None:
     size = request_size(msgspec.structs.replace(mail, message=stamped(mail.message, _ANY_ID)))
     if size > MAX_REQUEST:
         raise too_large(size)
+
+
+def waiting_until(not_before: datetime | None, now: datetime, place: str) -> datetime | None:
+    """The time that a mail waits for; None for one that has passed. Raises Malformed for one too far ahead."""
+    if not_before is None or not_before <= now:
+        return None
+    if not_before - now > FURTHEST:
+        text = f"Expected a time within {FURTHEST.days} days from now."
+        raise Malformed(400, "BadRequest", text, place)
+    return not_before
 
 
 def too_large(size: int) -> Malformed:

@@ -78,7 +78,8 @@ class _Reader:
         result = dict(pairs)
         names = [name for name, _ in pairs]
         if len(result) != len(names):
-            twice = next(name for at, name in enumerate(names) if name in names[:at])
+            seen: set[str] = set()
+            twice = next(name for name in names if name in seen or seen.add(name))
             self.faults[id(result)] = twice, "This property stands twice in its object; expected once."
         for name in names:
             if "@" in name and ANNOTATION in name:

@@ -15,9 +15,10 @@ message, event or contact. A user's mail may not set `from` or `sender`: it coul
 a token proves no address.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from shared.errors import NotAllowed
 from shared.letters.letter import Letter
@@ -25,6 +26,9 @@ from shared.letters.wire import Message
 from shared.policy.patterns import Patterns
 
 __all__ = ["CallerRule", "Rules", "admit"]
+
+
+NOT_IN_A_MAILBOX: Final = re.compile(r"[/\\?#%\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ def admit(letter: Letter, rules: Rules) -> None:
         rule = rules.callers.get(origin.name.lower())
         if rule is None:
             raise NotAllowed("MAIL_CALLERS does not name this caller.")
+    if NOT_IN_A_MAILBOX.search(letter.sender):
+        # It goes into the path of a URL; what an address may hold by the letter of RFC 5321 is not worth that risk.
+        raise NotAllowed("The sender is neither a mailbox nor a pool.", "ErrorSendAsDenied")
     if origin.kind == "user":
         _own_mailbox(letter)
     # Of a pool any member may be chosen later, so each must be allowed now.

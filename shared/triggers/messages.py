@@ -123,7 +123,12 @@ async def _list(app: Services, req: func.HttpRequest, scope: Scope) -> func.Http
     if state is not None and state not in states:
         return problem(400, f"state is none of {', '.join(states)}.")
     most = req.params.get("top", str(PAGE))
-    if not most.isascii() or not most.isdigit() or not 1 <= int(most) <= LONGEST_PAGE:
+    if (
+        len(most) > len(str(LONGEST_PAGE))
+        or not most.isascii()
+        or not most.isdigit()
+        or not 1 <= int(most) <= LONGEST_PAGE
+    ):
         return problem(400, f"top must be a number from 1 to {LONGEST_PAGE}.")
     try:
         rows, after = await app.control.page(state, int(most), req.params.get("after"))

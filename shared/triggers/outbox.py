@@ -62,7 +62,8 @@ async def mail_work(message: func.QueueMessage) -> None:
         return await _not_ours(app, message, error)
     if isinstance(work, ProducerMessage):
         return await _producers(work)
-    return await app.courier.deliver(work)
+    await app.courier.deliver(work)
+    return None
 
 
 @blueprint.queue_trigger(arg_name="message", queue_name=f"{OUTBOX}-poison", connection=CONNECTION)
@@ -114,11 +115,15 @@ async def _producers(message: "ProducerMessage") -> None:
         return await app.courier.refuse(message.id, message.queue, message.body, refusal)
     from shared.delivery.work import work_of
 
-    return await app.courier.deliver(work_of(letter), letter)
+    if not await app.courier.deliver(work_of(letter), letter):
+        reused = Malformed(422, "KeyReused", "The key was used for another mail. A key names one mail.", "$.key")
+        await app.courier.refuse(message.id, message.queue, message.body, reused)
+    return None
 
 
 def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Letter:
     limits.check_size(queued.mail)
+    not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
     sender = queued.sender.lower()
     scope = f"queue:{OUTBOX}:{sender}"
     return Letter(
@@ -128,7 +133,7 @@ def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Le
         sender=sender,
         mail=queued.mail,
         origin=Origin(kind="queue", name=OUTBOX),
-        not_before=queued.not_before,
+        not_before=not_before,
         accepted_at=accepted_at,
     )
 

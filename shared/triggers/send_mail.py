@@ -115,18 +115,19 @@ def _not_before(headers: Mapping[str, str]) -> datetime | None:
     if given is None:
         return None
     try:
-        return msgspec.convert(given, WITH_OFFSET).astimezone(UTC)
+        time = msgspec.convert(given, WITH_OFFSET).astimezone(UTC)
     except (msgspec.ValidationError, OverflowError):
         text = "Mailroom-Not-Before must be a time with its offset (RFC 3339), such as 2026-07-01T08:00:00+02:00."
         raise Malformed(400, "BadRequest", text) from None
+    return limits.waiting_until(time, datetime.now(UTC), "Mailroom-Not-Before")
 
 
 async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mapping[str, str]) -> func.HttpResponse:
     from shared.delivery.direct import Busy, Done, Mismatch, Rejection, Unavailable
 
     later = "respond-async" in [item.strip().lower() for item in req.headers.get("prefer", "").split(",")]
-    waits = letter.not_before is not None and letter.not_before > letter.accepted_at
-    answer = await (app.direct.accept(letter) if later or waits else app.direct.send_now(letter))
+    waits = later or letter.not_before is not None
+    answer = await (app.direct.accept(letter) if waits else app.direct.send_now(letter))
     match answer:
         case Done():
             headers = {**ids, "Mailroom-State": answer.state, "Location": f"/api/messages/{answer.mail}"}

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from azure.core.exceptions import ServiceRequestError
 
@@ -269,3 +270,9 @@ async def test_respond_async_puts_a_failed_mail_into_the_queue_again() -> None:
     [(_, message)] = office.outbox.messages
     await Courier(office.attempts).deliver(message)
     assert office.graph.sent == [letter().id]
+
+
+async def test_an_age_counts_from_the_acceptance_where_the_time_to_wait_for_had_passed() -> None:
+    office = Office(graph=ScriptedGraph([THROTTLED]))
+    long_due = replace(letter(), not_before=office.clock.now() - timedelta(days=4))
+    assert await DirectRequests(office.attempts).send_now(long_due) == Done(letter().id, "accepted")

@@ -66,7 +66,7 @@ def test_a_sent_mail_cannot_be_cancelled(sandbox: Sandbox) -> None:
     assert sandbox.message(sandbox.send(titled("gone")), "DELETE").status_code == 409
 
 
-@pytest.mark.parametrize("time", ["tomorrow", "2026-07-01T08:00:00", "0001-01-01T00:00:00+14:00", ""])
+@pytest.mark.parametrize("time", ["tomorrow", "2026-07-01T08:00:00", ""])
 def test_a_time_that_is_none_is_refused(sandbox: Sandbox, time: str) -> None:
     answer = sandbox.send(titled("never"), Mailroom_Not_Before=time)
     assert answer.status_code == 400
@@ -118,7 +118,7 @@ def test_a_list_is_paged(sandbox: Sandbox) -> None:
     assert len(found) == len(set(found))
 
 
-@pytest.mark.parametrize("query", ["state=lost", "top=0", "top=many", "top=1001", "after=nowhere"])
+@pytest.mark.parametrize("query", ["state=lost", "top=0", f"top={'9' * 5000}", "top=many", "top=1001", "after=nowhere"])
 def test_a_list_that_cannot_be_made_says_why(sandbox: Sandbox, query: str) -> None:
     answer = sandbox.operator("GET", f"?{query}")
     assert answer.status_code == 400

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,10 +34,12 @@ def test_a_key_in_the_queue_names_the_mail(sandbox: Sandbox) -> None:
 
 def test_not_before_waits_in_mail_work(sandbox: Sandbox) -> None:
     before = sandbox.count("mail-work")
-    sandbox.put("mail-outbox", mail(sandbox, "in a hundred years", notBefore="2126-01-01T00:00:00Z"))
+    sandbox.put(
+        "mail-outbox", mail(sandbox, "in ten months", notBefore=(datetime.now(UTC) + timedelta(days=300)).isoformat())
+    )
     eventually(lambda: sandbox.count("mail-work") == before + 1)
     eventually(lambda: sandbox.count("mail-outbox") == 0)
-    assert "in a hundred years" not in sandbox.subjects()
+    assert "in ten months" not in sandbox.subjects()
 
 
 @pytest.mark.parametrize("kind", ["throttle", "unavailable", "lost", "gateway_timeout", "redirect", "ok200", "html502"])
@@ -101,3 +104,31 @@ def test_client_request_id_names_the_mail_where_no_key_is_given(sandbox: Sandbox
     for _ in range(2):
         sandbox.send(titled("by request id"), client_request_id="7b2cd1a3-0000-4000-8000-000000000002")
     assert sandbox.subjects().count("by request id") == 1
+
+
+def test_another_mail_under_a_used_key_is_kept_for_a_person(sandbox: Sandbox) -> None:
+    """It fitted into the queue, so it must not vanish without a word."""
+    sandbox.put("mail-outbox", mail(sandbox, "the first", key="order-4"))
+    sandbox.arrives("the first")
+    known = set(sandbox.dead())
+    text = mail(sandbox, "the second", key="order-4")
+    sandbox.put("mail-outbox", text)
+    [kept] = eventually(lambda: set(sandbox.dead()) - known)
+    metadata, content = sandbox.dead()[kept]
+    assert (metadata["reason"], content) == ("KeyReused", text.encode())
+    assert "the second" not in sandbox.subjects()
+
+
+def test_a_time_that_has_passed_is_no_reason_to_give_up(sandbox: Sandbox) -> None:
+    sandbox.fault(kind="throttle", count=1, retry_after="0.5")
+    answer = sandbox.send(titled("long due"), Mailroom_Not_Before="2000-01-01T00:00:00Z")
+    assert answer.headers["mailroom-state"] == "accepted"
+    sandbox.arrives("long due")
+    sandbox.put("mail-outbox", mail(sandbox, "long due, too", notBefore="1601-01-01T00:00:00Z"))
+    sandbox.arrives("long due, too")
+
+
+def test_a_time_too_far_ahead_is_refused(sandbox: Sandbox) -> None:
+    answer = sandbox.send(titled("never"), Mailroom_Not_Before="9999-12-31T23:00:00Z")
+    assert answer.status_code == 400
+    assert "Mailroom-Not-Before" in answer.json()["error"]["message"]

@@ -31,7 +31,16 @@ def test_not_by_from_or_sender(sandbox: Sandbox, name: str) -> None:
     assert sandbox.requests() == 0
 
 
-@pytest.mark.parametrize("path", ["..%2Fmailroom@sandbox.example", "mailroom@sandbox.example%2F..%2Fceo", "%00", "*"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "..%2Fmailroom@sandbox.example",
+        "mailroom@sandbox.example%2F..%2Fceo",
+        "x%2FsendMail%3Fx%3D@sandbox.example",
+        "%00",
+        "*",
+    ],
+)
 def test_not_by_a_path_that_is_no_mailbox(sandbox: Sandbox, path: str) -> None:
     assert sandbox.send(EXAMPLE, path=f"users/{path}/sendMail").status_code in (400, 403, 404)
     assert sandbox.requests() == 0

@@ -7,6 +7,7 @@ take the last, to fail later, or to drop them.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -78,8 +79,7 @@ class _Reader:
         result = dict(pairs)
         names = [name for name, _ in pairs]
         if len(result) != len(names):
-            seen: set[str] = set()
-            twice = next(name for name in names if name in seen or seen.add(name))
+            twice = next(name for name, times in Counter(names).items() if times > 1)
             self.faults[id(result)] = twice, "This property stands twice in its object; expected once."
         for name in names:
             if "@" in name and ANNOTATION in name:

@@ -23,6 +23,7 @@ __all__ = ["blueprint"]
 
 OUTBOX: Final = "mail-outbox"
 WORK: Final = "mail-work"
+EVENTS: Final = "mail-events"
 CONNECTION: Final = "AzureWebJobsStorage"
 # Until an operator has mended a setting, or what made a message fail ten times has passed.
 LATER: Final = timedelta(minutes=5)
@@ -84,6 +85,15 @@ async def mail_outbox_poison(message: func.QueueMessage) -> None:
     from shared.delivery.work import work_of
 
     return await app.courier.wake_later(work_of(letter), letter)
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=f"{EVENTS}-poison", connection=CONNECTION)
+async def mail_events_poison(message: func.QueueMessage) -> None:
+    """Kept for a person, who can put it back into its queue."""
+    app = _configured()
+    mail = identity(f"queue:{EVENTS}-poison", message.id or "")
+    emit(Event.MAIL_POISONED, id=mail, queue=EVENTS)
+    await app.courier.refuse(mail, EVENTS, message.get_body(), Malformed(400, "Crashed", "It failed again and again."))
 
 
 @blueprint.queue_trigger(arg_name="message", queue_name=f"{WORK}-poison", connection=CONNECTION)

@@ -45,6 +45,15 @@ def test_a_poisoned_mail_without_a_key_is_kept_for_a_person(sandbox: Sandbox) ->
     sandbox.arrives("crashed")
 
 
+def test_a_poisoned_event_is_kept_for_a_person_and_goes_back_into_its_queue(sandbox: Sandbox) -> None:
+    known = set(sandbox.dead())
+    sandbox.put("mail-events-poison", '{"route": "github"}')
+    [mail] = eventually(lambda: set(sandbox.dead()) - known)
+    assert (sandbox.dead()[mail][0]["reason"], sandbox.dead()[mail][1]) == ("Crashed", b'{"route": "github"}')
+    assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
+    eventually(lambda: sandbox.waiting("mail-events") == ['{"route": "github"}'])
+
+
 def test_what_is_not_mailrooms_own_in_mail_work_is_set_aside(sandbox: Sandbox) -> None:
     for queue in ("mail-work", "mail-work-poison"):
         known = set(sandbox.dead())

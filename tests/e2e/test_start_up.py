@@ -40,6 +40,7 @@ WRONG = {
 FUNCTIONS = {
     "health",
     "health_ready",
+    "mail_events_poison",
     "mail_outbox",
     "mail_outbox_poison",
     "mail_work",

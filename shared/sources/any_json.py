@@ -1,0 +1,107 @@
+"""Senders of any JSON: what the attributes of their events are is said by JMESPath in the route.
+
+    [options]
+    type = "data.kind"
+    subject = "data.host.name"
+    thread = "join('/', [data.host.name, data.check])"
+    key = 'headers."x-request-id"'
+
+Each expression (https://jmespath.org/specification.html) sees `{"data": <the body>, "headers": {…}}`, the names of the
+headers in lower case, and without those that hold secrets. What it finds counts where it is a text or a number.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from shared.sources.expressions import compiled
+from shared.sources.reading import moment, read_json, text
+from shared.sources.source import Event, RawRequest, Source
+
+__all__ = ["AnyJson"]
+
+SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-functions-key"})
+
+
+class AnyJson(Source, frozen=True, kw_only=True):
+    """One event for each request. All options are JMESPath; a wrong one is a ValueError.
+
+    key: names the event; where it finds nothing, the header `Idempotency-Key` does. Without either every request is an
+    event of its own, and one that comes twice is two mails: two bodies that are the same may well be two events.
+    id: where it finds nothing, the key. type: "event". source: the kind of source. subject, time, thread: none.
+    """
+
+    attributes: ClassVar[tuple[str, ...]] = ("key", "id", "type", "source", "subject", "time", "thread")
+
+    key: str | None = None
+    id: str | None = None
+    type: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    time: str | None = None
+    thread: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, expression in self._expressions():
+            try:
+                compiled(expression)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+
+    def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what the sender says
+        data = read_json(request.body)
+        found = self._found(data, request.headers)
+        key = found.get("key") or request.headers.get("idempotency-key", "").strip() or self.replayed(request)
+        key = key or str(uuid.uuid4())
+        return [
+            Event(
+                id=found.get("id") or key,
+                source=found.get("source") or self.name,
+                type=found.get("type") or "event",
+                key=key,
+                data=data,
+                subject=found.get("subject"),
+                time=_time(found.get("time")),
+                thread=found.get("thread"),
+            )
+        ]
+
+    def replayed(self, request: RawRequest) -> str | None:  # noqa: ARG002 - most requests do not say
+        """What is the same in two requests only if one is a copy of the other; None: nothing is."""
+        return None
+
+    def secret_headers(self) -> frozenset[str]:
+        """The names, in lower case, of headers that no expression sees."""
+        return SECRET
+
+    def _expressions(self) -> Iterator[tuple[str, str]]:
+        for name in self.attributes:
+            if (expression := getattr(self, name)) is not None:
+                yield name, expression
+
+    def _found(self, data: Any, headers: Mapping[str, str]) -> dict[str, str]:
+        """By name, what each expression finds."""
+        if not any(self._expressions()):
+            return {}
+        hidden = self.secret_headers()
+        seen = {"data": data, "headers": {name: value for name, value in headers.items() if name not in hidden}}
+        result = {}
+        for name, expression in self._expressions():
+            try:
+                value = text(compiled(expression).search(seen))
+            except (ValueError, TypeError, RecursionError):
+                continue  # a function met a value of another type than it takes: nothing is found
+            if value:
+                result[name] = value
+        return result
+
+
+def _time(value: str | None) -> datetime | None:
+    """A time of RFC 3339, or in seconds since 1970."""
+    if value is None:
+        return None
+    try:
+        return moment(float(value))
+    except ValueError:
+        return moment(value)

@@ -1,0 +1,89 @@
+"""Azure DevOps: service hooks for work items, code, pull requests, pipelines and releases.
+
+A subscription is disabled at once by 410, and put on probation by other errors.
+https://learn.microsoft.com/azure/devops/service-hooks/events
+https://learn.microsoft.com/azure/devops/service-hooks/services/webhooks
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from shared.sources import proofs
+from shared.sources.azure import in_header
+from shared.sources.reading import digest, moment, read_object, text
+from shared.sources.source import Event, RawRequest, Source
+
+__all__ = ["AzureDevOps"]
+
+# Where a resource has its number, by what it is. The first that is there names it.
+WORK_ITEM: Final = (
+    ("workitem", ("revision", "id")),  # of an update, whose own id counts the item's changes
+    ("workitem", ("workItemId",)),
+    ("workitem", ("id",)),
+)
+OTHERS: Final = (
+    ("pullrequest", ("pullRequestId",)),
+    ("pullrequest", ("pullRequest", "pullRequestId")),  # of a comment
+    ("build", ("run", "id")),  # a run is its build: both have one number
+    ("release", ("release", "id")),
+    ("release", ("environment", "releaseId")),
+    ("release", ("environment", "release", "id")),
+    ("release", ("deployment", "release", "id")),
+    ("release", ("approval", "release", "id")),
+    ("approval", ("approval", "id")),
+    ("push", ("pushId",)),
+    ("changeset", ("changesetId",)),
+)
+# Samples, and resources that are only half there, have these for "none".
+NONE: Final = ("0", "00000000-0000-0000-0000-000000000000")
+
+
+class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Azure DevOps, with basic or a secret in a header of the subscription; header: its name. Types are its own."""
+
+    name: ClassVar[str] = "azure-devops"
+    done: ClassVar[int] = 200
+
+    header: str | None = None
+
+    def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
+        if self.header:
+            in_header(request, self.header, secrets)
+        else:
+            proofs.basic(request, secrets)
+
+    def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
+        value = read_object(request.body)
+        raw = digest(request.body.decode("latin-1"))
+        name, kind = text(value, "id"), text(value, "eventType") or self.name
+        # "Test" sends the same sample with the same id each time, for no subscription; it only counts.
+        test = text(value, "subscriptionId") in NONE
+        count = (text(value, "notificationId") or "") if test else ""
+        subject = _resource(kind, value.get("resource"))
+        collection = text(value, "resourceContainers", "collection", "id")
+        return [
+            Event(
+                id=name or raw,
+                source=text(value, "resourceContainers", "collection", "baseUrl")
+                or text(value, "publisherId")
+                or self.name,
+                type=kind,
+                key=digest(name, count) if name else raw,
+                data=value,
+                subject=subject,
+                time=moment(value.get("createdDate")),
+                thread="/".join(filter(None, [collection, subject])) if subject else None,
+            )
+        ]
+
+
+def _resource(kind: str, resource: Any) -> str | None:
+    """What an event is about, `pullrequest/1`: its kind and number, unique within a collection of projects."""
+    for what, path in WORK_ITEM if kind.startswith("workitem.") else OTHERS:
+        number = text(resource, *path)
+        if number and number not in NONE:
+            return f"{what}/{number}"
+    number = text(resource, "id")
+    family = "build" if kind == "build.complete" else kind
+    return f"{family}/{number}" if number and number not in NONE else None

@@ -1,0 +1,100 @@
+"""What sources read out of other people's JSON.
+
+An event that cannot be read is lost with most senders, so this is generous where the reading of mails is strict: what
+is JSON to its sender is read. What is not there is None; what has another type than expected is passed over, and stands
+in the mail's table all the same.
+"""
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from shared.errors import Malformed
+
+__all__ = ["digest", "moment", "pick", "read_json", "read_object", "text"]
+
+DEEPEST: Final = 200  # levels; what reads a value later may do so in functions that call themselves
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def read_json(body: bytes) -> Any:
+    """The value that a body holds. Raises Malformed, 400, with the position."""
+    try:
+        value = json.loads(body.decode("utf-8-sig", "replace"), parse_constant=str)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
+        raise Malformed(400, "BadRequest", f"The body is not JSON: {error.msg}, at {where}.") from None
+    except ValueError:
+        raise Malformed(400, "BadRequest", "The body is not JSON: a number of thousands of digits.") from None
+    except RecursionError:
+        raise Malformed(400, "BadRequest", "The body is nested too deeply.") from None
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _deeper_than(value, DEEPEST):
+        raise Malformed(400, "BadRequest", f"The body is nested more than {DEEPEST} levels deep.")
+    return _whole(value) if b"\\ud" in body.lower() else value
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The object that a body holds. Raises Malformed, 400."""
+    value = read_json(body)
+    if not isinstance(value, dict):
+        raise Malformed(400, "BadRequest", "Expected a JSON object.", "$")
+    return value
+
+
+def pick(value: Any, *path: str | int) -> Any:
+    """What stands at a path of names and indices; None where there is no such thing."""
+    for step in path:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def text(value: Any, *path: str | int) -> str | None:
+    """The text at a path, or a number as text; None for everything else, and for an empty one."""
+    found = pick(value, *path)
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        return str(found)
+    return found if isinstance(found, str) and found else None
+
+
+def moment(value: Any) -> datetime | None:
+    """A time in UTC: of RFC 3339, with any number of digits, or in seconds since 1970. None for everything else."""
+    try:
+        if isinstance(value, str):
+            time = datetime.fromisoformat(value)
+            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+def digest(*parts: str) -> str:
+    """A short name for these texts together: 32 hex digits of a SHA-256 over them and where each ends."""
+    result = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        result.update(b"%d:%b" % (len(data), data))
+    return result.hexdigest()[:32]
+
+
+def _whole(value: Any) -> Any:
+    """The value without halves of surrogate pairs, which no mail can hold: U+FFFD stands for each."""
+    return json.loads(_HALVES.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    here = [value]
+    for _ in range(levels):
+        inner = (one.values() if isinstance(one, dict) else one for one in here if isinstance(one, dict | list))
+        here = [item for items in inner for item in items]
+        if not here:
+            return False
+    return any(isinstance(one, dict | list) for one in here)

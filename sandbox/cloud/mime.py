@@ -11,11 +11,20 @@ from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
 from typing import Any
 
+from sandbox.cloud.extended import PropertyId
+
 __all__ = ["ascii_domain", "complete", "compose"]
 
 _UTF8 = SMTP.clone(utf8=True)
 _PRIORITY = {"low": "5", "normal": "3", "high": "1"}
 _TYPE = re.compile(r"([!#$&^_.+\-0-9A-Za-z]+)/([!#$&^_.+\-0-9A-Za-z]+)")
+# The properties that Exchange writes as headers of a conversation ([MS-OXCMAIL] 2.1.3.2).
+_CONVERSATION: dict[PropertyId | None, str] = {
+    PropertyId("string", "", "0x1042"): "In-Reply-To",
+    PropertyId("string", "", "0x1039"): "References",
+    PropertyId("string", "", "0x70"): "Thread-Topic",
+    PropertyId("binary", "", "0x71"): "Thread-Index",
+}
 _HEADER_LINE = re.compile(rb"([!-9;-~]+)[ \t]*:")
 
 
@@ -69,10 +78,19 @@ def _mail(message: dict[str, Any], policy: "EmailPolicy[Any]") -> EmailMessage:
         mail["Disposition-Notification-To"] = str(_address(message["from"]))
     if message.get("categories"):
         mail["Keywords"] = _line(", ".join(message["categories"]))
+    _add_conversation(mail, message)
     for header in message.get("internetMessageHeaders") or ():
         mail[header["name"]] = _line(header["value"])
     _add_content(mail, message)
     return mail
+
+
+def _add_conversation(mail: EmailMessage, message: dict[str, Any]) -> None:
+    for prop in message.get("singleValueExtendedProperties") or ():
+        known = PropertyId.parse(prop["id"])
+        if known in _CONVERSATION:
+            del mail[_CONVERSATION[known]]
+            mail[_CONVERSATION[known]] = _line(prop["value"])
 
 
 def _add_content(mail: EmailMessage, message: dict[str, Any]) -> None:

@@ -13,6 +13,18 @@ from sandbox.cloud.errors import Refusal
 
 __all__ = ["decode_mime", "read_mime"]
 
+# What Exchange makes of these headers ([MS-OXCMAIL] 2.2.3).
+_RECEIPTS = {
+    "Disposition-Notification-To": "isReadReceiptRequested",
+    "Return-Receipt-To": "isDeliveryReceiptRequested",
+}
+_PROPERTIES = {
+    "In-Reply-To": "String 0x1042",
+    "References": "String 0x1039",
+    "Thread-Topic": "String 0x0070",
+    "Thread-Index": "Binary 0x0071",
+}
+
 
 def decode_mime(body: bytes) -> bytes:
     """The MIME in a text/plain body: one base64 text, line ends in it or not. Raises Refusal 400."""
@@ -41,6 +53,13 @@ def read_mime(raw: bytes) -> dict[str, Any]:
             message[name.lower()] = found[0]
     if mail.get("Message-ID"):
         message["internetMessageId"] = _text(mail["Message-ID"])
+    if (importance := _text(mail.get("Importance")).lower()) in {"low", "normal", "high"}:
+        message["importance"] = importance
+    for header, name in _RECEIPTS.items():
+        if mail.get(header):
+            message[name] = True
+    if properties := [{"id": id_, "value": _text(mail[name])} for name, id_ in _PROPERTIES.items() if mail.get(name)]:
+        message["singleValueExtendedProperties"] = properties
     headers = [(name, value) for name, value in mail.items() if name.lower().startswith("x-")]
     if headers:
         message["internetMessageHeaders"] = [{"name": name, "value": _text(value)} for name, value in headers]

@@ -1,4 +1,4 @@
-"""Looking a mail up in the mailbox it was sent from, by its stamp, in all folders."""
+"""Looking a mail up in the mailbox it was sent from, in all folders: by its stamp, then by its Message-ID."""
 
 import asyncio
 from typing import TYPE_CHECKING, Literal, cast
@@ -27,24 +27,39 @@ class _Items(msgspec.Struct):
     value: list[_Item]
 
 
-async def look(connection: GraphConnection, mailbox: str, property_id: str, value: str, deadline: float) -> Found:
-    """What the mailbox holds of the message whose extended property `property_id` is `value`.
+async def look(  # noqa: PLR0913, PLR0917 - what a mail is known by, and where
+    connection: GraphConnection, mailbox: str, property_id: str, value: str, message_id: str, deadline: float
+) -> Found:
+    """What the mailbox holds of the mail whose extended property `property_id` is `value`, or whose id is `message_id`.
+
+    A mail that went as JSON has the property, one that went as MIME has the Message-ID that it was given. Which of the
+    two it was is not asked: the setting may have changed since. Both are asked for by one deadline, in seconds.
 
     sent: a copy that is no draft, wherever it was moved to. waiting: only a draft, as what is in the Outbox is.
     absent: nothing. undetermined: the mailbox did not say, for whatever reason; never raises. Needs Mail.Read.
     """
-    wanted = MessagesRequestBuilder.MessagesRequestBuilderGetQueryParameters(
-        filter=f"singleValueExtendedProperties/Any(ep: ep/id eq '{property_id}' and ep/value eq '{value}')",
-        select=["isDraft"],
+    filters = (
+        f"singleValueExtendedProperties/Any(ep: ep/id eq '{property_id}' and ep/value eq '{value}')",
+        f"internetMessageId eq '{message_id}'",
     )
-    configuration = RequestConfiguration(
-        options=[ResponseHandlerOption(NativeResponseHandler())], query_parameters=wanted
-    )
+    found: Found = "absent"
     try:
         async with asyncio.timeout(deadline):
-            answer = await connection.client.users.by_user_id(mailbox).messages.get(configuration)
+            for wanted in filters:
+                found = await _found(connection, mailbox, wanted)
+                if found != "absent":
+                    break
     except Exception:  # noqa: BLE001 - not to know is an answer here: it is asked again, then the policy decides
         return "undetermined"
+    return found
+
+
+async def _found(connection: GraphConnection, mailbox: str, wanted: str) -> Found:
+    query = MessagesRequestBuilder.MessagesRequestBuilderGetQueryParameters(filter=wanted, select=["isDraft"])
+    configuration = RequestConfiguration(
+        options=[ResponseHandlerOption(NativeResponseHandler())], query_parameters=query
+    )
+    answer = await connection.client.users.by_user_id(mailbox).messages.get(configuration)
     response = cast("httpx.Response", answer)
     if response.status_code != 200:  # noqa: PLR2004 - OK
         return "undetermined"

@@ -15,7 +15,7 @@ import msgspec
 
 from shared.letters.wire import SendMail
 
-__all__ = ["Letter", "Origin", "decode", "encode", "fingerprint", "identity", "new_id"]
+__all__ = ["Letter", "Origin", "Repeat", "decode", "encode", "fingerprint", "identity", "new_id"]
 
 ID_DIGITS: Final = 32
 
@@ -35,10 +35,20 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """The mail is a duplicate if the one with the id `of` was accepted less than so many seconds before it."""
+
+    of: str
+    within: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
     """One mail to be sent. sender: the mailbox, an address, an object id or the name of a pool. Times are aware.
 
     on_unknown: what to do when it may have gone and the mailbox cannot be asked; None: as MAIL_ON_UNKNOWN says.
+    keep_days: how long the ended mail is remembered; None: as MAIL_RETENTION_DAYS says. thread: what the mails of one
+    conversation have in common, within their scope; see thread.py.
     """
 
     id: str
@@ -50,6 +60,9 @@ class Letter:
     accepted_at: datetime
     not_before: datetime | None = None
     on_unknown: Literal["resend", "hold"] | None = None
+    repeats: Repeat | None = None
+    keep_days: int | None = None
+    thread: str | None = None
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -81,13 +94,16 @@ def new_id() -> str:
     return f"{value:032x}"
 
 
-def fingerprint(sender: str, mail: SendMail) -> str:
-    """The SHA-256, in 64 hex digits, of what is asked for: the mailbox in any case and the mail as read.
+def fingerprint(sender: str, mail: SendMail, thread: str | None = None) -> str:
+    """The SHA-256, in 64 hex digits, of what is asked for: the mailbox in any case, the mail as read and its thread.
 
     Case of the outer names and of enumerations, order of properties, white space, nulls and dropped annotations make no
-    difference: they are gone once a mail is read.
+    difference: they are gone once a mail is read. The thread makes one: the mail would be in another conversation.
     """
-    return _digest(sender.lower().encode("utf-8", "surrogatepass"), _ENCODER.encode(mail))
+    parts = [sender.lower().encode("utf-8", "surrogatepass"), _ENCODER.encode(mail)]
+    if thread is not None:
+        parts.append(thread.encode("utf-8", "surrogatepass"))
+    return _digest(*parts)
 
 
 def _digest(*parts: bytes) -> str:

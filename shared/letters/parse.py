@@ -6,8 +6,6 @@ not describe: addresses, forged stamps, depth. The size of the request is the ca
 depends on how the mail is sent.
 """
 
-import base64
-import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -17,9 +15,11 @@ from msgspec import Meta, field
 
 from shared.errors import Malformed
 from shared.letters import limits
+from shared.letters.addresses import check_address
 from shared.letters.faults import explain
-from shared.letters.reading import read_json
+from shared.letters.reading import read_json, unwrapped
 from shared.letters.stamp import forged
+from shared.letters.thread import LONGEST_THREAD
 from shared.letters.wire import Message, SendMail
 
 __all__ = ["OutboxMail", "outbox_mail", "send_mail"]
@@ -29,12 +29,13 @@ MAX_KEY: Final = 256  # characters, as for the header Idempotency-Key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMail:
-    """One message of `mail-outbox`. not_before is in UTC."""
+    """One message of `mail-outbox`. not_before is in UTC. thread: see thread.py."""
 
     sender: str
     mail: SendMail
     key: str | None = None
     not_before: datetime | None = None
+    thread: str | None = None
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -50,6 +51,7 @@ class _OutboxBody(_Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sender: Annotated[str, Meta(min_length=1, max_length=320)]
     key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
+    thread: Annotated[str, Meta(min_length=1, max_length=LONGEST_THREAD)] | None = None
 
 
 def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
@@ -68,14 +70,17 @@ def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
 def outbox_mail(body: bytes) -> OutboxMail:
     """A message of `mail-outbox`: JSON, or base64 of JSON as some storage clients write it.
 
-        {"sender": "…", "message": {…}, "saveToSentItems": true, "key": "…", "notBefore": "2026-07-01T08:00:00+02:00"}
+        {"sender": "…", "message": {…}, "saveToSentItems": true, "key": "…", "notBefore": "2026-07-01T08:00:00+02:00",
+         "thread": "…"}
 
     Anything else is refused, the fields of Mailroom's own `mail-work` messages too. Raises Malformed as `send_mail`.
     """
-    tree = read_json(_plain(body))
+    tree = read_json(unwrapped(body))
     outer = _shaped(tree, _OutboxBody)
     if any(character.isspace() or not character.isprintable() for character in outer.sender):
         raise _wrong("UnableToDeserializePostBody", "Expected the address or the id of a mailbox.", "$.sender")
+    if outer.thread is not None and not (outer.thread.strip() and outer.thread.isprintable()):
+        raise _wrong("UnableToDeserializePostBody", "Expected printable characters.", "$.thread")
     mail = _mail(tree, outer)
     try:
         not_before = outer.not_before and outer.not_before.astimezone(UTC)
@@ -83,18 +88,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
         raise _wrong(
             "UnableToDeserializePostBody", "Expected a time within the years 1 to 9999 of UTC.", "$.notBefore"
         ) from None
-    return OutboxMail(sender=outer.sender, mail=mail, key=outer.key, not_before=not_before)
-
-
-def _plain(body: bytes) -> bytes:
-    """The JSON text, taken out of base64 if need be. No JSON object is base64: braces are not in its alphabet."""
-    text = body.removeprefix(b"\xef\xbb\xbf").strip()
-    if not text or text.startswith((b"{", b"[")):
-        return text
-    try:
-        return base64.b64decode(b"".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise _wrong("BadRequest", "Found neither a JSON object nor base64 of one.", "$") from None
+    return OutboxMail(sender=outer.sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread)
 
 
 def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
@@ -190,14 +184,9 @@ def _check_extended(properties: list[dict[str, Any]], path: str) -> None:
 
 
 def _check_address(address: str, path: str) -> None:
-    """The syntax of RFC 5321, 5322 and 6531. Names under .test and without a dot are for the tenant to know."""
-    import email_validator  # tens of milliseconds that start-up must not pay
-
     try:
-        email_validator.validate_email(
-            address, check_deliverability=False, test_environment=True, globally_deliverable=False
-        )
-    except email_validator.EmailNotValidError as error:
+        check_address(address)
+    except ValueError as error:
         raise _wrong("ErrorInvalidRecipients", f"Found no address that mail can be sent to. {error}", path) from None
 
 

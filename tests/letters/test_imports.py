@@ -14,8 +14,9 @@ FOREIGN = (
     "shared.delivery",
 )
 MODULES = [
-    "shared.letters.letter", "shared.letters.limits", "shared.letters.model", "shared.letters.parse",
-    "shared.letters.stamp", "shared.letters.wire", "shared.policy.admit", "shared.policy.patterns",
+    "shared.letters.letter", "shared.letters.limits", "shared.letters.mime", "shared.letters.model",
+    "shared.letters.parse", "shared.letters.stamp", "shared.letters.thread", "shared.letters.wire",
+    "shared.policy.admit", "shared.policy.patterns",
 ]  # fmt: skip
 
 

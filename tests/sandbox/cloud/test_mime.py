@@ -112,6 +112,27 @@ def test_mime_goes_as_it_came_without_bcc_and_with_what_it_lacks() -> None:
     assert mime.complete(whole, message, DATE) == whole
 
 
+def test_a_conversation_is_the_same_in_properties_and_in_headers() -> None:
+    properties = [
+        {"id": "String 0x1042", "value": "<root@example.com>"},
+        {"id": "String 0x1039", "value": "<root@example.com>"},
+        {"id": "String 0x0070", "value": "Größe"},
+        {"id": "Binary 0x0071", "value": "AQHVwDZp9ShRJwMb2Z72+yir3k03ZA=="},
+    ]
+    hidden = [{"id": "Boolean 0x3016", "value": "true"}, {"id": "String {" + "0" * 8 + "} Name X", "value": "x"}]
+    made = composed(singleValueExtendedProperties=[*properties, *hidden])
+    assert made["In-Reply-To"] == made["References"] == "<root@example.com>"
+    assert (made["Thread-Topic"], made["Thread-Index"]) == ("Größe", properties[3]["value"])
+    assert read_mime(made.as_bytes())["singleValueExtendedProperties"] == properties
+
+
+def test_importance_and_receipts_are_read_from_their_headers() -> None:
+    message = read_mime(b"Importance: High\nDisposition-Notification-To: a@b.de\nReturn-Receipt-To: a@b.de\n\nx")
+    assert message["importance"] == "high"
+    assert message["isReadReceiptRequested"] is message["isDeliveryReceiptRequested"] is True
+    assert not {"importance", "isReadReceiptRequested"} & read_mime(b"Importance: Huge\n\nx").keys()
+
+
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 

@@ -1,0 +1,207 @@
+"""A mail as MIME through the real SDK: the same outcomes as JSON has, and found again by its Message-ID."""
+
+import asyncio
+import base64
+import json
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import uvicorn
+
+from sandbox.cloud.app import Options, create_app
+from sandbox.cloud.connections import CuttableProtocol
+from sandbox.cloud.state import Cloud
+from shared.graph.client import GraphConnection, open_client
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.graph.send import send_mail
+from tests.graph.service import Service
+
+if TYPE_CHECKING:
+    from shared.graph.look import Found
+
+# The SDK's modules warn of their own deprecated classes when they are imported.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+BOX = "mailroom@sandbox.example"
+ID = "<0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4@sandbox.example>"
+STAMP = "String {502bbd30-de57-442a-aa11-c718c124b3ff} Name MailroomId"
+MAIL = (
+    f"From: {BOX}\r\nTo: frannis@contoso.example\r\nBcc: hidden@contoso.example\r\nSubject: x\r\n"
+    f"Message-ID: {ID}\r\nIn-Reply-To: <root@threads.example>\r\n\r\n" + "The new cafeteria is open.\r\n" * 100
+).encode()
+
+
+async def send(connection: GraphConnection, mail: bytes = MAIL, deadline: float = 5.0, **options: Any) -> Outcome:
+    return await send_mail(connection, BOX, mail, client_request_id="a-1", deadline=deadline, **options)
+
+
+async def found(connection: GraphConnection, message_id: str = ID, deadline: float = 5.0) -> "Found":
+    from shared.graph.look import look
+
+    return await look(connection, BOX, STAMP, "0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4", message_id, deadline)
+
+
+async def test_mime_goes_as_one_base64_text(service: Service, connection: GraphConnection) -> None:
+    """The request is the one that Graph documents for MIME, with the same headers otherwise."""
+    service.say(202, headers={"request-id": "r-1", "client-request-id": "a-1"})
+    assert await send(connection) == Accepted("r-1", "a-1")
+    (request,) = service.requests
+    assert request.line == "POST /v1.0/users/mailroom%40sandbox.example/sendMail HTTP/1.1"
+    assert request.headers["content-type"] == "text/plain"
+    assert request.headers["authorization"] == "Bearer token-1"
+    assert request.headers["client-request-id"] == "a-1"
+    assert base64.b64decode(request.body, validate=True) == MAIL
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (200, Unknown("status", 200)),
+        (302, Unknown("status", 302)),
+        (400, Rejected(400, None, "permanent")),
+        (401, Rejected(401, None, "permission")),
+        (413, Rejected(413, None, "permanent")),
+        (429, Throttled(None)),
+        (503, Unknown("status", 503)),
+        (504, Unknown("status", 504)),
+    ],
+)
+async def test_every_answer_has_the_outcome_that_it_has_for_json(
+    service: Service, connection: GraphConnection, status: int, outcome: Outcome
+) -> None:
+    service.say(status)
+    assert await send(connection) == outcome
+    assert len(service.requests) == 1
+
+
+async def test_how_far_a_request_came_is_observed(service: Service, connection: GraphConnection) -> None:
+    """A broken connection, a deadline and a lost lease: unknown, unknown and surely not sent."""
+    service.say(202, cut=0)
+    assert await send(connection) == Unknown("connection")
+    service.say(202, delay=10)
+    assert await send(connection, deadline=0.5) == Unknown("timeout")
+    assert await send(connection, still_ours=lambda: False) == NotConnected("lease")
+    assert len(service.requests) == 2
+
+
+async def test_no_server_is_not_connected(service: Service, unused_tcp_port: int) -> None:
+    del service
+    connection = open_client(f"http://127.0.0.1:{unused_tcp_port}/v1.0", None)
+    assert await send(connection) == NotConnected("connect")
+    await connection.close()
+
+
+COPY = {"body": b'{"value": [{"isDraft": false}]}', "headers": {"Content-Type": "application/json"}}
+DRAFT = {"body": b'{"value": [{"isDraft": true}]}', "headers": {"Content-Type": "application/json"}}
+NOTHING = {"body": b'{"value": []}', "headers": {"Content-Type": "application/json"}}
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ([(200, COPY)], "sent"),
+        ([(200, DRAFT)], "waiting"),
+        ([(200, NOTHING), (200, COPY)], "sent"),
+        ([(200, NOTHING), (200, DRAFT)], "waiting"),
+        ([(200, NOTHING), (200, NOTHING)], "absent"),
+        ([(200, NOTHING), (503, {})], "undetermined"),
+        ([(200, NOTHING), (200, {"body": b"<html>"})], "undetermined"),
+        ([(403, {})], "undetermined"),
+        ([(200, {"body": b"{}"})], "undetermined"),
+    ],
+)
+async def test_a_mail_is_looked_for_by_its_stamp_and_then_by_its_message_id(
+    service: Service, connection: GraphConnection, answers: list[tuple[int, dict[str, Any]]], verdict: "Found"
+) -> None:
+    """The stamp is a property, which a MIME mail has not. Absent is only what both questions did not find."""
+    for status, answer in answers:
+        service.say(status, **answer)
+    assert await found(connection) == verdict
+    assert len(service.requests) == len(answers)
+
+
+async def test_both_looks_have_one_deadline(service: Service, connection: GraphConnection) -> None:
+    service.say(200, **NOTHING, delay=0.4)
+    service.say(200, **NOTHING, delay=0.4)
+    assert await found(connection, deadline=0.6) == "undetermined"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The emulator over HTTP."""
+
+    cloud: Cloud
+    connection: GraphConnection
+    control: httpx.AsyncClient
+
+    async def fault(self, **fault: Any) -> None:
+        answer = await self.control.post("faults", content=json.dumps(fault))
+        assert answer.status_code == 200, answer.text
+
+    @property
+    def accepted(self) -> int:
+        return len(self.cloud.accepted)
+
+
+@pytest.fixture
+async def graph(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Graph]:
+    app = create_app(Options(identity_header="secret"))
+    config = uvicorn.Config(app, http=CuttableProtocol, ws="none", log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # who connects too early waits in its queue
+        serving = asyncio.create_task(server.serve([listener]))
+        root = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{root}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "secret")
+        connection = open_client(f"{root}/v1.0", None)
+        async with httpx.AsyncClient(base_url=f"{root}/_control/", trust_env=False) as control:
+            yield Graph(app.state.cloud, connection, control)
+        await connection.close()
+        server.should_exit = True
+        await serving
+
+
+async def test_an_accepted_mail_is_found_by_its_message_id(graph: Graph) -> None:
+    assert await found(graph.connection) == "absent"
+    assert isinstance(await send(graph.connection), Accepted)
+    assert await found(graph.connection) == "sent"
+    assert await found(graph.connection, ID.replace("0197", "0198")) == "absent"
+    [mail] = graph.cloud.accepted
+    assert mail["via"] == "mime"
+    assert mail["mime"].encode() == MAIL
+
+
+async def test_a_copy_that_is_not_there_yet_is_not_found(graph: Graph) -> None:
+    answer = await graph.control.post("settings", content='{"sent_delay": 60}')
+    assert answer.status_code == 200
+    assert isinstance(await send(graph.connection), Accepted)
+    assert await found(graph.connection) == "absent"
+
+
+@pytest.mark.parametrize("kind", ["throttle", "dropped", "gateway_timeout_lost", "unavailable"])
+async def test_what_graph_did_not_take_is_not_there(graph: Graph, kind: str) -> None:
+    await graph.fault(kind=kind)
+    outcome = await send(graph.connection)
+    assert isinstance(outcome, Throttled if kind == "throttle" else Unknown)
+    assert (graph.accepted, await found(graph.connection)) == (0, "absent")
+    assert isinstance(await send(graph.connection), Accepted)
+    assert (graph.accepted, await found(graph.connection)) == (1, "sent")
+
+
+@pytest.mark.parametrize("kind", ["gateway_timeout", "lost"])
+async def test_what_graph_took_without_saying_so_is_found_and_need_not_go_again(graph: Graph, kind: str) -> None:
+    """504 after it was accepted, and an answer that was lost: one request, one mail, and the mailbox says so."""
+    await graph.fault(kind=kind)
+    assert isinstance(await send(graph.connection), Unknown)
+    assert await found(graph.connection) == "sent"
+    assert graph.accepted == 1
+
+
+async def test_what_is_no_mail_is_refused_in_graphs_words(graph: Graph) -> None:
+    outcome = await send(graph.connection, b"")
+    assert isinstance(outcome, Rejected)
+    assert outcome.code == "ErrorMimeContentInvalidBase64String"

@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos check lint types lock clean
+.PHONY: help run test proof chaos preview check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -22,6 +22,9 @@ proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 
 chaos: .venv/.ready sandbox/node_modules/.ready ## kill, cut and throttle for a while, then count; options in ARGS
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+preview: .venv/.ready ## the examples of all routes as mails, in one page; or one: ROUTE=… EVENT=…
+	@$(BIN)/python -m sandbox.preview $(if $(ROUTE),--route $(ROUTE)) $(if $(EVENT),--event $(EVENT)) $(ARGS)
 
 check: lint types test ## what CI runs
 

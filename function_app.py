@@ -3,12 +3,13 @@
 import azure.functions as func
 
 from shared.services import services
-from shared.triggers import health, maintenance, messages, outbox, send_mail
+from shared.triggers import events, health, maintenance, messages, outbox, send_mail
 
 services()  # reads the settings, and says now which of them cannot be used
 
 app = func.FunctionApp()
 app.register_functions(send_mail.blueprint)
+app.register_functions(events.blueprint)
 app.register_functions(outbox.blueprint)
 app.register_functions(messages.blueprint)
 app.register_functions(maintenance.blueprint)

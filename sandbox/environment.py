@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from sandbox.options import PARTS, Options
 from sandbox.parts import Graph, Storage
+from shared.config import secret_setting
 
 __all__ = ["SETTINGS", "for_host", "for_part", "unmet", "wanted"]
+
+_ROUTES = Path(__file__).parent.parent / "shared" / "routes"
 
 SETTINGS = (
     "AzureWebJobsStorage",
@@ -18,8 +22,14 @@ SETTINGS = (
     "MAIL_API_AUTHORITY",
     "MAIL_CALLERS",
     "MAIL_ALLOWED_SENDERS",
+    "MAIL_SENDER",
+    "MAIL_TO",
+    *(secret_setting(folder.name) for folder in sorted(_ROUTES.glob("[a-z]*"))),
 )
-"""The settings that the sandbox gives the host."""
+"""The settings that the sandbox gives the host. Every ready route is on."""
+
+# Of every ready route: one for signatures and bearers, one for basic authentication, one of Standard Webhooks.
+_SECRETS = "sandbox-secret sandbox:secret whsec_c2FuZGJveC1zZWNyZXQ="  # noqa: S105 - they guard nothing
 
 _ONLY_HOST_NEEDS = ("GRAPH_BASE_URL", "IDENTITY_ENDPOINT", "IDENTITY_HEADER")
 
@@ -70,6 +80,9 @@ def for_host(environ: Mapping[str, str], storage: Storage | None, graph: Graph |
             "MAIL_API_AUTHORITY": graph.authority,
             "MAIL_CALLERS": json.dumps({graph.caller_client_id: {"senders": [graph.sender, graph.sender_oid]}}),
             "MAIL_ALLOWED_SENDERS": f"{graph.sender} {graph.sender_oid}",
+            "MAIL_SENDER": graph.sender,
+            "MAIL_TO": "ops@example.com",
+            **{name: _SECRETS for name in SETTINGS if name.startswith("MAIL_SECRET_")},
         }
         host["GRAPH_BASE_URL"] = environ.get("GRAPH_BASE_URL") or graph.graph
         # The header is the endpoint's secret: one is no use with another's.

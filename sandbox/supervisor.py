@@ -31,10 +31,15 @@ _STILL_WAITING_AFTER = 10.0
 
 
 def settings_problems(environment: Mapping[str, str]) -> Sequence[str]:
-    """Mailroom's own words, the same as in Azure."""
+    """Mailroom's own words, the same as in Azure; routes that cannot be used are among them."""
     from shared.config import read
+    from shared.rendering.mails import Renderer
+    from shared.routing.catalog import BUILT_IN, load
 
-    return [str(problem) for problem in read(environment).problems]
+    settings = read(environment)
+    catalog = load(settings.routes_dir, Renderer(BUILT_IN / "_layout"))
+    routes = [*catalog.problems.values(), *([catalog.missing] if catalog.missing else [])]
+    return [*(str(problem) for problem in settings.problems), *routes]
 
 
 async def supervise(

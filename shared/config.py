@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, cast, get_args
 from urllib.parse import urlsplit
@@ -19,14 +20,18 @@ from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
 from shared.policy.admit import CallerRule
 from shared.policy.patterns import Patterns
 
-__all__ = ["OnUnknown", "Problem", "Settings", "Storage", "read"]
+__all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
 
 OnUnknown = Literal["resend", "hold"]
+Threads = Literal["properties", "mime"]
 
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+ADDRESS: Final = re.compile(r"[^\s@<>()\[\],;:\"\\]+@[^\s@<>()\[\],;:\"\\]+")
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
 SECRET: Final = frozenset({"AzureWebJobsStorage"})  # never shown
+SECRETS: Final = "MAIL_SECRET_"  # and never these
+UNRESOLVED: Final = "@Microsoft.KeyVault("
 # What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
 DEVELOPMENT_STORAGE: Final = (
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
@@ -81,6 +86,14 @@ class Settings:
     rate_per_minute: int = 30
     concurrency: int = 4
     retention_days: int = 14
+    sender: str | None = field(default=None, repr=False)  # the mailbox, or the pool, of every route that names none
+    to: tuple[str, ...] = field(default=(), repr=False)  # and its recipients
+    routes_dir: Path | None = None
+    vault_url: str | None = None
+    threads: Threads = "properties"
+    route_senders: Patterns | None = None  # what mails of routes may be sent as; None: the allowed senders
+    # Of routes, by the variable's name; several, so that one can be replaced by another.
+    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     problems: tuple[Problem, ...] = ()
 
 
@@ -102,7 +115,7 @@ class _Reader:
 
     def text(self, name: str) -> str | None:
         value = self.environ.get(name, "").strip()
-        if value.startswith("@Microsoft.KeyVault("):
+        if value.startswith(UNRESOLVED):
             # Azure hands a reference that it could not resolve to the app as it stands. It is no value.
             self.wrong(name, "a Key Vault reference that was not resolved", "the value itself, or nothing")
             return None
@@ -170,6 +183,7 @@ class _Reader:
 def read(environ: Mapping[str, str]) -> Settings:
     """Read every setting. Never raises; see `Settings.problems`."""
     reader = _Reader(environ)
+    pools = _pools(reader)
     return Settings(
         storage=_storage(reader),
         identity_client_id=reader.guid("AZURE_CLIENT_ID"),
@@ -177,7 +191,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         api=_api(reader),
         callers=_callers(reader),
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
-        sender_pools=_pools(reader),
+        sender_pools=pools,
         allowed_recipients=reader.patterns("MAIL_ALLOWED_RECIPIENTS", "*"),
         on_unknown=reader.parsed("MAIL_ON_UNKNOWN", "resend", _on_unknown, "resend or hold"),
         send_timeout=reader.number("MAIL_SEND_TIMEOUT", 30, 1, 120),
@@ -192,6 +206,13 @@ def read(environ: Mapping[str, str]) -> Settings:
         concurrency=reader.integer("MAIL_CONCURRENCY", 4, 1, 64),
         # Queued duplicates may come for a week; a row that had gone by then would let them through as new.
         retention_days=reader.integer("MAIL_RETENTION_DAYS", 14, 8, 3650),
+        sender=(reader.text("MAIL_SENDER") or "").lower() or None,
+        to=reader.parsed("MAIL_TO", (), _addresses, "mail addresses, separated by spaces or commas"),
+        routes_dir=reader.parsed("MAIL_ROUTES_DIR", None, Path, "a folder"),
+        vault_url=reader.parsed("MAIL_VAULT_URL", None, _vault, "the vault's URL, https://….vault.azure.net"),
+        threads=reader.parsed("MAIL_THREADS", "properties", _threads, "properties or mime"),
+        route_senders=_route_senders(reader, pools),
+        secrets=_secrets(reader),
         problems=tuple(reader.problems),
     )
 
@@ -283,6 +304,57 @@ def _pools(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
             reader.wrong(name, f"the pool {pool!r}", shape)
             return MappingProxyType({})
     return MappingProxyType({pool: tuple(one.lower() for one in members) for pool, members in pools.items()})
+
+
+def secret_setting(route: str) -> str:
+    """The name of the variable with a route's secrets: `uptime-kuma` has MAIL_SECRET_UPTIME_KUMA."""
+    return SECRETS + re.sub(r"[^A-Z0-9]", "_", route.upper())
+
+
+def _secrets(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
+    """Secrets that are set. One that is a reference which Azure could not resolve is missing: its route says so."""
+    given = {name: value.split() for name, value in reader.environ.items() if name.startswith(SECRETS)}
+    return MappingProxyType(
+        {name: tuple(words) for name, words in given.items() if words and not words[0].startswith(UNRESOLVED)}
+    )
+
+
+def _addresses(value: str) -> tuple[str, ...]:
+    """Recognised by their shape here; whether mail can be sent there is said when a route uses them."""
+    addresses = tuple(value.replace(",", " ").replace(";", " ").split())
+    if not addresses or not all(ADDRESS.fullmatch(address) for address in addresses):
+        raise ValueError
+    return addresses
+
+
+def _route_senders(reader: _Reader, pools: Mapping[str, tuple[str, ...]]) -> Patterns | None:
+    """What routes may send as: MAIL_SENDER opens itself, unless MAIL_ALLOWED_SENDERS is set, which then holds."""
+    sender = reader.environ.get("MAIL_SENDER", "").strip().lower()
+    if not sender:
+        return None
+    mailboxes = pools.get(sender, (sender,))
+    try:
+        patterns = Patterns.of(mailboxes)
+    except ValueError:
+        patterns = Patterns.of("*")
+    if patterns.everything or patterns.wild:
+        expected = "a mail address, a mailbox's object id, or a name in MAIL_SENDER_POOLS"
+        reader.wrong("MAIL_SENDER", repr(sender), expected)
+    return None if reader.given("MAIL_ALLOWED_SENDERS") else patterns
+
+
+def _vault(value: str) -> str | None:
+    parts = urlsplit(value)
+    bare = not (parts.query or parts.fragment or parts.username or parts.password or parts.path.strip("/"))
+    if parts.scheme != "https" or not parts.hostname or not bare:
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _threads(value: str) -> Threads:
+    if value.lower() not in get_args(Threads):
+        raise ValueError
+    return cast("Threads", value.lower())
 
 
 def _on_unknown(value: str) -> OnUnknown:

@@ -7,17 +7,20 @@ keeps indexing short. Whatever opens one first pays for it, and only for what it
 import os
 import uuid
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from shared.config import Settings, read
 from shared.delivery.ledger import Row
-from shared.entra import Verifier
+from shared.entra import Registration, Verifier, require
+from shared.errors import NotAllowed, Unauthenticated
 from shared.letters.letter import Letter
 from shared.telemetry import Event, emit
 
 if TYPE_CHECKING:
+    from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
+
     from shared.delivery.attempts import Attempts, StillOurs
     from shared.delivery.control import Control
     from shared.delivery.courier import Courier
@@ -28,9 +31,16 @@ if TYPE_CHECKING:
     from shared.delivery.upkeep import Upkeep
     from shared.graph.client import GraphConnection
     from shared.graph.outcome import Outcome
+    from shared.rendering.mails import Renderer
+    from shared.routing.catalog import Catalog
+    from shared.routing.intake import Intake
+    from shared.routing.secrets import Secrets
+    from shared.sources.source import TokenRule
     from shared.storage import StorageAccount
 
 __all__ = ["Services", "services"]
+
+AUTHORITY: Final = "https://login.microsoftonline.com"
 
 
 class Services:
@@ -38,6 +48,7 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._webhook_verifiers: dict[tuple[str | None, str], Verifier] = {}  # by tenant and audience: they keep keys
 
     @cached_property
     def verifier(self) -> Verifier | None:
@@ -99,16 +110,74 @@ class Services:
 
         return DirectRequests(self.attempts)
 
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """The routes. The first who asks says which of them cannot be used."""
+        from shared.routing.catalog import load
+
+        found = load(self.settings.routes_dir, self.renderer)
+        for name, problem in found.problems.items():
+            emit(Event.ROUTE_REFUSED, route=name, why=problem)
+        if found.missing:
+            emit(Event.ROUTE_REFUSED, why=found.missing)
+        return found
+
+    @cached_property
+    def secrets(self) -> "Secrets":
+        from shared.routing.secrets import Secrets, Vault
+
+        url = self.settings.vault_url
+        return Secrets(self.settings, Vault(url, self.settings.identity_client_id).fetch if url else None)
+
+    @cached_property
+    def renderer(self) -> "Renderer":
+        from shared.rendering.mails import Renderer
+        from shared.routing.catalog import BUILT_IN
+
+        return Renderer(BUILT_IN / "_layout")
+
+    @cached_property
+    def intake(self) -> "Intake":
+        from shared.routing.compose import Composer
+        from shared.routing.intake import Intake
+
+        composer = Composer(self.settings, self.renderer)
+        return Intake(self.catalog, composer, self.secrets, self._verify_token, self.outbox, self.courier)
+
+    async def _verify_token(self, rule: "TokenRule", authorization: str | None) -> None:
+        """Return if an Entra token proves a webhook. Raises Unauthenticated, NotAllowed, KeysUnavailable."""
+        verifier = self._webhook_verifiers.get((rule.tenant, rule.audience))
+        if verifier is None:
+            tenant = rule.tenant or (self.settings.api.tenant if self.settings.api else None)
+            if tenant is None:
+                raise Unauthenticated("The route has no tenant, and MAIL_API_TENANT is not set.")
+            authority = self.settings.api.authority if self.settings.api else AUTHORITY
+            verifier = Verifier(Registration(tenant, rule.audience.removeprefix("api://"), authority))
+            self._webhook_verifiers[rule.tenant, rule.audience] = verifier
+        caller = await verifier.verify(authorization)
+        if caller.delegated or caller.application_id not in {app.lower() for app in rule.allowed_apps}:
+            raise NotAllowed("The token's application is not among the route's allowed_apps.")
+        if rule.app_role is not None:
+            require(caller, rule.app_role)
+
     async def _send(self, letter: Letter, row: Row, still_ours: "StillOurs") -> "Outcome":
         from shared.graph.send import send_mail
         from shared.letters.model import send_mail_body
         from shared.letters.stamp import stamped
+        from shared.letters.thread import threaded
 
-        message = stamped(letter.mail.message, letter.id)
+        body: SendMailPostRequestBody | bytes | None = None
+        if self.settings.threads == "mime" and letter.thread is not None:
+            from shared.letters.mime import mime_of
+
+            body = mime_of(letter, row.mailbox)
+        if body is None:
+            mail = threaded(letter)
+            body = send_mail_body(msgspec.structs.replace(mail, message=stamped(mail.message, letter.id)))
         return await send_mail(
             self.graph,
             row.mailbox,
-            send_mail_body(msgspec.structs.replace(letter.mail, message=message)),
+            body,
             client_request_id=str(uuid.uuid4()),
             deadline=self.settings.send_timeout,
             still_ours=still_ours,
@@ -116,9 +185,11 @@ class Services:
 
     async def _look(self, row: Row) -> "Finding":
         from shared.graph.look import look
+        from shared.letters.mime import message_id
         from shared.letters.stamp import STAMP_PROPERTY
 
-        return await look(self.graph, row.mailbox, STAMP_PROPERTY, row.id, self.settings.send_timeout)
+        named = message_id(row.id, row.mailbox)
+        return await look(self.graph, row.mailbox, STAMP_PROPERTY, row.id, named, self.settings.send_timeout)
 
 
 @cache

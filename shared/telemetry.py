@@ -39,6 +39,13 @@ class Event(StrEnum):
     GRAPH_QUOTA = "graph.quota"  # a mailbox is full or at its limit
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
+    ROUTE_REFUSED = "route.refused"  # a route cannot be used; it alone answers 503
+    EVENT_UNVERIFIED = "event.unverified"  # a webhook request that does not prove where it comes from
+    EVENT_MALFORMED = "event.malformed"  # a verified one that cannot be read
+    EVENT_FILTERED = "event.filtered"  # its route wants no mail of it
+    EVENT_PUT_OFF = "event.put-off"  # it cannot be stored now, or its route not be used; its sender is told so
+    TEMPLATE_FAILED = "template.failed"  # the general table stands in for the mail
+    VAULT_UNREACHED = "vault.unreached"  # a secret cannot be read; what was read before stays in use
 
 
 LEVELS: Final = {
@@ -64,6 +71,13 @@ LEVELS: Final = {
     Event.GRAPH_QUOTA: logging.ERROR,
     Event.KEYS_UNREACHED: logging.ERROR,
     Event.CALLER_REFUSED: logging.WARNING,
+    Event.ROUTE_REFUSED: logging.ERROR,
+    Event.EVENT_UNVERIFIED: logging.WARNING,
+    Event.EVENT_MALFORMED: logging.WARNING,
+    Event.EVENT_FILTERED: logging.INFO,
+    Event.EVENT_PUT_OFF: logging.ERROR,
+    Event.TEMPLATE_FAILED: logging.ERROR,
+    Event.VAULT_UNREACHED: logging.ERROR,
 }
 
 

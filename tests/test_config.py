@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared.config import DEVELOPMENT_STORAGE, Settings, read
+from shared.config import DEVELOPMENT_STORAGE, Settings, read, secret_setting
 
 GUID = "11111111-2222-3333-4444-555555555555"
 MINIMAL = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
@@ -63,6 +63,14 @@ WRONG = [
     ("MAIL_RETENTION_DAYS", "7"),
     ("MAIL_MAX_ATTEMPTS", "1.5"),
     ("MAIL_MAX_AGE_HOURS", "-1"),
+    ("MAIL_SENDER", "mailroom"),
+    ("MAIL_SENDER", "*"),
+    ("MAIL_SENDER", "*@contoso.com"),
+    ("MAIL_TO", "ops"),
+    ("MAIL_TO", "Ops <ops@contoso.com>"),
+    ("MAIL_VAULT_URL", "http://contoso.vault.azure.net"),
+    ("MAIL_VAULT_URL", "https://contoso.vault.azure.net/secrets/mine"),
+    ("MAIL_THREADS", "subject"),
 ]
 
 
@@ -147,3 +155,25 @@ def test_a_storage_url_that_is_none_is_named(url: str) -> None:
 @pytest.mark.parametrize("name", ["MAIL_CALLERS", "MAIL_SENDER_POOLS"])
 def test_bytes_that_are_no_text_do_not_stop_the_start(name: str) -> None:
     assert [problem.setting for problem in read(MINIMAL | {name: "\udcff{}"}).problems] == [name]
+
+
+def test_the_mailbox_of_routes_opens_itself_until_senders_are_listed() -> None:
+    alone = read(MINIMAL | {"MAIL_SENDER": "Shop@contoso.com"})
+    assert alone.sender == "shop@contoso.com"
+    assert alone.route_senders
+    assert alone.route_senders.allow("shop@contoso.com")
+    assert not alone.allowed_senders.allow("shop@contoso.com")
+    listed = read(MINIMAL | {"MAIL_SENDER": "shop@contoso.com", "MAIL_ALLOWED_SENDERS": "a@contoso.com"})
+    assert listed.route_senders is None
+
+
+def test_secrets_of_routes_are_words_and_an_unresolved_reference_is_none() -> None:
+    given = {
+        "MAIL_SECRET_MY_SHOP": " old  new ",
+        "MAIL_SECRET_OTHER": "@Microsoft.KeyVault(SecretUri=x)",
+        "MAIL_SECRET_": "",
+    }
+    settings = read(MINIMAL | given)
+    assert dict(settings.secrets) == {"MAIL_SECRET_MY_SHOP": ("old", "new")}
+    assert "old" not in repr(settings)
+    assert secret_setting("my-shop") == "MAIL_SECRET_MY_SHOP"

@@ -50,6 +50,8 @@ class Row:
     code: str | None = None
     request_id: str | None = None
     client_request_id: str | None = None
+    route: str | None = None
+    keep_days: int | None = None  # after its end, if other than MAIL_RETENTION_DAYS
     etag: str = ""
 
 
@@ -81,5 +83,8 @@ class Ledger(Protocol):
         ...
 
     def page(self, state: State | None, most: int, after: str | None) -> Awaitable[tuple[list[Row], str | None]]:
-        """Up to `most` rows in this state (None: any), and where the next page begins (None: it was the last)."""
+        """Up to `most` rows in this state (None: any), and where the next page begins (None: it was the last).
+
+        A page may be empty although there is a next one, where rows of a rare state are searched for.
+        """
         ...

@@ -35,9 +35,11 @@ __all__ = [
     "decide",
     "first_claim",
     "first_look",
+    "give_back",
     "lease",
     "look_over",
     "meet",
+    "repeated",
     "settle",
     "wait_for_turn",
 ]
@@ -73,7 +75,7 @@ class Schedule:
 class Drop:
     """Complete the message; nothing else is to be done."""
 
-    reason: Literal["ended", "other-body"]
+    reason: Literal["ended", "other-body", "repeat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,8 @@ def first_claim(work: Work, now: datetime, settings: Settings, token: str, *, qu
         token=token,
         lease_until=lease(now, settings),
         queued=queued,
+        route=work.route,
+        keep_days=work.keep_days,
     )
 
 
@@ -179,6 +183,13 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
     return Claim(claimed, "send")
 
 
+def repeated(work: Work, earlier: Row | None) -> bool:
+    """Whether a mail without a row of its own says again what an earlier one has said lately."""
+    if work.repeats is None or earlier is None or earlier.state in ("failed", "cancelled"):
+        return False
+    return work.accepted_at - earlier.accepted_at < timedelta(seconds=work.repeats.within)
+
+
 def _begin(work: Work, now: datetime, settings: Settings, token: str) -> Decision:
     fresh = first_claim(work, now, settings, token, queued=True)
     if _too_old(fresh, now, settings):
@@ -201,6 +212,12 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
     if row.state == "sending" and row.lease_until and row.lease_until + SKEW > now:
         return Busy((row.lease_until + SKEW - now).total_seconds())
     return TakeOver(replace(claimed, may_have_gone=True, accepted_at=now, settled_at=None, code=None))
+
+
+def give_back(row: Row, due: datetime, *, look: bool) -> Settled:
+    """A claim that nothing was asked of Graph under: nothing counts, and what was to be looked for is so still."""
+    state: State = "unknown" if look else "accepted"
+    return Settled(replace(row, state=state, due_at=due), due)
 
 
 def look_over(

@@ -55,7 +55,8 @@ class Upkeep:
         settings = self.attempts.settings
         try:
             if row.state in ENDED:
-                if row.settled_at and row.settled_at + timedelta(days=settings.retention_days) < now:
+                kept = timedelta(days=row.keep_days or settings.retention_days)
+                if row.settled_at and row.settled_at + kept < now:
                     await self.attempts.outbox.forget(row.id)
                     await self.attempts.ledger.remove(row)
                     return True

@@ -2,7 +2,8 @@
 
     {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
      "letter": {…} or "payload": "<blob>"
-     [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "via": "<mailbox>"] [, "reserved": time]}
+     [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "via": "<mailbox>"] [, "reserved": time]
+     [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n] [, "route": "<name>"]}
     {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>"}
 
 No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of another version.
@@ -13,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.letters.letter import Letter, decode
+from shared.letters.letter import Letter, Repeat, decode
 
 __all__ = ["ProducerMessage", "Work", "parse_work", "work_of"]
 
@@ -42,6 +43,9 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     replay: int = 0  # an operator has asked for it this many times: a failed or held row begins anew
     via: str | None = None  # the mailbox chosen of a pool
     reserved: datetime | None = None  # its time in the mailbox's rate: it needs no other one
+    repeats: Repeat | None = None  # it is a duplicate of that one, if that one is young enough
+    keep_days: int | None = None
+    route: str | None = None
 
     @property
     def carries(self) -> bool:
@@ -71,6 +75,9 @@ def work_of(letter: Letter) -> Work:
         mailbox=letter.sender,
         accepted_at=letter.accepted_at,
         not_before=letter.not_before,
+        repeats=letter.repeats,
+        keep_days=letter.keep_days,
+        route=letter.origin.name if letter.origin.kind == "route" else None,
     )
 
 

@@ -48,7 +48,8 @@ class Letter:
 
     on_unknown: what to do when it may have gone and the mailbox cannot be asked; None: as MAIL_ON_UNKNOWN says.
     keep_days: how long the ended mail is remembered; None: as MAIL_RETENTION_DAYS says. thread: what the mails of one
-    conversation have in common, within their scope; see thread.py.
+    conversation have in common, within their scope; see thread.py. topic: what the conversation is about, the same in
+    all of them; None: what their subjects have in common.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Letter:
     repeats: Repeat | None = None
     keep_days: int | None = None
     thread: str | None = None
+    topic: str | None = None
 
 
 _ENCODER: Final = msgspec.json.Encoder()

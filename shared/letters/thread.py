@@ -8,7 +8,8 @@ alone: nothing has to be remembered, and mails may come in any order, from any i
     conversation index         a header that is the same for the whole thread, with a GUID made of scope and thread, and
                                one response level with the letter's own time ([MS-OXOMSG] 2.2.1.3)
     index tracking             true: the conversation's id is that GUID ([MS-OXOMSG] 2.2.1.2, 2.2.1.4)
-    conversation topic         the subject without what changes from mail to mail ([MS-OXOMSG] 2.2.1.5)
+    conversation topic         what the letter says it is about, or the subject without what changes from mail to mail
+                               ([MS-OXOMSG] 2.2.1.5)
 
 They go as extended properties of the message; mime.py has the same marks as headers. Which of this is documented for
 sendMail, and how it is tried in a tenant: docs/decisions/0005-threads.md.
@@ -59,6 +60,7 @@ _PREFIX: Final = re.compile(
     re.IGNORECASE,
 )
 MOST_PREFIXES: Final = 20
+LONGEST_TOPIC: Final = 255  # characters, as Exchange has for a subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ def marks_of(letter: Letter) -> Marks | None:
     if letter.thread is None:
         return None
     name = identity(f"thread of {letter.scope}", letter.thread)
-    return Marks(f"<{name}@{ROOTS}>", _index(bytes.fromhex(name), letter), topic_of(letter.mail.message.subject or ""))
+    topic = topic_of(letter.topic or letter.mail.message.subject or "")[:LONGEST_TOPIC]
+    return Marks(f"<{name}@{ROOTS}>", _index(bytes.fromhex(name), letter), topic)
 
 
 def threaded(letter: Letter) -> SendMail:

@@ -6,7 +6,8 @@ Closed by default. What is asked, in this order, and the first that says no is t
     own mailbox  user                the mailbox is the token's own object id, and   ErrorSendAsDenied
                                      the mail names no other one (see below)
     senders      application, user   the caller's `senders` allow mailbox, from and sender  ErrorSendAsDenied
-                 all                 MAIL_ALLOWED_SENDERS allows them               ErrorSendAsDenied
+                 all                 MAIL_ALLOWED_SENDERS allows them; for a route   ErrorSendAsDenied
+                                     MAIL_SENDER, where that is not set
     recipients   application, user   the caller's `recipients`, if given, allow all  ErrorAccessDenied
                  all                 MAIL_ALLOWED_RECIPIENTS allows all             ErrorAccessDenied
 
@@ -54,6 +55,10 @@ class Rules(Protocol):
     def allowed_senders(self) -> Patterns: ...
 
     @property
+    def route_senders(self) -> Patterns | None:
+        """The same for mails of routes, where it is another."""
+
+    @property
     def allowed_recipients(self) -> Patterns: ...
 
 
@@ -81,9 +86,9 @@ def admit(letter: Letter, rules: Rules) -> None:
         _all_allowed(
             rule.senders, senders, "MAIL_CALLERS does not let this caller send as this mailbox.", "ErrorSendAsDenied"
         )
-    _all_allowed(
-        rules.allowed_senders, senders, "MAIL_ALLOWED_SENDERS does not allow this sender.", "ErrorSendAsDenied"
-    )
+    own = rules.route_senders if origin.kind == "route" else None
+    allowed = rules.allowed_senders if own is None else own
+    _all_allowed(allowed, senders, "MAIL_ALLOWED_SENDERS does not allow this sender.", "ErrorSendAsDenied")
     recipients = list(_recipients(message))
     if rule is not None and rule.recipients is not None:
         _all_allowed(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")

@@ -37,6 +37,7 @@ async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
         names = ("storage", "identity", "callers")
         results = await asyncio.gather(*map(_asked, (_storage(app), _identity(app), _callers(app))))
         checks |= dict(zip(names, results, strict=True))
+        checks["routes"] = await _routes(app)
     ready = all(check["status"] != "fail" for check in checks.values())
     body = {"status": "pass" if ready else "fail", "checks": checks}
     return json_answer(200 if ready else 503, body, {"Cache-Control": "no-store"})
@@ -58,6 +59,29 @@ async def _storage(app: Services) -> None:
 async def _identity(app: Services) -> None:
     """A token for Graph can be had. That it may send is known only by sending."""
     await app.graph.ensure_token()
+
+
+async def _routes(app: Services) -> dict[str, object]:
+    """Routes that cannot be used, with the reason, and those that are on. The others are off: they have no secret."""
+    from shared.routing.compose import RouteUnusable
+    from shared.routing.secrets import SecretsUnavailable
+
+    catalog = app.catalog
+    problems = dict(catalog.problems)
+    on = []
+    for name, route in catalog.routes.items():
+        try:
+            if route.source.token_rule or await app.secrets.of(name):
+                app.intake.composer.check(route)
+                on.append(name)
+        except RouteUnusable as error:
+            problems[name] = str(error)
+        except SecretsUnavailable:
+            problems[name] = "The vault of MAIL_VAULT_URL cannot be reached."
+    if catalog.missing:
+        return {"status": "fail", "error": catalog.missing}
+    facts: dict[str, object] = {"status": "fail" if problems else "pass", "on": on}
+    return {**facts, "problems": problems} if problems else facts
 
 
 async def _callers(app: Services) -> str | None:

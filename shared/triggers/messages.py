@@ -161,6 +161,7 @@ def _shown(row: Row) -> dict[str, object]:
     facts = {
         "id": row.id,
         "state": row.state,
+        "route": row.route,
         **{name: at.isoformat().replace("+00:00", "Z") for name, at in times.items() if at is not None},
         "attempts": row.attempts,
         "mayHaveGone": row.may_have_gone or row.state == "sent",

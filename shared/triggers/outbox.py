@@ -1,4 +1,4 @@
-"""The queues that carry mail: `mail-outbox`, where other programs put mails, and `mail-work`, Mailroom's own.
+"""The queues: `mail-outbox` and `mail-events`, where other programs put mails and events, and `mail-work`, our own.
 
 And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there.
 """
@@ -11,6 +11,7 @@ import azure.functions as func
 from shared.errors import Malformed, Refused
 from shared.letters import limits, parse
 from shared.letters.letter import Letter, Origin, fingerprint, identity
+from shared.letters.thread import threaded
 from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
@@ -50,6 +51,21 @@ async def mail_outbox(message: func.QueueMessage) -> None:
     )
 
 
+@blueprint.queue_trigger(arg_name="message", queue_name=EVENTS, connection=CONNECTION)
+async def mail_events(message: func.QueueMessage) -> None:
+    from shared.delivery.work import ProducerMessage
+
+    await _event(
+        ProducerMessage(
+            v=1,
+            id=identity(f"queue:{EVENTS}", message.id or ""),
+            queue=EVENTS,
+            inserted_at=message.insertion_time or datetime.now(UTC),
+            body=message.get_body(),
+        )
+    )
+
+
 @blueprint.queue_trigger(arg_name="message", queue_name=WORK, connection=CONNECTION)
 async def mail_work(message: func.QueueMessage) -> None:
     from shared.delivery.work import ProducerMessage, parse_work
@@ -62,7 +78,7 @@ async def mail_work(message: func.QueueMessage) -> None:
     except ValueError as error:
         return await _not_ours(app, message, error)
     if isinstance(work, ProducerMessage):
-        return await _producers(work)
+        return await (_event if work.queue == EVENTS else _producers)(work)
     await app.courier.deliver(work)
     return None
 
@@ -131,21 +147,40 @@ async def _producers(message: "ProducerMessage") -> None:
     return None
 
 
+async def _event(message: "ProducerMessage") -> None:
+    """A producer's event: as many mails as its route makes of it, or something that is set aside with its reason."""
+    import msgspec
+
+    from shared.routing.compose import RouteUnusable
+
+    app = services()
+    if app.settings.problems:
+        return await _put_off(app, msgspec.json.encode(message))
+    try:
+        await app.intake.take_message(message.id, message.body)
+    except RouteUnusable as error:
+        emit(Event.EVENT_PUT_OFF, id=message.id, why=str(error))
+        await _put_off(app, msgspec.json.encode(message))
+    return None
+
+
 def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Letter:
-    limits.check_size(queued.mail)
     not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
     sender = queued.sender.lower()
     scope = f"queue:{OUTBOX}:{sender}"
-    return Letter(
+    letter = Letter(
         id=identity(scope, queued.key) if queued.key else keyless,
         scope=scope,
-        fingerprint=fingerprint(sender, queued.mail),
+        fingerprint=fingerprint(sender, queued.mail, queued.thread),
         sender=sender,
         mail=queued.mail,
         origin=Origin(kind="queue", name=OUTBOX),
         not_before=not_before,
         accepted_at=accepted_at,
+        thread=queued.thread,
     )
+    limits.check_size(threaded(letter))
+    return letter
 
 
 def _configured() -> Services:

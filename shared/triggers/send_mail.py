@@ -14,6 +14,7 @@ from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
 from shared.letters import limits, parse
 from shared.letters.letter import Letter, Origin, fingerprint, identity, new_id
+from shared.letters.thread import LONGEST_THREAD, threaded
 from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
@@ -66,14 +67,14 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
         raise Malformed(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
     _check_content_type(req.headers)
     mail = parse.send_mail(req.get_body())
-    limits.check_size(mail)
     sender = (mailbox or caller.user or "").lower()
     scope = scope_of(caller)
     key = _key(req.headers)
-    return Letter(
+    thread = _text_of(req.headers, "Mailroom-Thread", LONGEST_THREAD)
+    letter = Letter(
         id=identity(scope, key) if key else new_id(),
         scope=scope,
-        fingerprint=fingerprint(sender, mail),
+        fingerprint=fingerprint(sender, mail, thread),
         sender=sender,
         mail=mail,
         origin=Origin(
@@ -84,7 +85,10 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
         ),
         accepted_at=datetime.now(UTC),
         not_before=_not_before(req.headers),
+        thread=thread,
     )
+    limits.check_size(threaded(letter))
+    return letter
 
 
 def _check_content_type(headers: Mapping[str, str]) -> None:
@@ -97,16 +101,24 @@ def _check_content_type(headers: Mapping[str, str]) -> None:
 
 def _key(headers: Mapping[str, str]) -> str | None:
     """What names the mail: Idempotency-Key (draft-ietf-httpapi-idempotency-key-header), or client-request-id."""
-    given = headers.get("idempotency-key")
+    key = _text_of(headers, "Idempotency-Key", LONGEST_KEY)
+    if key is not None:
+        return f"idempotency-key:{key}"
+    client_request_id = headers.get("client-request-id")
+    return f"client-request-id:{client_request_id}" if client_request_id else None
+
+
+def _text_of(headers: Mapping[str, str], name: str, longest: int) -> str | None:
+    """The text that a header holds, without the quotes that it may have. Raises Malformed for another one."""
+    given = headers.get(name.lower())
     if given is None:
-        client_request_id = headers.get("client-request-id")
-        return f"client-request-id:{client_request_id}" if client_request_id else None
-    key = given.strip()
-    if len(key) > 1 and key[0] == key[-1] == '"':  # the draft has a quoted string; most senders leave the quotes out
-        key = key[1:-1]
-    if not key or len(key) > LONGEST_KEY or not key.isprintable():
-        raise Malformed(400, "BadRequest", f"Idempotency-Key must have 1 to {LONGEST_KEY} printable characters.")
-    return f"idempotency-key:{key}"
+        return None
+    text = given.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':  # the draft has a quoted string; most senders leave the quotes out
+        text = text[1:-1]
+    if not text or len(text) > longest or not text.isprintable():
+        raise Malformed(400, "BadRequest", f"{name} must have 1 to {longest} printable characters.")
+    return text
 
 
 def _not_before(headers: Mapping[str, str]) -> datetime | None:

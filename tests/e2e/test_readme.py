@@ -3,14 +3,14 @@
 import re
 import subprocess
 
-from tests.e2e.running import ROOT, Sandbox
+from tests.e2e.running import ROOT, Sandbox, eventually
 
 README = (ROOT / "README.md").read_text()
 
 
 def test_the_first_mail_of_the_readme_is_sent(sandbox: Sandbox) -> None:
     """As it stands there, but for the ports: tests use free ones."""
-    [script] = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    script, _ = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     authority = sandbox.facts["graph"].removesuffix("/v1.0")
     script = script.replace("http://127.0.0.1:7072", authority).replace("http://127.0.0.1:7071", sandbox.facts["host"])
     result = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
@@ -18,10 +18,29 @@ def test_the_first_mail_of_the_readme_is_sent(sandbox: Sandbox) -> None:
     assert sandbox.subjects() == ["Meet for lunch?"]
 
 
+def test_the_first_event_of_the_readme_becomes_a_mail(sandbox: Sandbox) -> None:
+    _, script = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    script = script.replace("http://127.0.0.1:7071", sandbox.facts["host"])
+    result = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
+    assert result.stdout.startswith("HTTP/1.1 200 OK"), result.stdout + result.stderr
+    eventually(lambda: any("DiskFull" in subject for subject in sandbox.subjects()))
+
+
+def test_every_page_that_the_readme_links_is_there() -> None:
+    pages = re.findall(r"\]\(([\w./-]+)\)", README)
+    assert pages
+    assert not [page for page in pages if not (ROOT / page).exists()]
+
+
+def test_every_source_has_its_page() -> None:
+    routes = {folder.name for folder in (ROOT / "shared/routes").glob("[a-z]*")}
+    assert routes | {"hmac", "key"} == {page.stem for page in (ROOT / "docs/sources").glob("*.md")}
+
+
 def test_every_setting_is_in_the_readme() -> None:
     source = (ROOT / "shared" / "config.py").read_text()
     read = set(re.findall(r'"((?:MAIL|AZURE|GRAPH)_[A-Z_]+|AzureWebJobsStorage)"', source))
-    assert read <= set(re.findall(r"`([A-Za-z_]+)`", README))
+    assert read <= set(re.findall(r"`([A-Za-z_]+)[`<]", README))
 
 
 def test_the_readmes_commands_are_targets() -> None:

@@ -36,10 +36,16 @@ WRONG = {
     "MAIL_RETENTION_DAYS": "7",
     "MAIL_MAX_ATTEMPTS": "1.5",
     "MAIL_MAX_AGE_HOURS": "-1",
+    "MAIL_SENDER": "*@contoso.com",
+    "MAIL_TO": "ops",
+    "MAIL_VAULT_URL": "http://contoso.vault.azure.net",
+    "MAIL_THREADS": "subject",
 }
 FUNCTIONS = {
+    "events",
     "health",
     "health_ready",
+    "mail_events",
     "mail_events_poison",
     "mail_outbox",
     "mail_outbox_poison",

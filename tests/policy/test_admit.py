@@ -28,6 +28,7 @@ class Settings:
     allowed_senders: Patterns = field(default_factory=Patterns)
     allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    route_senders: Patterns | None = None
 
 
 def rules(senders: str, caller: str | None = None, caller_to: str | None = None, to: str = "*") -> Rules:
@@ -183,3 +184,12 @@ def test_a_pool_may_be_used_only_where_each_of_its_mailboxes_may() -> None:
         admit(letter(queue, sender="team"), Settings(sender_pools=pools, allowed_senders=Patterns.of([SHOP])))
     with pytest.raises(NotAllowed, match="MAIL_ALLOWED_SENDERS"):
         admit(letter(queue, sender="other"), open_rules)
+
+
+def test_the_mailbox_of_routes_is_open_to_routes_alone() -> None:
+    """MAIL_SENDER opens itself where MAIL_ALLOWED_SENDERS is not set, and only for events."""
+    own = Settings(route_senders=Patterns.of([SHOP]))
+    admit(letter(ROUTE), own)
+    for origin, sender in ((QUEUE, SHOP), (ROUTE, HR)):
+        with pytest.raises(NotAllowed):
+            admit(letter(origin, sender=sender), own)

@@ -1,0 +1,130 @@
+"""The examples of routes, and the mail that each of them becomes.
+
+An example is `examples/<what>.json` in a route's folder: `{"headers": {…}, "query": {…}, "body": <JSON>}`, a request as
+the sender makes it, but for what proves who it is. Beside it `<what>.txt` holds the mail it must become. The clock
+stands still, and the settings are none but a sender and a recipient, so that nothing changes but the mail.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from shared.config import read
+from shared.letters.letter import Letter
+from shared.rendering.mails import Rendered, Renderer
+from shared.rendering.text import text_of
+from shared.routing.catalog import BUILT_IN, Catalog
+from shared.routing.compose import Composer
+from shared.routing.route import Route
+from shared.sources.source import RawRequest
+
+__all__ = ["NOW", "Example", "Mail", "Studio", "examples_of"]
+
+NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
+ENVIRONMENT: Final = {
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "MAIL_SENDER": "mailroom@example.com",
+    "MAIL_TO": "ops@example.com",
+    "MAIL_ALLOWED_SENDERS": "*",
+}
+BETWEEN: Final = "\n\n" + "=" * 40 + "\n\n"  # mails of one request
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Example:
+    """file: the request, `….json`."""
+
+    file: Path
+
+    @property
+    def name(self) -> str:
+        return self.file.stem
+
+    @property
+    def expected(self) -> Path:
+        """The mail that it must become."""
+        return self.file.with_suffix(".txt")
+
+    def request(self) -> RawRequest:
+        """As it would come over HTTP. Raises ValueError where the file is not of that shape."""
+        try:
+            written = json.loads(self.file.read_text("utf-8"))
+            body = json.dumps(written["body"], ensure_ascii=False).encode()
+            headers = {"content-type": "application/json"}
+            headers |= {name.lower(): str(value) for name, value in written.get("headers", {}).items()}
+            query = {name: str(value) for name, value in written.get("query", {}).items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            text = 'expected JSON of the shape {"headers": {…}, "query": {…}, "body": …}'
+            raise ValueError(f"{self.file}: {text} ({type(error).__name__}).") from error
+        return RawRequest(body=body, headers=headers, query=query)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A letter, and how its looks came about."""
+
+    letter: Letter
+    rendered: Rendered
+
+    @property
+    def to(self) -> str:
+        people = self.letter.mail.message.to_recipients or ()
+        return ", ".join(person.email_address.address for person in people)
+
+    def text(self) -> str:
+        """What is read in it, with the head that its readers see."""
+        importance = self.letter.mail.message.importance
+        head = {
+            "Subject": self.rendered.subject,
+            "To": self.to,
+            "Importance": importance.value if importance and importance.value != "normal" else None,
+            "Thread": self.letter.thread,
+        }
+        lines = [f"{name}: {value}" for name, value in head.items() if value]
+        return "\n".join(lines) + "\n\n" + text_of(self.rendered.html)
+
+
+class _Noting(Renderer):
+    """Keeps what it has rendered last: a letter does not tell which template it is from."""
+
+    last: Rendered | None = None
+
+    def render(self, *arguments: object, **options: object) -> Rendered:
+        self.last = super().render(*arguments, **options)  # type: ignore[arg-type]  # as they came
+        return self.last
+
+
+class Studio:
+    """Makes mails of examples as the app would, but for sending."""
+
+    def __init__(self) -> None:
+        self.renderer = _Noting(BUILT_IN / "_layout")
+        self._composer = Composer(read(ENVIRONMENT), self.renderer)
+
+    def mails(self, route: Route, example: Example) -> list[Mail]:
+        """Of all events in the request. None: it asks for none, or its route filters them out.
+
+        Raises ValueError for a file of another shape, and what sources and routes raise.
+        """
+        events = route.source.events(example.request(), NOW)
+        found = []
+        for event in events:
+            letter = self._composer.compose(route, event, NOW)
+            if letter and self.renderer.last:
+                found.append(Mail(letter, self.renderer.last))
+        return found
+
+    def text(self, route: Route, example: Example) -> str:
+        """What stands in the file beside the example."""
+        texts = [mail.text() for mail in self.mails(route, example)]
+        return (BETWEEN.join(texts) if texts else "Filtered") + "\n"
+
+
+def examples_of(catalog: Catalog) -> Iterator[tuple[Route, Example]]:
+    """All examples, in the order of routes and names."""
+    for _, route in sorted(catalog.routes.items()):
+        for file in sorted((route.folder / "examples").glob("*.json")):
+            yield route, Example(file)

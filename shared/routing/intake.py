@@ -1,0 +1,174 @@
+"""Events come in: from a webhook or from the queue `mail-events`, and each mail they ask for is made durable.
+
+Nothing is sent here and no row is written: one message for each mail into `mail-work`, and the answer when all are put.
+What has come twice has the same id, and ends at its row.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from azure.core.exceptions import AzureError
+
+from shared.config import secret_setting
+from shared.delivery.courier import Courier
+from shared.delivery.outbox import Outbox
+from shared.delivery.work import work_of
+from shared.entra import KeysUnavailable
+from shared.errors import Malformed, Refused
+from shared.letters.letter import identity
+from shared.routing.catalog import Catalog
+from shared.routing.compose import Composer, RouteUnusable
+from shared.routing.messages import EVENTS, EventMessage, events_of, parse_event
+from shared.routing.route import Route
+from shared.routing.secrets import Secrets, SecretsUnavailable
+from shared.sources.source import Event, RawRequest, Reply, Result, Source, TokenRule, Unverified
+from shared.telemetry import Event as Said
+from shared.telemetry import emit
+
+__all__ = ["Intake"]
+
+PATIENCE: Final = 8.0  # seconds to put all mails of a request; most senders wait for ten
+PUTS: Final = 16  # mails of one request that are put at the same time
+TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
+RESULTS: Final = {413: Result.TOO_LARGE, 415: Result.UNSUPPORTED}
+Tokens = Callable[[TokenRule, str | None], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """One for a process. tokens: verifies an Authorization header; raises Refused, KeysUnavailable."""
+
+    catalog: Catalog
+    composer: Composer
+    secrets: Secrets
+    tokens: Tokens
+    outbox: Outbox
+    courier: Courier
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    def preflight(self, name: str, request: RawRequest) -> Reply:
+        """Answer OPTIONS. A route that does not exist answers as one without a handshake."""
+        route = self.catalog.routes.get(name)
+        return (route and route.source.preflight(request)) or Reply(200, {"Allow": "GET, HEAD, OPTIONS, POST"})
+
+    async def receive(self, name: str, request: RawRequest) -> Reply:
+        """Answer a webhook's request, in its source's terms."""
+        route = self.catalog.routes.get(name)
+        if route is None:
+            return self._no_route(name)
+        source = route.source
+        try:
+            _check_size(request, source)
+            await self._verify(route, request)
+            self.composer.check(route)
+            answer = source.handshake(request)
+            if answer is not None:
+                return answer
+            async with asyncio.timeout(PATIENCE):
+                await self._take(route, source.events(request, self.now()))
+        except Unverified as error:
+            emit(Said.EVENT_UNVERIFIED, route=name)
+            return source.reply(Result.UNVERIFIED, str(error))
+        except Malformed as error:
+            emit(Said.EVENT_MALFORMED, route=name, status=error.status)
+            return source.reply(RESULTS.get(error.status, Result.MALFORMED), str(error))
+        except RouteUnusable as error:
+            emit(Said.EVENT_PUT_OFF, route=name, why=str(error))
+            return source.reply(Result.UNAVAILABLE, str(error))
+        except (AzureError, TimeoutError) as error:
+            emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
+            return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
+        return source.reply(Result.DONE)
+
+    async def take_message(self, mail: str, body: bytes) -> None:
+        """Take a message of `mail-events`. mail: names it, the same in every delivery.
+
+        Raises RouteUnusable where it is to come again when its route has been mended; AzureError, as everywhere.
+        """
+        try:
+            name, message = parse_event(body)
+            route = self._route_of(name)
+            await self._take(route, events_of(message, route.source, mail, self.now()))
+        except Refused as refusal:
+            await self.courier.refuse(mail, EVENTS, body, refusal)
+
+    def _no_route(self, name: str) -> Reply:
+        if self.catalog.missing is None and name not in self.catalog.problems:
+            return Reply(404, detail="There is no such route.")
+        text = "This route cannot be used; its operator finds the reason at /api/health/ready."
+        return Reply(503, {"Retry-After": "60"}, detail=text)
+
+    def _route_of(self, name: str) -> Route:
+        route = self.catalog.routes.get(name)
+        if route is None and (self.catalog.missing or name in self.catalog.problems):
+            raise RouteUnusable(self.catalog.missing or f"The route {name} cannot be used.")
+        if route is None:
+            raise Malformed(400, "UnknownRoute", "There is no such route.", "$.route")
+        self.composer.check(route)
+        return route
+
+    async def _verify(self, route: Route, request: RawRequest) -> None:
+        """Return if the request proves where it comes from. Raises Unverified, RouteUnusable."""
+        rule = route.source.token_rule
+        try:
+            if rule is not None:
+                return await self.tokens(rule, request.headers.get("authorization"))
+            secrets = await self.secrets.of(route.name)
+        except (KeysUnavailable, SecretsUnavailable):
+            raise RouteUnusable("What proves a request cannot be read at the moment.") from None
+        except Refused as refusal:
+            raise Unverified(str(refusal)) from None
+        if not secrets:
+            raise RouteUnusable(f"{secret_setting(route.name)} is not set: the route is off.")
+        return route.source.authenticate(request, secrets, self.now())
+
+    async def _take(self, route: Route, events: list[Event]) -> None:
+        """Make every mail durable that these events ask for. Raises AzureError, RouteUnusable."""
+        at_once = asyncio.Semaphore(PUTS)
+
+        async def take(event: Event) -> None:
+            async with at_once:
+                await self._take_one(route, event)
+
+        await asyncio.gather(*map(take, events))
+
+    async def _take_one(self, route: Route, event: Event) -> None:
+        now = self.now()
+        kind = event.type if TYPE.fullmatch(event.type) else None  # what else it holds may be anything
+        try:
+            letter = self.composer.compose(route, event, now)
+        except Refused as refusal:
+            # Another delivery would say the same: its sender has done its part, and an operator can put it back.
+            mail = identity(f"route:{route.name}", f"refused {event.key}")
+            return await self.courier.refuse(mail, EVENTS, _as_message(route, event), refusal)
+        if letter is None:
+            emit(Said.EVENT_FILTERED, route=route.name, type=kind)
+            return None
+        await self.outbox.put(work_of(letter), now, None, letter)
+        emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=kind, state="accepted")
+        return None
+
+
+def _check_size(request: RawRequest, source: Source) -> None:
+    if len(request.body) > source.largest:
+        raise Malformed(413, "RequestEntityTooLarge", f"The body has more than {source.largest} bytes.")
+
+
+def _as_message(route: Route, event: Event) -> bytes:
+    """The event as a message of `mail-events`, so that it can be put there again."""
+    message = EventMessage(
+        route=route.name,
+        data=event.data,
+        id=event.key,
+        type=event.type,
+        subject=event.subject,
+        source=event.source,
+        time=event.time.isoformat() if event.time else None,
+        thread=event.thread,
+    )
+    return msgspec.json.encode(message)

@@ -1,0 +1,100 @@
+"""The secrets of routes: from MAIL_SECRET_<ROUTE>, or out of the vault of MAIL_VAULT_URL.
+
+The vault is read by the app itself, under its identity, so that a secret is never in a setting, and is read anew every
+ten minutes, so that rotation needs no restart. While the vault cannot be reached what was read before stays in use.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+
+from shared.config import Settings, secret_setting
+from shared.telemetry import Event, emit
+
+__all__ = ["Secrets", "SecretsUnavailable", "Vault", "vault_name"]
+
+KEPT: Final = 600.0  # seconds
+AGAIN: Final = 10.0  # seconds until the vault is asked again after it has failed, or had nothing
+PATIENCE: Final = 5.0  # seconds; the sender's patience ends after ten
+
+
+class SecretsUnavailable(Exception):  # noqa: N818 - it passes
+    """The vault cannot be reached, and nothing is known of before."""
+
+
+@dataclass(slots=True)
+class _Read:
+    secrets: tuple[str, ...]
+    good_until: float
+    known: bool  # the vault has answered
+
+
+def vault_name(route: str) -> str:
+    """The name of a route's secret in the vault; names there have letters, digits and dashes."""
+    return "mail-secret-" + re.sub(r"[^a-z0-9-]", "-", route)
+
+
+class Secrets:
+    """One for a process. fetch: reads a secret of the vault and raises azure.core's errors; None: there is no vault."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        fetch: Callable[[str], Awaitable[str | None]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._fetch = fetch
+        self._clock = clock
+        self._read: dict[str, _Read] = {}
+
+    async def of(self, route: str) -> tuple[str, ...]:
+        """The secrets that are good for a route; none when it has none. Raises SecretsUnavailable."""
+        given = self._settings.secrets.get(secret_setting(route))
+        if given or self._fetch is None:
+            return given or ()
+        before = self._read.get(route)
+        if before is not None and self._clock() < before.good_until:
+            return self._answer(before)
+        try:
+            text = await self._fetch(vault_name(route))
+            now = _Read(tuple((text or "").split()), self._clock() + KEPT, known=True)
+        except ResourceNotFoundError:
+            now = _Read((), self._clock() + AGAIN, known=True)
+        except (AzureError, TimeoutError) as error:
+            emit(Event.VAULT_UNREACHED, route=route, code=type(error).__name__)
+            old = before.secrets if before else ()
+            now = _Read(old, self._clock() + AGAIN, known=before is not None and before.known)
+        self._read[route] = now
+        return self._answer(now)
+
+    def _answer(self, read: _Read) -> tuple[str, ...]:
+        if not read.known:
+            raise SecretsUnavailable
+        return read.secrets
+
+
+class Vault:
+    """Key Vault, under the managed identity. options: of the client."""
+
+    def __init__(self, url: str, client_id: str | None, **options: Any) -> None:
+        from azure.identity.aio import ManagedIdentityCredential
+        from azure.keyvault.secrets.aio import SecretClient
+
+        self._credential = ManagedIdentityCredential(client_id=client_id)
+        self._client = SecretClient(url, self._credential, retry_total=1, **options)
+
+    async def fetch(self, name: str) -> str | None:
+        """The value of a secret. Raises AzureError, TimeoutError."""
+        async with asyncio.timeout(PATIENCE):
+            secret = await self._client.get_secret(name)
+        return secret.value
+
+    async def close(self) -> None:
+        await self._client.close()
+        await self._credential.close()

@@ -1,0 +1,202 @@
+"""Events through the whole of it: webhooks and the queue `mail-events`, to mails that Graph has accepted."""
+
+import hashlib
+import hmac
+import json
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as configured
+from hypothesis import strategies as st
+
+from tests.e2e.running import Sandbox, eventually
+
+SECRET = "sandbox-secret"
+SHOP = "https://github.com/contoso/shop"
+
+
+def post(sandbox: Sandbox, route: str, body: Any, query: str = "", **headers: str) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    url = f"{sandbox.facts['host']}/api/events/{route}{query}"
+    return sandbox.http.post(url, content=content, headers={"Content-Type": "application/json", **names})
+
+
+def github(sandbox: Sandbox, body: dict[str, Any], event: str, delivery: str) -> httpx.Response:
+    content = json.dumps(body).encode()
+    signature = "sha256=" + hmac.new(SECRET.encode(), content, hashlib.sha256).hexdigest()
+    headers = {"X_GitHub_Event": event, "X_GitHub_Delivery": delivery, "X_Hub_Signature_256": signature}
+    return post(sandbox, "github", content, **headers)
+
+
+def issue(title: str, action: str = "opened") -> dict[str, Any]:
+    return {
+        "action": action,
+        "issue": {
+            "number": 7,
+            "title": title,
+            "html_url": "https://github.com/contoso/shop/issues/7",
+            "user": {"login": "a"},
+        },
+        "repository": {"full_name": "contoso/shop", "html_url": SHOP},
+        "sender": {"login": "a"},
+    }
+
+
+def mails(sandbox: Sandbox, word: str) -> list[dict[str, Any]]:
+    return [mail for mail in sandbox.accepted() if word in mail["message"].get("subject", "")]
+
+
+def thread(mail: dict[str, Any]) -> dict[str, str]:
+    marks = mail["message"].get("singleValueExtendedProperties", [])
+    return {
+        mark["id"]: mark["value"] for mark in marks if "MailroomId" not in mark["id"] and "0x0071" not in mark["id"]
+    }
+
+
+def test_a_signed_webhook_becomes_one_mail_however_often_it_comes(sandbox: Sandbox) -> None:
+    title, delivery = f"Checkout fails {uuid.uuid4()}", str(uuid.uuid4())
+    for _ in range(3):
+        answer = github(sandbox, issue(title), "issues", delivery)
+        assert (answer.status_code, answer.content) == (202, b"")
+    (mail,) = eventually(lambda: mails(sandbox, title[:30]))
+    message = mail["message"]
+    assert message["toRecipients"][0]["emailAddress"]["address"] == "ops@example.com"
+    assert message["body"]["contentType"].lower() == "html"
+    assert "contoso/shop" in message["subject"]
+    assert {"name": "X-Auto-Response-Suppress", "value": "All"} in message["internetMessageHeaders"]
+    eventually(lambda: not sandbox.count("mail-work"))
+    assert len(mails(sandbox, title[:30])) == 1
+
+
+def test_what_belongs_together_is_one_conversation(sandbox: Sandbox) -> None:
+    title = f"Basket {uuid.uuid4()}"
+    for action in ("opened", "closed"):
+        assert github(sandbox, issue(title, action), "issues", str(uuid.uuid4())).status_code == 202
+    eventually(lambda: len(mails(sandbox, title)) == 2)
+    first, second = map(thread, mails(sandbox, title))
+    assert first == second != {}
+
+
+def test_a_forged_signature_sends_nothing(sandbox: Sandbox) -> None:
+    before = len(sandbox.accepted())
+    answer = post(sandbox, "github", issue("x"), X_GitHub_Event="issues", X_Hub_Signature_256="sha256=" + "0" * 64)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert not sandbox.count("mail-work")
+    assert len(sandbox.accepted()) == before
+
+
+def test_any_json_becomes_a_table(sandbox: Sandbox) -> None:
+    word = uuid.uuid4().hex
+    answer = post(
+        sandbox, "generic", {"order": {"number": 12, "note": f"<b>{word}</b> {{{{ 7*7 }}}}"}}, X_Api_Key=SECRET
+    )
+    assert answer.status_code == 202, answer.text
+    found = eventually(lambda: [mail for mail in sandbox.accepted() if word in mail["message"]["body"]["content"]])
+    content = found[0]["message"]["body"]["content"]
+    assert f"&lt;b&gt;{word}&lt;/b&gt; {{{{ 7*7 }}}}" in content
+
+
+def test_probes_and_handshakes(sandbox: Sandbox) -> None:
+    """Byte for byte: Event Grid and CloudEvents refuse a destination that answers in another way."""
+    base = f"{sandbox.facts['host']}/api/events"
+    for route in ("github", "nothing"):
+        for method in ("GET", "HEAD"):
+            answer = sandbox.http.request(method, f"{base}/{route}")
+            assert (answer.status_code, answer.content) == (200, b"")
+    asked = {"WebHook-Request-Origin": "eventgrid.azure.net", "WebHook-Request-Rate": "120"}
+    answer = sandbox.http.request("OPTIONS", f"{base}/cloudevents", headers=asked)
+    assert answer.status_code == 200
+    assert answer.headers["webhook-allowed-origin"] == "eventgrid.azure.net"
+    assert answer.headers["webhook-allowed-rate"]
+    assert answer.headers["allow"] == "POST"
+    code = "512d38b6-c7b8-40c8-89fe-f46f9e9622b6"
+    validation = {
+        "id": "2d1781af-3a4c-4d7c-bd0c-e34b19da4e66",
+        "topic": "/subscriptions/0",
+        "subject": "",
+        "data": {"validationCode": code, "validationUrl": "https://example.com"},
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "eventTime": "2026-11-22T10:00:00Z",
+        "metadataVersion": "1",
+        "dataVersion": "1",
+    }
+    answer = post(sandbox, "eventgrid", [validation], f"?secret={SECRET}", aeg_event_type="SubscriptionValidation")
+    assert answer.status_code == 200
+    assert answer.json() == {"validationResponse": code}
+    assert answer.headers["content-type"].startswith("application/json")
+
+
+def test_an_unknown_route_and_a_body_that_is_no_json(sandbox: Sandbox) -> None:
+    assert post(sandbox, "nothing", {}).status_code == 404
+    answer = post(sandbox, "generic", b'{"a":', X_Api_Key=SECRET)
+    assert answer.status_code == 400
+    assert "line 1" in answer.json()["detail"]
+
+
+def test_a_producer_puts_events_into_the_queue_in_both_shapes(sandbox: Sandbox) -> None:
+    words = [uuid.uuid4().hex for _ in range(3)]
+    sandbox.put("mail-events", json.dumps({"route": "generic", "id": words[0], "data": {"word": words[0]}}))
+    envelope = {
+        "specversion": "1.0",
+        "id": words[1],
+        "source": "/orders",
+        "type": "order.paid",
+        "mailroomroute": "generic",
+        "data": {"word": words[1]},
+    }
+    for _ in range(2):
+        sandbox.put("mail-events", json.dumps(envelope))
+    payload = {"route": "github", "headers": {"X-GitHub-Event": "issues"}, "id": words[2], "data": issue(words[2])}
+    sandbox.put("mail-events", json.dumps(payload))
+
+    def arrived() -> list[str]:
+        contents = [mail["message"]["body"]["content"] for mail in sandbox.accepted()]
+        return [word for word in words for content in contents if word in content]
+
+    eventually(lambda: set(arrived()) == set(words))
+    eventually(lambda: not sandbox.count("mail-work") and not sandbox.count("mail-events"))
+    assert sorted(arrived()) == sorted(words)
+
+
+def test_a_message_that_is_no_event_is_kept_and_can_be_put_back(sandbox: Sandbox) -> None:
+    before = set(sandbox.dead())
+    sandbox.put("mail-events", json.dumps({"route": "nothing", "data": 1}))
+    (mail,) = eventually(lambda: set(sandbox.dead()) - before)
+    metadata, _ = sandbox.dead()[mail]
+    assert (metadata["queue"], metadata["reason"]) == ("mail-events", "UnknownRoute")
+    row = sandbox.operator("GET", f"/{mail}").json()
+    assert (row["state"], row["code"]) == ("failed", "UnknownRoute")
+    assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
+
+
+def test_an_operator_sees_of_which_route_a_mail_is(sandbox: Sandbox) -> None:
+    word = uuid.uuid4().hex
+    post(sandbox, "generic", {"word": word}, X_Api_Key=SECRET, Idempotency_Key=word)
+    eventually(lambda: any(word in mail["message"]["body"]["content"] for mail in sandbox.accepted()))
+    listed = eventually(lambda: sandbox.operator("GET", "?state=sent&top=1000").json()["messages"])
+    assert any(row.get("route") == "generic" for row in listed)
+
+
+def test_ready_says_which_routes_are_on(sandbox: Sandbox) -> None:
+    key = {"x-functions-key": sandbox.facts["keys"]["default"]}
+    checks = sandbox.http.get(f"{sandbox.facts['host']}/api/health/ready", headers=key).json()["checks"]
+    assert checks["routes"]["status"] == "pass"
+    assert {"github", "generic", "alertmanager"} <= set(checks["routes"]["on"])
+
+
+@pytest.mark.parametrize("route", ["github", "stripe", "cloudevents", "eventgrid", "alertmanager", "generic"])
+def test_whatever_a_stranger_sends_is_refused_and_never_a_500(sandbox: Sandbox, route: str) -> None:
+    @configured(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.binary(max_size=60), st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=30))
+    def attack(body: bytes, proof: str) -> None:
+        headers = dict.fromkeys(
+            ("Authorization", "X_Api_Key", "Stripe_Signature", "X_Hub_Signature_256"), proof.strip()
+        )
+        assert 400 <= post(sandbox, route, body, **headers).status_code < 500
+
+    attack()

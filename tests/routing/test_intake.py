@@ -1,0 +1,334 @@
+"""Events come in, by webhook and by queue; what each sender is told."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+
+from shared.delivery.courier import Courier
+from shared.delivery.memory import MemoryOutbox
+from shared.delivery.outbox import Kept
+from shared.delivery.work import Work
+from shared.entra import KeysUnavailable
+from shared.errors import NotAllowed
+from shared.letters.letter import Letter
+from shared.rendering.mails import Renderer
+from shared.routing import intake as intake_module
+from shared.routing.catalog import BUILT_IN, Catalog, load
+from shared.routing.compose import Composer, RouteUnusable
+from shared.routing.intake import Intake
+from shared.routing.secrets import Secrets
+from shared.sources.source import RawRequest, Reply, TokenRule
+from tests.delivery.samples import Office
+from tests.routing.samples import NOW, settings
+
+RENDERER = Renderer(BUILT_IN / "_layout")
+SECRETS = {
+    "MAIL_SECRET_SHOP": "secret",
+    "MAIL_SECRET_GITHUB": "secret",
+    "MAIL_SECRET_CLOUDEVENTS": "secret",
+    "MAIL_SECRET_STRIPE": "secret",
+}
+
+
+class FullOutbox(MemoryOutbox):
+    """Storage that takes so many messages, and then none."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self.takes = takes
+
+    async def put(self, work: Work, *rest: Any, **options: Any) -> Work:
+        if len(self.messages) == self.takes:
+            raise ServiceRequestError("away")
+        return await super().put(work, *rest, **options)
+
+    async def set_aside(self, mail: str, kept: Kept) -> None:
+        if self.takes == 0:
+            raise ServiceRequestError("away")
+        await super().set_aside(mail, kept)
+
+
+@dataclass
+class Counter:
+    """Where events come in."""
+
+    folder: Path
+    routes: Mapping[str, str] = field(default_factory=lambda: {"shop": ""})
+    environ: Mapping[str, str] = field(default_factory=lambda: SECRETS)
+    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    token: Exception | None = None
+    office: Office = field(init=False)
+    intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, text in self.routes.items():
+            (self.folder / name).mkdir()
+            source = "" if "source =" in text else 'source = "key"\n'
+            (self.folder / name / "route.toml").write_text(source + text)
+        given = settings(**self.environ)
+        self.office = Office(settings=given, outbox=self.outbox)
+        composer = Composer(given, RENDERER)
+        catalog = load(self.folder)
+        courier = Courier(self.office.attempts)
+        self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, lambda: NOW)
+
+    async def tokens(self, rule: TokenRule, authorization: str | None) -> None:
+        if self.token:
+            raise self.token
+
+    async def post(self, body: Any, route: str = "shop", **headers: str) -> Reply:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        proof = {"x-api-key": "secret", "content-type": "application/json"}
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.intake.receive(route, RawRequest(content, {**proof, **names}))
+
+    async def letters(self) -> list[Letter]:
+        found = [await self.outbox.letter_of(work) for _, work in self.outbox.messages]
+        return [letter for letter in found if letter]
+
+
+async def test_a_verified_event_is_durable_before_it_is_acknowledged(tmp_path: Path) -> None:
+    """One message in mail-work; no row, and nothing asked of Graph."""
+    counter = Counter(tmp_path)
+    reply = await counter.post({"total": 12}, idempotency_key="order 1")
+    assert (reply.status, reply.body) == (202, b"")
+    (letter,) = await counter.letters()
+    assert letter.origin.name == "shop"
+    (_, work) = counter.outbox.messages[0]
+    assert (work.route, work.known) == ("shop", False)
+    assert await counter.office.ledger.read(letter.id) is None
+
+
+async def test_an_unknown_route_is_404(tmp_path: Path) -> None:
+    assert (await Counter(tmp_path).post({}, "nothing")).status == 404
+
+
+async def test_a_wrong_secret_is_refused_and_nothing_is_read(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    reply = await counter.post(b"no json", x_api_key="wrong")
+    assert reply.status == 401
+    assert not counter.outbox.messages
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({}, "MAIL_SECRET_SHOP"),
+        ({**SECRETS, "MAIL_SENDER": ""}, "MAIL_SENDER"),
+        ({**SECRETS, "MAIL_TO": ""}, "MAIL_TO"),
+        ({**SECRETS, "MAIL_ALLOWED_SENDERS": "a@contoso.com"}, "MAIL_ALLOWED_SENDERS"),
+        ({**SECRETS, "MAIL_ALLOWED_RECIPIENTS": "*@fabrikam.com"}, "MAIL_ALLOWED_RECIPIENTS"),
+    ],
+)
+async def test_a_setting_that_is_missing_or_wrong_names_itself(
+    tmp_path: Path, environ: dict[str, str], named: str
+) -> None:
+    counter = Counter(tmp_path, environ=environ)
+    reply = await counter.post({})
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
+    assert named in reply.detail
+    assert "@" not in reply.detail
+    assert not counter.outbox.messages
+
+
+async def test_what_a_stranger_sends_to_a_wrong_route_learns_nothing_of_it(tmp_path: Path) -> None:
+    """The secret comes before the settings."""
+    counter = Counter(tmp_path, environ={**SECRETS, "MAIL_SENDER": ""})
+    assert (await counter.post({}, x_api_key="wrong")).status == 401
+
+
+async def test_a_route_that_cannot_be_read_is_503_and_the_others_work(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, routes={"shop": "", "broken": "colour = 1"})
+    assert (await counter.post({}, "broken")).status == 503
+    assert (await counter.post({})).status == 202
+
+
+async def test_a_body_that_is_no_json_is_400_with_its_place(tmp_path: Path) -> None:
+    reply = await Counter(tmp_path).post(b'{"a": }')
+    assert reply.status == 400
+    assert "line 1" in reply.detail
+
+
+async def test_a_body_that_is_too_large_is_413_before_anything_reads_it(tmp_path: Path) -> None:
+    reply = await Counter(tmp_path).post(b" " * (2 * 1024 * 1024 + 1), x_api_key="wrong")
+    assert reply.status == 413
+
+
+async def test_what_the_route_does_not_want_is_done_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    counter = Counter(tmp_path, routes={"shop": "when = 'data.total > `20`'"})
+    assert (await counter.post({"total": 12})).status == 202
+    assert not counter.outbox.messages
+    assert any('"event.filtered","route":"shop"' in record.message for record in caplog.records)
+
+
+async def test_a_repeated_event_has_the_same_id(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    for total in (12, 13):
+        assert (await counter.post({"total": total}, idempotency_key="order 1")).status == 202
+    first, second = await counter.letters()
+    assert (first.id, first.fingerprint) == (second.id, second.fingerprint)
+
+
+OVERLOADED = {"shop": 503, "github": 503, "stripe": 503, "cloudevents": 429}
+
+
+def signed(route: str, body: bytes) -> dict[str, str]:
+    digest = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+    stamp = str(int(NOW.timestamp()))
+    stripe = hmac.new(b"secret", f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {
+        "shop": {},
+        "github": {"x-github-event": "issues", "x-github-delivery": "1", "x-hub-signature-256": f"sha256={digest}"},
+        "stripe": {"stripe-signature": f"t={stamp},v1={stripe}"},
+        "cloudevents": {"content-type": "application/cloudevents+json", "authorization": "Bearer secret"},
+    }[route]
+
+
+@pytest.mark.parametrize(("route", "status"), OVERLOADED.items())
+async def test_storage_that_is_away_is_told_in_each_senders_own_terms(tmp_path: Path, route: str, status: int) -> None:
+    counter = Counter(tmp_path, outbox=FullOutbox(0))
+    body = json.dumps(
+        {"specversion": "1.0", "id": "evt_1", "source": "/a", "type": "a", "action": "opened", "issue": {"number": 1}}
+    ).encode()
+    reply = await counter.post(body, route, **signed(route, body))
+    assert reply.status == status
+    assert reply.headers["Retry-After"]
+    assert "storage" in reply.detail
+
+
+async def test_storage_that_hangs_is_not_waited_for_until_the_sender_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(MemoryOutbox):
+        async def put(self, *rest: Any, **options: Any) -> Work:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    monkeypatch.setattr(intake_module, "PATIENCE", 0.05)
+    assert (await Counter(tmp_path, outbox=Hanging()).post({})).status == 503
+
+
+BATCH = [
+    {"specversion": "1.0", "id": str(number), "source": "/a", "type": "a.b", "data": {"n": number}}
+    for number in (1, 2, 3)
+]
+
+
+async def test_a_batch_is_acknowledged_when_all_of_it_is_put(tmp_path: Path) -> None:
+    headers = {"content-type": "application/cloudevents-batch+json", "authorization": "Bearer secret"}
+    counter = Counter(tmp_path)
+    assert (await counter.post(BATCH, "cloudevents", **headers)).status == 202
+    assert len(counter.outbox.messages) == 3
+    (tmp_path / "two").mkdir()
+    short = Counter(tmp_path / "two", outbox=FullOutbox(2))
+    assert (await short.post(BATCH, "cloudevents", **headers)).status == 429
+    assert {work.id for _, work in short.outbox.messages} < {work.id for _, work in counter.outbox.messages}
+
+
+async def test_an_event_whose_recipient_may_not_be_mailed_is_set_aside_and_can_be_put_back(tmp_path: Path) -> None:
+    """Its sender cannot mend that: it is told that this is done, and an operator finds it."""
+    counter = Counter(tmp_path, routes={"shop": 'recipients_from = "data.to"\nallow = ["*@contoso.com"]'})
+    reply = await counter.post({"to": "a@evil.example"}, idempotency_key="1")
+    assert reply.status == 202
+    assert not counter.outbox.messages
+    ((mail, kept),) = counter.outbox.dead.items()
+    assert (kept.kind, kept.queue, kept.reason) == ("message", "mail-events", "ErrorAccessDenied")
+    assert (await counter.office.row(mail)).state == "failed"
+    again = json.loads(kept.content)
+    again["data"]["to"] = "a@contoso.com"
+    await counter.intake.take_message("message", json.dumps(again).encode())
+    (letter,) = await counter.letters()
+    assert letter.mail.message.to_recipients
+
+
+async def test_nothing_is_acknowledged_that_could_not_be_set_aside(tmp_path: Path) -> None:
+    routes = {"shop": 'recipients_from = "data.to"\nallow = ["*@contoso.com"]'}
+    counter = Counter(tmp_path, routes=routes, outbox=FullOutbox(0))
+    assert (await counter.post({"to": "a@evil.example"})).status == 503
+
+
+ENTRA = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+
+
+async def test_entra_tokens_take_the_place_of_a_secret(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, routes={"alerts": ENTRA})
+    alert = {"schemaId": "azureMonitorCommonAlertSchema", "data": {"essentials": {"alertId": "1"}}}
+    assert (await counter.post(alert, "alerts")).status == 200
+    counter.token = NotAllowed("another application")
+    assert (await counter.post(alert, "alerts")).status == 401
+    counter.token = KeysUnavailable("away")
+    assert (await counter.post(alert, "alerts")).status == 503
+
+
+async def test_options_is_answered_for_what_has_a_handshake_and_tells_nothing_else(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    asked = RawRequest(headers={"webhook-request-origin": "eventgrid.azure.net"}, method="OPTIONS")
+    assert counter.intake.preflight("cloudevents", asked).headers["WebHook-Allowed-Origin"]
+    assert counter.intake.preflight("shop", asked) == counter.intake.preflight("nothing", asked)
+
+
+async def test_a_missing_folder_of_routes_stops_every_route(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    intake = Intake(
+        Catalog(missing="MAIL_ROUTES_DIR: gone"),
+        counter.intake.composer,
+        counter.intake.secrets,
+        counter.tokens,
+        counter.outbox,
+        counter.intake.courier,
+    )
+    assert (await intake.receive("github", RawRequest())).status == 503
+    with pytest.raises(RouteUnusable, match="MAIL_ROUTES_DIR"):
+        await intake.take_message("m", b'{"route": "shop"}')
+
+
+async def test_a_message_of_the_queue_needs_no_secret_and_uses_the_same_route(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, environ={})
+    await counter.intake.take_message("m", b'{"route": "shop", "id": "1", "type": "order.paid", "data": {"total": 12}}')
+    (letter,) = await counter.letters()
+    assert letter.origin.name == "shop"
+
+
+async def test_an_event_by_webhook_and_by_queue_under_one_key_is_one_mail(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    await counter.post({"total": 12}, idempotency_key="order 1")
+    await counter.intake.take_message("m", b'{"route": "shop", "id": "order 1", "data": {"total": 12}}')
+    first, second = await counter.letters()
+    assert first.id == second.id
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"{", "BadRequest"), (b'{"route": "nothing"}', "UnknownRoute"), (b'{"route": "shop", "x": 1}', "BadRequest")],
+)
+async def test_a_message_that_is_no_event_is_set_aside_with_its_reason(tmp_path: Path, body: bytes, code: str) -> None:
+    counter = Counter(tmp_path)
+    await counter.intake.take_message("m", body)
+    assert counter.outbox.dead["m"] == Kept("message", code, body, "mail-events")
+
+
+async def test_a_message_for_a_route_that_is_wrong_waits_for_it_to_be_mended(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, routes={"shop": "colour = 1"})
+    with pytest.raises(RouteUnusable, match="shop"):
+        await counter.intake.take_message("m", b'{"route": "shop"}')
+    assert not counter.outbox.dead
+
+
+async def test_what_is_logged_holds_nothing_of_the_event(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    counter = Counter(tmp_path, routes={"shop": '[options]\ntype = "kind"'})
+    await counter.post({"kind": "hello bob@contoso.com", "total": "hush"}, idempotency_key="order of bob")
+    text = " ".join(record.getMessage() for record in caplog.records)
+    assert "mail.accepted" in text
+    assert not any(word in text for word in ("bob", "hush", "@"))

@@ -44,7 +44,7 @@ lock: .venv/.ready ## resolve pyproject.toml and sandbox/package.json anew into 
 	cd sandbox && npm install --package-lock-only --omit-lockfile-registry-resolved --no-fund --no-audit
 
 clean: ## remove what the targets above have set up
-	rm -rf .venv sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .preview sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \

@@ -29,7 +29,7 @@ SETTINGS = (
 """The settings that the sandbox gives the host. Every ready route is on."""
 
 # Of every ready route: one for signatures and bearers, one for basic authentication, one of Standard Webhooks.
-_SECRETS = "sandbox-secret sandbox:secret whsec_c2FuZGJveC1zZWNyZXQ="  # noqa: S105 - they guard nothing
+_SECRETS = "sandbox-secret sandbox:secret whsec_c2FuZGJveC1zZWNyZXQ="
 
 _ONLY_HOST_NEEDS = ("GRAPH_BASE_URL", "IDENTITY_ENDPOINT", "IDENTITY_HEADER")
 

@@ -141,4 +141,4 @@ def _wrong_paths(tree: nodes.Template) -> Iterator[tuple[int, str]]:
             continue
         path = call.args[place]
         if isinstance(path, nodes.Const) and (fault := fault_of(str(path.value))):
-            yield path.lineno, f"{path.value!r} is no JMESPath: {fault}."
+            yield path.lineno, f"{path.value!r}: {fault}."

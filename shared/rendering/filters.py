@@ -126,6 +126,14 @@ def duration(value: Any) -> str:
     return f"-{text}" if value < 0 else text
 
 
+def since(value: Any, begin: Any) -> float | None:
+    """Seconds from one time to a later one, both as `moment` reads them; None where one is missing, or later."""
+    late, early = (one.astimezone(UTC) if isinstance(one, datetime) else time_of(one) for one in (value, begin))
+    if late is None or early is None or early.year == 1 or late < early:
+        return None
+    return (late - early).total_seconds()
+
+
 def _written(time: datetime) -> str:
     return f"{_day(time)}, {time:%H:%M} UTC"
 
@@ -145,5 +153,5 @@ def _optional[**P, R](apply: Callable[P, R]) -> Callable[P, R | None]:
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     apply.__name__: _optional(apply)
-    for apply in (cut, duration, first_line, moment, money, one_line, shorten, shown, words)
+    for apply in (cut, duration, first_line, moment, money, one_line, shorten, shown, since, words)
 }

@@ -2,7 +2,8 @@
 
 The template is the first of these that there is, in each of the route's folders in turn: `<type>.html.j2`, with the
 event's type in lower case and all but letters, digits, dots, dashes and underscores as dashes; the same with its last
-`.part` cut off, again and again; the one that the route names. Then the general table, which also stands in for a
+`.part` cut off, again and again; the one that the route names. One that the route has for just this type of event goes
+before all of them. Then the general table, which also stands in for a
 template that fails: an event is never lost for the sake of its looks.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import css_inline
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
@@ -28,6 +29,7 @@ from shared.sources.source import Event
 __all__ = ["TABLE", "Problem", "Rendered", "Renderer"]
 
 TABLE: Final = "table"
+IMPORTANCES: Final = ("low", "normal", "high")
 LONGEST: Final = 1_000_000  # characters before styles; more than the largest table has
 LONGEST_ATTRIBUTE: Final = 1_000  # characters
 LARGEST: Final = 2_000_000  # bytes; Graph takes four million in all
@@ -39,13 +41,15 @@ _CONTROLS: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not
 class Rendered:
     """What a mail says. template: the one used, without its suffix; "table" for the general one.
 
-    failed: why it is not the one that the event was to have, in a sentence without anything of the event.
+    failed: why it is not the one that the event was to have, in a sentence without anything of the event. importance:
+    what the template has set.
     """
 
     subject: str
     html: str
     template: str
     failed: str | None = None
+    importance: Literal["low", "normal", "high"] | None = None
 
 
 class _TooLarge(Exception):  # noqa: N818 - a bound, named in the reason
@@ -66,18 +70,21 @@ class Renderer:
         self._subjects: dict[str, Template] = {}
         self._inliner = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True, minify_css=True)
 
-    def render(
+    def render(  # noqa: PLR0913 - what an event and its route have to say
         self,
         event: Event,
         route_name: str,
         templates: Path | Sequence[Path] | None,
         template: str | None = None,
         subject: str | None = None,
+        *,
+        chosen: str | None = None,
     ) -> Rendered:
         """The mail of an event.
 
         templates: where the route's are; of several folders the first that has one for the event. template: the one of
-        the route, for events that have none of their own. subject: a template of one line, which wins over the mail's.
+        the route, for events that have none of their own. chosen: the one that the route has for just this event.
+        subject: a template of one line, which wins over the mail's.
         """
         event = _bounded_event(event)
         folders = _folders(templates)
@@ -91,7 +98,7 @@ class Renderer:
             "given_subject": None,
             "notice": None,
         }
-        name, failed = self._chosen(event.type, folders, template)
+        name, failed = self._named(event.type, folders, chosen, template)
         if subject is not None:
             try:
                 pieces = _pieces(self._subject(sandbox, subject), values)
@@ -117,15 +124,19 @@ class Renderer:
         """What is wrong with the subject of a route; None: nothing."""
         return next((problem for _, problem in problems_of(self._sandbox(()), subject)), None)
 
-    def _chosen(self, kind: str, folders: Sequence[Path], template: str | None) -> tuple[str, str | None]:
+    def _named(
+        self, kind: str, folders: Sequence[Path], chosen: str | None, template: str | None
+    ) -> tuple[str, str | None]:
         """The name of the template for this type of event, and what is wrong with the choice."""
-        given = template.removesuffix(SUFFIX) if template else None
+        wanted = [name.removesuffix(SUFFIX) for name in (chosen, template) if name]
+        names = wanted[:1] if chosen else [*_names_for(kind), *wanted]
         for folder in folders:
             there = self._in(folder)
-            for name in (*_names_for(kind), given):
+            for name in names:
                 if name in there:
                     return name, None
-        return TABLE, f"There is no template {given}{SUFFIX}." if given and given != TABLE else None
+        missing = wanted and wanted[0] != TABLE
+        return TABLE, f"There is no template {wanted[0]}{SUFFIX}." if missing else None
 
     def _in(self, folder: Path) -> frozenset[str]:
         """The names of the templates in a folder. Those of the layout are not for routes to replace."""
@@ -145,7 +156,10 @@ class Renderer:
         html = self._inliner.inline(html)
         if len(html.encode()) > LARGEST:
             raise _TooLarge
-        return Rendered(context.vars["subject_line"], html, name, failed)
+        importance = context.vars.get("importance")
+        return Rendered(
+            context.vars["subject_line"], html, name, failed, importance if importance in IMPORTANCES else None
+        )
 
     def _sandbox(self, folders: tuple[Path, ...]) -> Sandbox:
         if folders not in self._sandboxes:

@@ -4,24 +4,19 @@ Where there is nothing, or something of another type than a function takes, ther
 what they like. An expression that is none fails, at the check of a route's templates where it stands there in full.
 """
 
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
-import jmespath
-import jmespath.exceptions
-import jmespath.functions
-from jmespath.parser import ParsedResult
+from shared.sources.expressions import compiled
 
 __all__ = ["at_in", "fault_of"]
 
-_FUNCTIONS: Final = frozenset(jmespath.functions.Functions.FUNCTION_TABLE)
-
 
 def at_in(value: Any, path: str, default: Any = None) -> Any:
-    """What the path finds in the value; the default for null and nothing. Raises JMESPathError for a wrong path."""
+    """What the path finds in the value; the default for null and nothing. Raises ValueError for a wrong path."""
+    expression = compiled(path)
     try:
-        found = _compiled(path).search(value)
-    except jmespath.exceptions.JMESPathTypeError:
+        found = expression.search(value)
+    except ValueError:  # JMESPath's error of types is one
         return default
     return default if found is None else found
 
@@ -29,18 +24,7 @@ def at_in(value: Any, path: str, default: Any = None) -> Any:
 def fault_of(path: str) -> str | None:
     """What is wrong with an expression, in one line; None: nothing."""
     try:
-        tree = _compiled(path).parsed
-    except jmespath.exceptions.JMESPathError as error:
-        return " ".join(str(error).split())
-    return next((f"there is no function {name}()" for name in _called(tree) if name not in _FUNCTIONS), None)
-
-
-@lru_cache(maxsize=1000)
-def _compiled(path: str) -> ParsedResult:
-    return jmespath.compile(path)
-
-
-def _called(tree: Any) -> list[str]:
-    """The names of all functions in an expression."""
-    here = [tree["value"]] if tree.get("type") == "function_expression" else []
-    return here + [name for child in tree.get("children", ()) if isinstance(child, dict) for name in _called(child)]
+        compiled(path)
+    except ValueError as error:
+        return str(error)
+    return None

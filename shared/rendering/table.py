@@ -20,6 +20,10 @@ CHARACTERS: Final = 60_000  # of all names and values; escaped in a link, one ca
 LONGEST_VALUE: Final = 2_000  # characters
 LONGEST_NAME: Final = 200  # characters
 COUNTED: Final = 10_000  # of those left out
+# What a mail is no place for: it stays where it was sent from, and the mail says that it does.
+_SECRET: Final = re.compile(
+    r"(?:secret|password|passwd|passphrase|api_?key|access_?token|refresh_?token|private_?key)\W*$", re.IGNORECASE
+)
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -50,11 +54,11 @@ class Table:
 
 
 def table_of(data: Any) -> Table:
-    """The first 200 values of the event, each cut at 2,000 characters."""
+    """The first 200 values of the event, each cut at 2,000 characters; what is a secret by its name is not shown."""
     groups: list[Group] = []
     leaves, room = _leaves(data), CHARACTERS
     for group, name, value in islice(leaves, ROWS):
-        text, empty = _text(value)
+        text, empty = _text(value) if value is None or not _SECRET.search(name) else ("not shown here", True)
         if not groups or groups[-1].name != group:
             groups.append(Group(group))
         groups[-1].rows.append(Row(name, text, empty))

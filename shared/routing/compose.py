@@ -80,9 +80,12 @@ class Composer:
 
     def _message(self, route: Route, rules: Rules, event: Event, values: Mapping[str, Any]) -> Message:
         to, cc, bcc = self._recipients(route, rules, values)
-        rendered = self.renderer.render(event, route.name, templates_of(route), rules.template, rules.subject)
+        rendered = self.renderer.render(
+            event, route.name, templates_of(route), route.rules.template, rules.subject, chosen=rules.template
+        )
         if rendered.failed:
-            emit(Said.TEMPLATE_FAILED, route=route.name, template=rendered.template, why=rendered.failed)
+            emit(Said.TEMPLATE_FAILED, route=route.name, why=rendered.failed)
+        importance = rules.importance or rendered.importance
         return Message(
             subject=rendered.subject,
             body=ItemBody(content_type=BodyType.HTML, content=rendered.html),
@@ -90,7 +93,7 @@ class Composer:
             cc_recipients=_people(cc),
             bcc_recipients=_people(bcc),
             reply_to=_people(rules.reply_to or ()),
-            importance=Importance(rules.importance) if rules.importance else None,
+            importance=Importance(importance) if importance else None,
             categories=rules.categories or None,
             internet_message_headers=None if rules.auto_response_suppress is False else (NO_ANSWERS,),
         )

@@ -89,8 +89,11 @@ class Route:
     keep_days: int | None = None
 
     def rules_for(self, kind: str) -> Rules:
-        """The rules of one type of event: the route's own, and over them those of each pattern, the closest last."""
-        found = self.rules
+        """The rules of one type of event: the route's own, and over them those of each pattern, the closest last.
+
+        template is that of a pattern only: it goes before a template that is named after the event, the route's behind.
+        """
+        found = msgspec.structs.replace(self.rules, template=None)
         for pattern, rules in self._patterns:
             if fnmatchcase(kind, pattern):
                 given = {name: value for name in Rules.__struct_fields__ if (value := getattr(rules, name)) is not None}

@@ -120,7 +120,7 @@ def test_conversations_are_on_unless_the_route_says_otherwise(tmp_path: Path) ->
 
 
 def test_a_conversation_has_one_topic_whatever_its_subjects_say(tmp_path: Path) -> None:
-    opened = composed(tmp_path, 'subject = "Opened: {{ at(\'n\') }}"', event(thread="1", subject="Order 1"))
+    opened = composed(tmp_path, "subject = \"Opened: {{ at('n') }}\"", event(thread="1", subject="Order 1"))
     marks = marks_of(opened)
     assert marks
     assert marks.topic == "Order 1"
@@ -188,3 +188,25 @@ def test_a_template_that_fails_gives_the_table_and_says_so(tmp_path: Path, caplo
     assert "twelve" in content(composed(tmp_path, given=event(data={"total": "twelve"})))
     (record,) = [record for record in caplog.records if "template.failed" in record.message]
     assert "twelve" not in record.message
+
+
+TEMPLATE = '{% extends "mail.html.j2" %}{% set importance = "high" %}{% block body %}of NAME{% endblock %}'
+
+
+def templates(folder: Path, *names: str) -> None:
+    (folder / "shop" / "templates").mkdir(parents=True)
+    for name in names:
+        (folder / "shop" / "templates" / f"{name}.html.j2").write_text(TEMPLATE.replace("NAME", name))
+
+
+def test_a_template_says_how_important_it_is_and_the_route_has_the_last_word(tmp_path: Path) -> None:
+    templates(tmp_path, "order")
+    assert composed(tmp_path).mail.message.importance is Importance.HIGH
+    assert composed(tmp_path, 'importance = "low"').mail.message.importance is Importance.LOW
+
+
+def test_the_template_of_just_this_event_goes_before_one_of_its_name_and_the_routes_comes_last(tmp_path: Path) -> None:
+    templates(tmp_path, "order", "special", "rest")
+    assert "of order" in content(composed(tmp_path, 'template = "rest"'))
+    assert "of rest" in content(composed(tmp_path, 'template = "rest"', event(type="refund")))
+    assert "of special" in content(composed(tmp_path, '[events."order.*"]\ntemplate = "special.html.j2"'))

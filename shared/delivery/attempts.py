@@ -20,7 +20,7 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Thro
 from shared.letters.letter import Letter
 from shared.telemetry import Event, emit
 
-__all__ = ["Attempts", "Lease", "Pacing", "Send", "StillOurs", "Verifier", "new_token", "report_end"]
+__all__ = ["Attempts", "Lease", "Pacing", "Send", "StillOurs", "Turn", "Verifier", "new_token", "report_end"]
 
 BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
 ENDS: Final[dict[State, Event]] = {
@@ -43,6 +43,10 @@ class Lease:
         """Whether a whole request, with its own deadline, still fits into it."""
         return self.monotonic() <= self.last_start
 
+    def to_start(self) -> float:
+        """Seconds for which that holds."""
+        return self.last_start - self.monotonic()
+
     def lives(self) -> bool:
         return self.monotonic() < self.end
 
@@ -59,12 +63,22 @@ class Verifier(Protocol):
     def __call__(self, row: Row) -> Awaitable[protocol.Finding]: ...
 
 
+class Turn(Protocol):
+    """A mail is next at its mailbox: what must come before its request is done now, then it waits for its slot."""
+
+    def ready(self, seconds: float | None = None) -> Awaitable[bool]:
+        """True: the slot is there. False: it does not come within so many seconds, None: of the patience; or at all."""
+        ...
+
+
 class Pacing(Protocol):
     """When a mail may go; see pacing.Pacer. Every method may raise PacingUnavailable."""
 
     def reserve(self, mailbox: str) -> Awaitable[datetime]: ...
 
-    def slot(self, mailbox: str, patience: float) -> AbstractAsyncContextManager[object | None]: ...
+    def put_back(self, mailbox: str, reserved: datetime) -> None: ...
+
+    def turn(self, mailbox: str, patience: float) -> AbstractAsyncContextManager[Turn | None]: ...
 
     def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> Awaitable[None]: ...
 
@@ -142,7 +156,15 @@ def new_token() -> str:
 
 def report_end(row: Row) -> None:
     """Say how a mail has ended."""
-    emit(ENDS[row.state], id=row.id, attempts=row.attempts, status=row.status, code=row.code, request_id=row.request_id)
+    emit(
+        ENDS[row.state],
+        id=row.id,
+        route=row.route,
+        attempts=row.attempts,
+        status=row.status,
+        code=row.code,
+        request_id=row.request_id,
+    )
 
 
 def _report(row: Row, outcome: Outcome) -> None:

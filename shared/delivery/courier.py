@@ -54,6 +54,11 @@ class Courier:
         """
         ledger, settings = self.attempts.ledger, self.attempts.settings
         row = await ledger.read(work.id) if work.known or work.released else None
+        if row is None and work.repeats and protocol.repeated(work, await ledger.read(work.repeats.of)):
+            row = await ledger.read(work.id)
+            if row is None:
+                await self._drop(work, protocol.Drop("repeat"), None)
+                return True
         while True:
             decision = protocol.decide(row, work, self.attempts.now(), settings, new_token())
             if isinstance(decision, protocol.Fail) and row is None:
@@ -98,7 +103,7 @@ class Courier:
         emit(Event.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code)
 
     async def _take_turn(self, work: Work, letter: Letter | None, row: Row | None, *, look: bool) -> None:
-        """Wait for the mailbox's rate and a slot, or put the message again; and only then claim."""
+        """Wait for the mailbox's rate and a turn, or put the message again; and only then claim."""
         work = work if look else await self._reserved(work, row)
         mailbox = row.mailbox if look and row else work.via or work.mailbox
         pacing = self.attempts.pacing
@@ -107,8 +112,8 @@ class Courier:
             if wait > PATIENCE:
                 return await self._put_again(work, letter, work.reserved, known=row is not None)
             await asyncio.sleep(max(0.0, wait))
-        async with pacing.slot(mailbox, PATIENCE) as slot:
-            if slot is None:
+        async with pacing.turn(mailbox, PATIENCE) as turn:
+            if turn is None:
                 due = pacing.blocked_until(mailbox) or await pacing.return_at()
                 return await self._put_again(work, letter, due, known=row is not None)
             lease = self.attempts.lease()
@@ -116,7 +121,14 @@ class Courier:
             if not isinstance(decision, protocol.Claim):
                 raise Conflict(work.id)  # its time has run out over the waiting: look again
             claimed = await self.attempts.write(replace(decision.row, mailbox=mailbox))
-            tried = await self._attempt(work, letter, claimed, lease, look=decision.then == "look")
+            letter = letter or await self.attempts.outbox.letter_of(work)
+            look = decision.then == "look"
+            if letter is None:
+                tried = self._lost(claimed)
+            elif await turn.ready(lease.to_start()) and lease.may_start():
+                tried = await self._attempt(letter, claimed, lease, look=look)
+            else:
+                tried = self._given_back(letter, claimed, look=look)
         # The slot is free again: only requests to Graph are counted, not the writing down of what became of them.
         if tried.accepted:
             await self.attempts.write_sent(tried.settled.row, lease)
@@ -134,13 +146,19 @@ class Courier:
         mailbox = self.attempts.mailbox_for(work.mailbox, row)
         return msgspec.structs.replace(work, via=mailbox, reserved=await pacing.reserve(mailbox))
 
-    async def _attempt(self, work: Work, letter: Letter | None, row: Row, lease: Lease, *, look: bool) -> _Tried:
+    def _lost(self, row: Row) -> _Tried:
+        state: State = "held" if row.may_have_gone else "failed"
+        lost = replace(row, state=state, settled_at=self.attempts.now(), code="PayloadMissing")
+        return _Tried(protocol.Settled(lost, None), None)
+
+    def _given_back(self, letter: Letter, row: Row, *, look: bool) -> _Tried:
+        """A claim whose slot has not come in time, or that what Graph said to another mail has come between."""
+        now = self.attempts.now()
+        blocked = self.attempts.pacing.blocked_until(row.mailbox)
+        return _Tried(protocol.give_back(row, max(blocked or now, now), look=look), letter)
+
+    async def _attempt(self, letter: Letter, row: Row, lease: Lease, *, look: bool) -> _Tried:
         """Ask the mailbox where it may have gone, then Graph. Writes no end; that is the caller's."""
-        letter = letter or await self.attempts.outbox.letter_of(work)
-        if letter is None:
-            state: State = "held" if row.may_have_gone else "failed"
-            lost = replace(row, state=state, settled_at=self.attempts.now(), code="PayloadMissing")
-            return _Tried(protocol.Settled(lost, None), None)
         if look:
             verifier = self.attempts.verifier if letter.mail.save_to_sent_items else None
             finding = await verifier(row) if verifier else None
@@ -181,11 +199,12 @@ class Courier:
     async def _drop(self, work: Work, drop: protocol.Drop, row: Row | None) -> None:
         if drop.reason == "other-body":
             emit(Event.MAIL_CONFLICT, id=work.id)
-            return await self.attempts.outbox.remove(work)
-        emit(Event.MAIL_DUPLICATE, id=work.id, state=row.state if row else None)
-        if row is not None:
+        else:
+            emit(Event.MAIL_DUPLICATE, id=work.id, state=row.state if row else None)
+        if row is None or drop.reason == "other-body":
+            await self.attempts.outbox.remove(work)
+        else:
             await self._remove_payload(work, row)
-        return None
 
     async def _remove_payload(self, work: Work, row: Row) -> None:
         # A failed or held mail may begin anew at any time, by its caller or an operator, and a late copy of an old

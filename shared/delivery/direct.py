@@ -83,8 +83,9 @@ class DirectRequests:
                 return await self._until_answered(letter, work, later=True)
             if wait > 0:
                 await asyncio.sleep(wait)
-            async with pacing.slot(mailbox, PATIENCE) as slot:
-                return await self._until_answered(letter, work, later=slot is None)
+            async with pacing.turn(mailbox, PATIENCE) as turn:
+                ready = turn is not None and await turn.ready()
+                return await self._until_answered(letter, work, later=not ready)
         except (AzureError, PacingUnavailable):
             return Unavailable()
 
@@ -137,6 +138,8 @@ class DirectRequests:
         lease = self.attempts.lease()
         now = self.attempts.now()
         reply = protocol.meet(row, letter.fingerprint, now, self.attempts.settings, new_token())
+        if isinstance(reply, protocol.Answered | protocol.Mismatch | protocol.Busy) and work.via and work.reserved:
+            self.attempts.pacing.put_back(work.via, work.reserved)
         match reply:
             case protocol.Mismatch():
                 emit(Event.MAIL_CONFLICT, id=row.id)

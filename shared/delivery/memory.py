@@ -8,6 +8,7 @@ from itertools import count
 
 import msgspec
 
+from shared.delivery.attempts import Turn
 from shared.delivery.ledger import Conflict, Row, State
 from shared.delivery.outbox import Kept, Payload, carrying, delay, payload_name
 from shared.delivery.partitions import partition
@@ -65,9 +66,15 @@ class Unpaced:
     async def reserve(self, mailbox: str) -> datetime:  # noqa: ARG002 - as pacing has it; so below
         return datetime.min.replace(tzinfo=UTC)
 
+    def put_back(self, mailbox: str, reserved: datetime) -> None:
+        """Nothing is reserved."""
+
     @asynccontextmanager
-    async def slot(self, mailbox: str, patience: float) -> AsyncGenerator[object | None]:  # noqa: ARG002
+    async def turn(self, mailbox: str, patience: float) -> AsyncGenerator[Turn | None]:  # noqa: ARG002
         yield self
+
+    async def ready(self, seconds: float | None = None) -> bool:  # noqa: ARG002
+        return True
 
     async def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> None:
         """Nothing is blocked."""

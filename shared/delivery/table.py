@@ -7,6 +7,7 @@ own into what it writes.
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -24,6 +25,7 @@ from shared.delivery.partitions import partition
 __all__ = ["TABLE", "TableLedger"]
 
 TABLE: Final = "mailledger"
+SEARCH: Final = 5.0  # seconds; a page that is still empty then is given as it is, with where the search goes on
 COLUMNS: Final = tuple(field.name for field in fields(Row) if field.name not in ("id", "etag"))
 
 
@@ -83,10 +85,11 @@ class TableLedger:
         # An AsyncPageIterator, which alone has the token; its declared type is wider.
         pages: Any = self._table.query_entities(wanted, results_per_page=most).by_page(_token(after))
         try:
-            # The service may give short or empty pages while it searches on; they are gone through here.
+            # The service may give short or empty pages while it searches on; they are gone through here, for a while.
+            end = time.monotonic() + SEARCH
             async for page in pages:
                 rows = [_row(entity) async for entity in page]
-                if rows or not pages.continuation_token:
+                if rows or time.monotonic() >= end:
                     return rows, _text(pages.continuation_token)
         except ResourceNotFoundError:  # no mail yet, no table
             return [], None
@@ -105,7 +108,8 @@ def _token(after: str | None) -> Any:
     if not after:
         return None
     token = json.loads(base64.urlsafe_b64decode(after))
-    if not isinstance(token, dict) or not all(isinstance(part, str) for part in token.values()):
+    # Where a partition begins there is no row key in it.
+    if not isinstance(token, dict) or not all(part is None or isinstance(part, str) for part in token.values()):
         raise ValueError("no continuation token")
     return token
 

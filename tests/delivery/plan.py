@@ -48,6 +48,7 @@ class Plan:
     skews: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of one process after another
     graph: tuple[GraphDoes, ...] = ()  # one request after another; all further ones are accepted
     turns: tuple[Turn, ...] = ()  # what pacing says; all further ones may go
+    slots: tuple[bool, ...] = ()  # whether the slot comes to who is next; afterwards it does
     looks: tuple[bool, ...] = ()  # whether the mailbox answers; afterwards it does
     copy: float = 0.0  # seconds until the copy is in Sent Items
     draft: bool = False  # and whether it can be seen as a draft before

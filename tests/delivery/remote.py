@@ -123,19 +123,27 @@ class Turns:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._turns = iter(world.plan.turns)
-        self._slots: list[None] = []
+        self._comes = iter(world.plan.slots)
+        self._none: list[None] = []
 
     async def reserve(self, mailbox: str) -> datetime:
         await self._point("reserve")
         turn = next(self._turns, "go")
         if turn == "no slot":
-            self._slots.append(None)
+            self._none.append(None)
         return NOON + timedelta(seconds=self._world.now + {"soon": 0.9, "late": 40.0}.get(turn, 0.0))
 
+    def put_back(self, mailbox: str, reserved: datetime) -> None:
+        """Who gets it matters to no mail here."""
+
     @asynccontextmanager
-    async def slot(self, mailbox: str, patience: float) -> AsyncGenerator[object | None]:
-        await self._point("take a slot")
-        yield self._slots.pop() if self._slots else self
+    async def turn(self, mailbox: str, patience: float) -> AsyncGenerator["Turns | None"]:
+        await self._point("take a turn")
+        yield self._none.pop() if self._none else self
+
+    async def ready(self, seconds: float | None = None) -> bool:
+        await Point("wait for the slot")
+        return next(self._comes, True)
 
     async def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> None:
         await self._point("block")

@@ -1,7 +1,7 @@
 """One message of a queue: what is written, in which order, and what is left behind."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
@@ -9,8 +9,9 @@ from azure.core.exceptions import ServiceRequestError
 from shared.config import Settings
 from shared.delivery.courier import Courier
 from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox
+from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from shared.delivery.outbox import INLINE, Kept
+from shared.delivery.protocol import Finding
 from shared.delivery.work import Work
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
@@ -149,10 +150,74 @@ async def test_too_little_lease_left_gives_the_claim_up() -> None:
 
     office = Office(outbox=SlowOutbox())
     await Courier(office.attempts).deliver(work())
-    assert office.graph.sent == []
+    assert office.graph.rows == []
     assert (await office.row()).state == "accepted"
     await Courier(office.attempts).deliver(work(known=True), letter())
     assert office.graph.sent == [letter().id]
+
+
+class SlotFor(Unpaced):
+    """Whether the slot comes to who is next, one after the other."""
+
+    def __init__(self, comes: list[bool]) -> None:
+        self.comes = comes
+
+    async def ready(self, seconds: float | None = None) -> bool:
+        assert seconds == Settings().lease_margin, "as long as the lease allows a request to start"
+        return self.comes.pop(0)
+
+
+async def test_a_claim_is_written_before_its_slot_is_waited_for() -> None:
+    class Watching(Unpaced):
+        async def ready(self, seconds: float | None = None) -> bool:
+            assert (await office.row()).state == "sending"
+            return True
+
+    office = Office(pacing=Watching())
+    await deliver(office)
+    assert office.graph.sent == [letter().id]
+
+
+async def test_a_claim_whose_slot_does_not_come_is_given_back_and_nothing_has_been_tried() -> None:
+    office = Office(pacing=SlotFor([False, True]))
+    await deliver(office)
+    row = await office.row()
+    assert (row.state, row.attempts, row.code, row.may_have_gone) == ("accepted", 0, None, False)
+    assert office.graph.rows == []
+    [(due, _)] = office.outbox.messages
+    assert due == NOON, "another instance may have a slot for it at once"
+    await deliver_next(office)
+    assert office.graph.sent == [letter().id]
+    assert not (await office.row()).may_have_gone, "it was not looked for"
+
+
+async def test_a_claim_that_a_block_has_come_between_waits_for_its_end() -> None:
+    class Blocked(Unpaced):
+        async def ready(self, seconds: float | None = None) -> bool:
+            return False
+
+        def blocked_until(self, mailbox: str) -> datetime | None:
+            return NOON + timedelta(minutes=2)
+
+    office = Office(pacing=Blocked())
+    await deliver(office)
+    [(due, _)] = office.outbox.messages
+    assert due == (await office.row()).due_at == NOON + timedelta(minutes=2)
+
+
+async def test_a_mail_that_may_have_gone_is_still_to_be_looked_for_when_its_slot_did_not_come() -> None:
+    async def found(row: Row) -> Finding:
+        return "sent" if row.may_have_gone else "undetermined"
+
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), pacing=SlotFor([True, False, True]), verifier=found)
+    kept = letter()
+    await Courier(office.attempts).deliver(work(kept), kept)
+    await deliver_next(office)
+    row = await office.row()
+    assert (row.state, row.looks, row.attempts, row.may_have_gone) == ("unknown", 0, 1, True)
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+    assert len(office.graph.rows) == 1, "found, not sent again"
 
 
 async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_moment(

@@ -10,13 +10,14 @@ from azure.core.exceptions import ServiceRequestError
 from shared.delivery.courier import Courier
 from shared.delivery.direct import Busy, DirectRequests, Done, Mismatch, Rejection, Unavailable
 from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox
+from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from shared.delivery.work import Work
 from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
+    NOON,
     NOT_CONNECTED,
     THROTTLED,
     TIMED_OUT,
@@ -87,6 +88,28 @@ async def test_the_same_key_again_sends_nothing_and_answers_the_same() -> None:
     direct = DirectRequests(office.attempts)
     assert await direct.send_now(letter()) == await direct.send_now(letter())
     assert len(office.graph.sent) == 1
+
+
+async def test_a_key_that_needs_no_attempt_gives_back_its_time_at_the_mailbox() -> None:
+    """Else whoever repeats a key at a busy mailbox would push all others further back."""
+
+    class Crowded(Unpaced):
+        def __init__(self) -> None:
+            self.times = [NOON + timedelta(minutes=minute) for minute in (3, 2, 1)]
+
+        async def reserve(self, mailbox: str) -> datetime:
+            return self.times.pop()
+
+        def put_back(self, mailbox: str, reserved: datetime) -> None:
+            self.times.append(reserved)
+
+    pacing = Crowded()
+    direct = DirectRequests(Office(pacing=pacing).attempts)
+    assert await direct.send_now(letter()) == Done(letter().id, "accepted")
+    assert len(pacing.times) == 2
+    assert await direct.send_now(letter()) == Done(letter().id, "accepted")
+    assert await direct.send_now(letter(subject="Something else")) == Mismatch()
+    assert len(pacing.times) == 2
 
 
 async def test_the_same_key_with_another_body_is_a_mismatch() -> None:

@@ -63,6 +63,7 @@ WILD = st.builds(
     wait=st.sampled_from([0.0, 0.0, 100.0, 8 * 86_400.0]),
     graph=st.lists(st.sampled_from(ANSWERS), max_size=4).map(tuple),
     turns=st.lists(st.sampled_from(["go", "soon", "late", "no slot"]), max_size=3).map(tuple),
+    slots=st.lists(st.booleans(), max_size=3).map(tuple),
     looks=st.lists(st.booleans(), max_size=4).map(tuple),
     troubles=st.lists(TROUBLES, max_size=7).map(tuple),
 )
@@ -206,6 +207,11 @@ class Broken:
     def a_claim_that_may_have_sent_is_named_as_given_up() -> Any:
         return patch.object(direct, "Unknown", Accepted)
 
+    @staticmethod
+    def a_look_whose_slot_does_not_come_is_forgotten() -> Any:
+        give_back = protocol.give_back
+        return patch.object(protocol, "give_back", lambda row, due, **_: give_back(row, due, look=False))
+
 
 # In which worlds it shows soonest, so that the search takes seconds: what the plan says, and the kinds of trouble.
 WHERE: Final[dict[str, dict[str, Any]]] = {
@@ -216,6 +222,12 @@ WHERE: Final[dict[str, dict[str, Any]]] = {
         "start": "direct",
         "policy": "hold",
         "graph": ("lose accepted",),
+    },
+    "a_look_whose_slot_does_not_come_is_forgotten": {
+        "start": "queue",
+        "policy": "verify",
+        "graph": ("lose accepted",),
+        "slots": (True, False),
     },
 }
 
@@ -248,18 +260,18 @@ FOUND: Final[dict[str, Plan]] = {
         start="accept",
         large=True,
         graph=("reject", "throttle"),
-        troubles=(Trouble(2, "repeat"), Trouble(3, "yield", 3), Trouble(10, "request"), Trouble(18, "yield", 3)),
+        troubles=(Trouble(2, "repeat"), Trouble(3, "yield", 3), Trouble(11, "request"), Trouble(19, "yield", 3)),
     ),
     "rejected when sent again, after it may have gone": Plan(
         start="queue", policy="resend", graph=("lose accepted", "reject")
     ),
     "cancelled while it waits to be sent again, after it may have gone": Plan(
-        start="queue", policy="resend", graph=("lose accepted", "throttle"), troubles=(Trouble(17, "cancel"),)
+        start="queue", policy="resend", graph=("lose accepted", "throttle"), troubles=(Trouble(19, "cancel"),)
     ),
     "a caller told that it was rejected, after another had taken it over and sent it": Plan(
         policy="resend",
         graph=("throttle", "reject"),
-        troubles=(Trouble(7, "fail"), Trouble(7, "stall", 3)),
+        troubles=(Trouble(8, "fail"), Trouble(8, "stall", 3)),
     ),
 }
 

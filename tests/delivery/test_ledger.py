@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -123,6 +124,35 @@ async def test_a_lost_answer_does_not_hide_that_another_one_came_between(ledger:
     await ledger.replace(replace(row, token="token-2"))
     with pytest.raises(Conflict):
         await ledger.replace(replace(row, state="sent"))
+
+
+async def test_a_search_for_a_rare_state_ends_in_time_and_goes_on_from_there(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service answers with empty pages as long as it finds nothing, one for each stretch of the table."""
+
+    class Scarce(Wire):
+        finds = False
+
+        async def send(self, request: Any, **options: Any) -> Any:
+            answer = await super().send(request, **options)
+            if request.method == "GET" and not self.finds:
+                answer.headers["x-ms-continuation-NextPartitionKey"] = "MDA="  # where partition 00 begins
+            return answer
+
+    wire = Scarce()
+    monkeypatch.setattr("shared.delivery.table.SEARCH", 0.2)
+    async with TableServiceClient.from_connection_string(storage, transport=wire) as service:
+        ledger = TableLedger(service.get_table_client(f"t{uuid4().hex}"))
+        await ledger.insert(replace(ROW, state="sent"))
+        wire.requests = 0
+        rows, after = await ledger.page("held", 5, None)
+        assert rows == []
+        assert after is not None
+        assert wire.requests > 1, "an empty page alone is no reason to stop"
+        row = await ledger.insert(replace(ROW, id="f" * 32, state="held"))
+        wire.finds = True
+        assert await ledger.page("held", 5, after) == ([row], None)
 
 
 def test_partitions_are_spread_evenly_whatever_the_ids_are_made_of() -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from cloudevents.core.bindings.http import to_binary_event, to_structured_event
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
 from hypothesis import HealthCheck, given
 from hypothesis import settings as configured
 from hypothesis import strategies as st
@@ -129,6 +132,31 @@ def test_probes_and_handshakes(sandbox: Sandbox) -> None:
     assert answer.status_code == 200
     assert answer.json() == {"validationResponse": code}
     assert answer.headers["content-type"].startswith("application/json")
+
+
+def cloud_event(word: str) -> CloudEvent:
+    return CloudEvent({"id": word, "source": "/orders", "type": "order.paid", "specversion": "1.0"}, {"word": word})
+
+
+def test_the_official_cloudevents_sdk_sends_binary_structured_and_batch(sandbox: Sandbox) -> None:
+    words = [uuid.uuid4().hex for _ in range(4)]
+    url = f"{sandbox.facts['host']}/api/events/cloudevents"
+    authorization = {"Authorization": f"Bearer {SECRET}"}
+    for word, written in zip(words, (to_binary_event, to_structured_event), strict=False):
+        message = written(cloud_event(word))
+        for _ in range(2):  # the second is no second mail
+            answer = sandbox.http.post(url, content=message.body, headers={**message.headers, **authorization})
+            assert answer.status_code == 202, answer.text
+    batch = b"[%b]" % b",".join(JSONFormat().write(cloud_event(word)) for word in words[2:])
+    kind = {"Content-Type": "application/cloudevents-batch+json"}
+    assert sandbox.http.post(url, content=batch, headers={**kind, **authorization}).status_code == 202
+
+    def arrived() -> list[str]:
+        contents = [mail["message"]["body"]["content"] for mail in sandbox.accepted()]
+        return [word for word in words for content in contents if word in content]
+
+    eventually(lambda: set(arrived()) == set(words) and not sandbox.count("mail-work"))
+    assert sorted(arrived()) == sorted(words)
 
 
 def test_an_unknown_route_and_a_body_that_is_no_json(sandbox: Sandbox) -> None:

@@ -2,7 +2,7 @@
 
     1. reserve      once for each mail: the time at which it may go. When that is far off the message goes back into the
                     queue until then, with its reservation, and needs no second one
-    2. slot         around each request to Graph. None: there is no slot in time, or Graph has blocked the mailbox
+    2. turn         around each request to Graph. None: there is no slot in time, or Graph has blocked the mailbox
     3. block        what a 429 says
 
 A reservation for a time before `blocked_until` is void: such a mail needs a new one. A mail that found no slot in time
@@ -22,8 +22,9 @@ from shared.delivery.pacing.gcra import Rate
 from shared.delivery.pacing.reservations import Reservations
 from shared.delivery.pacing.slots import Slot, Slots
 from shared.delivery.pacing.store import PacingStore, PacingUnavailable, mailbox_key
+from shared.delivery.pacing.waiting import Turn
 
-__all__ = ["Pacer", "PacingUnavailable", "Slot"]
+__all__ = ["Pacer", "PacingUnavailable", "Slot", "Turn"]
 
 RETURNS: Final = "returns"  # key of the schedule of mails that found no slot
 SOONEST: Final = timedelta(seconds=5)  # and none of them comes back earlier
@@ -63,22 +64,30 @@ class Pacer:
             raise PacingUnavailable("What Graph has blocked cannot be read.") from error
         return await self._mails.reserve(mailbox_key(mailbox), self._board.blocked_until(mailbox))
 
-    @asynccontextmanager
-    async def slot(self, mailbox: str, patience: float) -> AsyncGenerator[Slot | None]:
-        """The right to one request to Graph at a time. None: it cannot be had within so many seconds.
+    def put_back(self, mailbox: str, reserved: datetime) -> None:
+        """Such a time is not needed: the mail has gone already. It helps while the time is to come. No storage."""
+        self._mails.put_back(mailbox_key(mailbox), reserved)
 
-        The lease is renewed while the body runs. Slot.lost: that failed, so start no other request in it.
+    @asynccontextmanager
+    async def turn(self, mailbox: str, patience: float) -> AsyncGenerator[Turn[Slot] | None]:
+        """The right to one request to Graph at a time, in the body, once `ready` has said True.
+
+        It begins a little earlier, so that what comes before the request and needs no slot can be done meanwhile. None:
+        there is nothing to be had within so many seconds. The patience counts for both, and a turn may be lost again:
+        then `ready` says False.
+
+        The slot's lease is renewed while the body runs. Slot.lost: that failed, so start no other request in it.
         Raises PacingUnavailable.
         """
+        turn = self._slots.join(mailbox, patience)
         try:
-            slot = await self._slots.take(mailbox, patience)
-        except AzureError as error:
-            raise PacingUnavailable("The slots cannot be read or written.") from error
-        try:
-            yield slot
+            try:
+                called = await turn.called()
+            except AzureError as error:
+                raise PacingUnavailable("The slots cannot be read or written.") from error
+            yield turn if called else None
         finally:
-            if slot:
-                self._slots.release(slot)
+            self._slots.leave(turn)
 
     async def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> None:
         """Nothing of this mailbox, or of any, may go until then; a block that is longer stays.

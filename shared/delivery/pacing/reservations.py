@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from typing import Final
 
 from azure.core.exceptions import AzureError
@@ -39,6 +40,7 @@ class _Schedule:
     known: bool = False  # `stored` has been read or written: None means that there is no row
     shared: bool = False  # others write it too, so it is read before it is written
     times: deque[datetime] = field(default_factory=deque)
+    returned: list[datetime] = field(default_factory=list)  # a heap: handed out and not needed
     rate: Rate | None = None  # of the block
     taken_at: float = float("-inf")  # when that was, monotonic
     used: int = 0  # times handed out since then
@@ -49,6 +51,10 @@ class _Schedule:
 
     def next(self, now: datetime, not_before: datetime, late: timedelta) -> datetime | None:
         """The next time that may still be used. not_before: earlier times are void, they fell into a block."""
+        while self.returned:
+            time = heappop(self.returned)
+            if time >= max(now, not_before):
+                return time
         while self.times:
             time = self.times.popleft()
             if time + late >= now and time >= not_before:
@@ -87,13 +93,18 @@ class Reservations:
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         return time
 
+    def put_back(self, key: str, time: datetime) -> None:
+        """A time that is not needed after all: the next mail here has it, if it has not passed by then. No storage."""
+        if key in self._schedules:
+            heappush(self._schedules[key].returned, time)
+
     def expected(self, key: str) -> datetime | None:
         """When the next time of this schedule is, as far as this process knows; None: it knows nothing of it."""
         schedule = self._schedules.get(key)
         if schedule is None:
             return None
-        if schedule.times:
-            return schedule.times[0]
+        if schedule.returned or schedule.times:
+            return min([*schedule.returned[:1], *list(schedule.times)[:1]])
         tat = schedule.stored.values.get("tat") if schedule.stored else None
         return tat if isinstance(tat, datetime) else None
 

@@ -1,8 +1,8 @@
 """Slots: leases on the few requests to Graph that may be in flight at one time, over all instances.
 
-A slot that is taken serves one mail after the other. Its lease is renewed at half time while it is used; a second
-without use, and it is given back. An instance that has too few writes its wish into the row of another's slot, which
-is handed over when its current mail has gone (shares.py).
+A slot that is taken serves one mail after the other; the next one is called while it is still in use (waiting.py). Its
+lease is renewed at half time while it is used; a second without use, and it is given back. An instance that has too few
+writes its wish into the row of another's slot, which is handed over when its current mail has gone (shares.py).
 
 One task, which lives while there are slots or waiters, does all that needs storage, one thing after the other.
 """
@@ -20,7 +20,7 @@ from shared.delivery.pacing.board import FRESH, Board
 from shared.delivery.pacing.clock import Clock
 from shared.delivery.pacing.shares import SlotRow, heir_of, takeable, to_wish, to_yield
 from shared.delivery.pacing.store import PacingUnavailable
-from shared.delivery.pacing.waiting import Waiting
+from shared.delivery.pacing.waiting import Turn, Waiting
 
 __all__ = ["Slot", "Slots"]
 
@@ -70,30 +70,29 @@ class Slots:
         self._take_at = 0.0  # take no more before
         self.mean = 0.3  # seconds that a request takes; until one has been seen, what is usual with Graph
 
-    async def take(self, mailbox: str, patience: float) -> Slot | None:
-        """A slot, or None when there is none within so many seconds, or Graph has blocked the mailbox for longer.
+    def join(self, mailbox: str, patience: float) -> Turn[Slot]:
+        """Wait for a slot. Who does must `leave`, whatever comes of it. Raises PacingUnavailable.
 
-        Raises AzureError, PacingUnavailable.
+        Turn.called raises AzureError and PacingUnavailable.
         """
         if self._closed:
             raise PacingUnavailable("Pacing is closed.")
-        waiter = self._waiting.join(mailbox, self._clock.monotonic() + patience)
-        try:
-            self._serve()
-            if not waiter.got.done():
-                self._wake()
-                await asyncio.wait([waiter.got], timeout=patience)
-            slot = waiter.got.result() if waiter.got.done() else None
-        except asyncio.CancelledError:
-            if waiter.got.done() and not waiter.got.exception() and (unused := waiter.got.result()):
-                self.release(unused)
-            raise
-        finally:
-            self._waiting.leave(waiter)
-        return slot
+        turn = self._waiting.join(mailbox, patience)
+        self._serve()
+        if turn.slot is None:
+            self._wake()
+        return turn
 
-    def release(self, slot: Slot) -> None:
-        """The request has ended: the slot is for the next mail."""
+    def leave(self, turn: Turn[Slot]) -> None:
+        """Wait no more; a slot that it has been given is for the next mail."""
+        self._waiting.leave(turn)
+        slot, turn.slot = turn.slot, None
+        if slot:
+            self._release(slot)
+        else:
+            self._serve()
+
+    def _release(self, slot: Slot) -> None:
         now = self._clock.monotonic()
         self.mean += SMOOTHING * (now - slot.since - self.mean)
         slot.busy = False
@@ -118,20 +117,24 @@ class Slots:
         return self._board.blocked_until(mailbox) is None
 
     def _serve(self) -> None:
-        """Give idle slots to those who wait."""
+        """Give idle slots to those who wait, and call who is next."""
         if not self._waiting or self._board.age > FRESH:
             return
         for mailbox in self._waiting.mailboxes():
             if until := self._board.blocked_until(mailbox):
-                self._waiting.dismiss(mailbox, self._clock.monotonic() + (until - self._clock.now()).total_seconds())
+                self._waiting.dismiss(mailbox, (until - self._clock.now()).total_seconds())
+        staying = self._staying()
+        # A slot that is to be handed over serves only who was called for it before that was known.
+        stranded = self._waiting.on_deck - len(staying)
         for slot in self._held.values():
-            if not slot.busy and slot.end - self._clock.monotonic() >= USABLE and not self._leaving(slot):
-                waiter = self._waiting.next(self._may_go)
-                if waiter is None:
-                    return
-                slot.busy = True
-                slot.since = self._clock.monotonic()
-                waiter.got.set_result(slot)
+            if slot.busy or slot.end - self._clock.monotonic() < USABLE or (slot not in staying and stranded <= 0):
+                continue
+            if not self._waiting.serve(slot, self._may_go):
+                return
+            slot.busy = True
+            slot.since = self._clock.monotonic()
+            stranded -= slot not in staying
+        self._waiting.call(len(staying), self._may_go)
 
     def _wake(self) -> None:
         if self._keeper is None:
@@ -176,8 +179,7 @@ class Slots:
 
     def _need(self) -> int:
         """How many more slots could be used now."""
-        ready = sum(self._waiting.count(mailbox) for mailbox in self._waiting.mailboxes() if self._may_go(mailbox))
-        return max(0, ready - sum(not slot.busy and not self._leaving(slot) for slot in self._held.values()))
+        return max(0, self._waiting.able(self._may_go) - sum(not slot.busy for slot in self._staying()))
 
     def _look_at(self) -> float:
         """When the board is to be looked at again while mails wait, monotonic."""
@@ -228,8 +230,10 @@ class Slots:
             self._grant_at = self._clock.monotonic() + wait.total_seconds()
             self._plan_hunt()
 
-    def _leaving(self, slot: Slot) -> bool:
-        return to_yield(self._board.slots(), slot.key, len(self._held), self._clock.now())
+    def _staying(self) -> list[Slot]:
+        """The slots of this instance, without those that are lost or to be handed over."""
+        rows, now, held = self._board.slots(), self._clock.now(), len(self._held)
+        return [slot for slot in self._held.values() if not slot.lost and not to_yield(rows, slot.key, held, now)]
 
     def _lose(self, slot: Slot) -> None:
         """Another one may have the slot now. While its request is on the way, it is not taken up again here."""
@@ -261,7 +265,7 @@ class Slots:
     async def _let_go_idle(self) -> None:
         for slot in list(self._held.values()):
             unused = self._clock.monotonic() >= self._keep_until(slot) and not self._need()
-            if not slot.busy and (unused or self._leaving(slot)):
+            if not slot.busy and (unused or slot not in self._staying()):
                 with suppress(AzureError):  # then it lapses
                     await self._let_go(slot)
 

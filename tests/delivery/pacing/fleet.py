@@ -2,18 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.pacing.clock import Clock
-from shared.delivery.pacing.pacer import Pacer, PacingUnavailable
+from shared.delivery.pacing.pacer import Pacer, PacingUnavailable, Slot
 from shared.delivery.pacing.shares import SlotRow
 from shared.delivery.pacing.store import Changed, MemoryStore, Stored, Values
 from tests.delivery.pacing.virtual import clock
 
 PATIENCE = 20.0
+CLAIM = 0.02
 SHOP, DESK = "shop@example.com", "desk@example.com"
 
 
@@ -127,10 +129,13 @@ class Instance:
             if wait > PATIENCE:
                 return self.fleet.put(mail, wait)
             await asyncio.sleep(max(0.0, wait))
-        async with self.pacer.slot(mail.mailbox, PATIENCE) as slot:
-            if slot is not None:
-                await self.fleet.graph.send(mail.mailbox, self.name)
-                return None
+        async with self.pacer.turn(mail.mailbox, PATIENCE) as turn:
+            if turn is not None:
+                await self.fleet.claim()
+                if await turn.ready(PATIENCE):
+                    await self.fleet.graph.send(mail.mailbox, self.name)
+                    return None
+                self.fleet.given_back += 1
         until = self.pacer.blocked_until(mail.mailbox)
         if until is not None:
             mail.reserved = False
@@ -148,6 +153,8 @@ class Fleet:
         self.concurrency = concurrency
         self.queue: asyncio.Queue[Mail] = asyncio.Queue()
         self.put_backs: list[Mail] = []
+        self.claims = 0
+        self.given_back = 0  # of them
         self.instances = [
             Instance(f"instance {number}", self, clock(ahead=number % 3 * 0.9, seed=number))
             for number in range(instances)
@@ -160,6 +167,11 @@ class Fleet:
             asyncio.get_running_loop().call_later(delay, self.queue.put_nowait, mail)
         else:
             self.queue.put_nowait(mail)
+
+    async def claim(self) -> None:
+        """What a courier writes before its request."""
+        self.claims += 1
+        await asyncio.sleep(CLAIM)
 
     async def drain(self, mails: int, *, workers: int = 24) -> float:
         """Start all instances and wait until Graph has so many more mails; returns the seconds that took."""
@@ -195,10 +207,17 @@ async def owners(store: SlowStore) -> list[str]:
     return [SlotRow.of(rows[key].values).owner for key in sorted(rows) if key != "app"]
 
 
+@asynccontextmanager
+async def slot(one: Pacer, mailbox: str = SHOP, patience: float = 20) -> AsyncGenerator[Slot | None]:
+    """A turn of someone who has nothing to do before its request, as a direct request has not."""
+    async with one.turn(mailbox, patience) as turn:
+        yield turn.slot if turn and await turn.ready() else None
+
+
 async def hold(one: Pacer, seconds: float, mailbox: str = SHOP, patience: float = 20) -> tuple[float, float] | None:
     """A request that takes so long; returns when it was on the way, or None when it had no slot."""
-    async with one.slot(mailbox, patience) as slot:
-        if slot is None:
+    async with slot(one, mailbox, patience) as mine:
+        if mine is None:
             return None
         began = now()
         await asyncio.sleep(seconds)

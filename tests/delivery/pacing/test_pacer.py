@@ -7,7 +7,7 @@ import pytest
 from shared.delivery.pacing.board import Board
 from shared.delivery.pacing.pacer import PacingUnavailable
 from shared.delivery.pacing.shares import SlotRow
-from tests.delivery.pacing.fleet import DESK, SHOP, SlowStore, hold, now, owners, pacer
+from tests.delivery.pacing.fleet import DESK, SHOP, SlowStore, hold, now, owners, pacer, slot
 from tests.delivery.pacing.virtual import at, clock, run
 
 
@@ -104,13 +104,13 @@ def test_a_holder_whose_lease_is_over_knows_that_the_slot_is_lost() -> None:
     async def scenario() -> None:
         store = SlowStore()
         one = pacer(store, concurrency=1)
-        async with one.slot(SHOP, 1) as slot:
-            assert slot is not None
+        async with slot(one) as mine:
+            assert mine is not None
             store.down = True
             lost = []
             for seconds in (14, 2):
                 await asyncio.sleep(seconds)
-                lost.append(slot.lost)
+                lost.append(mine.lost)
             assert lost == [False, True]
             store.down = False
             assert await hold(one, 1, patience=1) is None, "one request of this instance is on the way in it still"
@@ -124,13 +124,13 @@ def test_a_holder_whose_slot_has_been_taken_finds_that_out_when_it_renews() -> N
     async def scenario() -> None:
         store = SlowStore()
         one = pacer(store, concurrency=1)
-        async with one.slot(SHOP, 1) as slot:
-            assert slot is not None
+        async with slot(one) as mine:
+            assert mine is not None
             row = (await store.rows_in.rows("slots"))["0"]
             thief = SlotRow(owner="thief", until=at(100)).values()
             await store.rows_in.write("slots", "0", thief, row.etag)
             await asyncio.sleep(9)
-            assert slot.lost
+            assert mine.lost
         assert await owners(store) == ["thief"]
 
     run(scenario())
@@ -140,14 +140,14 @@ def test_a_holder_with_waiting_mails_finds_out_within_five_seconds() -> None:
     async def scenario() -> None:
         store = SlowStore()
         one = pacer(store, concurrency=1)
-        async with one.slot(SHOP, 1) as slot:
-            assert slot is not None
+        async with slot(one) as mine:
+            assert mine is not None
             waiting = asyncio.create_task(hold(one, 1, patience=20))
             row = (await store.rows_in.rows("slots"))["0"]
             thief = SlotRow(owner="thief", until=at(100)).values()
             await store.rows_in.write("slots", "0", thief, row.etag)
             await asyncio.sleep(5)
-            assert slot.lost
+            assert mine.lost
         assert await waiting is None
 
     run(scenario())
@@ -173,14 +173,14 @@ def test_a_lease_survives_storage_that_is_down_for_a_few_seconds() -> None:
     async def scenario() -> None:
         store = SlowStore()
         one = pacer(store, concurrency=1)
-        async with one.slot(SHOP, 1) as slot:
-            assert slot is not None
+        async with slot(one) as mine:
+            assert mine is not None
             await asyncio.sleep(7)
             store.down = True
             await asyncio.sleep(6)
             store.down = False
             await asyncio.sleep(20)
-            assert not slot.lost
+            assert not mine.lost
 
     run(scenario())
 

@@ -227,3 +227,33 @@ def test_all_instances_together_never_exceed_the_rate(
         together = rate.burst + extra
         for number in range(together - 1, len(times)):
             assert times[number] - times[number - together + 1] >= extra * rate.interval
+
+
+def test_a_time_that_is_put_back_is_the_next_mails_and_costs_nothing() -> None:
+    async def scenario() -> None:
+        store = SlowStore()
+        (one,) = instances(store, 1)
+        times = await asyncio.gather(*(one.reserve(KEY) for _ in range(12)))
+        before = store.operations.total()
+        for time in (times[9], times[7]):
+            one.put_back(KEY, time)
+        assert one.expected(KEY) == times[7]
+        assert [await one.reserve(KEY), await one.reserve(KEY)] == [times[7], times[9]]
+        assert store.operations.total() == before
+        assert await one.reserve(KEY) > times[11]
+
+    run(scenario())
+
+
+def test_a_time_that_is_put_back_and_not_used_passes() -> None:
+    async def scenario() -> None:
+        (one,) = instances(SlowStore(), 1)
+        times = await asyncio.gather(*(one.reserve(KEY) for _ in range(12)))
+        one.put_back(KEY, times[8])
+        one.put_back(KEY, times[9])
+        assert await one.reserve(KEY, times[9]) == times[9], "the other one fell into a block"
+        one.put_back(KEY, times[7])
+        await asyncio.sleep(60)
+        assert await one.reserve(KEY) >= clock().now() - timedelta(seconds=0.02)
+
+    run(scenario())

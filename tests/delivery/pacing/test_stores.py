@@ -13,6 +13,7 @@ from shared.delivery.pacing.clock import Clock
 from shared.delivery.pacing.pacer import Pacer
 from shared.delivery.pacing.store import Changed, MemoryStore, PacingStore, Values
 from shared.delivery.pacing.table import TableStore
+from tests.delivery.pacing.fleet import slot
 from tests.delivery.pacing.virtual import START
 from tests.wire import Wire
 
@@ -113,10 +114,10 @@ async def test_two_instances_share_slots_rate_and_blocks_in_either_store(store: 
     one, other = (Pacer(store, rate_per_minute=30, concurrency=2, clock=Clock()) for _ in range(2))
     times = sorted([await pacer.reserve("Shop@Example.com") for pacer in (one, other) * 3])
     assert times[5] - times[0] > timedelta(seconds=1.5)
-    async with one.slot("shop@example.com", 1) as first, other.slot("shop@example.com", 1) as second:
+    async with slot(one) as first, slot(other) as second:
         assert first is not None
         assert second is not None
-        async with other.slot("shop@example.com", 0.2) as third:
+        async with slot(other, patience=0.2) as third:
             assert third is None
     until = datetime.now(START.tzinfo) + timedelta(minutes=1)
     await one.block("shop@example.com", until)

@@ -106,6 +106,7 @@ def _carried(message: Message) -> bool:
 def _has_headers(file: FileAttachment) -> bool:
     return bool(
         file.name
+        and file.name == file.name.strip()
         and _MEDIA_TYPE.fullmatch(file.content_type or "text/plain")
         and _CONTENT_ID.fullmatch(file.content_id or "-")
     )

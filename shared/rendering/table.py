@@ -58,7 +58,9 @@ def table_of(data: Any) -> Table:
     groups: list[Group] = []
     leaves, room = _leaves(data), CHARACTERS
     for group, name, value in islice(leaves, ROWS):
-        text, empty = _text(value) if value is None or not _SECRET.search(name) else ("not shown here", True)
+        text, empty = _text(value)
+        if not empty and _SECRET.search(name):
+            text, empty = "not shown here", True
         if not groups or groups[-1].name != group:
             groups.append(Group(group))
         groups[-1].rows.append(Row(name, text, empty))

@@ -159,6 +159,13 @@ class Sandbox:
         with QueueServiceClient.from_connection_string(self.facts["storage"]) as service:
             return service.get_queue_client(queue).get_queue_properties().approximate_message_count or 0
 
+    @contextmanager
+    def carried(self) -> Iterator[None]:
+        """Wait in the end for what was put meanwhile; mails of other tests may be waiting for their time."""
+        before = self.count("mail-work")
+        yield
+        eventually(lambda: not self.count("mail-events") and self.count("mail-work") <= before, 40)
+
     def dead(self) -> dict[str, tuple[dict[str, str], bytes]]:
         """What was set aside: metadata and content by id."""
         with BlobServiceClient.from_connection_string(self.facts["storage"]) as service:

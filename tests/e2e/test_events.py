@@ -62,16 +62,16 @@ def thread(mail: dict[str, Any]) -> dict[str, str]:
 
 def test_a_signed_webhook_becomes_one_mail_however_often_it_comes(sandbox: Sandbox) -> None:
     title, delivery = f"Checkout fails {uuid.uuid4()}", str(uuid.uuid4())
-    for _ in range(3):
-        answer = github(sandbox, issue(title), "issues", delivery)
-        assert (answer.status_code, answer.content) == (202, b"")
-    (mail,) = eventually(lambda: mails(sandbox, title[:30]))
+    with sandbox.carried():
+        for _ in range(3):
+            answer = github(sandbox, issue(title), "issues", delivery)
+            assert (answer.status_code, answer.content) == (202, b"")
+        (mail,) = eventually(lambda: mails(sandbox, title[:30]))
     message = mail["message"]
     assert message["toRecipients"][0]["emailAddress"]["address"] == "ops@example.com"
     assert message["body"]["contentType"].lower() == "html"
     assert "contoso/shop" in message["subject"]
     assert {"name": "X-Auto-Response-Suppress", "value": "All"} in message["internetMessageHeaders"]
-    eventually(lambda: not sandbox.count("mail-work"))
     assert len(mails(sandbox, title[:30])) == 1
 
 
@@ -85,11 +85,11 @@ def test_what_belongs_together_is_one_conversation(sandbox: Sandbox) -> None:
 
 
 def test_a_forged_signature_sends_nothing(sandbox: Sandbox) -> None:
-    before = len(sandbox.accepted())
+    before, waiting = len(sandbox.accepted()), sandbox.count("mail-work")
     answer = post(sandbox, "github", issue("x"), X_GitHub_Event="issues", X_Hub_Signature_256="sha256=" + "0" * 64)
     assert answer.status_code == 401
     assert answer.headers["content-type"].startswith("application/problem+json")
-    assert not sandbox.count("mail-work")
+    assert sandbox.count("mail-work") <= waiting
     assert len(sandbox.accepted()) == before
 
 
@@ -142,20 +142,21 @@ def test_the_official_cloudevents_sdk_sends_binary_structured_and_batch(sandbox:
     words = [uuid.uuid4().hex for _ in range(4)]
     url = f"{sandbox.facts['host']}/api/events/cloudevents"
     authorization = {"Authorization": f"Bearer {SECRET}"}
-    for word, written in zip(words, (to_binary_event, to_structured_event), strict=False):
-        message = written(cloud_event(word))
-        for _ in range(2):  # the second is no second mail
-            answer = sandbox.http.post(url, content=message.body, headers={**message.headers, **authorization})
-            assert answer.status_code == 202, answer.text
-    batch = b"[%b]" % b",".join(JSONFormat().write(cloud_event(word)) for word in words[2:])
-    kind = {"Content-Type": "application/cloudevents-batch+json"}
-    assert sandbox.http.post(url, content=batch, headers={**kind, **authorization}).status_code == 202
 
     def arrived() -> list[str]:
         contents = [mail["message"]["body"]["content"] for mail in sandbox.accepted()]
         return [word for word in words for content in contents if word in content]
 
-    eventually(lambda: set(arrived()) == set(words) and not sandbox.count("mail-work"))
+    with sandbox.carried():
+        for word, written in zip(words, (to_binary_event, to_structured_event), strict=False):
+            message = written(cloud_event(word))
+            for _ in range(2):  # the second is no second mail
+                answer = sandbox.http.post(url, content=message.body, headers={**message.headers, **authorization})
+                assert answer.status_code == 202, answer.text
+        batch = b"[%b]" % b",".join(JSONFormat().write(cloud_event(word)) for word in words[2:])
+        kind = {"Content-Type": "application/cloudevents-batch+json"}
+        assert sandbox.http.post(url, content=batch, headers={**kind, **authorization}).status_code == 202
+        eventually(lambda: set(arrived()) == set(words))
     assert sorted(arrived()) == sorted(words)
 
 
@@ -168,7 +169,6 @@ def test_an_unknown_route_and_a_body_that_is_no_json(sandbox: Sandbox) -> None:
 
 def test_a_producer_puts_events_into_the_queue_in_both_shapes(sandbox: Sandbox) -> None:
     words = [uuid.uuid4().hex for _ in range(3)]
-    sandbox.put("mail-events", json.dumps({"route": "generic", "id": words[0], "data": {"word": words[0]}}))
     envelope = {
         "specversion": "1.0",
         "id": words[1],
@@ -177,17 +177,18 @@ def test_a_producer_puts_events_into_the_queue_in_both_shapes(sandbox: Sandbox) 
         "mailroomroute": "generic",
         "data": {"word": words[1]},
     }
-    for _ in range(2):
-        sandbox.put("mail-events", json.dumps(envelope))
     payload = {"route": "github", "headers": {"X-GitHub-Event": "issues"}, "id": words[2], "data": issue(words[2])}
-    sandbox.put("mail-events", json.dumps(payload))
 
     def arrived() -> list[str]:
         contents = [mail["message"]["body"]["content"] for mail in sandbox.accepted()]
         return [word for word in words for content in contents if word in content]
 
-    eventually(lambda: set(arrived()) == set(words))
-    eventually(lambda: not sandbox.count("mail-work") and not sandbox.count("mail-events"))
+    with sandbox.carried():
+        sandbox.put("mail-events", json.dumps({"route": "generic", "id": words[0], "data": {"word": words[0]}}))
+        for _ in range(2):
+            sandbox.put("mail-events", json.dumps(envelope))
+        sandbox.put("mail-events", json.dumps(payload))
+        eventually(lambda: set(arrived()) == set(words))
     assert sorted(arrived()) == sorted(words)
 
 

@@ -284,7 +284,9 @@ def carried(message: dict[str, Any]) -> dict[str, Any]:
 
 
 media_types = st.sampled_from([None, "image/png", "text/plain", 'text/csv; charset=utf-8; name="a b.csv"', "a/b"])
-file_names = lines.filter(bool) | st.sampled_from(["=?utf-8?q?x?=.txt", 'a"b;c\\d.txt', "ä" * 120, "%41.txt", "a'b"])
+file_names = lines.filter(lambda name: name and name == name.strip()) | st.sampled_from(
+    ["=?utf-8?q?x?=.txt", 'a"b;c\\d.txt', "ä" * 120, "%41.txt", "a'b"]
+)
 files = st.lists(
     st.builds(
         FileAttachment,

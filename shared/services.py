@@ -188,7 +188,7 @@ class Services:
         from shared.letters.mime import message_id
         from shared.letters.stamp import STAMP_PROPERTY
 
-        named = message_id(row.id, row.mailbox)
+        named = message_id(row.id, row.mailbox) if self.settings.threads == "mime" else None
         return await look(self.graph, row.mailbox, STAMP_PROPERTY, row.id, named, self.settings.send_timeout)
 
 

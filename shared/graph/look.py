@@ -28,20 +28,19 @@ class _Items(msgspec.Struct):
 
 
 async def look(  # noqa: PLR0913, PLR0917 - what a mail is known by, and where
-    connection: GraphConnection, mailbox: str, property_id: str, value: str, message_id: str, deadline: float
+    connection: GraphConnection, mailbox: str, property_id: str, value: str, message_id: str | None, deadline: float
 ) -> Found:
     """What the mailbox holds of the mail whose extended property `property_id` is `value`, or whose id is `message_id`.
 
-    A mail that went as JSON has the property, one that went as MIME has the Message-ID that it was given. Which of the
-    two it was is not asked: the setting may have changed since. Both are asked for by one deadline, in seconds.
+    A mail that went as JSON has the property, one that went as MIME has the Message-ID that it was given; None: no mail
+    goes as MIME here, and a second question would only be one more that can fail. One deadline for both, in seconds.
 
     sent: a copy that is no draft, wherever it was moved to. waiting: only a draft, as what is in the Outbox is.
     absent: nothing. undetermined: the mailbox did not say, for whatever reason; never raises. Needs Mail.Read.
     """
-    filters = (
-        f"singleValueExtendedProperties/Any(ep: ep/id eq '{property_id}' and ep/value eq '{value}')",
-        f"internetMessageId eq '{message_id}'",
-    )
+    filters = [f"singleValueExtendedProperties/Any(ep: ep/id eq '{property_id}' and ep/value eq '{value}')"]
+    if message_id is not None:
+        filters.append(f"internetMessageId eq '{message_id}'")
     found: Found = "absent"
     try:
         async with asyncio.timeout(deadline):

@@ -50,6 +50,11 @@ class Services:
         self.settings = settings
         self._webhook_verifiers: dict[tuple[str | None, str], Verifier] = {}  # by tenant and audience: they keep keys
 
+    def report_problems(self) -> None:
+        """Say which settings cannot be used."""
+        for problem in self.settings.problems:
+            emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
+
     @cached_property
     def verifier(self) -> Verifier | None:
         """Verifies callers' tokens; None when MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set."""
@@ -195,7 +200,6 @@ class Services:
 @cache
 def services() -> Services:
     """The one of this process. The first call, at indexing, says which settings cannot be used."""
-    settings = read(os.environ)
-    for problem in settings.problems:
-        emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
-    return Services(settings)
+    app = Services(read(os.environ))
+    app.report_problems()
+    return app

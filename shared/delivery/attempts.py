@@ -155,12 +155,14 @@ def new_token() -> str:
 
 
 def report_end(row: Row) -> None:
-    """Say how a mail has ended."""
+    """Say how a mail has ended, and how long that took from when it was accepted, or from its own later time."""
+    took = row.settled_at - max(row.not_before or row.accepted_at, row.accepted_at) if row.settled_at else None
     emit(
         ENDS[row.state],
         id=row.id,
         route=row.route,
         attempts=row.attempts,
+        seconds=None if took is None else round(took.total_seconds(), 3),
         status=row.status,
         code=row.code,
         request_id=row.request_id,

@@ -158,9 +158,11 @@ async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mappi
             message = "This key was used for another mail. A key names one mail; use a new one."
             return graph_error(422, "UnprocessableEntity", message, ids)
         case Unavailable(maybe_sent=False):
+            emit(Event.INTAKE_UNAVAILABLE, id=letter.id, code="ServiceUnavailable")
             message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
             return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
         case Unavailable():
+            emit(Event.INTAKE_UNAVAILABLE, id=letter.id, code="UnknownOutcome")
             message = (
                 "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
                 "Repeat it only with the same Idempotency-Key or client-request-id."

@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos preview check lint types lock clean
+.PHONY: help run test proof chaos preview infra infra-write checkov check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
 
 run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and everything it needs, on this machine; options in ARGS='…'
 	@$(BIN)/python -m sandbox $(ARGS)
@@ -25,6 +25,15 @@ chaos: .venv/.ready sandbox/node_modules/.ready ## kill, cut and throttle for a 
 
 preview: .venv/.ready ## the examples of all routes as mails, in one page; or one: ROUTE=… EVENT=…
 	@$(BIN)/python -m sandbox.preview $(if $(ROUTE),--route $(ROUTE)) $(if $(EVENT),--event $(EVENT)) $(ARGS)
+
+infra: .venv/.ready ## the Bicep files: lint, format, build, and whether what is made of them is current; needs bicep
+	@$(BIN)/python -m deployment.infra check
+
+infra-write: .venv/.ready ## format them, and write azuredeploy.json and the snapshots anew; needs bicep
+	@$(BIN)/python -m deployment.infra write
+
+checkov: .venv/.ready ## what checkov says of the resources that would be deployed
+	@$(BIN)/python -m deployment.infra checkov
 
 check: lint types test ## what CI runs
 

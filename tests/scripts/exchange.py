@@ -14,6 +14,9 @@ HERE = Path(__file__).parent
 SCRIPT = HERE.parents[1] / "scripts" / "limit-sender-mailboxes.ps1"
 APPLICATION = "71487acd-ec93-476d-bd0e-6c8b31831053"
 IDENTITY = "6233fba6-0198-4277-892f-9275bf728bcc"
+MAILROOM, ALERTS, CEO = "mailroom@contoso.com", "alerts@contoso.com", "ceo@contoso.com"
+# Role to scope, as the script grants them by itself.
+GRANTED = {"Application Mail.Send": "Mailroom senders", "Application Mail.Read": "Mailroom senders"}
 READING = ("Get-", "Test-")
 
 
@@ -57,10 +60,10 @@ def organisation() -> dict[str, Any]:
         "roles": [f"Application Mail.{right}" for right in ("Read", "ReadBasic", "ReadWrite", "Send")],
         "entra": [{"AppId": APPLICATION, "ObjectId": IDENTITY}],
         "mailboxes": [
-            mailbox(1, "mailroom@contoso.com", "letters@contoso.com"),
-            mailbox(2, "alerts@contoso.com"),
+            mailbox(1, MAILROOM, "letters@contoso.com"),
+            mailbox(2, ALERTS),
             mailbox(3, "d'arcy.o'neil@contoso.com"),
-            mailbox(4, "ceo@contoso.com"),
+            mailbox(4, CEO),
         ],
         "principals": [{"AppId": identifier(0xB1), "ObjectId": identifier(0xB2), "DisplayName": "Rooms"}],
         "scopes": [{"Name": "Rooms", "RecipientFilter": "Name -eq 'ceo'", "Exclusive": False}],
@@ -131,6 +134,11 @@ class Exchange:
             for each in self.state["assignments"]
             if each["RoleAssignee"] == IDENTITY
         }
+
+    def others(self) -> list[dict[str, Any]]:
+        """Identities, scopes and role assignments that are not of the script's making."""
+        every = [*self.state["principals"], *self.state["scopes"], *self.state["assignments"]]
+        return [each for each in every if IDENTITY not in each.values() and each.get("Name") != "Mailroom senders"]
 
     def scoped(self, name: str = "Mailroom senders") -> set[int]:
         """The numbers of the mailboxes in the scope."""

@@ -62,7 +62,7 @@ function Read-Filter([string] $Text) {
     $tokens = [System.Collections.Generic.Queue[string]]::new()
     $rest = $Text
     while ($rest = $rest.TrimStart()) {
-        if ($rest -notmatch "^(\(|\)|-[a-z]+(?=[\s(])|[A-Za-z]\w*|'(?:[^']|'')*'(?!'))") {
+        if ($rest -notmatch "^(\(|\)|-[a-z]+(?=[\s(])|[A-Za-z]\w*|'(?:[^']|'')*')") {
             throw "Invalid filter syntax. For a description of the filter parameter syntax see the command help. `"$Text`" at position $($Text.Length - $rest.Length + 1)."
         }
         $tokens.Enqueue($Matches[1])
@@ -124,6 +124,13 @@ function Get-ConnectionInformation {
     return (Read-State).connections
 }
 
+# connect-exchangeonline: here the state says whether it is connected.
+function Connect-ExchangeOnline {
+    [CmdletBinding()]
+    param()
+    Write-Call 'Connect-ExchangeOnline' $PSBoundParameters
+}
+
 # get-mailbox: -Filter in OPATH.
 function Get-Mailbox {
     [CmdletBinding()]
@@ -165,6 +172,22 @@ function New-ServicePrincipal {
     return $new
 }
 
+# remove-serviceprincipal: by AppId, ObjectId and others. "Remove-* cmdlets have a built-in pause that forces you to
+# acknowledge the command"; here, where nobody can, it is an error.
+function Remove-ServicePrincipal {
+    [CmdletBinding(SupportsShouldProcess)]
+    param([Parameter(Mandatory, Position = 0)] [string] $Identity)
+    Write-Call 'Remove-ServicePrincipal' $PSBoundParameters
+    if ("$($PSBoundParameters['Confirm'])" -ne 'False') { Deny $PSCmdlet $nobody; return }
+    $state = Read-State
+    $left = @($state.principals | Where-Object { $Identity -notin $_.AppId, $_.ObjectId, $_.DisplayName })
+    if ($left.Count -eq @($state.principals).Count) { Deny $PSCmdlet "The service principal '$Identity' couldn't be found."; return }
+    $state.principals = $left
+    Write-State $state
+}
+
+$nobody = 'Are you sure you want to perform this action? Nobody is here to say so.'
+
 # get-managementscope; the same caution about -Identity.
 function Get-ManagementScope {
     [CmdletBinding()]
@@ -202,6 +225,20 @@ function Set-ManagementScope {
     $scope = @($state.scopes | Where-Object { $_.Name -eq $Identity })[0]
     if (-not $scope) { Deny $PSCmdlet "The management scope '$Identity' couldn't be found."; return }
     try { $scope.RecipientFilter = Format-Filter (Read-Filter $RecipientRestrictionFilter) } catch { Deny $PSCmdlet "$_"; return }
+    Write-State $state
+}
+
+# remove-managementscope: "You can't remove a management scope if it's associated with a management role assignment." The
+# same pause.
+function Remove-ManagementScope {
+    [CmdletBinding(SupportsShouldProcess)]
+    param([Parameter(Mandatory, Position = 0)] [string] $Identity)
+    Write-Call 'Remove-ManagementScope' $PSBoundParameters
+    if ("$($PSBoundParameters['Confirm'])" -ne 'False') { Deny $PSCmdlet $nobody; return }
+    $state = Read-State
+    if ($Identity -notin @($state.scopes | ForEach-Object { $_.Name })) { Deny $PSCmdlet "The management scope '$Identity' couldn't be found."; return }
+    if ($Identity -in @($state.assignments | ForEach-Object { $_.CustomResourceScope })) { Deny $PSCmdlet "The management scope '$Identity' is in use."; return }
+    $state.scopes = @($state.scopes | Where-Object { $_.Name -ne $Identity })
     Write-State $state
 }
 
@@ -258,20 +295,19 @@ function Set-ManagementRoleAssignment {
     Write-State $state
 }
 
-# remove-managementroleassignment: "Remove-* cmdlets have a built-in pause that forces you to acknowledge the command";
-# here, where nobody can, it is an error.
+# remove-managementroleassignment: the same pause.
 function Remove-ManagementRoleAssignment {
     [CmdletBinding(SupportsShouldProcess)]
     param([Parameter(Mandatory, Position = 0)] [string] $Identity)
     Write-Call 'Remove-ManagementRoleAssignment' $PSBoundParameters
-    if ("$($PSBoundParameters['Confirm'])" -ne 'False') { Deny $PSCmdlet 'Are you sure you want to perform this action? Nobody is here to say so.'; return }
+    if ("$($PSBoundParameters['Confirm'])" -ne 'False') { Deny $PSCmdlet $nobody; return }
     $state = Read-State
     if ($Identity -notin @($state.assignments | ForEach-Object { $_.Name })) { Deny $PSCmdlet "The role assignment '$Identity' couldn't be found."; return }
     $state.assignments = @($state.assignments | Where-Object { $_.Name -ne $Identity })
     Write-State $state
 }
 
-# test-serviceprincipalauthorization: -Identity by AppId, -Resource by GUID and others; a row for each assignment, with
+# test-serviceprincipalauthorization: -Identity by AppId, -Resource by whatever identifies one mailbox; a row for each assignment, with
 # InScope a text: True, False, or Not Run without -Resource. ScopeType of an assignment without a scope: Organization.
 # "slow" in the state: what was changed is not seen yet.
 function Test-ServicePrincipalAuthorization {
@@ -281,7 +317,7 @@ function Test-ServicePrincipalAuthorization {
     $state = Read-State
     $principal = @($state.principals | Where-Object { $Identity -in $_.AppId, $_.ObjectId, $_.DisplayName })[0]
     if (-not $principal) { Deny $PSCmdlet "The service principal '$Identity' couldn't be found."; return }
-    $box = @($state.mailboxes | Where-Object { $Resource -in $_.Guid, $_.DistinguishedName, $_.Name })[0]
+    $box = @($state.mailboxes | Where-Object { $Resource -in $_.Guid, $_.DistinguishedName, $_.Name, $_.UserPrincipalName })[0]
     if ($Resource -and -not $box) { Deny $PSCmdlet "The mailbox '$Resource' couldn't be found."; return }
     foreach ($assignment in @($state.assignments | Where-Object { $_.RoleAssignee -in $principal.ObjectId, $principal.AppId -and $_.Enabled })) {
         $scope = @($state.scopes | Where-Object { $_.Name -eq $assignment.CustomResourceScope })[0]
@@ -297,9 +333,10 @@ function Test-ServicePrincipalAuthorization {
     }
 }
 
-$own = @('Get-ConnectionInformation')
+$own = 'Connect-ExchangeOnline', 'Get-ConnectionInformation'
 $exchange = @('Get-Mailbox', 'Test-ServicePrincipalAuthorization') + @(
-    'Get-ServicePrincipal', 'New-ServicePrincipal', 'Get-ManagementScope', 'New-ManagementScope', 'Set-ManagementScope'
+    'Get-ServicePrincipal', 'New-ServicePrincipal', 'Remove-ServicePrincipal'
+    'Get-ManagementScope', 'New-ManagementScope', 'Set-ManagementScope', 'Remove-ManagementScope'
     'Get-ManagementRoleAssignment', 'New-ManagementRoleAssignment', 'Set-ManagementRoleAssignment', 'Remove-ManagementRoleAssignment'
 )
 $state = Read-State

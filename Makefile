@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos preview check lint types lock clean
+.PHONY: help run test proof chaos preview package publish check-deployed check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
 
 run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and everything it needs, on this machine; options in ARGS='…'
 	@$(BIN)/python -m sandbox $(ARGS)
@@ -25,6 +25,15 @@ chaos: .venv/.ready sandbox/node_modules/.ready ## kill, cut and throttle for a 
 
 preview: .venv/.ready ## the examples of all routes as mails, in one page; or one: ROUTE=… EVENT=…
 	@$(BIN)/python -m sandbox.preview $(if $(ROUTE),--route $(ROUTE)) $(if $(EVENT),--event $(EVENT)) $(ARGS)
+
+package: .venv/.ready ## dist/mailroom.zip, what Azure runs, and dist/package, the same unpacked
+	@$(BIN)/python -m deployment.package $(ARGS)
+
+publish: .venv/.ready ## deploy dist/mailroom.zip with az's login, without azd; which app, in ARGS='…'
+	@$(BIN)/python -m deployment.publish $(ARGS)
+
+check-deployed: .venv/.ready ## whether Azure has found the functions of the package; which app, in ARGS='…'
+	@$(BIN)/python -m deployment.check $(ARGS)
 
 check: lint types test ## what CI runs
 
@@ -44,7 +53,7 @@ lock: .venv/.ready ## resolve pyproject.toml and sandbox/package.json anew into 
 	cd sandbox && npm install --package-lock-only --omit-lockfile-registry-resolved --no-fund --no-audit
 
 clean: ## remove what the targets above have set up
-	rm -rf .venv .preview sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .preview dist sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \

@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos preview infra infra-write checkov check lint types lock clean
+.PHONY: help run test proof chaos preview package publish check-deployed infra infra-write checkov check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -25,6 +25,15 @@ chaos: .venv/.ready sandbox/node_modules/.ready ## kill, cut and throttle for a 
 
 preview: .venv/.ready ## the examples of all routes as mails, in one page; or one: ROUTE=… EVENT=…
 	@$(BIN)/python -m sandbox.preview $(if $(ROUTE),--route $(ROUTE)) $(if $(EVENT),--event $(EVENT)) $(ARGS)
+
+package: .venv/.ready ## dist/mailroom.zip, what Azure runs, and dist/package, the same unpacked
+	@$(BIN)/python -m deployment.package $(ARGS)
+
+publish: .venv/.ready ## deploy dist/mailroom.zip with az's login, without azd; which app, in ARGS='…'
+	@$(BIN)/python -m deployment.publish $(ARGS)
+
+check-deployed: .venv/.ready ## whether Azure has found the functions of the package; which app, in ARGS='…'
+	@$(BIN)/python -m deployment.check $(ARGS)
 
 infra: .venv/.ready ## the Bicep files: lint, format, build, and whether what is made of them is current; needs bicep
 	@$(BIN)/python -m deployment.infra check
@@ -53,7 +62,7 @@ lock: .venv/.ready ## resolve pyproject.toml and sandbox/package.json anew into 
 	cd sandbox && npm install --package-lock-only --omit-lockfile-registry-resolved --no-fund --no-audit
 
 clean: ## remove what the targets above have set up
-	rm -rf .venv .preview sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .preview dist sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \

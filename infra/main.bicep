@@ -259,6 +259,9 @@ module workbook 'modules/workbook.bicep' = {
 @description('The function app: what is deployed to.')
 output AZURE_FUNCTION_APP_NAME string = app.outputs.name
 
+@description('The resource group, for azd and the check of a deployment.')
+output AZURE_RESOURCE_GROUP string = resourceGroup().name
+
 @description('The address of the API and of /api/events/{route}.')
 output MAILROOM_URL string = app.outputs.url
 

@@ -220,6 +220,7 @@ def test_a_deployment_says_what_azd_and_the_documents_need(name: str) -> None:
     assert deployed(name).outputs == {
         "AZURE_FUNCTION_APP_NAME",
         "AZURE_KEY_VAULT_NAME",
+        "AZURE_RESOURCE_GROUP",
         "AZURE_STORAGE_ACCOUNT_NAME",
         "MAILROOM_APPLICATION_INSIGHTS",
         "MAILROOM_IDENTITY_CLIENT_ID",
@@ -243,8 +244,9 @@ class Recorder(dict[str, str]):
         return super().get(key, default)
 
 
-def test_every_setting_that_the_code_reads_is_set_and_every_one_that_is_set_is_read() -> None:
-    settings = deployed("everything").settings()
+@every_set
+def test_every_setting_that_the_code_reads_is_set_and_every_one_that_is_set_is_read(name: str) -> None:
+    settings = deployed(name).settings()
     environment, laptop = Recorder(settings), Recorder({"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
     config.read(environment)
     config.read(laptop)

@@ -1,0 +1,11 @@
+# `make package` for Windows: the same Python environment, and the same package in dist/.
+$ErrorActionPreference = 'Stop'
+if (-not (Test-Path -Path .venv/.ready)) {
+    py -3.13 -m venv --clear .venv
+    if ($LASTEXITCODE) { throw 'Mailroom needs Python 3.13, as Azure runs it, from python.org or the Microsoft Store.' }
+    .venv/Scripts/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+    if ($LASTEXITCODE) { throw 'The packages of requirements-dev.txt could not be installed; pip says above why.' }
+    Set-Content -Path .venv/.ready -Value ''
+}
+.venv/Scripts/python -m deployment.package
+exit $LASTEXITCODE

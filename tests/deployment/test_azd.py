@@ -1,0 +1,77 @@
+"""What azd is told, and what it makes of it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+AZURE_YAML = (ROOT / "azure.yaml").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def test_azd_deploys_the_folder_that_make_package_makes_as_it_is() -> None:
+    assert "    dist: dist/package\n" in AZURE_YAML
+    assert "    remoteBuild: false\n" in AZURE_YAML
+
+
+def test_azds_hooks_call_targets_of_the_makefile_and_scripts_that_are_there() -> None:
+    targets = re.findall(r"run: make ([\w-]+)$", AZURE_YAML, re.MULTILINE)
+    assert targets == ["package", "check-deployed"]
+    assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets)
+    scripts = re.findall(r"run: (\S+\.ps1)$", AZURE_YAML, re.MULTILINE)
+    assert scripts == ["deployment/package.ps1"]
+    assert (ROOT / scripts[0]).is_file()
+
+
+pwsh = pytest.mark.skipif(not shutil.which("pwsh"), reason="there is no pwsh on PATH")
+
+PYTHON = """#!/bin/sh
+echo "python $*" >> {log}
+case "$*" in *{failing}*) exit 3;; esac
+"""
+LAUNCHER = """#!/bin/sh
+echo "py $*" >> {log}
+mkdir -p .venv/Scripts && cp {python} .venv/Scripts/python
+"""
+
+
+def windows(tmp_path: Path, failing: str = "nothing") -> tuple[int, list[str], str]:
+    """Run deployment/package.ps1 in an empty checkout, with programs that only write down how they were called."""
+    log, python, launcher = tmp_path / "log", tmp_path / "python", tmp_path / "bin" / "py"
+    launcher.parent.mkdir(exist_ok=True)
+    python.write_text(PYTHON.format(log=log, failing=failing))
+    launcher.write_text(LAUNCHER.format(log=log, python=python))
+    for program in (python, launcher):
+        program.chmod(0o755)
+    found = shutil.which("pwsh")
+    assert found
+    result = subprocess.run(
+        [found, "-NoProfile", "-File", ROOT / "deployment" / "package.ps1"], cwd=tmp_path, capture_output=True,
+        env={"PATH": f"{launcher.parent}:/usr/bin:/bin:{Path(sys.executable).parent}", "HOME": str(tmp_path)},
+        text=True, check=False,
+    )  # fmt: skip
+    lines = log.read_text().splitlines()
+    log.unlink()
+    return result.returncode, lines, result.stdout + result.stderr
+
+
+@pwsh
+def test_windows_sets_up_what_make_does_once_and_builds_the_same_package(tmp_path: Path) -> None:
+    status, lines, said = windows(tmp_path)
+    assert status == 0, said
+    install = "python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt"
+    assert lines == ["py -3.13 -m venv --clear .venv", install, "python -m deployment.package"]
+    assert "-m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt" in MAKEFILE
+    assert windows(tmp_path)[1] == ["python -m deployment.package"]
+
+
+@pwsh
+@pytest.mark.parametrize("failing", ["pip", "deployment.package"])
+def test_on_windows_too_what_fails_ends_the_deployment(tmp_path: Path, failing: str) -> None:
+    status, lines, _ = windows(tmp_path, failing)
+    assert status != 0
+    assert failing in lines[-1]

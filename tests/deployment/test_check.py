@@ -1,0 +1,115 @@
+"""A deployment ends with the question whether Azure has found the package's functions."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.cloud import SITE, TOKEN, Azure, run, tool
+from tests.deployment.conftest import FUNCTIONS
+
+
+def check(cloud: Azure, tools: Path, dist: Path, *arguments: str, **more: str) -> tuple[int, str, str]:
+    manifest = ["--manifest", str(dist / "manifest.json"), "--within", "0.5", *arguments]
+    result = run("check", cloud, tools, *manifest, **more)
+    return result.returncode, result.stdout, result.stderr
+
+
+def test_the_functions_of_the_package_and_no_others_pass(cloud: Azure, tools: Path, dist: Path) -> None:
+    status, said, complained = check(cloud, tools, dist)
+    assert (status, said, complained) == (0, "mail-1 runs: all 3 functions of the package are there.\n", "")
+    assert cloud.paths() == [f"GET {SITE}/functions", f"GET {SITE}", "GET /api/health"]
+    assert "--subscription sub-1" in (tools / "az.log").read_text()
+
+
+def test_a_list_in_pages_is_read_to_its_end(cloud: Azure, tools: Path, dist: Path) -> None:
+    cloud.page = 2
+    assert check(cloud, tools, dist)[0] == 0
+    assert cloud.paths().count(f"GET {SITE}/functions") == 2
+
+
+def test_azure_may_take_its_time_to_find_them(cloud: Azure, tools: Path, dist: Path) -> None:
+    cloud.functions = [[], ["health"], FUNCTIONS]
+    assert check(cloud, tools, dist, "--within", "5")[0] == 0
+
+
+def test_none_found_is_said_with_what_to_do(cloud: Azure, tools: Path, dist: Path) -> None:
+    cloud.functions = [[]]
+    status, _, complained = check(cloud, tools, dist)
+    assert status == 1
+    assert "found none of the 3 functions in mail-1" in complained
+    assert "Application Insights" in complained
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (["events", "health"], "missing: send_mail."),
+        ([*FUNCTIONS, "old"], "not of this package: old."),
+        (["events", "health", "other"], "missing: send_mail; not of this package: other."),
+    ],
+)
+def test_what_differs_is_named(cloud: Azure, tools: Path, dist: Path, found: list[str], said: str) -> None:
+    cloud.functions = [found]
+    status, _, complained = check(cloud, tools, dist)
+    assert status == 1
+    assert said in complained
+
+
+def test_an_app_that_has_its_functions_and_does_not_answer_fails(cloud: Azure, tools: Path, dist: Path) -> None:
+    """The list may be the one of the package before."""
+    cloud.health = 404
+    status, _, complained = check(cloud, tools, dist)
+    assert status == 1
+    assert "/api/health answers 404 where 200 is expected" in complained
+
+
+def test_an_app_that_lets_nobody_in_from_here_is_not_asked_for_more(cloud: Azure, tools: Path, dist: Path) -> None:
+    cloud.health = 403
+    assert check(cloud, tools, dist)[0] == 0
+
+
+def test_the_token_goes_to_resource_manager_only(cloud: Azure, tools: Path, dist: Path) -> None:
+    check(cloud, tools, dist)
+    assert [path for _, path, headers, _ in cloud.asked if "Authorization" not in headers] == ["/api/health"]
+
+
+def test_azure_refusing_is_told_in_its_own_words(cloud: Azure, tools: Path, dist: Path) -> None:
+    result = run("check", cloud, tools, "--manifest", str(dist / "manifest.json"), which=[
+        "--subscription", "sub-1", "--resource-group", "rg-mail", "--name", "another",
+    ])  # fmt: skip
+    assert result.returncode == 1
+    assert "Azure does not show another in rg-mail: 404 The resource" in result.stderr
+
+
+def test_without_a_login_it_says_how_to_log_in(cloud: Azure, tools: Path, dist: Path) -> None:
+    tool(tools, "az", None)
+    status, _, complained = check(cloud, tools, dist)
+    assert status == 1
+    assert "`az login` or `azd auth login`" in complained
+    assert "Please run: login" in complained
+    assert not cloud.asked
+
+
+def test_without_az_it_asks_azd(cloud: Azure, tools: Path, dist: Path) -> None:
+    (tools / "az").unlink()
+    tool(tools, "azd", {"token": TOKEN, "expiresOn": "2026-11-25T12:00:00Z"})
+    assert check(cloud, tools, dist)[0] == 0
+
+
+def test_as_azds_hook_it_asks_azd_and_reads_which_app_from_the_environment(
+    cloud: Azure, tools: Path, dist: Path
+) -> None:
+    """The az at hand may be logged in to another tenant."""
+    tool(tools, "azd", {"token": TOKEN, "expiresOn": "2026-11-25T12:00:00Z"})
+    outputs = {"SUBSCRIPTION_ID": "sub-1", "RESOURCE_GROUP": "rg-mail", "FUNCTION_APP_NAME": "mail-1"}
+    environment = {f"AZURE_{name}": value for name, value in (outputs | {"ENV_NAME": "test"}).items()}
+    manifest = ["--manifest", str(dist / "manifest.json")]
+    assert run("check", cloud, tools, *manifest, which=[], **environment).returncode == 0
+    assert not (tools / "az.log").exists()
+
+
+def test_without_a_package_it_says_how_to_make_one(cloud: Azure, tools: Path, dist: Path) -> None:
+    (dist / "manifest.json").unlink()
+    status, _, complained = check(cloud, tools, dist)
+    assert status == 1
+    assert "`make package`" in complained

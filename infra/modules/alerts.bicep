@@ -28,7 +28,7 @@ AppTraces
 | extend event = tostring(said.event), code = tostring(said.code), queue = tostring(said.queue)
 '''
 
-// Asked every five minutes over `window`: the largest `value` of the query's rows is compared with the threshold.
+// Asked over `window`, every five minutes where it is urgent and every fifteen where not: the largest `value` of the query's rows is compared with the threshold.
 var rules = [
   {
     id: 'dead-mail'
@@ -241,7 +241,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       severity: one.severity
       enabled: true
       autoMitigate: true
-      evaluationFrequency: 'PT5M'
+      evaluationFrequency: one.severity < 2 ? 'PT5M' : 'PT15M' // the price of a rule is that of its questions
       windowSize: one.window
       scopes: [workspaceId]
       criteria: {

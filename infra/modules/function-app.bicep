@@ -133,7 +133,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       ftpsState: 'Disabled'
       http20Enabled: true
       remoteDebuggingEnabled: false
-      vnetRouteAllEnabled: empty(subnetId) ? null : true
     }
     functionAppConfig: {
       deployment: {

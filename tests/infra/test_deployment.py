@@ -363,7 +363,7 @@ def test_on_a_private_network_each_service_is_found_by_its_zone(name: str) -> No
     assert [one["properties"]["serviceName"] for one in subnets[subnet]["delegations"]] == [
         "Microsoft.App/environments"
     ]
-    assert site["siteConfig"]["vnetRouteAllEnabled"] is True
+    assert subnets[subnet]["defaultOutboundAccess"] is True  # Graph is outside
 
 
 # The files

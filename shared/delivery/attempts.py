@@ -91,7 +91,10 @@ class Pacing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """One for a process. now and monotonic are the clocks, in UTC and in seconds; tests have their own."""
+    """One for a process. now and monotonic are the clocks, in UTC and in seconds; tests have their own.
+
+    as_mime: whether a letter goes as MIME from this mailbox.
+    """
 
     settings: Settings
     ledger: Ledger
@@ -99,6 +102,7 @@ class Attempts:
     send: Send
     pacing: Pacing
     verifier: Verifier | None = None
+    as_mime: Callable[[Letter, str], bool] = lambda letter, _: letter.mime is not None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
 
@@ -121,7 +125,14 @@ class Attempts:
         return await self.write(replace(row, lease_until=protocol.lease(self.now(), self.settings))), lease
 
     async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, protocol.Settled]:
-        """Send under a claim. Writes nothing: the outcome, and what is to be written."""
+        """Send under a claim. The outcome, and what is to be written of it.
+
+        Whether it goes as MIME is in the row before it goes: nothing else says how it is to be looked for. Where the
+        claim has said so already nothing is written here. Raises Conflict, AzureError; nothing was sent then.
+        """
+        mime = self.as_mime(letter, row.mailbox)
+        if mime is not row.mime:
+            row = await self.write(replace(row, mime=mime))
         outcome = await self.send(letter, row, lease.may_start)
         _report(row, outcome)
         jitter = secrets.SystemRandom().random()

@@ -24,7 +24,6 @@ from typing import Final
 import msgspec
 
 from shared.letters.letter import Letter
-from shared.letters.limits import MAX_REQUEST, too_large
 from shared.letters.mime import address_list, message_id, unstructured
 from shared.letters.mime_head import malformed, read_head
 from shared.letters.mime_read import envelope
@@ -33,7 +32,7 @@ from shared.letters.stamp import STAMP_HEADER
 from shared.letters.thread import marks_of
 from shared.letters.wire import Message
 
-__all__ = ["ORIGINAL_ID", "as_sent", "check_mime_size", "rewritten"]
+__all__ = ["ORIGINAL_ID", "as_sent", "rewritten"]
 
 ORIGINAL_ID: Final = "x-mailroom-message-id"
 _EMPTY: Final = b"\r\n"
@@ -96,13 +95,6 @@ def as_sent(letter: Letter, mailbox: str) -> bytes:
     head = read_head(whole, 0, len(whole))
     kept = [field.raw for field in head.fields if field.key not in replaced]
     return b"".join([*kept, *(_line(name, value) for name, value in added), _EMPTY, whole[head.body :]])
-
-
-def check_mime_size(letter: Letter) -> None:
-    """The limit on the whole request, stamp included. Raises Malformed 413 RequestEntityTooLarge."""
-    size = (len(as_sent(letter, letter.sender)) + 2) // 3 * 4
-    if size > MAX_REQUEST:
-        raise too_large(size)
 
 
 def _line(name: str, value: str) -> bytes:

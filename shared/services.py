@@ -170,7 +170,7 @@ class Services:
 
         body: SendMailPostRequestBody | bytes | None
         try:
-            body = self._mime(letter, row.mailbox)
+            body = self._mime(letter, row.mailbox) if row.mime else None
         except Malformed as error:  # of an address that policy has put in, or by the rules of a later version
             return Rejected(error.status, error.code, "permanent", str(error))
         if body is None:
@@ -186,19 +186,20 @@ class Services:
         )
 
     def _as_mime(self, letter: Letter, mailbox: str) -> bool:
-        return letter.mime is not None or self._mime(letter, mailbox) is not None
+        if letter.mime is not None:
+            return True
+        threaded = self.settings.threads == "mime" and letter.thread is not None
+        return threaded and self._mime(letter, mailbox) is not None
 
     def _mime(self, letter: Letter, mailbox: str) -> bytes | None:
-        """The mail as MIME, or None when it goes as JSON. Raises Malformed where its headers cannot be written."""
+        """The mail as MIME; None where that cannot carry it. Raises Malformed where a header cannot be written."""
         if letter.mime is not None:
             from shared.letters.mime_send import as_sent
 
             return as_sent(letter, mailbox)
-        if self.settings.threads == "mime" and letter.thread is not None:
-            from shared.letters.mime import mime_of
+        from shared.letters.mime import mime_of
 
-            return mime_of(letter, mailbox)
-        return None
+        return mime_of(letter, mailbox)
 
     async def _look(self, row: Row) -> "Finding":
         from shared.graph.look import MessageId, Stamp, look

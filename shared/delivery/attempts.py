@@ -102,9 +102,9 @@ class Attempts:
     send: Send
     pacing: Pacing
     verifier: Verifier | None = None
-    as_mime: Callable[[Letter, str], bool] = lambda letter, _: letter.mime is not None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
+    as_mime: Callable[[Letter, str], bool] = lambda letter, _: letter.mime is not None
 
     def mailbox_for(self, sender: str, row: Row | None = None) -> str:
         """The mailbox to send from: of a pool the one that is free soonest, unless an earlier attempt may have gone."""
@@ -112,6 +112,12 @@ class Attempts:
             return row.mailbox
         members = self.settings.sender_pools.get(sender)
         return self.pacing.soonest(members) if members else sender
+
+    def goes_as_mime(self, letter: Letter, row: Row) -> bool:
+        """Whether the next attempt does. What may have gone goes again as it went, so that one look finds either."""
+        if row.may_have_gone and letter.mime is None:
+            return row.mime
+        return self.as_mime(letter, row.mailbox)
 
     def lease(self) -> Lease:
         """Of a claim that is about to be written."""
@@ -130,7 +136,7 @@ class Attempts:
         Whether it goes as MIME is in the row before it goes: nothing else says how it is to be looked for. Where the
         claim has said so already nothing is written here. Raises Conflict, AzureError; nothing was sent then.
         """
-        mime = self.as_mime(letter, row.mailbox)
+        mime = self.goes_as_mime(letter, row)
         if mime is not row.mime:
             row = await self.write(replace(row, mime=mime))
         outcome = await self.send(letter, row, lease.may_start)

@@ -122,7 +122,7 @@ class Courier:
                 raise Conflict(work.id)  # its time has run out over the waiting: look again
             claim = replace(decision.row, mailbox=mailbox)
             if letter is not None and decision.then == "send":
-                claim = replace(claim, mime=self.attempts.as_mime(letter, mailbox))
+                claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
             claimed = await self.attempts.write(claim)
             letter = letter or await self.attempts.outbox.letter_of(work)
             look = decision.then == "look"

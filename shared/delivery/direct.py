@@ -121,7 +121,7 @@ class DirectRequests:
         lease = self.attempts.lease()
         now = self.attempts.now()
         claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=False)
-        claim = replace(claim, mime=self.attempts.as_mime(letter, claim.mailbox))
+        claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
         try:
             row = await self.attempts.write(claim)
         except Conflict:
@@ -152,9 +152,8 @@ class DirectRequests:
                 return Busy(reply.retry_after)
         try:
             via = row.mailbox if row.may_have_gone or isinstance(reply, protocol.TakeOver) else work.via or row.mailbox
-            # What may have gone is looked for as what it went as.
-            mime = row.mime if isinstance(reply, protocol.TakeOver) else self.attempts.as_mime(letter, via)
-            claimed = await self.attempts.write(replace(reply.row, mailbox=via, mime=mime))
+            claim = replace(reply.row, mailbox=via)
+            claimed = await self.attempts.write(replace(claim, mime=self.attempts.goes_as_mime(letter, claim)))
         except Conflict:
             return None
         if isinstance(reply, protocol.TakeOver):

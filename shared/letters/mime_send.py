@@ -131,7 +131,7 @@ def _differing(before: Message, now: Message) -> Iterator[tuple[str, str]]:
         people = getattr(now, attribute) or ()
         if people != (getattr(before, attribute) or ()):
             yield name, _addresses(people, name)
-    if now.subject != before.subject:
+    if (now.subject or "") != (before.subject or ""):
         yield "Subject", unstructured("Subject", now.subject or "")
 
 

@@ -38,6 +38,7 @@ _ONCE: Final = frozenset(
 _REFUSED: Final = frozenset({"apparently-to", "x-receiver", "x-ms-exchange-organization-bcc"})
 _RESENT: Final = "resent-"
 _ODD: Final = re.compile(rb"\0|\r(?!\n)")
+_ID: Final = re.compile(r"<[!-;=?-~]{1,900}>")
 _TOO_MANY: Final = f"Found more than {MAX_RECIPIENTS} recipients, those of To, Cc and Bcc together."
 
 
@@ -92,6 +93,9 @@ def envelope(raw: bytes, head: Head) -> Message:
             text = "Some programs take recipients or senders from this header; expected To, Cc and Bcc only."
             raise malformed(text, place_of(raw, field.at, field.name))
         named[field.key] = field
+    if (own := named.get("message-id")) and not _ID.fullmatch(own.value):
+        text = "Expected one id in angle brackets (RFC 5322, section 3.6.4)."
+        raise malformed(text, place_of(raw, own.at, own.name))
     left = MAX_RECIPIENTS
     people: dict[str, tuple[Recipient, ...]] = {}
     for key in _RECIPIENTS:

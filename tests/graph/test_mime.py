@@ -5,7 +5,7 @@ import base64
 import json
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
@@ -16,9 +16,14 @@ import uvicorn
 from sandbox.cloud.app import Options, create_app
 from sandbox.cloud.connections import CuttableProtocol
 from sandbox.cloud.state import Cloud
+from shared.config import Settings
+from shared.delivery.ledger import Row
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.graph.send import send_mail
+from shared.letters.wire import EmailAddress, Message, Recipient, SendMail
+from shared.services import Services
+from tests.delivery.samples import letter
 from tests.graph.service import Service
 
 if TYPE_CHECKING:
@@ -77,6 +82,19 @@ async def test_every_answer_has_the_outcome_that_it_has_for_json(
     service.say(status)
     assert await send(connection) == outcome
     assert len(service.requests) == 1
+
+
+async def test_a_mail_whose_headers_cannot_be_written_is_rejected_and_graph_is_not_asked() -> None:
+    """As it would be where a rule has put in a recipient that MIME has no place for."""
+    mime = b"To: a@contoso.example\r\n\r\nx"
+    moved = Message(to_recipients=(Recipient(email_address=EmailAddress(address="ü@contoso.example")),))
+    made = replace(letter(), mime=mime, mail=SendMail(message=moved))
+    row = Row(
+        id=made.id, state="sending", scope="", fingerprint="", mailbox=BOX, accepted_at=made.accepted_at, mime=True
+    )
+    outcome = await Services(Settings())._send(made, row, lambda: True)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.status, outcome.code, outcome.kind) == (400, "ErrorInvalidRecipients", "permanent")
 
 
 async def test_how_far_a_request_came_is_observed(service: Service, connection: GraphConnection) -> None:

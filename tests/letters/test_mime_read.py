@@ -150,6 +150,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "Bcc twice": (headed(b"Bcc: a@b.example", b"Subject: x", b"bcc: c@d.example"), "bcc, line 4"),
     "Reply-To twice": (headed(b"Reply-To: a@b.example", b"Reply-To: a@b.example"), "Reply-To, line 3"),
     "Message-ID twice": (headed(b"Message-ID: <1@b.example>", b"Message-Id: <2@b.example>"), "Message-Id, line 3"),
+    "a Message-ID that is none": (headed(b"Message-ID: <1@b.example> <2@b.example>"), "Message-ID, line 2"),
     "Content-Type twice": (headed(b"Content-Type: text/plain", b"Content-Type: text/html"), "Content-Type, line 3"),
     "the stamp": (headed(b"X-Mailroom-Id: 1"), "X-Mailroom-Id, line 2"),
     "Resent-To": (headed(b"Resent-To: c@contoso.example"), "Resent-To, line 2"),

@@ -315,6 +315,38 @@ def test_time_is_bounded_whatever_a_mail_holds(name: str) -> None:
     assert time.process_time() - start < 3
 
 
+def nested(levels: int) -> bytes:
+    opened = b"".join(
+        b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1) for n in range(1, levels)
+    )
+    closed = b"".join(b"\r\n--b%d--\r\n" % n for n in range(levels, 0, -1))
+    start = headed(b"Content-Type: multipart/mixed; boundary=b1").removesuffix(b"body")
+    return start + opened + b"--b%d\r\n\r\nx" % levels + closed
+
+
+@pytest.mark.parametrize(
+    ("most", "more", "what"),
+    [
+        (nested(10), nested(11), "10 deep"),
+        (parts(*[b"--b", b""] * 500, b"--b--"), parts(*[b"--b", b""] * 501, b"--b--"), "500 parts"),
+        (
+            parts(b"--b", b"", *[b"--bb"] * 10_000, b"--b--"),
+            parts(b"--b", b"", *[b"--bb"] * 10_001, b"--b--"),
+            "10000 lines",
+        ),
+        # Each with its address, which is a word too.
+        (
+            b"To: " + numbered(250, "a " * 9) + b"\r\n\r\n",
+            b"To: " + numbered(250, "a " * 9) + b",\r\n a@b.example\r\n\r\n",
+            "2500 words",
+        ),
+    ],
+)
+def test_what_bounds_the_time_is_counted(most: bytes, more: bytes, what: str) -> None:
+    read_mime(most)
+    assert what in str(refusal(more))
+
+
 PIECES = st.sampled_from(
     [
         b"To: ", b"From: ", b"Bcc: ", b"Subject: ", b"Content-Type: ", b"multipart/mixed; boundary=b",

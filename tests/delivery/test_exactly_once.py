@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from shared.delivery import direct, protocol
 from shared.delivery.attempts import Lease
-from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection, Unavailable
+from shared.delivery.direct import Answer, DirectRequests, Done, Mismatch, Rejection, Unavailable
 from shared.delivery.ledger import ENDED, Conflict, Row
 from shared.delivery.memory import MemoryLedger
 from shared.delivery.protocol import Decision, Drop, PutAgain, Settled
@@ -136,7 +136,9 @@ def _told(world: World) -> list[str]:
     wrong = []
     # A rejection that could not be written down is no end: an earlier message of the mail may have it tried again.
     lost = any(trouble.kind in LOST for trouble in world.plan.troubles)
-    not_sent = (Busy, Mismatch) if lost else (Busy, Mismatch, Rejection)
+    # Busy says that it is being sent at that moment, by whichever request: not that it was not. Who stops asking then
+    # has no answer yet.
+    not_sent = (Mismatch,) if lost else (Mismatch, Rejection)
     if answers and all(isinstance(answer, not_sent) or answer == Unavailable() for answer in answers) and world.taken:
         wrong.append("sent, and every client was told that it was not")
     if any(isinstance(answer, Done) and answer.state == "sent" for answer in answers) and not world.taken:

@@ -18,6 +18,7 @@ import msgspec
 from shared.entra import Registration
 from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
 from shared.policy.admit import CallerRule
+from shared.policy.before_send import Mode
 from shared.policy.patterns import Patterns
 
 __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
@@ -76,6 +77,8 @@ class Settings:
     allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
+    mode: Mode = "live"
+    redirect_to: str | None = field(default=None, repr=False)  # given where mode is redirect
     on_unknown: OnUnknown = "resend"
     send_timeout: float = 30.0
     lease_margin: float = 30.0
@@ -184,6 +187,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     """Read every setting. Never raises; see `Settings.problems`."""
     reader = _Reader(environ)
     pools = _pools(reader)
+    mode, redirect_to = _mode(reader)
     return Settings(
         storage=_storage(reader),
         identity_client_id=reader.guid("AZURE_CLIENT_ID"),
@@ -193,6 +197,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
         sender_pools=pools,
         allowed_recipients=reader.patterns("MAIL_ALLOWED_RECIPIENTS", "*"),
+        mode=mode,
+        redirect_to=redirect_to,
         on_unknown=reader.parsed("MAIL_ON_UNKNOWN", "resend", _on_unknown, "resend or hold"),
         send_timeout=reader.number("MAIL_SEND_TIMEOUT", 30, 1, 120),
         lease_margin=reader.number("MAIL_LEASE_MARGIN", 30, 1, 300),
@@ -341,6 +347,33 @@ def _route_senders(reader: _Reader, pools: Mapping[str, tuple[str, ...]]) -> Pat
         expected = "a mail address, a mailbox's object id, or a name in MAIL_SENDER_POOLS"
         reader.wrong("MAIL_SENDER", repr(sender), expected)
     return None if reader.given("MAIL_ALLOWED_SENDERS") else patterns
+
+
+def _mode(reader: _Reader) -> tuple[Mode, str | None]:
+    """What is done with mail, and where it goes to. Whoever sets an address and no mode has forgotten the mode: taken
+    for live, mail would reach those whom it was to be kept from.
+    """
+    expected = ", ".join(get_args(Mode)[:-1]) + f" or {get_args(Mode)[-1]}"
+    mode: Mode = reader.parsed("MAIL_MODE", "live", _one_mode, expected)
+    address = reader.parsed("MAIL_REDIRECT_TO", None, _one_address, "one mail address")
+    if mode == "redirect" and not reader.given("MAIL_REDIRECT_TO"):
+        reader.wrong("MAIL_REDIRECT_TO", "nothing", "one mail address, since MAIL_MODE is redirect")
+    if reader.given("MAIL_REDIRECT_TO") and not reader.given("MAIL_MODE"):
+        reader.wrong("MAIL_MODE", "nothing", f"{expected}, since MAIL_REDIRECT_TO is set")
+    return mode, address
+
+
+def _one_mode(value: str) -> Mode:
+    if value.lower() not in get_args(Mode):
+        raise ValueError
+    return cast("Mode", value.lower())
+
+
+def _one_address(value: str) -> str:
+    patterns = Patterns.of([value])
+    if not ADDRESS.fullmatch(value) or len(patterns.literal) != 1:
+        raise ValueError
+    return value
 
 
 def _vault(value: str) -> str | None:

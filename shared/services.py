@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.delivery.outbox import Outbox
     from shared.delivery.pacing.pacer import Pacer
     from shared.delivery.protocol import Finding
+    from shared.delivery.suppressions import Suppressions
     from shared.delivery.upkeep import Upkeep
     from shared.graph.client import GraphConnection
     from shared.graph.outcome import Outcome
@@ -70,9 +71,17 @@ class Services:
     @cached_property
     def attempts(self) -> "Attempts":
         from shared.delivery.attempts import Attempts
+        from shared.delivery.last_check import LastCheck
 
         verifier = self._look if self.settings.verify_sent else None
-        return Attempts(self.settings, self.storage.ledger(), self.outbox, self._send, self.pacer, verifier)
+        policy = LastCheck(self.settings, self.suppressions)
+        return Attempts(self.settings, self.storage.ledger(), self.outbox, self._send, self.pacer, policy, verifier)
+
+    @cached_property
+    def suppressions(self) -> "Suppressions":
+        from shared.delivery.suppressions import Suppressions
+
+        return Suppressions(self.storage.suppressions())
 
     @cached_property
     def outbox(self) -> "Outbox":

@@ -13,11 +13,13 @@ from azure.core.exceptions import AzureError
 
 from shared.config import Settings
 from shared.delivery import protocol
+from shared.delivery.last_check import Policy
 from shared.delivery.ledger import Ledger, Row, State
 from shared.delivery.outbox import Outbox
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.letters.letter import Letter
+from shared.policy.before_send import Withheld
 from shared.telemetry import Event, emit
 
 __all__ = ["Attempts", "Lease", "Pacing", "Send", "StillOurs", "Turn", "Verifier", "new_token", "report_end"]
@@ -27,6 +29,8 @@ ENDS: Final[dict[State, Event]] = {
     "sent": Event.MAIL_SENT,
     "failed": Event.MAIL_FAILED,
     "held": Event.MAIL_HELD,
+    "suppressed": Event.MAIL_SUPPRESSED,
+    "captured": Event.MAIL_CAPTURED,
 }
 StillOurs = Callable[[], bool]
 
@@ -98,6 +102,7 @@ class Attempts:
     outbox: Outbox
     send: Send
     pacing: Pacing
+    policy: Policy
     verifier: Verifier | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
@@ -120,9 +125,20 @@ class Attempts:
         lease = self.lease()
         return await self.write(replace(row, lease_until=protocol.lease(self.now(), self.settings))), lease
 
-    async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, protocol.Settled]:
-        """Send under a claim. Writes nothing: the outcome, and what is to be written."""
-        outcome = await self.send(letter, row, lease.may_start)
+    async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome | Withheld, protocol.Settled]:
+        """Send under a claim, if policy still lets it go. Writes nothing: the outcome, and what is to be written."""
+        try:
+            verdict = self.policy.verdict(letter, await self.policy.suppressed(letter))
+        except AzureError:
+            emit(Event.MAIL_UNCHECKED, id=row.id)
+            unasked = NotConnected("policy")
+            return unasked, protocol.settle(row, unasked, self.now(), self.settings)
+        if isinstance(verdict, Withheld):
+            return verdict, protocol.withhold(row, verdict, self.now())
+        if verdict.left_out:
+            emit(Event.RECIPIENTS_LEFT_OUT, id=row.id, count=verdict.left_out)
+        row = replace(row, suppressed_recipients=verdict.left_out or None)
+        outcome = await self.send(verdict.letter, row, lease.may_start)
         _report(row, outcome)
         jitter = secrets.SystemRandom().random()
         settled = protocol.settle(row, outcome, self.now(), self.settings, jitter)
@@ -163,6 +179,7 @@ def report_end(row: Row) -> None:
         attempts=row.attempts,
         status=row.status,
         code=row.code,
+        left_out=row.suppressed_recipients,
         request_id=row.request_id,
     )
 

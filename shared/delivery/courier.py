@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from azure.core.exceptions import AzureError
 
 from shared.delivery import protocol
 from shared.delivery.attempts import Attempts, Lease, new_token, report_end
-from shared.delivery.ledger import ENDED, Conflict, Row, State
+from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.errors import Refused
@@ -123,6 +124,9 @@ class Courier:
             claimed = await self.attempts.write(replace(decision.row, mailbox=mailbox))
             letter = letter or await self.attempts.outbox.letter_of(work)
             look = decision.then == "look"
+            if letter is not None:
+                with suppress(AzureError):  # asked before the slot is there, so that it is known then
+                    await self.attempts.policy.suppressed(letter)
             if letter is None:
                 tried = self._lost(claimed)
             elif await turn.ready(lease.to_start()) and lease.may_start():
@@ -207,7 +211,7 @@ class Courier:
             await self._remove_payload(work, row)
 
     async def _remove_payload(self, work: Work, row: Row) -> None:
-        # A failed or held mail may begin anew at any time, by its caller or an operator, and a late copy of an old
-        # message is then as good as the new one: it must find its letter. Upkeep removes what nobody has needed.
-        if row.state not in ("failed", "held"):
+        # What ended unsent may begin anew at any time, by its caller or an operator, and a late copy of an old message
+        # is then as good as the new one: it must find its letter. Upkeep removes what nobody has needed.
+        if row.state not in REPLAYABLE:
             await self.attempts.outbox.remove(work)

@@ -5,6 +5,7 @@ first the message, then the row, and only then "202".
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,10 +15,12 @@ from azure.core.exceptions import AzureError
 from shared.delivery import protocol
 from shared.delivery.attempts import Attempts, Lease, new_token, report_end
 from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.outbox import Kept
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, Rejected, Unknown
-from shared.letters.letter import Letter
+from shared.letters.letter import Letter, encode
+from shared.policy.before_send import Withheld
 from shared.telemetry import Event, emit
 
 __all__ = ["Answer", "Busy", "DirectRequests", "Done", "Mismatch", "Rejection", "Unavailable"]
@@ -29,7 +32,7 @@ PATIENCE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The mail is sent, or durable. 202."""
+    """The mail is sent, or durable; or recorded, and not to be sent. 202."""
 
     mail: str
     state: State
@@ -83,6 +86,8 @@ class DirectRequests:
                 return await self._until_answered(letter, work, later=True)
             if wait > 0:
                 await asyncio.sleep(wait)
+            with suppress(AzureError):  # asked before the slot is there, so that it is known then
+                await self.attempts.policy.suppressed(letter)
             async with pacing.turn(mailbox, PATIENCE) as turn:
                 ready = turn is not None and await turn.ready()
                 return await self._until_answered(letter, work, later=not ready)
@@ -164,6 +169,8 @@ class DirectRequests:
 
     async def _attempt(self, letter: Letter, work: Work, row: Row, lease: Lease) -> Answer | None:
         outcome, settled = await self.attempts.once(letter, row, lease)
+        if isinstance(outcome, Withheld):
+            return await self._withheld(letter, outcome, settled.row)
         if settled.again is not None:
             released = None if isinstance(outcome, Unknown) else row.token
             return await self._queue(letter, msgspec.structs.replace(work, released=released), settled)
@@ -181,6 +188,22 @@ class DirectRequests:
         if isinstance(outcome, Rejected):
             return Rejection(row.id, outcome)
         return Done(row.id, settled.row.state, settled.row.request_id)
+
+    async def _withheld(self, letter: Letter, withheld: Withheld, row: Row) -> Answer | None:
+        """Nothing is sent. What its caller is told 202 of is kept first. None: the row has changed; read it again."""
+        try:
+            if row.state != "failed":
+                await self.attempts.outbox.set_aside(row.id, Kept("mail", row.state, encode(letter)))
+            await self.attempts.write(row)
+        except Conflict:
+            return None
+        except AzureError:
+            return await self._not_stored(row)
+        report_end(row)
+        if row.state == "failed":
+            refusal = Rejected(withheld.status or 403, withheld.code, "permanent", withheld.message)
+            return Rejection(row.id, refusal)
+        return Done(row.id, row.state)
 
     async def _take_over(self, letter: Letter, work: Work, row: Row) -> Answer | None:
         """An attempt with this key died and may have sent: hand the mail to the queue as unknown."""

@@ -40,7 +40,7 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     payload: str | None = None  # or the name of its blob in mail-payloads
     released: str | None = None  # the token of a claim that was given up: whoever holds this may take it over
     known: bool = False  # the mail has a row: read it, do not try to insert
-    replay: int = 0  # an operator has asked for it this many times: a failed or held row begins anew
+    replay: int = 0  # an operator has asked for it this many times: a row that ended unsent begins anew
     via: str | None = None  # the mailbox chosen of a pool
     reserved: datetime | None = None  # its time in the mailbox's rate: it needs no other one
     repeats: Repeat | None = None  # it is a duplicate of that one, if that one is young enough

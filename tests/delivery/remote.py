@@ -14,13 +14,14 @@ from shared.delivery.outbox import Kept, Payload, delay, payload_name
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Work
 from shared.letters.letter import Letter, encode
+from shared.policy.before_send import Goes, Withheld
 from tests.delivery.plan import LOST, Point
-from tests.delivery.samples import NOON
+from tests.delivery.samples import NO_LONGER_ALLOWED, NOON
 
 if TYPE_CHECKING:
     from tests.delivery.world import World
 
-__all__ = ["StorageLedger", "StorageOutbox", "Turns"]
+__all__ = ["LastWord", "StorageLedger", "StorageOutbox", "Turns"]
 
 
 class StorageLedger(MemoryLedger):
@@ -162,3 +163,28 @@ class Turns:
         trouble = await Point(name)
         if trouble and trouble.kind in LOST:
             raise PacingUnavailable(name)
+
+
+class LastWord:
+    """Policy's last check, as planned. The list of the suppressed is in storage."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._says = iter(world.plan.policy_says)
+
+    async def suppressed(self, letter: Letter) -> frozenset[str]:
+        async def none() -> frozenset[str]:
+            return frozenset()
+
+        return await self._world.operation("ask for the suppressed", none)
+
+    def verdict(self, letter: Letter, suppressed: frozenset[str]) -> Goes | Withheld:
+        match next(self._says, "go"):
+            case "suppressed":
+                return Withheld("suppressed", left_out=1)
+            case "captured":
+                return Withheld("captured")
+            case "refused":
+                self._world.acknowledged = False  # as by Graph's refusal: it has ended, and is kept
+                return NO_LONGER_ALLOWED
+        return Goes(letter)

@@ -24,7 +24,7 @@ from shared.delivery.attempts import Attempts, StillOurs
 from shared.delivery.control import Control
 from shared.delivery.courier import Courier
 from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection
-from shared.delivery.ledger import Conflict, Row
+from shared.delivery.ledger import REPLAYABLE, Conflict, Row
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import Finding
@@ -34,7 +34,7 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
 from shared.letters.letter import Letter
 from shared.telemetry import logger
 from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Trouble
-from tests.delivery.remote import StorageLedger, StorageOutbox, Turns
+from tests.delivery.remote import LastWord, StorageLedger, StorageOutbox, Turns
 from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, letter
 
 __all__ = ["MAIL", "World"]
@@ -113,6 +113,7 @@ class World:
         self._points = 0  # since the last trouble
         self._passed = 0
         self._pacing = Turns(self)
+        self._policy = LastWord(self)
         self._skews = cycle(plan.skews)
         self._graph = iter(plan.graph)
         self._looks = iter(plan.looks)
@@ -190,6 +191,7 @@ class World:
             self.outbox,
             self._send,
             self._pacing,
+            self._policy,
             self._look if verify else None,
             now=lambda: NOON + timedelta(seconds=self.now + skew),
             monotonic=lambda: self.now + started,
@@ -265,7 +267,7 @@ class World:
                     return
                 if what == "cancel":
                     self.cancelled |= isinstance(await control.cancel(row), Row)
-                elif row.state in ("failed", "held"):
+                elif row.state in REPLAYABLE:
                     self.replayed.append(row)
                     await control.replay(row)
 

@@ -71,6 +71,10 @@ WRONG = [
     ("MAIL_VAULT_URL", "http://contoso.vault.azure.net"),
     ("MAIL_VAULT_URL", "https://contoso.vault.azure.net/secrets/mine"),
     ("MAIL_THREADS", "subject"),
+    ("MAIL_MODE", "test"),
+    ("MAIL_REDIRECT_TO", "catcher"),
+    ("MAIL_REDIRECT_TO", "*@contoso.com"),
+    ("MAIL_REDIRECT_TO", "a@contoso.com b@contoso.com"),
 ]
 
 
@@ -129,6 +133,19 @@ def test_tenant_and_client_id_come_together(one: str, other: str) -> None:
 def test_all_faults_are_collected() -> None:
     everything = {name: value for name, value in WRONG if value}
     assert set(problems(**everything)) == set(everything)
+
+
+def test_redirect_needs_an_address() -> None:
+    settings = read(MINIMAL | {"MAIL_MODE": "Redirect", "MAIL_REDIRECT_TO": "Catcher@contoso.com"})
+    assert (settings.problems, settings.mode, settings.redirect_to) == ((), "redirect", "Catcher@contoso.com")
+    assert problems(MAIL_MODE="redirect") == ["MAIL_REDIRECT_TO"]
+
+
+def test_an_address_to_redirect_to_without_a_mode_is_not_taken_for_live() -> None:
+    """Whoever forgot the mode would mail those whom it was to be kept from."""
+    assert problems(MAIL_REDIRECT_TO="catcher@contoso.com") == ["MAIL_MODE"]
+    for mode in ("live", "capture"):
+        assert problems(MAIL_REDIRECT_TO="catcher@contoso.com", MAIL_MODE=mode) == []
 
 
 def test_callers_are_found_by_lower_case_id() -> None:

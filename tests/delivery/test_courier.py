@@ -7,6 +7,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.config import Settings
+from shared.delivery.control import Control
 from shared.delivery.courier import Courier
 from shared.delivery.ledger import Row
 from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
@@ -16,14 +17,17 @@ from shared.delivery.work import Work
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter, decode
+from shared.policy.before_send import Withheld
 from tests.delivery.samples import (
     BAD_RECIPIENT,
+    NO_LONGER_ALLOWED,
     NO_PERMISSION,
     NOON,
     THROTTLED,
     TIMED_OUT,
     Office,
     ScriptedGraph,
+    ScriptedPolicy,
     letter,
     work,
 )
@@ -274,3 +278,62 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
     office = Office(graph=Late(), ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
+
+
+WITHHELD = [Withheld("suppressed", 2), Withheld("captured", 1), NO_LONGER_ALLOWED]
+
+
+@pytest.mark.parametrize("withheld", WITHHELD, ids=[one.state for one in WITHHELD])
+async def test_what_policy_withholds_ends_unsent_is_kept_and_can_be_put_back(withheld: Withheld) -> None:
+    office = Office(policy=ScriptedPolicy([withheld]))
+    await deliver(office)
+    row = await office.row()
+    assert (row.state, row.status, row.code) == (withheld.state, withheld.status, withheld.code)
+    assert (row.suppressed_recipients, row.attempts) == (withheld.left_out or None, 0)
+    assert office.graph.rows == []
+    assert decode(office.outbox.dead[row.id].content) == letter()
+    await Control(office.attempts).replay(row)
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+    assert (await office.row()).suppressed_recipients is None
+    assert office.outbox.dead == {}
+
+
+async def test_a_mail_that_waited_is_asked_about_again() -> None:
+    """What held when it was accepted may hold no longer."""
+    office = Office(graph=ScriptedGraph([THROTTLED]))
+    await deliver(office)
+    office.policy = ScriptedPolicy([WITHHELD[0]])
+    await deliver_next(office)
+    assert (await office.row()).state == "suppressed"
+    assert len(office.graph.rows) == 1
+
+
+async def test_a_mail_that_goes_to_some_of_its_recipients_says_how_many_were_left_out() -> None:
+    office = Office(policy=ScriptedPolicy(left_out=3))
+    await deliver(office)
+    row = await office.row()
+    assert (row.state, row.suppressed_recipients) == ("sent", 3)
+
+
+async def test_while_the_suppression_list_cannot_be_read_the_mail_waits_and_is_then_sent() -> None:
+    policy = ScriptedPolicy(down=True)
+    office = Office(policy=policy)
+    await deliver(office)
+    row = await office.row()
+    assert (row.state, row.code, row.attempts) == ("accepted", "policy", 0)
+    assert office.graph.rows == []
+    policy.down = False
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+
+
+async def test_what_may_have_gone_and_is_no_longer_allowed_is_left_to_a_person() -> None:
+    """Failed would say that it was not sent."""
+    office = Office(graph=ScriptedGraph([TIMED_OUT]))
+    await deliver(office)
+    office.policy = ScriptedPolicy([NO_LONGER_ALLOWED])
+    await deliver_next(office)
+    row = await office.row()
+    assert (row.state, row.code) == ("held", "ErrorSendAsDenied")
+    assert len(office.graph.rows) == 1

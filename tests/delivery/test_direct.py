@@ -4,25 +4,31 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Literal
 
+import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.courier import Courier
 from shared.delivery.direct import Busy, DirectRequests, Done, Mismatch, Rejection, Unavailable
 from shared.delivery.ledger import Row
 from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
+from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.graph.outcome import Outcome
-from shared.letters.letter import Letter
+from shared.letters.letter import Letter, decode
+from shared.policy.before_send import Withheld
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
+    NO_LONGER_ALLOWED,
     NOON,
     NOT_CONNECTED,
     THROTTLED,
     TIMED_OUT,
     Office,
     ScriptedGraph,
+    ScriptedPolicy,
     letter,
 )
 
@@ -299,3 +305,39 @@ async def test_an_age_counts_from_the_acceptance_where_the_time_to_wait_for_had_
     office = Office(graph=ScriptedGraph([THROTTLED]))
     long_due = replace(letter(), not_before=office.clock.now() - timedelta(days=4))
     assert await DirectRequests(office.attempts).send_now(long_due) == Done(letter().id, "accepted")
+
+
+@pytest.mark.parametrize("state", ["suppressed", "captured"])
+async def test_a_mail_that_is_withheld_is_kept_and_its_caller_told_so_each_time(
+    state: Literal["suppressed", "captured"],
+) -> None:
+    office = Office(policy=ScriptedPolicy([Withheld(state, 1)]))
+    direct = DirectRequests(office.attempts)
+    assert await direct.send_now(letter()) == Done(letter().id, state)
+    assert decode(office.outbox.dead[letter().id].content) == letter()
+    assert await direct.send_now(letter()) == Done(letter().id, state)
+    assert (await office.row()).suppressed_recipients == 1
+    assert office.graph.rows == []
+
+
+async def test_a_mail_that_is_not_allowed_any_more_is_refused_in_graphs_words() -> None:
+    answer = await DirectRequests(Office(policy=ScriptedPolicy([NO_LONGER_ALLOWED])).attempts).send_now(letter())
+    assert isinstance(answer, Rejection)
+    assert (answer.outcome.status, answer.outcome.code) == (403, "ErrorSendAsDenied")
+
+
+async def test_while_the_suppression_list_cannot_be_read_the_mail_is_accepted_and_waits() -> None:
+    office = Office(policy=ScriptedPolicy(down=True))
+    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "accepted")
+    assert office.graph.rows == []
+    assert len(office.outbox.messages) == 1
+
+
+async def test_what_cannot_be_kept_is_not_withheld_with_a_success() -> None:
+    class Full(MemoryOutbox):
+        async def set_aside(self, mail: str, kept: Kept) -> None:
+            raise ServiceRequestError("down")
+
+    office = Office(policy=ScriptedPolicy([Withheld("captured")]), outbox=Full())
+    assert await DirectRequests(office.attempts).send_now(letter()) == Unavailable()
+    assert ((await office.row()).state, (await office.row()).code) == ("failed", "NotStored")

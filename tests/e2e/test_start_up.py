@@ -40,6 +40,8 @@ WRONG = {
     "MAIL_TO": "ops",
     "MAIL_VAULT_URL": "http://contoso.vault.azure.net",
     "MAIL_THREADS": "subject",
+    "MAIL_MODE": "test",
+    "MAIL_REDIRECT_TO": "catcher",
 }
 FUNCTIONS = {
     "events",

@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, cast, get_args
+from typing import Annotated, Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.entra import Registration
 from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
-from shared.policy.admit import CallerRule
+from shared.letters.letter import Origin
+from shared.letters.limits import MAX_RECIPIENTS
+from shared.policy.admit import PRODUCERS, CallerRule
 from shared.policy.before_send import Mode
 from shared.policy.patterns import Patterns
 
@@ -87,6 +89,7 @@ class Settings:
     max_attempts: int = 20
     max_age_hours: float = 72.0
     rate_per_minute: int = 30
+    recipients_per_day: int = 10_000
     concurrency: int = 4
     retention_days: int = 14
     sender: str | None = field(default=None, repr=False)  # the mailbox, or the pool, of every route that names none
@@ -99,10 +102,16 @@ class Settings:
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     problems: tuple[Problem, ...] = ()
 
+    def rate_of(self, origin: Origin) -> int | None:
+        """Mails a minute of whoever asks for a mail, where MAIL_CALLERS says so."""
+        rule = self.callers.get(origin.name.lower()) if origin.kind != "route" else None
+        return rule.rate_per_minute if rule else None
 
-class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     senders: list[str]
     recipients: list[str] | None = None
+    rate_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
 
 
 class _Reader:
@@ -209,6 +218,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         max_attempts=reader.integer("MAIL_MAX_ATTEMPTS", 20, 1, 1000),
         max_age_hours=reader.number("MAIL_MAX_AGE_HOURS", 72, 1, 720),
         rate_per_minute=reader.integer("MAIL_RATE_PER_MINUTE", 30, 1, 1_000_000),
+        # Less than Graph takes in one mail would keep some for ever.
+        recipients_per_day=reader.integer("MAIL_RECIPIENTS_PER_DAY", 10_000, MAX_RECIPIENTS, 10_000_000),
         concurrency=reader.integer("MAIL_CONCURRENCY", 4, 1, 64),
         # Queued duplicates may come for a week; a row that had gone by then would let them through as new.
         retention_days=reader.integer("MAIL_RETENTION_DAYS", 14, 8, 3650),
@@ -272,7 +283,7 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
     text = reader.text(name)
     if text is None:
         return MappingProxyType({})
-    shape = '{"<application id>": {"senders": ["…"], "recipients": ["…"]}}'
+    shape = '{"<application id>": {"senders": ["…"], "recipients": ["…"], "ratePerMinute": 60}}'
     try:
         entries = msgspec.json.decode(text, type=dict[str, _Caller])
     except (ValueError, RecursionError) as error:
@@ -280,8 +291,8 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
         return MappingProxyType({})
     callers: dict[str, CallerRule] = {}
     for application, entry in entries.items():
-        if not GUID.fullmatch(application):
-            reader.wrong(name, repr(application), "the GUID of an application as each key")
+        if not GUID.fullmatch(application) and application != PRODUCERS:
+            reader.wrong(name, repr(application), f"the GUID of an application, or {PRODUCERS}, as each key")
             continue
         try:
             senders = Patterns.of(entry.senders)
@@ -289,7 +300,7 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
         except ValueError as error:
             reader.wrong(name, f"a pattern that is none, for {application}: {error}", shape)
             continue
-        callers[application.lower()] = CallerRule(senders, recipients)
+        callers[application.lower()] = CallerRule(senders, recipients, entry.rate_per_minute)
     return MappingProxyType(callers)
 
 
@@ -358,7 +369,7 @@ def _mode(reader: _Reader) -> tuple[Mode, str | None]:
     address = reader.parsed("MAIL_REDIRECT_TO", None, _one_address, "one mail address")
     if mode == "redirect" and not reader.given("MAIL_REDIRECT_TO"):
         reader.wrong("MAIL_REDIRECT_TO", "nothing", "one mail address, since MAIL_MODE is redirect")
-    if reader.given("MAIL_REDIRECT_TO") and not reader.given("MAIL_MODE"):
+    if address is not None and not reader.given("MAIL_MODE"):
         reader.wrong("MAIL_MODE", "nothing", f"{expected}, since MAIL_REDIRECT_TO is set")
     return mode, address
 

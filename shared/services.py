@@ -93,7 +93,12 @@ class Services:
 
         settings = self.settings
         store = self.storage.pacing()
-        return Pacer(store, rate_per_minute=settings.rate_per_minute, concurrency=settings.concurrency)
+        return Pacer(
+            store,
+            rate_per_minute=settings.rate_per_minute,
+            concurrency=settings.concurrency,
+            recipients_per_day=settings.recipients_per_day,
+        )
 
     @cached_property
     def control(self) -> "Control":

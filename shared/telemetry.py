@@ -31,6 +31,9 @@ class Event(StrEnum):
     MAIL_CAPTURED = "mail.captured"  # MAIL_MODE is capture: recorded in mail-dead, not sent
     MAIL_UNCHECKED = "mail.unchecked"  # the suppression list cannot be read: it waits
     SUPPRESSION_CHANGED = "suppression.changed"  # by an operator
+    RECIPIENTS_NEAR = "recipients.near"  # a mailbox has mailed four fifths of a day's recipients; once a day
+    RECIPIENTS_REACHED = "recipients.reached"  # all of them: its mail waits, or is answered 429; once a day
+    CALLER_LIMITED = "caller.limited"  # a caller, queue or route is over its rate: refused, or put off; once a minute
     MAIL_CANCELLED = "mail.cancelled"  # by its producer or an operator, before it was sent
     MAIL_REPLAYED = "mail.replayed"  # an operator has put back what had ended unsent; a held one may go twice
     MAIL_POISONED = "mail.poisoned"  # its message failed again and again; it is tried on, or kept in mail-dead
@@ -68,6 +71,9 @@ LEVELS: Final = {
     Event.MAIL_CAPTURED: logging.INFO,
     Event.MAIL_UNCHECKED: logging.ERROR,
     Event.SUPPRESSION_CHANGED: logging.INFO,
+    Event.RECIPIENTS_NEAR: logging.WARNING,
+    Event.RECIPIENTS_REACHED: logging.ERROR,
+    Event.CALLER_LIMITED: logging.WARNING,
     Event.MAIL_CANCELLED: logging.INFO,
     Event.MAIL_REPLAYED: logging.WARNING,
     Event.MAIL_POISONED: logging.ERROR,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from azure.core.exceptions import AzureError
@@ -17,14 +17,16 @@ from shared.delivery.last_check import Policy
 from shared.delivery.ledger import Ledger, Row, State
 from shared.delivery.outbox import Outbox
 from shared.delivery.pacing.store import PacingUnavailable
+from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.letters.letter import Letter
-from shared.policy.before_send import Withheld
+from shared.policy.before_send import Withheld, recipients_of
 from shared.telemetry import Event, emit
 
 __all__ = ["Attempts", "Lease", "Pacing", "Send", "StillOurs", "Turn", "Verifier", "new_token", "report_end"]
 
 BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
+SPREAD: Final = timedelta(minutes=5)
 ENDS: Final[dict[State, Event]] = {
     "sent": Event.MAIL_SENT,
     "failed": Event.MAIL_FAILED,
@@ -92,6 +94,18 @@ class Pacing(Protocol):
 
     def return_at(self) -> Awaitable[datetime]: ...
 
+    def hold(self, mailbox: str, mail: str, recipients: int) -> Awaitable[datetime | None]: ...
+
+    def spend(self, mailbox: str, mail: str, recipients: int) -> None: ...
+
+    def release(self, mail: str) -> None: ...
+
+    def ask(self, caller: str, per_minute: int, mails: int = 1) -> Awaitable[datetime | None]: ...
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None: ...
+
+    def come_at(self, caller: str, per_minute: int) -> Awaitable[datetime]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
@@ -113,6 +127,19 @@ class Attempts:
             return row.mailbox
         members = self.settings.sender_pools.get(sender)
         return self.pacing.soonest(members) if members else sender
+
+    def recipients(self, work: Work) -> int:
+        """How many a mail counts for in its mailbox's day."""
+        match self.settings.mode:
+            case "capture":
+                return 0
+            case "redirect":
+                return 1
+        return work.recipients
+
+    def spread(self, due: datetime) -> datetime:
+        """A while after that: what waits for the same moment does not all come in it."""
+        return due + SPREAD * secrets.SystemRandom().random()
 
     def lease(self) -> Lease:
         """Of a claim that is about to be written."""
@@ -139,6 +166,8 @@ class Attempts:
             emit(Event.RECIPIENTS_LEFT_OUT, id=row.id, count=verdict.left_out)
         row = replace(row, suppressed_recipients=verdict.left_out or None)
         outcome = await self.send(verdict.letter, row, lease.may_start)
+        if isinstance(outcome, Accepted | Unknown):
+            self.pacing.spend(row.mailbox, row.id, sum(1 for _ in recipients_of(verdict.letter.mail.message)))
         _report(row, outcome)
         jitter = secrets.SystemRandom().random()
         settled = protocol.settle(row, outcome, self.now(), self.settings, jitter)

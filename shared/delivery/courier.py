@@ -84,7 +84,10 @@ class Courier:
             case protocol.Fail():
                 await self._settle(work, letter, protocol.Settled(decision.row, None))
             case protocol.Claim():
-                await self._take_turn(work, letter, row, look=decision.then == "look")
+                try:
+                    await self._take_turn(work, letter, row, look=decision.then == "look")
+                finally:
+                    self.attempts.pacing.release(work.id)
         return True
 
     async def wake_later(self, work: Work, letter: Letter | None) -> None:
@@ -113,6 +116,9 @@ class Courier:
             if wait > PATIENCE:
                 return await self._put_again(work, letter, work.reserved, known=row is not None)
             await asyncio.sleep(max(0.0, wait))
+        until = None if look else await pacing.hold(mailbox, work.id, self.attempts.recipients(work))
+        if until is not None:
+            return await self._wait_for_the_day(work, letter, until, known=row is not None)
         async with pacing.turn(mailbox, PATIENCE) as turn:
             if turn is None:
                 due = pacing.blocked_until(mailbox) or await pacing.return_at()
@@ -138,6 +144,15 @@ class Courier:
             await self.attempts.write_sent(tried.settled.row, lease)
             return await self._ended(work, tried.settled.row)
         return await self._settle(work, tried.letter, tried.settled)
+
+    async def _wait_for_the_day(self, work: Work, letter: Letter | None, until: datetime, *, known: bool) -> None:
+        """The mailbox has mailed its recipients of the day: another one of its pool may have some left."""
+        pacing = self.attempts.pacing
+        if work.via is not None and work.reserved is not None:
+            pacing.put_back(work.via, work.reserved)
+        other = self.attempts.mailbox_for(work.mailbox) != work.via
+        due = self.attempts.now() if other else self.attempts.spread(until)
+        await self._put_again(msgspec.structs.replace(work, via=None, reserved=None), letter, due, known=known)
 
     async def _reserved(self, work: Work, row: Row | None) -> Work:
         """The message with a mailbox and its time there; the one that it has, unless that has become void."""

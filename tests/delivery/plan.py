@@ -50,6 +50,7 @@ class Plan:
     graph: tuple[GraphDoes, ...] = ()  # one request after another; all further ones are accepted
     turns: tuple[Turn, ...] = ()  # what pacing says; all further ones may go
     slots: tuple[bool, ...] = ()  # whether the slot comes to who is next; afterwards it does
+    spent: tuple[bool, ...] = ()  # whether the mailbox has mailed its recipients of the day; afterwards it has not
     policy_says: tuple[Says, ...] = ()  # of one attempt after another; all further ones may go
     looks: tuple[bool, ...] = ()  # whether the mailbox answers; afterwards it does
     copy: float = 0.0  # seconds until the copy is in Sent Items

@@ -125,6 +125,7 @@ class Turns:
         self._world = world
         self._turns = iter(world.plan.turns)
         self._comes = iter(world.plan.slots)
+        self._spent = iter(world.plan.spent)
         self._none: list[None] = []
 
     async def reserve(self, mailbox: str) -> datetime:
@@ -158,6 +159,25 @@ class Turns:
     async def return_at(self) -> datetime:
         await self._point("return at")
         return NOON + timedelta(seconds=self._world.now + 5)
+
+    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:
+        await self._point("hold recipients")
+        return NOON + timedelta(seconds=self._world.now + 60) if next(self._spent, False) else None
+
+    def spend(self, mailbox: str, mail: str, recipients: int) -> None:
+        """How many there are left matters to no mail here."""
+
+    def release(self, mail: str) -> None:
+        """So here."""
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
+        return None
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        """Nobody has a rate."""
+
+    async def come_at(self, caller: str, per_minute: int) -> datetime:
+        return NOON + timedelta(seconds=self._world.now)
 
     async def _point(self, name: str) -> None:
         trouble = await Point(name)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from shared.delivery import direct, protocol
 from shared.delivery.attempts import Lease
-from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection, Unavailable
+from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection, Spent, Unavailable
 from shared.delivery.ledger import ENDED, Conflict, Row
 from shared.delivery.memory import MemoryLedger
 from shared.delivery.protocol import Decision, Drop, PutAgain, Settled
@@ -65,6 +65,7 @@ WILD = st.builds(
     graph=st.lists(st.sampled_from(ANSWERS), max_size=4).map(tuple),
     turns=st.lists(st.sampled_from(["go", "soon", "late", "no slot"]), max_size=3).map(tuple),
     slots=st.lists(st.booleans(), max_size=3).map(tuple),
+    spent=st.lists(st.booleans(), max_size=3).map(tuple),
     policy_says=st.lists(st.sampled_from(SAYS), max_size=3).map(tuple),
     looks=st.lists(st.booleans(), max_size=4).map(tuple),
     troubles=st.lists(TROUBLES, max_size=7).map(tuple),
@@ -140,7 +141,7 @@ def _told(world: World) -> list[str]:
     wrong = []
     # A rejection that could not be written down is no end: an earlier message of the mail may have it tried again.
     lost = any(trouble.kind in LOST for trouble in world.plan.troubles)
-    not_sent = (Busy, Mismatch) if lost else (Busy, Mismatch, Rejection)
+    not_sent = (Busy, Mismatch, Spent) if lost else (Busy, Mismatch, Spent, Rejection)
     if answers and all(isinstance(answer, not_sent) or answer == Unavailable() for answer in answers) and world.taken:
         wrong.append("sent, and every client was told that it was not")
     if any(isinstance(answer, Done) and answer.state == "sent" for answer in answers) and not world.taken:
@@ -221,7 +222,7 @@ class Broken:
 # In which worlds it shows soonest, so that the search takes seconds: what the plan says, and the kinds of trouble.
 WHERE: Final[dict[str, dict[str, Any]]] = {
     "the_lease_is_not_checked_before_the_request": {"start": "queue", "policy": "verify"},
-    "a_write_that_meets_itself_counts_as_lost": {"policy": "hold", "kinds": HARMLESS},
+    "a_write_that_meets_itself_counts_as_lost": {"start": "queue", "policy": "hold", "kinds": HARMLESS},
     "others_look_before_the_lease_is_over": {"policy": "hold", "kinds": HARMLESS},
     "a_claim_that_may_have_sent_is_named_as_given_up": {
         "start": "direct",

@@ -23,7 +23,7 @@ from shared.delivery import attempts, courier, direct
 from shared.delivery.attempts import Attempts, StillOurs
 from shared.delivery.control import Control
 from shared.delivery.courier import Courier
-from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection
+from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection, Spent
 from shared.delivery.ledger import REPLAYABLE, Conflict, Row
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.partitions import partition
@@ -223,7 +223,7 @@ class World:
             if isinstance(answer, Done | Rejection | Mismatch) or not client.tries:
                 return
             client.tries -= 1
-            pause = answer.retry_after if isinstance(answer, Busy) else self.plan.patience
+            pause = answer.retry_after if isinstance(answer, Busy | Spent) else self.plan.patience
             self._events.append((self.now + pause, lambda: self._ask(client)))
 
         if client not in self.clients:

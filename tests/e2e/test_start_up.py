@@ -59,8 +59,12 @@ FUNCTIONS = {
     "operator_message",
     "operator_message_replay",
     "operator_messages",
+    "operator_suppression",
+    "operator_suppressions",
     "send_mail",
     "send_my_mail",
+    "suppression",
+    "suppressions",
     "upkeep",
 }
 

@@ -21,6 +21,7 @@ from shared.letters.letter import Origin
 from shared.letters.limits import MAX_RECIPIENTS
 from shared.policy.admit import PRODUCERS, CallerRule
 from shared.policy.before_send import Mode
+from shared.policy.extended import ExtendedProperties
 from shared.policy.patterns import Patterns
 
 __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
@@ -79,6 +80,7 @@ class Settings:
     allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
+    extended_properties: ExtendedProperties = field(default_factory=ExtendedProperties)
     mode: Mode = "live"
     redirect_to: str | None = field(default=None, repr=False)  # given where mode is redirect
     on_unknown: OnUnknown = "resend"
@@ -206,6 +208,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
         sender_pools=pools,
         allowed_recipients=reader.patterns("MAIL_ALLOWED_RECIPIENTS", "*"),
+        extended_properties=_extended(reader),
         mode=mode,
         redirect_to=redirect_to,
         on_unknown=reader.parsed("MAIL_ON_UNKNOWN", "resend", _on_unknown, "resend or hold"),
@@ -358,6 +361,15 @@ def _route_senders(reader: _Reader, pools: Mapping[str, tuple[str, ...]]) -> Pat
         expected = "a mail address, a mailbox's object id, or a name in MAIL_SENDER_POOLS"
         reader.wrong("MAIL_SENDER", repr(sender), expected)
     return None if reader.given("MAIL_ALLOWED_SENDERS") else patterns
+
+
+def _extended(reader: _Reader) -> ExtendedProperties:
+    name = "MAIL_EXTENDED_PROPERTIES"
+    try:
+        return ExtendedProperties.parse(reader.text(name) or "")
+    except ValueError as error:
+        reader.wrong(name, str(error), "tags, 0x0036, and GUIDs of namespaces of your own, separated by spaces")
+        return ExtendedProperties()
 
 
 def _mode(reader: _Reader) -> tuple[Mode, str | None]:

@@ -11,6 +11,8 @@ Closed by default. What is asked, in this order, and the first that says no is t
                                      MAIL_SENDER, where that is not set
     recipients   those              the caller's `recipients`, if given, allow all  ErrorAccessDenied
                  all                 MAIL_ALLOWED_RECIPIENTS allows all             ErrorAccessDenied
+    properties   all                 extended properties are on the list            ErrorAccessDenied
+                                     (extended.py)
 
 Recipients are to, cc and bcc. replyTo is none: nothing is sent there by this mail. Nor is anyone in an attached
 message, event or contact. A user's mail may not set `from` or `sender`: it could only name the user by an address, and
@@ -25,6 +27,7 @@ from typing import Final, Protocol
 from shared.errors import NotAllowed
 from shared.letters.letter import Letter
 from shared.letters.wire import Message
+from shared.policy.extended import ExtendedProperties, refused
 from shared.policy.patterns import Patterns
 
 __all__ = ["PRODUCERS", "CallerRule", "Rules", "admit"]
@@ -64,6 +67,9 @@ class Rules(Protocol):
     @property
     def allowed_recipients(self) -> Patterns: ...
 
+    @property
+    def extended_properties(self) -> ExtendedProperties: ...
+
 
 def admit(letter: Letter, rules: Rules) -> None:
     """Return if this origin may send this letter. Raises NotAllowed, 403, with the rule that refused and the JSON path.
@@ -94,6 +100,9 @@ def admit(letter: Letter, rules: Rules) -> None:
     if rule is not None and rule.recipients is not None:
         _all_allowed(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
     _all_allowed(rules.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
+    for path in refused(message, rules.extended_properties):
+        text = "This extended property may not be set; MAIL_EXTENDED_PROPERTIES does not allow it in this spelling."
+        raise NotAllowed(text, "ErrorAccessDenied", path)
 
 
 def _own_mailbox(letter: Letter) -> None:

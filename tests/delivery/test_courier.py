@@ -1,6 +1,6 @@
 """One message of a queue: what is written, in which order, and what is left behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -17,12 +17,13 @@ from shared.delivery.work import Work
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter, decode
-from shared.policy.before_send import Withheld
+from shared.policy.before_send import Mode, Withheld
 from tests.delivery.samples import (
     BAD_RECIPIENT,
     NO_LONGER_ALLOWED,
     NO_PERMISSION,
     NOON,
+    SENDER,
     THROTTLED,
     TIMED_OUT,
     Office,
@@ -337,3 +338,51 @@ async def test_what_may_have_gone_and_is_no_longer_allowed_is_left_to_a_person()
     row = await office.row()
     assert (row.state, row.code) == ("held", "ErrorSendAsDenied")
     assert len(office.graph.rows) == 1
+
+
+class Spent(Unpaced):
+    """The mailboxes that are named have mailed their recipients of the day."""
+
+    def __init__(self, *mailboxes: str) -> None:
+        self.mailboxes = set(mailboxes)
+        self.asked: list[tuple[str, int]] = []
+
+    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:
+        self.asked.append((mailbox, recipients))
+        return NOON + timedelta(hours=5) if mailbox in self.mailboxes else None
+
+    def soonest(self, mailboxes: Sequence[str]) -> str:
+        return min(mailboxes, key=lambda mailbox: mailbox in self.mailboxes)
+
+
+async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room() -> None:
+    pacing = Spent(SENDER)
+    office = Office(pacing=pacing)
+    await deliver(office)
+    assert office.graph.rows == []
+    assert await office.ledger.read(letter().id) is None, "no claim is written for nothing"
+    [(due, message)] = office.outbox.messages
+    assert timedelta(hours=5) <= due - NOON <= timedelta(hours=5, minutes=6)
+    assert (message.via, message.reserved) == (None, None)
+    pacing.mailboxes.clear()
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+
+
+async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_left() -> None:
+    one, other = "a@sandbox.example", "b@sandbox.example"
+    pacing = Spent()
+    office = Office(settings=Settings(sender_pools={SENDER: (one, other)}), pacing=pacing)
+    pacing.soonest = lambda mailboxes: one if not pacing.asked else other  # type: ignore[method-assign]
+    pacing.mailboxes.add(one)
+    await deliver(office)
+    await deliver_next(office)
+    assert [mailbox for mailbox, _ in pacing.asked] == [one, other]
+    assert (await office.row()).mailbox == other
+
+
+@pytest.mark.parametrize(("mode", "recipients"), [("live", 1), ("redirect", 1), ("capture", 0)])
+async def test_a_mail_counts_for_those_whom_it_reaches(mode: Mode, recipients: int) -> None:
+    pacing = Spent()
+    await deliver(Office(settings=Settings(mode=mode), pacing=pacing))
+    assert pacing.asked == [(SENDER, recipients)]

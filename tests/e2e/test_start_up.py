@@ -40,6 +40,8 @@ WRONG = {
     "MAIL_TO": "ops",
     "MAIL_VAULT_URL": "http://contoso.vault.azure.net",
     "MAIL_THREADS": "subject",
+    "MAIL_RECIPIENTS_PER_DAY": "499",
+    "MAIL_EXTENDED_PROPERTIES": "Colour",
     "MAIL_MODE": "test",
     "MAIL_REDIRECT_TO": "catcher",
 }

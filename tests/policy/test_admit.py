@@ -9,6 +9,7 @@ from shared.errors import NotAllowed
 from shared.letters.letter import Letter, Origin
 from shared.letters.wire import Contact, EmailAddress, Event, ItemAttachment, Message, Recipient, SendMail
 from shared.policy.admit import CallerRule, Rules, admit
+from shared.policy.extended import ExtendedProperties
 from shared.policy.patterns import Patterns
 
 APPLICATION = "11111111-aaaa-4bbb-8ccc-dddddddddddd"
@@ -29,6 +30,7 @@ class Settings:
     allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     route_senders: Patterns | None = None
+    extended_properties: ExtendedProperties = field(default_factory=ExtendedProperties)
 
 
 def rules(senders: str, caller: str | None = None, caller_to: str | None = None, to: str = "*") -> Rules:

@@ -21,7 +21,7 @@ from shared.letters.wire import Message, Recipient
 from shared.policy.admit import Rules, admit
 from shared.policy.redirect import redirected
 
-__all__ = ["Goes", "LastRules", "Mode", "Withheld", "before_send", "recipients_of"]
+__all__ = ["LISTS", "Goes", "LastRules", "Mode", "Withheld", "before_send", "recipients_of"]
 
 Mode = Literal["live", "redirect", "capture"]
 LISTS: Final = ("to_recipients", "cc_recipients", "bcc_recipients")

@@ -163,20 +163,21 @@ class Intake:
         now = self.now()
         kind = event.type if TYPE.fullmatch(event.type) else None  # what else it holds may be anything
         try:
-            letter = self.composer.compose(route, event, now)
+            letters = self.composer.letters(route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
             mail = identity(f"route:{route.name}", f"refused {event.key}")
             await self.courier.refuse(mail, EVENTS, _as_message(route, event), refusal)
             return False
-        if letter is None:
+        if not letters:
             emit(Said.EVENT_FILTERED, route=route.name, type=kind)
             return False
-        due = None
-        if waits and route.rate_per_minute:
-            due = await self.courier.attempts.pacing.come_at(_caller(route), route.rate_per_minute)
-        await self.outbox.put(work_of(letter), now, due, letter)
-        emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=kind, state="accepted")
+        for letter in letters:
+            due = None
+            if waits and route.rate_per_minute:
+                due = await self.courier.attempts.pacing.come_at(_caller(route), route.rate_per_minute)
+            await self.outbox.put(work_of(letter), now, due, letter)
+            emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=kind, state="accepted")
         return True
 
 

@@ -61,6 +61,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     save_to_sent_items: bool | None = None
     threading: bool | None = None
     auto_response_suppress: bool | None = None
+    split_recipients: bool | None = None
 
 
 class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):

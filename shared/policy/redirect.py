@@ -5,7 +5,8 @@
                    must not reach a customer
     a header       x-mailroom-original-recipients, where Graph's five leave room: it goes before Mailroom's own stamp,
                    which the extended property carries as well, and a mail that has five already is told by its banner
-    a banner       above what the body shows, in its own kind of text
+    a banner       above what the body shows, in its own kind of text; for a body that is not written into, the
+                   subject begins with [Redirected]
 
 Subject, sender and everything else stay as they are, so that the mail can be judged, and is grouped, as the real one.
 What the banner adds may not be what makes a request too large: there the header alone says it.
@@ -33,6 +34,8 @@ STYLE: Final = (
     "margin:0 0 16px 0;padding:12px 16px;border:2px solid #b45309;background:#fef3c7;color:#1f2937;"
     "font:14px/1.5 Arial,Helvetica,sans-serif;text-align:left"
 )
+HEADLINE: Final = "Redirected by Mailroom (MAIL_MODE is redirect). Without that this mail would have gone to:"
+PREFIX: Final = "[Redirected] "
 KINDS: Final = (("To", "to_recipients"), ("Cc", "cc_recipients"), ("Bcc", "bcc_recipients"), ("Reply-To", "reply_to"))
 
 # What may stand before the body, and what hides everything in it up to its end or, where it has none, up to the last
@@ -48,8 +51,11 @@ _BEFORE_BODY: Final = re.compile(
 _REST_OF_TAG: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|[^"'>])*+>""")
 
 
-def redirected(mail: SendMail, address: str) -> SendMail:
-    """The mail as it goes to `address` instead."""
+def redirected(mail: SendMail, address: str, *, banner: bool = True) -> SendMail:
+    """The mail as it goes to `address` instead. banner: whether its body may be written into; else the subject says it.
+
+    A body that is not here (a mail that came as MIME) cannot be.
+    """
     message = mail.message
     alone = (Recipient(email_address=EmailAddress(address=address)),)
     changed = msgspec.structs.replace(
@@ -60,6 +66,9 @@ def redirected(mail: SendMail, address: str) -> SendMail:
         reply_to=None,
         internet_message_headers=_headers(message),
     )
+    if not banner:
+        subject = f"{PREFIX}{message.subject or ''}".rstrip()
+        return msgspec.structs.replace(mail, message=msgspec.structs.replace(changed, subject=subject))
     plain = msgspec.structs.replace(mail, message=changed)
     told = msgspec.structs.replace(mail, message=msgspec.structs.replace(changed, body=_body(message)))
     room = MAX_REQUEST - STAMP_ROOM
@@ -79,7 +88,6 @@ def banner_place(html: str) -> int:
 
 
 def _body(message: Message) -> ItemBody:
-    # A letter that is MIME has its body there, not here: it is told by its header, and by its To line.
     body = message.body or ItemBody(content_type=BodyType.TEXT)
     content = body.content or ""
     if body.content_type is BodyType.HTML:
@@ -89,9 +97,6 @@ def _body(message: Message) -> ItemBody:
         return msgspec.structs.replace(body, content=content[:place] + banner + content[place:])
     lines = "\r\n".join([HEADLINE, *_meant_for(message), "-" * 72])
     return msgspec.structs.replace(body, content=f"{lines}\r\n\r\n{content}")
-
-
-HEADLINE: Final = "Redirected by Mailroom (MAIL_MODE is redirect). Without that this mail would have gone to:"
 
 
 def _meant_for(message: Message) -> Iterator[str]:

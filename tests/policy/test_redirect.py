@@ -68,6 +68,14 @@ def test_a_mail_without_a_body_gets_one() -> None:
     assert ADELE in body(redirected(mail(body=None), CATCHER))
 
 
+def test_where_the_body_is_not_written_into_the_subject_says_it() -> None:
+    result = redirected(mail(), CATCHER, banner=False)
+    assert result.message.subject == "[Redirected] Meet for lunch?"
+    assert body(result) == "Hello."
+    assert header(result) == f"to={ADELE} cc={BEN} bcc={CAROL}"
+    assert redirected(mail(subject=None), CATCHER, banner=False).message.subject == "[Redirected]"
+
+
 def test_what_an_address_holds_is_text_in_the_banner() -> None:
     odd = '"<b>&"@fabrikam.test'
     text = body(redirected(mail(BodyType.HTML, to_recipients=(person(odd),)), CATCHER))

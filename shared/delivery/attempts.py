@@ -128,6 +128,20 @@ class Attempts:
         members = self.settings.sender_pools.get(sender)
         return self.pacing.soonest(members) if members else sender
 
+    async def hold(self, work: Work, mailbox: str, *, alone: bool = False) -> tuple[str, datetime | None]:
+        """Hold a mail's recipients in the day of this mailbox, or of another one of its pool unless it is to be alone.
+
+        The mailbox, None; or where no mailbox has room the time at which one may have. Raises PacingUnavailable.
+        """
+        others = () if alone else self.settings.sender_pools.get(work.mailbox, ())
+        first: datetime | None = None
+        for member in (mailbox, *(one for one in others if one != mailbox)):
+            until = await self.pacing.hold(member, work.id, self.recipients(work))
+            if until is None:
+                return member, None
+            first = min(first or until, until)
+        return mailbox, first
+
     def recipients(self, work: Work) -> int:
         """How many a mail counts for in its mailbox's day."""
         match self.settings.mode:

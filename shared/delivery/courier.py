@@ -116,9 +116,9 @@ class Courier:
             if wait > PATIENCE:
                 return await self._put_again(work, letter, work.reserved, known=row is not None)
             await asyncio.sleep(max(0.0, wait))
-        until = None if look else await pacing.hold(mailbox, work.id, self.attempts.recipients(work))
-        if until is not None:
-            return await self._wait_for_the_day(work, letter, until, known=row is not None)
+        if not look and (moved := await self._room_in_the_day(work, mailbox, row)) is not None:
+            work, due = moved
+            return await self._put_again(work, letter, due, known=row is not None)
         async with pacing.turn(mailbox, PATIENCE) as turn:
             if turn is None:
                 due = pacing.blocked_until(mailbox) or await pacing.return_at()
@@ -145,14 +145,18 @@ class Courier:
             return await self._ended(work, tried.settled.row)
         return await self._settle(work, tried.letter, tried.settled)
 
-    async def _wait_for_the_day(self, work: Work, letter: Letter | None, until: datetime, *, known: bool) -> None:
-        """The mailbox has mailed its recipients of the day: another one of its pool may have some left."""
+    async def _room_in_the_day(self, work: Work, mailbox: str, row: Row | None) -> tuple[Work, datetime] | None:
+        """None: the mailbox has recipients left in its day. Else how, and when, the message is to come again."""
         pacing = self.attempts.pacing
-        if work.via is not None and work.reserved is not None:
-            pacing.put_back(work.via, work.reserved)
-        other = self.attempts.mailbox_for(work.mailbox) != work.via
-        due = self.attempts.now() if other else self.attempts.spread(until)
-        await self._put_again(msgspec.structs.replace(work, via=None, reserved=None), letter, due, known=known)
+        found, until = await self.attempts.hold(work, mailbox, alone=row is not None and row.may_have_gone)
+        if until is None and found == mailbox:
+            return None
+        if work.reserved is not None:
+            pacing.put_back(mailbox, work.reserved)
+        if until is not None:
+            return msgspec.structs.replace(work, via=None, reserved=None), self.attempts.spread(until)
+        reserved = await pacing.reserve(found)
+        return msgspec.structs.replace(work, via=found, reserved=reserved), reserved
 
     async def _reserved(self, work: Work, row: Row | None) -> Work:
         """The message with a mailbox and its time there; the one that it has, unless that has become void."""

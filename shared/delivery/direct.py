@@ -97,7 +97,7 @@ class DirectRequests:
             refused = await self._over_rate(letter)
             if refused is not None:
                 return refused
-            mailbox, until = await self._held(letter)
+            mailbox, until = await self.attempts.hold(work_of(letter), self.attempts.mailbox_for(letter.sender))
             if until is not None:
                 return await self._spent(letter, until)
             return await self._send_now(letter, mailbox)
@@ -137,17 +137,6 @@ class DirectRequests:
     def _uncount(self, letter: Letter) -> None:
         if self.attempts.settings.rate_of(letter.origin):
             self.attempts.pacing.asked_in_vain(letter.origin.name)
-
-    async def _held(self, letter: Letter) -> tuple[str, datetime | None]:
-        """A mailbox with room for the recipients in its day; and when there may be some, where none has any."""
-        mailbox, until = letter.sender, None
-        recipients = self.attempts.recipients(work_of(letter))
-        for _ in self.attempts.settings.sender_pools.get(letter.sender, (letter.sender,)):
-            mailbox = self.attempts.mailbox_for(letter.sender)  # that one comes last which is known to have none
-            until = await self.attempts.pacing.hold(mailbox, letter.id, recipients)
-            if until is None:
-                break
-        return mailbox, until
 
     async def _spent(self, letter: Letter, until: datetime) -> Answer:
         """What has a row needs no recipients any more: a repeated key is answered as ever."""

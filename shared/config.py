@@ -6,7 +6,7 @@ without a word. So `read` always returns; whoever is about to act looks at `Sett
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from shared.entra import Registration
-from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
+from shared.environ import GUID, UNRESOLVED, Problem
+from shared.environ import Reader as _Reader
+from shared.graph.endpoint import GraphEndpoint
 from shared.letters.letter import Origin
 from shared.letters.limits import MAX_RECIPIENTS
 from shared.policy.admit import PRODUCERS, CallerRule
@@ -29,13 +31,10 @@ __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "se
 OnUnknown = Literal["resend", "hold"]
 Threads = Literal["properties", "mime"]
 
-GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 ADDRESS: Final = re.compile(r"[^\s@<>()\[\],;:\"\\]+@[^\s@<>()\[\],;:\"\\]+")
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
-SECRET: Final = frozenset({"AzureWebJobsStorage"})  # never shown
-SECRETS: Final = "MAIL_SECRET_"  # and never these
-UNRESOLVED: Final = "@Microsoft.KeyVault("
+SECRETS: Final = "MAIL_SECRET_"  # never shown
 # What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
 DEVELOPMENT_STORAGE: Final = (
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
@@ -43,18 +42,6 @@ DEVELOPMENT_STORAGE: Final = (
     "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
     "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One setting that cannot be used. `found` never holds a secret."""
-
-    setting: str
-    found: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.setting}: found {self.found}, expected {self.expected}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,84 +101,6 @@ class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="c
     senders: list[str]
     recipients: list[str] | None = None
     rate_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
-
-
-class _Reader:
-    """Takes values out of the environment, noting what is wrong with them."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.problems: list[Problem] = []
-        self.in_azure = bool(environ.get("WEBSITE_SITE_NAME"))
-
-    def given(self, name: str) -> bool:
-        return bool(self.environ.get(name, "").strip())
-
-    def text(self, name: str) -> str | None:
-        value = self.environ.get(name, "").strip()
-        if value.startswith(UNRESOLVED):
-            # Azure hands a reference that it could not resolve to the app as it stands. It is no value.
-            self.wrong(name, "a Key Vault reference that was not resolved", "the value itself, or nothing")
-            return None
-        return value or None
-
-    def wrong(self, name: str, found: str, expected: str) -> None:
-        self.problems.append(Problem(name, found, expected))
-
-    def parsed[D](self, name: str, default: D, parse: Callable[[str], D], expected: str) -> D:
-        value = self.text(name)
-        if value is None:
-            return default
-        try:
-            return parse(value)
-        except (ValueError, KeyError):
-            self.wrong(name, "a value (not shown)" if name in SECRET else repr(value), expected)
-            return default
-
-    def integer(self, name: str, default: int, low: int, high: int) -> int:
-        return self.parsed(name, default, _between(int, low, high), f"a whole number from {low} to {high}")
-
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        return self.parsed(name, default, _between(float, low, high), f"a number from {low:g} to {high:g}")
-
-    def guid(self, name: str) -> str | None:
-        def parse(value: str) -> str | None:
-            if not GUID.fullmatch(value):
-                raise ValueError
-            return value.lower()
-
-        return self.parsed(name, None, parse, "a GUID, 00000000-0000-0000-0000-000000000000")
-
-    def graph(self) -> GraphEndpoint:
-        def parse(value: str) -> GraphEndpoint:
-            endpoint = GraphEndpoint.parse(value)
-            if self.in_azure and endpoint.host in LOOPBACK_HOSTS:
-                raise ValueError
-            return endpoint
-
-        expected = "https:// and one of " + ", ".join(GRAPH_HOSTS) + ", with the version: …/v1.0"
-        default = GraphEndpoint.parse("https://graph.microsoft.com/v1.0")
-        return self.parsed("GRAPH_BASE_URL", default, parse, expected)
-
-    def authority(self, name: str, default: str) -> str:
-        """An https URL; outside Azure also http on loopback."""
-
-        def parse(value: str) -> str:
-            parts = urlsplit(value)
-            bare = not (parts.query or parts.fragment or parts.username or parts.password)
-            loopback = parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS and not self.in_azure
-            if not bare or not parts.hostname or not (parts.scheme == "https" or loopback):
-                raise ValueError
-            return value.rstrip("/")
-
-        return self.parsed(name, default, parse, f"an https URL, such as {default or 'https://….core.windows.net'}")
-
-    def patterns(self, name: str, default: str) -> Patterns:
-        try:
-            return Patterns.parse(self.text(name) or default)
-        except ValueError as error:
-            self.wrong(name, f"a pattern that is none: {error}", "addresses; * as a whole local part or first label")
-            return Patterns.parse("")
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -430,13 +339,3 @@ def _delays(value: str) -> tuple[float, ...]:
     ):
         raise ValueError
     return delays
-
-
-def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N) -> Callable[[str], N]:
-    def parse(value: str) -> N:
-        number = kind(value)
-        if not low <= number <= high:  # NaN too
-            raise ValueError
-        return number
-
-    return parse

@@ -20,7 +20,7 @@ from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.letters.letter import Letter
-from shared.policy.before_send import Withheld, recipients_of
+from shared.policy.before_send import Goes, Withheld, count_of
 from shared.telemetry import Event, emit
 
 __all__ = ["Attempts", "Lease", "Pacing", "Send", "StillOurs", "Turn", "Verifier", "new_token", "report_end"]
@@ -169,7 +169,7 @@ class Attempts:
     async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome | Withheld, protocol.Settled]:
         """Send under a claim, if policy still lets it go. Writes nothing: the outcome, and what is to be written."""
         try:
-            verdict = self.policy.verdict(letter, await self.policy.suppressed(letter))
+            verdict = await self.verdict(letter)
         except AzureError:
             emit(Event.MAIL_UNCHECKED, id=row.id)
             unasked = NotConnected("policy")
@@ -181,7 +181,7 @@ class Attempts:
         row = replace(row, suppressed_recipients=verdict.left_out or None)
         outcome = await self.send(verdict.letter, row, lease.may_start)
         if isinstance(outcome, Accepted | Unknown):
-            self.pacing.spend(row.mailbox, row.id, sum(1 for _ in recipients_of(verdict.letter.mail.message)))
+            self.pacing.spend(row.mailbox, row.id, count_of(verdict.letter.mail.message))
         _report(row, outcome)
         jitter = secrets.SystemRandom().random()
         settled = protocol.settle(row, outcome, self.now(), self.settings, jitter)
@@ -190,6 +190,10 @@ class Attempts:
                 app_wide = outcome.code == "ApplicationThrottled"
                 await self.pacing.block(row.mailbox, settled.again, app_wide=app_wide)
         return outcome, settled
+
+    async def verdict(self, letter: Letter) -> Goes | Withheld:
+        """What policy says of a letter now. Raises AzureError when it cannot be asked: then nothing may go."""
+        return self.policy.verdict(letter, await self.policy.suppressed(letter))
 
     async def write(self, row: Row) -> Row:
         """Add a row, or replace the one it was read as. Raises Conflict, AzureError."""

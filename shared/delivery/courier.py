@@ -22,6 +22,7 @@ from shared.delivery.work import Work
 from shared.errors import Refused
 from shared.graph.outcome import Accepted
 from shared.letters.letter import Letter, encode
+from shared.policy.before_send import Withheld
 from shared.telemetry import Event, emit
 
 __all__ = ["Courier"]
@@ -190,6 +191,11 @@ class Courier:
             if isinstance(seen, protocol.Settled):
                 return _Tried(seen, letter)
             if seen.row.resends > row.resends:
+                with suppress(
+                    AzureError
+                ):  # what is withheld is not sent again: it would say that it may have gone twice
+                    if isinstance(withheld := await self.attempts.verdict(letter), Withheld):
+                        return _Tried(protocol.withhold(row, withheld, now), letter)
                 emit(Event.MAIL_RESENT, id=row.id)
             if seen.row != row:
                 row = await self.attempts.write(seen.row)

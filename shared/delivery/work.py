@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from shared.letters.letter import Letter, Repeat, decode
-from shared.policy.before_send import recipients_of
+from shared.policy.before_send import count_of
 
 __all__ = ["ProducerMessage", "Work", "parse_work", "work_of"]
 
@@ -78,7 +78,7 @@ def work_of(letter: Letter) -> Work:
         mailbox=letter.sender,
         accepted_at=letter.accepted_at,
         not_before=letter.not_before,
-        recipients=sum(1 for _ in recipients_of(letter.mail.message)),
+        recipients=count_of(letter.mail.message),
         repeats=letter.repeats,
         keep_days=letter.keep_days,
         route=letter.origin.name if letter.origin.kind == "route" else None,

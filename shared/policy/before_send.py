@@ -21,7 +21,7 @@ from shared.letters.wire import Message, Recipient
 from shared.policy.admit import Rules, admit
 from shared.policy.redirect import redirected
 
-__all__ = ["LISTS", "Goes", "LastRules", "Mode", "Withheld", "before_send", "recipients_of"]
+__all__ = ["LISTS", "Goes", "LastRules", "Mode", "Withheld", "before_send", "count_of", "recipients_of"]
 
 Mode = Literal["live", "redirect", "capture"]
 LISTS: Final = ("to_recipients", "cc_recipients", "bcc_recipients")
@@ -78,6 +78,11 @@ def recipients_of(message: Message) -> Iterator[Recipient]:
     """To, cc and bcc."""
     for name in LISTS:
         yield from getattr(message, name) or ()
+
+
+def count_of(message: Message) -> int:
+    """How many recipients a message has."""
+    return sum(1 for _ in recipients_of(message))
 
 
 def _without(message: Message, suppressed: frozenset[str]) -> tuple[Message, int]:

@@ -17,7 +17,7 @@ from shared.errors import Malformed
 from shared.letters.letter import Letter, identity
 from shared.letters.limits import MAX_RECIPIENTS
 from shared.letters.wire import Message, Recipient
-from shared.policy.before_send import LISTS, recipients_of
+from shared.policy.before_send import LISTS, count_of
 from shared.policy.patterns import canonical
 
 __all__ = ["MOST", "parts_of"]
@@ -27,7 +27,7 @@ MOST: Final = 5_000  # recipients of one event's mail; ours: the mailbox's day h
 
 def parts_of(letter: Letter, *, split: bool) -> tuple[Letter, ...]:
     """The letter itself, or its parts. Raises Malformed where there are too many recipients."""
-    count = sum(1 for _ in recipients_of(letter.mail.message))
+    count = count_of(letter.mail.message)
     if count <= MAX_RECIPIENTS:
         return (letter,)
     if not split:

@@ -330,13 +330,13 @@ async def test_while_the_suppression_list_cannot_be_read_the_mail_waits_and_is_t
 
 
 async def test_what_may_have_gone_and_is_no_longer_allowed_is_left_to_a_person() -> None:
-    """Failed would say that it was not sent."""
+    """Failed would say that it was not sent; and it was not sent a second time."""
     office = Office(graph=ScriptedGraph([TIMED_OUT]))
     await deliver(office)
     office.policy = ScriptedPolicy([NO_LONGER_ALLOWED])
     await deliver_next(office)
     row = await office.row()
-    assert (row.state, row.code) == ("held", "ErrorSendAsDenied")
+    assert (row.state, row.code, row.resends) == ("held", "ErrorSendAsDenied", 0)
     assert len(office.graph.rows) == 1
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.delivery.outbox import Outbox
     from shared.delivery.pacing.pacer import Pacer
     from shared.delivery.protocol import Finding
+    from shared.delivery.suppressions import Suppressions
     from shared.delivery.upkeep import Upkeep
     from shared.graph.client import GraphConnection
     from shared.graph.outcome import Outcome
@@ -75,10 +76,19 @@ class Services:
     @cached_property
     def attempts(self) -> "Attempts":
         from shared.delivery.attempts import Attempts
+        from shared.delivery.last_check import LastCheck
 
         verifier = self._look if self.settings.verify_sent else None
-        ledger = self.storage.ledger()
-        return Attempts(self.settings, ledger, self.outbox, self._send, self.pacer, verifier, as_mime=self._as_mime)
+        policy, ledger = LastCheck(self.settings, self.suppressions), self.storage.ledger()
+        return Attempts(
+            self.settings, ledger, self.outbox, self._send, self.pacer, policy, verifier, as_mime=self._as_mime
+        )
+
+    @cached_property
+    def suppressions(self) -> "Suppressions":
+        from shared.delivery.suppressions import Suppressions
+
+        return Suppressions(self.storage.suppressions())
 
     @cached_property
     def outbox(self) -> "Outbox":
@@ -90,7 +100,12 @@ class Services:
 
         settings = self.settings
         store = self.storage.pacing()
-        return Pacer(store, rate_per_minute=settings.rate_per_minute, concurrency=settings.concurrency)
+        return Pacer(
+            store,
+            rate_per_minute=settings.rate_per_minute,
+            concurrency=settings.concurrency,
+            recipients_per_day=settings.recipients_per_day,
+        )
 
     @cached_property
     def control(self) -> "Control":

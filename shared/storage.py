@@ -15,6 +15,8 @@ from shared.config import Storage
 from shared.delivery.outbox import StorageOutbox
 from shared.delivery.pacing.table import TABLE as PACING
 from shared.delivery.pacing.table import TableStore
+from shared.delivery.suppressions_table import TABLE as SUPPRESSED
+from shared.delivery.suppressions_table import TableSuppressions
 from shared.delivery.table import TABLE, TableLedger
 
 __all__ = ["StorageAccount"]
@@ -58,6 +60,9 @@ class StorageAccount:
 
     def ledger(self) -> TableLedger:
         return TableLedger(self.tables.get_table_client(TABLE))
+
+    def suppressions(self) -> TableSuppressions:
+        return TableSuppressions(self.tables.get_table_client(SUPPRESSED))
 
     async def close(self) -> None:
         await self.queues.close()

@@ -6,27 +6,33 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from azure.core.exceptions import AzureError
 
 from shared.config import Settings
 from shared.delivery import protocol
+from shared.delivery.last_check import Policy
 from shared.delivery.ledger import Ledger, Row, State
 from shared.delivery.outbox import Outbox
 from shared.delivery.pacing.store import PacingUnavailable
+from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.letters.letter import Letter
+from shared.policy.before_send import Goes, Withheld, count_of
 from shared.telemetry import Event, emit
 
 __all__ = ["Attempts", "Lease", "Pacing", "Send", "StillOurs", "Turn", "Verifier", "new_token", "report_end"]
 
 BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
+SPREAD: Final = timedelta(minutes=5)
 ENDS: Final[dict[State, Event]] = {
     "sent": Event.MAIL_SENT,
     "failed": Event.MAIL_FAILED,
     "held": Event.MAIL_HELD,
+    "suppressed": Event.MAIL_SUPPRESSED,
+    "captured": Event.MAIL_CAPTURED,
 }
 StillOurs = Callable[[], bool]
 
@@ -88,6 +94,18 @@ class Pacing(Protocol):
 
     def return_at(self) -> Awaitable[datetime]: ...
 
+    def hold(self, mailbox: str, mail: str, recipients: int) -> Awaitable[datetime | None]: ...
+
+    def spend(self, mailbox: str, mail: str, recipients: int) -> None: ...
+
+    def release(self, mail: str) -> None: ...
+
+    def ask(self, caller: str, per_minute: int, mails: int = 1) -> Awaitable[datetime | None]: ...
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None: ...
+
+    def come_at(self, caller: str, per_minute: int) -> Awaitable[datetime]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
@@ -101,6 +119,7 @@ class Attempts:
     outbox: Outbox
     send: Send
     pacing: Pacing
+    policy: Policy
     verifier: Verifier | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
@@ -119,6 +138,33 @@ class Attempts:
             return row.mime
         return self.as_mime(letter, row.mailbox)
 
+    async def hold(self, work: Work, mailbox: str, *, alone: bool = False) -> tuple[str, datetime | None]:
+        """Hold a mail's recipients in the day of this mailbox, or of another one of its pool unless it is to be alone.
+
+        The mailbox, None; or where no mailbox has room the time at which one may have. Raises PacingUnavailable.
+        """
+        others = () if alone else self.settings.sender_pools.get(work.mailbox, ())
+        first: datetime | None = None
+        for member in (mailbox, *(one for one in others if one != mailbox)):
+            until = await self.pacing.hold(member, work.id, self.recipients(work))
+            if until is None:
+                return member, None
+            first = min(first or until, until)
+        return mailbox, first
+
+    def recipients(self, work: Work) -> int:
+        """How many a mail counts for in its mailbox's day."""
+        match self.settings.mode:
+            case "capture":
+                return 0
+            case "redirect":
+                return 1
+        return work.recipients
+
+    def spread(self, due: datetime) -> datetime:
+        """A while after that: what waits for the same moment does not all come in it."""
+        return due + SPREAD * secrets.SystemRandom().random()
+
     def lease(self) -> Lease:
         """Of a claim that is about to be written."""
         now = self.monotonic()
@@ -130,16 +176,30 @@ class Attempts:
         lease = self.lease()
         return await self.write(replace(row, lease_until=protocol.lease(self.now(), self.settings))), lease
 
-    async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, protocol.Settled]:
-        """Send under a claim. The outcome, and what is to be written of it.
+    async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome | Withheld, protocol.Settled]:
+        """Send under a claim, if policy still lets it go. The outcome, and what is to be written of it.
 
         Whether it goes as MIME is in the row before it goes: nothing else says how it is to be looked for. Where the
         claim has said so already nothing is written here. Raises Conflict, AzureError; nothing was sent then.
         """
+        try:
+            verdict = await self.verdict(letter)
+        except AzureError:
+            emit(Event.MAIL_UNCHECKED, id=row.id)
+            unasked = NotConnected("policy")
+            return unasked, protocol.settle(row, unasked, self.now(), self.settings)
+        if isinstance(verdict, Withheld):
+            return verdict, protocol.withhold(row, verdict, self.now())
+        letter = verdict.letter
+        if verdict.left_out:
+            emit(Event.RECIPIENTS_LEFT_OUT, id=row.id, count=verdict.left_out)
+        row = replace(row, suppressed_recipients=verdict.left_out or None)
         mime = self.goes_as_mime(letter, row)
         if mime is not row.mime:
             row = await self.write(replace(row, mime=mime))
         outcome = await self.send(letter, row, lease.may_start)
+        if isinstance(outcome, Accepted | Unknown):
+            self.pacing.spend(row.mailbox, row.id, count_of(letter.mail.message))
         _report(row, outcome)
         jitter = secrets.SystemRandom().random()
         settled = protocol.settle(row, outcome, self.now(), self.settings, jitter)
@@ -148,6 +208,10 @@ class Attempts:
                 app_wide = outcome.code == "ApplicationThrottled"
                 await self.pacing.block(row.mailbox, settled.again, app_wide=app_wide)
         return outcome, settled
+
+    async def verdict(self, letter: Letter) -> Goes | Withheld:
+        """What policy says of a letter now. Raises AzureError when it cannot be asked: then nothing may go."""
+        return self.policy.verdict(letter, await self.policy.suppressed(letter))
 
     async def write(self, row: Row) -> Row:
         """Add a row, or replace the one it was read as. Raises Conflict, AzureError."""
@@ -182,6 +246,7 @@ def report_end(row: Row) -> None:
         seconds=None if took is None else round(took.total_seconds(), 3),
         status=row.status,
         code=row.code,
+        left_out=row.suppressed_recipients,
         request_id=row.request_id,
     )
 

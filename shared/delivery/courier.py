@@ -12,15 +12,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from azure.core.exceptions import AzureError
 
 from shared.delivery import protocol
 from shared.delivery.attempts import Attempts, Lease, new_token, report_end
-from shared.delivery.ledger import ENDED, Conflict, Row, State
+from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.errors import Refused
 from shared.graph.outcome import Accepted
 from shared.letters.letter import Letter, encode
+from shared.policy.before_send import Withheld
 from shared.telemetry import Event, emit
 
 __all__ = ["Courier"]
@@ -83,7 +85,10 @@ class Courier:
             case protocol.Fail():
                 await self._settle(work, letter, protocol.Settled(decision.row, None))
             case protocol.Claim():
-                await self._take_turn(work, letter, row, look=decision.then == "look")
+                try:
+                    await self._take_turn(work, letter, row, look=decision.then == "look")
+                finally:
+                    self.attempts.pacing.release(work.id)
         return True
 
     async def wake_later(self, work: Work, letter: Letter | None) -> None:
@@ -112,20 +117,19 @@ class Courier:
             if wait > PATIENCE:
                 return await self._put_again(work, letter, work.reserved, known=row is not None)
             await asyncio.sleep(max(0.0, wait))
+        if not look and (moved := await self._room_in_the_day(work, mailbox, row)) is not None:
+            work, due = moved
+            return await self._put_again(work, letter, due, known=row is not None)
         async with pacing.turn(mailbox, PATIENCE) as turn:
             if turn is None:
                 due = pacing.blocked_until(mailbox) or await pacing.return_at()
                 return await self._put_again(work, letter, due, known=row is not None)
             lease = self.attempts.lease()
-            decision = protocol.decide(row, work, self.attempts.now(), self.attempts.settings, new_token())
-            if not isinstance(decision, protocol.Claim):
-                raise Conflict(work.id)  # its time has run out over the waiting: look again
-            claim = replace(decision.row, mailbox=mailbox)
-            if letter is not None and decision.then == "send":
-                claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
-            claimed = await self.attempts.write(claim)
+            claimed, look = await self._claim(work, letter, row, mailbox)
             letter = letter or await self.attempts.outbox.letter_of(work)
-            look = decision.then == "look"
+            if letter is not None:
+                with suppress(AzureError):  # asked before the slot is there, so that it is known then
+                    await self.attempts.policy.suppressed(letter)
             if letter is None:
                 tried = self._lost(claimed)
             elif await turn.ready(lease.to_start()) and lease.may_start():
@@ -137,6 +141,29 @@ class Courier:
             await self.attempts.write_sent(tried.settled.row, lease)
             return await self._ended(work, tried.settled.row)
         return await self._settle(work, tried.letter, tried.settled)
+
+    async def _claim(self, work: Work, letter: Letter | None, row: Row | None, mailbox: str) -> tuple[Row, bool]:
+        """The row, claimed, and whether its mailbox is to be asked first. Raises Conflict when it is not to be had."""
+        decision = protocol.decide(row, work, self.attempts.now(), self.attempts.settings, new_token())
+        if not isinstance(decision, protocol.Claim):
+            raise Conflict(work.id)  # its time has run out over the waiting: look again
+        claim, look = replace(decision.row, mailbox=mailbox), decision.then == "look"
+        if letter is not None and not look:
+            claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
+        return await self.attempts.write(claim), look
+
+    async def _room_in_the_day(self, work: Work, mailbox: str, row: Row | None) -> tuple[Work, datetime] | None:
+        """None: the mailbox has recipients left in its day. Else how, and when, the message is to come again."""
+        pacing = self.attempts.pacing
+        found, until = await self.attempts.hold(work, mailbox, alone=row is not None and row.may_have_gone)
+        if until is None and found == mailbox:
+            return None
+        if work.reserved is not None:
+            pacing.put_back(mailbox, work.reserved)
+        if until is not None:
+            return msgspec.structs.replace(work, via=None, reserved=None), self.attempts.spread(until)
+        reserved = await pacing.reserve(found)
+        return msgspec.structs.replace(work, via=found, reserved=reserved), reserved
 
     async def _reserved(self, work: Work, row: Row | None) -> Work:
         """The message with a mailbox and its time there; the one that it has, unless that has become void."""
@@ -170,6 +197,11 @@ class Courier:
             if isinstance(seen, protocol.Settled):
                 return _Tried(seen, letter)
             if seen.row.resends > row.resends:
+                with suppress(
+                    AzureError
+                ):  # what is withheld is not sent again: it would say that it may have gone twice
+                    if isinstance(withheld := await self.attempts.verdict(letter), Withheld):
+                        return _Tried(protocol.withhold(row, withheld, now), letter)
                 emit(Event.MAIL_RESENT, id=row.id)
             if seen.row != row:
                 row = await self.attempts.write(seen.row)
@@ -210,7 +242,7 @@ class Courier:
             await self._remove_payload(work, row)
 
     async def _remove_payload(self, work: Work, row: Row) -> None:
-        # A failed or held mail may begin anew at any time, by its caller or an operator, and a late copy of an old
-        # message is then as good as the new one: it must find its letter. Upkeep removes what nobody has needed.
-        if row.state not in ("failed", "held"):
+        # What ended unsent may begin anew at any time, by its caller or an operator, and a late copy of an old message
+        # is then as good as the new one: it must find its letter. Upkeep removes what nobody has needed.
+        if row.state not in REPLAYABLE:
             await self.attempts.outbox.remove(work)

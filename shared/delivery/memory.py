@@ -88,6 +88,24 @@ class Unpaced:
     async def return_at(self) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
+    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:  # noqa: ARG002
+        return None
+
+    def spend(self, mailbox: str, mail: str, recipients: int) -> None:
+        """Nothing is counted."""
+
+    def release(self, mail: str) -> None:
+        """Nothing is held."""
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:  # noqa: ARG002
+        return None
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        """Nothing is counted."""
+
+    async def come_at(self, caller: str, per_minute: int) -> datetime:  # noqa: ARG002
+        return datetime.min.replace(tzinfo=UTC)
+
 
 class MemoryOutbox:
     """`messages` holds (due, message) in the order they were put."""

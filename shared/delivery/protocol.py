@@ -4,6 +4,7 @@
     meet      a direct request meets a row that is there already
     look_over a look at the mailbox, or that there can be none, meets the row
     settle    the outcome of an attempt meets the row
+    withhold  that policy lets nothing go meets the row
 
 Messages are wake-ups, the row is the truth. All I/O is in courier.py.
 """
@@ -13,9 +14,10 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, assert_never
 
 from shared.config import OnUnknown, Settings
-from shared.delivery.ledger import ENDED, Row, State
+from shared.delivery.ledger import ENDED, REPLAYABLE, Row, State
 from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.policy.before_send import Withheld
 
 __all__ = [
     "SKEW",
@@ -42,6 +44,7 @@ __all__ = [
     "repeated",
     "settle",
     "wait_for_turn",
+    "withhold",
 ]
 
 SKEW: Final = timedelta(seconds=5)  # what two hosts' clocks may differ by
@@ -167,7 +170,7 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
     if row.fingerprint != work.fingerprint:
         return Drop("other-body")
     claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), queued=True, due_at=None)
-    if row.state in ("failed", "held") and work.replay > row.replays:
+    if row.state in REPLAYABLE and work.replay > row.replays:
         return Claim(_anew(claimed, now, replays=work.replay), "send")
     if row.state in ENDED:
         return Drop("ended")
@@ -282,6 +285,14 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
     assert_never(outcome)
 
 
+def withhold(row: Row, withheld: Withheld, now: datetime) -> Settled:
+    """The end of a claimed row whose mail is not to be sent. Whether an earlier attempt has sent it stays in doubt."""
+    row = replace(row, suppressed_recipients=withheld.left_out or None)
+    if withheld.state == "failed":
+        return Settled(_given_up(row, now, withheld.status, withheld.code), None)
+    return Settled(_ended(row, withheld.state, now), None)
+
+
 def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
     """A claim that begins from the start: the caller, or an operator, has asked for it again."""
     return replace(
@@ -294,6 +305,7 @@ def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
         looks=0,
         status=None,
         code=None,
+        suppressed_recipients=None,
         replays=claimed.replays if replays is None else replays,
     )
 
@@ -319,7 +331,7 @@ def _given_up(row: Row, now: datetime, status: int | None = None, code: str | No
 
 def _ended(
     row: Row,
-    state: Literal["sent", "failed", "held"],
+    state: Literal["sent", "failed", "held", "suppressed", "captured"],
     now: datetime,
     status: int | None = None,
     code: str | None = None,

@@ -51,7 +51,9 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class NotConnected:
-    """The request did not leave. reason: `connect`, `identity` (no token), `lease` (no longer ours), `internal`."""
+    """The request did not leave. reason: `connect`, `identity` (no token), `policy` (it cannot be asked),
+    `lease` (no longer ours), `internal`.
+    """
 
     reason: str
 

@@ -5,9 +5,10 @@ What has come twice has the same id, and ends at its row.
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,6 +18,7 @@ from azure.core.exceptions import AzureError
 from shared.config import secret_setting
 from shared.delivery.courier import Courier
 from shared.delivery.outbox import Outbox
+from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import work_of
 from shared.entra import KeysUnavailable
 from shared.errors import Malformed, Refused
@@ -70,7 +72,13 @@ class Intake:
             if answer is not None:
                 return answer
             async with asyncio.timeout(PATIENCE):
-                await self._take(route, source.events(request, self.now()))
+                events = source.events(request, self.now())
+                until = await self._over_rate(route, len(events))
+                if until is not None:
+                    return self._come_again(source, until)
+                made = await self._take(route, events)
+            if route.rate_per_minute and made < len(events):
+                self.courier.attempts.pacing.asked_in_vain(_caller(route), len(events) - made)
         except Unverified as error:
             emit(Said.EVENT_UNVERIFIED, route=name)
             return source.reply(Result.UNVERIFIED, str(error))
@@ -80,7 +88,7 @@ class Intake:
         except RouteUnusable as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=str(error))
             return source.reply(Result.UNAVAILABLE, str(error))
-        except (AzureError, TimeoutError) as error:
+        except (AzureError, PacingUnavailable, TimeoutError) as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
         return source.reply(Result.DONE)
@@ -93,7 +101,7 @@ class Intake:
         try:
             name, message = parse_event(body)
             route = self._route_of(name)
-            await self._take(route, events_of(message, route.source, mail, self.now()))
+            await self._take(route, events_of(message, route.source, mail, self.now()), waits=True)
         except Refused as refusal:
             await self.courier.refuse(mail, EVENTS, body, refusal)
 
@@ -127,31 +135,54 @@ class Intake:
             raise RouteUnusable(f"{secret_setting(route.name)} is not set: the route is off.")
         return route.source.authenticate(request, secrets, self.now())
 
-    async def _take(self, route: Route, events: list[Event]) -> None:
-        """Make every mail durable that these events ask for. Raises AzureError, RouteUnusable."""
+    async def _over_rate(self, route: Route, mails: int) -> datetime | None:
+        """When a route that is over its rate may be asked again; None: now."""
+        if not route.rate_per_minute or not mails:
+            return None
+        return await self.courier.attempts.pacing.ask(_caller(route), route.rate_per_minute, mails)
+
+    def _come_again(self, source: Source, until: datetime) -> Reply:
+        reply = source.reply(Result.OVERLOADED, "The route is over its rate, rate_per_minute; send it again.")
+        seconds = max(1, math.ceil((until - self.now()).total_seconds()))
+        return replace(reply, headers={**reply.headers, "Retry-After": str(seconds)})
+
+    async def _take(self, route: Route, events: list[Event], *, waits: bool = False) -> int:
+        """Make every mail durable that these events ask for; returns how many do. Raises AzureError, RouteUnusable.
+
+        waits: nobody waits for the answer, so mails beyond the route's rate are put for later. PacingUnavailable then.
+        """
         at_once = asyncio.Semaphore(PUTS)
 
-        async def take(event: Event) -> None:
+        async def take(event: Event) -> bool:
             async with at_once:
-                await self._take_one(route, event)
+                return await self._take_one(route, event, waits=waits)
 
-        await asyncio.gather(*map(take, events))
+        return sum(await asyncio.gather(*map(take, events)))
 
-    async def _take_one(self, route: Route, event: Event) -> None:
+    async def _take_one(self, route: Route, event: Event, *, waits: bool) -> bool:
         now = self.now()
         kind = event.type if TYPE.fullmatch(event.type) else None  # what else it holds may be anything
         try:
-            letter = self.composer.compose(route, event, now)
+            letters = self.composer.letters(route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
             mail = identity(f"route:{route.name}", f"refused {event.key}")
-            return await self.courier.refuse(mail, EVENTS, _as_message(route, event), refusal)
-        if letter is None:
+            await self.courier.refuse(mail, EVENTS, _as_message(route, event), refusal)
+            return False
+        if not letters:
             emit(Said.EVENT_FILTERED, route=route.name, type=kind)
-            return None
-        await self.outbox.put(work_of(letter), now, None, letter)
-        emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=kind, state="accepted")
-        return None
+            return False
+        for letter in letters:
+            due = None
+            if waits and route.rate_per_minute:
+                due = await self.courier.attempts.pacing.come_at(_caller(route), route.rate_per_minute)
+            await self.outbox.put(work_of(letter), now, due, letter)
+            emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=kind, state="accepted")
+        return True
+
+
+def _caller(route: Route) -> str:
+    return f"route {route.name}"
 
 
 def _check_size(request: RawRequest, source: Source) -> None:

@@ -28,6 +28,9 @@ EVENTS: Final = "mail-events"
 CONNECTION: Final = "AzureWebJobsStorage"
 # Until an operator has mended a setting, or what made a message fail ten times has passed.
 LATER: Final = timedelta(minutes=5)
+SOON: Final = timedelta(seconds=1)  # a time that near is not worth a message of its own
+FURTHEST: Final = timedelta(days=6)  # that a message can hide
+LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a letter, in a blob
 
 blueprint = func.Blueprint()
 
@@ -141,10 +144,33 @@ async def _producers(message: "ProducerMessage") -> None:
         return await app.courier.refuse(message.id, message.queue, message.body, refusal)
     from shared.delivery.work import work_of
 
+    if not message.paced and await _waits_for_its_time(app, message, letter):
+        return None
     if not await app.courier.deliver(work_of(letter), letter):
         reused = Malformed(422, "KeyReused", "The key was used for another mail. A key names one mail.", "$.key")
         await app.courier.refuse(message.id, message.queue, message.body, reused)
     return None
+
+
+async def _waits_for_its_time(app: Services, message: "ProducerMessage", letter: Letter) -> bool:
+    """Where the queue has a rate, put the message into mail-work until its time comes. False: that is now."""
+    import msgspec
+
+    from shared.delivery.work import work_of
+
+    rate = app.settings.rate_of(letter.origin)
+    if rate is None:
+        return False
+    now = datetime.now(UTC)
+    due = min(await app.pacer.come_at(letter.origin.name, rate), now + FURTHEST)
+    if due - now <= SOON:
+        return False
+    paced = msgspec.json.encode(msgspec.structs.replace(message, paced=True))
+    if len(paced) <= LARGEST:
+        await app.outbox.put_back(WORK, paced, due - now)
+    else:
+        await app.outbox.put(work_of(letter), now, due, letter)
+    return True
 
 
 async def _event(message: "ProducerMessage") -> None:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["blueprint"]
 
 LONGEST_KEY: Final = 256
+OVER_RATE: Final = ("TooManyRequests", "This caller is over its rate, ratePerMinute in MAIL_CALLERS; nothing was sent.")
+DAY_SPENT: Final = (
+    "ErrorExceededMessageLimit",
+    "The mailbox has mailed its recipients of the day, MAIL_RECIPIENTS_PER_DAY; nothing was sent.",
+)
 WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 
 blueprint = func.Blueprint()
@@ -147,7 +152,7 @@ def _not_before(headers: Mapping[str, str]) -> datetime | None:
 
 
 async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mapping[str, str]) -> func.HttpResponse:
-    from shared.delivery.direct import Busy, Done, Mismatch, Rejection, Unavailable
+    from shared.delivery.direct import Busy, Done, Mismatch, Rejection, Spent, TooMany, Unavailable
 
     later = "respond-async" in [item.strip().lower() for item in req.headers.get("prefer", "").split(",")]
     waits = later or letter.not_before is not None
@@ -164,22 +169,32 @@ async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mappi
             return _rejected(answer.outcome, ids)
         case Busy():
             message = "A request with this key is being sent at this moment."
-            wait = {"Retry-After": str(int(answer.retry_after) + 1)}
-            return graph_error(409, "Conflict", message, ids, wait)
+            return graph_error(409, "Conflict", message, ids, _again_after(answer.retry_after))
         case Mismatch():
             message = "This key was used for another mail. A key names one mail; use a new one."
             return graph_error(422, "UnprocessableEntity", message, ids)
-        case Unavailable(maybe_sent=False):
-            emit(Event.INTAKE_UNAVAILABLE, id=letter.id, code="ServiceUnavailable")
-            message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
-            return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
+        case TooMany() | Spent():
+            code, message = OVER_RATE if isinstance(answer, TooMany) else DAY_SPENT
+            return graph_error(429, code, message, ids, _again_after(answer.retry_after))
         case Unavailable():
-            emit(Event.INTAKE_UNAVAILABLE, id=letter.id, code="UnknownOutcome")
-            message = (
-                "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
-                "Repeat it only with the same Idempotency-Key or client-request-id."
-            )
-            return graph_error(503, "UnknownOutcome", message, ids, {"Mailroom-State": "unknown"})
+            return _unavailable(letter.id, answer.maybe_sent, ids)
+
+
+def _unavailable(mail: str, maybe_sent: bool, ids: Mapping[str, str]) -> func.HttpResponse:  # noqa: FBT001 - the fact
+    code = "UnknownOutcome" if maybe_sent else "ServiceUnavailable"
+    emit(Event.INTAKE_UNAVAILABLE, id=mail, code=code)
+    if not maybe_sent:
+        message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
+        return graph_error(503, code, message, ids, {"Retry-After": "10"})
+    message = (
+        "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
+        "Repeat it only with the same Idempotency-Key or client-request-id."
+    )
+    return graph_error(503, code, message, ids, {"Mailroom-State": "unknown"})
+
+
+def _again_after(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(max(0, int(seconds)) + 1)}
 
 
 def _rejected(outcome: "Rejected", ids: Mapping[str, str]) -> func.HttpResponse:

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 
 from shared.delivery import direct, protocol
 from shared.delivery.attempts import Lease
-from shared.delivery.direct import Answer, DirectRequests, Done, Mismatch, Rejection, Unavailable
+from shared.delivery.direct import Answer, DirectRequests, Done, Mismatch, Rejection, Spent, Unavailable
 from shared.delivery.ledger import ENDED, Conflict, Row
 from shared.delivery.memory import MemoryLedger
 from shared.delivery.protocol import Decision, Drop, PutAgain, Settled
 from shared.delivery.work import Work
 from shared.graph.outcome import Accepted
 from shared.letters.letter import Letter
-from tests.delivery.plan import HARMLESS, LOST, GraphDoes, Kind, Plan, Start, Trouble
+from tests.delivery.plan import HARMLESS, LOST, GraphDoes, Kind, Plan, Says, Start, Trouble
 from tests.delivery.remote import StorageLedger
-from tests.delivery.samples import BAD_RECIPIENT, NOON
+from tests.delivery.samples import BAD_RECIPIENT, NO_LONGER_ALLOWED, NOON
 from tests.delivery.world import MAIL, World
 
 KINDS: Final[list[Kind]] = [
@@ -45,6 +45,7 @@ ANSWERS: Final[list[GraphDoes]] = [
     *("accept", "accept slowly", "throttle", "not connected", "reject", "no permission"),
     *("lose", "lose accepted", "hang"),
 ]
+SAYS: Final[list[Says]] = ["go", "go", "suppressed", "captured", "refused"]
 CALM = st.builds(
     Plan,
     start=st.sampled_from(["direct", "accept", "queue"]),
@@ -65,6 +66,8 @@ WILD = st.builds(
     graph=st.lists(st.sampled_from(ANSWERS), max_size=4).map(tuple),
     turns=st.lists(st.sampled_from(["go", "soon", "late", "no slot"]), max_size=3).map(tuple),
     slots=st.lists(st.booleans(), max_size=3).map(tuple),
+    spent=st.lists(st.booleans(), max_size=3).map(tuple),
+    policy_says=st.lists(st.sampled_from(SAYS), max_size=3).map(tuple),
     looks=st.lists(st.booleans(), max_size=4).map(tuple),
     troubles=st.lists(TROUBLES, max_size=7).map(tuple),
 )
@@ -96,7 +99,7 @@ def _sent(world: World) -> list[str]:
     row, times = world.row, len(world.taken)
     sure = world.settings.on_unknown == "hold" or (world.plan.policy == "verify" and not world.undetermined)
     # Each time an operator has replayed what may have gone, it may go again.
-    rounds = 1 + sum(seen.state == "held" or seen.code == "Abandoned" for seen in world.replayed)
+    rounds = 1 + sum(seen.may_have_gone or seen.code == "Abandoned" for seen in world.replayed)
     most = rounds * (1 if sure else 2)
     return [
         *([f"accepted {times} times"] if times > most else []),
@@ -119,11 +122,14 @@ def _ended(world: World) -> list[str]:
         wrong.append("sent, says the row, and was not")
     if row.state == "failed" and times and row.code != "Abandoned":
         wrong.append(f"failed for {row.code}, says the row, and was sent")
-    if row.state == "failed" and acknowledged and not times and row.code != BAD_RECIPIENT.code:
+    if row.state in ("suppressed", "captured") and times and not row.may_have_gone and not row.replays:
+        wrong.append(f"{row.state}, says the row, and was sent")
+    refusals = (BAD_RECIPIENT.code, NO_LONGER_ALLOWED.code)
+    if row.state == "failed" and acknowledged and not times and row.code not in refusals:
         wrong.append(f"acknowledged and lost: {row.code}")
     if row.state == "held" and not world.doubt:
         wrong.append("held, although nothing was in doubt")
-    if row.state in ("failed", "held") and row.queued:
+    if row.state in ("suppressed", "captured") or (row.state in ("failed", "held") and row.queued):
         kept = world.outbox.dead.get(MAIL)
         if kept is None or not kept.content:
             wrong.append(f"{row.state}, and nothing kept to replay")
@@ -138,7 +144,7 @@ def _told(world: World) -> list[str]:
     lost = any(trouble.kind in LOST for trouble in world.plan.troubles)
     # Busy says that it is being sent at that moment, by whichever request: not that it was not. Who stops asking then
     # has no answer yet.
-    not_sent = (Mismatch,) if lost else (Mismatch, Rejection)
+    not_sent = (Mismatch, Spent) if lost else (Mismatch, Spent, Rejection)
     if answers and all(isinstance(answer, not_sent) or answer == Unavailable() for answer in answers) and world.taken:
         wrong.append("sent, and every client was told that it was not")
     if any(isinstance(answer, Done) and answer.state == "sent" for answer in answers) and not world.taken:
@@ -219,7 +225,7 @@ class Broken:
 # In which worlds it shows soonest, so that the search takes seconds: what the plan says, and the kinds of trouble.
 WHERE: Final[dict[str, dict[str, Any]]] = {
     "the_lease_is_not_checked_before_the_request": {"start": "queue", "policy": "verify"},
-    "a_write_that_meets_itself_counts_as_lost": {"policy": "hold", "kinds": HARMLESS},
+    "a_write_that_meets_itself_counts_as_lost": {"start": "queue", "policy": "hold", "kinds": HARMLESS},
     "others_look_before_the_lease_is_over": {"policy": "hold", "kinds": HARMLESS},
     "a_claim_that_may_have_sent_is_named_as_given_up": {
         "start": "direct",

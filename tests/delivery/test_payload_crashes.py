@@ -34,7 +34,7 @@ from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import Work, parse_work, work_of
 from shared.graph.outcome import Accepted, Outcome
 from shared.letters.letter import Letter
-from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, letter
+from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, letter
 
 LARGE = 60_000  # does not fit into a message; what is really large takes no other way
 Begin = Callable[["Process", Letter], Awaitable[object]]
@@ -109,6 +109,7 @@ class Process:
             self.outbox,
             self._send,
             Unpaced(),
+            ScriptedPolicy(),
             self._look,
             site.clock.now,
             site.clock.monotonic,

@@ -23,8 +23,8 @@ from shared.delivery import attempts, courier, direct
 from shared.delivery.attempts import Attempts, StillOurs
 from shared.delivery.control import Control
 from shared.delivery.courier import Courier
-from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection
-from shared.delivery.ledger import Conflict, Row
+from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection, Spent
+from shared.delivery.ledger import REPLAYABLE, Conflict, Row
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import Finding
@@ -34,7 +34,7 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
 from shared.letters.letter import Letter
 from shared.telemetry import logger
 from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Trouble
-from tests.delivery.remote import StorageLedger, StorageOutbox, Turns
+from tests.delivery.remote import LastWord, StorageLedger, StorageOutbox, Turns
 from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, letter
 
 __all__ = ["MAIL", "World"]
@@ -114,6 +114,7 @@ class World:
         self._points = 0  # since the last trouble
         self._passed = 0
         self._pacing = Turns(self)
+        self._policy = LastWord(self)
         self._skews = cycle(plan.skews)
         self._mime = cycle(plan.mime)
         self._graph = iter(plan.graph)
@@ -193,6 +194,7 @@ class World:
             self.outbox,
             self._send,
             self._pacing,
+            self._policy,
             self._look if verify else None,
             as_mime=lambda *_: mime,
             now=lambda: NOON + timedelta(seconds=self.now + skew),
@@ -225,7 +227,7 @@ class World:
             if isinstance(answer, Done | Rejection | Mismatch) or not client.tries:
                 return
             client.tries -= 1
-            pause = answer.retry_after if isinstance(answer, Busy) else self.plan.patience
+            pause = answer.retry_after if isinstance(answer, Busy | Spent) else self.plan.patience
             self._events.append((self.now + pause, lambda: self._ask(client)))
 
         if client not in self.clients:
@@ -269,7 +271,7 @@ class World:
                     return
                 if what == "cancel":
                     self.cancelled |= isinstance(await control.cancel(row), Row)
-                elif row.state in ("failed", "held"):
+                elif row.state in REPLAYABLE:
                     self.replayed.append(row)
                     await control.replay(row)
 

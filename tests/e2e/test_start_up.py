@@ -40,6 +40,10 @@ WRONG = {
     "MAIL_TO": "ops",
     "MAIL_VAULT_URL": "http://contoso.vault.azure.net",
     "MAIL_THREADS": "subject",
+    "MAIL_RECIPIENTS_PER_DAY": "499",
+    "MAIL_EXTENDED_PROPERTIES": "Colour",
+    "MAIL_MODE": "test",
+    "MAIL_REDIRECT_TO": "catcher",
 }
 FUNCTIONS = {
     "events",
@@ -57,8 +61,12 @@ FUNCTIONS = {
     "operator_message",
     "operator_message_replay",
     "operator_messages",
+    "operator_suppression",
+    "operator_suppressions",
     "send_mail",
     "send_my_mail",
+    "suppression",
+    "suppressions",
     "upkeep",
 }
 

@@ -70,7 +70,7 @@ def before_send(letter: Letter, rules: LastRules, suppressed: frozenset[str]) ->
         return Withheld("captured", left_out)
     mail = msgspec.structs.replace(letter.mail, message=message) if left_out else letter.mail
     if rules.mode == "redirect" and rules.redirect_to is not None:
-        mail = redirected(mail, rules.redirect_to)
+        mail = redirected(mail, rules.redirect_to, banner=letter.mime is None)
     return Goes(replace(letter, mail=mail), left_out)
 
 

@@ -18,6 +18,7 @@ import msgspec
 from shared.entra import Registration
 from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
 from shared.policy.admit import CallerRule
+from shared.policy.blobs import BlobRules
 from shared.policy.patterns import Patterns
 
 __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
@@ -86,6 +87,9 @@ class Settings:
     rate_per_minute: int = 30
     concurrency: int = 4
     retention_days: int = 14
+    large_attachments: bool = False
+    attachment_containers: BlobRules = field(default_factory=lambda: BlobRules.of(["mail-attachments"]))  # for queues
+    max_request: int = 35_000_000  # bytes of a body over HTTP
     sender: str | None = field(default=None, repr=False)  # the mailbox, or the pool, of every route that names none
     to: tuple[str, ...] = field(default=(), repr=False)  # and its recipients
     routes_dir: Path | None = None
@@ -100,6 +104,7 @@ class Settings:
 class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     senders: list[str]
     recipients: list[str] | None = None
+    attachments: list[str] = []
 
 
 class _Reader:
@@ -206,6 +211,15 @@ def read(environ: Mapping[str, str]) -> Settings:
         concurrency=reader.integer("MAIL_CONCURRENCY", 4, 1, 64),
         # Queued duplicates may come for a week; a row that had gone by then would let them through as new.
         retention_days=reader.integer("MAIL_RETENTION_DAYS", 14, 8, 3650),
+        large_attachments=reader.parsed("MAIL_LARGE_ATTACHMENTS", False, _switch, "true or false"),  # noqa: FBT003
+        attachment_containers=reader.parsed(
+            "MAIL_ATTACHMENT_CONTAINERS",
+            BlobRules.of(["mail-attachments"]),
+            lambda value: BlobRules.of(value.replace(",", " ").split()),
+            "container or container/folder, several separated by spaces; none of Mailroom's or the platform's own",
+        ),
+        # Azure's front end itself takes 100 MB at most.
+        max_request=reader.integer("MAIL_MAX_REQUEST_MB", 35, 1, 100) * 1_000_000,
         sender=(reader.text("MAIL_SENDER") or "").lower() or None,
         to=reader.parsed("MAIL_TO", (), _addresses, "mail addresses, separated by spaces or commas"),
         routes_dir=reader.parsed("MAIL_ROUTES_DIR", None, Path, "a folder"),
@@ -266,7 +280,7 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
     text = reader.text(name)
     if text is None:
         return MappingProxyType({})
-    shape = '{"<application id>": {"senders": ["…"], "recipients": ["…"]}}'
+    shape = '{"<application id>": {"senders": ["…"], "recipients": ["…"], "attachments": ["container/folder"]}}'
     try:
         entries = msgspec.json.decode(text, type=dict[str, _Caller])
     except (ValueError, RecursionError) as error:
@@ -280,10 +294,11 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
         try:
             senders = Patterns.of(entry.senders)
             recipients = None if entry.recipients is None else Patterns.of(entry.recipients)
+            attachments = BlobRules.of(entry.attachments)
         except ValueError as error:
             reader.wrong(name, f"a pattern that is none, for {application}: {error}", shape)
             continue
-        callers[application.lower()] = CallerRule(senders, recipients)
+        callers[application.lower()] = CallerRule(senders, recipients, attachments)
     return MappingProxyType(callers)
 
 

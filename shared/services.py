@@ -6,6 +6,7 @@ keeps indexing short. Whatever opens one first pays for it, and only for what it
 
 import os
 import uuid
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from shared.delivery.control import Control
     from shared.delivery.courier import Courier
     from shared.delivery.direct import DirectRequests
+    from shared.delivery.files import Files
+    from shared.delivery.hold import Hold
+    from shared.delivery.large import LargeMails
     from shared.delivery.outbox import Outbox
     from shared.delivery.pacing.pacer import Pacer
+    from shared.delivery.pinning import Pinning
     from shared.delivery.protocol import Finding
     from shared.delivery.upkeep import Upkeep
     from shared.graph.client import GraphConnection
@@ -72,7 +77,28 @@ class Services:
         from shared.delivery.attempts import Attempts
 
         verifier = self._look if self.settings.verify_sent else None
-        return Attempts(self.settings, self.storage.ledger(), self.outbox, self._send, self.pacer, verifier)
+        ledger, by_draft = self.storage.ledger(), _ByDraft(self)
+        return Attempts(self.settings, ledger, self.outbox, self._send, self.pacer, verifier, by_draft)
+
+    @cached_property
+    def large_mails(self) -> "LargeMails":
+        from shared.delivery.large import LargeMails
+        from shared.graph.drafts import Drafts
+        from shared.graph.upload import Uploader
+
+        box = Drafts(self.graph, self.settings.send_timeout)
+        uploader = Uploader(self.settings.graph.host, self.settings.send_timeout)
+        return LargeMails(box, uploader, self.files, self._look)
+
+    @cached_property
+    def files(self) -> "Files":
+        return self.storage.files()
+
+    @cached_property
+    def pinning(self) -> "Pinning":
+        from shared.delivery.pinning import Pinning
+
+        return Pinning(self.settings, self.files, self.attempts.ledger)
 
     @cached_property
     def outbox(self) -> "Outbox":
@@ -161,11 +187,22 @@ class Services:
             require(caller, rule.app_role)
 
     async def _send(self, letter: Letter, row: Row, still_ours: "StillOurs") -> "Outcome":
+        from azure.core.exceptions import AzureError
+
+        from shared.delivery.files import FileGone, filled
+        from shared.graph.outcome import NotConnected, Rejected
         from shared.graph.send import send_mail
         from shared.letters.model import send_mail_body
         from shared.letters.stamp import stamped
         from shared.letters.thread import threaded
 
+        try:
+            message = await filled(letter.mail.message, self.files)
+        except FileGone as gone:
+            return Rejected(400, gone.code, "permanent", str(gone))
+        except AzureError:
+            return NotConnected("storage")
+        letter = replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
         body: SendMailPostRequestBody | bytes | None = None
         if self.settings.threads == "mime" and letter.thread is not None:
             from shared.letters.mime import mime_of
@@ -190,6 +227,22 @@ class Services:
 
         named = message_id(row.id, row.mailbox) if self.settings.threads == "mime" else None
         return await look(self.graph, row.mailbox, STAMP_PROPERTY, row.id, named, self.settings.send_timeout)
+
+
+class _ByDraft:
+    """Large mails, loaded with the first of them: most processes never see one. See attempts.ByDraft."""
+
+    def __init__(self, app: Services) -> None:
+        self._app = app
+
+    async def send(self, letter: Letter, hold: "Hold") -> "Outcome":
+        return await self._app.large_mails.send(letter, hold)
+
+    async def look(self, row: Row) -> "Finding":
+        return await self._app.large_mails.look(row)
+
+    async def discard(self, row: Row) -> None:
+        await self._app.large_mails.discard(row)
 
 
 @cache

@@ -13,14 +13,28 @@ from azure.core.exceptions import AzureError
 
 from shared.config import Settings
 from shared.delivery import protocol
+from shared.delivery.hold import Hold
 from shared.delivery.ledger import Ledger, Row, State
 from shared.delivery.outbox import Outbox
 from shared.delivery.pacing.store import PacingUnavailable
-from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unknown
+from shared.letters.draft import needs_draft
 from shared.letters.letter import Letter
 from shared.telemetry import Event, emit
 
-__all__ = ["Attempts", "Lease", "Pacing", "Send", "StillOurs", "Turn", "Verifier", "new_token", "report_end"]
+__all__ = [
+    "Attempts",
+    "ByDraft",
+    "Lease",
+    "Pacing",
+    "Send",
+    "StillOurs",
+    "Turn",
+    "Verifier",
+    "bound",
+    "new_token",
+    "report_end",
+]
 
 BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
 ENDS: Final[dict[State, Event]] = {
@@ -28,6 +42,7 @@ ENDS: Final[dict[State, Event]] = {
     "failed": Event.MAIL_FAILED,
     "held": Event.MAIL_HELD,
 }
+UNSENT: Final[frozenset[State]] = frozenset({"failed", "cancelled", "suppressed", "captured"})
 StillOurs = Callable[[], bool]
 
 
@@ -61,6 +76,20 @@ class Verifier(Protocol):
     """Looks in the mailbox whether a mail has gone. It must have been asked to keep a copy."""
 
     def __call__(self, row: Row) -> Awaitable[protocol.Finding]: ...
+
+
+class ByDraft(Protocol):
+    """Sends what is too large for one request; see large.LargeMails."""
+
+    def send(self, letter: Letter, hold: Hold) -> Awaitable[Outcome]: ...
+
+    def look(self, row: Row) -> Awaitable[protocol.Finding]:
+        """Whether a mail has gone that was to go this way. Never raises."""
+        ...
+
+    def discard(self, row: Row) -> Awaitable[None]:
+        """Leave no draft behind. Raises Stopped when that cannot be done now."""
+        ...
 
 
 class Turn(Protocol):
@@ -99,12 +128,13 @@ class Attempts:
     send: Send
     pacing: Pacing
     verifier: Verifier | None = None
+    by_draft: ByDraft | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
 
     def mailbox_for(self, sender: str, row: Row | None = None) -> str:
-        """The mailbox to send from: of a pool the one that is free soonest, unless an earlier attempt may have gone."""
-        if row is not None and row.may_have_gone:
+        """The mailbox to send from: of a pool the one that is free soonest, unless one is settled already."""
+        if row is not None and bound(row):
             return row.mailbox
         members = self.settings.sender_pools.get(sender)
         return self.pacing.soonest(members) if members else sender
@@ -121,8 +151,45 @@ class Attempts:
         return await self.write(replace(row, lease_until=protocol.lease(self.now(), self.settings))), lease
 
     async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, protocol.Settled]:
-        """Send under a claim. Writes nothing: the outcome, and what is to be written."""
+        """Send under a claim, by one request. Writes nothing: the outcome, and what is to be written."""
         outcome = await self.send(letter, row, lease.may_start)
+        return outcome, await self._settled(row, outcome)
+
+    async def in_parts(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, protocol.Settled, Lease]:
+        """Send under a claim that is renewed meanwhile: what does not fit into one request. The lease is the last one.
+
+        Raises Conflict when the claim was lost.
+        """
+        if self.by_draft is None or (row.progress is None and not self.settings.large_attachments):
+            text = "It does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
+            outcome: Outcome = Rejected(413, "LargeAttachmentsOff", "permanent", text)
+            return outcome, await self._settled(row, outcome), lease
+        hold = Hold(self, row, lease)
+        outcome = await self.by_draft.send(letter, hold)
+        return outcome, await self._settled(hold.row, outcome), hold.lease
+
+    def goes_in_parts(self, letter: Letter, row: Row) -> bool:
+        """Whether a letter does not fit into one request, or an earlier attempt has begun a draft of it."""
+        return row.progress is not None or (bool(letter.mail.message.attachments) and needs_draft(letter.mail))
+
+    async def look(self, letter: Letter, row: Row) -> protocol.Finding | None:
+        """What the mailbox says of a mail that may have gone. None: it cannot be asked."""
+        if row.progress is not None and self.by_draft is not None:
+            return await self.by_draft.look(row)
+        return await self.verifier(row) if self.verifier and letter.mail.save_to_sent_items else None
+
+    async def without_draft(self, row: Row) -> Row:
+        """The row of a mail that will not be sent, its draft deleted; unchanged while that cannot be done."""
+        if row.progress is None or row.state not in UNSENT or self.by_draft is None:
+            return row
+        try:
+            await self.by_draft.discard(row)
+        except Stopped:
+            emit(Event.DRAFT_LEFT, id=row.id, state=row.state)  # upkeep tries again
+            return row
+        return replace(row, progress=None)
+
+    async def _settled(self, row: Row, outcome: Outcome) -> protocol.Settled:
         _report(row, outcome)
         jitter = secrets.SystemRandom().random()
         settled = protocol.settle(row, outcome, self.now(), self.settings, jitter)
@@ -130,7 +197,7 @@ class Attempts:
             with suppress(PacingUnavailable):  # it holds in this process all the same
                 app_wide = outcome.code == "ApplicationThrottled"
                 await self.pacing.block(row.mailbox, settled.again, app_wide=app_wide)
-        return outcome, settled
+        return settled
 
     async def write(self, row: Row) -> Row:
         """Add a row, or replace the one it was read as. Raises Conflict, AzureError."""
@@ -147,6 +214,11 @@ class Attempts:
                 await asyncio.sleep(BETWEEN_WRITES)
             else:
                 return
+
+
+def bound(row: Row) -> bool:
+    """Whether the mail has to go from the mailbox of an earlier attempt: it may have gone, or its draft is there."""
+    return row.may_have_gone or row.progress is not None
 
 
 def new_token() -> str:
@@ -174,6 +246,9 @@ def _report(row: Row, outcome: Outcome) -> None:
             return
         case NotConnected():
             emit(Event.GRAPH_UNREACHED, id=row.id, code=outcome.reason)
+        case Interrupted():
+            code = outcome.code or outcome.reason
+            emit(Event.MAIL_INTERRUPTED, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)
         case Throttled():
             emit(
                 Event.GRAPH_THROTTLED, id=row.id, code=outcome.code, after=outcome.after, request_id=outcome.request_id

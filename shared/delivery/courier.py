@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from shared.delivery import protocol
-from shared.delivery.attempts import Attempts, Lease, new_token, report_end
+from shared.delivery.attempts import Attempts, Lease, bound, new_token, report_end
 from shared.delivery.ledger import ENDED, Conflict, Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
@@ -32,11 +32,11 @@ LATER: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """What an attempt came to, not written yet. accepted: Graph has just taken the mail."""
+    """What an attempt came to, not written yet. accepted: Graph has just taken the mail, under this lease."""
 
     settled: protocol.Settled
     letter: Letter | None
-    accepted: bool = False
+    accepted: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Courier:
                 tried = self._given_back(letter, claimed, look=look)
         # The slot is free again: only requests to Graph are counted, not the writing down of what became of them.
         if tried.accepted:
-            await self.attempts.write_sent(tried.settled.row, lease)
+            await self.attempts.write_sent(tried.settled.row, tried.accepted)
             return await self._ended(work, tried.settled.row)
         return await self._settle(work, tried.letter, tried.settled)
 
@@ -140,7 +140,7 @@ class Courier:
         pacing = self.attempts.pacing
         if work.reserved is not None and work.via is not None:
             blocked = pacing.blocked_until(work.via)
-            moved = row is not None and row.may_have_gone and row.mailbox != work.via
+            moved = row is not None and bound(row) and row.mailbox != work.via
             if not moved and (blocked is None or blocked <= self.attempts.now()):
                 return work
         mailbox = self.attempts.mailbox_for(work.mailbox, row)
@@ -160,8 +160,7 @@ class Courier:
     async def _attempt(self, letter: Letter, row: Row, lease: Lease, *, look: bool) -> _Tried:
         """Ask the mailbox where it may have gone, then Graph. Writes no end; that is the caller's."""
         if look:
-            verifier = self.attempts.verifier if letter.mail.save_to_sent_items else None
-            finding = await verifier(row) if verifier else None
+            finding = await self.attempts.look(letter, row)
             now, settings = self.attempts.now(), self.attempts.settings
             seen = protocol.look_over(row, finding, now, settings, letter.on_unknown)
             if isinstance(seen, protocol.Settled):
@@ -170,8 +169,11 @@ class Courier:
                 emit(Event.MAIL_RESENT, id=row.id)
             if seen.row != row:
                 row = await self.attempts.write(seen.row)
-        outcome, settled = await self.attempts.once(letter, row, lease)
-        return _Tried(settled, letter, accepted=isinstance(outcome, Accepted))
+        if self.attempts.goes_in_parts(letter, row):
+            outcome, settled, lease = await self.attempts.in_parts(letter, row, lease)
+        else:
+            outcome, settled = await self.attempts.once(letter, row, lease)
+        return _Tried(settled, letter, lease if isinstance(outcome, Accepted) else None)
 
     async def _settle(self, work: Work, letter: Letter | None, settled: protocol.Settled) -> None:
         row = settled.row
@@ -179,6 +181,7 @@ class Courier:
             letter = letter or await self.attempts.outbox.letter_of(work)
             if letter is not None:  # without one there is nothing to keep, and what another one has kept must stay
                 await self.attempts.outbox.set_aside(row.id, Kept("mail", row.code or row.state, encode(letter)))
+            row = await self.attempts.without_draft(row)
         await self.attempts.write(row)
         if settled.again is None:
             return await self._ended(work, row)
@@ -202,9 +205,11 @@ class Courier:
         else:
             emit(Event.MAIL_DUPLICATE, id=work.id, state=row.state if row else None)
         if row is None or drop.reason == "other-body":
-            await self.attempts.outbox.remove(work)
-        else:
-            await self._remove_payload(work, row)
+            return await self.attempts.outbox.remove(work)
+        if (without := await self.attempts.without_draft(row)) != row:  # it was cancelled
+            with suppress(Conflict):
+                await self.attempts.write(without)
+        return await self._remove_payload(work, row)
 
     async def _remove_payload(self, work: Work, row: Row) -> None:
         # A failed or held mail may begin anew at any time, by its caller or an operator, and a late copy of an old

@@ -17,6 +17,7 @@ from shared.delivery.ledger import Conflict, Row, State
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, Rejected, Unknown
+from shared.letters.draft import needs_draft
 from shared.letters.letter import Letter
 from shared.telemetry import Event, emit
 
@@ -73,7 +74,12 @@ class DirectRequests:
     attempts: Attempts
 
     async def send_now(self, letter: Letter) -> Answer:
-        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable."""
+        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable.
+
+        What does not fit into one request goes into the outbox at once: a caller does not wait for an upload.
+        """
+        if letter.mail.message.attachments and needs_draft(letter.mail):
+            return await self.accept(letter)
         pacing = self.attempts.pacing
         mailbox = self.attempts.mailbox_for(letter.sender)
         try:

@@ -24,6 +24,7 @@ from typing import Final, Protocol
 from shared.errors import NotAllowed
 from shared.letters.letter import Letter
 from shared.letters.wire import Message
+from shared.policy.blobs import NO_BLOBS, BlobRules
 from shared.policy.patterns import Patterns
 
 __all__ = ["CallerRule", "Rules", "admit"]
@@ -34,10 +35,11 @@ NOT_IN_A_MAILBOX: Final = re.compile(r"[/\\?#%\s]")
 
 @dataclass(frozen=True, slots=True)
 class CallerRule:
-    """What MAIL_CALLERS gives one application. recipients None: no limit of its own."""
+    """What MAIL_CALLERS gives one application. recipients None: no limit of its own. attachments: by reference."""
 
     senders: Patterns
     recipients: Patterns | None = None
+    attachments: BlobRules = NO_BLOBS
 
 
 class Rules(Protocol):

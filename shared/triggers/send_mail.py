@@ -12,9 +12,10 @@ import msgspec
 
 from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
-from shared.letters import limits, parse
+from shared.letters import draft, limits, parse
 from shared.letters.letter import Letter, Origin, fingerprint, identity, new_id
 from shared.letters.thread import LONGEST_THREAD, threaded
+from shared.letters.wire import BlobAttachment
 from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
@@ -52,26 +53,47 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         # Who it is comes before the body: a stranger learns nothing of what is wrong with it.
         caller = await authenticated(app, req)
         require(caller, "Mail.Send")
-        letter = _letter(req, caller, mailbox)
+        letter = _letter(app, req, caller, mailbox)
         admit(letter, app.settings)
+        whole = await _with_files(app, letter)
     except KeysUnavailable:
         message = "The tenant's signing keys cannot be fetched; nothing was sent."
         return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
     except Refused as refusal:
         return _refused(refusal, caller, ids)
-    return await _sent(app, req, letter, ids)
+    if whole is None:
+        return _no_storage(ids)
+    return await _sent(app, req, whole, ids)
 
 
-def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Letter:
+async def _with_files(app: Services, letter: Letter) -> Letter | None:
+    """The letter with what its references stand for, its size checked. None: storage cannot be reached."""
+    if any(isinstance(one, BlobAttachment) for one in letter.mail.message.attachments or ()):
+        from azure.core.exceptions import AzureError
+
+        try:
+            letter = await app.pinning.pinned(letter)
+        except AzureError:
+            return None
+    draft.check_sizes(threaded(letter), large=app.settings.large_attachments)
+    return letter
+
+
+def _letter(app: Services, req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Letter:
     if mailbox is None and caller.user is None:
         raise Malformed(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
     _check_content_type(req.headers)
-    mail = parse.send_mail(req.get_body())
+    large = app.settings.large_attachments
+    most = app.settings.max_request if large else limits.MAX_REQUEST
+    body = req.get_body()
+    if len(body) > most:
+        raise draft.body_too_large(len(body), most, large=large)
+    mail = parse.send_mail(body, max_size=most)
     sender = (mailbox or caller.user or "").lower()
     scope = scope_of(caller)
     key = _key(req.headers)
     thread = _text_of(req.headers, "Mailroom-Thread", LONGEST_THREAD)
-    letter = Letter(
+    return Letter(
         id=identity(scope, key) if key else new_id(),
         scope=scope,
         fingerprint=fingerprint(sender, mail, thread),
@@ -87,8 +109,6 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
         not_before=_not_before(req.headers),
         thread=thread,
     )
-    limits.check_size(threaded(letter))
-    return letter
 
 
 def _check_content_type(headers: Mapping[str, str]) -> None:
@@ -158,14 +178,18 @@ async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mappi
             message = "This key was used for another mail. A key names one mail; use a new one."
             return graph_error(422, "UnprocessableEntity", message, ids)
         case Unavailable(maybe_sent=False):
-            message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
-            return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
+            return _no_storage(ids)
         case Unavailable():
             message = (
                 "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
                 "Repeat it only with the same Idempotency-Key or client-request-id."
             )
             return graph_error(503, "UnknownOutcome", message, ids, {"Mailroom-State": "unknown"})
+
+
+def _no_storage(ids: Mapping[str, str]) -> func.HttpResponse:
+    message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
+    return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
 
 
 def _rejected(outcome: "Rejected", ids: Mapping[str, str]) -> func.HttpResponse:

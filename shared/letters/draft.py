@@ -65,7 +65,7 @@ def plan_of(message: Message) -> DraftPlan:
     room = limits.MAX_REQUEST - limits.json_size(msgspec.structs.replace(message, attachments=()))
     first, rest = list[Attachment](), list[Attachment]()
     for one in message.attachments or ():
-        size = limits.json_size(one) + 2
+        size = limits.json_size(one) + (2 if first else 0)  # with what separates it from the one before
         if size <= room:
             first.append(one)
             room -= size

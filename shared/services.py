@@ -78,7 +78,7 @@ class Services:
 
         verifier = self._look if self.settings.verify_sent else None
         ledger, by_draft = self.storage.ledger(), _ByDraft(self)
-        return Attempts(self.settings, ledger, self.outbox, self._send, self.pacer, verifier, by_draft)
+        return Attempts(self.settings, ledger, self.outbox, self._send, self.pacer, verifier, by_draft=by_draft)
 
     @cached_property
     def large_mails(self) -> "LargeMails":

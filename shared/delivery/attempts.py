@@ -128,9 +128,9 @@ class Attempts:
     send: Send
     pacing: Pacing
     verifier: Verifier | None = None
-    by_draft: ByDraft | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
+    by_draft: ByDraft | None = None
 
     def mailbox_for(self, sender: str, row: Row | None = None) -> str:
         """The mailbox to send from: of a pool the one that is free soonest, unless one is settled already."""

@@ -23,8 +23,14 @@ class Hold:
     lease: "Lease"
 
     async def keep(self, progress: str | None) -> None:
-        """Write how far the attempt has come, which renews the claim. Raises Conflict when it was lost; AzureError."""
+        """Write how far the attempt has come, which renews the claim.
+
+        Raises Conflict when it was lost; Stopped when the writing took so long that no request may be made any more;
+        AzureError.
+        """
         self.row, self.lease = await self.attempts.renew(replace(self.row, progress=progress))
+        if not self.lease.may_start():
+            raise Stopped(NotConnected("lease"))
 
     async def stay(self) -> None:
         """Renew the claim if half of what it has beyond a request is over.

@@ -26,9 +26,11 @@ from azure.core.exceptions import AzureError
 from shared.delivery.attempts import Verifier
 from shared.delivery.files import FileGone, Files, filled
 from shared.delivery.hold import Hold
-from shared.delivery.ledger import Row
+from shared.delivery.ledger import Conflict, Row
 from shared.delivery.protocol import Finding
+from shared.graph.draft import Draft, FileItem
 from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Stopped
+from shared.graph.upload import Uploaded
 from shared.letters.draft import DraftPlan, file_size, in_one_request, plan_of
 from shared.letters.letter import Letter
 from shared.letters.model import attachment_to_sdk, to_sdk
@@ -40,8 +42,7 @@ if TYPE_CHECKING:
     from msgraph.generated.models.attachment import Attachment as SdkAttachment
     from msgraph.generated.models.message import Message as SdkMessage
 
-    from shared.graph.drafts import Draft, FileItem
-    from shared.graph.upload import Read, Stay, Uploaded
+    from shared.graph.upload import Read, Stay
 
 __all__ = ["Box", "LargeMails", "Upload"]
 
@@ -51,17 +52,17 @@ SESSIONS: Final = 2  # for one file in one attempt
 class Box(Protocol):
     """Drafts in mailboxes; see graph.drafts.Drafts, which is one."""
 
-    def create(self, mailbox: str, message: "SdkMessage") -> Awaitable["Draft"]: ...
+    def create(self, mailbox: str, message: "SdkMessage") -> Awaitable[Draft]: ...
 
-    def find(self, mailbox: str, property_id: str, value: str) -> "Awaitable[list[Draft]]": ...
+    def find(self, mailbox: str, property_id: str, value: str) -> Awaitable[list[Draft]]: ...
 
-    def look(self, mailbox: str, draft: str) -> "Awaitable[Draft | None]": ...
+    def look(self, mailbox: str, draft: str) -> Awaitable[Draft | None]: ...
 
     def names(self, mailbox: str, draft: str) -> Awaitable[list[str]]: ...
 
     def add(self, mailbox: str, draft: str, attachment: "SdkAttachment") -> Awaitable[None]: ...
 
-    def open_session(self, mailbox: str, draft: str, file: "FileItem") -> Awaitable[str | None]: ...
+    def open_session(self, mailbox: str, draft: str, file: FileItem) -> Awaitable[str | None]: ...
 
     def send(self, mailbox: str, draft: str, still_ours: Callable[[], bool]) -> Awaitable[Outcome]: ...
 
@@ -71,7 +72,7 @@ class Box(Protocol):
 class Upload(Protocol):
     """Puts a file into an upload session; see graph.upload.Uploader, which is one."""
 
-    def upload(self, url: str, size: int, read: "Read", stay: "Stay") -> "Awaitable[Uploaded]": ...
+    def upload(self, url: str, size: int, read: "Read", stay: "Stay") -> Awaitable[Uploaded]: ...
 
 
 class _Progress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -154,7 +155,11 @@ class LargeMails:
         await hold.keep(_write(_Progress(made=made, doubt=True)))
         draft = await self.box.create(mailbox, to_sdk(message))
         progress = _Progress(draft=draft.id, folder=draft.folder, made=made, doubt=seen.doubt)
-        await hold.keep(_write(progress))
+        try:
+            await hold.keep(_write(progress))
+        except Conflict:  # it took so long that another one has the mail, with a draft of its own
+            await self.box.delete(mailbox, draft.id)
+            raise
         return progress
 
     async def _fill(self, plan: DraftPlan, progress: _Progress, hold: Hold) -> None:
@@ -180,8 +185,6 @@ class LargeMails:
         raise Stopped(Interrupted("upload"))
 
     async def _uploaded(self, url: str, file: FileAttachment | BlobAttachment, hold: Hold) -> bool:
-        from shared.graph.upload import Uploaded
-
         async def read(start: int, length: int) -> bytes:
             if isinstance(file, FileAttachment):
                 return file.content_bytes[start : start + length]
@@ -227,9 +230,7 @@ def _begun(plan: DraftPlan, names: list[str]) -> bool:
     return least <= len(names) and Counter(names) == Counter(plan.names[: len(names)])
 
 
-def _item(file: FileAttachment | BlobAttachment) -> "FileItem":
-    from shared.graph.drafts import FileItem
-
+def _item(file: FileAttachment | BlobAttachment) -> FileItem:
     return FileItem(
         name=file.name,
         size=file_size(file),

@@ -9,7 +9,6 @@ Needs Mail.ReadWrite on the mailbox, and Mail.Send for `send`.
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -30,6 +29,7 @@ from msgraph.generated.users.item.messages.item.message_item_request_builder imp
 from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
 
 from shared.graph.client import GraphConnection
+from shared.graph.draft import Draft, FileItem
 from shared.graph.errors import outcome_of, timed_out
 from shared.graph.outcome import (
     Accepted,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         MessageItemRequestBuilder as OneMessage,
     )
 
-__all__ = ["Draft", "Drafts", "FileItem"]
+__all__ = ["Drafts"]
 
 OK: Final = 200
 CREATED: Final = 201
@@ -61,26 +61,6 @@ CONFLICTS: Final = frozenset({409, 412, 423})
 PASSING: Final = CONFLICTS | GONE
 TOO_SMALL: Final = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 PAGES: Final = 10  # of attachments, at most; Graph gives some hundred in one
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """Where a message lies. folder: the id of its folder."""
-
-    id: str
-    is_draft: bool
-    folder: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileItem:
-    """A file that is to be uploaded. size in bytes."""
-
-    name: str
-    size: int
-    content_type: str | None = None
-    is_inline: bool | None = None
-    content_id: str | None = None
 
 
 class _Message(msgspec.Struct, rename="camel"):

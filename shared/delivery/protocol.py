@@ -288,7 +288,7 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
 def _trouble(outcome: Rejected | Interrupted) -> tuple[float, str | None]:
     """Seconds that it lasts at least, and what it is called."""
     if isinstance(outcome, Interrupted):
-        return 30, outcome.code or outcome.reason
+        return 10, outcome.code or outcome.reason
     return 3600 if outcome.kind == "limit" else 60, outcome.code
 
 

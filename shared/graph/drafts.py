@@ -7,7 +7,9 @@ Needs Mail.ReadWrite on the mailbox, and Mail.Send for `send`.
 """
 
 import asyncio
+import importlib
 import uuid
+import warnings
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -17,16 +19,6 @@ from kiota_abstractions.base_request_configuration import RequestConfiguration
 from kiota_abstractions.headers_collection import HeadersCollection
 from kiota_abstractions.native_response_handler import NativeResponseHandler
 from kiota_http.middleware.options import ResponseHandlerOption
-from msgraph.generated.models.attachment_item import AttachmentItem
-from msgraph.generated.models.attachment_type import AttachmentType
-from msgraph.generated.users.item.messages.item.attachments.attachments_request_builder import (
-    AttachmentsRequestBuilder,
-)
-from msgraph.generated.users.item.messages.item.attachments.create_upload_session import (
-    create_upload_session_post_request_body as upload_session,
-)
-from msgraph.generated.users.item.messages.item.message_item_request_builder import MessageItemRequestBuilder
-from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
 
 from shared.graph.client import GraphConnection
 from shared.graph.draft import Draft, FileItem
@@ -43,13 +35,25 @@ from shared.graph.outcome import (
 )
 from shared.graph.stage import Progress, Stage
 
+with warnings.catch_warnings():
+    # The SDK's modules warn of their own deprecated classes; see client.py. All that is needed is loaded here.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from msgraph.generated.models.attachment_item import AttachmentItem
+    from msgraph.generated.models.attachment_type import AttachmentType
+    from msgraph.generated.users.item.messages.item.attachments import attachments_request_builder as attachments
+    from msgraph.generated.users.item.messages.item.attachments.create_upload_session import (
+        create_upload_session_post_request_body as upload_session,
+    )
+    from msgraph.generated.users.item.messages.item.message_item_request_builder import MessageItemRequestBuilder
+    from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
+
+    for _module in ("attachments.create_upload_session.create_upload_session", "send.send"):
+        importlib.import_module(f"msgraph.generated.users.item.messages.item.{_module}_request_builder")
+
 if TYPE_CHECKING:
     import httpx
     from msgraph.generated.models.attachment import Attachment
     from msgraph.generated.models.message import Message
-    from msgraph.generated.users.item.messages.item.message_item_request_builder import (
-        MessageItemRequestBuilder as OneMessage,
-    )
 
 __all__ = ["Drafts"]
 
@@ -126,7 +130,7 @@ class Drafts:
 
     async def names(self, mailbox: str, draft: str) -> list[str]:
         """The names of the attachments that it has, whole ones only, in any order."""
-        query = AttachmentsRequestBuilder.AttachmentsRequestBuilderGetQueryParameters(select=["name"])
+        query = attachments.AttachmentsRequestBuilder.AttachmentsRequestBuilderGetQueryParameters(select=["name"])
         builder = self._one(mailbox, draft).attachments
         answer = await self._prepared(lambda configure: builder.get(configure(query)), {OK})
         names = list[str]()
@@ -138,7 +142,7 @@ class Drafts:
             answer = await self._following(builder.with_url(page.next_link))
         raise Stopped(Interrupted("attachments"))
 
-    async def _following(self, page: AttachmentsRequestBuilder) -> "httpx.Response":
+    async def _following(self, page: attachments.AttachmentsRequestBuilder) -> "httpx.Response":
         return await self._prepared(lambda configure: page.get(configure(None)), {OK})
 
     async def add(self, mailbox: str, draft: str, attachment: "Attachment") -> None:
@@ -182,7 +186,7 @@ class Drafts:
     def _messages(self, mailbox: str) -> MessagesRequestBuilder:
         return self._connection.client.users.by_user_id(mailbox).messages
 
-    def _one(self, mailbox: str, draft: str) -> "OneMessage":
+    def _one(self, mailbox: str, draft: str) -> MessageItemRequestBuilder:
         return self._messages(mailbox).by_message_id(draft)
 
     async def _prepared(

@@ -14,7 +14,7 @@ Source: https://learn.microsoft.com/graph/outlook-large-attachments.
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
@@ -157,14 +157,20 @@ class Uploader:
         self, method: str, target: Target, headers: dict[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Response:
         """One request under its deadline. The name goes into the Host header and into TLS; the address is the way."""
+        length = {} if content is None else {"Content-Length": str(len(content))}
         async with asyncio.timeout(self._deadline):
             return await self._client.request(
                 method,
                 target.url,
-                headers={"Host": target.host, **(headers or {})},
-                content=content,
+                headers={"Host": target.host, **length, **(headers or {})},
+                content=None if content is None else _once(content),
                 extensions={"sni_hostname": target.name},
             )
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    """The content as a stream: a request keeps what it is given as bytes, and lives on in a cycle with its answer."""
+    yield content
 
 
 def _next(answer: httpx.Response, size: int) -> int | None:

@@ -196,11 +196,14 @@ async def test_a_url_that_may_not_be_uploaded_to_gets_nothing() -> None:
     session = Session()
     uploader = Uploader("graph.microsoft.com", 5, transport=httpx.MockTransport(session), sleep=session.sleep)
 
-    async def never(*_: int) -> bytes:
+    async def never(start: int, length: int) -> bytes:
+        raise AssertionError
+
+    async def nor() -> None:
         raise AssertionError
 
     with pytest.raises(Stopped) as caught:
-        await uploader.upload("https://127.0.0.1/x", 10, never, never)
+        await uploader.upload("https://127.0.0.1/x", 10, never, nor)
     assert caught.value.outcome == Interrupted("upload-url", code="UploadUrlRefused")
     assert session.requests == []
     await uploader.close()

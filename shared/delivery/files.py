@@ -25,7 +25,10 @@ class Found:
 
 
 class FileGone(Exception):  # noqa: N818 - what has become of it, not a fault of ours
-    """A file is not what it was when its mail came in. code: AttachmentMissing, AttachmentChanged, PayloadMissing."""
+    """A file is not what it was when its mail came in.
+
+    code: AttachmentChanged, it was changed or deleted by its owner; PayloadMissing, it was Mailroom's own.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(f"{code}: an attached file is no longer what it was when the mail was accepted.")
@@ -53,7 +56,7 @@ class StorageFiles:
     async def read(self, file: BlobAttachment, start: int, length: int) -> bytes:
         container, name = split(file.blob)
         if file.size is None or (file.etag is None and container != OWN):
-            raise FileGone("AttachmentMissing")  # it was not there when the mail came in
+            raise FileGone("AttachmentChanged")  # it was not there when the mail came in
         if not length:
             return b""
         pinned = {} if file.etag is None else {"etag": file.etag, "match_condition": MatchConditions.IfNotModified}
@@ -61,7 +64,7 @@ class StorageFiles:
             blob = self._blobs.get_blob_client(container, name)
             content: bytes = await (await blob.download_blob(offset=start, length=length, **pinned)).readall()
         except ResourceNotFoundError:
-            raise FileGone("PayloadMissing" if container == OWN else "AttachmentMissing") from None
+            raise FileGone("PayloadMissing" if container == OWN else "AttachmentChanged") from None
         except ResourceModifiedError:
             raise FileGone("AttachmentChanged") from None
         if len(content) != length:

@@ -164,9 +164,7 @@ class MemoryFiles:
                 raise FileGone("PayloadMissing")
             return content[start : start + length]
         content, etag = self.blobs.get(file.blob, (None, None))
-        if content is None or file.etag is None:
-            raise FileGone("AttachmentMissing")
-        if etag != file.etag:
+        if content is None or file.etag is None or etag != file.etag:
             raise FileGone("AttachmentChanged")
         return content[start : start + length]
 

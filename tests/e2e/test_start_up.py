@@ -40,6 +40,9 @@ WRONG = {
     "MAIL_TO": "ops",
     "MAIL_VAULT_URL": "http://contoso.vault.azure.net",
     "MAIL_THREADS": "subject",
+    "MAIL_LARGE_ATTACHMENTS": "yes",
+    "MAIL_ATTACHMENT_CONTAINERS": "mail-dead",
+    "MAIL_MAX_REQUEST_MB": "0",
 }
 FUNCTIONS = {
     "events",

@@ -103,7 +103,8 @@ def _attachment(session: UploadSession) -> dict[str, Any]:
 
 
 def _size(attachment: dict[str, Any]) -> int:
-    return len(attachment.get("contentBytes", "")) * 3 // 4
+    content = attachment.get("contentBytes", "")
+    return len(content) * 3 // 4 - content.count("=", -2)
 
 
 def _now() -> str:

@@ -22,14 +22,14 @@ RESERVED: Final = re.compile(r"mail-payloads|mail-dead|azure-.*|app-package.*|de
 
 @dataclass(frozen=True, slots=True)
 class BlobRules:
-    """folders: container and the folder in it, with a slash at its end, or empty for all of it."""
+    """places: container and the folder in it, with a slash at its end, or empty for all of it."""
 
-    folders: frozenset[tuple[str, str]] = frozenset()
+    places: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:
         """Raises ValueError for what names no container, or one that is never given away."""
-        folders = set[tuple[str, str]]()
+        places = set[tuple[str, str]]()
         for text in texts:
             bare = text.rstrip("/")
             container, name = split(bare) if "/" in bare else (bare, "")
@@ -37,14 +37,14 @@ class BlobRules:
                 raise ValueError(f"{text!r} names no container")
             if RESERVED.fullmatch(container):
                 raise ValueError(f"the container {container} is Mailroom's own, or the platform's")
-            folders.add((container, f"{name}/" if name else ""))
-        return cls(frozenset(folders))
+            places.add((container, f"{name}/" if name else ""))
+        return cls(frozenset(places))
 
     def allow(self, container: str, name: str) -> bool:
         """Both decoded, as `split` gives them."""
         if RESERVED.fullmatch(container):
             return False
-        return any(container == allowed and name.startswith(folder) for allowed, folder in self.folders)
+        return any(container == allowed and name.startswith(folder) for allowed, folder in self.places)
 
 
 NO_BLOBS: Final = BlobRules()

@@ -129,6 +129,7 @@ async def test_after_a_broken_chunk_the_session_is_asked_where_it_stands(fault: 
     assert await upload(session) is Uploaded.WHOLE
     assert session.data == DATA
     assert session.methods().count("GET") == 1
+    assert {str(request.url) for request in session.requests} == {URL}  # no redirect is followed
 
 
 async def test_when_the_answer_to_the_last_chunk_is_lost_the_draft_has_to_be_asked() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Malformed
 from shared.letters import limits
-from shared.letters.draft import MAX_FILE, check_sizes, needs_draft, plan_of
+from shared.letters.draft import MAX_FILES, check_sizes, needs_draft, plan_of
 from shared.letters.parts import EmailAddress, ItemBody, Recipient
 from shared.letters.wire import Attachment, BlobAttachment, Event, FileAttachment, ItemAttachment, Message, SendMail
 
@@ -72,7 +72,7 @@ def test_without_the_setting_the_refusal_names_it_and_the_permission() -> None:
 
 
 TOO_LARGE: dict[str, tuple[tuple[Attachment, ...], str]] = {
-    "a file": ((file(1), blob(MAX_FILE + 1)), "$.message.attachments[1]"),
+    "a file": ((file(1), blob(MAX_FILES + 1)), "$.message.attachments[1]"),
     "all files": ((blob(80_000_000), blob(70_000_001)), "$.message.attachments[1]"),
     "an attached item": (
         (ItemAttachment(name="i", item=Event(subject="x" * limits.MAX_REQUEST)),),
@@ -100,4 +100,4 @@ def test_a_large_mail_that_is_not_to_be_kept_is_refused() -> None:
 
 
 def test_the_largest_that_may_go_goes() -> None:
-    check_sizes(SendMail(message=message(blob(MAX_FILE))), large=True)
+    check_sizes(SendMail(message=message(blob(MAX_FILES))), large=True)

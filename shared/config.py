@@ -23,6 +23,7 @@ from shared.letters.letter import Origin
 from shared.letters.limits import MAX_RECIPIENTS
 from shared.policy.admit import PRODUCERS, CallerRule
 from shared.policy.before_send import Mode
+from shared.policy.blobs import BlobRules
 from shared.policy.extended import ExtendedProperties
 from shared.policy.patterns import Patterns
 
@@ -81,6 +82,9 @@ class Settings:
     recipients_per_day: int = 10_000
     concurrency: int = 4
     retention_days: int = 14
+    large_attachments: bool = False
+    attachment_containers: BlobRules = field(default_factory=lambda: BlobRules.of(["mail-attachments"]))  # for queues
+    max_request: int = 35_000_000  # bytes of a body over HTTP
     sender: str | None = field(default=None, repr=False)  # the mailbox, or the pool, of every route that names none
     to: tuple[str, ...] = field(default=(), repr=False)  # and its recipients
     routes_dir: Path | None = None
@@ -101,6 +105,7 @@ class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="c
     senders: list[str]
     recipients: list[str] | None = None
     rate_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    attachments: list[str] = []
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -135,6 +140,15 @@ def read(environ: Mapping[str, str]) -> Settings:
         concurrency=reader.integer("MAIL_CONCURRENCY", 4, 1, 64),
         # Queued duplicates may come for a week; a row that had gone by then would let them through as new.
         retention_days=reader.integer("MAIL_RETENTION_DAYS", 14, 8, 3650),
+        large_attachments=reader.parsed("MAIL_LARGE_ATTACHMENTS", False, _switch, "true or false"),  # noqa: FBT003
+        attachment_containers=reader.parsed(
+            "MAIL_ATTACHMENT_CONTAINERS",
+            BlobRules.of(["mail-attachments"]),
+            lambda value: BlobRules.of(value.replace(",", " ").split()),
+            "container or container/folder, several separated by spaces; none of Mailroom's or the platform's own",
+        ),
+        # Azure's front end itself takes 100 MB at most.
+        max_request=reader.integer("MAIL_MAX_REQUEST_MB", 35, 1, 100) * 1_000_000,
         sender=(reader.text("MAIL_SENDER") or "").lower() or None,
         to=reader.parsed("MAIL_TO", (), _addresses, "mail addresses, separated by spaces or commas"),
         routes_dir=reader.parsed("MAIL_ROUTES_DIR", None, Path, "a folder"),
@@ -195,7 +209,10 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
     text = reader.text(name)
     if text is None:
         return MappingProxyType({})
-    shape = '{"<application id>": {"senders": ["…"], "recipients": ["…"], "ratePerMinute": 60}}'
+    shape = (
+        '{"<application id>": {"senders": ["…"], "recipients": ["…"], "ratePerMinute": 60, '
+        '"attachments": ["container/folder"]}}'
+    )
     try:
         entries = msgspec.json.decode(text, type=dict[str, _Caller])
     except (ValueError, RecursionError) as error:
@@ -209,10 +226,11 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
         try:
             senders = Patterns.of(entry.senders)
             recipients = None if entry.recipients is None else Patterns.of(entry.recipients)
+            attachments = BlobRules.of(entry.attachments)
         except ValueError as error:
             reader.wrong(name, f"a pattern that is none, for {application}: {error}", shape)
             continue
-        callers[application.lower()] = CallerRule(senders, recipients, entry.rate_per_minute)
+        callers[application.lower()] = CallerRule(senders, recipients, entry.rate_per_minute, attachments)
     return MappingProxyType(callers)
 
 

@@ -6,6 +6,7 @@ keeps indexing short. Whatever opens one first pays for it, and only for what it
 
 import os
 import uuid
+from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from shared.delivery.control import Control
     from shared.delivery.courier import Courier
     from shared.delivery.direct import DirectRequests
+    from shared.delivery.files import Files
+    from shared.delivery.hold import Hold
+    from shared.delivery.large import LargeMails
     from shared.delivery.outbox import Outbox
     from shared.delivery.pacing.pacer import Pacer
+    from shared.delivery.pinning import Pinning
     from shared.delivery.protocol import Finding
     from shared.delivery.suppressions import Suppressions
     from shared.delivery.upkeep import Upkeep
@@ -81,7 +86,15 @@ class Services:
         verifier = self._look if self.settings.verify_sent else None
         policy, ledger = LastCheck(self.settings, self.suppressions), self.storage.ledger()
         return Attempts(
-            self.settings, ledger, self.outbox, self._send, self.pacer, policy, verifier, as_mime=self._as_mime
+            self.settings,
+            ledger,
+            self.outbox,
+            self._send,
+            self.pacer,
+            policy,
+            verifier,
+            as_mime=self._as_mime,
+            by_draft=_ByDraft(self),
         )
 
     @cached_property
@@ -89,6 +102,26 @@ class Services:
         from shared.delivery.suppressions import Suppressions
 
         return Suppressions(self.storage.suppressions())
+
+    @cached_property
+    def large_mails(self) -> "LargeMails":
+        from shared.delivery.large import LargeMails
+        from shared.graph.drafts import Drafts
+        from shared.graph.upload import Uploader
+
+        box = Drafts(self.graph, self.settings.send_timeout)
+        uploader = Uploader(self.settings.graph.host, self.settings.send_timeout)
+        return LargeMails(box, uploader, self.files, self._look)
+
+    @cached_property
+    def files(self) -> "Files":
+        return self.storage.files()
+
+    @cached_property
+    def pinning(self) -> "Pinning":
+        from shared.delivery.pinning import Pinning
+
+        return Pinning(self.settings, self.files, self.attempts.ledger)
 
     @cached_property
     def outbox(self) -> "Outbox":
@@ -182,12 +215,22 @@ class Services:
             require(caller, rule.app_role)
 
     async def _send(self, letter: Letter, row: Row, still_ours: "StillOurs") -> "Outcome":
-        from shared.graph.outcome import Rejected
+        from azure.core.exceptions import AzureError
+
+        from shared.delivery.files import FileGone, filled
+        from shared.graph.outcome import NotConnected, Rejected
         from shared.graph.send import send_mail
         from shared.letters.model import send_mail_body
         from shared.letters.stamp import stamped
         from shared.letters.thread import threaded
 
+        try:
+            message = await filled(letter.mail.message, self.files)
+        except FileGone as gone:
+            return Rejected(400, gone.code, "permanent", str(gone))
+        except AzureError:
+            return NotConnected("storage")
+        letter = replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
         body: SendMailPostRequestBody | bytes | None
         try:
             body = self._mime(letter, row.mailbox) if row.mime else None
@@ -228,6 +271,22 @@ class Services:
 
         known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
         return await look(self.graph, row.mailbox, known, self.settings.send_timeout)
+
+
+class _ByDraft:
+    """Large mails, loaded with the first of them: most processes never see one. See attempts.ByDraft."""
+
+    def __init__(self, app: Services) -> None:
+        self._app = app
+
+    async def send(self, letter: Letter, hold: "Hold") -> "Outcome":
+        return await self._app.large_mails.send(letter, hold)
+
+    async def look(self, row: Row) -> "Finding":
+        return await self._app.large_mails.look(row)
+
+    async def discard(self, row: Row) -> None:
+        await self._app.large_mails.discard(row)
 
 
 @cache

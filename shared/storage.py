@@ -4,6 +4,7 @@ Storage answers within a second or is in trouble: three tries and short time-out
 caller gives up. Who cannot wait is answered 503; what comes from a queue stays in it.
 """
 
+import logging
 from typing import Any, Final
 
 from azure.data.tables.aio import TableServiceClient
@@ -12,6 +13,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from shared.config import Storage
+from shared.delivery.files import StorageFiles
 from shared.delivery.outbox import StorageOutbox
 from shared.delivery.pacing.table import TABLE as PACING
 from shared.delivery.pacing.table import TableStore
@@ -41,6 +43,8 @@ class StorageAccount:
     """The clients of one process and event loop."""
 
     def __init__(self, storage: Storage) -> None:
+        # Its request lines hold the names of blobs, which producers give.
+        logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
         self._credential: ManagedIdentityCredential | None = None
         if storage.connection_string is not None:
             self.queues = QueueServiceClient.from_connection_string(storage.connection_string, **CLIENT_OPTIONS)
@@ -54,6 +58,9 @@ class StorageAccount:
 
     def outbox(self) -> StorageOutbox:
         return StorageOutbox(self.queues, self.blobs)
+
+    def files(self) -> StorageFiles:
+        return StorageFiles(self.blobs)
 
     def pacing(self) -> TableStore:
         return TableStore(self.tables.get_table_client(PACING))

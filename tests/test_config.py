@@ -82,6 +82,14 @@ WRONG = [
     ("MAIL_REDIRECT_TO", "catcher"),
     ("MAIL_REDIRECT_TO", "*@contoso.com"),
     ("MAIL_REDIRECT_TO", "a@contoso.com b@contoso.com"),
+    ("MAIL_LARGE_ATTACHMENTS", "yes"),
+    ("MAIL_MAX_REQUEST_MB", "0"),
+    ("MAIL_MAX_REQUEST_MB", "101"),
+    ("MAIL_ATTACHMENT_CONTAINERS", "mail-attachments Reports"),
+    ("MAIL_ATTACHMENT_CONTAINERS", "mail-dead"),
+    ("MAIL_ATTACHMENT_CONTAINERS", "azure-webjobs-secrets"),
+    ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@contoso.com"], "attachments": ["mail-payloads/x"]}})),
+    ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@contoso.com"], "attachments": ["reports/../x"]}})),
 ]
 
 
@@ -101,6 +109,27 @@ def test_an_unresolved_key_vault_reference_is_no_value(name: str) -> None:
     settings = read(MINIMAL | {name: "@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/x)"})
     assert [problem.setting for problem in settings.problems] == [name]
     assert "Key Vault" in settings.problems[0].found
+
+
+def test_attachments_by_reference_are_given_container_by_container() -> None:
+    """By default queues have mail-attachments, and a caller over HTTP has none."""
+    given = {GUID: {"senders": ["a@contoso.com"], "attachments": ["reports/2026"]}, f"{GUID[:-1]}6": {"senders": []}}
+    settings = read(MINIMAL | {"MAIL_CALLERS": json.dumps(given)})
+    assert settings.problems == ()
+    assert settings.attachment_containers.allow("mail-attachments", "x")
+    assert settings.callers[GUID].attachments.allow("reports", "2026/x")
+    assert not settings.callers[GUID].attachments.allow("mail-attachments", "x")
+    assert not settings.callers[f"{GUID[:-1]}6"].attachments.allow("reports", "2026/x")
+    settings = read(MINIMAL | {"MAIL_ATTACHMENT_CONTAINERS": "reports, files/mail"})
+    assert settings.attachment_containers.allow("files", "mail/x")
+    assert not settings.attachment_containers.allow("mail-attachments", "x")
+
+
+def test_large_attachments_are_off_by_default() -> None:
+    """They need a permission that nothing else needs."""
+    assert not read(MINIMAL).large_attachments
+    assert read(MINIMAL | {"MAIL_LARGE_ATTACHMENTS": "true"}).large_attachments
+    assert read(MINIMAL | {"MAIL_MAX_REQUEST_MB": "50"}).max_request == 50_000_000
 
 
 def test_a_connection_string_is_never_shown() -> None:

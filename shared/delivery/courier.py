@@ -15,7 +15,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery import protocol
-from shared.delivery.attempts import Attempts, Lease, new_token, report_end
+from shared.delivery.attempts import Attempts, Lease, bound, new_token, report_end
 from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
@@ -34,11 +34,11 @@ LATER: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """What an attempt came to, not written yet. accepted: Graph has just taken the mail."""
+    """What an attempt came to, not written yet. accepted: Graph has just taken the mail, under this lease."""
 
     settled: protocol.Settled
     letter: Letter | None
-    accepted: bool = False
+    accepted: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Courier:
                 tried = self._given_back(letter, claimed, look=look)
         # The slot is free again: only requests to Graph are counted, not the writing down of what became of them.
         if tried.accepted:
-            await self.attempts.write_sent(tried.settled.row, lease)
+            await self.attempts.write_sent(tried.settled.row, tried.accepted)
             return await self._ended(work, tried.settled.row)
         return await self._settle(work, tried.letter, tried.settled)
 
@@ -155,7 +155,7 @@ class Courier:
     async def _room_in_the_day(self, work: Work, mailbox: str, row: Row | None) -> tuple[Work, datetime] | None:
         """None: the mailbox has recipients left in its day. Else how, and when, the message is to come again."""
         pacing = self.attempts.pacing
-        found, until = await self.attempts.hold(work, mailbox, alone=row is not None and row.may_have_gone)
+        found, until = await self.attempts.hold(work, mailbox, alone=row is not None and bound(row))
         if until is None and found == mailbox:
             return None
         if work.reserved is not None:
@@ -170,7 +170,7 @@ class Courier:
         pacing = self.attempts.pacing
         if work.reserved is not None and work.via is not None:
             blocked = pacing.blocked_until(work.via)
-            moved = row is not None and row.may_have_gone and row.mailbox != work.via
+            moved = row is not None and bound(row) and row.mailbox != work.via
             if not moved and (blocked is None or blocked <= self.attempts.now()):
                 return work
         mailbox = self.attempts.mailbox_for(work.mailbox, row)
@@ -190,23 +190,20 @@ class Courier:
     async def _attempt(self, letter: Letter, row: Row, lease: Lease, *, look: bool) -> _Tried:
         """Ask the mailbox where it may have gone, then Graph. Writes no end; that is the caller's."""
         if look:
-            verifier = self.attempts.verifier if letter.mail.save_to_sent_items else None
-            finding = await verifier(row) if verifier else None
+            finding = await self.attempts.look(letter, row)
             now, settings = self.attempts.now(), self.attempts.settings
             seen = protocol.look_over(row, finding, now, settings, letter.on_unknown)
             if isinstance(seen, protocol.Settled):
                 return _Tried(seen, letter)
             if seen.row.resends > row.resends:
-                with suppress(
-                    AzureError
-                ):  # what is withheld is not sent again: it would say that it may have gone twice
+                with suppress(AzureError):  # what is withheld is not sent a second time, and must not say so
                     if isinstance(withheld := await self.attempts.verdict(letter), Withheld):
                         return _Tried(protocol.withhold(row, withheld, now), letter)
                 emit(Event.MAIL_RESENT, id=row.id)
             if seen.row != row:
                 row = await self.attempts.write(seen.row)
-        outcome, settled = await self.attempts.once(letter, row, lease)
-        return _Tried(settled, letter, accepted=isinstance(outcome, Accepted))
+        outcome, settled, lease = await self.attempts.once(letter, row, lease)
+        return _Tried(settled, letter, lease if isinstance(outcome, Accepted) else None)
 
     async def _settle(self, work: Work, letter: Letter | None, settled: protocol.Settled) -> None:
         row = settled.row
@@ -214,6 +211,7 @@ class Courier:
             letter = letter or await self.attempts.outbox.letter_of(work)
             if letter is not None:  # without one there is nothing to keep, and what another one has kept must stay
                 await self.attempts.outbox.set_aside(row.id, Kept("mail", row.code or row.state, encode(letter)))
+            row = await self.attempts.without_draft(row)
         await self.attempts.write(row)
         if settled.again is None:
             return await self._ended(work, row)
@@ -237,9 +235,11 @@ class Courier:
         else:
             emit(Event.MAIL_DUPLICATE, id=work.id, state=row.state if row else None)
         if row is None or drop.reason == "other-body":
-            await self.attempts.outbox.remove(work)
-        else:
-            await self._remove_payload(work, row)
+            return await self.attempts.outbox.remove(work)
+        if (without := await self.attempts.without_draft(row)) != row:  # it was cancelled
+            with suppress(Conflict):
+                await self.attempts.write(without)
+        return await self._remove_payload(work, row)
 
     async def _remove_payload(self, work: Work, row: Row) -> None:
         # What ended unsent may begin anew at any time, by its caller or an operator, and a late copy of an old message

@@ -20,6 +20,7 @@ from shared.delivery.outbox import Kept
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, Rejected, Unknown
+from shared.letters.draft import needs_draft
 from shared.letters.letter import Letter, encode
 from shared.policy.before_send import Withheld
 from shared.telemetry import Event, emit
@@ -91,7 +92,12 @@ class DirectRequests:
     attempts: Attempts
 
     async def send_now(self, letter: Letter) -> Answer:
-        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable."""
+        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable.
+
+        What does not fit into one request goes into the outbox at once: a caller does not wait for an upload.
+        """
+        if letter.mail.message.attachments and needs_draft(letter.mail):
+            return await self.accept(letter)
         pacing = self.attempts.pacing
         try:
             refused = await self._over_rate(letter)
@@ -223,7 +229,7 @@ class DirectRequests:
 
     async def _attempt(self, letter: Letter, work: Work, row: Row, lease: Lease) -> Answer | None:
         try:
-            outcome, settled = await self.attempts.once(letter, row, lease)
+            outcome, settled, lease = await self.attempts.once(letter, row, lease)
         except Conflict:
             return None
         if isinstance(outcome, Withheld):

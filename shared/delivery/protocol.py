@@ -16,7 +16,7 @@ from typing import Final, Literal, assert_never
 from shared.config import OnUnknown, Settings
 from shared.delivery.ledger import ENDED, REPLAYABLE, Row, State
 from shared.delivery.work import Work
-from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.policy.before_send import Withheld
 
 __all__ = [
@@ -48,7 +48,8 @@ __all__ = [
 ]
 
 SKEW: Final = timedelta(seconds=5)  # what two hosts' clocks may differ by
-Finding = Literal["sent", "waiting", "absent", "undetermined"]
+# unsent: not even asked for, whatever became of the attempt; so there is nothing to wait for.
+Finding = Literal["sent", "waiting", "absent", "unsent", "undetermined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,15 +236,16 @@ def look_over(
     delays = settings.verify_delays
     if finding == "sent":
         return Settled(_ended(row, "sent", now), None)
-    if finding is not None and (finding == "waiting" or row.looks + 1 < len(delays)):
+    if finding not in (None, "unsent") and (finding == "waiting" or row.looks + 1 < len(delays)):
         last = len(delays) - 1
         here, there = min(row.looks, last), min(row.looks + 1, last)
         due = now + timedelta(seconds=max(delays[there] - delays[here], delays[0]))
         return Settled(replace(row, state="unknown", due_at=due, looks=row.looks + 1), due)
-    if finding == "absent":
+    if finding in ("absent", "unsent"):
         if row.attempts >= settings.max_attempts or _too_old(row, now, settings):
             return Settled(_ended(row, "failed", now, row.status, row.code or "TooOld"), None)
-        return Claim(replace(row, looks=0, may_have_gone=False), "send")
+        # What could not be looked up before it was sent once more stays in doubt.
+        return Claim(replace(row, looks=0, may_have_gone=finding == "unsent" and row.resends > 0), "send")
     if (policy or settings.on_unknown) == "resend" and row.resends == 0:
         return Claim(replace(row, looks=0, resends=1), "send")
     return Settled(_ended(row, "held", now, row.status, row.code), None)
@@ -274,10 +276,11 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
         case Rejected() if outcome.kind == "permanent":
             tried = replace(row, attempts=row.attempts + 1)
             return Settled(_given_up(tried, now, outcome.status, outcome.code), None)
-        case Rejected():
+        case Rejected() | Interrupted():
             tried = replace(row, attempts=row.attempts + 1)
-            seconds = max(outcome.after or 0, _backoff(row, now, 3600 if outcome.kind == "limit" else 60, 3600))
-            return wait(tried, seconds, status=outcome.status, code=outcome.code)
+            least, code = _trouble(outcome)
+            seconds = max(outcome.after or 0, _backoff(row, now, least, 3600))
+            return wait(tried, seconds, status=outcome.status, code=code)
         case Unknown():
             due = first_look(row, now, settings)
             tried = replace(row, attempts=row.attempts + 1, status=outcome.status, code=outcome.code or outcome.reason)
@@ -291,6 +294,13 @@ def withhold(row: Row, withheld: Withheld, now: datetime) -> Settled:
     if withheld.state == "failed":
         return Settled(_given_up(row, now, withheld.status, withheld.code), None)
     return Settled(_ended(row, withheld.state, now), None)
+
+
+def _trouble(outcome: Rejected | Interrupted) -> tuple[float, str | None]:
+    """Seconds that it lasts at least, and what it is called."""
+    if isinstance(outcome, Interrupted):
+        return 10, outcome.code or outcome.reason
+    return 3600 if outcome.kind == "limit" else 60, outcome.code
 
 
 def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:

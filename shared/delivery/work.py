@@ -1,7 +1,7 @@
 """Messages of `mail-work`, Mailroom's own queue.
 
     {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
-     "letter": {…} or "payload": "<blob>"
+     "letter": {…} or "payload": "<blob>"[, "files": "<folder>"]
      [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "via": "<mailbox>"] [, "reserved": time]
      [, "recipients": n] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n] [, "route": "<name>"]}
     {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>" [, "paced": true]}
@@ -39,6 +39,7 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     not_before: datetime | None = None
     letter: msgspec.Raw = NO_LETTER  # the letter itself, where it fits into a queue message
     payload: str | None = None  # or the name of its blob in mail-payloads
+    files: str | None = None  # where its larger files lie in mail-payloads
     released: str | None = None  # the token of a claim that was given up: whoever holds this may take it over
     known: bool = False  # the mail has a row: read it, do not try to insert
     replay: int = 0  # an operator has asked for it this many times: a row that ended unsent begins anew

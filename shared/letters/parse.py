@@ -16,6 +16,7 @@ from msgspec import Meta, field
 from shared.errors import Malformed
 from shared.letters import limits
 from shared.letters.addresses import check_address
+from shared.letters.blobs import split
 from shared.letters.faults import explain
 from shared.letters.reading import read_json, unwrapped
 from shared.letters.stamp import forged
@@ -24,6 +25,8 @@ from shared.letters.wire import Message, SendMail
 
 __all__ = ["OutboxMail", "outbox_mail", "send_mail"]
 
+REFERENCE: Final = "#mailroom.blobAttachment"
+OF_MAILROOM: Final = ("size", "etag")  # in such an attachment
 MAX_KEY: Final = 256  # characters, as for the header Idempotency-Key
 
 
@@ -183,6 +186,9 @@ class _Values:
                 _check_headers(value, path)
             case "singleValueExtendedProperties" | "multiValueExtendedProperties":
                 _check_extended(value, path)
+            case "attachments":
+                _check_references(value, path, depth)
+                self.check(value, path, depth)
             case "item":
                 if depth == limits.MAX_NESTING:
                     text = f"Found more than {limits.MAX_NESTING} items attached within one another."
@@ -190,6 +196,24 @@ class _Values:
                 self.check(value, path, depth + 1)
             case _:
                 self.check(value, path, depth)
+
+
+def _check_references(attachments: list[dict[str, Any]], path: str, depth: int) -> None:
+    """Attachments in blobs: of the mail itself only, by a name that means one blob, without what is Mailroom's own."""
+    for at, attachment in enumerate(attachments):
+        if attachment["@odata.type"] != REFERENCE:
+            continue
+        if depth:
+            text = "Found an attachment by reference in an attached item; expected it whole, with contentBytes."
+            raise _wrong("RequestBodyRead", text, f"{path}[{at}]")
+        for name in OF_MAILROOM:
+            if attachment.get(name) is not None:
+                text = "Unknown property; Mailroom itself finds out what the blob has."
+                raise _wrong("RequestBodyRead", text, f"{path}[{at}].{name}")
+        try:
+            split(attachment["blob"])
+        except ValueError as error:
+            raise _wrong("RequestBodyRead", str(error), f"{path}[{at}].blob") from None
 
 
 def _check_headers(headers: list[dict[str, Any]], path: str) -> None:

@@ -36,7 +36,7 @@ TYPES: Final = {
         "recipient", "recurrencePattern", "recurrenceRange", "referenceAttachment",
         "singleValueLegacyExtendedProperty",
     )
-}  # fmt: skip
+} | {"mailroom.blobattachment": "#mailroom.blobAttachment"}  # fmt: skip
 _HALF_PAIR: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _PLAIN_NAME: Final = re.compile(r"[\w@.-]{1,60}", re.ASCII)
 _SHOWN: Final = 60

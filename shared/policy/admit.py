@@ -26,6 +26,7 @@ from typing import Final, Protocol
 
 from shared.errors import NotAllowed
 from shared.letters.letter import Letter
+from shared.policy.blobs import NO_BLOBS, BlobRules
 from shared.policy.extended import ExtendedProperties, refused
 from shared.policy.patterns import Patterns
 
@@ -38,11 +39,15 @@ NOT_IN_A_MAILBOX: Final = re.compile(r"[/\\?#%\s]")
 
 @dataclass(frozen=True, slots=True)
 class CallerRule:
-    """What MAIL_CALLERS gives one application. recipients, rate_per_minute None: no limit of its own."""
+    """What MAIL_CALLERS gives one application. recipients, rate_per_minute None: no limit of its own.
+
+    attachments: by reference.
+    """
 
     senders: Patterns
     recipients: Patterns | None = None
     rate_per_minute: int | None = None
+    attachments: BlobRules = NO_BLOBS
 
 
 class Rules(Protocol):

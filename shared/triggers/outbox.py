@@ -97,8 +97,7 @@ async def mail_outbox_poison(message: func.QueueMessage) -> None:
         queued = parse.outbox_mail(body)
         if queued.key is None:
             raise Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
-        letter = _letter(queued, mail, datetime.now(UTC))
-        admit(letter, app.settings)
+        letter = await _admitted(app, _letter(queued, mail, datetime.now(UTC)))
     except Refused as refusal:
         return await app.courier.refuse(mail, OUTBOX, body, refusal)
     from shared.delivery.work import work_of
@@ -138,8 +137,7 @@ async def _producers(message: "ProducerMessage") -> None:
     if app.settings.problems:
         return await _put_off(app, msgspec.json.encode(message))
     try:
-        letter = _letter(parse.outbox_mail(message.body), message.id, message.inserted_at)
-        admit(letter, app.settings)
+        letter = await _admitted(app, _letter(parse.outbox_mail(message.body), message.id, message.inserted_at))
     except Refused as refusal:
         return await app.courier.refuse(message.id, message.queue, message.body, refusal)
     from shared.delivery.work import work_of
@@ -194,7 +192,7 @@ def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Le
     not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
     sender = queued.sender.lower()
     scope = f"queue:{OUTBOX}:{sender}"
-    letter = Letter(
+    return Letter(
         id=identity(scope, queued.key) if queued.key else keyless,
         scope=scope,
         fingerprint=fingerprint(sender, queued.mail, queued.thread, queued.mime),
@@ -206,7 +204,13 @@ def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Le
         thread=queued.thread,
         mime=queued.mime,
     )
-    check_size(letter)
+
+
+async def _admitted(app: Services, letter: Letter) -> Letter:
+    """The letter, if it may be sent, with what its references stand for. Raises Refused, AzureError."""
+    admit(letter, app.settings)
+    letter = await app.pinning.pinned(letter)
+    check_size(letter, large=app.settings.large_attachments)
     return letter
 
 

@@ -10,8 +10,9 @@ import msgspec
 
 from shared.delivery.ledger import Conflict, Row
 from shared.delivery.memory import MemoryLedger, MemoryOutbox
-from shared.delivery.outbox import Kept, Payload, delay, payload_name
+from shared.delivery.outbox import Kept, Payload, delay
 from shared.delivery.pacing.store import PacingUnavailable
+from shared.delivery.payload import payload_name
 from shared.delivery.work import Work
 from shared.letters.letter import Letter, encode
 from shared.policy.before_send import Goes, Withheld

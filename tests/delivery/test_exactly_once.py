@@ -5,6 +5,7 @@ answer, where operations fail or lose their answers, processes die or stand stil
 promised (delivery.md) is checked when nothing moves any more.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -16,15 +17,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, currently_in_test_context, find, given, note, settings
 from hypothesis import strategies as st
 
-from shared.delivery import direct, protocol
+from shared.delivery import direct, large, protocol
 from shared.delivery.attempts import Lease
 from shared.delivery.direct import Answer, DirectRequests, Done, Mismatch, Rejection, Spent, Unavailable
 from shared.delivery.ledger import ENDED, Conflict, Row
 from shared.delivery.memory import MemoryLedger
 from shared.delivery.protocol import Decision, Drop, PutAgain, Settled
 from shared.delivery.work import Work
-from shared.graph.outcome import Accepted
+from shared.graph.outcome import Accepted, Stopped
 from shared.letters.letter import Letter
+from tests.delivery.drafts import Drafts
 from tests.delivery.plan import HARMLESS, LOST, GraphDoes, Kind, Plan, Says, Start, Trouble
 from tests.delivery.remote import StorageLedger
 from tests.delivery.samples import BAD_RECIPIENT, NO_LONGER_ALLOWED, NOON
@@ -81,6 +83,8 @@ SEARCH = settings(
     suppress_health_check=list(HealthCheck),
 )
 DECIDE = protocol.decide
+WRITE = large._write
+FILL = large.LargeMails._fill
 
 
 def broken_promises(plan: Plan) -> list[str]:
@@ -103,6 +107,7 @@ def _sent(world: World) -> list[str]:
     most = rounds * (1 if sure else 2)
     return [
         *([f"accepted {times} times"] if times > most else []),
+        *(["sent without a file"] if world.drafts.sent_incomplete else []),
         *(["two mails under one key"] if len({taken.fingerprint for taken in world.taken}) > 1 else []),
         *(["sent twice silently"] if times > 1 and rounds == 1 and row and not row.resends else []),
         *(["sent, although cancelled"] if times and row and row.state == "cancelled" else []),
@@ -156,6 +161,7 @@ def _left(world: World) -> list[str]:
     return [
         *(["messages left"] if world.messages else []),
         *(["payloads left"] if world.outbox.payloads else []),
+        *(["a draft left"] if world.drafts.left() and world.row and world.row.state != "held" else []),
     ]
 
 
@@ -222,6 +228,43 @@ class Broken:
         return patch.object(protocol, "give_back", lambda row, due, **_: give_back(row, due, look=False))
 
 
+class BrokenInParts:
+    """The same for mails that go by way of a draft."""
+
+    @staticmethod
+    def a_draft_whose_answer_was_lost_is_not_looked_for() -> Any:
+        async def find(*_: Any) -> list[Any]:
+            return []
+
+        return patch.object(Drafts, "find", find)
+
+    @staticmethod
+    def it_is_not_written_down_before_sending_is_asked_for() -> Any:
+        return patch.object(large, "_write", lambda progress: WRITE(msgspec.structs.replace(progress, asked=False)))
+
+    @staticmethod
+    def what_the_draft_holds_is_not_counted_before_it_is_sent() -> Any:
+        async def fill(self: large.LargeMails, plan: Any, progress: Any, hold: Any) -> None:
+            with suppress(Stopped):
+                await FILL(self, plan, progress, hold)
+
+        return patch.object(large.LargeMails, "_fill", fill)
+
+    @staticmethod
+    def the_draft_of_a_mail_that_ended_is_not_deleted() -> Any:
+        async def nothing(*_: Any) -> None:
+            return
+
+        return patch.object(large.LargeMails, "discard", nothing)
+
+    @staticmethod
+    def a_draft_that_is_still_there_counts_as_sent_no_more() -> Any:
+        async def look(*_: Any) -> str:
+            return "unsent"
+
+        return patch.object(large.LargeMails, "look", look)
+
+
 # In which worlds it shows soonest, so that the search takes seconds: what the plan says, and the kinds of trouble.
 WHERE: Final[dict[str, dict[str, Any]]] = {
     "the_lease_is_not_checked_before_the_request": {"start": "queue", "policy": "verify"},
@@ -251,6 +294,23 @@ def test_without_any_one_of_its_safeguards_the_search_finds_a_broken_promise(saf
     plans = CALM.map(lambda plan: there(plan, **WHERE.get(safeguard, {})))
     with getattr(Broken, safeguard)():
         find(plans, lambda plan: bool(broken_promises(plan)), settings=SEARCH, random=Random(4))
+
+
+@pytest.mark.parametrize("safeguard", [name for name in vars(BrokenInParts) if not name.startswith("_")])
+def test_without_any_safeguard_of_its_draft_the_search_finds_a_broken_promise(safeguard: str) -> None:
+    plans = PLANS.map(lambda plan: there(plan, start="queue", policy="verify", parts=True))
+    with getattr(BrokenInParts, safeguard)():
+        find(plans, lambda plan: bool(broken_promises(plan)), settings=SEARCH, random=Random(4))
+
+
+@pytest.mark.parametrize("start", ["direct", "accept", "queue"])
+def test_every_large_mail_ends_and_is_sent_once_with_its_files_and_leaves_no_draft(start: Start) -> None:
+    @settings(SEARCH, max_examples=400)
+    @given(PLANS)
+    def search(plan: Plan) -> None:
+        assert broken_promises(replace(plan, start=start, parts=True)) == []
+
+    search()
 
 
 @pytest.mark.parametrize("start", ["direct", "accept", "queue"])
@@ -300,11 +360,12 @@ def test_what_the_search_has_found_once_stays_mended(plan: Plan) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.parametrize("parts", [False, True], ids=["one request", "by draft"])
 @pytest.mark.parametrize("start", ["direct", "accept", "queue"])
-def test_every_acknowledged_mail_ends_and_is_sent_once_in_many_more_worlds(start: Start) -> None:
+def test_every_acknowledged_mail_ends_and_is_sent_once_in_many_more_worlds(start: Start, *, parts: bool) -> None:
     @settings(SEARCH, max_examples=20_000)
     @given(PLANS)
     def search(plan: Plan) -> None:
-        assert broken_promises(replace(plan, start=start)) == []
+        assert broken_promises(replace(plan, start=start, parts=parts)) == []
 
     search()

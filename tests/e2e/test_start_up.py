@@ -44,6 +44,9 @@ WRONG = {
     "MAIL_EXTENDED_PROPERTIES": "Colour",
     "MAIL_MODE": "test",
     "MAIL_REDIRECT_TO": "catcher",
+    "MAIL_LARGE_ATTACHMENTS": "yes",
+    "MAIL_ATTACHMENT_CONTAINERS": "mail-dead",
+    "MAIL_MAX_REQUEST_MB": "0",
 }
 FUNCTIONS = {
     "events",

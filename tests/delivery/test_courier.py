@@ -19,6 +19,7 @@ from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter, decode
 from shared.policy.before_send import Mode, Withheld
 from tests.delivery.samples import (
+    ACCEPTED,
     BAD_RECIPIENT,
     NO_LONGER_ALLOWED,
     NO_PERMISSION,
@@ -347,10 +348,14 @@ class Spent(Unpaced):
         self.mailboxes = set(mailboxes)
         self.asked: list[tuple[str, int]] = []
         self.first: str | None = None
+        self.released: list[str] = []
 
     async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:
         self.asked.append((mailbox, recipients))
         return NOON + timedelta(hours=5) if mailbox in self.mailboxes else None
+
+    def release(self, mail: str) -> None:
+        self.released.append(mail)
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         return self.first or mailboxes[0]
@@ -398,3 +403,10 @@ async def test_a_mail_counts_for_those_whom_it_reaches(mode: Mode, recipients: i
     pacing = Spent()
     await deliver(Office(settings=Settings(mode=mode), pacing=pacing))
     assert pacing.asked == [(SENDER, recipients)]
+
+
+@pytest.mark.parametrize("outcome", [ACCEPTED, THROTTLED, BAD_RECIPIENT])
+async def test_what_a_mail_did_not_need_of_the_day_is_given_back_however_its_attempt_ends(outcome: Outcome) -> None:
+    pacing = Spent()
+    await deliver(Office(graph=ScriptedGraph([outcome]), pacing=pacing))
+    assert pacing.released == [letter().id]

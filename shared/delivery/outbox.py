@@ -4,16 +4,17 @@ A wake-up is a message in `mail-work`. Where the letter does not fit into one it
 names it (claim check). What ends other than sent is kept in `mail-dead`, so that an operator can look and replay.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 from xml.sax.saxutils import escape
 
 import msgspec
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceResponseTimeoutError
 
 from shared.delivery.partitions import partition
 from shared.delivery.work import Work
@@ -36,6 +37,7 @@ QUEUE: Final = "mail-work"
 PAYLOADS: Final = "mail-payloads"
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
+READ_TIMEOUT: Final = 60.0  # seconds to read what is kept of a mail, tries included
 FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; what is due later is put again
 
 
@@ -154,8 +156,9 @@ class StorageOutbox:
         if work.payload is None:
             return work.inline()
         try:
-            stream = await self._payloads.download_blob(work.payload)
-            return decode(await stream.readall())
+            async with _in_time():
+                stream = await self._payloads.download_blob(work.payload)
+                return decode(await stream.readall())
         except ResourceNotFoundError:
             return None
 
@@ -168,9 +171,10 @@ class StorageOutbox:
 
     async def kept(self, mail: str) -> Kept | None:
         try:
-            stream = await self._dead.download_blob(mail)
-            metadata = stream.properties.metadata
-            return Kept(metadata["kind"], metadata["reason"], await stream.readall(), metadata.get("queue", ""))
+            async with _in_time():
+                stream = await self._dead.download_blob(mail)
+                metadata = stream.properties.metadata
+                return Kept(metadata["kind"], metadata["reason"], await stream.readall(), metadata.get("queue", ""))
         except ResourceNotFoundError:
             return None
 
@@ -198,6 +202,16 @@ class StorageOutbox:
             self._payloads.create_container, lambda: self._payloads.upload_blob(name, encode(letter), overwrite=True)
         )
         return name
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """An end to what is read as a stream. Raises ServiceResponseTimeoutError, an AzureError."""
+    try:
+        async with asyncio.timeout(READ_TIMEOUT):
+            yield
+    except TimeoutError as error:
+        raise ServiceResponseTimeoutError(f"not read within {READ_TIMEOUT:g} seconds") from error
 
 
 async def _send(queue: Any, text: str, seconds: int) -> None:

@@ -33,6 +33,7 @@ from shared.telemetry import emit
 __all__ = ["Intake"]
 
 PATIENCE: Final = 8.0  # seconds to put all mails of a request; most senders wait for ten
+MOST_EVENTS: Final = 5000  # of one request: Event Grid's largest batch; more cannot be put within anyone's patience
 PUTS: Final = 16  # mails of one request that are put at the same time
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 RESULTS: Final = {413: Result.TOO_LARGE, 415: Result.UNSUPPORTED}
@@ -63,7 +64,7 @@ class Intake:
             return self._no_route(name)
         source = route.source
         try:
-            _check_size(request, source)
+            _check_body(request, source)
             await self._verify(route, request)
             self.composer.check(route)
             answer = source.handshake(request)
@@ -128,7 +129,10 @@ class Intake:
         return route.source.authenticate(request, secrets, self.now())
 
     async def _take(self, route: Route, events: list[Event]) -> None:
-        """Make every mail durable that these events ask for. Raises AzureError, RouteUnusable."""
+        """Make every mail durable that these events ask for. Raises AzureError, RouteUnusable, Malformed: too many."""
+        if len(events) > MOST_EVENTS:
+            text = f"Found {len(events)} events, expected {MOST_EVENTS} at most in one request."
+            raise Malformed(413, "RequestEntityTooLarge", text, f"$[{MOST_EVENTS}]")
         at_once = asyncio.Semaphore(PUTS)
 
         async def take(event: Event) -> None:
@@ -154,7 +158,10 @@ class Intake:
         return None
 
 
-def _check_size(request: RawRequest, source: Source) -> None:
+def _check_body(request: RawRequest, source: Source) -> None:
+    """Its size, and that nothing has to be unpacked first: what it then becomes has no limit that was agreed on."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Malformed(415, "UnsupportedMediaType", "Content-Encoding is not supported; send the body as it is.")
     if len(request.body) > source.largest:
         raise Malformed(413, "RequestEntityTooLarge", f"The body has more than {source.largest} bytes.")
 

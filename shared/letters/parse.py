@@ -22,7 +22,7 @@ from shared.letters.stamp import forged
 from shared.letters.thread import LONGEST_THREAD
 from shared.letters.wire import Message, SendMail
 
-__all__ = ["OutboxMail", "outbox_mail", "send_mail"]
+__all__ = ["MAX_KEY", "OutboxMail", "SendMailBody", "outbox_mail", "send_mail"]
 
 MAX_KEY: Final = 256  # characters, as for the header Idempotency-Key
 
@@ -38,7 +38,7 @@ class OutboxMail:
     thread: str | None = None
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SendMailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Graph's documentation and its SDKs differ in the case of the outer names; each is read as it was written."""
 
     message: Message | None = None
@@ -47,7 +47,7 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     sdk_save: bool | str | None = field(default=None, name="SaveToSentItems")
 
 
-class _OutboxBody(_Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _OutboxBody(SendMailBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sender: Annotated[str, Meta(min_length=1, max_length=320)]
     key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
@@ -64,7 +64,7 @@ def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
     if len(body) > max_size:
         raise limits.too_large(len(body))
     tree = read_json(body)
-    return _mail(tree, _shaped(tree, _Body))
+    return _mail(tree, _shaped(tree, SendMailBody))
 
 
 def outbox_mail(body: bytes) -> OutboxMail:
@@ -91,7 +91,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
     return OutboxMail(sender=outer.sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread)
 
 
-def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
+def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:
     try:
         return msgspec.convert(tree, shape)
     except msgspec.ValidationError as error:
@@ -100,7 +100,7 @@ def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
         raise _wrong("BadRequest", "The request payload is nested too deeply.", "$") from None
 
 
-def _mail(tree: dict[str, Any], outer: _Body) -> SendMail:
+def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
     """What the outer object asks for, with every value checked."""
     message_name = _either(tree, "message", "Message")
     save_name = _either(tree, "saveToSentItems", "SaveToSentItems")

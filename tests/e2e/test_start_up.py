@@ -57,6 +57,7 @@ FUNCTIONS = {
     "operator_message",
     "operator_message_replay",
     "operator_messages",
+    "openapi",
     "send_mail",
     "send_my_mail",
     "upkeep",

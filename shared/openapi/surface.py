@@ -63,9 +63,9 @@ class Operation:
 
 EXAMPLE: Final = {
     "message": {
-        "subject": "Meet for lunch?",
-        "body": {"contentType": "text", "content": "The new cafeteria is open."},
-        "toRecipients": [{"emailAddress": {"address": "fannyd@contoso.onmicrosoft.com"}}],
+        "subject": "Your invoice",
+        "body": {"contentType": "html", "content": "<p>It is due in 14 days.</p>"},
+        "toRecipients": [{"emailAddress": {"address": "customer@contoso.example"}}],
     },
     "saveToSentItems": True,
 }

@@ -53,7 +53,7 @@ CASES = [
     if mode is GenerationMode.POSITIVE or label not in ALWAYS_RIGHT
 ]
 SHORT, LONG = 6, 300
-GROWTH = 80 * 1024 * 1024  # bytes; Python keeps some of what it had at its peak
+GROWTH = 32 * 1024 * 1024  # bytes; Python keeps some of what it had at its peak
 
 
 @pytest.fixture(scope="module")

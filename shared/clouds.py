@@ -7,8 +7,9 @@ sts.chinacloudapi.cn); the tenant's metadata says so, and nothing here has to.
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
-__all__ = ["CLOUDS", "LOGIN_HOSTS", "Cloud", "cloud_of"]
+__all__ = ["CLOUDS", "LOGIN_HOSTS", "Cloud", "cloud_of", "owner"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,12 @@ LOGIN_HOSTS: Final = tuple(host for cloud in CLOUDS for host in cloud.login_host
 def cloud_of(graph_host: str) -> Cloud:
     """The cloud of a Graph host; the public one where it is loopback, which stands in for that."""
     return next((cloud for cloud in CLOUDS if graph_host in cloud.graph_hosts), CLOUDS[0])
+
+
+def owner(url: str) -> Cloud | None:
+    """The cloud that the host of a URL can only be of; None for a private name, and for what is no URL."""
+    try:
+        host = (urlsplit(url.strip()).hostname or "").lower()
+    except ValueError:
+        return None
+    return next((cloud for cloud in CLOUDS if cloud.owns(host)), None)

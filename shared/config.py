@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from shared.clouds import CLOUDS, Cloud, cloud_of
+from shared.clouds import Cloud, cloud_of, owner
 from shared.entra import Registration
 from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
 from shared.policy.admit import CallerRule
@@ -228,17 +228,9 @@ def _of_one_cloud(reader: _Reader, cloud: Cloud) -> None:
     """Hosts of another cloud than Graph's: the identity gets no token for them, nor do its tokens pass for ours."""
     storage = [f"AzureWebJobsStorage__{kind}ServiceUri" for kind in ("blob", "queue", "table")]
     for name in ("MAIL_API_AUTHORITY", "MAIL_VAULT_URL", *storage):
-        host = _host(reader.environ.get(name, ""))
-        other = next((other for other in CLOUDS if other is not cloud and other.owns(host)), None)
-        if other:
+        other = owner(reader.environ.get(name, ""))
+        if other and other is not cloud:
             reader.wrong(name, f"a host of {other.name}", f"one of {cloud.name}, where GRAPH_BASE_URL is")
-
-
-def _host(url: str) -> str:
-    try:
-        return (urlsplit(url.strip()).hostname or "").lower()
-    except ValueError:
-        return ""
 
 
 def _storage(reader: _Reader, cloud: Cloud) -> Storage:

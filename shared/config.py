@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from shared.clouds import Cloud, cloud_of, owner
 from shared.entra import Registration
 from shared.environ import GUID, UNRESOLVED, Problem
 from shared.environ import Reader as _Reader
@@ -63,6 +64,7 @@ class Settings:
     storage: Storage = Storage()
     identity_client_id: str | None = None
     graph: GraphEndpoint = field(default_factory=lambda: GraphEndpoint.parse("https://graph.microsoft.com/v1.0"))
+    authority: str = "https://login.microsoftonline.com"  # where tenants' metadata is
     api: Registration | None = None
     callers: Mapping[str, CallerRule] = field(default_factory=lambda: MappingProxyType({}))
     allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
@@ -113,11 +115,16 @@ def read(environ: Mapping[str, str]) -> Settings:
     reader = _Reader(environ)
     pools = _pools(reader)
     mode, redirect_to = _mode(reader)
+    graph = reader.graph()
+    cloud = cloud_of(graph.host)
+    authority = reader.authority("MAIL_API_AUTHORITY", cloud.authority)
+    _of_one_cloud(reader, cloud)
     return Settings(
-        storage=_storage(reader),
+        storage=_storage(reader, cloud),
         identity_client_id=reader.guid("AZURE_CLIENT_ID"),
-        graph=reader.graph(),
-        api=_api(reader),
+        graph=graph,
+        authority=authority,
+        api=_api(reader, authority),
         callers=_callers(reader),
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
         sender_pools=pools,
@@ -160,7 +167,16 @@ def read(environ: Mapping[str, str]) -> Settings:
     )
 
 
-def _storage(reader: _Reader) -> Storage:
+def _of_one_cloud(reader: _Reader, cloud: Cloud) -> None:
+    """Hosts of another cloud than Graph's: the identity gets no token for them, nor do its tokens pass for ours."""
+    storage = [f"AzureWebJobsStorage__{kind}ServiceUri" for kind in ("blob", "queue", "table")]
+    for name in ("MAIL_API_AUTHORITY", "MAIL_VAULT_URL", *storage):
+        other = owner(reader.environ.get(name, ""))
+        if other and other is not cloud:
+            reader.wrong(name, f"a host of {other.name}", f"one of {cloud.name}, where GRAPH_BASE_URL is")
+
+
+def _storage(reader: _Reader, cloud: Cloud) -> Storage:
     # Azure's own names: https://learn.microsoft.com/azure/azure-functions/functions-reference (identity)
     name = "AzureWebJobsStorage"
     if reader.given(name):
@@ -168,7 +184,7 @@ def _storage(reader: _Reader) -> Storage:
     account = reader.text(f"{name}__accountName")
     endpoints = {
         kind: reader.authority(f"{name}__{kind}ServiceUri", "")
-        or (f"https://{account}.{kind}.core.windows.net" if account else "")
+        or (f"https://{account}.{kind}.{cloud.storage}" if account else "")
         for kind in ("blob", "queue", "table")
     }
     if not any(endpoints.values()):
@@ -195,9 +211,8 @@ def _connection_string(value: str) -> str:
     return value
 
 
-def _api(reader: _Reader) -> Registration | None:
+def _api(reader: _Reader, authority: str) -> Registration | None:
     tenant, client = reader.guid("MAIL_API_TENANT"), reader.guid("MAIL_API_CLIENT_ID")
-    authority = reader.authority("MAIL_API_AUTHORITY", "https://login.microsoftonline.com")
     for name, other in (("MAIL_API_TENANT", "MAIL_API_CLIENT_ID"), ("MAIL_API_CLIENT_ID", "MAIL_API_TENANT")):
         if reader.given(other) and not reader.given(name):
             reader.wrong(name, "nothing", f"a GUID, since {other} is set")

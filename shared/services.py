@@ -8,7 +8,7 @@ import os
 import uuid
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from shared.storage import StorageAccount
 
 __all__ = ["Services", "services"]
-
-AUTHORITY: Final = "https://login.microsoftonline.com"
 
 
 class Services:
@@ -205,8 +203,8 @@ class Services:
             tenant = rule.tenant or (self.settings.api.tenant if self.settings.api else None)
             if tenant is None:
                 raise Unauthenticated("The route has no tenant, and MAIL_API_TENANT is not set.")
-            authority = self.settings.api.authority if self.settings.api else AUTHORITY
-            verifier = Verifier(Registration(tenant, rule.audience.removeprefix("api://"), authority))
+            registration = Registration(tenant, rule.audience.removeprefix("api://"), self.settings.authority)
+            verifier = Verifier(registration)
             self._webhook_verifiers[rule.tenant, rule.audience] = verifier
         caller = await verifier.verify(authorization)
         if caller.delegated or caller.application_id not in {app.lower() for app in rule.allowed_apps}:

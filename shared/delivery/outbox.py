@@ -5,15 +5,16 @@ names them (claim check; payload.py). What ends other than sent is kept in `mail
 replay; its larger files stay where they are for as long as its row.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 from xml.sax.saxutils import escape
 
 import msgspec
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceResponseTimeoutError
 
 from shared.delivery.files import OWN
 from shared.delivery.payload import apart, files_of, payload_name
@@ -36,6 +37,7 @@ QUEUE: Final = "mail-work"
 PAYLOADS: Final = OWN
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
+READ_TIMEOUT: Final = 60.0  # seconds to read what is kept of a mail, tries included
 FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; what is due later is put again
 
 
@@ -149,8 +151,9 @@ class StorageOutbox:
         if work.payload is None:
             return work.inline()
         try:
-            stream = await self._payloads.download_blob(work.payload)
-            return decode(await stream.readall())
+            async with _in_time():
+                stream = await self._payloads.download_blob(work.payload)
+                return decode(await stream.readall())
         except ResourceNotFoundError:
             return None
 
@@ -163,9 +166,10 @@ class StorageOutbox:
 
     async def kept(self, mail: str) -> Kept | None:
         try:
-            stream = await self._dead.download_blob(mail)
-            metadata = stream.properties.metadata
-            return Kept(metadata["kind"], metadata["reason"], await stream.readall(), metadata.get("queue", ""))
+            async with _in_time():
+                stream = await self._dead.download_blob(mail)
+                metadata = stream.properties.metadata
+                return Kept(metadata["kind"], metadata["reason"], await stream.readall(), metadata.get("queue", ""))
         except ResourceNotFoundError:
             return None
 
@@ -205,6 +209,16 @@ class StorageOutbox:
     async def _upload(self, name: str, content: bytes) -> None:
         # Overwriting what an earlier try of this call has put, and whose answer was lost.
         await _made(self._payloads.create_container, lambda: self._payloads.upload_blob(name, content, overwrite=True))
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """An end to what is read as a stream. Raises ServiceResponseTimeoutError, an AzureError."""
+    try:
+        async with asyncio.timeout(READ_TIMEOUT):
+            yield
+    except TimeoutError as error:
+        raise ServiceResponseTimeoutError(f"not read within {READ_TIMEOUT:g} seconds") from error
 
 
 async def _send(queue: Any, text: str, seconds: int) -> None:

@@ -88,4 +88,7 @@ def work_of(letter: Letter) -> Work:
 
 def parse_work(body: bytes) -> Work | ProducerMessage:
     """Raises msgspec.DecodeError (ValidationError when it is JSON of another shape)."""
-    return msgspec.json.decode(body, type=Work | ProducerMessage)
+    try:
+        return msgspec.json.decode(body, type=Work | ProducerMessage)
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deeply") from None

@@ -23,7 +23,7 @@ from shared.letters.stamp import forged
 from shared.letters.thread import LONGEST_THREAD
 from shared.letters.wire import Message, SendMail
 
-__all__ = ["OutboxMail", "outbox_mail", "send_mail"]
+__all__ = ["MAX_KEY", "OutboxMail", "SendMailBody", "outbox_mail", "send_mail"]
 
 REFERENCE: Final = "#mailroom.blobAttachment"
 OF_MAILROOM: Final = ("size", "etag")  # in such an attachment
@@ -42,7 +42,7 @@ class OutboxMail:
     mime: bytes | None = None
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SendMailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Graph's documentation and its SDKs differ in the case of the outer names; each is read as it was written."""
 
     message: Message | None = None
@@ -51,7 +51,7 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     sdk_save: bool | str | None = field(default=None, name="SaveToSentItems")
 
 
-class _OutboxBody(_Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _OutboxBody(SendMailBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sender: Annotated[str, Meta(min_length=1, max_length=320)]
     key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
@@ -69,7 +69,7 @@ def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
     if len(body) > max_size:
         raise limits.too_large(len(body))
     tree = read_json(body)
-    return _mail(tree, _shaped(tree, _Body))
+    return _mail(tree, _shaped(tree, SendMailBody))
 
 
 def outbox_mail(body: bytes) -> OutboxMail:
@@ -99,7 +99,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
     )
 
 
-def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
+def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:
     try:
         return msgspec.convert(tree, shape)
     except msgspec.ValidationError as error:
@@ -108,7 +108,7 @@ def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
         raise _wrong("BadRequest", "The request payload is nested too deeply.", "$") from None
 
 
-def _mail(tree: dict[str, Any], outer: _Body) -> SendMail:
+def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
     """What the outer object asks for, with every value checked."""
     message_name = _either(tree, "message", "Message")
     save_name = _either(tree, "saveToSentItems", "SaveToSentItems")
@@ -122,7 +122,7 @@ def _mail(tree: dict[str, Any], outer: _Body) -> SendMail:
     return mail
 
 
-def _mime(tree: dict[str, Any], outer: _Body, encoded: str) -> tuple[SendMail, bytes]:
+def _mime(tree: dict[str, Any], outer: SendMailBody, encoded: str) -> tuple[SendMail, bytes]:
     """A MIME mail and what it says of itself. Places in it stand after `$.mime`."""
     from shared.letters.mime_read import decode_mime, read_mime  # few mails need the readers of Python's email
 

@@ -35,6 +35,7 @@ from shared.telemetry import emit
 __all__ = ["Intake"]
 
 PATIENCE: Final = 8.0  # seconds to put all mails of a request; most senders wait for ten
+MOST_EVENTS: Final = 5000  # of one request: Event Grid's largest batch; more cannot be put within anyone's patience
 PUTS: Final = 16  # mails of one request that are put at the same time
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 RESULTS: Final = {413: Result.TOO_LARGE, 415: Result.UNSUPPORTED}
@@ -65,7 +66,7 @@ class Intake:
             return self._no_route(name)
         source = route.source
         try:
-            _check_size(request, source)
+            _check_body(request, source)
             await self._verify(route, request)
             self.composer.check(route)
             answer = source.handshake(request)
@@ -73,6 +74,7 @@ class Intake:
                 return answer
             async with asyncio.timeout(PATIENCE):
                 events = source.events(request, self.now())
+                _check_number(events)
                 until = await self._over_rate(route, len(events))
                 if until is not None:
                     return self._come_again(source, until)
@@ -101,7 +103,9 @@ class Intake:
         try:
             name, message = parse_event(body)
             route = self._route_of(name)
-            await self._take(route, events_of(message, route.source, mail, self.now()), waits=True)
+            events = events_of(message, route.source, mail, self.now())
+            _check_number(events)
+            await self._take(route, events, waits=True)
         except Refused as refusal:
             await self.courier.refuse(mail, EVENTS, body, refusal)
 
@@ -147,9 +151,10 @@ class Intake:
         return replace(reply, headers={**reply.headers, "Retry-After": str(seconds)})
 
     async def _take(self, route: Route, events: list[Event], *, waits: bool = False) -> int:
-        """Make every mail durable that these events ask for; returns how many do. Raises AzureError, RouteUnusable.
+        """Make every mail durable that these events ask for; returns how many do.
 
         waits: nobody waits for the answer, so mails beyond the route's rate are put for later. PacingUnavailable then.
+        Raises AzureError, RouteUnusable.
         """
         at_once = asyncio.Semaphore(PUTS)
 
@@ -185,9 +190,18 @@ def _caller(route: Route) -> str:
     return f"route {route.name}"
 
 
-def _check_size(request: RawRequest, source: Source) -> None:
+def _check_body(request: RawRequest, source: Source) -> None:
+    """Its size, and that nothing has to be unpacked first: what it then becomes has no limit that was agreed on."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Malformed(415, "UnsupportedMediaType", "Content-Encoding is not supported; send the body as it is.")
     if len(request.body) > source.largest:
         raise Malformed(413, "RequestEntityTooLarge", f"The body has more than {source.largest} bytes.")
+
+
+def _check_number(events: list[Event]) -> None:
+    if len(events) > MOST_EVENTS:
+        text = f"Found {len(events)} events, expected {MOST_EVENTS} at most in one request."
+        raise Malformed(413, "RequestEntityTooLarge", text, f"$[{MOST_EVENTS}]")
 
 
 def _as_message(route: Route, event: Event) -> bytes:

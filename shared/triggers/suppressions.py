@@ -8,16 +8,15 @@ others log: an entry is named by its id, the SHA-256 of the address in lower cas
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 import msgspec
-from msgspec import Meta
 
 from shared.entra import KeysUnavailable
 from shared.errors import Refused, Unauthenticated
 from shared.letters.addresses import check_address
-from shared.letters.parts import LINE
+from shared.policy.suppression import NewSuppression
 from shared.services import Services, services
 from shared.telemetry import Event, emit
 from shared.triggers.answers import json_answer, problem, settings_refused
@@ -37,11 +36,6 @@ BY_KEY: Final = "key"
 blueprint = func.Blueprint()
 # What is asked, by whom: the operator's application id, or BY_KEY.
 Handler = Callable[[Services, func.HttpRequest, str], Awaitable[func.HttpResponse]]
-
-
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    address: Annotated[str, Meta(min_length=1, max_length=320)]
-    reason: Annotated[str, Meta(pattern=LINE, max_length=500)] = ""
 
 
 @blueprint.route(route="suppressions", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -114,7 +108,7 @@ async def _add(app: Services, req: func.HttpRequest, by: str) -> func.HttpRespon
     if len(req.get_body()) > LARGEST:
         return problem(413, f"The body has more than {LARGEST} bytes.")
     try:
-        body = msgspec.json.decode(req.get_body(), type=_Body)
+        body = msgspec.json.decode(req.get_body(), type=NewSuppression)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         return problem(400, f'Expected {{"address": "…", "reason": "…"}}. {error}')
     try:

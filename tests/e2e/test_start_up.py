@@ -64,6 +64,7 @@ FUNCTIONS = {
     "operator_message",
     "operator_message_replay",
     "operator_messages",
+    "openapi",
     "operator_suppression",
     "operator_suppressions",
     "send_mail",

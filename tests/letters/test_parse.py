@@ -312,8 +312,9 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
     "2,000 items within one another": (
         b'{"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}], "attachments": '
         + NESTED * 2000 + b"[]" + b"}}]" * 2000 + b"}}",
-        "BadRequest", "$.message" + ".attachments[0].item" * 11,
+        "BadRequest", "$",
     ),
+    "100,000 values": (b'{"message": {"toRecipients": [' + b"0," * 100_000 + b"0]}}", "BadRequest", "$"),
     "251 attachments": (body(attachments=[FILE] * 251), "BadRequest", "$.message.attachments[250]"),
     "101 categories": (body(categories=["x"] * 101), "BadRequest", "$.message.categories[100]"),
     # what readers of JSON pass over
@@ -581,6 +582,6 @@ def test_a_malformed_message_of_mail_outbox_is_refused_with_code_and_path(wrong:
 
 def test_many_names_of_which_two_are_the_same_are_refused_at_once() -> None:
     """In a time that grows with their number, not with its square: one request must not stop all others."""
-    names = ",".join(f'"{number}":0' for number in range(200_000))
+    names = ",".join(f'"{number}":0' for number in range(90_000))
     with pytest.raises(Malformed, match="stands twice"):
         send_mail(f'{{{names},"0":0}}'.encode())

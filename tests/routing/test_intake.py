@@ -401,3 +401,29 @@ async def test_all_parts_of_a_split_mail_are_durable_before_the_answer(tmp_path:
     outbox.messages.clear()
     outbox.takes = 1
     assert (await counter.post(event, idempotency_key="two")).status == 503
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity", "x"])
+async def test_a_packed_body_is_refused_before_anything_unpacks_it(tmp_path: Path, encoding: str) -> None:
+    counter = Counter(tmp_path)
+    reply = await counter.post({"total": 12}, content_encoding=encoding)
+    assert reply.status == 415
+    assert "Content-Encoding" in reply.detail
+    assert not counter.outbox.messages
+    assert (await counter.post({"total": 12}, content_encoding="Identity")).status == 202
+
+
+async def test_more_events_than_can_be_put_in_time_are_refused_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that never ends in time would be put in part, and sent again, for ever."""
+    monkeypatch.setattr(intake_module, "MOST_EVENTS", 3)
+    counter = Counter(tmp_path, routes={"cloudevents": 'source = "cloudevents"\n'})
+    batch = [{"specversion": "1.0", "id": str(number), "source": "/a", "type": "a.b"} for number in range(4)]
+    headers = {"authorization": "Bearer secret", "content_type": "application/cloudevents-batch+json"}
+    reply = await counter.post(batch, "cloudevents", **headers)
+    assert reply.status == 413
+    assert "$[3]" in reply.detail
+    assert not counter.outbox.messages
+    assert (await counter.post(batch[:3], "cloudevents", **headers)).status == 202
+    assert len(counter.outbox.messages) == 3

@@ -103,7 +103,7 @@ def _attachment(session: UploadSession) -> dict[str, Any]:
 
 
 def _size(attachment: dict[str, Any]) -> int:
-    content = attachment.get("contentBytes", "")
+    content = str(attachment.get("contentBytes", ""))
     return len(content) * 3 // 4 - content.count("=", -2)
 
 

@@ -12,6 +12,11 @@ from typing import Final
 __all__ = ["LEVELS", "Event", "emit"]
 
 logger: Final = logging.getLogger("mailroom")
+# Azure's worker lets everything through from INFO on, and its SDKs say there several lines for each request to storage:
+# ten times what Mailroom says of a mail, with names of blobs that producers have given.
+QUIET: Final = ("azure", "msal", "httpx", "httpcore", "urllib3", "aiohttp")
+for _name in QUIET:
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Event(StrEnum):

@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos preview package test-package publish check-deployed check lint types lock clean
+.PHONY: help run test proof chaos preview package test-package publish check-deployed infra infra-write checkov check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -28,7 +28,7 @@ preview: .venv/.ready ## the examples of all routes as mails, in one page; or on
 	@$(BIN)/python -m sandbox.preview $(if $(ROUTE),--route $(ROUTE)) $(if $(EVENT),--event $(EVENT)) $(ARGS)
 
 package: .venv/.ready ## dist/mailroom.zip, what Azure runs, and dist/package, the same unpacked
-	@$(BIN)/python -m deployment.package $(ARGS)
+	@$(BIN)/python -m deployment.package
 
 test-package: package sandbox/node_modules/.ready ## the end-to-end tests on the package alone, on Linux on x86-64 as Azure
 	MAILROOM_APP=dist/package $(PYTEST) -n 2 --dist loadfile -m 'not proof' tests/e2e $(ARGS)
@@ -38,6 +38,15 @@ publish: .venv/.ready ## deploy dist/mailroom.zip with az's login, without azd; 
 
 check-deployed: .venv/.ready ## whether Azure has found the functions of the package; which app, in ARGS='…'
 	@$(BIN)/python -m deployment.check $(ARGS)
+
+infra: .venv/.ready ## the Bicep files: lint, format, build, and whether what is made of them is current; needs bicep
+	@$(BIN)/python -m deployment.infra check
+
+infra-write: .venv/.ready ## format them, and write azuredeploy.json and the snapshots anew; needs bicep
+	@$(BIN)/python -m deployment.infra write
+
+checkov: .venv/.ready ## what checkov says of the resources that would be deployed
+	@$(BIN)/python -m deployment.infra checkov
 
 check: lint types test ## what CI runs
 

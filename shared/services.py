@@ -14,7 +14,7 @@ import msgspec
 from shared.config import Settings, read
 from shared.delivery.ledger import Row
 from shared.entra import Registration, Verifier, require
-from shared.errors import NotAllowed, Unauthenticated
+from shared.errors import Malformed, NotAllowed, Unauthenticated
 from shared.letters.letter import Letter
 from shared.telemetry import Event, emit
 
@@ -50,6 +50,11 @@ class Services:
         self.settings = settings
         self._webhook_verifiers: dict[tuple[str | None, str], Verifier] = {}  # by tenant and audience: they keep keys
 
+    def report_problems(self) -> None:
+        """Say which settings cannot be used."""
+        for problem in self.settings.problems:
+            emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
+
     @cached_property
     def verifier(self) -> Verifier | None:
         """Verifies callers' tokens; None when MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set."""
@@ -72,7 +77,8 @@ class Services:
         from shared.delivery.attempts import Attempts
 
         verifier = self._look if self.settings.verify_sent else None
-        return Attempts(self.settings, self.storage.ledger(), self.outbox, self._send, self.pacer, verifier)
+        ledger = self.storage.ledger()
+        return Attempts(self.settings, ledger, self.outbox, self._send, self.pacer, verifier, as_mime=self._as_mime)
 
     @cached_property
     def outbox(self) -> "Outbox":
@@ -161,16 +167,17 @@ class Services:
             require(caller, rule.app_role)
 
     async def _send(self, letter: Letter, row: Row, still_ours: "StillOurs") -> "Outcome":
+        from shared.graph.outcome import Rejected
         from shared.graph.send import send_mail
         from shared.letters.model import send_mail_body
         from shared.letters.stamp import stamped
         from shared.letters.thread import threaded
 
-        body: SendMailPostRequestBody | bytes | None = None
-        if self.settings.threads == "mime" and letter.thread is not None:
-            from shared.letters.mime import mime_of
-
-            body = mime_of(letter, row.mailbox)
+        body: SendMailPostRequestBody | bytes | None
+        try:
+            body = self._mime(letter, row.mailbox) if row.mime else None
+        except Malformed as error:  # of an address that policy has put in, or by the rules of a later version
+            return Rejected(error.status, error.code, "permanent", str(error))
         if body is None:
             mail = threaded(letter)
             body = send_mail_body(msgspec.structs.replace(mail, message=stamped(mail.message, letter.id)))
@@ -183,19 +190,34 @@ class Services:
             still_ours=still_ours,
         )
 
+    def _as_mime(self, letter: Letter, mailbox: str) -> bool:
+        if letter.mime is not None:
+            return True
+        threaded = self.settings.threads == "mime" and letter.thread is not None
+        return threaded and self._mime(letter, mailbox) is not None
+
+    def _mime(self, letter: Letter, mailbox: str) -> bytes | None:
+        """The mail as MIME; None where that cannot carry it. Raises Malformed where a header cannot be written."""
+        if letter.mime is not None:
+            from shared.letters.mime_send import as_sent
+
+            return as_sent(letter, mailbox)
+        from shared.letters.mime import mime_of
+
+        return mime_of(letter, mailbox)
+
     async def _look(self, row: Row) -> "Finding":
-        from shared.graph.look import look
+        from shared.graph.look import MessageId, Stamp, look
         from shared.letters.mime import message_id
         from shared.letters.stamp import STAMP_PROPERTY
 
-        named = message_id(row.id, row.mailbox) if self.settings.threads == "mime" else None
-        return await look(self.graph, row.mailbox, STAMP_PROPERTY, row.id, named, self.settings.send_timeout)
+        known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
+        return await look(self.graph, row.mailbox, known, self.settings.send_timeout)
 
 
 @cache
 def services() -> Services:
     """The one of this process. The first call, at indexing, says which settings cannot be used."""
-    settings = read(os.environ)
-    for problem in settings.problems:
-        emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
-    return Services(settings)
+    app = Services(read(os.environ))
+    app.report_problems()
+    return app

@@ -17,9 +17,9 @@ logger: Final = logging.getLogger("mailroom")
 class Event(StrEnum):
     """What can be said, and when."""
 
-    SETTING_REFUSED = "setting.refused"  # at start: a setting cannot be used; every function answers 503
+    SETTING_REFUSED = "setting.refused"  # a setting cannot be used; every function answers 503. At start, then by timer
     MAIL_ACCEPTED = "mail.accepted"  # durable in the outbox, not sent yet
-    MAIL_SENT = "mail.sent"  # Graph answered 202
+    MAIL_SENT = "mail.sent"  # Graph answered 202; `seconds` after it was accepted, or due
     MAIL_WAITING = "mail.waiting"  # put back, with the reason and the delay
     MAIL_UNKNOWN = "mail.unknown"  # it may have gone; Graph's answer is missing or says neither
     MAIL_RESENT = "mail.resent"  # sent again after an unknown outcome: it may have gone twice
@@ -37,6 +37,9 @@ class Event(StrEnum):
     GRAPH_UNREACHED = "graph.unreached"  # no connection, or no token from the managed identity
     GRAPH_PERMISSION = "graph.permission"  # Graph refuses Mailroom itself: 401, 403
     GRAPH_QUOTA = "graph.quota"  # a mailbox is full or at its limit
+    QUEUE_MEASURED = "queue.measured"  # every few minutes: how much waits, and since when; also the heartbeat
+    BACKLOG_MEASURED = "backlog.measured"  # mails that wait in the part of the ledger that upkeep has gone through
+    INTAKE_UNAVAILABLE = "intake.unavailable"  # a mail over HTTP is answered 503: storage cannot be reached
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
     ROUTE_REFUSED = "route.refused"  # a route cannot be used; it alone answers 503
@@ -69,6 +72,9 @@ LEVELS: Final = {
     Event.GRAPH_UNREACHED: logging.WARNING,
     Event.GRAPH_PERMISSION: logging.ERROR,
     Event.GRAPH_QUOTA: logging.ERROR,
+    Event.QUEUE_MEASURED: logging.INFO,
+    Event.BACKLOG_MEASURED: logging.INFO,
+    Event.INTAKE_UNAVAILABLE: logging.ERROR,
     Event.KEYS_UNREACHED: logging.ERROR,
     Event.CALLER_REFUSED: logging.WARNING,
     Event.ROUTE_REFUSED: logging.ERROR,

@@ -91,7 +91,10 @@ class Pacing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """One for a process. now and monotonic are the clocks, in UTC and in seconds; tests have their own."""
+    """One for a process. now and monotonic are the clocks, in UTC and in seconds; tests have their own.
+
+    as_mime: whether a letter goes as MIME from this mailbox.
+    """
 
     settings: Settings
     ledger: Ledger
@@ -101,6 +104,7 @@ class Attempts:
     verifier: Verifier | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
+    as_mime: Callable[[Letter, str], bool] = lambda letter, _: letter.mime is not None
 
     def mailbox_for(self, sender: str, row: Row | None = None) -> str:
         """The mailbox to send from: of a pool the one that is free soonest, unless an earlier attempt may have gone."""
@@ -108,6 +112,12 @@ class Attempts:
             return row.mailbox
         members = self.settings.sender_pools.get(sender)
         return self.pacing.soonest(members) if members else sender
+
+    def goes_as_mime(self, letter: Letter, row: Row) -> bool:
+        """Whether the next attempt does. What may have gone goes again as it went, so that one look finds either."""
+        if row.may_have_gone and letter.mime is None:
+            return row.mime
+        return self.as_mime(letter, row.mailbox)
 
     def lease(self) -> Lease:
         """Of a claim that is about to be written."""
@@ -121,7 +131,14 @@ class Attempts:
         return await self.write(replace(row, lease_until=protocol.lease(self.now(), self.settings))), lease
 
     async def once(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, protocol.Settled]:
-        """Send under a claim. Writes nothing: the outcome, and what is to be written."""
+        """Send under a claim. The outcome, and what is to be written of it.
+
+        Whether it goes as MIME is in the row before it goes: nothing else says how it is to be looked for. Where the
+        claim has said so already nothing is written here. Raises Conflict, AzureError; nothing was sent then.
+        """
+        mime = self.goes_as_mime(letter, row)
+        if mime is not row.mime:
+            row = await self.write(replace(row, mime=mime))
         outcome = await self.send(letter, row, lease.may_start)
         _report(row, outcome)
         jitter = secrets.SystemRandom().random()
@@ -155,12 +172,14 @@ def new_token() -> str:
 
 
 def report_end(row: Row) -> None:
-    """Say how a mail has ended."""
+    """Say how a mail has ended, and how long that took from when it was accepted, or from its own later time."""
+    took = row.settled_at - max(row.not_before or row.accepted_at, row.accepted_at) if row.settled_at else None
     emit(
         ENDS[row.state],
         id=row.id,
         route=row.route,
         attempts=row.attempts,
+        seconds=None if took is None else round(took.total_seconds(), 3),
         status=row.status,
         code=row.code,
         request_id=row.request_id,

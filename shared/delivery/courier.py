@@ -120,7 +120,10 @@ class Courier:
             decision = protocol.decide(row, work, self.attempts.now(), self.attempts.settings, new_token())
             if not isinstance(decision, protocol.Claim):
                 raise Conflict(work.id)  # its time has run out over the waiting: look again
-            claimed = await self.attempts.write(replace(decision.row, mailbox=mailbox))
+            claim = replace(decision.row, mailbox=mailbox)
+            if letter is not None and decision.then == "send":
+                claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
+            claimed = await self.attempts.write(claim)
             letter = letter or await self.attempts.outbox.letter_of(work)
             look = decision.then == "look"
             if letter is None:

@@ -121,6 +121,7 @@ class DirectRequests:
         lease = self.attempts.lease()
         now = self.attempts.now()
         claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=False)
+        claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
         try:
             row = await self.attempts.write(claim)
         except Conflict:
@@ -151,7 +152,8 @@ class DirectRequests:
                 return Busy(reply.retry_after)
         try:
             via = row.mailbox if row.may_have_gone or isinstance(reply, protocol.TakeOver) else work.via or row.mailbox
-            claimed = await self.attempts.write(replace(reply.row, mailbox=via))
+            claim = replace(reply.row, mailbox=via)
+            claimed = await self.attempts.write(replace(claim, mime=self.attempts.goes_as_mime(letter, claim)))
         except Conflict:
             return None
         if isinstance(reply, protocol.TakeOver):
@@ -163,7 +165,10 @@ class DirectRequests:
         return await self._attempt(letter, work, claimed, lease)
 
     async def _attempt(self, letter: Letter, work: Work, row: Row, lease: Lease) -> Answer | None:
-        outcome, settled = await self.attempts.once(letter, row, lease)
+        try:
+            outcome, settled = await self.attempts.once(letter, row, lease)
+        except Conflict:
+            return None
         if settled.again is not None:
             released = None if isinstance(outcome, Unknown) else row.token
             return await self._queue(letter, msgspec.structs.replace(work, released=released), settled)

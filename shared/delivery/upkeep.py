@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.delivery.attempts import Attempts, new_token, report_end
-from shared.delivery.ledger import ENDED, Conflict, Row
+from shared.delivery.ledger import ENDED, Conflict, Row, State
 from shared.delivery.outbox import Payload
 from shared.delivery.partitions import PARTITIONS
 from shared.telemetry import Event, emit
@@ -19,6 +19,7 @@ from shared.telemetry import Event, emit
 __all__ = ["RUNS_AN_HOUR", "Upkeep", "partitions_of_run"]
 
 RUNS_AN_HOUR: Final = 12
+WAITING: Final[frozenset[State]] = frozenset({"accepted", "sending", "unknown"})
 ABANDONED_AFTER: Final = timedelta(hours=1)
 # A message of an open mail may hide for six days, and be late; it is only far past that that no message comes any more.
 GRACE: Final = timedelta(days=7)
@@ -39,13 +40,18 @@ class Upkeep:
     async def run(self, partitions: range) -> int:
         """Go through these partitions. Returns how many rows and payloads were changed or removed."""
         changed = 0
+        waiting: list[timedelta] = []
         for number in partitions:
             known: dict[str, Row] = {}
             async for row in self.attempts.ledger.partition(number):
                 known[row.id] = row
+                if row.state in WAITING:
+                    waiting.append(self.attempts.now() - max(row.not_before or row.accepted_at, row.accepted_at))
                 changed += await self._keep(row)
             async for payload in self.attempts.outbox.payloads_of(number):
                 changed += await self._keep_payload(payload, known.get(payload.mail))
+        oldest = round(max(waiting).total_seconds(), 1) if waiting else None
+        emit(Event.BACKLOG_MEASURED, waiting=len(waiting), oldest=oldest)
         if changed:
             emit(Event.UPKEEP, changed=changed)
         return changed

@@ -29,13 +29,14 @@ MAX_KEY: Final = 256  # characters, as for the header Idempotency-Key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMail:
-    """One message of `mail-outbox`. not_before is in UTC. thread: see thread.py."""
+    """One message of `mail-outbox`. not_before is in UTC. thread: see thread.py. mime: the mail, if it came as MIME."""
 
     sender: str
     mail: SendMail
     key: str | None = None
     not_before: datetime | None = None
     thread: str | None = None
+    mime: bytes | None = None
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,6 +53,7 @@ class _OutboxBody(_Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
     key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
     thread: Annotated[str, Meta(min_length=1, max_length=LONGEST_THREAD)] | None = None
+    mime: str | None = None
 
 
 def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
@@ -73,6 +75,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
         {"sender": "…", "message": {…}, "saveToSentItems": true, "key": "…", "notBefore": "2026-07-01T08:00:00+02:00",
          "thread": "…"}
 
+    Instead of `message` it may have `mime`: a whole MIME mail in base64, as sendMail takes it; a copy is always saved.
     Anything else is refused, the fields of Mailroom's own `mail-work` messages too. Raises Malformed as `send_mail`.
     """
     tree = read_json(unwrapped(body))
@@ -81,14 +84,16 @@ def outbox_mail(body: bytes) -> OutboxMail:
         raise _wrong("UnableToDeserializePostBody", "Expected the address or the id of a mailbox.", "$.sender")
     if outer.thread is not None and not (outer.thread.strip() and outer.thread.isprintable()):
         raise _wrong("UnableToDeserializePostBody", "Expected printable characters.", "$.thread")
-    mail = _mail(tree, outer)
+    mail, mime = (_mail(tree, outer), None) if outer.mime is None else _mime(tree, outer, outer.mime)
     try:
         not_before = outer.not_before and outer.not_before.astimezone(UTC)
     except OverflowError:
         raise _wrong(
             "UnableToDeserializePostBody", "Expected a time within the years 1 to 9999 of UTC.", "$.notBefore"
         ) from None
-    return OutboxMail(sender=outer.sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread)
+    return OutboxMail(
+        sender=outer.sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread, mime=mime
+    )
 
 
 def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
@@ -112,6 +117,24 @@ def _mail(tree: dict[str, Any], outer: _Body) -> SendMail:
     limits.check(mail, f"$.{message_name}")
     _Values().check(tree[message_name], f"$.{message_name}")
     return mail
+
+
+def _mime(tree: dict[str, Any], outer: _Body, encoded: str) -> tuple[SendMail, bytes]:
+    """A MIME mail and what it says of itself. Places in it stand after `$.mime`."""
+    from shared.letters.mime_read import decode_mime, read_mime  # few mails need the readers of Python's email
+
+    name = _either(tree, "message", "Message")
+    if name in tree:
+        raise _wrong("UnableToDeserializePostBody", f"Found both {name} and mime; expected one of them.", f"$.{name}")
+    name = _either(tree, "saveToSentItems", "SaveToSentItems")
+    if not _true(outer.save if outer.sdk_save is None else outer.sdk_save, f"$.{name}"):
+        raise _wrong("UnableToDeserializePostBody", "A copy of a MIME mail is always saved.", f"$.{name}")
+    mime = decode_mime(encoded, "$.mime")
+    try:
+        return read_mime(mime), mime
+    except Malformed as error:
+        place = f"$.mime: {error.path}" if error.path else "$.mime"
+        raise Malformed(error.status, error.code, error.message, place) from None
 
 
 def _either(tree: dict[str, Any], *names: str) -> str:

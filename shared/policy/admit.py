@@ -11,9 +11,9 @@ Closed by default. What is asked, in this order, and the first that says no is t
     recipients   application, user   the caller's `recipients`, if given, allow all  ErrorAccessDenied
                  all                 MAIL_ALLOWED_RECIPIENTS allows all             ErrorAccessDenied
 
-Recipients are to, cc and bcc. replyTo is none: nothing is sent there by this mail. Nor is anyone in an attached
-message, event or contact. A user's mail may not set `from` or `sender`: it could only name the user by an address, and
-a token proves no address.
+Recipients are to, cc and bcc. replyTo is none: nothing is sent there by this mail; nor are the headers of a MIME mail
+that ask for receipts. Nor is anyone in an attached message, event or contact. A user's mail may not set `from` or
+`sender`: it could only name the user by an address, and a token proves no address.
 """
 
 import re
@@ -23,7 +23,6 @@ from typing import Final, Protocol
 
 from shared.errors import NotAllowed
 from shared.letters.letter import Letter
-from shared.letters.wire import Message
 from shared.policy.patterns import Patterns
 
 __all__ = ["CallerRule", "Rules", "admit"]
@@ -65,10 +64,10 @@ class Rules(Protocol):
 def admit(letter: Letter, rules: Rules) -> None:
     """Return if this origin may send this letter. Raises NotAllowed, 403, with the rule that refused and the JSON path.
 
-    Paths are written with `message` in lower case, whatever the caller wrote; the mailbox itself stands in the URL, so
-    its refusal has none. No address is in the text.
+    Paths are written with `message` in lower case, whatever the caller wrote, and for a mail that came as MIME they
+    name the header; the mailbox itself stands in the URL, so its refusal has none. No address is in the text.
     """
-    origin, message = letter.origin, letter.mail.message
+    origin = letter.origin
     rule: CallerRule | None = None
     if origin.kind in ("application", "user"):
         rule = rules.callers.get(origin.name.lower())
@@ -81,7 +80,7 @@ def admit(letter: Letter, rules: Rules) -> None:
         _own_mailbox(letter)
     # Of a pool any member may be chosen later, so each must be allowed now.
     mailboxes = rules.sender_pools.get(letter.sender, (letter.sender,))
-    senders = [*((None, mailbox) for mailbox in mailboxes), *_senders(message)]
+    senders = [*((None, mailbox) for mailbox in mailboxes), *_senders(letter)]
     if rule is not None:
         _all_allowed(
             rule.senders, senders, "MAIL_CALLERS does not let this caller send as this mailbox.", "ErrorSendAsDenied"
@@ -89,7 +88,7 @@ def admit(letter: Letter, rules: Rules) -> None:
     own = rules.route_senders if origin.kind == "route" else None
     allowed = rules.allowed_senders if own is None else own
     _all_allowed(allowed, senders, "MAIL_ALLOWED_SENDERS does not allow this sender.", "ErrorSendAsDenied")
-    recipients = list(_recipients(message))
+    recipients = list(_recipients(letter))
     if rule is not None and rule.recipients is not None:
         _all_allowed(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
     _all_allowed(rules.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
@@ -100,7 +99,7 @@ def _own_mailbox(letter: Letter) -> None:
     if not user or letter.sender.lower() != user.lower():
         text = "A delegated token sends as its own mailbox only: the object id of its user."
         raise NotAllowed(text, "ErrorSendAsDenied")
-    for path, _ in _senders(letter.mail.message):
+    for path, _ in _senders(letter):
         raise NotAllowed("With a delegated token, leave from and sender out.", "ErrorSendAsDenied", path)
 
 
@@ -112,14 +111,18 @@ def _all_allowed(
             raise NotAllowed(refusal, code, path)
 
 
-def _senders(message: Message) -> Iterator[tuple[str | None, str]]:
+def _senders(letter: Letter) -> Iterator[tuple[str | None, str]]:
+    message, mime = letter.mail.message, letter.mime is not None
     for name, recipient in (("from", message.from_), ("sender", message.sender)):
         if recipient is not None:
-            yield f"$.message.{name}.emailAddress.address", recipient.email_address.address
+            place = name.capitalize() if mime else f"$.message.{name}.emailAddress.address"
+            yield place, recipient.email_address.address
 
 
-def _recipients(message: Message) -> Iterator[tuple[str | None, str]]:
+def _recipients(letter: Letter) -> Iterator[tuple[str | None, str]]:
+    message, mime = letter.mail.message, letter.mime is not None
     lists = {"to": message.to_recipients, "cc": message.cc_recipients, "bcc": message.bcc_recipients}
     for name, recipients in lists.items():
         for at, recipient in enumerate(recipients or ()):
-            yield f"$.message.{name}Recipients[{at}].emailAddress.address", recipient.email_address.address
+            path = f"$.message.{name}Recipients[{at}].emailAddress.address"
+            yield f"{name.capitalize()}, address {at + 1}" if mime else path, recipient.email_address.address

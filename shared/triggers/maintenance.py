@@ -1,4 +1,4 @@
-"""The timer that keeps ledger and payloads in order."""
+"""The timer that keeps ledger and payloads in order, and says what waits."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import azure.functions as func
 
 from shared.services import services
+from shared.triggers.outbox import EVENTS, OUTBOX, WORK
 
 __all__ = ["blueprint"]
 
@@ -18,8 +19,11 @@ blueprint = func.Blueprint()
 async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
     app = services()
     if app.settings.problems:
+        app.report_problems()  # said again and again, so that the alert stays on
         return
+    from shared.delivery.backlog import measure
     from shared.delivery.upkeep import partitions_of_run
 
     async with asyncio.timeout(TIME_FOR_A_RUN):
+        await measure(app.storage.queues, (EVENTS, OUTBOX, WORK), datetime.now(UTC))
         await app.upkeep.run(partitions_of_run(datetime.now(UTC)))

@@ -11,7 +11,7 @@ import azure.functions as func
 from shared.errors import Malformed, Refused
 from shared.letters import limits, parse
 from shared.letters.letter import Letter, Origin, fingerprint, identity
-from shared.letters.thread import threaded
+from shared.letters.sizes import check_size
 from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
@@ -171,15 +171,16 @@ def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Le
     letter = Letter(
         id=identity(scope, queued.key) if queued.key else keyless,
         scope=scope,
-        fingerprint=fingerprint(sender, queued.mail, queued.thread),
+        fingerprint=fingerprint(sender, queued.mail, queued.thread, queued.mime),
         sender=sender,
         mail=queued.mail,
         origin=Origin(kind="queue", name=OUTBOX),
         not_before=not_before,
         accepted_at=accepted_at,
         thread=queued.thread,
+        mime=queued.mime,
     )
-    limits.check_size(threaded(letter))
+    check_size(letter)
     return letter
 
 

@@ -14,7 +14,9 @@ from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
 from shared.letters import limits, parse
 from shared.letters.letter import Letter, Origin, fingerprint, identity, new_id
-from shared.letters.thread import LONGEST_THREAD, threaded
+from shared.letters.sizes import check_size
+from shared.letters.thread import LONGEST_THREAD
+from shared.letters.wire import SendMail
 from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
@@ -65,8 +67,7 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
 def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Letter:
     if mailbox is None and caller.user is None:
         raise Malformed(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
-    _check_content_type(req.headers)
-    mail = parse.send_mail(req.get_body())
+    mail, mime = _mime(req.get_body()) if _is_mime(req.headers) else (parse.send_mail(req.get_body()), None)
     sender = (mailbox or caller.user or "").lower()
     scope = scope_of(caller)
     key = _key(req.headers)
@@ -74,7 +75,7 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
     letter = Letter(
         id=identity(scope, key) if key else new_id(),
         scope=scope,
-        fingerprint=fingerprint(sender, mail, thread),
+        fingerprint=fingerprint(sender, mail, thread, mime),
         sender=sender,
         mail=mail,
         origin=Origin(
@@ -86,17 +87,28 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
         accepted_at=datetime.now(UTC),
         not_before=_not_before(req.headers),
         thread=thread,
+        mime=mime,
     )
-    limits.check_size(threaded(letter))
+    check_size(letter)
     return letter
 
 
-def _check_content_type(headers: Mapping[str, str]) -> None:
+def _mime(body: bytes) -> tuple[SendMail, bytes]:
+    from shared.letters.mime_read import decode_mime, read_mime  # few mails need the readers of Python's email
+
+    mime = decode_mime(body)
+    return read_mime(mime), mime
+
+
+def _is_mime(headers: Mapping[str, str]) -> bool:
+    """Whether the body is MIME in base64, as Graph wants it, or JSON. Raises Malformed for anything else."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Malformed(415, "BadRequest", f"Content-Type is {kind[:80] or 'missing'}, expected application/json.")
+    if kind not in ("application/json", "text/plain"):
+        text = f"Content-Type is {kind[:80] or 'missing'}, expected application/json, or text/plain for MIME."
+        raise Malformed(415, "BadRequest", text)
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Malformed(415, "BadRequest", "Content-Encoding is not supported; send the body as it is.")
+    return kind == "text/plain"
 
 
 def _key(headers: Mapping[str, str]) -> str | None:
@@ -158,9 +170,11 @@ async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mappi
             message = "This key was used for another mail. A key names one mail; use a new one."
             return graph_error(422, "UnprocessableEntity", message, ids)
         case Unavailable(maybe_sent=False):
+            emit(Event.INTAKE_UNAVAILABLE, id=letter.id, code="ServiceUnavailable")
             message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
             return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
         case Unavailable():
+            emit(Event.INTAKE_UNAVAILABLE, id=letter.id, code="UnknownOutcome")
             message = (
                 "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
                 "Repeat it only with the same Idempotency-Key or client-request-id."

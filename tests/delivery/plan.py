@@ -42,6 +42,7 @@ class Plan:
     start: Start = "direct"
     policy: Policy = "verify"
     large: bool = False  # the letter does not fit into a message
+    mime: tuple[bool, ...] = (False,)  # whether mails go as MIME by the settings of one process after another
     wait: float = 0.0  # seconds until it may be sent, where it is asked for without waiting
     retries: int = 1  # of a client that got no 2xx
     patience: float = 1.0  # seconds before that

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from shared.delivery import direct, protocol
 from shared.delivery.attempts import Lease
-from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection, Unavailable
+from shared.delivery.direct import Answer, DirectRequests, Done, Mismatch, Rejection, Unavailable
 from shared.delivery.ledger import ENDED, Conflict, Row
 from shared.delivery.memory import MemoryLedger
 from shared.delivery.protocol import Decision, Drop, PutAgain, Settled
@@ -50,6 +50,7 @@ CALM = st.builds(
     start=st.sampled_from(["direct", "accept", "queue"]),
     policy=st.sampled_from(["verify", "verify-hold", "resend", "hold"]),
     large=st.booleans(),
+    mime=st.sampled_from([(False,), (True,), (False, True)]),
     retries=st.integers(0, 3),
     patience=st.sampled_from([1.0, 100.0]),
     skews=st.sampled_from([(0.0, 0.0, 0.0), (2.5, -2.5, 0.0), (-2.5, 2.5, -2.5)]),
@@ -135,7 +136,9 @@ def _told(world: World) -> list[str]:
     wrong = []
     # A rejection that could not be written down is no end: an earlier message of the mail may have it tried again.
     lost = any(trouble.kind in LOST for trouble in world.plan.troubles)
-    not_sent = (Busy, Mismatch) if lost else (Busy, Mismatch, Rejection)
+    # Busy says that it is being sent at that moment, by whichever request: not that it was not. Who stops asking then
+    # has no answer yet.
+    not_sent = (Mismatch,) if lost else (Mismatch, Rejection)
     if answers and all(isinstance(answer, not_sent) or answer == Unavailable() for answer in answers) and world.taken:
         wrong.append("sent, and every client was told that it was not")
     if any(isinstance(answer, Done) and answer.state == "sent" for answer in answers) and not world.taken:
@@ -272,6 +275,15 @@ FOUND: Final[dict[str, Plan]] = {
         policy="resend",
         graph=("throttle", "reject"),
         troubles=(Trouble(8, "fail"), Trouble(8, "stall", 3)),
+    ),
+    "sent as JSON, not determined, then as MIME, looked for as MIME alone, and rejected": Plan(
+        large=True,
+        mime=(False, True),
+        skews=(-2.5, 2.5, -2.5),
+        graph=("lose accepted", "lose", "reject"),
+        turns=("late", "no slot"),
+        looks=(False, False, False),
+        copy=30.0,
     ),
 }
 

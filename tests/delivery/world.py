@@ -54,6 +54,7 @@ class Taken:
 
     fingerprint: str
     at: float
+    mime: bool
 
 
 @dataclass(eq=False)
@@ -114,6 +115,7 @@ class World:
         self._passed = 0
         self._pacing = Turns(self)
         self._skews = cycle(plan.skews)
+        self._mime = cycle(plan.mime)
         self._graph = iter(plan.graph)
         self._looks = iter(plan.looks)
         self._numbers = count(1)
@@ -184,6 +186,7 @@ class World:
         """A process of its own, with clocks of its own."""
         skew, started = next(self._skews), next(self._numbers) * 1000.0
         verify = self.plan.policy in ("verify", "verify-hold")
+        mime = next(self._mime)
         return Attempts(
             self.settings,
             self.ledger,
@@ -191,6 +194,7 @@ class World:
             self._send,
             self._pacing,
             self._look if verify else None,
+            as_mime=lambda *_: mime,
             now=lambda: NOON + timedelta(seconds=self.now + skew),
             monotonic=lambda: self.now + started,
         )
@@ -296,7 +300,7 @@ class World:
             return NotConnected("connect")
         slow = does in ("accept slowly", "hang")
         if does in ("accept", "accept slowly", "lose accepted", "hang"):
-            self.taken.append(Taken(letter.fingerprint, deadline if slow else self.now))
+            self.taken.append(Taken(letter.fingerprint, deadline if slow else self.now, row.mime))
             self._note("Graph accepts")
         trouble = await Point(f"send: {does}", deadline if slow else 0.0)
         definite: dict[GraphDoes, Outcome] = {
@@ -318,9 +322,11 @@ class World:
         if not next(self._looks, True) or (trouble and trouble.kind in LOST):
             self.undetermined = True
             return "undetermined"
-        if any(taken.at + self.plan.copy <= self.now for taken in self.taken):
+        # Graph shows what it is asked for: a stamp, which MIME has not, or a Message-ID.
+        shown = [taken for taken in self.taken if taken.mime is row.mime]
+        if any(taken.at + self.plan.copy <= self.now for taken in shown):
             return "sent"
-        if self.plan.draft and any(taken.at <= self.now for taken in self.taken):
+        if self.plan.draft and any(taken.at <= self.now for taken in shown):
             return "waiting"
         return "absent"
 

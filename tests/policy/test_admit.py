@@ -193,3 +193,21 @@ def test_the_mailbox_of_routes_is_open_to_routes_alone() -> None:
     for origin, sender in ((QUEUE, SHOP), (ROUTE, HR)):
         with pytest.raises(NotAllowed):
             admit(letter(origin, sender=sender), own)
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "place"),
+    [
+        (letter(QUEUE, from_=EVIL), rules(SHOP), "From"),
+        (with_sender(letter(QUEUE), HR), rules(SHOP), "Sender"),
+        (letter(DELEGATED, USER, from_=person(SHOP)), rules(f"{USER} *", caller=f"{USER} *"), "From"),
+        (letter(QUEUE), rules(SHOP, to="*@contoso.test"), "To, address 1"),
+        (letter(QUEUE, to_recipients=(person(HR), EVIL)), rules(SHOP, to="*@contoso.test"), "To, address 2"),
+        (letter(QUEUE, cc_recipients=(person(HR), EVIL)), rules(SHOP, to="*@fabrikam.test"), "Cc, address 1"),
+        (letter(QUEUE, bcc_recipients=(EVIL,)), rules(SHOP, to="*@fabrikam.test"), "Bcc, address 1"),
+    ],
+)
+def test_a_refusal_of_a_mail_that_came_as_mime_names_the_header(given: Letter, settings: Rules, place: str) -> None:
+    with pytest.raises(NotAllowed) as caught:
+        admit(replace(given, mime=b"..."), settings)
+    assert caught.value.path == place

@@ -1,0 +1,281 @@
+metadata name = 'Mailroom'
+metadata description = 'Mailroom in a resource group of its own, with no key and no secret: docs/deploy.md.'
+
+import { Caller, MailSettings, Network, Producer, Tags, TenantGrant } from './modules/types.bicep'
+
+// Where, and under which names
+
+@description('Where everything is. Flex Consumption is not in every region: az functionapp list-flexconsumption-locations.')
+param location string = resourceGroup().location
+
+@description('Names this Mailroom among others of the subscription; part of every name.')
+@minLength(1)
+@maxLength(20)
+param environmentName string = 'mailroom'
+
+@description('Tags of every resource, besides azd\'s own.')
+param tags Tags = {}
+
+// Who may send what
+
+@description('The mailbox that routes send from, unless they name another one. Empty: routes answer 503.')
+param mailSender string = ''
+
+@description('Whom routes send to, unless they name others; separated by spaces.')
+param mailTo string = ''
+
+@description('The mailboxes that any mail may be sent as, separated by spaces: addresses, *@contoso.com, object ids. Empty: none but mailSender, for routes.')
+param allowedSenders string = ''
+
+@description('Whom any mail may go to, separated by spaces. Empty: anyone.')
+param allowedRecipients string = ''
+
+@description('What each application may do over HTTP, by its application (client) id. Empty: no application may.')
+param callers { *: Caller } = {}
+
+@description('Names that stand for several mailboxes.')
+param senderPools { *: string[] } = {}
+
+@description('Who may put messages into which queue.')
+param producers Producer[] = []
+
+@description('The application (client) id of the Entra app registration that callers of sendMail get tokens for; accepted audiences are this and api://this. Empty: sendMail answers 401.')
+param apiClientId string = ''
+
+@description('The tenant that issues these tokens.')
+param apiTenantId string = tenant().tenantId
+
+@description('Other settings of the README by their names. Secrets are none of them: they go into the vault.')
+param mailSettings MailSettings = {}
+
+@description('Days that ended mails, and so their keys, are remembered.')
+@minValue(8)
+@maxValue(3650)
+param retentionDays int = 14
+
+@description('Object ids of the people or groups who put the secrets of webhooks into the vault.')
+param secretsOfficerPrincipalIds string[] = []
+
+@description('Grants in Microsoft Graph over every mailbox of the tenant. Empty, the default: none, and scripts/limit-sender-mailboxes.ps1 gives those of the sender mailboxes only. Needs AppRoleAssignment.ReadWrite.All to deploy.')
+param tenantWideGrants TenantGrant[] = []
+
+// How it is reached and how it grows
+
+@description('public: storage and vault have public addresses and take tokens of Entra only. private: they have none; a virtual network, private endpoints and DNS zones are made. Webhooks reach the app either way.')
+@allowed(['public', 'private'])
+param network string = 'public'
+
+@description('Addresses of the virtual network, if the network is private.')
+param networkAddresses Network = {
+  addressPrefix: '10.84.0.0/24'
+  appSubnetPrefix: '10.84.0.0/26'
+  endpointSubnetPrefix: '10.84.0.64/27'
+}
+
+@description('MB of memory of one instance. 2048 has room for sixteen requests of 35 MB that are read at once in the worst of cases; 512 is enough where all mails are small.')
+@allowed([512, 2048, 4096])
+param instanceMemoryMB int = 2048
+
+@description('Instances at most, in each group that scales by itself: all HTTP functions together, each queue by itself. Graph takes four requests at a time whatever their number, so more do not send faster; they take in faster. Older regions insist on at least 40.')
+@minValue(1)
+@maxValue(1000)
+param maximumInstanceCount int = 40
+
+@description('HTTP requests that one instance takes at a time. Azure\'s default for Python is 1; Mailroom waits for storage and Graph most of the time, and one process is one core.')
+@minValue(1)
+@maxValue(1000)
+param httpConcurrency int = 16
+
+@description('Instances for HTTP that always run. One takes the cold start out of the ten seconds that senders of webhooks wait, and costs all month.')
+@minValue(0)
+@maxValue(20)
+param alwaysReadyHttp int = 0
+
+@description('Instances for the queue mail-work that always run. Waiting mail has time: none.')
+@minValue(0)
+@maxValue(20)
+param alwaysReadyWork int = 0
+
+@description('How often storage keeps each mail: ZRS in three zones of the region, LRS in one. GRS and GZRS keep a copy in another region, which Mailroom does not read.')
+@allowed(['Standard_ZRS', 'Standard_LRS', 'Standard_GRS', 'Standard_GZRS'])
+param storageSku string = 'Standard_ZRS'
+
+// What is watched
+
+@description('Whom alerts are mailed to, by Azure itself. Empty: no one.')
+param alertEmail string = ''
+
+@description('Resource ids of action groups that alerts go to besides.')
+param actionGroupIds string[] = []
+
+@description('Days that logs are kept.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 30
+
+@description('GB of logs a day after which no more are taken, alerts being blind for the rest of it; -1: no limit.')
+@minValue(-1)
+param logDailyQuotaGb int = -1
+
+var token = uniqueString(subscription().id, resourceGroup().id, environmentName)
+var name = '${toLower(environmentName)}-${token}'
+var allTags = union(tags, { 'azd-env-name': environmentName })
+var isPrivate = network == 'private'
+
+// Names and ids are made here, not read from what was deployed: so a preview of a deployment shows them.
+var identityName = 'id-${name}'
+var storageName = 'st${take(replace(toLower(environmentName), '-', ''), 9)}${token}'
+var vaultName = 'kv-${take(replace(toLower(environmentName), '-', ''), 8)}${token}'
+var netName = 'vnet-${name}'
+var appSubnetName = 'app'
+var identityId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', identityName)
+
+module identity 'modules/identity.bicep' = {
+  params: {
+    location: location
+    name: identityName
+    tags: allTags
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  params: {
+    location: location
+    name: storageName
+    tags: allTags
+    sku: storageSku
+    isPrivate: isPrivate
+    principalId: identity.outputs.principalId
+    identityId: identityId
+    producers: producers
+    retentionDays: retentionDays
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  params: {
+    location: location
+    name: name
+    tags: allTags
+    retentionDays: logRetentionDays
+    dailyQuotaGb: logDailyQuotaGb
+    principalId: identity.outputs.principalId
+    identityId: identityId
+  }
+}
+
+module vault 'modules/key-vault.bicep' = {
+  params: {
+    location: location
+    name: vaultName
+    tags: allTags
+    isPrivate: isPrivate
+    principalId: identity.outputs.principalId
+    identityId: identityId
+    officerPrincipalIds: secretsOfficerPrincipalIds
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module net 'modules/network.bicep' = if (isPrivate) {
+  params: {
+    location: location
+    name: name
+    netName: netName
+    appSubnetName: appSubnetName
+    tags: allTags
+    network: networkAddresses
+    storageId: resourceId('Microsoft.Storage/storageAccounts', storageName)
+    vaultId: resourceId('Microsoft.KeyVault/vaults', vaultName)
+  }
+  dependsOn: [
+    storage
+    vault
+  ]
+}
+
+module app 'modules/function-app.bicep' = {
+  params: {
+    location: location
+    name: 'func-${name}'
+    planName: 'plan-${name}'
+    tags: allTags
+    identityId: identityId
+    identityClientId: identity.outputs.clientId
+    storageAccountName: storageName
+    vaultName: vaultName
+    insightsConnectionString: monitoring.outputs.connectionString
+    instanceMemoryMB: instanceMemoryMB
+    maximumInstanceCount: maximumInstanceCount
+    httpConcurrency: httpConcurrency
+    alwaysReadyHttp: alwaysReadyHttp
+    alwaysReadyWork: alwaysReadyWork
+    subnetId: isPrivate ? resourceId('Microsoft.Network/virtualNetworks/subnets', netName, appSubnetName) : ''
+    mailSender: mailSender
+    mailTo: mailTo
+    allowedSenders: allowedSenders
+    allowedRecipients: allowedRecipients
+    callers: callers
+    senderPools: senderPools
+    apiClientId: apiClientId
+    apiTenantId: apiTenantId
+    retentionDays: retentionDays
+    mailSettings: mailSettings
+  }
+  dependsOn: [
+    storage // containers, queues, tables and roles are there before the app starts
+    vault
+    net
+  ]
+}
+
+module graphPermission 'modules/graph-permission.bicep' = if (!empty(tenantWideGrants)) {
+  params: {
+    principalId: identity.outputs.principalId
+    grants: tenantWideGrants
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  params: {
+    location: location
+    name: name
+    tags: allTags
+    workspaceId: monitoring.outputs.workspaceId
+    actionGroupIds: actionGroupIds
+    email: alertEmail
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  params: {
+    location: location
+    displayName: 'Mailroom ${environmentName}'
+    tags: allTags
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+@description('The function app: what is deployed to.')
+output AZURE_FUNCTION_APP_NAME string = app.outputs.name
+
+@description('The resource group, for azd and the check of a deployment.')
+output AZURE_RESOURCE_GROUP string = resourceGroup().name
+
+@description('The address of the API and of /api/events/{route}.')
+output MAILROOM_URL string = app.outputs.url
+
+@description('The storage account with the queues mail-outbox and mail-events.')
+output AZURE_STORAGE_ACCOUNT_NAME string = storage.outputs.name
+
+@description('The vault for the secrets of webhooks.')
+output AZURE_KEY_VAULT_NAME string = vault.outputs.name
+
+@description('The identity\'s application id, for scripts/limit-sender-mailboxes.ps1.')
+output MAILROOM_IDENTITY_CLIENT_ID string = identity.outputs.clientId
+
+@description('The object id of its enterprise application, for the same.')
+output MAILROOM_IDENTITY_OBJECT_ID string = identity.outputs.principalId
+
+@description('The Application Insights resource.')
+output MAILROOM_APPLICATION_INSIGHTS string = monitoring.outputs.insightsName

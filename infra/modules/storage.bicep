@@ -1,0 +1,216 @@
+metadata description = 'The storage account: queues, payloads and the ledger, without shared keys; and who may do what in it.'
+
+import { Producer, Tags } from './types.bicep'
+
+@description('Where the account is.')
+param location string
+
+@description('Its name, unique in the world: 3 to 24 lower-case letters and digits.')
+@minLength(3)
+@maxLength(24)
+param name string
+
+@description('Tags of every resource.')
+param tags Tags
+
+@description('How often it is kept: see main.bicep.')
+param sku string
+
+@description('Whether only private endpoints reach it.')
+param isPrivate bool
+
+@description('The object id of Mailroom\'s identity.')
+param principalId string
+
+@description('The identity\'s resource id. Role assignments are named after it, since it is known before the deployment.')
+param identityId string
+
+@description('Who may put messages into which queue.')
+param producers Producer[]
+
+@description('Days that ended mails are kept; the lifecycle rule of what is set aside comes after it.')
+param retentionDays int
+
+// The names that the code uses (shared/delivery, shared/triggers, shared/letters); a test holds them together.
+@description('The queues, each with its poison queue.')
+var queueNames = [
+  'mail-events'
+  'mail-outbox'
+  'mail-work'
+]
+@description('mail-payloads: letters that do not fit into a message. mail-dead: what was not sent. mail-attachments: files that producers name.')
+var containerNames = [
+  'mail-payloads'
+  'mail-dead'
+  'mail-attachments'
+]
+var packageContainer = 'app-package'
+var tableNames = [
+  'mailledger'
+  'mailpacing'
+]
+var allQueueNames = flatten(map(queueNames, queue => [queue, '${queue}-poison']))
+
+// https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/storage
+// The host makes containers, queues and tables of its own in this account (leases, timers, keys of functions), so these
+// roles are on the account. It is Mailroom's alone.
+var appRoles = {
+  blobDataOwner: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
+  queueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
+  tableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+}
+var queueMessageSender = 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
+
+resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: {
+    name: sku
+  }
+  properties: {
+    accessTier: 'Hot'
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    allowSharedKeyAccess: false
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+    supportsHttpsTrafficOnly: true
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: isPrivate ? 'Deny' : 'Allow' // callers come from anywhere; what they may do their roles say
+    }
+  }
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
+  parent: account
+  name: 'default'
+}
+
+resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-08-01' = [
+  for container in concat(containerNames, [packageContainer]): {
+    parent: blobs
+    name: container
+    properties: {
+      publicAccess: 'None'
+    }
+  }
+]
+
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-08-01' = {
+  parent: account
+  name: 'default'
+}
+
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-08-01' = [
+  for name in allQueueNames: {
+    parent: queues
+    name: name
+  }
+]
+
+resource tables 'Microsoft.Storage/storageAccounts/tableServices@2025-08-01' = {
+  parent: account
+  name: 'default'
+}
+
+resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-08-01' = [
+  for name in tableNames: {
+    parent: tables
+    name: name
+  }
+]
+
+// Upkeep removes what is no longer needed. This is for what it has missed, so it comes after everything that may still
+// be waited for: a mail waits for its time 366 days at most, is tried 30 days at most, and is late by 7.
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = {
+  parent: account
+  name: 'default'
+  dependsOn: [
+    blobs
+  ]
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: 'payloads-that-upkeep-missed'
+          enabled: true
+          type: 'Lifecycle'
+          definition: {
+            filters: {
+              blobTypes: ['blockBlob']
+              prefixMatch: ['mail-payloads/']
+            }
+            actions: {
+              baseBlob: {
+                delete: {
+                  daysAfterModificationGreaterThan: 420
+                }
+              }
+            }
+          }
+        }
+        {
+          name: 'dead-mail-that-upkeep-missed'
+          enabled: true
+          type: 'Lifecycle'
+          definition: {
+            filters: {
+              blobTypes: ['blockBlob']
+              prefixMatch: ['mail-dead/']
+            }
+            actions: {
+              baseBlob: {
+                delete: {
+                  daysAfterModificationGreaterThan: retentionDays + 60
+                }
+              }
+            }
+          }
+        }
+      ]
+    }
+  }
+}
+
+resource appRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in items(appRoles): {
+    scope: account
+    name: guid(account.id, identityId, role.value)
+    properties: {
+      principalId: principalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.value)
+    }
+  }
+]
+
+@description('The queue of each producer, by its place in the list.')
+resource producerQueue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-08-01' existing = [
+  for producer in producers: {
+    parent: queues
+    name: producer.queue
+  }
+]
+
+// May put messages into this queue, and neither read nor remove any.
+resource producerRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (producer, at) in producers: {
+    scope: producerQueue[at]
+    name: guid(producerQueue[at].id, producer.principalId, queueMessageSender)
+    dependsOn: [
+      queue
+    ]
+    properties: {
+      principalId: producer.principalId
+      principalType: producer.?principalType ?? 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', queueMessageSender)
+    }
+  }
+]
+
+@description('The account\'s name, for producers.')
+output name string = account.name

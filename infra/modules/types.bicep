@@ -1,0 +1,63 @@
+metadata description = 'The shapes of parameters that more than one file has.'
+
+@export()
+@description('A program that puts messages into one queue.')
+type Producer = {
+  @description('The object id of its identity: of a managed identity or an enterprise application, not of an app registration.')
+  principalId: string
+
+  @description('The queue: mails ready to be sent, or events that a route makes mails of.')
+  queue: 'mail-outbox' | 'mail-events'
+
+  @description('What the principal is; a service principal unless said otherwise.')
+  principalType: ('ServicePrincipal' | 'Group' | 'User')?
+}
+
+@export()
+@description('What one application may do over HTTP. Empty senders: nothing.')
+type Caller = {
+  @description('The mailboxes it may send as: addresses, *@contoso.com, or object ids.')
+  senders: string[]
+
+  @description('Whom it may send to; left out: anyone that allowedRecipients allows.')
+  recipients: string[]?
+}
+
+@export()
+@description('Which grants the identity gets in the whole tenant: see modules/graph-permission.bicep for the price.')
+type TenantGrant = 'Mail.Send' | 'Mail.Read' | 'Mail.ReadWrite'
+
+@export()
+@description('Tags by name.')
+type Tags = {
+  *: string
+}
+
+@export()
+@description('Settings that few need to change, by the names in the README, which has their meanings and defaults.')
+type MailSettings = {
+  MAIL_THREADS: ('properties' | 'mime')?
+  MAIL_ROUTES_DIR: string?
+  MAIL_RATE_PER_MINUTE: string?
+  MAIL_CONCURRENCY: string?
+  MAIL_VERIFY_SENT: ('true' | 'false')?
+  MAIL_VERIFY_DELAYS: string?
+  MAIL_ON_UNKNOWN: ('resend' | 'hold')?
+  MAIL_SEND_TIMEOUT: string?
+  MAIL_LEASE_MARGIN: string?
+  MAIL_MAX_ATTEMPTS: string?
+  MAIL_MAX_AGE_HOURS: string?
+}
+
+@export()
+@description('Addresses of networks, for the network `private`.')
+type Network = {
+  @description('Everything below, such as 10.84.0.0/24.')
+  addressPrefix: string
+
+  @description('For the function app, at least a /27; delegated to Microsoft.App/environments.')
+  appSubnetPrefix: string
+
+  @description('For the private endpoints, at least a /28.')
+  endpointSubnetPrefix: string
+}

@@ -1,0 +1,3 @@
+using '../main.bicep'
+
+// Nothing given: every option off. Nobody may send, and nobody is told.

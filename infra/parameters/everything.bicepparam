@@ -1,0 +1,60 @@
+using '../main.bicep'
+
+// Every option on, as an example of each. The GUIDs stand for your own.
+param environmentName = 'Mailroom-Production'
+param tags = {
+  team: 'platform'
+}
+param network = 'private'
+param networkAddresses = {
+  addressPrefix: '10.20.0.0/24'
+  appSubnetPrefix: '10.20.0.0/26'
+  endpointSubnetPrefix: '10.20.0.64/27'
+}
+param storageSku = 'Standard_GZRS'
+param instanceMemoryMB = 4096
+param maximumInstanceCount = 100
+param httpConcurrency = 32
+param alwaysReadyHttp = 1
+param alwaysReadyWork = 1
+
+param mailSender = 'team'
+param mailTo = 'operators@contoso.com oncall@contoso.com'
+param allowedSenders = 'alerts@contoso.com billing@contoso.com'
+param allowedRecipients = '*@contoso.com *@*.contoso.com'
+param senderPools = {
+  team: ['alerts@contoso.com', 'billing@contoso.com']
+}
+param apiClientId = '11111111-1111-1111-1111-111111111111'
+param apiTenantId = '22222222-2222-2222-2222-222222222222'
+param callers = {
+  '33333333-3333-3333-3333-333333333333': {
+    senders: ['billing@contoso.com']
+    recipients: ['*@contoso.com']
+  }
+}
+param producers = [
+  {
+    principalId: '44444444-4444-4444-4444-444444444444'
+    queue: 'mail-outbox'
+  }
+  {
+    principalId: '55555555-5555-5555-5555-555555555555'
+    queue: 'mail-events'
+    principalType: 'Group'
+  }
+]
+param mailSettings = {
+  MAIL_RATE_PER_MINUTE: '60'
+  MAIL_ON_UNKNOWN: 'hold'
+}
+param retentionDays = 30
+param secretsOfficerPrincipalIds = ['66666666-6666-6666-6666-666666666666']
+param tenantWideGrants = ['Mail.Send', 'Mail.Read', 'Mail.ReadWrite']
+
+param alertEmail = 'operators@contoso.com'
+param actionGroupIds = [
+  '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shared/providers/Microsoft.Insights/actionGroups/oncall'
+]
+param logRetentionDays = 90
+param logDailyQuotaGb = 10

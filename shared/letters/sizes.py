@@ -1,0 +1,19 @@
+"""Whether a letter fits into one request to Graph, as it will be sent: with its stamp and the marks of its thread."""
+
+from shared.letters import limits
+from shared.letters.letter import Letter
+from shared.letters.thread import threaded
+
+__all__ = ["check_size"]
+
+
+def check_size(letter: Letter) -> None:
+    """Raises Malformed 413 RequestEntityTooLarge."""
+    if letter.mime is None:
+        limits.check_size(threaded(letter))
+        return
+    from shared.letters.mime_send import as_sent  # few mails need the readers of Python's email
+
+    size = (len(as_sent(letter, letter.sender)) + 2) // 3 * 4
+    if size > limits.MAX_REQUEST:
+        raise limits.too_large(size)

@@ -1,0 +1,81 @@
+"""What would be deployed with each parameter file, as the compiler's snapshots beside the files have it.
+
+No compiler is needed to read them; test_current.py proves, where there is one, that they are what the files make.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import function_app
+
+ROOT: Final = Path(__file__).parents[2]
+PARAMETERS: Final = ROOT / "infra" / "parameters"
+SETS: Final = tuple(sorted(path.name.removesuffix(".bicepparam") for path in PARAMETERS.glob("*.bicepparam")))
+PRIVATE: Final = ("everything", "private")
+SUFFIXES: Final = {  # of the public cloud, which a snapshot leaves open
+    "environment().suffixes.storage": "core.windows.net",
+    "environment().suffixes.keyvaultDns": ".vault.azure.net",
+    "environment().authentication.loginEndpoint": "https://login.microsoftonline.com/",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    resources: tuple[dict[str, Any], ...]
+    outputs: frozenset[str]
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        return [one for one in self.resources if one["type"] == kind]
+
+    def one(self, kind: str) -> dict[str, Any]:
+        (found,) = self.all(kind)
+        return found
+
+    def names(self, kind: str) -> set[str]:
+        """The last part of each name."""
+        return {one["name"].rpartition("/")[2] for one in self.all(kind)}
+
+    def settings(self) -> dict[str, str]:
+        """The app's settings; what is known at deployment only, identities' ids, as a GUID or text that looks alike."""
+        settings: dict[str, str] = self.one("Microsoft.Web/sites/config")["properties"]
+        return {name: resolved(value) for name, value in settings.items()}
+
+
+@cache
+def deployed(name: str) -> Deployment:
+    snapshot = json.loads((PARAMETERS / f"{name}.snapshot.json").read_text())
+    assert not snapshot["diagnostics"]
+    return Deployment(tuple(snapshot["predictedResources"]), frozenset(snapshot["outputs"]))
+
+
+@cache
+def functions() -> dict[str, dict[str, Any]]:
+    """The trigger of each function, by the function's name. An app can be indexed once."""
+    found: dict[str, dict[str, Any]] = {}
+    for function in function_app.app.get_functions():
+        trigger = function.get_trigger()
+        assert trigger is not None
+        found[str(function.get_function_name())] = trigger.get_dict_repr()
+    return found
+
+
+def resolved(value: str) -> str:
+    """An expression with the public cloud's names in it, and stand-ins for what a deployment reads."""
+    if not value.startswith("["):
+        return value
+    text = value
+    for expression, name in SUFFIXES.items():
+        text = text.replace(expression, f"'{name}'")
+    text = re.sub(r"reference\(.*?\)\.outputs\.clientId\.value", "'00000000-0000-0000-0000-00000000c11e'", text)
+    text = re.sub(r"reference\(.*?\)\.outputs\.connectionString\.value", "'InstrumentationKey=…'", text)
+    text = re.sub(r"coalesce\(tryGet\(.*, environment\(\)\.name\), ('[^']*')\)", r"\1", text)
+    inner = text.removeprefix("[").removesuffix("]")
+    if match := re.fullmatch(r"format\((.*)\)", inner):
+        template, *values = re.findall(r"'([^']*)'", match[1])
+        return str(template).format(*values)
+    (only,) = re.findall(r"'([^']*)'", inner)
+    return str(only)

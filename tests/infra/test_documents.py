@@ -1,0 +1,97 @@
+"""The documents about deployment name what is there: files, parameters, outputs, roles, commands."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.infra.deployed import ROOT, deployed
+
+DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()
+README: Final = (ROOT / "README.md").read_text()
+PARAMETERS: Final = (ROOT / "infra" / "main.bicepparam").read_text()
+PAGES: Final = ("README.md", "docs/deploy.md", "docs/operations.md", "docs/sender-mailboxes.md", "docs/costs.md")
+COMMANDS: Final = re.findall(
+    r"^(?:az|make|azd) .*$", README.partition("## Deploy it")[2].partition("\n## ")[0], re.MULTILINE
+)
+
+
+def template() -> dict[str, Any]:
+    text: dict[str, Any] = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
+    return text
+
+
+def test_the_readme_deploys_with_three_commands_that_docs_deploy_has_too() -> None:
+    assert [command.split()[0] for command in COMMANDS] == ["az", "az", "make"]
+    assert all(command in DEPLOY for command in COMMANDS)
+
+
+def test_the_second_command_gives_everything_that_main_bicep_needs() -> None:
+    """Each parameter is given by the file or has a default, and the file gives none that does not exist."""
+    (file,) = re.findall(r"--parameters (\S+)", COMMANDS[1])
+    text = (ROOT / file).read_text()
+    assert re.findall(r"^using '(.*)'", text, re.MULTILINE) == ["main.bicep"]
+    given = set(re.findall(r"^param (\w+)", text, re.MULTILINE))
+    parameters = template()["parameters"]
+    assert given <= parameters.keys()
+    assert {name for name, one in parameters.items() if "defaultValue" not in one} <= given
+
+
+def test_every_variable_of_the_parameter_file_has_a_default() -> None:
+    """So that the file can be used with nothing set."""
+    assert re.findall(r"readEnvironmentVariable\('\w+'\)", PARAMETERS) == []
+
+
+def test_the_third_command_runs_targets_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = COMMANDS[2].partition(" ARGS")[0].split()[1:]
+    assert targets
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_variables_that_the_documents_set_are_read_by_the_parameter_file() -> None:
+    named = set(re.findall(r"azd env set (\w+)", DEPLOY))
+    for line in re.findall(r"^export (.*)$", DEPLOY, re.MULTILINE):
+        named |= set(re.findall(r"(\w+)=", line))
+    named |= set(re.findall(r"`(MAILROOM_(?:NETWORK|ALERT_EMAIL))`", DEPLOY))
+    named |= set(re.findall(r"^(MAIL_\w+)=", DEPLOY, re.MULTILINE))
+    read = set(re.findall(r"readEnvironmentVariable\('(\w+)'", PARAMETERS))
+    assert named
+    assert named <= read
+
+
+def test_outputs_that_the_documents_name_exist() -> None:
+    named = set(
+        re.findall(
+            r"(AZURE_FUNCTION_APP_NAME|AZURE_KEY_VAULT_NAME|AZURE_STORAGE_\w+|MAILROOM_URL|MAILROOM_IDENTITY_\w+)",
+            DEPLOY,
+        )
+    )
+    assert len(named) >= 5
+    assert named <= deployed("default").outputs
+
+
+def test_roles_of_the_api_are_those_that_the_code_asks_for() -> None:
+    roles = {role["value"]: role for role in json.loads((ROOT / "infra" / "app-roles.json").read_text())}
+    code = "\n".join(path.read_text() for path in (ROOT / "shared" / "triggers").glob("*.py"))
+    asked = set(re.findall(r'require\(caller, "([\w.]+)"\)', code)) | set(
+        re.findall(r'OPERATE: Final = "([\w.]+)"', code)
+    )
+    assert asked == roles.keys() == {"Mail.Send", "Mailroom.Operate"}
+    assert roles["Mail.Send"]["id"] in DEPLOY
+    assert "Application" in roles["Mail.Send"]["allowedMemberTypes"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", path.read_text()):
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", Path(there).read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+            assert anchor in anchors, target

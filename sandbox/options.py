@@ -44,6 +44,7 @@ class Options:
     queue_lease: int | None
     tls: bool
     json: bool
+    verbose: int
     faults: tuple[str, ...]
 
 
@@ -68,6 +69,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         queue_lease=given.queue_lease,
         tls=given.tls,
         json=given.json,
+        verbose=given.verbose,
         faults=tuple(word for pair in faults for word in pair),
     )
 
@@ -121,6 +123,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parts.add_argument("--tls", action="store_true", help="serve the host over https, certificate made at start")
     parts.add_argument("--json", action="store_true", help="print one line of JSON when all is ready, nothing else")
+
+    parts.add_argument(
+        "--verbose", action="count", default=0, help="log what Azure would; twice: with every request to storage"
+    )
 
     faults = parser.add_argument_group("faults of Graph", "explained by python -m sandbox.cloud --help")
     faults.add_argument("--fault", action="append", default=[], metavar="SPEC", help="may be given again")

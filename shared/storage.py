@@ -4,18 +4,24 @@ Storage answers within a second or is in trouble: three tries and short time-out
 caller gives up. Who cannot wait is answered 503; what comes from a queue stays in it.
 """
 
+import asyncio
 from typing import Any, Final
 
+from azure.core.exceptions import ServiceResponseTimeoutError
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
-from azure.identity.aio import ManagedIdentityCredential
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from shared.config import Storage
+from shared.delivery.files import StorageFiles
 from shared.delivery.outbox import StorageOutbox
 from shared.delivery.pacing.table import TABLE as PACING
 from shared.delivery.pacing.table import TableStore
+from shared.delivery.suppressions_table import TABLE as SUPPRESSED
+from shared.delivery.suppressions_table import TableSuppressions
 from shared.delivery.table import TABLE, TableLedger
+from shared.identity import Identity
 
 __all__ = ["StorageAccount"]
 
@@ -23,41 +29,72 @@ CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "retry_total": 3,
     "initial_backoff": 0.5,
     "increment_base": 2,
-    "connection_timeout": 3,
-    "read_timeout": 10,
 }
 # The same for the tables' client, whose retries are azure-core's own.
 TABLE_OPTIONS: Final[dict[str, Any]] = {
     "retry_total": 3,
     "retry_backoff_factor": 0.5,
-    "connection_timeout": 3,
-    "read_timeout": 10,
 }
+CONNECT_TIMEOUT: Final = 3.0  # seconds
+READ_TIMEOUT: Final = 10.0  # until the next bytes come
+TRY_TIMEOUT: Final = 20.0  # for a whole try, however the bytes of its answer trickle in
+
+
+class _Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
+    """The SDK's, with an end to each try. What is read as a stream has its end where it is read."""
+
+    def __init__(self) -> None:
+        super().__init__(connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        try:
+            async with asyncio.timeout(TRY_TIMEOUT):
+                return await super().send(request, **options)
+        except TimeoutError as error:
+            raise ServiceResponseTimeoutError(f"no whole answer within {TRY_TIMEOUT:g} seconds") from error
 
 
 class StorageAccount:
     """The clients of one process and event loop."""
 
     def __init__(self, storage: Storage) -> None:
-        self._credential: ManagedIdentityCredential | None = None
+        self._credential: Identity | None = None
         if storage.connection_string is not None:
-            self.queues = QueueServiceClient.from_connection_string(storage.connection_string, **CLIENT_OPTIONS)
-            self.blobs = BlobServiceClient.from_connection_string(storage.connection_string, **CLIENT_OPTIONS)
-            self.tables = TableServiceClient.from_connection_string(storage.connection_string, **TABLE_OPTIONS)
+            self.queues = QueueServiceClient.from_connection_string(
+                storage.connection_string, transport=_Transport(), **CLIENT_OPTIONS
+            )
+            self.blobs = BlobServiceClient.from_connection_string(
+                storage.connection_string, transport=_Transport(), **CLIENT_OPTIONS
+            )
+            self.tables = TableServiceClient.from_connection_string(
+                storage.connection_string, transport=_Transport(), **TABLE_OPTIONS
+            )
             return
-        self._credential = ManagedIdentityCredential(client_id=storage.client_id)
-        self.queues = QueueServiceClient(storage.queue_endpoint, credential=self._credential, **CLIENT_OPTIONS)
-        self.blobs = BlobServiceClient(storage.blob_endpoint, credential=self._credential, **CLIENT_OPTIONS)
-        self.tables = TableServiceClient(storage.table_endpoint, credential=self._credential, **TABLE_OPTIONS)
+        self._credential = Identity(storage.client_id)
+        self.queues = QueueServiceClient(
+            storage.queue_endpoint, credential=self._credential, transport=_Transport(), **CLIENT_OPTIONS
+        )
+        self.blobs = BlobServiceClient(
+            storage.blob_endpoint, credential=self._credential, transport=_Transport(), **CLIENT_OPTIONS
+        )
+        self.tables = TableServiceClient(
+            storage.table_endpoint, credential=self._credential, transport=_Transport(), **TABLE_OPTIONS
+        )
 
     def outbox(self) -> StorageOutbox:
         return StorageOutbox(self.queues, self.blobs)
+
+    def files(self) -> StorageFiles:
+        return StorageFiles(self.blobs)
 
     def pacing(self) -> TableStore:
         return TableStore(self.tables.get_table_client(PACING))
 
     def ledger(self) -> TableLedger:
         return TableLedger(self.tables.get_table_client(TABLE))
+
+    def suppressions(self) -> TableSuppressions:
+        return TableSuppressions(self.tables.get_table_client(SUPPRESSED))
 
     async def close(self) -> None:
         await self.queues.close()

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
-__all__ = ["ENDED", "Conflict", "Ledger", "Row", "State"]
+__all__ = ["ENDED", "REPLAYABLE", "Conflict", "Ledger", "Row", "State"]
 
 State = Literal[
     "scheduled", "accepted", "sending", "unknown", "sent", "failed", "held", "cancelled", "suppressed", "captured"
 ]
 ENDED: Final[frozenset[State]] = frozenset({"sent", "failed", "held", "cancelled", "suppressed", "captured"})
+REPLAYABLE: Final[frozenset[State]] = frozenset({"failed", "held", "suppressed", "captured"})  # an operator may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class Row:
     request_id: str | None = None
     client_request_id: str | None = None
     route: str | None = None
+    suppressed_recipients: int | None = None  # left out at the last attempt, since they must not be mailed
     keep_days: int | None = None  # after its end, if other than MAIL_RETENTION_DAYS
     etag: str = ""
 

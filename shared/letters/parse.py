@@ -16,14 +16,17 @@ from msgspec import Meta, field
 from shared.errors import Malformed
 from shared.letters import limits
 from shared.letters.addresses import check_address
+from shared.letters.blobs import split
 from shared.letters.faults import explain
 from shared.letters.reading import read_json, unwrapped
 from shared.letters.stamp import forged
 from shared.letters.thread import LONGEST_THREAD
 from shared.letters.wire import Message, SendMail
 
-__all__ = ["OutboxMail", "outbox_mail", "send_mail"]
+__all__ = ["MAX_KEY", "OutboxMail", "SendMailBody", "outbox_mail", "send_mail"]
 
+REFERENCE: Final = "#mailroom.blobAttachment"
+OF_MAILROOM: Final = ("size", "etag")  # in such an attachment
 MAX_KEY: Final = 256  # characters, as for the header Idempotency-Key
 
 
@@ -39,7 +42,7 @@ class OutboxMail:
     mime: bytes | None = None
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SendMailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Graph's documentation and its SDKs differ in the case of the outer names; each is read as it was written."""
 
     message: Message | None = None
@@ -48,7 +51,7 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     sdk_save: bool | str | None = field(default=None, name="SaveToSentItems")
 
 
-class _OutboxBody(_Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _OutboxBody(SendMailBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sender: Annotated[str, Meta(min_length=1, max_length=320)]
     key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
@@ -66,7 +69,7 @@ def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
     if len(body) > max_size:
         raise limits.too_large(len(body))
     tree = read_json(body)
-    return _mail(tree, _shaped(tree, _Body))
+    return _mail(tree, _shaped(tree, SendMailBody))
 
 
 def outbox_mail(body: bytes) -> OutboxMail:
@@ -96,7 +99,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
     )
 
 
-def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
+def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:
     try:
         return msgspec.convert(tree, shape)
     except msgspec.ValidationError as error:
@@ -105,7 +108,7 @@ def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
         raise _wrong("BadRequest", "The request payload is nested too deeply.", "$") from None
 
 
-def _mail(tree: dict[str, Any], outer: _Body) -> SendMail:
+def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
     """What the outer object asks for, with every value checked."""
     message_name = _either(tree, "message", "Message")
     save_name = _either(tree, "saveToSentItems", "SaveToSentItems")
@@ -119,7 +122,7 @@ def _mail(tree: dict[str, Any], outer: _Body) -> SendMail:
     return mail
 
 
-def _mime(tree: dict[str, Any], outer: _Body, encoded: str) -> tuple[SendMail, bytes]:
+def _mime(tree: dict[str, Any], outer: SendMailBody, encoded: str) -> tuple[SendMail, bytes]:
     """A MIME mail and what it says of itself. Places in it stand after `$.mime`."""
     from shared.letters.mime_read import decode_mime, read_mime  # few mails need the readers of Python's email
 
@@ -183,6 +186,9 @@ class _Values:
                 _check_headers(value, path)
             case "singleValueExtendedProperties" | "multiValueExtendedProperties":
                 _check_extended(value, path)
+            case "attachments":
+                _check_references(value, path, depth)
+                self.check(value, path, depth)
             case "item":
                 if depth == limits.MAX_NESTING:
                     text = f"Found more than {limits.MAX_NESTING} items attached within one another."
@@ -190,6 +196,24 @@ class _Values:
                 self.check(value, path, depth + 1)
             case _:
                 self.check(value, path, depth)
+
+
+def _check_references(attachments: list[dict[str, Any]], path: str, depth: int) -> None:
+    """Attachments in blobs: of the mail itself only, by a name that means one blob, without what is Mailroom's own."""
+    for at, attachment in enumerate(attachments):
+        if attachment["@odata.type"] != REFERENCE:
+            continue
+        if depth:
+            text = "Found an attachment by reference in an attached item; expected it whole, with contentBytes."
+            raise _wrong("RequestBodyRead", text, f"{path}[{at}]")
+        for name in OF_MAILROOM:
+            if attachment.get(name) is not None:
+                text = "Unknown property; Mailroom itself finds out what the blob has."
+                raise _wrong("RequestBodyRead", text, f"{path}[{at}].{name}")
+        try:
+            split(attachment["blob"])
+        except ValueError as error:
+            raise _wrong("RequestBodyRead", str(error), f"{path}[{at}].blob") from None
 
 
 def _check_headers(headers: list[dict[str, Any]], path: str) -> None:

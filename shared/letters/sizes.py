@@ -1,16 +1,17 @@
 """Whether a letter fits into one request to Graph, as it will be sent: with its stamp and the marks of its thread."""
 
 from shared.letters import limits
+from shared.letters.draft import check_sizes
 from shared.letters.letter import Letter
 from shared.letters.thread import threaded
 
 __all__ = ["check_size"]
 
 
-def check_size(letter: Letter) -> None:
-    """Raises Malformed 413 RequestEntityTooLarge."""
+def check_size(letter: Letter, *, large: bool) -> None:
+    """large: whether it may go by way of a draft where it does not. Raises Malformed, see draft.check_sizes."""
     if letter.mime is None:
-        limits.check_size(threaded(letter))
+        check_sizes(threaded(letter), large=large)
         return
     from shared.letters.mime_send import as_sent  # few mails need the readers of Python's email
 

@@ -85,6 +85,7 @@ class Cost:
     messages: int = 0
     blobs: int = 0
     pacing: int = 0
+    suppressed: int = 0
 
     def __sub__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -93,6 +94,7 @@ class Cost:
             self.messages - other.messages,
             self.blobs - other.blobs,
             self.pacing - other.pacing,
+            self.suppressed - other.suppressed,
         )
 
 
@@ -113,6 +115,7 @@ class Metered:
             messages=sum((method, path[:9]) == ("POST", "mail-work") for method, path in self.queue.requests()),
             blobs=sum(method == "PUT" for method, path in self.blob.requests()),
             pacing=sum(path.startswith("mailpacing") for _, path in table),
+            suppressed=sum(path.startswith("mailsuppressed") for _, path in table),
         )
 
     def settled(self, queue: str) -> None:
@@ -195,3 +198,4 @@ def test_pacing_costs_under_a_fifth_of_an_operation_a_mail_in_a_burst(sandbox: S
     assert [answer.headers["mailroom-state"] for answer in answers] == ["sent"] * BURST
     assert (cost.writes, cost.reads) == (2 * BURST, 0)
     assert cost.pacing < 0.2 * BURST
+    assert cost.suppressed <= 1, "the list is read once a minute, whatever the number of mails"

@@ -43,6 +43,13 @@ WRONG = {
     "MAIL_TO": "ops",
     "MAIL_VAULT_URL": "http://contoso.vault.azure.net",
     "MAIL_THREADS": "subject",
+    "MAIL_RECIPIENTS_PER_DAY": "499",
+    "MAIL_EXTENDED_PROPERTIES": "Colour",
+    "MAIL_MODE": "test",
+    "MAIL_REDIRECT_TO": "catcher",
+    "MAIL_LARGE_ATTACHMENTS": "yes",
+    "MAIL_ATTACHMENT_CONTAINERS": "mail-dead",
+    "MAIL_MAX_REQUEST_MB": "0",
 }
 FUNCTIONS = {
     "events",
@@ -60,8 +67,13 @@ FUNCTIONS = {
     "operator_message",
     "operator_message_replay",
     "operator_messages",
+    "openapi",
+    "operator_suppression",
+    "operator_suppressions",
     "send_mail",
     "send_my_mail",
+    "suppression",
+    "suppressions",
     "upkeep",
 }
 

@@ -4,7 +4,8 @@ The SDK is generated, and regular: a request builder for each segment of a path,
 of its own, imported at the top of another module (base classes) or inside the function that needs it. So what can be
 reached is read from the sources, Mailroom's and the SDK's, and nothing is run:
 
-1. Whatever Mailroom's own files import of the SDK, under TYPE_CHECKING too, or name in a string.
+1. Whatever Mailroom's own files import of the SDK, under TYPE_CHECKING too, or name in a string; of a name that is put
+   together in an f-string, whatever fits.
 2. The models that are called like a class of Mailroom's: the wire model builds them by its own classes' names.
 3. Whatever a module that is reached imports, at its top or inside a function, but for two kinds of functions:
    - One that leads to another request builder, and whose name Mailroom's files mention nowhere, neither as an attribute
@@ -17,6 +18,7 @@ on the package alone, and the sandbox ends when a module of the SDK is asked for
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -36,9 +38,13 @@ _READS_ANSWERS = frozenset({"create_from_discriminator_value", "get_field_deseri
 
 @dataclass(slots=True)
 class Mentions:
-    """What sources say that matters here: modules of the SDK, names of classes, and names of attributes."""
+    """What sources say that matters here: modules of the SDK, names of classes, and names of attributes.
+
+    patterns: regular expressions for names of modules.
+    """
 
     modules: set[str] = field(default_factory=set)
+    patterns: set[str] = field(default_factory=set)
     classes: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
 
@@ -54,6 +60,8 @@ def mentions(sources: Iterable[Path]) -> Mentions:
                 found.classes.add(name)
             case ast.Attribute(attr=name):
                 found.names.add(name)
+            case ast.JoinedStr(values=[ast.Constant(value=str(head)), *_] as parts) if head.startswith(f"{SDK}."):
+                found.patterns.add("".join(map(_pattern, parts)))
             case ast.Constant(value=str(text)) if text.startswith(f"{SDK}."):
                 found.modules.add(text)
             case ast.Constant(value=str(text)):
@@ -77,7 +85,7 @@ class _Walk:
         self._entity = cache(self._is_entity)
 
     def files(self) -> set[Path]:
-        todo = [*self._said.modules, *(f"{_MODELS}.{_snake(name)}" for name in self._said.classes)]
+        todo = [*self._said.modules, *(f"{_MODELS}.{_snake(name)}" for name in self._said.classes), *self._fitting()]
         seen: set[str] = set()
         while todo:
             module = todo.pop()
@@ -87,6 +95,12 @@ class _Walk:
             todo += self._imports(module)
             todo += (module[:dot] for dot, letter in enumerate(module) if letter == ".")  # its packages come first
         return {file for module in seen if (file := self._file(module))}
+
+    def _fitting(self) -> Iterator[str]:
+        if self._said.patterns:
+            fits = re.compile("|".join(self._said.patterns)).fullmatch
+            files = (path.relative_to(self._root).with_suffix("") for path in (self._root / SDK).rglob("*.py"))
+            yield from filter(fits, (".".join(file.parts) for file in files))
 
     def _imports(self, module: str) -> Iterator[str]:
         """What a module may import, by the rules above; among it names that are no modules."""
@@ -125,6 +139,10 @@ class _Walk:
     def _is_package(self, module: str) -> bool:
         file = self._file(module)
         return file is not None and file.name == "__init__.py"
+
+
+def _pattern(part: ast.expr) -> str:
+    return re.escape(part.value) if isinstance(part, ast.Constant) and isinstance(part.value, str) else ".*"
 
 
 def _snake(name: str) -> str:

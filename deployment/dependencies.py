@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from uv import find_uv_bin
 
+from deployment.elf import without_debugging
 from deployment.errors import DeploymentError
 
 __all__ = ["PLATFORM", "PYTHON", "SITE_PACKAGES", "UNUSED", "content", "install", "needed", "versions"]
@@ -58,8 +59,10 @@ def needed(installed: Path) -> Iterator[PurePosixPath]:
 
 
 def content(installed: Path, path: PurePosixPath) -> bytes:
-    """A file as it is deployed: of the metadata the head, not the README that follows it."""
+    """A file as it is deployed: of metadata the head, not the README behind it; of extension modules what is loaded."""
     found = (installed / path).read_bytes()
+    if path.suffix == ".so":
+        return without_debugging(found)
     if path.name == _METADATA and path.parts[0].endswith(".dist-info"):
         return found.replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n"
     return found

@@ -110,7 +110,13 @@ def _parser() -> argparse.ArgumentParser:
         help="just another host, on the storage and Graph that the environment names: "
         "`environment` of the --json line has all it needs",
     )
-    parts.add_argument("--app", type=_folder, default=ROOT, metavar="DIR", help="the functions app (this checkout)")
+    parts.add_argument(
+        "--app",
+        type=_folder,
+        default=ROOT,
+        metavar="DIR",
+        help="the functions app (this checkout); one with .python_packages runs on them alone, as in Azure",
+    )
     parts.add_argument("--data", type=Path, metavar="DIR", help="keep Azurite's data here (else gone at the end)")
     parts.add_argument(
         "--queue-lease", type=_lease, metavar="SECONDS", help="how long a taken queue message is hidden (600)"

@@ -17,6 +17,7 @@ from shared.delivery.ledger import Row
 from shared.entra import Registration, Verifier, require
 from shared.errors import Malformed, NotAllowed, Unauthenticated
 from shared.letters.letter import Letter
+from shared.letters.wire import BlobAttachment
 from shared.telemetry import Event, emit
 
 if TYPE_CHECKING:
@@ -213,22 +214,16 @@ class Services:
             require(caller, rule.app_role)
 
     async def _send(self, letter: Letter, row: Row, still_ours: "StillOurs") -> "Outcome":
-        from azure.core.exceptions import AzureError
-
-        from shared.delivery.files import FileGone, filled
-        from shared.graph.outcome import NotConnected, Rejected
+        from shared.graph.outcome import Rejected
         from shared.graph.send import send_mail
         from shared.letters.model import send_mail_body
         from shared.letters.stamp import stamped
         from shared.letters.thread import threaded
 
-        try:
-            message = await filled(letter.mail.message, self.files)
-        except FileGone as gone:
-            return Rejected(400, gone.code, "permanent", str(gone))
-        except AzureError:
-            return NotConnected("storage")
-        letter = replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
+        whole = await self._with_files(letter)
+        if not isinstance(whole, Letter):
+            return whole
+        letter = whole
         body: SendMailPostRequestBody | bytes | None
         try:
             body = self._mime(letter, row.mailbox) if row.mime else None
@@ -245,6 +240,23 @@ class Services:
             deadline=self.settings.send_timeout,
             still_ours=still_ours,
         )
+
+    async def _with_files(self, letter: Letter) -> "Letter | Outcome":
+        """The letter with every file in it that it names; or what has become of it where one cannot be read."""
+        if not any(isinstance(one, BlobAttachment) for one in letter.mail.message.attachments or ()):
+            return letter
+        from azure.core.exceptions import AzureError
+
+        from shared.delivery.files import FileGone, filled
+        from shared.graph.outcome import NotConnected, Rejected
+
+        try:
+            message = await filled(letter.mail.message, self.files)
+        except FileGone as gone:
+            return Rejected(400, gone.code, "permanent", str(gone))
+        except AzureError:
+            return NotConnected("storage")
+        return replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
 
     def _as_mime(self, letter: Letter, mailbox: str) -> bool:
         if letter.mime is not None:

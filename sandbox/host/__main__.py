@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from .keys import Keys
 from .lifetime import Options, run
+from .sealed import seal
 from .settings import UnusableError
 
 EVERYTHING = 2
@@ -82,6 +83,13 @@ def _arguments() -> tuple[Options, int]:
     parser.add_argument("--default-key", metavar="KEY", help="opens functions of level function; random if not given")
     parser.add_argument("--master-key", metavar="KEY", help="opens everything; random if not given")
     parser.add_argument(
+        "--sealed",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="end when a module of this package is asked for that is not there; may be given again",
+    )
+    parser.add_argument(
         "--verbose",
         action="count",
         default=0,
@@ -90,6 +98,7 @@ def _arguments() -> tuple[Options, int]:
     given = parser.parse_args()
     if not 1 <= given.queue_lease <= _WEEK:
         parser.error(f"argument --queue-lease: from 1 to {_WEEK} seconds, which is what storage allows")
+    seal(given.sealed)
     options = Options(
         app=given.app.resolve(),
         bind=given.bind,

@@ -42,10 +42,11 @@ _ID: Final = re.compile(r"<[!-;=?-~]{1,900}>")
 _TOO_MANY: Final = f"Found more than {MAX_RECIPIENTS} recipients, those of To, Cc and Bcc together."
 
 
-def decode_mime(body: bytes | str, place: str | None = None) -> bytes:
+def decode_mime(body: bytes | str, place: str = "$") -> bytes:
     """The mail in one base64 text, line ends in it or not, as Graph takes it.
 
-    Raises Malformed: 400 ErrorMimeContentInvalidBase64String, 413 RequestEntityTooLarge.
+    place: where it stands in what the caller wrote. Raises Malformed: 400 ErrorMimeContentInvalidBase64String, or
+    413 RequestEntityTooLarge.
     """
     if len(body) > MAX_REQUEST + _LINE_ENDS:
         raise too_large(len(body))

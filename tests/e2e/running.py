@@ -21,6 +21,9 @@ from azure.storage.queue import QueueServiceClient
 from tests.e2e.secrecy import Secrecy, listening
 
 ROOT = Path(__file__).parents[2]
+APP = Path(os.environ.get("MAILROOM_APP", ROOT)).resolve()
+"""What is tested: this checkout, or an unpacked package, which then runs on the packages that it brings along alone."""
+
 FREE_PORTS = ["--port", "0", "--graph-port", "0", "--storage-port", "0", "--mail-port", "0", "--smtp-port", "0"]
 # What this machine's own environment may hold and a test must not inherit.
 FOREIGN = ("MAIL_", "AzureWebJobs", "AZURE_", "GRAPH_", "IDENTITY_", "WEBSITE_")
@@ -193,7 +196,7 @@ def _trust(ca: str | None) -> ssl.SSLContext | bool:
 
 
 def command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "sandbox", "--json", *FREE_PORTS, *options]
+    return [sys.executable, "-m", "sandbox", "--json", "--app", str(APP), *FREE_PORTS, *options]
 
 
 @contextmanager

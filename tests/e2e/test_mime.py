@@ -185,7 +185,7 @@ def test_what_is_no_mail_is_refused_with_its_place(sandbox: Sandbox, name: str) 
 def test_what_is_no_base64_is_answered_in_graphs_own_words(sandbox: Sandbox, body: bytes) -> None:
     error = sandbox.send(body, Content_Type="text/plain").json()["error"]
     assert error["code"] == "ErrorMimeContentInvalidBase64String"
-    assert error["message"] == "Invalid base64 string for MIME content."
+    assert error["message"] == "Invalid base64 string for MIME content. - at `$`"
     assert sandbox.requests() == 0
 
 

@@ -88,15 +88,7 @@ def measure(*, quick: bool) -> Iterator[str]:
                 f"{of(name, 'peak'):.0f}",
             )
         )
-    head = (
-        "what",
-        "wall, ms",
-        "CPU, ms",
-        "CPU, times the script",
-        "wall, times",
-        "CPU, whole process, ms",
-        "peak, MiB",
-    )
+    head = ("what", "wall, ms", "CPU, ms", "CPU, times", "wall, times", "CPU, whole process, ms", "peak, MiB")
     yield from table(head, rows)
 
 

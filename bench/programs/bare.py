@@ -1,4 +1,4 @@
-"""Sends mails to Graph with nothing around it, in a process of its own: by the SDK as its documentation has it, or httpx.
+"""Sends mails to Graph with nothing around it, in a process of its own: by the SDK, as it is documented, or by httpx.
 
 Asked by a line of JSON on standard input: `how` is "sdk" or "httpx", `count` mails, `at_a_time`, `warm` mails before.
 Answers with one on standard output: `cpu` and `wall` in seconds, of the counted mails; with `first`, those from the
@@ -87,7 +87,7 @@ async def main() -> None:
     asked = json.loads(sys.stdin.readline())
     send = {"sdk": by_sdk, "httpx": by_httpx}[asked["how"]]()
     await send(0)
-    found = {"first": {"wall": time.perf_counter() - STARTED, "cpu": time.process_time()}}
+    found: dict[str, object] = {"first": {"wall": time.perf_counter() - STARTED, "cpu": time.process_time()}}
     await many(send, asked["warm"], asked["at_a_time"])
     wall, cpu = time.perf_counter(), time.process_time()
     await many(send, asked["count"], asked["at_a_time"])

@@ -1,7 +1,7 @@
 """Starts an app through Microsoft's worker library, as Azure does, and may have it send one mail; then leaves.
 
-Asked by a line of JSON on standard input: `app`, a folder; `send`, whether to call its function `send_mail`, with `path`
-(the user), `token` and `body`. Answers with one: `index` and `first`, each with `wall` and `cpu` in seconds and
+Asked by a line of JSON on standard input: `app`, a folder; `send`, whether to call its function `send_mail`, with
+`path` (the user), `token` and `body`. Answers with one: `index` and `first`, each with `wall` and `cpu` in seconds and
 `modules`, the count of those it has imported; `cpu`, of the whole process so far; `peak` in MiB.
 """
 

@@ -1,6 +1,7 @@
 """Programs and hosts that are measured, and what is asked of them."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,13 +24,14 @@ SENDERS = ["*@sandbox.example"]
 
 def ask(program: str, question: Any, python: str = sys.executable, **settings: str) -> Any:
     """The answer of a program of bench/programs, in a process of its own. What it says on standard error is seen."""
+    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     result = subprocess.run(  # noqa: S603 - its own programs
         [python, str(PROGRAMS / program)],
         input=json.dumps(question) + "\n",
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env=environment(**settings) | {"PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"},
+        env=environment(**settings) | {"PYTHONPATH": os.pathsep.join(path), "no_proxy": "127.0.0.1"},
         check=True,
     )
     return json.loads(result.stdout)

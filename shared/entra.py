@@ -8,6 +8,7 @@ https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-token
 Importing this module loads no cryptography and no HTTP client; the first token does.
 """
 
+import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,10 @@ __all__ = ["Caller", "Fetch", "KeysUnavailable", "Registration", "Verifier", "re
 
 LONGEST_HEADER = 16 * 1024  # characters; Entra's tokens stay below, with every group and role in them
 LEEWAY = 60  # seconds that two clocks may differ
+# A client sends the same token for an hour. One that was verified is not verified again for so many seconds: that
+# costs as much as reading a mail. It is forgotten when it ends, and a key that is withdrawn holds no longer than this.
+REMEMBERED = 60.0
+MOST_REMEMBERED = 1000
 # The claim that names the application, by the token's version.
 _APPLICATION = {"1.0": "appid", "2.0": "azp"}
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*) *", re.IGNORECASE | re.ASCII)
@@ -76,6 +81,8 @@ class Verifier:
         self._tenant = registration.tenant.lower()
         self._audiences = [client_id, f"api://{client_id}"]
         self._keys = SigningKeys(self._tenant, registration.authority, fetch, clock)
+        self._clock = clock
+        self._remembered: dict[bytes, tuple[Caller, float]] = {}  # by the token's hash; until when, of the clock
 
     async def verify(self, authorization: str | None) -> Caller:
         """Say who sent this Authorization header.
@@ -84,12 +91,21 @@ class Verifier:
         be said.
         """
         token = _bearer_token(authorization)
+        name = hashlib.sha256(token.encode()).digest()
+        caller, until = self._remembered.get(name, (None, 0.0))
+        if caller is not None and self._clock() < until:
+            return caller
         version, key_id = _read(token)
         found = await self._keys.find(version, key_id)
         if found is None:
             raise Unauthenticated("Access token validation failure. The signing key is unknown.")
         key, issuer = found
-        return self._caller(version, _verified(token, key, issuer, self._audiences))
+        claims = _verified(token, key, issuer, self._audiences)
+        caller = self._caller(version, claims)
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[name] = caller, self._clock() + min(REMEMBERED, claims["exp"] + LEEWAY - time.time())
+        return caller
 
     async def ready(self) -> None:
         """Return if the tenant's keys can be had. Raises KeysUnavailable."""

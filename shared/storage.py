@@ -2,6 +2,11 @@
 
 Storage answers within a second or is in trouble: three tries and short time-outs, so that a function ends before its
 caller gives up. Who cannot wait is answered 503; what comes from a queue stays in it.
+
+Two defaults of azure-core cost more than the rest of an operation and bring nothing here (bench/RESULTS.md), and are
+switched off with its own settings: it asks the environment for a proxy in a thread, before each request (the way to
+storage is the network's business, as it is to Graph); and it looks for a tracing plug-in before each request that is
+not there.
 """
 
 import asyncio
@@ -9,6 +14,7 @@ from typing import Any, Final
 
 from azure.core.exceptions import ServiceResponseTimeoutError
 from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.settings import settings as azure_core
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
@@ -44,7 +50,7 @@ class _Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by a
     """The SDK's, with an end to each try. What is read as a stream has its end where it is read."""
 
     def __init__(self) -> None:
-        super().__init__(connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+        super().__init__(connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, use_env_settings=False)
 
     async def send(self, request: Any, **options: Any) -> Any:
         try:
@@ -58,28 +64,20 @@ class StorageAccount:
     """The clients of one process and event loop."""
 
     def __init__(self, storage: Storage) -> None:
+        azure_core.tracing_enabled = False
+        transport = _Transport()
+        options = {**CLIENT_OPTIONS, "transport": transport}
+        table_options = {**TABLE_OPTIONS, "transport": transport}
         self._credential: Identity | None = None
         if storage.connection_string is not None:
-            self.queues = QueueServiceClient.from_connection_string(
-                storage.connection_string, transport=_Transport(), **CLIENT_OPTIONS
-            )
-            self.blobs = BlobServiceClient.from_connection_string(
-                storage.connection_string, transport=_Transport(), **CLIENT_OPTIONS
-            )
-            self.tables = TableServiceClient.from_connection_string(
-                storage.connection_string, transport=_Transport(), **TABLE_OPTIONS
-            )
+            self.queues = QueueServiceClient.from_connection_string(storage.connection_string, **options)
+            self.blobs = BlobServiceClient.from_connection_string(storage.connection_string, **options)
+            self.tables = TableServiceClient.from_connection_string(storage.connection_string, **table_options)
             return
         self._credential = Identity(storage.client_id)
-        self.queues = QueueServiceClient(
-            storage.queue_endpoint, credential=self._credential, transport=_Transport(), **CLIENT_OPTIONS
-        )
-        self.blobs = BlobServiceClient(
-            storage.blob_endpoint, credential=self._credential, transport=_Transport(), **CLIENT_OPTIONS
-        )
-        self.tables = TableServiceClient(
-            storage.table_endpoint, credential=self._credential, transport=_Transport(), **TABLE_OPTIONS
-        )
+        self.queues = QueueServiceClient(storage.queue_endpoint, credential=self._credential, **options)
+        self.blobs = BlobServiceClient(storage.blob_endpoint, credential=self._credential, **options)
+        self.tables = TableServiceClient(storage.table_endpoint, credential=self._credential, **table_options)
 
     def outbox(self) -> StorageOutbox:
         return StorageOutbox(self.queues, self.blobs)

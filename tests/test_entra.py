@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import entra_keys
-from shared.entra import LONGEST_HEADER, Caller, KeysUnavailable, Registration, Verifier, require
+from shared.entra import LONGEST_HEADER, MOST_REMEMBERED, Caller, KeysUnavailable, Registration, Verifier, require
 from shared.entra_keys import LARGEST_FETCH, fetch
 from shared.errors import NotAllowed, Unauthenticated
 
@@ -339,6 +339,38 @@ async def test_a_new_key_is_found(entra: Entra) -> None:
     assert len(entra.fetched) == 4
     with pytest.raises(Unauthenticated, match="unknown"):
         await verifier.verify(bearer(app_claims()))
+
+
+async def test_a_token_that_was_verified_is_taken_for_a_minute(entra: Entra) -> None:
+    """Verifying costs as much as reading a mail, and a client sends its token again and again."""
+    verifier, token = entra.verifier(), bearer(app_claims())
+    caller = await verifier.verify(token)
+    entra.rotate()
+    entra.now += 59
+    assert await verifier.verify(token) == caller
+    entra.now += 2
+    await verifier.verify(bearer(app_claims(), NEXT_KEY, "k2"))  # the keys are fetched again
+    with pytest.raises(Unauthenticated, match="unknown"):
+        await verifier.verify(token)
+
+
+async def test_a_remembered_token_ends_with_its_lifetime(entra: Entra) -> None:
+    """With the minute that two clocks may differ; and nothing of another token is taken for it."""
+    verifier, token = entra.verifier(), bearer(app_claims(exp=int(time.time()) - 50))
+    await verifier.verify(token)
+    entra.now += 11  # ten of its own sixty were left
+    with pytest.raises(Unauthenticated, match="Access token validation failure"):
+        await verifier.verify(token[:-4] + "AAAA")
+    assert len(verifier._remembered) == 1
+    assert next(iter(verifier._remembered.values()))[1] <= entra.now
+
+
+async def test_only_so_many_tokens_are_remembered(entra: Entra) -> None:
+    verifier = entra.verifier()
+    for number in range(3):
+        verifier._remembered |= {str(one).encode(): (None, 0.0) for one in range(MOST_REMEMBERED)}  # type: ignore[misc]
+        await verifier.verify(bearer(app_claims(jti=str(number))))
+        assert len(verifier._remembered) <= MOST_REMEMBERED
 
 
 async def test_a_flood_of_unknown_keys_costs_one_fetch_a_minute(entra: Entra) -> None:

@@ -28,6 +28,7 @@ TABLE: Final = "mailledger"
 SEARCH: Final = 5.0  # seconds; a page that is still empty then is given as it is, with where the search goes on
 LONGEST_TOKEN: Final = 4096  # characters of a page's `next`; it holds two keys
 COLUMNS: Final = tuple(field.name for field in fields(Row) if field.name not in ("id", "etag"))
+DEFAULTS: Final = {field.name: field.default for field in fields(Row)}
 
 
 class TableLedger:
@@ -131,8 +132,9 @@ def _text(token: Any) -> str | None:
 
 
 def _entity(row: Row) -> dict[str, Any]:
+    """What differs from the defaults: most of a row is at them, and each column costs time and bytes."""
     values = {name: getattr(row, name) for name in COLUMNS}
-    present = {name: value for name, value in values.items() if value is not None}
+    present = {name: value for name, value in values.items() if value != DEFAULTS[name]}
     return {"PartitionKey": partition(row.id), "RowKey": row.id, **present}
 
 

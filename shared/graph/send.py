@@ -5,6 +5,7 @@ import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
 
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from kiota_abstractions.headers_collection import HeadersCollection
@@ -50,7 +51,10 @@ async def send_mail(  # noqa: PLR0913 - one request has that many sides
             if not still_ours():
                 return NotConnected("lease")
             progress.stage = Stage.BUILDING
-            builder = connection.client.users.by_user_id(mailbox).send_mail
+            # The address as a whole: out of its template the SDK would make it three times for one request, and each
+            # time by the character.
+            address = f"{connection.client.request_adapter.base_url}/users/{quote(mailbox, safe='')}/sendMail"
+            builder = connection.client.users.by_user_id(mailbox).send_mail.with_url(address)
             response = await _post(builder, body, _configuration(client_request_id, progress))
     except TimeoutError:
         return timed_out(progress)

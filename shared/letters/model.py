@@ -41,7 +41,7 @@ def attachment_to_sdk(attachment: FileAttachment | ItemAttachment) -> "SdkAttach
 def send_mail_body(mail: SendMail) -> "SendMailPostRequestBody":
     """What `send_mail.post` takes. saveToSentItems is always set: left out, the SDK's own default is false."""
     body: SendMailPostRequestBody = import_module(_BODY).SendMailPostRequestBody(
-        message=to_sdk(mail.message), save_to_sent_items=mail.save_to_sent_items
+        backing_store=_store()(), message=to_sdk(mail.message), save_to_sent_items=mail.save_to_sent_items
     )
     return body
 
@@ -53,13 +53,18 @@ def sdk_class(wire: type) -> Any:
     return getattr(import_module(f"{_MODELS}.{module}"), wire.__name__)
 
 
+@cache
+def _store() -> Any:
+    return import_module("shared.graph.plain_store").PlainStore
+
+
 def _built(value: Any) -> Any:
     match value:
         case msgspec.Struct():
             present = {
                 name: _built(there) for name in value.__struct_fields__ if (there := getattr(value, name)) is not None
             }
-            return sdk_class(type(value))(**present)
+            return sdk_class(type(value))(backing_store=_store()(), **present)
         case tuple():
             return [_built(item) for item in value]
         case Choice():

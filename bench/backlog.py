@@ -1,0 +1,139 @@
+"""What waits must not make a mail dearer: the delivery code with a thousand, ten and a hundred thousand mails waiting.
+
+Ledger, outbox and pacing are in memory, for Azurite's own queue slows with its length; and one run has it, with 1,000.
+"""
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from bench.machine import median, table
+from bench.rig import Window, mail, mailroom, put_at_once, wait_for
+from shared.config import Settings
+from shared.delivery.attempts import Attempts, StillOurs
+from shared.delivery.courier import Courier
+from shared.delivery.ledger import Row
+from shared.delivery.memory import MemoryLedger, MemoryOutbox
+from shared.delivery.pacing.pacer import Pacer
+from shared.delivery.pacing.store import MemoryStore
+from shared.delivery.work import Work, work_of
+from shared.graph.outcome import Accepted, Outcome
+from shared.letters.letter import Letter, Origin, fingerprint, identity
+from shared.letters.parse import send_mail
+from shared.letters.wire import SendMail
+from shared.policy.before_send import Goes, Withheld, before_send
+from shared.policy.patterns import Patterns
+from shared.telemetry import logger
+from tests.e2e.running import eventually
+
+__all__ = ["measure"]
+
+MEASURED, ROUNDS, RATE = 1000, 5, 30_000
+MAILBOXES = [f"shared{number}@sandbox.example" for number in range(1, 21)]
+
+
+def measure(*, quick: bool) -> Iterator[str]:
+    sizes = (1_000, 10_000) if quick else (1_000, 10_000, 100_000)
+    logger.disabled = True
+    rounds = 2 if quick else ROUNDS
+    found = {size: [asyncio.run(_drain(size)) for _ in range(rounds)] for size in sizes}
+    logger.disabled = False
+    base = median(found[sizes[0]])
+    yield f"The first {MEASURED} mails of the backlog, in memory, without Graph; medians of {rounds} runs:"
+    yield ""
+    rows = [(f"{size:,}", f"{median(found[size]) * 1e6:.0f}", f"{median(found[size]) / base:.2f}") for size in sizes]
+    yield from table(("mails in ledger and queue", "CPU, microseconds a mail", "times"), rows)
+    yield ""
+    yield "In Azurite, from `mail-outbox`, the host's own share not taken off (see `mail`):"
+    yield ""
+    yield from table(("mails in the queue", "CPU, ms a mail"), _azurite((50, 100) if quick else (100, 1_000)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Nobody:
+    """The last check before a mail goes, with an empty suppression list."""
+
+    settings: Settings
+
+    async def suppressed(self, letter: Letter) -> frozenset[str]:
+        del letter
+        return frozenset()
+
+    def verdict(self, letter: Letter, suppressed: frozenset[str]) -> Goes | Withheld:
+        return before_send(letter, self.settings, suppressed)
+
+
+async def _drain(size: int) -> float:
+    """Processor seconds a mail."""
+
+    async def accept(letter: Letter, row: Row, still_ours: StillOurs) -> Outcome:
+        del letter, row, still_ours
+        return Accepted("r", "c")
+
+    settings = Settings(rate_per_minute=RATE, allowed_senders=Patterns.parse("*"))
+    pacer = Pacer(MemoryStore(), rate_per_minute=RATE, concurrency=4)
+    ledger, outbox = MemoryLedger(), MemoryOutbox()
+    courier = Courier(Attempts(settings, ledger, outbox, accept, pacer, _Nobody(settings)))
+    waiting: deque[tuple[Work, Letter]] = deque()
+    for number in range(size):
+        letter = _letter(number)
+        work = work_of(letter)
+        waiting.append((work, letter))
+        row = Row(
+            id=letter.id,
+            state="accepted",
+            scope=letter.scope,
+            fingerprint=letter.fingerprint,
+            mailbox=letter.sender,
+            accepted_at=letter.accepted_at,
+            queued=True,
+        )
+        await ledger.insert(row)
+
+    async def carry() -> None:
+        for _ in range(MEASURED // 16):
+            work, letter = waiting.popleft()
+            await courier.deliver(work, letter)
+
+    await courier.deliver(*waiting.pop())  # what is made on first use is there
+    began = time.process_time()
+    await asyncio.gather(*(carry() for _ in range(16)))
+    spent = time.process_time() - began
+    await pacer.close()
+    return spent / (MEASURED // 16 * 16)
+
+
+@cache
+def _parsed() -> SendMail:
+    return send_mail(json.dumps(mail("backlog")).encode())
+
+
+def _letter(number: int) -> Letter:
+    sender = MAILBOXES[number % len(MAILBOXES)]
+    return Letter(
+        id=identity("bench", str(number)),
+        scope="bench",
+        fingerprint=fingerprint(sender, _parsed()),
+        sender=sender,
+        mail=_parsed(),
+        origin=Origin(kind="queue", name="mail-outbox"),
+        accepted_at=datetime.now(UTC),
+    )
+
+
+def _azurite(sizes: tuple[int, int]) -> Iterator[tuple[str, str]]:
+    with mailroom() as sandbox:
+        for size in (20, *sizes):
+            sandbox.reset()
+            texts = [json.dumps({"sender": sandbox.sender, "key": f"{size} {n}", **mail("queue")}) for n in range(size)]
+            put_at_once(sandbox, "mail-outbox", texts, 3 + size // 50)
+            window = Window(sandbox, 0.0)
+            wait_for(sandbox, size, 300)
+            eventually(lambda: sandbox.count("mail-outbox") == 0)
+            if size in sizes:
+                yield f"{size:,}", f"{window.seconds() / size * 1000:.2f}"

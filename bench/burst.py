@@ -1,0 +1,142 @@
+"""A burst: 10,000 webhooks as fast as they are taken; then how fast 2,000 of them leave, by one host and by three.
+
+Graph takes four requests at a time, 300 ms each, so it can take 13.3 mails a second. The webhooks are of 20 routes with
+a mailbox each. Order: how many places a mail is off its place in its mailbox. Fairness: Jain's index of the
+mailboxes' shares (1: all alike) when half of the mails have gone.
+"""
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from bench.machine import cpu, median, table
+from bench.rig import FREE, load, mailroom, wait_for
+from tests.e2e.running import Sandbox, running
+
+__all__ = ["measure"]
+
+LATENCY, AT_A_TIME, ROUTES = 0.3, 4, 20
+EVENTS, DRAINED, CLIENTS = 10_000, 2_000, 64
+SECRET = {"Authorization": "Bearer sandbox-secret"}
+EVENT = '{"type": "order.paid", "id": "RUN-{n}", "subject": "Order {n}.", "number": {n}}'
+NUMBER = re.compile(r"Order (\d+)\.")
+RUNS = count()
+
+
+def measure(*, quick: bool) -> Iterator[str]:
+    events, drained = (200, 60) if quick else (EVENTS, DRAINED)
+    with _hosts(1) as (host,):
+        _send(host, ROUTES, 1)  # everything is loaded now
+        wait_for(host, ROUTES, 60)
+        found = _send(host, events, CLIENTS)
+    seconds = found["seconds"]
+    yield f"Intake of {events:,} webhooks from {CLIENTS} clients by one host, while it also sends what has come:"
+    yield ""
+    yield from table(
+        ("acknowledged, a second", "p50, ms", "p99, ms", "longest, ms"),
+        [
+            (
+                f"{events / found['wall']:.0f}",
+                f"{median(seconds) * 1000:.0f}",
+                f"{seconds[int(len(seconds) * 0.99)] * 1000:.0f}",
+                f"{seconds[-1] * 1000:.0f}",
+            )
+        ],
+    )
+    possible = drained * LATENCY / AT_A_TIME
+    yield ""
+    yield f"Sending {drained:,}: Graph can take them in {possible:.0f} s."
+    yield ""
+    head = (
+        "hosts",
+        "seconds",
+        "share of what is possible",
+        "answers 429",
+        "most in flight",
+        "off their place: p50, p99",
+        "fairness",
+        "CPU of hosts, ms a mail",
+        "load on all cores",
+    )
+    yield from table(head, [_drain(hosts, drained) for hosts in (1, 3)])
+
+
+def _drain(hosts: int, mails: int) -> tuple[str, ...]:
+    with _hosts(hosts) as all_of_them:
+        first = all_of_them[0]
+        for host in all_of_them:
+            _send(host, ROUTES, 1)
+        wait_for(first, ROUTES * hosts, 60)
+        first.reset()
+        pids = [int(host.facts["pids"]["host"]) for host in all_of_them]
+        others = [int(first.facts["pids"][name]) for name in ("storage", "graph")]
+        before, elsewhere = cpu(*pids), cpu(*others)
+        _send(first, mails, CLIENTS)
+        wait_for(first, mails, 60 + 4 * mails * LATENCY / AT_A_TIME)
+        spent, elsewhere = cpu(*pids) - before, cpu(*others) - elsewhere
+        accepted = first.accepted()
+        stats = first.http.get(f"{first.facts['control']}/stats").json()
+    times = sorted(datetime.fromisoformat(one["at"]) for one in accepted)
+    took = (times[-1] - times[0]).total_seconds() + LATENCY
+    off = sorted(_off_their_place(accepted))
+    return (
+        str(hosts),
+        f"{took:.0f}",
+        f"{mails * LATENCY / AT_A_TIME / took:.1%}",
+        f"{stats['throttled'] / stats['requests']:.2%}",
+        str(stats["in_flight_max"]),
+        f"{median(off):.0f}, {off[int(len(off) * 0.99)]}",
+        f"{_fairness(accepted[: mails // 2]):.3f}",
+        f"{spent / mails * 1000:.1f}",
+        f"{(spent + elsewhere) / took:.2f}",
+    )
+
+
+def _off_their_place(accepted: list[dict[str, Any]]) -> Iterator[int]:
+    """For each mail: its place in the order of acceptance against that of arrival, in its mailbox."""
+    boxes: dict[str, list[int]] = {}
+    for one in accepted:
+        found = NUMBER.search(one["message"]["subject"])
+        if found:
+            boxes.setdefault(one["mailbox"], []).append(int(found[1]))
+    for numbers in boxes.values():
+        places = {number: place for place, number in enumerate(sorted(numbers))}
+        yield from (abs(places[number] - place) for place, number in enumerate(numbers))
+
+
+def _fairness(accepted: list[dict[str, Any]]) -> float:
+    shares = Counter(one["mailbox"] for one in accepted)
+    return sum(shares.values()) ** 2 / (ROUTES * sum(share**2 for share in shares.values()))
+
+
+def _send(host: Sandbox, events: int, clients: int) -> dict[str, Any]:
+    """Every client sends one event after the other, the routes in turn; no event is sent twice."""
+    urls = [f"{host.facts['host']}/api/events/bench{number}" for number in range(1, ROUTES + 1)]
+    return load(urls, EVENT.replace("RUN", str(next(RUNS))), events, clients, SECRET)
+
+
+@contextmanager
+def _hosts(number: int) -> Iterator[list[Sandbox]]:
+    """So many hosts over one storage and one Graph."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        secrets = {}
+        for route in range(1, ROUTES + 1):
+            (folder / f"bench{route}").mkdir()
+            text = f'source = "key"\nsender = "shared{route}@sandbox.example"\n[options]\ntype = "data.type"\n'
+            text += 'subject = "data.subject"\n'
+            (folder / f"bench{route}" / "route.toml").write_text(text, "utf-8")
+            secrets[f"MAIL_SECRET_BENCH{route}"] = "sandbox-secret"
+        settings = {"MAIL_ROUTES_DIR": str(folder), **secrets}
+        options = ("--latency", str(LATENCY), "--concurrency", str(AT_A_TIME))
+        first = stack.enter_context(mailroom(*options, **settings))
+        beside = {**first.facts["environment"], **FREE, **settings}
+        more = [stack.enter_context(running("--only", "host", **beside)) for _ in range(number - 1)]
+        known = [first.facts | {name: fact for name, fact in one.facts.items() if fact} for one in more]
+        yield [first, *(Sandbox(facts, one.http) for facts, one in zip(known, more, strict=True))]

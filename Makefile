@@ -5,6 +5,8 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+# More than cores: most end-to-end tests wait, for leases to end and looks to come.
+WORKERS ?= 4
 BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
@@ -15,7 +17,7 @@ run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and every
 	@$(BIN)/python -m sandbox $(ARGS)
 
 test: .venv/.ready sandbox/node_modules/.ready ## every proof that takes seconds or a few minutes
-	$(PYTEST) -n 2 --dist loadfile -m 'not proof' $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not proof' $(ARGS)
 
 proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 	$(PYTEST) -m proof $(ARGS)

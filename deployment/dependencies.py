@@ -41,12 +41,23 @@ _LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "AUTHORS")
 def install(requirements: Path, folder: Path) -> None:
     """Install a lock file with hashes into an empty folder, to be read only: its files may be uv's own.
 
-    Wheels only: what would have to be compiled here would be compiled for this machine. Raises DeploymentError.
+    Wheels only: what would have to be compiled here would be compiled for this machine. The certificates are the
+    machine's own, as for pip: a company's proxy has one. Raises DeploymentError.
     """
     target = ["--target", str(folder), "--python", sys.executable]
     platform = ["--python-platform", PLATFORM, "--python-version", PYTHON]
     locked = ["--require-hashes", "--only-binary", ":all:", "--requirements", str(requirements)]
-    command = [find_uv_bin(), "pip", "install", "--quiet", "--no-progress", *target, *platform, *locked]
+    command = [
+        find_uv_bin(),
+        "pip",
+        "install",
+        "--quiet",
+        "--no-progress",
+        "--system-certs",
+        *target,
+        *platform,
+        *locked,
+    ]
     if subprocess.run(command, check=False).returncode:
         raise DeploymentError(f"{requirements.name} could not be installed for {PLATFORM}; uv says above why.")
 

@@ -75,7 +75,7 @@ def test_an_address_in_an_answer_is_found() -> None:
 
 
 def test_the_log_that_is_searched_is_the_hosts_with_all_that_it_says_in_azure(started: Sandbox) -> None:
-    """What Mailroom says of a mail is there, and what everybody else says from INFO on, but for the SDKs that are quiet."""
+    """What Mailroom says of a mail, and what others say from INFO on, but for the SDKs, which the app keeps quiet."""
     answer = started.send(titled("something to search for"))
     mail = answer.headers["location"].rpartition("/")[2]
     assert started.log is not None

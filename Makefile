@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos preview package publish check-deployed infra infra-write checkov check lint types lock clean
+.PHONY: help run test proof chaos preview package test-package publish check-deployed infra infra-write checkov check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -19,6 +19,7 @@ test: .venv/.ready sandbox/node_modules/.ready ## every proof that takes seconds
 
 proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 	$(PYTEST) -m proof $(ARGS)
+	$(if $(ARGS),,@$(MAKE) --no-print-directory test-package)
 
 chaos: .venv/.ready sandbox/node_modules/.ready ## kill, cut and throttle for a while, then count; options in ARGS
 	@$(BIN)/python -m tests.chaos $(ARGS)
@@ -27,7 +28,10 @@ preview: .venv/.ready ## the examples of all routes as mails, in one page; or on
 	@$(BIN)/python -m sandbox.preview $(if $(ROUTE),--route $(ROUTE)) $(if $(EVENT),--event $(EVENT)) $(ARGS)
 
 package: .venv/.ready ## dist/mailroom.zip, what Azure runs, and dist/package, the same unpacked
-	@$(BIN)/python -m deployment.package $(ARGS)
+	@$(BIN)/python -m deployment.package
+
+test-package: package sandbox/node_modules/.ready ## the end-to-end tests on the package alone, on Linux on x86-64 as Azure
+	MAILROOM_APP=dist/package $(PYTEST) -n 2 --dist loadfile -m 'not proof' tests/e2e $(ARGS)
 
 publish: .venv/.ready ## deploy dist/mailroom.zip with az's login, without azd; which app, in ARGS='…'
 	@$(BIN)/python -m deployment.publish $(ARGS)

@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from shared.services import services
-from shared.triggers import events, health, maintenance, messages, outbox, send_mail
+from shared.triggers import events, health, maintenance, messages, openapi, outbox, send_mail, suppressions
 
 services()  # reads the settings, and says now which of them cannot be used
 
@@ -12,5 +12,7 @@ app.register_functions(send_mail.blueprint)
 app.register_functions(events.blueprint)
 app.register_functions(outbox.blueprint)
 app.register_functions(messages.blueprint)
+app.register_functions(suppressions.blueprint)
 app.register_functions(maintenance.blueprint)
 app.register_functions(health.blueprint)
+app.register_functions(openapi.blueprint)

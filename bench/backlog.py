@@ -26,6 +26,7 @@ from shared.letters.letter import Letter, Origin, fingerprint, identity
 from shared.letters.parse import send_mail
 from shared.letters.wire import SendMail
 from shared.telemetry import logger
+from tests.delivery.samples import ScriptedPolicy
 from tests.e2e.running import eventually
 
 __all__ = ["measure"]
@@ -61,7 +62,7 @@ async def _drain(size: int) -> float:
     settings = Settings(rate_per_minute=RATE)
     pacer = Pacer(MemoryStore(), rate_per_minute=RATE, concurrency=4)
     ledger, outbox = MemoryLedger(), MemoryOutbox()
-    courier = Courier(Attempts(settings, ledger, outbox, accept, pacer))
+    courier = Courier(Attempts(settings, ledger, outbox, accept, pacer, ScriptedPolicy()))
     waiting: deque[tuple[Work, Letter]] = deque()
     for number in range(size):
         letter = _letter(number)

@@ -8,13 +8,13 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
-from typing import Any
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Any, override
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from deployment.errors import DeploymentError
 
@@ -23,10 +23,12 @@ __all__ = ["Answer", "App", "add_arguments", "app_from", "get", "request"]
 PUBLIC_CLOUD = "https://management.azure.com"
 API_VERSION = "2024-04-01"
 _TIMEOUT = 60.0
+_UPLOAD_TIMEOUT = 900.0  # twenty megabytes, from wherever
 
 # What each says to be asked for a token, and how it is read from what is printed.
 _AZ = ("az", "account", "get-access-token", "--output", "json")
 _AZD = ("azd", "auth", "token", "--output", "json")
+_AZ_ACCOUNT = ("az", "account", "show", "--output", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,25 @@ class Answer:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which app; azd's hooks have them in the environment, from the Bicep file's outputs."""
     for option, variable, what in (
-        ("--subscription", "AZURE_SUBSCRIPTION_ID", "its subscription"),
+        ("--subscription", "AZURE_SUBSCRIPTION_ID", "its subscription; else the one that az is set to"),
         ("--resource-group", "AZURE_RESOURCE_GROUP", "its resource group"),
         ("--name", "AZURE_FUNCTION_APP_NAME", "the function app"),
     ):
         value = os.environ.get(variable)
-        parser.add_argument(option, default=value, required=not value, help=f"{what} (${variable})")
+        needed = not value and option != "--subscription"
+        parser.add_argument(option, default=value, required=needed, help=f"{what} (${variable})")
     parser.add_argument("--manager", default=PUBLIC_CLOUD, metavar="URL", help=f"Resource Manager ({PUBLIC_CLOUD})")
 
 
 def app_from(given: argparse.Namespace) -> App:
-    return App(given.subscription, given.resource_group, given.name, given.manager)
+    """The app that the arguments name. Raises DeploymentError when nobody says in which subscription it is."""
+    subscription = given.subscription
+    if not subscription:
+        account, said = _asked(_AZ_ACCOUNT)
+        if account is None:
+            raise DeploymentError(f"In which subscription? Give --subscription, or log in with `az login`.{said}")
+        subscription = account["id"]
+    return App(subscription, given.resource_group, given.name, given.manager)
 
 
 def get(app: App, below: str = "") -> Iterator[Mapping[str, Any]]:
@@ -99,6 +109,8 @@ def get(app: App, below: str = "") -> Iterator[Mapping[str, Any]]:
             return
         yield from found.get("value", ())
         url = found.get("nextLink")
+        if url and not url.startswith(f"{app.manager.rstrip('/')}/"):
+            raise DeploymentError(f"Azure's list goes on at {urlsplit(url).netloc}, where its token does not belong.")
 
 
 def request(
@@ -112,7 +124,7 @@ def request(
         fields["Authorization"] = f"Bearer {_token(app)}"
     asked = Request(url, data=body, headers=fields, method=method)  # noqa: S310 - the scheme has been compared
     try:
-        with urlopen(asked, timeout=_TIMEOUT) as response:  # noqa: S310 - the same
+        with _OPENER.open(asked, timeout=_UPLOAD_TIMEOUT if body else _TIMEOUT) as response:
             return Answer(response.status, response.read())
     except HTTPError as error:
         with error:
@@ -121,17 +133,38 @@ def request(
         raise DeploymentError(f"{urlsplit(url).netloc} does not answer: {error}") from None
 
 
+class _NoRedirects(HTTPRedirectHandler):
+    """A redirect is an answer like any other: followed, it would take the token to wherever it points."""
+
+    @override
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> None:
+        return None
+
+
+_OPENER = build_opener(_NoRedirects)
+
+
 def _token(app: App) -> str:
     """A token of whoever has logged in: with azd where azd has called us, else with az."""
     az = (*_AZ, "--subscription", app.subscription)
     tools = (_AZD, az) if os.environ.get("AZURE_ENV_NAME") else (az, _AZD)
-    said = ""
+    complaints = ""
     for command in tools:
-        # On Windows these are scripts, which only a full path starts.
-        if program := shutil.which(command[0]):
-            result = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
-            if not result.returncode:
-                answer = json.loads(result.stdout)
-                return str(answer.get("accessToken") or answer["token"])
-            said += f" {command[0]} says: {result.stderr.strip()}"
-    raise DeploymentError(f"No token for Azure: log in with `az login` or `azd auth login`.{said}")
+        answer, said = _asked(command)
+        if answer is not None:
+            return str(answer.get("accessToken") or answer["token"])
+        complaints += said
+    raise DeploymentError(f"No token for Azure: log in with `az login` or `azd auth login`.{complaints}")
+
+
+def _asked(command: Sequence[str]) -> tuple[Mapping[str, Any] | None, str]:
+    """The JSON that az or azd prints; or nothing, and what it says instead."""
+    program = shutil.which(command[0])  # on Windows these are scripts, which only a full path starts
+    if program is None:
+        return None, ""
+    result = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
+    if result.returncode:
+        return None, f" {command[0]} says: {result.stderr.strip()}"
+    return json.loads(result.stdout), ""

@@ -18,7 +18,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from deployment import archive, dependencies, isolated
+from deployment import archive, dependencies, isolated, sdk
 from deployment.archive import ARCHIVE, MANIFEST, UNPACKED
 from deployment.dependencies import SITE_PACKAGES
 from deployment.errors import DeploymentError
@@ -29,7 +29,7 @@ __all__ = ["build", "main"]
 ROOT = Path(__file__).resolve().parent.parent
 
 # azd leaves out __pycache__ where it finds no .funcignore, and of a folder that has one what it says.
-_NOTHING_IGNORED = "# All of this is deployed: `make package` has chosen it.\n"
+_NOTHING_IGNORED = b"# All of this is deployed: `make package` has chosen it.\n"
 
 
 def build(dist: Path) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def build(dist: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=dist, prefix=".building-") as building:
         made = Path(building)
         package = made / UNPACKED
-        _assemble(package)
+        _assemble(package, made / "installed")
         contents = list(archive.read(package, leave_out=[IGNORE_FILE]))
         archive.write(package, contents, made / ARCHIVE)
         described = archive.manifest(
@@ -63,23 +63,31 @@ def build(dist: Path) -> dict[str, Any]:
     return described
 
 
-def _assemble(package: Path) -> None:
-    own = []
-    for path in deployed(ROOT):
-        own.append(path.as_posix())
-        (package / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / path, package / path)
-    site_packages = package / SITE_PACKAGES
-    site_packages.mkdir(parents=True)
-    dependencies.install(ROOT / "requirements.txt", site_packages)
-    others = [path.relative_to(package).as_posix() for path in site_packages.rglob("*.py")]
-    isolated.run(
-        ROOT / "deployment" / "bytecode.py",
-        {"root": str(package), "in_place": [], "beside": [*others, *(path for path in own if path.endswith(".py"))]},
-    )
-    (package / IGNORE_FILE).write_text(_NOTHING_IGNORED)
-    for made in package.rglob("*"):
-        made.chmod(0o755 if made.is_dir() else 0o644)
+def _assemble(package: Path, installed: Path) -> None:
+    """Put into `package` what is deployed. installed: a folder for the packages as they come."""
+    own = list(deployed(ROOT))
+    for path in own:
+        _put(package / path, (ROOT / path).read_bytes())
+    sources = [path.as_posix() for path in own if path.suffix == ".py"]
+
+    dependencies.install(ROOT / "requirements.txt", installed)
+    reachable = sdk.reachable(installed, sdk.mentions(ROOT / source for source in sources))
+    modules = []
+    for path in dependencies.needed(installed):
+        if path.parts[0] == sdk.SDK and path not in reachable:
+            continue
+        _put(package / SITE_PACKAGES / path, dependencies.content(installed, path))
+        if path.suffix == ".py":
+            modules.append((SITE_PACKAGES / path).as_posix())
+    # Of other people's modules the compiled ones are enough: tracebacks have their lines' numbers, not their text.
+    isolated.run(ROOT / "deployment" / "bytecode.py", {"root": str(package), "in_place": modules, "beside": sources})
+    _put(package / IGNORE_FILE, _NOTHING_IGNORED)
+
+
+def _put(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    file.chmod(0o644)  # azd deploys the modes that it finds
 
 
 def _functions(package: Path) -> list[str]:

@@ -79,8 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dist", type=Path, default=DIST, metavar="DIR", help="where `make package` has put it (dist)")
     parser.add_argument("--within", type=float, default=300.0, metavar="SECONDS", help="how long the check waits (300)")
     given = parser.parse_args(arguments)
-    app = app_from(given)
     try:
+        app = app_from(given)
         manifest = json.loads((given.dist / MANIFEST).read_text(encoding="utf-8"))
         archive = (given.dist / ARCHIVE).read_bytes()
         publish(app, archive)

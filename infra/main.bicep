@@ -30,7 +30,7 @@ param allowedSenders string = ''
 @description('Whom any mail may go to, separated by spaces. Empty: anyone.')
 param allowedRecipients string = ''
 
-@description('What each application may do over HTTP, by its application (client) id. Empty: no application may.')
+@description('What each application may do over HTTP, by its application (client) id; under mail-outbox what producers of that queue may. Empty: no application may.')
 param callers { *: Caller } = {}
 
 @description('Names that stand for several mailboxes.')

@@ -78,7 +78,14 @@ def for_host(environ: Mapping[str, str], storage: Storage | None, graph: Graph |
             "MAIL_API_TENANT": graph.tenant,
             "MAIL_API_CLIENT_ID": graph.api_client_id,
             "MAIL_API_AUTHORITY": graph.authority,
-            "MAIL_CALLERS": json.dumps({graph.caller_client_id: {"senders": [graph.sender, graph.sender_oid]}}),
+            "MAIL_CALLERS": json.dumps(
+                {
+                    graph.caller_client_id: {
+                        "senders": [graph.sender, graph.sender_oid],
+                        "attachments": ["mail-attachments"],
+                    }
+                }
+            ),
             "MAIL_ALLOWED_SENDERS": f"{graph.sender} {graph.sender_oid}",
             "MAIL_SENDER": graph.sender,
             "MAIL_TO": "ops@example.com",

@@ -44,6 +44,7 @@ class Options:
     queue_lease: int | None
     tls: bool
     json: bool
+    verbose: int
     faults: tuple[str, ...]
 
 
@@ -68,6 +69,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         queue_lease=given.queue_lease,
         tls=given.tls,
         json=given.json,
+        verbose=given.verbose,
         faults=tuple(word for pair in faults for word in pair),
     )
 
@@ -108,13 +110,23 @@ def _parser() -> argparse.ArgumentParser:
         help="just another host, on the storage and Graph that the environment names: "
         "`environment` of the --json line has all it needs",
     )
-    parts.add_argument("--app", type=_folder, default=ROOT, metavar="DIR", help="the functions app (this checkout)")
+    parts.add_argument(
+        "--app",
+        type=_folder,
+        default=ROOT,
+        metavar="DIR",
+        help="the functions app (this checkout); one with .python_packages runs on them alone, as in Azure",
+    )
     parts.add_argument("--data", type=Path, metavar="DIR", help="keep Azurite's data here (else gone at the end)")
     parts.add_argument(
         "--queue-lease", type=_lease, metavar="SECONDS", help="how long a taken queue message is hidden (600)"
     )
     parts.add_argument("--tls", action="store_true", help="serve the host over https, certificate made at start")
     parts.add_argument("--json", action="store_true", help="print one line of JSON when all is ready, nothing else")
+
+    parts.add_argument(
+        "--verbose", action="count", default=0, help="log what Azure would; twice: with every request to storage"
+    )
 
     faults = parser.add_argument_group("faults of Graph", "explained by python -m sandbox.cloud --help")
     faults.add_argument("--fault", action="append", default=[], metavar="SPEC", help="may be given again")

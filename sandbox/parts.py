@@ -155,6 +155,7 @@ def host(
         command += ["--tls", *map(str, certificate)]
     if options.queue_lease is not None:
         command += ["--queue-lease", str(options.queue_lease)]
+    command += ["--verbose"] * options.verbose
 
     async def ready(lines: AsyncIterator[str]) -> Host:
         return await _said("host", lines, Host)

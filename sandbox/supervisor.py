@@ -18,6 +18,7 @@ from sandbox.announce import Ready, complain, say
 from sandbox.environment import for_host, for_part, wanted
 from sandbox.obstacles import fixed_ports, obstacles
 from sandbox.options import PARTS, Options
+from sandbox.packaged import alone
 from sandbox.process import Failed, Part, Process
 from sandbox.watchdog import Watchdog
 
@@ -137,7 +138,8 @@ class _Supervisor:
 
             issued = issue(folder)
             certificate, ca = (issued.certificate, issued.key), issued.ca
-        host = await self._launch(parts.host(options, commands["host"], environment, certificate))
+        program, of_host = alone(options.app, commands["host"], environment, folder)
+        host = await self._launch(parts.host(options, program, of_host, certificate))
         assert host is not None  # noqa: S101 - it is always wanted
         return Ready(
             host=host,

@@ -6,18 +6,26 @@ without a word. So `read` always returns; whoever is about to act looks at `Sett
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, cast, get_args
+from typing import Annotated, Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
+from shared.clouds import Cloud, cloud_of, owner
 from shared.entra import Registration
-from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
-from shared.policy.admit import CallerRule
+from shared.environ import GUID, UNRESOLVED, Problem
+from shared.environ import Reader as _Reader
+from shared.graph.endpoint import GraphEndpoint
+from shared.letters.letter import Origin
+from shared.letters.limits import MAX_RECIPIENTS
+from shared.policy.admit import PRODUCERS, CallerRule
+from shared.policy.before_send import Mode
+from shared.policy.blobs import BlobRules
+from shared.policy.extended import ExtendedProperties
 from shared.policy.patterns import Patterns
 
 __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
@@ -25,13 +33,10 @@ __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "se
 OnUnknown = Literal["resend", "hold"]
 Threads = Literal["properties", "mime"]
 
-GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 ADDRESS: Final = re.compile(r"[^\s@<>()\[\],;:\"\\]+@[^\s@<>()\[\],;:\"\\]+")
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
-SECRET: Final = frozenset({"AzureWebJobsStorage"})  # never shown
-SECRETS: Final = "MAIL_SECRET_"  # and never these
-UNRESOLVED: Final = "@Microsoft.KeyVault("
+SECRETS: Final = "MAIL_SECRET_"  # never shown
 # What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
 DEVELOPMENT_STORAGE: Final = (
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
@@ -39,18 +44,6 @@ DEVELOPMENT_STORAGE: Final = (
     "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
     "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One setting that cannot be used. `found` never holds a secret."""
-
-    setting: str
-    found: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.setting}: found {self.found}, expected {self.expected}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +64,15 @@ class Settings:
     storage: Storage = Storage()
     identity_client_id: str | None = None
     graph: GraphEndpoint = field(default_factory=lambda: GraphEndpoint.parse("https://graph.microsoft.com/v1.0"))
+    authority: str = "https://login.microsoftonline.com"  # where tenants' metadata is
     api: Registration | None = None
     callers: Mapping[str, CallerRule] = field(default_factory=lambda: MappingProxyType({}))
     allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
+    extended_properties: ExtendedProperties = field(default_factory=ExtendedProperties)
+    mode: Mode = "live"
+    redirect_to: str | None = field(default=None, repr=False)  # given where mode is redirect
     on_unknown: OnUnknown = "resend"
     send_timeout: float = 30.0
     lease_margin: float = 30.0
@@ -84,8 +81,12 @@ class Settings:
     max_attempts: int = 20
     max_age_hours: float = 72.0
     rate_per_minute: int = 30
+    recipients_per_day: int = 10_000
     concurrency: int = 4
     retention_days: int = 14
+    large_attachments: bool = False
+    attachment_containers: BlobRules = field(default_factory=lambda: BlobRules.of(["mail-attachments"]))  # for queues
+    max_request: int = 35_000_000  # bytes of a body over HTTP
     sender: str | None = field(default=None, repr=False)  # the mailbox, or the pool, of every route that names none
     to: tuple[str, ...] = field(default=(), repr=False)  # and its recipients
     routes_dir: Path | None = None
@@ -96,103 +97,41 @@ class Settings:
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     problems: tuple[Problem, ...] = ()
 
+    def rate_of(self, origin: Origin) -> int | None:
+        """Mails a minute of whoever asks for a mail, where MAIL_CALLERS says so."""
+        rule = self.callers.get(origin.name.lower()) if origin.kind != "route" else None
+        return rule.rate_per_minute if rule else None
 
-class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     senders: list[str]
     recipients: list[str] | None = None
-
-
-class _Reader:
-    """Takes values out of the environment, noting what is wrong with them."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.problems: list[Problem] = []
-        self.in_azure = bool(environ.get("WEBSITE_SITE_NAME"))
-
-    def given(self, name: str) -> bool:
-        return bool(self.environ.get(name, "").strip())
-
-    def text(self, name: str) -> str | None:
-        value = self.environ.get(name, "").strip()
-        if value.startswith(UNRESOLVED):
-            # Azure hands a reference that it could not resolve to the app as it stands. It is no value.
-            self.wrong(name, "a Key Vault reference that was not resolved", "the value itself, or nothing")
-            return None
-        return value or None
-
-    def wrong(self, name: str, found: str, expected: str) -> None:
-        self.problems.append(Problem(name, found, expected))
-
-    def parsed[D](self, name: str, default: D, parse: Callable[[str], D], expected: str) -> D:
-        value = self.text(name)
-        if value is None:
-            return default
-        try:
-            return parse(value)
-        except (ValueError, KeyError):
-            self.wrong(name, "a value (not shown)" if name in SECRET else repr(value), expected)
-            return default
-
-    def integer(self, name: str, default: int, low: int, high: int) -> int:
-        return self.parsed(name, default, _between(int, low, high), f"a whole number from {low} to {high}")
-
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        return self.parsed(name, default, _between(float, low, high), f"a number from {low:g} to {high:g}")
-
-    def guid(self, name: str) -> str | None:
-        def parse(value: str) -> str | None:
-            if not GUID.fullmatch(value):
-                raise ValueError
-            return value.lower()
-
-        return self.parsed(name, None, parse, "a GUID, 00000000-0000-0000-0000-000000000000")
-
-    def graph(self) -> GraphEndpoint:
-        def parse(value: str) -> GraphEndpoint:
-            endpoint = GraphEndpoint.parse(value)
-            if self.in_azure and endpoint.host in LOOPBACK_HOSTS:
-                raise ValueError
-            return endpoint
-
-        expected = "https:// and one of " + ", ".join(GRAPH_HOSTS) + ", with the version: …/v1.0"
-        default = GraphEndpoint.parse("https://graph.microsoft.com/v1.0")
-        return self.parsed("GRAPH_BASE_URL", default, parse, expected)
-
-    def authority(self, name: str, default: str) -> str:
-        """An https URL; outside Azure also http on loopback."""
-
-        def parse(value: str) -> str:
-            parts = urlsplit(value)
-            bare = not (parts.query or parts.fragment or parts.username or parts.password)
-            loopback = parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS and not self.in_azure
-            if not bare or not parts.hostname or not (parts.scheme == "https" or loopback):
-                raise ValueError
-            return value.rstrip("/")
-
-        return self.parsed(name, default, parse, f"an https URL, such as {default or 'https://….core.windows.net'}")
-
-    def patterns(self, name: str, default: str) -> Patterns:
-        try:
-            return Patterns.parse(self.text(name) or default)
-        except ValueError as error:
-            self.wrong(name, f"a pattern that is none: {error}", "addresses; * as a whole local part or first label")
-            return Patterns.parse("")
+    rate_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    attachments: list[str] = []
 
 
 def read(environ: Mapping[str, str]) -> Settings:
     """Read every setting. Never raises; see `Settings.problems`."""
     reader = _Reader(environ)
     pools = _pools(reader)
+    mode, redirect_to = _mode(reader)
+    graph = reader.graph()
+    cloud = cloud_of(graph.host)
+    authority = reader.authority("MAIL_API_AUTHORITY", cloud.authority)
+    _of_one_cloud(reader, cloud)
     return Settings(
-        storage=_storage(reader),
+        storage=_storage(reader, cloud),
         identity_client_id=reader.guid("AZURE_CLIENT_ID"),
-        graph=reader.graph(),
-        api=_api(reader),
+        graph=graph,
+        authority=authority,
+        api=_api(reader, authority),
         callers=_callers(reader),
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
         sender_pools=pools,
         allowed_recipients=reader.patterns("MAIL_ALLOWED_RECIPIENTS", "*"),
+        extended_properties=_extended(reader),
+        mode=mode,
+        redirect_to=redirect_to,
         on_unknown=reader.parsed("MAIL_ON_UNKNOWN", "resend", _on_unknown, "resend or hold"),
         send_timeout=reader.number("MAIL_SEND_TIMEOUT", 30, 1, 120),
         lease_margin=reader.number("MAIL_LEASE_MARGIN", 30, 1, 300),
@@ -203,9 +142,20 @@ def read(environ: Mapping[str, str]) -> Settings:
         max_attempts=reader.integer("MAIL_MAX_ATTEMPTS", 20, 1, 1000),
         max_age_hours=reader.number("MAIL_MAX_AGE_HOURS", 72, 1, 720),
         rate_per_minute=reader.integer("MAIL_RATE_PER_MINUTE", 30, 1, 1_000_000),
+        # Less than Graph takes in one mail would keep some for ever.
+        recipients_per_day=reader.integer("MAIL_RECIPIENTS_PER_DAY", 10_000, MAX_RECIPIENTS, 10_000_000),
         concurrency=reader.integer("MAIL_CONCURRENCY", 4, 1, 64),
         # Queued duplicates may come for a week; a row that had gone by then would let them through as new.
         retention_days=reader.integer("MAIL_RETENTION_DAYS", 14, 8, 3650),
+        large_attachments=reader.parsed("MAIL_LARGE_ATTACHMENTS", False, _switch, "true or false"),  # noqa: FBT003
+        attachment_containers=reader.parsed(
+            "MAIL_ATTACHMENT_CONTAINERS",
+            BlobRules.of(["mail-attachments"]),
+            lambda value: BlobRules.of(value.replace(",", " ").split()),
+            "container or container/folder, several separated by spaces; none of Mailroom's or the platform's own",
+        ),
+        # Azure's front end itself takes 100 MB at most.
+        max_request=reader.integer("MAIL_MAX_REQUEST_MB", 35, 1, 100) * 1_000_000,
         sender=(reader.text("MAIL_SENDER") or "").lower() or None,
         to=reader.parsed("MAIL_TO", (), _addresses, "mail addresses, separated by spaces or commas"),
         routes_dir=reader.parsed("MAIL_ROUTES_DIR", None, Path, "a folder"),
@@ -217,7 +167,16 @@ def read(environ: Mapping[str, str]) -> Settings:
     )
 
 
-def _storage(reader: _Reader) -> Storage:
+def _of_one_cloud(reader: _Reader, cloud: Cloud) -> None:
+    """Hosts of another cloud than Graph's: the identity gets no token for them, nor do its tokens pass for ours."""
+    storage = [f"AzureWebJobsStorage__{kind}ServiceUri" for kind in ("blob", "queue", "table")]
+    for name in ("MAIL_API_AUTHORITY", "MAIL_VAULT_URL", *storage):
+        other = owner(reader.environ.get(name, ""))
+        if other and other is not cloud:
+            reader.wrong(name, f"a host of {other.name}", f"one of {cloud.name}, where GRAPH_BASE_URL is")
+
+
+def _storage(reader: _Reader, cloud: Cloud) -> Storage:
     # Azure's own names: https://learn.microsoft.com/azure/azure-functions/functions-reference (identity)
     name = "AzureWebJobsStorage"
     if reader.given(name):
@@ -225,7 +184,7 @@ def _storage(reader: _Reader) -> Storage:
     account = reader.text(f"{name}__accountName")
     endpoints = {
         kind: reader.authority(f"{name}__{kind}ServiceUri", "")
-        or (f"https://{account}.{kind}.core.windows.net" if account else "")
+        or (f"https://{account}.{kind}.{cloud.storage}" if account else "")
         for kind in ("blob", "queue", "table")
     }
     if not any(endpoints.values()):
@@ -252,9 +211,8 @@ def _connection_string(value: str) -> str:
     return value
 
 
-def _api(reader: _Reader) -> Registration | None:
+def _api(reader: _Reader, authority: str) -> Registration | None:
     tenant, client = reader.guid("MAIL_API_TENANT"), reader.guid("MAIL_API_CLIENT_ID")
-    authority = reader.authority("MAIL_API_AUTHORITY", "https://login.microsoftonline.com")
     for name, other in (("MAIL_API_TENANT", "MAIL_API_CLIENT_ID"), ("MAIL_API_CLIENT_ID", "MAIL_API_TENANT")):
         if reader.given(other) and not reader.given(name):
             reader.wrong(name, "nothing", f"a GUID, since {other} is set")
@@ -266,7 +224,10 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
     text = reader.text(name)
     if text is None:
         return MappingProxyType({})
-    shape = '{"<application id>": {"senders": ["…"], "recipients": ["…"]}}'
+    shape = (
+        '{"<application id>": {"senders": ["…"], "recipients": ["…"], "ratePerMinute": 60, '
+        '"attachments": ["container/folder"]}}'
+    )
     try:
         entries = msgspec.json.decode(text, type=dict[str, _Caller])
     except (ValueError, RecursionError) as error:
@@ -274,16 +235,17 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
         return MappingProxyType({})
     callers: dict[str, CallerRule] = {}
     for application, entry in entries.items():
-        if not GUID.fullmatch(application):
-            reader.wrong(name, repr(application), "the GUID of an application as each key")
+        if not GUID.fullmatch(application) and application != PRODUCERS:
+            reader.wrong(name, repr(application), f"the GUID of an application, or {PRODUCERS}, as each key")
             continue
         try:
             senders = Patterns.of(entry.senders)
             recipients = None if entry.recipients is None else Patterns.of(entry.recipients)
+            attachments = BlobRules.of(entry.attachments)
         except ValueError as error:
             reader.wrong(name, f"a pattern that is none, for {application}: {error}", shape)
             continue
-        callers[application.lower()] = CallerRule(senders, recipients)
+        callers[application.lower()] = CallerRule(senders, recipients, entry.rate_per_minute, attachments)
     return MappingProxyType(callers)
 
 
@@ -343,6 +305,42 @@ def _route_senders(reader: _Reader, pools: Mapping[str, tuple[str, ...]]) -> Pat
     return None if reader.given("MAIL_ALLOWED_SENDERS") else patterns
 
 
+def _extended(reader: _Reader) -> ExtendedProperties:
+    name = "MAIL_EXTENDED_PROPERTIES"
+    try:
+        return ExtendedProperties.parse(reader.text(name) or "")
+    except ValueError as error:
+        reader.wrong(name, str(error), "tags, 0x0036, and GUIDs of namespaces of your own, separated by spaces")
+        return ExtendedProperties()
+
+
+def _mode(reader: _Reader) -> tuple[Mode, str | None]:
+    """What is done with mail, and where it goes to. Whoever sets an address and no mode has forgotten the mode: taken
+    for live, mail would reach those whom it was to be kept from.
+    """
+    expected = ", ".join(get_args(Mode)[:-1]) + f" or {get_args(Mode)[-1]}"
+    mode: Mode = reader.parsed("MAIL_MODE", "live", _one_mode, expected)
+    address = reader.parsed("MAIL_REDIRECT_TO", None, _one_address, "one mail address")
+    if mode == "redirect" and not reader.given("MAIL_REDIRECT_TO"):
+        reader.wrong("MAIL_REDIRECT_TO", "nothing", "one mail address, since MAIL_MODE is redirect")
+    if address is not None and not reader.given("MAIL_MODE"):
+        reader.wrong("MAIL_MODE", "nothing", f"{expected}, since MAIL_REDIRECT_TO is set")
+    return mode, address
+
+
+def _one_mode(value: str) -> Mode:
+    if value.lower() not in get_args(Mode):
+        raise ValueError
+    return cast("Mode", value.lower())
+
+
+def _one_address(value: str) -> str:
+    patterns = Patterns.of([value])
+    if not ADDRESS.fullmatch(value) or len(patterns.literal) != 1:
+        raise ValueError
+    return value
+
+
 def _vault(value: str) -> str | None:
     parts = urlsplit(value)
     bare = not (parts.query or parts.fragment or parts.username or parts.password or parts.path.strip("/"))
@@ -374,13 +372,3 @@ def _delays(value: str) -> tuple[float, ...]:
     ):
         raise ValueError
     return delays
-
-
-def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N) -> Callable[[str], N]:
-    def parse(value: str) -> N:
-        number = kind(value)
-        if not low <= number <= high:  # NaN too
-            raise ValueError
-        return number
-
-    return parse

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from shared.clouds import LOGIN_HOSTS
 from shared.graph.endpoint import LOOPBACK_HOSTS
 from shared.telemetry import Event, emit
 
@@ -32,14 +33,6 @@ SMALLEST_KEY = 2048  # bits, RFC 7518 section 3.3
 
 # The `ver` claim, and where the metadata for such tokens is.
 _METADATA = {"1.0": "/.well-known/openid-configuration", "2.0": "/v2.0/.well-known/openid-configuration"}
-# Entra's hosts in all clouds: one of them may name another's keys.
-_LOGIN_HOSTS = (
-    "login.microsoftonline.com",
-    "login.windows.net",
-    "login.microsoftonline.us",
-    "login.partner.microsoftonline.cn",
-    "login.chinacloudapi.cn",
-)
 
 
 class KeysUnavailable(Exception):  # noqa: N818 - a state of the tenant's metadata, answered with 503
@@ -122,7 +115,7 @@ class SigningKeys:
         if own.hostname in LOOPBACK_HOSTS:
             trusted = other.hostname in LOOPBACK_HOSTS and other.scheme in {"http", "https"}
         else:
-            trusted = other.scheme == "https" and other.hostname in {own.hostname, *_LOGIN_HOSTS}
+            trusted = other.scheme == "https" and other.hostname in {own.hostname, *LOGIN_HOSTS}
         if not trusted:
             raise ValueError("the keys are on a strange host")
         return issuer, keys_url

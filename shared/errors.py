@@ -15,12 +15,14 @@ class Refused(Exception):  # noqa: N818 - the field's word for a 4xx; it is an a
     """A request that is answered with Graph's error JSON.
 
     status: HTTP status, 400 to 499. code: one of Graph's error codes. message: for a person, without personal data
-    other than what the caller sent. path: JSON path of the first fault, `$.message.toRecipients[0]`, if any.
+    other than what the caller sent. path: JSON path of the first fault, `$.message.toRecipients[0]`, or its place in a
+    MIME mail, `To, address 1`, if any.
     """
 
     def __init__(self, status: int, code: str, message: str, path: str | None = None) -> None:
         super().__init__(f"{message} - at `{path}`" if path else message)
         self.status = status
+        self.message = message
         self.code = code
         self.path = path
 

@@ -6,16 +6,18 @@ keeps indexing short. Whatever opens one first pays for it, and only for what it
 
 import os
 import uuid
+from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from shared.config import Settings, read
 from shared.delivery.ledger import Row
 from shared.entra import Registration, Verifier, require
-from shared.errors import NotAllowed, Unauthenticated
+from shared.errors import Malformed, NotAllowed, Unauthenticated
 from shared.letters.letter import Letter
+from shared.letters.wire import BlobAttachment
 from shared.telemetry import Event, emit
 
 if TYPE_CHECKING:
@@ -25,9 +27,14 @@ if TYPE_CHECKING:
     from shared.delivery.control import Control
     from shared.delivery.courier import Courier
     from shared.delivery.direct import DirectRequests
+    from shared.delivery.files import Files
+    from shared.delivery.hold import Hold
+    from shared.delivery.large import LargeMails
     from shared.delivery.outbox import Outbox
     from shared.delivery.pacing.pacer import Pacer
+    from shared.delivery.pinning import Pinning
     from shared.delivery.protocol import Finding
+    from shared.delivery.suppressions import Suppressions
     from shared.delivery.upkeep import Upkeep
     from shared.graph.client import GraphConnection
     from shared.graph.outcome import Outcome
@@ -39,8 +46,6 @@ if TYPE_CHECKING:
     from shared.storage import StorageAccount
 
 __all__ = ["Services", "services"]
-
-AUTHORITY: Final = "https://login.microsoftonline.com"
 
 
 class Services:
@@ -75,9 +80,47 @@ class Services:
     @cached_property
     def attempts(self) -> "Attempts":
         from shared.delivery.attempts import Attempts
+        from shared.delivery.last_check import LastCheck
 
         verifier = self._look if self.settings.verify_sent else None
-        return Attempts(self.settings, self.storage.ledger(), self.outbox, self._send, self.pacer, verifier)
+        policy, ledger = LastCheck(self.settings, self.suppressions), self.storage.ledger()
+        return Attempts(
+            self.settings,
+            ledger,
+            self.outbox,
+            self._send,
+            self.pacer,
+            policy,
+            verifier,
+            as_mime=self._as_mime,
+            by_draft=_ByDraft(self),
+        )
+
+    @cached_property
+    def suppressions(self) -> "Suppressions":
+        from shared.delivery.suppressions import Suppressions
+
+        return Suppressions(self.storage.suppressions())
+
+    @cached_property
+    def large_mails(self) -> "LargeMails":
+        from shared.delivery.large import LargeMails
+        from shared.graph.drafts import Drafts
+        from shared.graph.upload import Uploader
+
+        box = Drafts(self.graph, self.settings.send_timeout)
+        uploader = Uploader(self.settings.graph.host, self.settings.send_timeout)
+        return LargeMails(box, uploader, self.files, self._look)
+
+    @cached_property
+    def files(self) -> "Files":
+        return self.storage.files()
+
+    @cached_property
+    def pinning(self) -> "Pinning":
+        from shared.delivery.pinning import Pinning
+
+        return Pinning(self.settings, self.files, self.attempts.ledger)
 
     @cached_property
     def outbox(self) -> "Outbox":
@@ -89,7 +132,12 @@ class Services:
 
         settings = self.settings
         store = self.storage.pacing()
-        return Pacer(store, rate_per_minute=settings.rate_per_minute, concurrency=settings.concurrency)
+        return Pacer(
+            store,
+            rate_per_minute=settings.rate_per_minute,
+            concurrency=settings.concurrency,
+            recipients_per_day=settings.recipients_per_day,
+        )
 
     @cached_property
     def control(self) -> "Control":
@@ -156,8 +204,8 @@ class Services:
             tenant = rule.tenant or (self.settings.api.tenant if self.settings.api else None)
             if tenant is None:
                 raise Unauthenticated("The route has no tenant, and MAIL_API_TENANT is not set.")
-            authority = self.settings.api.authority if self.settings.api else AUTHORITY
-            verifier = Verifier(Registration(tenant, rule.audience.removeprefix("api://"), authority))
+            registration = Registration(tenant, rule.audience.removeprefix("api://"), self.settings.authority)
+            verifier = Verifier(registration)
             self._webhook_verifiers[rule.tenant, rule.audience] = verifier
         caller = await verifier.verify(authorization)
         if caller.delegated or caller.application_id not in {app.lower() for app in rule.allowed_apps}:
@@ -166,16 +214,21 @@ class Services:
             require(caller, rule.app_role)
 
     async def _send(self, letter: Letter, row: Row, still_ours: "StillOurs") -> "Outcome":
+        from shared.graph.outcome import Rejected
         from shared.graph.send import send_mail
         from shared.letters.model import send_mail_body
         from shared.letters.stamp import stamped
         from shared.letters.thread import threaded
 
-        body: SendMailPostRequestBody | bytes | None = None
-        if self.settings.threads == "mime" and letter.thread is not None:
-            from shared.letters.mime import mime_of
-
-            body = mime_of(letter, row.mailbox)
+        whole = await self._with_files(letter)
+        if not isinstance(whole, Letter):
+            return whole
+        letter = whole
+        body: SendMailPostRequestBody | bytes | None
+        try:
+            body = self._mime(letter, row.mailbox) if row.mime else None
+        except Malformed as error:  # of an address that policy has put in, or by the rules of a later version
+            return Rejected(error.status, error.code, "permanent", str(error))
         if body is None:
             mail = threaded(letter)
             body = send_mail_body(msgspec.structs.replace(mail, message=stamped(mail.message, letter.id)))
@@ -188,13 +241,62 @@ class Services:
             still_ours=still_ours,
         )
 
+    async def _with_files(self, letter: Letter) -> "Letter | Outcome":
+        """The letter with every file in it that it names; or what has become of it where one cannot be read."""
+        if not any(isinstance(one, BlobAttachment) for one in letter.mail.message.attachments or ()):
+            return letter
+        from azure.core.exceptions import AzureError
+
+        from shared.delivery.files import FileGone, filled
+        from shared.graph.outcome import NotConnected, Rejected
+
+        try:
+            message = await filled(letter.mail.message, self.files)
+        except FileGone as gone:
+            return Rejected(400, gone.code, "permanent", str(gone))
+        except AzureError:
+            return NotConnected("storage")
+        return replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
+
+    def _as_mime(self, letter: Letter, mailbox: str) -> bool:
+        if letter.mime is not None:
+            return True
+        threaded = self.settings.threads == "mime" and letter.thread is not None
+        return threaded and self._mime(letter, mailbox) is not None
+
+    def _mime(self, letter: Letter, mailbox: str) -> bytes | None:
+        """The mail as MIME; None where that cannot carry it. Raises Malformed where a header cannot be written."""
+        if letter.mime is not None:
+            from shared.letters.mime_send import as_sent
+
+            return as_sent(letter, mailbox)
+        from shared.letters.mime import mime_of
+
+        return mime_of(letter, mailbox)
+
     async def _look(self, row: Row) -> "Finding":
-        from shared.graph.look import look
+        from shared.graph.look import MessageId, Stamp, look
         from shared.letters.mime import message_id
         from shared.letters.stamp import STAMP_PROPERTY
 
-        named = message_id(row.id, row.mailbox) if self.settings.threads == "mime" else None
-        return await look(self.graph, row.mailbox, STAMP_PROPERTY, row.id, named, self.settings.send_timeout)
+        known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
+        return await look(self.graph, row.mailbox, known, self.settings.send_timeout)
+
+
+class _ByDraft:
+    """Large mails, loaded with the first of them: most processes never see one. See attempts.ByDraft."""
+
+    def __init__(self, app: Services) -> None:
+        self._app = app
+
+    async def send(self, letter: Letter, hold: "Hold") -> "Outcome":
+        return await self._app.large_mails.send(letter, hold)
+
+    async def look(self, row: Row) -> "Finding":
+        return await self._app.large_mails.look(row)
+
+    async def discard(self, row: Row) -> None:
+        await self._app.large_mails.discard(row)
 
 
 @cache

@@ -9,20 +9,28 @@ storage is the network's business, as it is to Graph); and it looks for a tracin
 not there.
 """
 
-from typing import Any, Final
+import asyncio
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
+from azure.core.exceptions import ServiceResponseTimeoutError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_core
 from azure.data.tables.aio import TableServiceClient
-from azure.identity.aio import ManagedIdentityCredential
-from azure.storage.blob.aio import BlobServiceClient
-from azure.storage.queue.aio import QueueServiceClient
 
 from shared.config import Storage
+from shared.delivery.files import StorageFiles
 from shared.delivery.outbox import StorageOutbox
 from shared.delivery.pacing.table import TABLE as PACING
 from shared.delivery.pacing.table import TableStore
+from shared.delivery.suppressions_table import TABLE as SUPPRESSED
+from shared.delivery.suppressions_table import TableSuppressions
 from shared.delivery.table import TABLE, TableLedger
+from shared.identity import Identity
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import BlobServiceClient
+    from azure.storage.queue.aio import QueueServiceClient
 
 __all__ = ["StorageAccount"]
 
@@ -36,30 +44,62 @@ TABLE_OPTIONS: Final[dict[str, Any]] = {
     "retry_total": 3,
     "retry_backoff_factor": 0.5,
 }
-TIMEOUTS: Final[dict[str, Any]] = {"connection_timeout": 3, "read_timeout": 10}  # seconds
+CONNECT_TIMEOUT: Final = 3.0  # seconds
+READ_TIMEOUT: Final = 10.0  # until the next bytes come
+TRY_TIMEOUT: Final = 20.0  # for a whole try, however the bytes of its answer trickle in
+
+
+class _Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
+    """The SDK's, with an end to each try. What is read as a stream has its end where it is read."""
+
+    def __init__(self) -> None:
+        super().__init__(connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, use_env_settings=False)
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        try:
+            async with asyncio.timeout(TRY_TIMEOUT):
+                return await super().send(request, **options)
+        except TimeoutError as error:
+            raise ServiceResponseTimeoutError(f"no whole answer within {TRY_TIMEOUT:g} seconds") from error
 
 
 class StorageAccount:
-    """The clients of one process and event loop."""
+    """The clients of one process and event loop. A mail that goes at once needs the tables only."""
 
     def __init__(self, storage: Storage) -> None:
         azure_core.tracing_enabled = False
-        self._transport = AioHttpTransport(use_env_settings=False, **TIMEOUTS)
-        options = {**CLIENT_OPTIONS, "transport": self._transport}
-        table_options = {**TABLE_OPTIONS, "transport": self._transport}
-        self._credential: ManagedIdentityCredential | None = None
-        if storage.connection_string is not None:
-            self.queues = QueueServiceClient.from_connection_string(storage.connection_string, **options)
-            self.blobs = BlobServiceClient.from_connection_string(storage.connection_string, **options)
-            self.tables = TableServiceClient.from_connection_string(storage.connection_string, **table_options)
-            return
-        self._credential = ManagedIdentityCredential(client_id=storage.client_id)
-        self.queues = QueueServiceClient(storage.queue_endpoint, credential=self._credential, **options)
-        self.blobs = BlobServiceClient(storage.blob_endpoint, credential=self._credential, **options)
-        self.tables = TableServiceClient(storage.table_endpoint, credential=self._credential, **table_options)
+        self._storage = storage
+        self._credential = Identity(storage.client_id) if storage.connection_string is None else None
+
+    @cached_property
+    def queues(self) -> "QueueServiceClient":
+        from azure.storage.queue.aio import QueueServiceClient
+
+        client: QueueServiceClient = self._client(QueueServiceClient, self._storage.queue_endpoint, CLIENT_OPTIONS)
+        return client
+
+    @cached_property
+    def blobs(self) -> "BlobServiceClient":
+        from azure.storage.blob.aio import BlobServiceClient
+
+        client: BlobServiceClient = self._client(BlobServiceClient, self._storage.blob_endpoint, CLIENT_OPTIONS)
+        return client
+
+    @cached_property
+    def tables(self) -> TableServiceClient:
+        client: TableServiceClient = self._client(TableServiceClient, self._storage.table_endpoint, TABLE_OPTIONS)
+        return client
+
+    def _client(self, kind: Any, endpoint: str, options: dict[str, Any]) -> Any:
+        if self._storage.connection_string is not None:
+            return kind.from_connection_string(self._storage.connection_string, transport=_Transport(), **options)
+        return kind(endpoint, credential=self._credential, transport=_Transport(), **options)
 
     def outbox(self) -> StorageOutbox:
-        return StorageOutbox(self.queues, self.blobs)
+        return StorageOutbox(lambda: self.queues, lambda: self.blobs)
+
+    def files(self) -> StorageFiles:
+        return StorageFiles(lambda: self.blobs)
 
     def pacing(self) -> TableStore:
         return TableStore(self.tables.get_table_client(PACING))
@@ -67,9 +107,12 @@ class StorageAccount:
     def ledger(self) -> TableLedger:
         return TableLedger(self.tables.get_table_client(TABLE))
 
+    def suppressions(self) -> TableSuppressions:
+        return TableSuppressions(self.tables.get_table_client(SUPPRESSED))
+
     async def close(self) -> None:
-        await self.queues.close()
-        await self.blobs.close()
-        await self.tables.close()
+        for client in ("queues", "blobs", "tables"):
+            if client in self.__dict__:
+                await getattr(self, client).close()
         if self._credential is not None:
             await self._credential.close()

@@ -12,6 +12,11 @@ from typing import Final
 __all__ = ["LEVELS", "Event", "emit"]
 
 logger: Final = logging.getLogger("mailroom")
+# Azure's worker lets everything through from INFO on, and its SDKs say there several lines for each request to storage:
+# ten times what Mailroom says of a mail, with names of blobs that producers have given.
+QUIET: Final = ("azure", "msal", "httpx", "httpcore", "urllib3", "aiohttp")
+for _name in QUIET:
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Event(StrEnum):
@@ -22,12 +27,22 @@ class Event(StrEnum):
     MAIL_SENT = "mail.sent"  # Graph answered 202; `seconds` after it was accepted, or due
     MAIL_WAITING = "mail.waiting"  # put back, with the reason and the delay
     MAIL_UNKNOWN = "mail.unknown"  # it may have gone; Graph's answer is missing or says neither
+    MAIL_INTERRUPTED = "mail.interrupted"  # its draft, or a file of it, could not be finished; it is gone on with later
+    DRAFT_LEFT = "mail.draft-left"  # the draft of a mail that ended unsent could not be deleted; tried again hourly
     MAIL_RESENT = "mail.resent"  # sent again after an unknown outcome: it may have gone twice
     MAIL_HELD = "mail.held"  # may have gone; waits for a person
     MAIL_FAILED = "mail.failed"  # will not be sent; kept in mail-dead
     MAIL_REFUSED = "mail.refused"  # a producer's message that is no mail, or not allowed; kept in mail-dead
+    MAIL_SUPPRESSED = "mail.suppressed"  # every recipient is on the suppression list; kept in mail-dead
+    RECIPIENTS_LEFT_OUT = "mail.recipients-left-out"  # some are: it goes to the others
+    MAIL_CAPTURED = "mail.captured"  # MAIL_MODE is capture: recorded in mail-dead, not sent
+    MAIL_UNCHECKED = "mail.unchecked"  # the suppression list cannot be read: it waits
+    SUPPRESSION_CHANGED = "suppression.changed"  # by an operator
+    RECIPIENTS_NEAR = "recipients.near"  # a mailbox has mailed four fifths of a day's recipients; once a day
+    RECIPIENTS_REACHED = "recipients.reached"  # all of them: its mail waits, or is answered 429; once a day
+    CALLER_LIMITED = "caller.limited"  # a caller, queue or route is over its rate: refused, or put off; once a minute
     MAIL_CANCELLED = "mail.cancelled"  # by its producer or an operator, before it was sent
-    MAIL_REPLAYED = "mail.replayed"  # an operator has put a failed or held mail back; a held one may go twice
+    MAIL_REPLAYED = "mail.replayed"  # an operator has put back what had ended unsent; a held one may go twice
     MAIL_POISONED = "mail.poisoned"  # its message failed again and again; it is tried on, or kept in mail-dead
     UPKEEP = "upkeep.changed"  # rows and payloads that upkeep has ended or removed
     MAIL_DUPLICATE = "mail.duplicate"  # the same key again: nothing was sent
@@ -57,10 +72,20 @@ LEVELS: Final = {
     Event.MAIL_SENT: logging.INFO,
     Event.MAIL_WAITING: logging.INFO,
     Event.MAIL_UNKNOWN: logging.WARNING,
+    Event.MAIL_INTERRUPTED: logging.WARNING,
+    Event.DRAFT_LEFT: logging.WARNING,
     Event.MAIL_RESENT: logging.WARNING,
     Event.MAIL_HELD: logging.ERROR,
     Event.MAIL_FAILED: logging.ERROR,
     Event.MAIL_REFUSED: logging.WARNING,
+    Event.MAIL_SUPPRESSED: logging.WARNING,
+    Event.RECIPIENTS_LEFT_OUT: logging.WARNING,
+    Event.MAIL_CAPTURED: logging.INFO,
+    Event.MAIL_UNCHECKED: logging.ERROR,
+    Event.SUPPRESSION_CHANGED: logging.INFO,
+    Event.RECIPIENTS_NEAR: logging.WARNING,
+    Event.RECIPIENTS_REACHED: logging.ERROR,
+    Event.CALLER_LIMITED: logging.WARNING,
     Event.MAIL_CANCELLED: logging.INFO,
     Event.MAIL_REPLAYED: logging.WARNING,
     Event.MAIL_POISONED: logging.ERROR,

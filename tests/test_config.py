@@ -5,6 +5,7 @@ import json
 import pytest
 
 from shared.config import DEVELOPMENT_STORAGE, Settings, read, secret_setting
+from shared.letters.letter import Origin
 
 GUID = "11111111-2222-3333-4444-555555555555"
 MINIMAL = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
@@ -71,6 +72,24 @@ WRONG = [
     ("MAIL_VAULT_URL", "http://contoso.vault.azure.net"),
     ("MAIL_VAULT_URL", "https://contoso.vault.azure.net/secrets/mine"),
     ("MAIL_THREADS", "subject"),
+    ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@contoso.com"], "ratePerMinute": 0}})),
+    ("MAIL_CALLERS", json.dumps({"mail-events": {"senders": ["a@contoso.com"]}})),
+    ("MAIL_RECIPIENTS_PER_DAY", "499"),
+    ("MAIL_EXTENDED_PROPERTIES", "Colour"),
+    ("MAIL_EXTENDED_PROPERTIES", "0x0042"),
+    ("MAIL_EXTENDED_PROPERTIES", "00020386-0000-0000-C000-000000000046"),
+    ("MAIL_MODE", "test"),
+    ("MAIL_REDIRECT_TO", "catcher"),
+    ("MAIL_REDIRECT_TO", "*@contoso.com"),
+    ("MAIL_REDIRECT_TO", "a@contoso.com b@contoso.com"),
+    ("MAIL_LARGE_ATTACHMENTS", "yes"),
+    ("MAIL_MAX_REQUEST_MB", "0"),
+    ("MAIL_MAX_REQUEST_MB", "101"),
+    ("MAIL_ATTACHMENT_CONTAINERS", "mail-attachments Reports"),
+    ("MAIL_ATTACHMENT_CONTAINERS", "mail-dead"),
+    ("MAIL_ATTACHMENT_CONTAINERS", "azure-webjobs-secrets"),
+    ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@contoso.com"], "attachments": ["mail-payloads/x"]}})),
+    ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@contoso.com"], "attachments": ["reports/../x"]}})),
 ]
 
 
@@ -90,6 +109,27 @@ def test_an_unresolved_key_vault_reference_is_no_value(name: str) -> None:
     settings = read(MINIMAL | {name: "@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/x)"})
     assert [problem.setting for problem in settings.problems] == [name]
     assert "Key Vault" in settings.problems[0].found
+
+
+def test_attachments_by_reference_are_given_container_by_container() -> None:
+    """By default queues have mail-attachments, and a caller over HTTP has none."""
+    given = {GUID: {"senders": ["a@contoso.com"], "attachments": ["reports/2026"]}, f"{GUID[:-1]}6": {"senders": []}}
+    settings = read(MINIMAL | {"MAIL_CALLERS": json.dumps(given)})
+    assert settings.problems == ()
+    assert settings.attachment_containers.allow("mail-attachments", "x")
+    assert settings.callers[GUID].attachments.allow("reports", "2026/x")
+    assert not settings.callers[GUID].attachments.allow("mail-attachments", "x")
+    assert not settings.callers[f"{GUID[:-1]}6"].attachments.allow("reports", "2026/x")
+    settings = read(MINIMAL | {"MAIL_ATTACHMENT_CONTAINERS": "reports, files/mail"})
+    assert settings.attachment_containers.allow("files", "mail/x")
+    assert not settings.attachment_containers.allow("mail-attachments", "x")
+
+
+def test_large_attachments_are_off_by_default() -> None:
+    """They need a permission that nothing else needs."""
+    assert not read(MINIMAL).large_attachments
+    assert read(MINIMAL | {"MAIL_LARGE_ATTACHMENTS": "true"}).large_attachments
+    assert read(MINIMAL | {"MAIL_MAX_REQUEST_MB": "50"}).max_request == 50_000_000
 
 
 def test_a_connection_string_is_never_shown() -> None:
@@ -131,6 +171,19 @@ def test_all_faults_are_collected() -> None:
     assert set(problems(**everything)) == set(everything)
 
 
+def test_redirect_needs_an_address() -> None:
+    settings = read(MINIMAL | {"MAIL_MODE": "Redirect", "MAIL_REDIRECT_TO": "Catcher@contoso.com"})
+    assert (settings.problems, settings.mode, settings.redirect_to) == ((), "redirect", "Catcher@contoso.com")
+    assert problems(MAIL_MODE="redirect") == ["MAIL_REDIRECT_TO"]
+
+
+def test_an_address_to_redirect_to_without_a_mode_is_not_taken_for_live() -> None:
+    """Whoever forgot the mode would mail those whom it was to be kept from."""
+    assert problems(MAIL_REDIRECT_TO="catcher@contoso.com") == ["MAIL_MODE"]
+    for mode in ("live", "capture"):
+        assert problems(MAIL_REDIRECT_TO="catcher@contoso.com", MAIL_MODE=mode) == []
+
+
 def test_callers_are_found_by_lower_case_id() -> None:
     text = json.dumps({GUID.upper(): {"senders": ["a@contoso.com"], "recipients": ["*@contoso.com"]}})
     settings = read(MINIMAL | {"MAIL_CALLERS": text})
@@ -139,7 +192,22 @@ def test_callers_are_found_by_lower_case_id() -> None:
     assert settings.callers[GUID].recipients
 
 
+def test_rates_of_callers_and_of_the_queues_producers() -> None:
+    rule = {"senders": ["a@contoso.com"], "ratePerMinute": 5}
+    settings = read(MINIMAL | {"MAIL_CALLERS": json.dumps({GUID.upper(): rule, "mail-outbox": rule})})
+    assert settings.problems == ()
+    for origin in (
+        Origin(kind="application", name=GUID),
+        Origin(kind="user", name=GUID.upper()),
+        Origin(kind="queue", name="mail-outbox"),
+    ):
+        assert settings.rate_of(origin) == 5
+    assert settings.rate_of(Origin(kind="route", name="mail-outbox")) is None
+    assert settings.rate_of(Origin(kind="application", name="another")) is None
+
+
 def test_defaults_are_the_documented_ones() -> None:
+    assert (Settings().mode, Settings().recipients_per_day) == ("live", 10_000)
     assert Settings().graph.base_url == "https://graph.microsoft.com/v1.0"
     assert (Settings().send_timeout, Settings().lease_margin, Settings().on_unknown) == (30, 30, "resend")
     assert (Settings().max_attempts, Settings().max_age_hours) == (20, 72)

@@ -28,7 +28,7 @@ AppTraces
 | extend event = tostring(said.event), code = tostring(said.code), queue = tostring(said.queue)
 '''
 
-// Asked every five minutes over `window`: the largest `value` of the query's rows is compared with the threshold.
+// Asked over `window`, every five minutes where it is urgent and every fifteen where not: the largest `value` of the query's rows is compared with the threshold.
 var rules = [
   {
     id: 'dead-mail'
@@ -161,13 +161,13 @@ var rules = [
     id: 'mailbox-full'
     severity: 1
     title: 'A mailbox is full, or has sent all it may'
-    text: 'Sent Items is full (ErrorQuotaExceeded), or the day\'s limit of the mailbox is reached. Its mail waits.'
+    text: 'Sent Items is full (ErrorQuotaExceeded), or the mailbox has mailed all recipients of its day. Its mail waits.'
     window: 'PT15M'
     operator: 'GreaterThan'
     threshold: 0
     query: '''
-| where event == 'graph.quota'
-| summarize value = count() by code
+| where event in ('graph.quota', 'recipients.reached')
+| summarize value = count() by event, code
 '''
   }
   {
@@ -198,15 +198,28 @@ var rules = [
 '''
   }
   {
-    id: 'degraded'
+    id: 'near-limit'
     severity: 3
-    title: 'Mailroom works, but not as it should'
-    text: 'A route or a template is broken, the vault or the tenant\'s signing keys are out of reach, or the ledger could not be written.'
+    title: 'A mailbox or a caller is near its limit'
+    text: 'A mailbox has mailed four fifths of the recipients of its day, or a caller, queue or route is over its rate.'
     window: 'PT15M'
     operator: 'GreaterThan'
     threshold: 0
     query: '''
-| where event in ('route.refused', 'template.failed', 'vault.unreached', 'caller.keys-unreached', 'mail.row-unwritten')
+| where event in ('recipients.near', 'caller.limited')
+| summarize value = count() by event
+'''
+  }
+  {
+    id: 'degraded'
+    severity: 3
+    title: 'Mailroom works, but not as it should'
+    text: 'A route or a template is broken, the vault, the tenant\'s signing keys or the suppression list are out of reach, the ledger could not be written, or a draft not deleted.'
+    window: 'PT15M'
+    operator: 'GreaterThan'
+    threshold: 0
+    query: '''
+| where event in ('route.refused', 'template.failed', 'vault.unreached', 'caller.keys-unreached', 'mail.row-unwritten', 'mail.unchecked', 'mail.draft-left')
 | summarize value = count() by event
 '''
   }
@@ -241,7 +254,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       severity: one.severity
       enabled: true
       autoMitigate: true
-      evaluationFrequency: 'PT5M'
+      evaluationFrequency: one.severity < 2 ? 'PT5M' : 'PT15M' // the price of a rule is that of its questions
       windowSize: one.window
       scopes: [workspaceId]
       criteria: {

@@ -133,7 +133,6 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       ftpsState: 'Disabled'
       http20Enabled: true
       remoteDebuggingEnabled: false
-      vnetRouteAllEnabled: empty(subnetId) ? null : true
     }
     functionAppConfig: {
       deployment: {
@@ -194,6 +193,13 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     MAIL_API_AUTHORITY: empty(apiClientId) ? '' : environment().authentication.loginEndpoint
     MAIL_RETENTION_DAYS: string(retentionDays)
 
+    MAIL_RECIPIENTS_PER_DAY: mailSettings.?MAIL_RECIPIENTS_PER_DAY ?? ''
+    MAIL_EXTENDED_PROPERTIES: mailSettings.?MAIL_EXTENDED_PROPERTIES ?? ''
+    MAIL_MODE: mailSettings.?MAIL_MODE ?? ''
+    MAIL_REDIRECT_TO: mailSettings.?MAIL_REDIRECT_TO ?? ''
+    MAIL_LARGE_ATTACHMENTS: mailSettings.?MAIL_LARGE_ATTACHMENTS ?? ''
+    MAIL_ATTACHMENT_CONTAINERS: mailSettings.?MAIL_ATTACHMENT_CONTAINERS ?? ''
+    MAIL_MAX_REQUEST_MB: mailSettings.?MAIL_MAX_REQUEST_MB ?? ''
     MAIL_THREADS: mailSettings.?MAIL_THREADS ?? ''
     MAIL_ROUTES_DIR: mailSettings.?MAIL_ROUTES_DIR ?? ''
     MAIL_RATE_PER_MINUTE: mailSettings.?MAIL_RATE_PER_MINUTE ?? ''

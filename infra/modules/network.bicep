@@ -65,6 +65,7 @@ resource net 'Microsoft.Network/virtualNetworks@2025-03-01' = {
         name: appSubnetName
         properties: {
           addressPrefix: network.appSubnetPrefix
+          defaultOutboundAccess: true // to Graph and Entra; where a policy forbids it, a NAT gateway
           networkSecurityGroup: {
             id: guard.id
           }
@@ -82,6 +83,7 @@ resource net 'Microsoft.Network/virtualNetworks@2025-03-01' = {
         name: 'endpoints'
         properties: {
           addressPrefix: network.endpointSubnetPrefix
+          defaultOutboundAccess: false
           networkSecurityGroup: {
             id: guard.id
           }

@@ -21,6 +21,13 @@ type Caller = {
 
   @description('Whom it may send to; left out: anyone that allowedRecipients allows.')
   recipients: string[]?
+
+  @description('Mails a minute; left out: no limit of its own.')
+  @minValue(1)
+  ratePerMinute: int?
+
+  @description('What it may attach by reference: container or container/folder in the storage account; left out: nothing.')
+  attachments: string[]?
 }
 
 @export()
@@ -36,6 +43,13 @@ type Tags = {
 @export()
 @description('Settings that few need to change, by the names in the README, which has their meanings and defaults.')
 type MailSettings = {
+  MAIL_RECIPIENTS_PER_DAY: string?
+  MAIL_EXTENDED_PROPERTIES: string?
+  MAIL_MODE: ('live' | 'redirect' | 'capture')?
+  MAIL_REDIRECT_TO: string?
+  MAIL_LARGE_ATTACHMENTS: ('true' | 'false')?
+  MAIL_ATTACHMENT_CONTAINERS: string?
+  MAIL_MAX_REQUEST_MB: string?
   MAIL_THREADS: ('properties' | 'mime')?
   MAIL_ROUTES_DIR: string?
   MAIL_RATE_PER_MINUTE: string?

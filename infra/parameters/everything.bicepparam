@@ -31,6 +31,8 @@ param callers = {
   '33333333-3333-3333-3333-333333333333': {
     senders: ['billing@contoso.com']
     recipients: ['*@contoso.com']
+    ratePerMinute: 60
+    attachments: ['mail-attachments/billing']
   }
 }
 param producers = [
@@ -47,6 +49,9 @@ param producers = [
 param mailSettings = {
   MAIL_RATE_PER_MINUTE: '60'
   MAIL_ON_UNKNOWN: 'hold'
+  MAIL_LARGE_ATTACHMENTS: 'true'
+  MAIL_MODE: 'redirect'
+  MAIL_REDIRECT_TO: 'testers@contoso.com'
 }
 param retentionDays = 30
 param secretsOfficerPrincipalIds = ['66666666-6666-6666-6666-666666666666']

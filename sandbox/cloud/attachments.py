@@ -18,7 +18,27 @@ from sandbox.cloud.uploads import UploadSession
 if TYPE_CHECKING:
     from sandbox.cloud.state import Cloud
 
-__all__ = ["add", "create_upload_session", "upload"]
+__all__ = ["add", "create_upload_session", "list_attachments", "upload"]
+
+_PROPERTIES = frozenset({"id", "name", "contentType", "size", "isInline", "lastModifiedDateTime"})
+"""What $select may name: the properties of `attachment`, not those of what is derived from it."""
+
+
+async def list_attachments(call: Call) -> Response:
+    """`GET …/messages/{id}/attachments`: those that are whole; content only without $select."""
+    item = call.cloud.mailboxes.get(call.mailbox, call.params["message"])
+    options = dict(call.request.query_params)
+    selected = frozenset(name.strip() for name in options.pop("$select", "").split(",") if name.strip())
+    if unknown := [*options, *(selected - _PROPERTIES)]:
+        raise Refusal(400, "BadRequest", f"The query option or property '{unknown[0]}' is not supported.")
+    shown = [
+        {**attachment, "size": _size(attachment), "lastModifiedDateTime": _now()} for attachment in item.attachments()
+    ]
+    if selected:
+        kept = selected | {"id", "@odata.type"}
+        shown = [{name: value for name, value in one.items() if name in kept} for one in shown]
+    context = f"{call.request.base_url}v1.0/$metadata#users('{call.mailbox}')/messages('{item.id}')/attachments"
+    return JSONResponse({"@odata.context": context, "value": shown})
 
 
 async def add(call: Call) -> Response:
@@ -28,8 +48,7 @@ async def add(call: Call) -> Response:
     wire.check_attachment(value)
     attachment = {**value, "id": new_id()}
     item.attachments().append(attachment)
-    size = len(value.get("contentBytes", "")) * 3 // 4
-    return JSONResponse({**attachment, "size": size, "lastModifiedDateTime": _now()}, 201)
+    return JSONResponse({**attachment, "size": _size(value), "lastModifiedDateTime": _now()}, 201)
 
 
 async def create_upload_session(call: Call) -> Response:
@@ -43,7 +62,10 @@ async def create_upload_session(call: Call) -> Response:
 
 
 async def upload(request: Request) -> Response:
-    """`PUT` and `DELETE` of an upload URL, which is itself the permission: a bearer token beside it is refused."""
+    """`PUT`, `GET` and `DELETE` of an upload URL, which is itself the permission: a bearer token beside it is refused.
+
+    `GET` says where the session stands.
+    """
     body = await read_body(request)
     if "authorization" in request.headers:
         text = "The upload URL is already authorized; an Authorization header is not allowed."
@@ -53,6 +75,8 @@ async def upload(request: Request) -> Response:
     session = cloud.uploads.get(token)
     if session is None or session.expires < datetime.now(UTC):
         raise Refusal(404, "ErrorItemNotFound", "The upload session was not found, has ended or has expired.")
+    if request.method == "GET":
+        return JSONResponse(session.next_answer())
     if request.method == "DELETE":
         del cloud.uploads[token]
         return Response(status_code=204)
@@ -76,6 +100,11 @@ def _attachment(session: UploadSession) -> dict[str, Any]:
         "contentBytes": base64.b64encode(session.data).decode(),
         "id": new_id(),
     }
+
+
+def _size(attachment: dict[str, Any]) -> int:
+    content: str = attachment.get("contentBytes", "")
+    return len(content) * 3 // 4 - content.count("=", -2)
 
 
 def _now() -> str:

@@ -1,6 +1,7 @@
 """The control endpoint: what tests and people ask of the emulator, and tell it. On loopback, without authentication.
 
-GET    /_control/accepted?mailbox=…&stamp=…   the mails accepted so far
+GET    /_control/accepted?mailbox=…&stamp=…   the mails accepted so far; &digests=true: files by their SHA-256 only
+GET    /_control/drafts?mailbox=…             the drafts that lie in mailboxes, and how many upload sessions are open
 GET    /_control/stats                        counts
 POST   /_control/reset                        forgets mail, counters, faults; {"all": true}: all that was set, too
 GET, POST, DELETE  /_control/faults           {"kind", "on", "count" | "probability", …}, one or a list
@@ -11,7 +12,9 @@ POST   /_control/mint                         {"claims", "headers", "version", "
 POST   /_control/rotate                       a new signing key → {"kid"}
 """
 
+import base64
 import dataclasses
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -35,11 +38,29 @@ _PERMISSIONS = frozenset({"sendMail", "read", "readwrite"})
 def _accepted(cloud: Cloud, request: Request, _: dict[str, Any]) -> Any:
     mailbox = request.query_params.get("mailbox", "").lower()
     stamp = request.query_params.get("stamp")
-    return [
+    found = [
         mail
         for mail in cloud.accepted
         if mailbox in {"", mail["mailbox"]} and (stamp is None or stamp.casefold() in _stamps(mail))
     ]
+    return [_digested(mail) for mail in found] if request.query_params.get("digests") == "true" else found
+
+
+def _drafts(cloud: Cloud, request: Request, _: dict[str, Any]) -> Any:
+    mailbox = request.query_params.get("mailbox", "").lower()
+    found = [item for item in cloud.mailboxes.drafts() if mailbox in {"", item.mailbox}]
+    return {
+        "drafts": [
+            {
+                "id": item.id,
+                "mailbox": item.mailbox,
+                "subject": item.message.get("subject"),
+                "attachments": [attachment["name"] for attachment in item.message.get("attachments") or ()],
+            }
+            for item in found
+        ],
+        "uploads": len(cloud.uploads),
+    }
 
 
 def _stats(cloud: Cloud, _: Request, __: dict[str, Any]) -> Any:
@@ -123,6 +144,22 @@ def _stamps(mail: dict[str, Any]) -> set[str]:
     return {prop["value"].casefold() for prop in properties}
 
 
+def _digested(mail: dict[str, Any]) -> dict[str, Any]:
+    """The mail with each file's size and SHA-256 in place of its content."""
+    if mail["message"] is None:
+        return mail
+    attachments = [_digest(one) for one in mail["message"].get("attachments") or ()]
+    return {**mail, "message": {**mail["message"], "attachments": attachments}}
+
+
+def _digest(attachment: dict[str, Any]) -> dict[str, Any]:
+    if "contentBytes" not in attachment:
+        return attachment
+    content = base64.b64decode(attachment["contentBytes"])
+    rest = {name: value for name, value in attachment.items() if name != "contentBytes"}
+    return {**rest, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
 def _endpoint(handler: Callable[[Cloud, Request, Any], Any]) -> Callable[[Request], Awaitable[Response]]:
     """Reads the body as JSON (none is `{}`); what cannot be done is a 400 that says why."""
 
@@ -142,6 +179,7 @@ ROUTES = [
     Route(f"/_control/{name}", _endpoint(handler), methods=methods)
     for name, handler, methods in (
         ("accepted", _accepted, ["GET"]),
+        ("drafts", _drafts, ["GET"]),
         ("stats", _stats, ["GET"]),
         ("reset", _reset, ["POST"]),
         ("faults", _faults, ["GET", "POST", "DELETE"]),

@@ -15,6 +15,7 @@ unauthorized          401 InvalidAuthenticationToken                     no
 forbidden             403 ErrorAccessDenied                              no
 quota                 400 ErrorQuotaExceeded                             no
 message_limit         403 ErrorExceededMessageLimit                      no
+expired               404, the upload session is gone (on upload only)   no
 """
 
 import asyncio
@@ -43,12 +44,15 @@ _REFUSED = {
     "message_limit": (403, "ErrorExceededMessageLimit", "The message limit of the mailbox has been exceeded."),
 }
 _ACCEPTING = ("gateway_timeout", "lost", "slow")
-KINDS = (*_REFUSED, *_ACCEPTING, "dropped", "redirect", "ok200", "html502")
+KINDS = (*_REFUSED, *_ACCEPTING, "dropped", "redirect", "ok200", "html502", "expired")
 
 
 @dataclass(slots=True)
 class Fault:
-    """One fault. count: requests it still hits; or probability: of hitting each request, for ever."""
+    """One fault. count: requests it still hits; or probability: of hitting each request, for ever.
+
+    skip: requests that it lets pass first, so that one in the middle can be hit.
+    """
 
     kind: str
     on: str = "send"
@@ -56,6 +60,7 @@ class Fault:
     probability: float | None = None
     retry_after: str | None = None
     seconds: float = 2.0
+    skip: int = 0
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
@@ -66,15 +71,10 @@ class Fault:
             raise ValueError(f"kind: found {value.get('kind')!r}, expected one of {', '.join(sorted(KINDS))}.")
         if value.get("on", "send") not in OPERATIONS:
             raise ValueError(f"on: found {value['on']!r}, expected one of {', '.join(OPERATIONS)}.")
+        if value.get("kind") == "expired" and value.get("on") != "upload":
+            raise ValueError("expired: expected on upload.")
         count, probability = value.get("count"), value.get("probability")
-        if count is not None and probability is not None:
-            raise ValueError("Give count or probability, not both.")
-        if probability is not None and not (_is_number(probability) and 0 <= probability <= 1):
-            raise ValueError(f"probability: found {probability!r}, expected a number from 0 to 1.")
-        if count is not None and not (_is_number(count) and count > 0 and count == int(count)):
-            raise ValueError(f"count: found {count!r}, expected a whole number above 0.")
-        if not (_is_number(value.get("seconds", 0)) and value.get("seconds", 0) >= 0):
-            raise ValueError(f"seconds: found {value['seconds']!r}, expected a number of seconds.")
+        _check_numbers(value, count, probability)
         if probability is None and count is None:
             value = {**value, "count": 1}
         if value.get("retry_after") is not None:
@@ -117,6 +117,9 @@ class Faults:
         for fault in self._faults:
             if fault.on != operation:
                 continue
+            if fault.skip:
+                fault.skip -= 1
+                continue
             if fault.probability is not None:
                 if self._random.random() < fault.probability:
                     return fault
@@ -145,7 +148,7 @@ async def before(fault: Fault, ids: Ids) -> Response | None:
             return JSONResponse({})
         case "html502":
             return HTMLResponse("<html><head><title>502 Bad Gateway</title></head><body></body></html>", 502)
-    if fault.kind in _ACCEPTING:
+    if fault.kind in _ACCEPTING or fault.kind == "expired":
         return None
     headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
     if fault.kind == "throttle":
@@ -161,6 +164,21 @@ def after(fault: Fault, ids: Ids) -> Response | None:
         case "gateway_timeout":
             return graph_error(Refusal(504, "UnknownError", ""), ids)
     return None
+
+
+def _check_numbers(value: dict[str, Any], count: Any, probability: Any) -> None:
+    """Raises ValueError for how often, how likely, how long, and after how many."""
+    if count is not None and probability is not None:
+        raise ValueError("Give count or probability, not both.")
+    if probability is not None and not (_is_number(probability) and 0 <= probability <= 1):
+        raise ValueError(f"probability: found {probability!r}, expected a number from 0 to 1.")
+    if count is not None and not (_is_number(count) and count > 0 and count == int(count)):
+        raise ValueError(f"count: found {count!r}, expected a whole number above 0.")
+    skip = value.get("skip", 0)
+    if not (_is_number(skip) and skip >= 0 and skip == int(skip)):
+        raise ValueError(f"skip: found {skip!r}, expected a whole number.")
+    if not (_is_number(value.get("seconds", 0)) and value.get("seconds", 0) >= 0):
+        raise ValueError(f"seconds: found {value['seconds']!r}, expected a number of seconds.")
 
 
 def _is_number(value: Any) -> bool:

@@ -55,6 +55,7 @@ _OPERATIONS = (
     _operation("PATCH", _MESSAGE, messages.update, "write"),
     _operation("DELETE", _MESSAGE, messages.delete, "write"),
     _operation("POST", f"{_MESSAGE}/(?:microsoft.graph.)?send", messages.send, "send"),
+    _operation("GET", f"{_MESSAGE}/attachments", attachments.list_attachments, "read"),
     _operation("POST", f"{_MESSAGE}/attachments", attachments.add, "write"),
     _operation(
         "POST",
@@ -75,7 +76,7 @@ async def upload(request: Request) -> Response:
 
     async def inner(request: Request, ids: Ids) -> Response:
         cloud: Cloud = request.app.state.cloud
-        return await _with_fault(cloud, "upload", ids, lambda: attachments.upload(request))
+        return await _with_fault(cloud, "upload", ids, lambda: attachments.upload(request), request)
 
     return await _respond(request, inner)
 
@@ -87,7 +88,7 @@ async def redirected(_: Request) -> Response:
 
 ROUTES = [
     Route("/v1.0/{path:path}", graph, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
-    Route("/upload/{token}", upload, methods=["PUT", "DELETE"]),
+    Route("/upload/{token}", upload, methods=["GET", "PUT", "DELETE"]),
     Route("/redirected", redirected, methods=["GET", "POST"]),
 ]
 
@@ -130,12 +131,17 @@ async def _authenticated(request: Request, ids: Ids) -> Response:
         cloud.free_slot(caller.app_id)
 
 
-async def _with_fault(cloud: Cloud, operation: str, ids: Ids, work: Callable[[], Awaitable[Response]]) -> Response:
+async def _with_fault(
+    cloud: Cloud, operation: str, ids: Ids, work: Callable[[], Awaitable[Response]], request: Request | None = None
+) -> Response:
     fault = cloud.faults.draw(operation)
     if fault is None:
         return await work()
     hits = cloud.stats.faults
     hits[fault.kind] = hits.get(fault.kind, 0) + 1
+    if fault.kind == "expired" and request is not None:
+        cloud.uploads.pop(request.path_params["token"], None)
+        return await work()
     if (instead := await faults.before(fault, ids)) is not None:
         return instead
     try:

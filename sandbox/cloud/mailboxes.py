@@ -93,6 +93,10 @@ class Mailboxes:
         seen = [item for item in found if (place := self.folder(item)) is not None and name in {None, place}]
         return seen[::-1]
 
+    def drafts(self) -> tuple[Item, ...]:
+        """Every draft of every mailbox."""
+        return tuple(item for item in self._items.values() if item.is_draft)
+
     def clear(self) -> None:
         self._items.clear()
 

@@ -68,7 +68,7 @@ async def update(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """`DELETE …/messages/{id}`: 204."""
-    call.cloud.mailboxes.remove(call.cloud.mailboxes.get(call.mailbox, call.params["message"]))
+    call.cloud.remove(call.cloud.mailboxes.get(call.mailbox, call.params["message"]))
     return Response(status_code=204)
 
 
@@ -81,7 +81,7 @@ async def send(call: Call) -> Response:
     message = copy.deepcopy(item.message)
     for attachment in message.get("attachments", ()):
         del attachment["id"]
-    call.cloud.mailboxes.remove(item)
+    call.cloud.remove(item)
     call.cloud.accept(Submission(call.mailbox, message, save=True, via="draft"), call.ids, call.headers())
     return Response(status_code=202)
 

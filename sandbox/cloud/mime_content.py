@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from email import message_from_bytes
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -24,6 +25,11 @@ _PROPERTIES = {
     "Thread-Topic": "String 0x0070",
     "Thread-Index": "Binary 0x0071",
 }
+# Some programs take the recipients of a mail that is sent again from these (RFC 5322, section 3.6.6). What Exchange
+# does is documented nowhere, so here they count: no mail may reach anyone by them.
+_RESENT = {"To": "Resent-To", "Cc": "Resent-Cc", "Bcc": "Resent-Bcc"}
+
+_NOBODY = re.compile(r"[^<>@,:;]*:[ \t]*;")  # a group without members: undisclosed-recipients:;
 
 
 def decode_mime(body: bytes) -> bytes:
@@ -70,7 +76,8 @@ def read_mime(raw: bytes) -> dict[str, Any]:
 
 
 def _recipients(mail: Message, name: str) -> list[dict[str, Any]]:
-    pairs = getaddresses([str(value) for value in mail.get_all(name, ())])
+    values = [*mail.get_all(name, ()), *(mail.get_all(_RESENT[name], ()) if name in _RESENT else ())]
+    pairs = getaddresses([str(value) for value in values if not _NOBODY.fullmatch(str(value).strip())])
     return [{"emailAddress": {"name": _text(shown) or address, "address": address}} for shown, address in pairs]
 
 

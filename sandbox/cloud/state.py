@@ -128,6 +128,11 @@ class Cloud:
                 )
             )
 
+    def remove(self, item: Item) -> None:
+        """Takes a message out of its mailbox; the upload sessions of a draft end with it."""
+        self.mailboxes.remove(item)
+        self.uploads = {url: session for url, session in self.uploads.items() if session.message_id != item.id}
+
     def reset(self) -> None:
         """Forgets mail, counters and faults."""
         self.mailboxes.clear()

@@ -18,8 +18,10 @@ from typing import Any, NoReturn
 
 from .keys import Keys
 from .lifetime import Options, run
+from .sealed import seal
 from .settings import UnusableError
 
+EVERYTHING = 2
 _WEEK = 7 * 24 * 60 * 60
 
 
@@ -32,8 +34,8 @@ def main() -> NoReturn:
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    # A line for each request to storage is too much even for --verbose.
-    logging.getLogger("azure.core").setLevel(logging.WARNING)
+    if verbose < EVERYTHING:  # a line for each request to storage is too much for most
+        logging.getLogger("azure.core").setLevel(logging.WARNING)
 
     def announce(line: dict[str, Any]) -> None:
         os.write(ready_line, json.dumps(line).encode() + b"\n")
@@ -67,7 +69,7 @@ def _take_stdout() -> int:
     return kept
 
 
-def _arguments() -> tuple[Options, bool]:
+def _arguments() -> tuple[Options, int]:
     parser = argparse.ArgumentParser(prog="python -m sandbox.host", description="An Azure Functions host on a laptop.")
     parser.add_argument(
         "--app", type=Path, required=True, metavar="DIR", help="folder of function_app.py and host.json"
@@ -80,10 +82,23 @@ def _arguments() -> tuple[Options, bool]:
     )
     parser.add_argument("--default-key", metavar="KEY", help="opens functions of level function; random if not given")
     parser.add_argument("--master-key", metavar="KEY", help="opens everything; random if not given")
-    parser.add_argument("--verbose", action="store_true", help="log invocations and what functions log as information")
+    parser.add_argument(
+        "--sealed",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="end when a module of this package is asked for that is not there; may be given again",
+    )
+    parser.add_argument(
+        "--verbose",
+        action="count",
+        default=0,
+        help="log invocations and what functions log as information; twice: every request to storage too",
+    )
     given = parser.parse_args()
     if not 1 <= given.queue_lease <= _WEEK:
         parser.error(f"argument --queue-lease: from 1 to {_WEEK} seconds, which is what storage allows")
+    seal(given.sealed)
     options = Options(
         app=given.app.resolve(),
         bind=given.bind,

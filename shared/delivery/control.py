@@ -1,4 +1,4 @@
-"""What producers and operators may do with a mail: see it, cancel it, list by state, replay a failed or held one."""
+"""What producers and operators may do with a mail: see it, cancel it, list by state, replay one that ended unsent."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from shared.delivery.attempts import Attempts, new_token
-from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.ledger import REPLAYABLE, Conflict, Row, State
 from shared.delivery.work import work_of
 from shared.letters.letter import decode
 from shared.telemetry import Event, emit
@@ -48,12 +48,12 @@ class Control:
             return row
 
     async def replay(self, row: Row) -> Row | Cannot:
-        """Put a failed or held mail back, with the same id; one that may have gone is then sent a second time.
+        """Put a mail back that has ended unsent, with the same id; one that may have gone is then sent a second time.
 
         A producer's message that was no mail, or not allowed, goes back into its queue and is read anew. Asked twice
         at once it is still sent once: the second message finds the replay begun.
         """
-        if row.state not in ("failed", "held"):
+        if row.state not in REPLAYABLE:
             return Cannot("state", row)
         kept = await self.attempts.outbox.kept(row.id)
         if kept is None or not kept.content:

@@ -12,15 +12,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from azure.core.exceptions import AzureError
 
 from shared.delivery import protocol
-from shared.delivery.attempts import Attempts, Lease, new_token, report_end
-from shared.delivery.ledger import ENDED, Conflict, Row, State
+from shared.delivery.attempts import Attempts, Lease, bound, new_token, report_end
+from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.errors import Refused
 from shared.graph.outcome import Accepted
 from shared.letters.letter import Letter, encode
+from shared.policy.before_send import Withheld
 from shared.telemetry import Event, emit
 
 __all__ = ["Courier"]
@@ -32,11 +34,11 @@ LATER: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """What an attempt came to, not written yet. accepted: Graph has just taken the mail."""
+    """What an attempt came to, not written yet. accepted: Graph has just taken the mail, under this lease."""
 
     settled: protocol.Settled
     letter: Letter | None
-    accepted: bool = False
+    accepted: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,10 @@ class Courier:
             case protocol.Fail():
                 await self._settle(work, letter, protocol.Settled(decision.row, None))
             case protocol.Claim():
-                await self._take_turn(work, letter, row, look=decision.then == "look")
+                try:
+                    await self._take_turn(work, letter, row, look=decision.then == "look")
+                finally:
+                    self.attempts.pacing.release(work.id)
         return True
 
     async def wake_later(self, work: Work, letter: Letter | None) -> None:
@@ -112,17 +117,19 @@ class Courier:
             if wait > PATIENCE:
                 return await self._put_again(work, letter, work.reserved, known=row is not None)
             await asyncio.sleep(max(0.0, wait))
+        if not look and (moved := await self._room_in_the_day(work, mailbox, row)) is not None:
+            work, due = moved
+            return await self._put_again(work, letter, due, known=row is not None)
         async with pacing.turn(mailbox, PATIENCE) as turn:
             if turn is None:
                 due = pacing.blocked_until(mailbox) or await pacing.return_at()
                 return await self._put_again(work, letter, due, known=row is not None)
             lease = self.attempts.lease()
-            decision = protocol.decide(row, work, self.attempts.now(), self.attempts.settings, new_token())
-            if not isinstance(decision, protocol.Claim):
-                raise Conflict(work.id)  # its time has run out over the waiting: look again
-            claimed = await self.attempts.write(replace(decision.row, mailbox=mailbox))
+            claimed, look = await self._claim(work, letter, row, mailbox)
             letter = letter or await self.attempts.outbox.letter_of(work)
-            look = decision.then == "look"
+            if letter is not None:
+                with suppress(AzureError):  # asked before the slot is there, so that it is known then
+                    await self.attempts.policy.suppressed(letter)
             if letter is None:
                 tried = self._lost(claimed)
             elif await turn.ready(lease.to_start()) and lease.may_start():
@@ -131,16 +138,39 @@ class Courier:
                 tried = self._given_back(letter, claimed, look=look)
         # The slot is free again: only requests to Graph are counted, not the writing down of what became of them.
         if tried.accepted:
-            await self.attempts.write_sent(tried.settled.row, lease)
+            await self.attempts.write_sent(tried.settled.row, tried.accepted)
             return await self._ended(work, tried.settled.row)
         return await self._settle(work, tried.letter, tried.settled)
+
+    async def _claim(self, work: Work, letter: Letter | None, row: Row | None, mailbox: str) -> tuple[Row, bool]:
+        """The row, claimed, and whether its mailbox is to be asked first. Raises Conflict when it is not to be had."""
+        decision = protocol.decide(row, work, self.attempts.now(), self.attempts.settings, new_token())
+        if not isinstance(decision, protocol.Claim):
+            raise Conflict(work.id)  # its time has run out over the waiting: look again
+        claim, look = replace(decision.row, mailbox=mailbox), decision.then == "look"
+        if letter is not None and not look:
+            claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
+        return await self.attempts.write(claim), look
+
+    async def _room_in_the_day(self, work: Work, mailbox: str, row: Row | None) -> tuple[Work, datetime] | None:
+        """None: the mailbox has recipients left in its day. Else how, and when, the message is to come again."""
+        pacing = self.attempts.pacing
+        found, until = await self.attempts.hold(work, mailbox, alone=row is not None and bound(row))
+        if until is None and found == mailbox:
+            return None
+        if work.reserved is not None:
+            pacing.put_back(mailbox, work.reserved)
+        if until is not None:
+            return msgspec.structs.replace(work, via=None, reserved=None), self.attempts.spread(until)
+        reserved = await pacing.reserve(found)
+        return msgspec.structs.replace(work, via=found, reserved=reserved), reserved
 
     async def _reserved(self, work: Work, row: Row | None) -> Work:
         """The message with a mailbox and its time there; the one that it has, unless that has become void."""
         pacing = self.attempts.pacing
         if work.reserved is not None and work.via is not None:
             blocked = pacing.blocked_until(work.via)
-            moved = row is not None and row.may_have_gone and row.mailbox != work.via
+            moved = row is not None and bound(row) and row.mailbox != work.via
             if not moved and (blocked is None or blocked <= self.attempts.now()):
                 return work
         mailbox = self.attempts.mailbox_for(work.mailbox, row)
@@ -160,18 +190,20 @@ class Courier:
     async def _attempt(self, letter: Letter, row: Row, lease: Lease, *, look: bool) -> _Tried:
         """Ask the mailbox where it may have gone, then Graph. Writes no end; that is the caller's."""
         if look:
-            verifier = self.attempts.verifier if letter.mail.save_to_sent_items else None
-            finding = await verifier(row) if verifier else None
+            finding = await self.attempts.look(letter, row)
             now, settings = self.attempts.now(), self.attempts.settings
             seen = protocol.look_over(row, finding, now, settings, letter.on_unknown)
             if isinstance(seen, protocol.Settled):
                 return _Tried(seen, letter)
             if seen.row.resends > row.resends:
+                with suppress(AzureError):  # what is withheld is not sent a second time, and must not say so
+                    if isinstance(withheld := await self.attempts.verdict(letter), Withheld):
+                        return _Tried(protocol.withhold(row, withheld, now), letter)
                 emit(Event.MAIL_RESENT, id=row.id)
             if seen.row != row:
                 row = await self.attempts.write(seen.row)
-        outcome, settled = await self.attempts.once(letter, row, lease)
-        return _Tried(settled, letter, accepted=isinstance(outcome, Accepted))
+        outcome, settled, lease = await self.attempts.once(letter, row, lease)
+        return _Tried(settled, letter, lease if isinstance(outcome, Accepted) else None)
 
     async def _settle(self, work: Work, letter: Letter | None, settled: protocol.Settled) -> None:
         row = settled.row
@@ -179,6 +211,7 @@ class Courier:
             letter = letter or await self.attempts.outbox.letter_of(work)
             if letter is not None:  # without one there is nothing to keep, and what another one has kept must stay
                 await self.attempts.outbox.set_aside(row.id, Kept("mail", row.code or row.state, encode(letter)))
+            row = await self.attempts.without_draft(row)
         await self.attempts.write(row)
         if settled.again is None:
             return await self._ended(work, row)
@@ -202,12 +235,14 @@ class Courier:
         else:
             emit(Event.MAIL_DUPLICATE, id=work.id, state=row.state if row else None)
         if row is None or drop.reason == "other-body":
-            await self.attempts.outbox.remove(work)
-        else:
-            await self._remove_payload(work, row)
+            return await self.attempts.outbox.remove(work)
+        if (without := await self.attempts.without_draft(row)) != row:  # it was cancelled
+            with suppress(Conflict):
+                await self.attempts.write(without)
+        return await self._remove_payload(work, row)
 
     async def _remove_payload(self, work: Work, row: Row) -> None:
-        # A failed or held mail may begin anew at any time, by its caller or an operator, and a late copy of an old
-        # message is then as good as the new one: it must find its letter. Upkeep removes what nobody has needed.
-        if row.state not in ("failed", "held"):
+        # What ended unsent may begin anew at any time, by its caller or an operator, and a late copy of an old message
+        # is then as good as the new one: it must find its letter. Upkeep removes what nobody has needed.
+        if row.state not in REPLAYABLE:
             await self.attempts.outbox.remove(work)

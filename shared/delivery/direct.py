@@ -5,7 +5,9 @@ first the message, then the row, and only then "202".
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -14,13 +16,16 @@ from azure.core.exceptions import AzureError
 from shared.delivery import protocol
 from shared.delivery.attempts import Attempts, Lease, new_token, report_end
 from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.outbox import Kept
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, Rejected, Unknown
-from shared.letters.letter import Letter
+from shared.letters.draft import needs_draft
+from shared.letters.letter import Letter, encode
+from shared.policy.before_send import Withheld
 from shared.telemetry import Event, emit
 
-__all__ = ["Answer", "Busy", "DirectRequests", "Done", "Mismatch", "Rejection", "Unavailable"]
+__all__ = ["Answer", "Busy", "DirectRequests", "Done", "Mismatch", "Rejection", "Spent", "TooMany", "Unavailable"]
 
 
 # Seconds that a caller waits for the mailbox's rate or a slot; what takes longer is answered 202 from the outbox.
@@ -29,7 +34,7 @@ PATIENCE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The mail is sent, or durable. 202."""
+    """The mail is sent, or durable; or recorded, and not to be sent. 202."""
 
     mail: str
     state: State
@@ -63,7 +68,21 @@ class Unavailable:
     maybe_sent: bool = False
 
 
-Answer = Done | Rejection | Busy | Mismatch | Unavailable
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """The caller is over its own rate. 429, try again after so many seconds; nothing is stored."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The mailbox has mailed its recipients of the day. 429, try again after so many seconds; nothing is stored."""
+
+    retry_after: float
+
+
+Answer = Done | Rejection | Busy | Mismatch | TooMany | Spent | Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +92,78 @@ class DirectRequests:
     attempts: Attempts
 
     async def send_now(self, letter: Letter) -> Answer:
-        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable."""
+        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable.
+
+        What does not fit into one request goes into the outbox at once: a caller does not wait for an upload.
+        """
+        if letter.mail.message.attachments and needs_draft(letter.mail):
+            return await self.accept(letter)
         pacing = self.attempts.pacing
-        mailbox = self.attempts.mailbox_for(letter.sender)
         try:
-            work = msgspec.structs.replace(work_of(letter), via=mailbox, reserved=await pacing.reserve(mailbox))
-            wait = (work.reserved - self.attempts.now()).total_seconds() if work.reserved else 0
-            if wait > PATIENCE:
-                return await self._until_answered(letter, work, later=True)
-            if wait > 0:
-                await asyncio.sleep(wait)
-            async with pacing.turn(mailbox, PATIENCE) as turn:
-                ready = turn is not None and await turn.ready()
-                return await self._until_answered(letter, work, later=not ready)
+            refused = await self._over_rate(letter)
+            if refused is not None:
+                return refused
+            mailbox, until = await self.attempts.hold(work_of(letter), self.attempts.mailbox_for(letter.sender))
+            if until is not None:
+                return await self._spent(letter, until)
+            return await self._send_now(letter, mailbox)
         except (AzureError, PacingUnavailable):
             return Unavailable()
+        finally:
+            pacing.release(letter.id)
+
+    async def _send_now(self, letter: Letter, mailbox: str) -> Answer:
+        pacing = self.attempts.pacing
+        work = msgspec.structs.replace(work_of(letter), via=mailbox, reserved=await pacing.reserve(mailbox))
+        wait = (work.reserved - self.attempts.now()).total_seconds() if work.reserved else 0
+        if wait > PATIENCE:
+            return await self._until_answered(letter, work, later=True)
+        if wait > 0:
+            await asyncio.sleep(wait)
+        with suppress(AzureError):  # asked before the slot is there, so that it is known then
+            await self.attempts.policy.suppressed(letter)
+        async with pacing.turn(mailbox, PATIENCE) as turn:
+            ready = turn is not None and await turn.ready()
+            return await self._until_answered(letter, work, later=not ready)
 
     async def accept(self, letter: Letter) -> Answer:
         """Put the mail into the outbox without trying to send it now: respond-async, or a time to wait for."""
         try:
-            return await self._until_answered(letter, work_of(letter), later=True)
-        except AzureError:
+            refused = await self._over_rate(letter)
+            return refused or await self._until_answered(letter, work_of(letter), later=True)
+        except (AzureError, PacingUnavailable):
             return Unavailable()
+
+    async def _over_rate(self, letter: Letter) -> TooMany | None:
+        """The caller's own rate. A repeated key gets back what it is counted here, once it is known to be one."""
+        rate = self.attempts.settings.rate_of(letter.origin)
+        until = await self.attempts.pacing.ask(letter.origin.name, rate) if rate else None
+        return None if until is None else TooMany((until - self.attempts.now()).total_seconds())
+
+    def _uncount(self, letter: Letter) -> None:
+        if self.attempts.settings.rate_of(letter.origin):
+            self.attempts.pacing.asked_in_vain(letter.origin.name)
+
+    async def _spent(self, letter: Letter, until: datetime) -> Answer:
+        """What has a row needs no recipients any more: a repeated key is answered as ever."""
+        now = self.attempts.now()
+        self._uncount(letter)
+        row = await self.attempts.ledger.read(letter.id)
+        reply = protocol.meet(row, letter.fingerprint, now, self.attempts.settings, new_token()) if row else None
+        return (self._reply(letter, reply) if reply else None) or Spent((until - now).total_seconds())
+
+    def _reply(self, letter: Letter, reply: protocol.Reply) -> Answer | None:
+        """The answer to a repeated key where nothing is to be done. None: something is."""
+        match reply:
+            case protocol.Mismatch():
+                emit(Event.MAIL_CONFLICT, id=letter.id)
+                return Mismatch()
+            case protocol.Answered():
+                emit(Event.MAIL_DUPLICATE, id=letter.id, state=reply.row.state)
+                return Done(letter.id, reply.row.state, reply.row.request_id)
+            case protocol.Busy():
+                return Busy(reply.retry_after)
+        return None
 
     async def _until_answered(self, letter: Letter, work: Work, *, later: bool) -> Answer:
         """Go by the mail's row until one answer holds; whoever changes the row meanwhile begins another turn."""
@@ -121,6 +190,7 @@ class DirectRequests:
         lease = self.attempts.lease()
         now = self.attempts.now()
         claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=False)
+        claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
         try:
             row = await self.attempts.write(claim)
         except Conflict:
@@ -138,20 +208,15 @@ class DirectRequests:
         lease = self.attempts.lease()
         now = self.attempts.now()
         reply = protocol.meet(row, letter.fingerprint, now, self.attempts.settings, new_token())
-        if isinstance(reply, protocol.Answered | protocol.Mismatch | protocol.Busy) and work.via and work.reserved:
-            self.attempts.pacing.put_back(work.via, work.reserved)
-        match reply:
-            case protocol.Mismatch():
-                emit(Event.MAIL_CONFLICT, id=row.id)
-                return Mismatch()
-            case protocol.Answered():
-                emit(Event.MAIL_DUPLICATE, id=row.id, state=row.state)
-                return Done(row.id, row.state, row.request_id)
-            case protocol.Busy():
-                return Busy(reply.retry_after)
+        if isinstance(reply, protocol.Answered | protocol.Mismatch | protocol.Busy):
+            if work.via and work.reserved:
+                self.attempts.pacing.put_back(work.via, work.reserved)
+            self._uncount(letter)
+            return self._reply(letter, reply)
         try:
             via = row.mailbox if row.may_have_gone or isinstance(reply, protocol.TakeOver) else work.via or row.mailbox
-            claimed = await self.attempts.write(replace(reply.row, mailbox=via))
+            claim = replace(reply.row, mailbox=via)
+            claimed = await self.attempts.write(replace(claim, mime=self.attempts.goes_as_mime(letter, claim)))
         except Conflict:
             return None
         if isinstance(reply, protocol.TakeOver):
@@ -163,7 +228,12 @@ class DirectRequests:
         return await self._attempt(letter, work, claimed, lease)
 
     async def _attempt(self, letter: Letter, work: Work, row: Row, lease: Lease) -> Answer | None:
-        outcome, settled = await self.attempts.once(letter, row, lease)
+        try:
+            outcome, settled, lease = await self.attempts.once(letter, row, lease)
+        except Conflict:
+            return None
+        if isinstance(outcome, Withheld):
+            return await self._withheld(letter, outcome, settled.row)
         if settled.again is not None:
             released = None if isinstance(outcome, Unknown) else row.token
             return await self._queue(letter, msgspec.structs.replace(work, released=released), settled)
@@ -181,6 +251,22 @@ class DirectRequests:
         if isinstance(outcome, Rejected):
             return Rejection(row.id, outcome)
         return Done(row.id, settled.row.state, settled.row.request_id)
+
+    async def _withheld(self, letter: Letter, withheld: Withheld, row: Row) -> Answer | None:
+        """Nothing is sent. What its caller is told 202 of is kept first. None: the row has changed; read it again."""
+        try:
+            if row.state != "failed":
+                await self.attempts.outbox.set_aside(row.id, Kept("mail", row.state, encode(letter)))
+            await self.attempts.write(row)
+        except Conflict:
+            return None
+        except AzureError:
+            return await self._not_stored(row)
+        report_end(row)
+        if row.state == "failed":
+            refusal = Rejected(withheld.status or 403, withheld.code, "permanent", withheld.message)
+            return Rejection(row.id, refusal)
+        return Done(row.id, row.state)
 
     async def _take_over(self, letter: Letter, work: Work, row: Row) -> Answer | None:
         """An attempt with this key died and may have sent: hand the mail to the queue as unknown."""

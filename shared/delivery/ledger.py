@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
-__all__ = ["ENDED", "Conflict", "Ledger", "Row", "State"]
+__all__ = ["ENDED", "REPLAYABLE", "Conflict", "Ledger", "Row", "State"]
 
 State = Literal[
     "scheduled", "accepted", "sending", "unknown", "sent", "failed", "held", "cancelled", "suppressed", "captured"
 ]
 ENDED: Final[frozenset[State]] = frozenset({"sent", "failed", "held", "cancelled", "suppressed", "captured"})
+REPLAYABLE: Final[frozenset[State]] = frozenset({"failed", "held", "suppressed", "captured"})  # an operator may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Row:
     lease_until: datetime | None = None
     queued: bool = False  # a message in mail-work or a producer's queue carries it: it was acknowledged
     attempts: int = 0  # answers of Graph other than 429, and attempts whose answer is missing
+    mime: bool = False  # goes as MIME, so it is looked for by its Message-ID; as JSON it has the stamp
     may_have_gone: bool = False  # an attempt's outcome is unknown: from now on only this mailbox can be asked
     resends: int = 0  # attempts after an unknown outcome that could not be looked up
     replays: int = 0
@@ -51,6 +53,7 @@ class Row:
     request_id: str | None = None
     client_request_id: str | None = None
     route: str | None = None
+    suppressed_recipients: int | None = None  # left out at the last attempt, since they must not be mailed
     keep_days: int | None = None  # after its end, if other than MAIL_RETENTION_DAYS
     etag: str = ""
 

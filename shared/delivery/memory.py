@@ -9,13 +9,16 @@ from itertools import count
 import msgspec
 
 from shared.delivery.attempts import Turn
+from shared.delivery.files import OWN, FileGone, Found
 from shared.delivery.ledger import Conflict, Row, State
-from shared.delivery.outbox import Kept, Payload, carrying, delay, payload_name
+from shared.delivery.outbox import Kept, Payload, carrying, delay
 from shared.delivery.partitions import partition
+from shared.delivery.payload import apart, files_of, payload_name
 from shared.delivery.work import Work
 from shared.letters.letter import Letter, decode, encode
+from shared.letters.wire import BlobAttachment
 
-__all__ = ["MemoryLedger", "MemoryOutbox", "Unpaced"]
+__all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
 
 
 class MemoryLedger:
@@ -88,6 +91,24 @@ class Unpaced:
     async def return_at(self) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
+    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:  # noqa: ARG002
+        return None
+
+    def spend(self, mailbox: str, mail: str, recipients: int) -> None:
+        """Nothing is counted."""
+
+    def release(self, mail: str) -> None:
+        """Nothing is held."""
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:  # noqa: ARG002
+        return None
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        """Nothing is counted."""
+
+    async def come_at(self, caller: str, per_minute: int) -> datetime:  # noqa: ARG002
+        return datetime.min.replace(tzinfo=UTC)
+
 
 class MemoryOutbox:
     """`messages` holds (due, message) in the order they were put."""
@@ -101,12 +122,15 @@ class MemoryOutbox:
 
     async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
         if letter is not None and not work.carries:
+            payload = payload_name(letter)
+            letter, files = apart(letter, payload)
+            work = msgspec.structs.replace(work, files=files_of(letter))
             whole = carrying(work, letter)
             if whole is None:
-                name = payload_name(letter)
-                self.payloads[name] = encode(letter)
-                self.put_at[name] = now
-                whole = msgspec.structs.replace(work, payload=name)
+                files[payload] = encode(letter)
+                whole = msgspec.structs.replace(work, payload=payload)
+            self.payloads |= files
+            self.put_at |= dict.fromkeys(files, now)
             work = whole
         self.messages.append((now + timedelta(seconds=delay(now, due)), work))
         return work
@@ -132,6 +156,8 @@ class MemoryOutbox:
     async def remove(self, work: Work) -> None:
         if work.payload is not None:
             self.payloads.pop(work.payload, None)
+        for name in [name for name in self.payloads if work.files is not None and name.startswith(work.files)]:
+            self.payloads.pop(name)
 
     async def payloads_of(self, number: int) -> AsyncIterator[Payload]:
         for name in [name for name in self.payloads if name.startswith(f"{number:02x}/")]:
@@ -139,3 +165,27 @@ class MemoryOutbox:
 
     async def remove_payload(self, name: str) -> None:
         self.payloads.pop(name, None)
+
+
+class MemoryFiles:
+    """The files of an outbox in memory, and blobs by `container/name` that mails may attach."""
+
+    def __init__(self, outbox: MemoryOutbox) -> None:
+        self._outbox = outbox
+        self.blobs: dict[str, tuple[bytes, str]] = {}  # content and ETag
+
+    async def read(self, file: BlobAttachment, start: int, length: int) -> bytes:
+        container, _, name = file.blob.partition("/")
+        if container == OWN:
+            content = self._outbox.payloads.get(name)
+            if content is None:
+                raise FileGone("PayloadMissing")
+            return content[start : start + length]
+        content, etag = self.blobs.get(file.blob, (None, None))
+        if content is None or file.etag is None or etag != file.etag:
+            raise FileGone("AttachmentChanged")
+        return content[start : start + length]
+
+    async def find(self, container: str, name: str) -> Found | None:
+        content, etag = self.blobs.get(f"{container}/{name}", (None, ""))
+        return None if content is None else Found(len(content), etag)

@@ -1,21 +1,24 @@
 """The outbox: where a mail is durable before anyone is told "accepted".
 
-A wake-up is a message in `mail-work`. Where the letter does not fit into one it goes to a blob first and the message
-names it (claim check). What ends other than sent is kept in `mail-dead`, so that an operator can look and replay.
+A wake-up is a message in `mail-work`. Where the letter does not fit into one it goes to blobs first and the message
+names them (claim check; payload.py). What ends other than sent is kept in `mail-dead`, so that an operator can look and
+replay; its larger files stay where they are for as long as its row.
 """
 
-import secrets
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, Literal, Protocol
 from xml.sax.saxutils import escape
 
 import msgspec
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceResponseTimeoutError
 
-from shared.delivery.partitions import partition
+from shared.delivery.files import OWN
+from shared.delivery.payload import apart, files_of, payload_name
 from shared.delivery.work import Work
 from shared.letters.letter import Letter, decode, encode
 
@@ -29,13 +32,13 @@ __all__ = [
     "StorageOutbox",
     "carrying",
     "delay",
-    "payload_name",
 ]
 
 QUEUE: Final = "mail-work"
-PAYLOADS: Final = "mail-payloads"
+PAYLOADS: Final = OWN
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
+READ_TIMEOUT: Final = 60.0  # seconds to read what is kept of a mail, tries included
 FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; what is due later is put again
 
 
@@ -59,6 +62,11 @@ class Payload:
     mail: str
     name: str
     put_at: datetime
+
+    @property
+    def is_file(self) -> bool:
+        """Not an envelope, but a file of one, which what is kept in `mail-dead` may still name."""
+        return not self.name.endswith(".json")
 
 
 class Outbox(Protocol):
@@ -91,7 +99,7 @@ class Outbox(Protocol):
         ...
 
     def remove(self, work: Work) -> Awaitable[None]:
-        """Forget the letter's blob, if it has one: the mail has ended."""
+        """Forget the letter's blobs, if it has any: the mail has ended."""
         ...
 
     def payloads_of(self, number: int) -> AsyncIterator[Payload]:
@@ -119,43 +127,45 @@ def carrying(work: Work, letter: Letter) -> Work | None:
     return whole if fits and len(escape(text).encode()) <= INLINE else None
 
 
-def payload_name(letter: Letter) -> str:
-    """A new blob for a letter, of one message and those put again from it.
-
-    It goes with them: a late message of a mail that had ended cannot take the letter of its replay, nor a request with
-    the same key and another body that of the first.
-    """
-    return f"{partition(letter.id)}/{letter.id}/{letter.fingerprint}/{secrets.token_hex(8)}.json"
-
-
 class StorageOutbox:
     """Azure Storage: queues and two containers, made on their first use where they are missing (on a laptop only).
 
-    queues: azure.storage.queue.aio.QueueServiceClient. blobs: azure.storage.blob.aio.BlobServiceClient.
+    queues: gives the azure.storage.queue.aio.QueueServiceClient. blobs: the azure.storage.blob.aio.BlobServiceClient.
+    They are asked for on first use: loading them takes time, and a mail that goes at once needs neither.
     """
 
-    def __init__(self, queues: Any, blobs: Any) -> None:
+    def __init__(self, queues: Callable[[], Any], blobs: Callable[[], Any]) -> None:
         self._queues = queues
-        self._queue = queues.get_queue_client(QUEUE)
-        self._payloads = blobs.get_container_client(PAYLOADS)
-        self._dead = blobs.get_container_client(DEAD)
+        self._blobs = blobs
+
+    @cached_property
+    def _queue(self) -> Any:
+        return self._queues().get_queue_client(QUEUE)
+
+    @cached_property
+    def _payloads(self) -> Any:
+        return self._blobs().get_container_client(PAYLOADS)
+
+    @cached_property
+    def _dead(self) -> Any:
+        return self._blobs().get_container_client(DEAD)
 
     async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
         if letter is not None and not work.carries:
-            whole = carrying(work, letter)
-            work = whole or msgspec.structs.replace(work, payload=await self._write_payload(letter))
+            work = await self._carrying(work, letter)
         await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
         return work
 
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
-        await _send(self._queues.get_queue_client(queue), content.decode(), int(after.total_seconds()))
+        await _send(self._queues().get_queue_client(queue), content.decode(), int(after.total_seconds()))
 
     async def letter_of(self, work: Work) -> Letter | None:
         if work.payload is None:
             return work.inline()
         try:
-            stream = await self._payloads.download_blob(work.payload)
-            return decode(await stream.readall())
+            async with _in_time():
+                stream = await self._payloads.download_blob(work.payload)
+                return decode(await stream.readall())
         except ResourceNotFoundError:
             return None
 
@@ -168,9 +178,10 @@ class StorageOutbox:
 
     async def kept(self, mail: str) -> Kept | None:
         try:
-            stream = await self._dead.download_blob(mail)
-            metadata = stream.properties.metadata
-            return Kept(metadata["kind"], metadata["reason"], await stream.readall(), metadata.get("queue", ""))
+            async with _in_time():
+                stream = await self._dead.download_blob(mail)
+                metadata = stream.properties.metadata
+                return Kept(metadata["kind"], metadata["reason"], await stream.readall(), metadata.get("queue", ""))
         except ResourceNotFoundError:
             return None
 
@@ -181,6 +192,10 @@ class StorageOutbox:
     async def remove(self, work: Work) -> None:
         if work.payload is not None:
             await self.remove_payload(work.payload)
+        if work.files is not None:
+            with suppress(ResourceNotFoundError):
+                async for name in self._payloads.list_blob_names(name_starts_with=work.files):
+                    await self.remove_payload(name)
 
     async def payloads_of(self, number: int) -> AsyncIterator[Payload]:
         with suppress(ResourceNotFoundError):
@@ -191,13 +206,31 @@ class StorageOutbox:
         with suppress(ResourceNotFoundError):
             await self._payloads.delete_blob(name)
 
-    async def _write_payload(self, letter: Letter) -> str:
-        name = payload_name(letter)
+    async def _carrying(self, work: Work, letter: Letter) -> Work:
+        """The message with its letter in it, or the name of the letter's blob; files of some size go to blobs first."""
+        payload = payload_name(letter)
+        letter, files = apart(letter, payload)
+        for name, content in files.items():
+            await self._upload(name, content)
+        work = msgspec.structs.replace(work, files=files_of(letter))
+        if (whole := carrying(work, letter)) is not None:
+            return whole
+        await self._upload(payload, encode(letter))
+        return msgspec.structs.replace(work, payload=payload)
+
+    async def _upload(self, name: str, content: bytes) -> None:
         # Overwriting what an earlier try of this call has put, and whose answer was lost.
-        await _made(
-            self._payloads.create_container, lambda: self._payloads.upload_blob(name, encode(letter), overwrite=True)
-        )
-        return name
+        await _made(self._payloads.create_container, lambda: self._payloads.upload_blob(name, content, overwrite=True))
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """An end to what is read as a stream. Raises ServiceResponseTimeoutError, an AzureError."""
+    try:
+        async with asyncio.timeout(READ_TIMEOUT):
+            yield
+    except TimeoutError as error:
+        raise ServiceResponseTimeoutError(f"not read within {READ_TIMEOUT:g} seconds") from error
 
 
 async def _send(queue: Any, text: str, seconds: int) -> None:

@@ -4,6 +4,7 @@
     meet      a direct request meets a row that is there already
     look_over a look at the mailbox, or that there can be none, meets the row
     settle    the outcome of an attempt meets the row
+    withhold  that policy lets nothing go meets the row
 
 Messages are wake-ups, the row is the truth. All I/O is in courier.py.
 """
@@ -13,9 +14,10 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, assert_never
 
 from shared.config import OnUnknown, Settings
-from shared.delivery.ledger import ENDED, Row, State
+from shared.delivery.ledger import ENDED, REPLAYABLE, Row, State
 from shared.delivery.work import Work
-from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.policy.before_send import Withheld
 
 __all__ = [
     "SKEW",
@@ -42,10 +44,12 @@ __all__ = [
     "repeated",
     "settle",
     "wait_for_turn",
+    "withhold",
 ]
 
 SKEW: Final = timedelta(seconds=5)  # what two hosts' clocks may differ by
-Finding = Literal["sent", "waiting", "absent", "undetermined"]
+# unsent: not even asked for, whatever became of the attempt; so there is nothing to wait for.
+Finding = Literal["sent", "waiting", "absent", "unsent", "undetermined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,7 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
     if row.fingerprint != work.fingerprint:
         return Drop("other-body")
     claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), queued=True, due_at=None)
-    if row.state in ("failed", "held") and work.replay > row.replays:
+    if row.state in REPLAYABLE and work.replay > row.replays:
         return Claim(_anew(claimed, now, replays=work.replay), "send")
     if row.state in ENDED:
         return Drop("ended")
@@ -232,15 +236,16 @@ def look_over(
     delays = settings.verify_delays
     if finding == "sent":
         return Settled(_ended(row, "sent", now), None)
-    if finding is not None and (finding == "waiting" or row.looks + 1 < len(delays)):
+    if finding not in (None, "unsent") and (finding == "waiting" or row.looks + 1 < len(delays)):
         last = len(delays) - 1
         here, there = min(row.looks, last), min(row.looks + 1, last)
         due = now + timedelta(seconds=max(delays[there] - delays[here], delays[0]))
         return Settled(replace(row, state="unknown", due_at=due, looks=row.looks + 1), due)
-    if finding == "absent":
+    if finding in ("absent", "unsent"):
         if row.attempts >= settings.max_attempts or _too_old(row, now, settings):
             return Settled(_ended(row, "failed", now, row.status, row.code or "TooOld"), None)
-        return Claim(replace(row, looks=0, may_have_gone=False), "send")
+        # What could not be looked up before it was sent once more stays in doubt.
+        return Claim(replace(row, looks=0, may_have_gone=finding == "unsent" and row.resends > 0), "send")
     if (policy or settings.on_unknown) == "resend" and row.resends == 0:
         return Claim(replace(row, looks=0, resends=1), "send")
     return Settled(_ended(row, "held", now, row.status, row.code), None)
@@ -271,15 +276,31 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
         case Rejected() if outcome.kind == "permanent":
             tried = replace(row, attempts=row.attempts + 1)
             return Settled(_given_up(tried, now, outcome.status, outcome.code), None)
-        case Rejected():
+        case Rejected() | Interrupted():
             tried = replace(row, attempts=row.attempts + 1)
-            seconds = max(outcome.after or 0, _backoff(row, now, 3600 if outcome.kind == "limit" else 60, 3600))
-            return wait(tried, seconds, status=outcome.status, code=outcome.code)
+            least, code = _trouble(outcome)
+            seconds = max(outcome.after or 0, _backoff(row, now, least, 3600))
+            return wait(tried, seconds, status=outcome.status, code=code)
         case Unknown():
             due = first_look(row, now, settings)
             tried = replace(row, attempts=row.attempts + 1, status=outcome.status, code=outcome.code or outcome.reason)
             return Settled(replace(tried, state="unknown", due_at=due, looks=0, may_have_gone=True), due)
     assert_never(outcome)
+
+
+def withhold(row: Row, withheld: Withheld, now: datetime) -> Settled:
+    """The end of a claimed row whose mail is not to be sent. Whether an earlier attempt has sent it stays in doubt."""
+    row = replace(row, suppressed_recipients=withheld.left_out or None)
+    if withheld.state == "failed":
+        return Settled(_given_up(row, now, withheld.status, withheld.code), None)
+    return Settled(_ended(row, withheld.state, now), None)
+
+
+def _trouble(outcome: Rejected | Interrupted) -> tuple[float, str | None]:
+    """Seconds that it lasts at least, and what it is called."""
+    if isinstance(outcome, Interrupted):
+        return 10, outcome.code or outcome.reason
+    return 3600 if outcome.kind == "limit" else 60, outcome.code
 
 
 def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
@@ -294,6 +315,7 @@ def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
         looks=0,
         status=None,
         code=None,
+        suppressed_recipients=None,
         replays=claimed.replays if replays is None else replays,
     )
 
@@ -319,7 +341,7 @@ def _given_up(row: Row, now: datetime, status: int | None = None, code: str | No
 
 def _ended(
     row: Row,
-    state: Literal["sent", "failed", "held"],
+    state: Literal["sent", "failed", "held", "suppressed", "captured"],
     now: datetime,
     status: int | None = None,
     code: str | None = None,

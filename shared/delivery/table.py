@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
@@ -26,6 +26,7 @@ __all__ = ["TABLE", "TableLedger"]
 
 TABLE: Final = "mailledger"
 SEARCH: Final = 5.0  # seconds; a page that is still empty then is given as it is, with where the search goes on
+LONGEST_TOKEN: Final = 4096  # characters of a page's `next`; it holds two keys
 COLUMNS: Final = tuple(field.name for field in fields(Row) if field.name not in ("id", "etag"))
 DEFAULTS: Final = {field.name: field.default for field in fields(Row)}
 
@@ -94,6 +95,10 @@ class TableLedger:
                     return rows, _text(pages.continuation_token)
         except ResourceNotFoundError:  # no mail yet, no table
             return [], None
+        except HttpResponseError as error:
+            if after and error.status_code == 400:  # noqa: PLR2004 - the service does not know the token
+                raise ValueError("no continuation token") from error
+            raise
         return [], None
 
     async def _own(self, row: Row, error: Exception) -> Row:
@@ -108,9 +113,16 @@ def _token(after: str | None) -> Any:
     """The service's continuation token out of its text form. Raises ValueError when it is none."""
     if not after:
         return None
-    token = json.loads(base64.urlsafe_b64decode(after))
+    if len(after) > LONGEST_TOKEN:
+        raise ValueError("no continuation token")
+    try:
+        token = json.loads(base64.urlsafe_b64decode(after))
+    except RecursionError:
+        raise ValueError("no continuation token") from None
     # Where a partition begins there is no row key in it.
-    if not isinstance(token, dict) or not all(part is None or isinstance(part, str) for part in token.values()):
+    if not isinstance(token, dict) or not set(token) <= {"PartitionKey", "RowKey"}:
+        raise ValueError("no continuation token")
+    if not all(part is None or isinstance(part, str) for part in token.values()):
         raise ValueError("no continuation token")
     return token
 

@@ -3,7 +3,9 @@
 sending, unknown; nobody was told 2xx, lease over for an hour  looked for: sent, else failed (Abandoned)
 open far past its age                                          failed (TooOld), with its event
 ended longer ago than the retention                            row, and what was kept of it, removed
-a payload without a row, or whose row has ended                removed, once no attempt can still be on its way
+ended unsent, its draft not deleted                            deleted
+a payload without a row, or whose row has ended                removed, once no attempt can still be on its way; the
+                                                               files of a failed or held mail with its row
 """
 
 from dataclasses import dataclass, replace
@@ -63,10 +65,12 @@ class Upkeep:
             if row.state in ENDED:
                 kept = timedelta(days=row.keep_days or settings.retention_days)
                 if row.settled_at and row.settled_at + kept < now:
+                    if row.state == "held":  # a draft that is still there was not sent; nobody has asked for it
+                        await self.attempts.without_draft(replace(row, state="failed"))
                     await self.attempts.outbox.forget(row.id)
                     await self.attempts.ledger.remove(row)
                     return True
-                return False
+                return await self._discard(row)
             if not row.queued and row.state in ("sending", "unknown"):
                 if (row.lease_until or row.accepted_at) + ABANDONED_AFTER < now:
                     return await self._end(row, now, "Abandoned")
@@ -78,12 +82,20 @@ class Upkeep:
             return False
         return False
 
+    async def _discard(self, row: Row) -> bool:
+        without = await self.attempts.without_draft(row)
+        if without == row:
+            return False
+        await self.attempts.write(without)
+        return True
+
     async def _end(self, row: Row, now: datetime, code: str) -> bool:
         ended = replace(row, state="failed", token=new_token(), due_at=None, settled_at=now, code=code)
         may_have_gone = row.may_have_gone or row.state in ("sending", "unknown")
         ended = replace(ended, may_have_gone=may_have_gone)  # so that it is looked for when its caller asks again
         if may_have_gone and self.attempts.verifier and await self.attempts.verifier(row) == "sent":
             ended = replace(ended, state="sent", code=None)
+        ended = await self.attempts.without_draft(ended)
         await self.attempts.write(ended)
         report_end(ended)
         return True
@@ -94,7 +106,7 @@ class Upkeep:
         if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.attempts.now():
             return False
         row = row or await self.attempts.ledger.read(payload.mail)
-        if row is not None and row.state not in ENDED:
+        if row is not None and (row.state not in ENDED or (payload.is_file and row.state in ("failed", "held"))):
             return False
         await self.attempts.outbox.remove_payload(payload.name)
         return True

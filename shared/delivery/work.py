@@ -1,10 +1,10 @@
 """Messages of `mail-work`, Mailroom's own queue.
 
     {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
-     "letter": {…} or "payload": "<blob>"
+     "letter": {…} or "payload": "<blob>"[, "files": "<folder>"]
      [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "via": "<mailbox>"] [, "reserved": time]
-     [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n] [, "route": "<name>"]}
-    {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>"}
+     [, "recipients": n] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n] [, "route": "<name>"]}
+    {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>" [, "paced": true]}
 
 No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of another version.
 """
@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from shared.letters.letter import Letter, Repeat, decode
+from shared.policy.before_send import count_of
 
 __all__ = ["ProducerMessage", "Work", "parse_work", "work_of"]
 
@@ -38,11 +39,13 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     not_before: datetime | None = None
     letter: msgspec.Raw = NO_LETTER  # the letter itself, where it fits into a queue message
     payload: str | None = None  # or the name of its blob in mail-payloads
+    files: str | None = None  # where its larger files lie in mail-payloads
     released: str | None = None  # the token of a claim that was given up: whoever holds this may take it over
     known: bool = False  # the mail has a row: read it, do not try to insert
-    replay: int = 0  # an operator has asked for it this many times: a failed or held row begins anew
+    replay: int = 0  # an operator has asked for it this many times: a row that ended unsent begins anew
     via: str | None = None  # the mailbox chosen of a pool
     reserved: datetime | None = None  # its time in the mailbox's rate: it needs no other one
+    recipients: int = 1  # to, cc and bcc, for the mailbox's day
     repeats: Repeat | None = None  # it is a duplicate of that one, if that one is young enough
     keep_days: int | None = None
     route: str | None = None
@@ -63,6 +66,7 @@ class ProducerMessage(_OfMailWork, frozen=True, kw_only=True, rename="camel", ta
     queue: str
     inserted_at: datetime
     body: bytes
+    paced: bool = False  # it has waited for its time in the rate of its queue
 
 
 def work_of(letter: Letter) -> Work:
@@ -75,6 +79,7 @@ def work_of(letter: Letter) -> Work:
         mailbox=letter.sender,
         accepted_at=letter.accepted_at,
         not_before=letter.not_before,
+        recipients=count_of(letter.mail.message),
         repeats=letter.repeats,
         keep_days=letter.keep_days,
         route=letter.origin.name if letter.origin.kind == "route" else None,
@@ -83,4 +88,7 @@ def work_of(letter: Letter) -> Work:
 
 def parse_work(body: bytes) -> Work | ProducerMessage:
     """Raises msgspec.DecodeError (ValidationError when it is JSON of another shape)."""
-    return msgspec.json.decode(body, type=Work | ProducerMessage)
+    try:
+        return msgspec.json.decode(body, type=Work | ProducerMessage)
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deeply") from None

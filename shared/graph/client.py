@@ -21,12 +21,9 @@ import importlib
 import logging
 import time
 import warnings
-from typing import Any
 
 import httpx
-from azure.core.credentials import AccessToken
-from azure.core.exceptions import AzureError, ClientAuthenticationError
-from azure.identity.aio import ManagedIdentityCredential
+from azure.core.exceptions import AzureError
 from kiota_abstractions.request_information import RequestInformation
 from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
 from kiota_http.middleware import ParametersNameDecodingHandler
@@ -42,6 +39,7 @@ from msgraph_core.middleware.options import GraphTelemetryHandlerOption  # type:
 
 from shared.graph.endpoint import GRAPH_HOSTS, GraphEndpoint
 from shared.graph.stage import ProgressHandler
+from shared.identity import Identity
 
 __all__ = ["GRAPH_HOSTS", "GraphConnection", "GraphEndpoint", "open_client"]
 
@@ -51,9 +49,6 @@ POOL_TIMEOUT = 5.0
 # as Unknown, which costs more than a new connection.
 KEEP_ALIVE = 5.0
 MAX_CONNECTIONS = 32
-# The identity endpoint is on the same machine: it answers at once or is starting.
-TOKEN_RETRIES = 3
-TOKEN_BACKOFF = 0.2
 # A refused token is replaced before the next request, but not more often than this, in seconds.
 RENEWAL_PAUSE = 60.0
 
@@ -67,7 +62,7 @@ class GraphConnection:
     def __init__(
         self,
         client: GraphServiceClient,
-        credential: ManagedIdentityCredential,
+        credential: Identity,
         scope: str,
         transport: httpx.AsyncBaseTransport,
     ) -> None:
@@ -109,12 +104,7 @@ def open_client(base_url: str, client_id: str | None) -> GraphConnection:
     Needs no network and no running loop. Raises ValueError when base_url is no host that a token may go to.
     """
     endpoint = GraphEndpoint.parse(base_url)
-    credential = _Credential(
-        client_id=client_id,
-        retry_total=TOKEN_RETRIES,
-        retry_backoff_factor=TOKEN_BACKOFF,
-        use_env_settings=False,
-    )
+    credential = Identity(client_id)
     transport = httpx.AsyncHTTPTransport(
         limits=httpx.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
@@ -130,21 +120,6 @@ def open_client(base_url: str, client_id: str | None) -> GraphConnection:
     client = GraphServiceClient(request_adapter=adapter)
     _load(client)
     return GraphConnection(client, credential, endpoint.scope, transport)
-
-
-class _Credential(ManagedIdentityCredential):
-    """The managed identity. Its every failure is an azure-core error, so that none passes for one of the request."""
-
-    async def get_token(
-        self, *scopes: str, claims: str | None = None, tenant_id: str | None = None, **kwargs: Any
-    ) -> AccessToken:
-        try:
-            token: AccessToken = await super().get_token(*scopes, claims=claims, tenant_id=tenant_id, **kwargs)
-        except AzureError:
-            raise
-        except Exception as error:  # an answer without `resource` ends in a KeyError, for one
-            raise ClientAuthenticationError(f"no token: {type(error).__name__}") from error
-        return token
 
 
 class _OneRequestAdapter(GraphRequestAdapter):

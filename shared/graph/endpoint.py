@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
+from shared.clouds import CLOUDS
+
 __all__ = ["GRAPH_HOSTS", "LOOPBACK_HOSTS", "GraphEndpoint"]
 
-GRAPH_HOSTS = (
-    "graph.microsoft.com",
-    "graph.microsoft.us",
-    "dod-graph.microsoft.us",
-    "microsoftgraph.chinacloudapi.cn",
-)
+GRAPH_HOSTS = tuple(host for cloud in CLOUDS for host in cloud.graph_hosts)
 """Microsoft Graph's hosts: https://learn.microsoft.com/graph/deployments."""
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")

@@ -1,6 +1,10 @@
-"""Looking a mail up in the mailbox it was sent from, in all folders: by its stamp, then by its Message-ID."""
+"""Looking a mail up in the mailbox it was sent from, in all folders: by the mark that it went with.
+
+One question: with two, one that fails makes the other worth nothing.
+"""
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
@@ -14,7 +18,7 @@ from shared.graph.client import GraphConnection
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Found", "look"]
+__all__ = ["Found", "MessageId", "Stamp", "look"]
 
 Found = Literal["sent", "waiting", "absent", "undetermined"]
 
@@ -27,30 +31,38 @@ class _Items(msgspec.Struct):
     value: list[_Item]
 
 
-async def look(  # noqa: PLR0913, PLR0917 - what a mail is known by, and where
-    connection: GraphConnection, mailbox: str, property_id: str, value: str, message_id: str | None, deadline: float
-) -> Found:
-    """What the mailbox holds of the mail whose extended property `property_id` is `value`, or whose id is `message_id`.
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a mail has that went as JSON: an extended property of this id with this value."""
 
-    A mail that went as JSON has the property, one that went as MIME has the Message-ID that it was given; None: no mail
-    goes as MIME here, and a second question would only be one more that can fail. One deadline for both, in seconds.
+    property_id: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"singleValueExtendedProperties/Any(ep: ep/id eq '{self.property_id}' and ep/value eq '{self.value}')"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageId:
+    """What a mail has that went as MIME, which knows no properties: the Message-ID, with its angle brackets."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return f"internetMessageId eq '{self.value}'"
+
+
+async def look(connection: GraphConnection, mailbox: str, known_by: Stamp | MessageId, deadline: float) -> Found:
+    """What the mailbox holds of a mail. deadline: in seconds.
 
     sent: a copy that is no draft, wherever it was moved to. waiting: only a draft, as what is in the Outbox is.
     absent: nothing. undetermined: the mailbox did not say, for whatever reason; never raises. Needs Mail.Read.
     """
-    filters = [f"singleValueExtendedProperties/Any(ep: ep/id eq '{property_id}' and ep/value eq '{value}')"]
-    if message_id is not None:
-        filters.append(f"internetMessageId eq '{message_id}'")
-    found: Found = "absent"
     try:
         async with asyncio.timeout(deadline):
-            for wanted in filters:
-                found = await _found(connection, mailbox, wanted)
-                if found != "absent":
-                    break
+            return await _found(connection, mailbox, str(known_by))
     except Exception:  # noqa: BLE001 - not to know is an answer here: it is asked again, then the policy decides
         return "undetermined"
-    return found
 
 
 async def _found(connection: GraphConnection, mailbox: str, wanted: str) -> Found:

@@ -1,4 +1,4 @@
-"""What became of one sendMail request, as a value.
+"""What became of one sendMail request, as a value; or of the requests that send one mail by way of a draft.
 
     Accepted      202: Graph has the mail
     Throttled     429: Graph did not take it and says when to come again
@@ -6,6 +6,7 @@
     Rejected      another 4xx: Graph did not take it and says why
     Unknown       the mail may have gone: a time-out or a broken connection after the request went out, a 5xx, and every
                   answer that sendMail does not document
+    Interrupted   the same of a request that only prepares: makes a draft, uploads a file. The mail surely did not go
 
 The request either surely went, surely did not, or is Unknown; nothing here guesses. Importing this module loads no SDK.
 """
@@ -19,7 +20,18 @@ from typing import Any, Literal
 
 from shared.graph.retry_after import retry_after
 
-__all__ = ["Accepted", "Kind", "NotConnected", "Outcome", "Rejected", "Throttled", "Unknown", "classify"]
+__all__ = [
+    "Accepted",
+    "Interrupted",
+    "Kind",
+    "NotConnected",
+    "Outcome",
+    "Rejected",
+    "Stopped",
+    "Throttled",
+    "Unknown",
+    "classify",
+]
 
 type Kind = Literal["permanent", "permission", "quota", "limit"]
 """Why Graph refused.
@@ -51,7 +63,11 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class NotConnected:
-    """The request did not leave. reason: `connect`, `identity` (no token), `lease` (no longer ours), `internal`."""
+    """The request did not leave.
+
+    reason: `connect`, `identity` (no token), `policy` (it cannot be asked), `lease` (no longer ours), `storage` (a file
+    cannot be read), `internal`.
+    """
 
     reason: str
 
@@ -86,7 +102,28 @@ class Unknown:
     client_request_id: str | None = None
 
 
-type Outcome = Accepted | Throttled | NotConnected | Rejected | Unknown
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The mail did not go: what comes before its sending has failed, and may succeed another time."""
+
+    reason: str
+    status: int | None = None
+    code: str | None = None
+    after: float | None = None
+    request_id: str | None = None
+    client_request_id: str | None = None
+
+
+type Outcome = Accepted | Throttled | NotConnected | Rejected | Unknown | Interrupted
+
+
+class Stopped(Exception):  # noqa: N818 - an outcome on its way to who asked; not a fault of ours
+    """A mail that is sent in several requests goes no further. outcome: what one of them has met, never Unknown."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(type(outcome).__name__)
+        self.outcome = outcome
+
 
 _ACCEPTED = 202
 _UNAUTHORIZED, _FORBIDDEN, _REQUEST_TIMEOUT, _TOO_MANY = 401, 403, 408, 429

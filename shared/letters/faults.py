@@ -52,7 +52,10 @@ def _sentence(what: str, path: str, root: type[msgspec.Struct]) -> tuple[str, st
         return f"Missing; it is required{_one_of(wanted)}.", member(path, name)
     if what.startswith(("Invalid enum value ", "Invalid value ")):
         if _REFERENCE in what:
-            return "Graph v1.0 cannot attach by reference; expected a fileAttachment or an itemAttachment.", path
+            text = (
+                "Graph v1.0 cannot attach by reference; expected a fileAttachment, an itemAttachment, or a file in a "
+            )
+            return f"{text}blob as a #mailroom.blobAttachment.", path
         return f"Found a value that is unknown here{_one_of(_choices(path, root))}.", path
     if what == "Invalid base64 encoded string":
         return "Expected base64 (RFC 4648, section 4) with its padding and without line breaks.", path

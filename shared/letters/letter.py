@@ -49,7 +49,8 @@ class Letter:
     on_unknown: what to do when it may have gone and the mailbox cannot be asked; None: as MAIL_ON_UNKNOWN says.
     keep_days: how long the ended mail is remembered; None: as MAIL_RETENTION_DAYS says. thread: what the mails of one
     conversation have in common, within their scope; see thread.py. topic: what the conversation is about, the same in
-    all of them; None: what their subjects have in common.
+    all of them; None: what their subjects have in common. mime: the whole mail, where it came as MIME; `mail` is then
+    what its headers say of people and subject, and decides where they differ (mime_read.py, mime_send.py).
     """
 
     id: str
@@ -65,6 +66,7 @@ class Letter:
     keep_days: int | None = None
     thread: str | None = None
     topic: str | None = None
+    mime: bytes | None = None
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -96,13 +98,16 @@ def new_id() -> str:
     return f"{value:032x}"
 
 
-def fingerprint(sender: str, mail: SendMail, thread: str | None = None) -> str:
+def fingerprint(sender: str, mail: SendMail, thread: str | None = None, mime: bytes | None = None) -> str:
     """The SHA-256, in 64 hex digits, of what is asked for: the mailbox in any case, the mail as read and its thread.
+
+    Of a mail that came as MIME its bytes count, and not what was read of them.
 
     Case of the outer names and of enumerations, order of properties, white space, nulls and dropped annotations make no
     difference: they are gone once a mail is read. The thread makes one: the mail would be in another conversation.
     """
-    parts = [sender.lower().encode("utf-8", "surrogatepass"), _ENCODER.encode(mail)]
+    content = [_ENCODER.encode(mail)] if mime is None else [b"mime", mime]
+    parts = [sender.lower().encode("utf-8", "surrogatepass"), *content]
     if thread is not None:
         parts.append(thread.encode("utf-8", "surrogatepass"))
     return _digest(*parts)

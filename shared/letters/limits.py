@@ -14,7 +14,7 @@ import msgspec
 
 from shared.errors import Malformed
 from shared.letters.stamp import MAX_HEADERS, stamped
-from shared.letters.wire import SendMail
+from shared.letters.wire import BlobAttachment, SendMail
 
 __all__ = [
     "MAX_ADDRESSES",
@@ -26,7 +26,9 @@ __all__ = [
     "MAX_REQUEST",
     "check",
     "check_size",
+    "json_size",
     "request_size",
+    "stamped_size",
     "too_large",
 ]
 
@@ -76,9 +78,14 @@ def check(mail: SendMail, path: str = "$.message") -> None:
 
 def check_size(mail: SendMail) -> None:
     """The limit on the whole request, stamp included. Raises Malformed 413 RequestEntityTooLarge."""
-    size = request_size(msgspec.structs.replace(mail, message=stamped(mail.message, _ANY_ID)))
+    size = stamped_size(mail)
     if size > MAX_REQUEST:
         raise too_large(size)
+
+
+def stamped_size(mail: SendMail) -> int:
+    """Bytes of the request with the stamp in it."""
+    return request_size(msgspec.structs.replace(mail, message=stamped(mail.message, _ANY_ID)))
 
 
 def waiting_until(not_before: datetime | None, now: datetime, place: str) -> datetime | None:
@@ -99,9 +106,9 @@ def too_large(size: int) -> Malformed:
 
 def request_size(mail: SendMail) -> int:
     """Bytes of the request, exactly as the SDK writes it: Python's json, blanks between, all but ASCII escaped, files
-    in base64. No file is encoded for it.
+    in base64. No file is encoded for it, and one in a blob counts with the size that was found there.
     """
-    return len('{"Message": , "SaveToSentItems": }') + _size(mail.message) + _size(mail.save_to_sent_items)
+    return len('{"Message": , "SaveToSentItems": }') + json_size(mail.message) + json_size(mail.save_to_sent_items)
 
 
 def _few(there: Sized | None, most: int, code: str, path: str) -> None:
@@ -109,27 +116,34 @@ def _few(there: Sized | None, most: int, code: str, path: str) -> None:
         raise Malformed(400, code, f"Found {len(there)}, expected {most} at most.", f"{path}[{most}]")
 
 
-def _size(value: Any) -> int:
+def json_size(value: Any) -> int:
+    """Bytes of a part of the request, a message or an attachment, written as in `request_size`."""
     match value:
+        case BlobAttachment():
+            return json_size(value.filled(b"")) + _base64_size(value.size or 0)
         case msgspec.Struct():
             tag = value.__struct_config__.tag
             sizes = [] if tag is None else [len(f'"@odata.type": "{tag}"')]
             for attribute, name in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
                 there = getattr(value, attribute)
                 if there is not None:
-                    sizes.append(len(name) + 4 + _size(there))
+                    sizes.append(len(name) + 4 + json_size(there))
             return _enclosed(sizes)
         case tuple():
-            return _enclosed([_size(item) for item in value])
+            return _enclosed([json_size(item) for item in value])
         case str():  # an enumeration's too
             return len(encode_basestring_ascii(value))
         case bytes():
-            return 2 + (len(value) + 2) // 3 * 4
+            return 2 + _base64_size(len(value))
         case date():  # a datetime too
             return 2 + len(value.isoformat())
         case bool() | int() | float():
             return len(json.dumps(value))
     raise TypeError(f"no size for a {type(value).__name__}")
+
+
+def _base64_size(size: int) -> int:
+    return (size + 2) // 3 * 4
 
 
 def _enclosed(sizes: list[int]) -> int:

@@ -33,7 +33,7 @@ from shared.letters.stamp import STAMP_HEADER
 from shared.letters.thread import Marks, marks_of
 from shared.letters.wire import FileAttachment, Message
 
-__all__ = ["message_id", "mime_of"]
+__all__ = ["address_list", "message_id", "mime_of", "unstructured"]
 
 NO_DOMAIN: Final = "mailroom.invalid"  # for ids of mails whose mailbox has no address; never a host (RFC 6761)
 WIDTH: Final = 76  # characters of a line; RFC 5322 wants less than 79, RFC 2047 at most 76
@@ -127,9 +127,9 @@ def _headers(letter: Letter, author: Recipient, marks: Marks, mailbox: str) -> I
     Date: when it was sent is Exchange's to say.
     """
     message = letter.mail.message
-    yield "From", _addresses([author])
+    yield "From", address_list([author])
     if message.sender is not None:
-        yield "Sender", _addresses([message.sender])
+        yield "Sender", address_list([message.sender])
     groups = (
         ("To", message.to_recipients),
         ("Cc", message.cc_recipients),
@@ -138,11 +138,11 @@ def _headers(letter: Letter, author: Recipient, marks: Marks, mailbox: str) -> I
     )
     for name, group in groups:
         if group:
-            yield name, _addresses(group)
+            yield name, address_list(group)
     if message.subject is not None:
-        yield "Subject", _text("Subject", message.subject)
+        yield "Subject", unstructured("Subject", message.subject)
     if marks.topic:
-        yield "Thread-Topic", _text("Thread-Topic", marks.topic)
+        yield "Thread-Topic", unstructured("Thread-Topic", marks.topic)
     yield "Thread-Index", base64.b64encode(marks.index).decode()
     yield "Message-ID", message_id(letter.id, mailbox)
     yield "In-Reply-To", marks.root
@@ -150,23 +150,23 @@ def _headers(letter: Letter, author: Recipient, marks: Marks, mailbox: str) -> I
     if message.importance is not None:
         yield "Importance", message.importance.value
     if message.is_read_receipt_requested:
-        yield "Disposition-Notification-To", _addresses([author])
+        yield "Disposition-Notification-To", address_list([author])
     if message.is_delivery_receipt_requested:
-        yield "Return-Receipt-To", _addresses([author])
+        yield "Return-Receipt-To", address_list([author])
     for header in message.internet_message_headers or ():
-        yield header.name, _text(header.name, header.value)
+        yield header.name, unstructured(header.name, header.value)
     yield STAMP_HEADER, letter.id
     yield "MIME-Version", "1.0"
 
 
-def _text(name: str, value: str) -> str:
+def unstructured(name: str, value: str) -> str:
     """The value of an unstructured header."""
     if len(name) + 2 + len(value) <= WIDTH and _PLAIN_TEXT.fullmatch(value):
         return value
     return _encoded(name, value)
 
 
-def _addresses(people: Iterable[Recipient]) -> str:
+def address_list(people: Iterable[Recipient]) -> str:
     return ",\r\n ".join(_address(one.email_address) for one in people)
 
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shared.letters.parts import Choice
-from shared.letters.wire import Message, SendMail
+from shared.letters.wire import FileAttachment, ItemAttachment, Message, SendMail
 
 if TYPE_CHECKING:
+    from msgraph.generated.models.attachment import Attachment as SdkAttachment
     from msgraph.generated.models.message import Message as SdkMessage
     from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
-__all__ = ["sdk_class", "send_mail_body", "to_sdk"]
+__all__ = ["attachment_to_sdk", "sdk_class", "send_mail_body", "to_sdk"]
 
 _MODELS = "msgraph.generated.models"
 _BODY = "msgraph.generated.users.item.send_mail.send_mail_post_request_body"
@@ -28,6 +29,12 @@ _BODY = "msgraph.generated.users.item.send_mail.send_mail_post_request_body"
 def to_sdk(message: Message) -> "SdkMessage":
     """The SDK's Message with everything that is in this one."""
     model: SdkMessage = _built(message)
+    return model
+
+
+def attachment_to_sdk(attachment: FileAttachment | ItemAttachment) -> "SdkAttachment":
+    """The SDK's attachment, to be added to a draft."""
+    model: SdkAttachment = _built(attachment)
     return model
 
 

@@ -16,29 +16,33 @@ from msgspec import Meta, field
 from shared.errors import Malformed
 from shared.letters import limits
 from shared.letters.addresses import check_address
+from shared.letters.blobs import split
 from shared.letters.faults import explain
 from shared.letters.reading import read_json, unwrapped
 from shared.letters.stamp import forged
 from shared.letters.thread import LONGEST_THREAD
 from shared.letters.wire import Message, SendMail
 
-__all__ = ["OutboxMail", "outbox_mail", "send_mail"]
+__all__ = ["MAX_KEY", "OutboxMail", "SendMailBody", "outbox_mail", "send_mail"]
 
+REFERENCE: Final = "#mailroom.blobAttachment"
+OF_MAILROOM: Final = ("size", "etag")  # in such an attachment
 MAX_KEY: Final = 256  # characters, as for the header Idempotency-Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMail:
-    """One message of `mail-outbox`. not_before is in UTC. thread: see thread.py."""
+    """One message of `mail-outbox`. not_before is in UTC. thread: see thread.py. mime: the mail, if it came as MIME."""
 
     sender: str
     mail: SendMail
     key: str | None = None
     not_before: datetime | None = None
     thread: str | None = None
+    mime: bytes | None = None
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SendMailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Graph's documentation and its SDKs differ in the case of the outer names; each is read as it was written."""
 
     message: Message | None = None
@@ -47,11 +51,12 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     sdk_save: bool | str | None = field(default=None, name="SaveToSentItems")
 
 
-class _OutboxBody(_Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _OutboxBody(SendMailBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sender: Annotated[str, Meta(min_length=1, max_length=320)]
     key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
     thread: Annotated[str, Meta(min_length=1, max_length=LONGEST_THREAD)] | None = None
+    mime: str | None = None
 
 
 def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
@@ -64,7 +69,7 @@ def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
     if len(body) > max_size:
         raise limits.too_large(len(body))
     tree = read_json(body)
-    return _mail(tree, _shaped(tree, _Body))
+    return _mail(tree, _shaped(tree, SendMailBody))
 
 
 def outbox_mail(body: bytes) -> OutboxMail:
@@ -73,6 +78,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
         {"sender": "…", "message": {…}, "saveToSentItems": true, "key": "…", "notBefore": "2026-07-01T08:00:00+02:00",
          "thread": "…"}
 
+    Instead of `message` it may have `mime`: a whole MIME mail in base64, as sendMail takes it; a copy is always saved.
     Anything else is refused, the fields of Mailroom's own `mail-work` messages too. Raises Malformed as `send_mail`.
     """
     tree = read_json(unwrapped(body))
@@ -81,17 +87,19 @@ def outbox_mail(body: bytes) -> OutboxMail:
         raise _wrong("UnableToDeserializePostBody", "Expected the address or the id of a mailbox.", "$.sender")
     if outer.thread is not None and not (outer.thread.strip() and outer.thread.isprintable()):
         raise _wrong("UnableToDeserializePostBody", "Expected printable characters.", "$.thread")
-    mail = _mail(tree, outer)
+    mail, mime = (_mail(tree, outer), None) if outer.mime is None else _mime(tree, outer, outer.mime)
     try:
         not_before = outer.not_before and outer.not_before.astimezone(UTC)
     except OverflowError:
         raise _wrong(
             "UnableToDeserializePostBody", "Expected a time within the years 1 to 9999 of UTC.", "$.notBefore"
         ) from None
-    return OutboxMail(sender=outer.sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread)
+    return OutboxMail(
+        sender=outer.sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread, mime=mime
+    )
 
 
-def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
+def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:
     try:
         return msgspec.convert(tree, shape)
     except msgspec.ValidationError as error:
@@ -100,7 +108,7 @@ def _shaped[S: _Body](tree: Any, shape: type[S]) -> S:
         raise _wrong("BadRequest", "The request payload is nested too deeply.", "$") from None
 
 
-def _mail(tree: dict[str, Any], outer: _Body) -> SendMail:
+def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
     """What the outer object asks for, with every value checked."""
     message_name = _either(tree, "message", "Message")
     save_name = _either(tree, "saveToSentItems", "SaveToSentItems")
@@ -112,6 +120,24 @@ def _mail(tree: dict[str, Any], outer: _Body) -> SendMail:
     limits.check(mail, f"$.{message_name}")
     _Values().check(tree[message_name], f"$.{message_name}")
     return mail
+
+
+def _mime(tree: dict[str, Any], outer: SendMailBody, encoded: str) -> tuple[SendMail, bytes]:
+    """A MIME mail and what it says of itself. Places in it stand after `$.mime`."""
+    from shared.letters.mime_read import decode_mime, read_mime  # few mails need the readers of Python's email
+
+    name = _either(tree, "message", "Message")
+    if name in tree:
+        raise _wrong("UnableToDeserializePostBody", f"Found both {name} and mime; expected one of them.", f"$.{name}")
+    name = _either(tree, "saveToSentItems", "SaveToSentItems")
+    if not _true(outer.save if outer.sdk_save is None else outer.sdk_save, f"$.{name}"):
+        raise _wrong("UnableToDeserializePostBody", "A copy of a MIME mail is always saved.", f"$.{name}")
+    mime = decode_mime(encoded, "$.mime")
+    try:
+        return read_mime(mime), mime
+    except Malformed as error:
+        place = f"$.mime: {error.path}" if error.path else "$.mime"
+        raise Malformed(error.status, error.code, error.message, place) from None
 
 
 def _either(tree: dict[str, Any], *names: str) -> str:
@@ -160,6 +186,9 @@ class _Values:
                 _check_headers(value, path)
             case "singleValueExtendedProperties" | "multiValueExtendedProperties":
                 _check_extended(value, path)
+            case "attachments":
+                _check_references(value, path, depth)
+                self.check(value, path, depth)
             case "item":
                 if depth == limits.MAX_NESTING:
                     text = f"Found more than {limits.MAX_NESTING} items attached within one another."
@@ -167,6 +196,24 @@ class _Values:
                 self.check(value, path, depth + 1)
             case _:
                 self.check(value, path, depth)
+
+
+def _check_references(attachments: list[dict[str, Any]], path: str, depth: int) -> None:
+    """Attachments in blobs: of the mail itself only, by a name that means one blob, without what is Mailroom's own."""
+    for at, attachment in enumerate(attachments):
+        if attachment["@odata.type"] != REFERENCE:
+            continue
+        if depth:
+            text = "Found an attachment by reference in an attached item; expected it whole, with contentBytes."
+            raise _wrong("RequestBodyRead", text, f"{path}[{at}]")
+        for name in OF_MAILROOM:
+            if attachment.get(name) is not None:
+                text = "Unknown property; Mailroom itself finds out what the blob has."
+                raise _wrong("RequestBodyRead", text, f"{path}[{at}].{name}")
+        try:
+            split(attachment["blob"])
+        except ValueError as error:
+            raise _wrong("RequestBodyRead", str(error), f"{path}[{at}].blob") from None
 
 
 def _check_headers(headers: list[dict[str, Any]], path: str) -> None:

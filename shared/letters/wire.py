@@ -41,6 +41,7 @@ from shared.letters.parts import (
 
 __all__ = [
     "Attachment",
+    "BlobAttachment",
     "BodyType",
     "Contact",
     "DateTimeTimeZone",
@@ -81,8 +82,34 @@ class ItemAttachment(Typed, frozen=True, kw_only=True):
     is_inline: bool | None = None
 
 
+class BlobAttachment(Typed, frozen=True, kw_only=True, tag="#mailroom.blobAttachment"):
+    """A file that lies in a blob of the app's storage account; Graph gets it as a FileAttachment.
+
+    blob: `container/name`. size, in bytes, and etag are what was found there when the mail came in; Mailroom's own,
+    callers cannot set them. A file of a payload, which nothing changes, has no etag.
+    """
+
+    name: Line
+    blob: str
+    content_type: Line | None = None
+    is_inline: bool | None = None
+    content_id: Line | None = None
+    size: int | None = None
+    etag: str | None = None
+
+    def filled(self, content: bytes) -> FileAttachment:
+        """The attachment that Graph gets."""
+        return FileAttachment(
+            name=self.name,
+            content_bytes=content,
+            content_type=self.content_type,
+            is_inline=self.is_inline,
+            content_id=self.content_id,
+        )
+
+
 # A referenceAttachment cannot be created usefully in v1.0: its URL is not writable there.
-Attachment = FileAttachment | ItemAttachment
+Attachment = FileAttachment | ItemAttachment | BlobAttachment
 
 
 class Message(Typed, frozen=True, kw_only=True):

@@ -3,17 +3,20 @@
 Closed by default. What is asked, in this order, and the first that says no is the answer:
 
     caller       application, user   MAIL_CALLERS names the application id           ErrorAccessDenied
+                 queue               it may name the queue; what it says holds then
     own mailbox  user                the mailbox is the token's own object id, and   ErrorSendAsDenied
                                      the mail names no other one (see below)
-    senders      application, user   the caller's `senders` allow mailbox, from and sender  ErrorSendAsDenied
+    senders      those              the caller's `senders` allow mailbox, from and sender  ErrorSendAsDenied
                  all                 MAIL_ALLOWED_SENDERS allows them; for a route   ErrorSendAsDenied
                                      MAIL_SENDER, where that is not set
-    recipients   application, user   the caller's `recipients`, if given, allow all  ErrorAccessDenied
+    recipients   those              the caller's `recipients`, if given, allow all  ErrorAccessDenied
                  all                 MAIL_ALLOWED_RECIPIENTS allows all             ErrorAccessDenied
+    properties   all                 extended properties are on the list            ErrorAccessDenied
+                                     (extended.py)
 
-Recipients are to, cc and bcc. replyTo is none: nothing is sent there by this mail. Nor is anyone in an attached
-message, event or contact. A user's mail may not set `from` or `sender`: it could only name the user by an address, and
-a token proves no address.
+Recipients are to, cc and bcc. replyTo is none: nothing is sent there by this mail; nor are the headers of a MIME mail
+that ask for receipts. Nor is anyone in an attached message, event or contact. A user's mail may not set `from` or
+`sender`: it could only name the user by an address, and a token proves no address.
 """
 
 import re
@@ -23,21 +26,28 @@ from typing import Final, Protocol
 
 from shared.errors import NotAllowed
 from shared.letters.letter import Letter
-from shared.letters.wire import Message
+from shared.policy.blobs import NO_BLOBS, BlobRules
+from shared.policy.extended import ExtendedProperties, refused
 from shared.policy.patterns import Patterns
 
-__all__ = ["CallerRule", "Rules", "admit"]
+__all__ = ["PRODUCERS", "CallerRule", "Rules", "admit"]
 
+PRODUCERS: Final = "mail-outbox"  # in MAIL_CALLERS: whoever puts mails into that queue
 
 NOT_IN_A_MAILBOX: Final = re.compile(r"[/\\?#%\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class CallerRule:
-    """What MAIL_CALLERS gives one application. recipients None: no limit of its own."""
+    """What MAIL_CALLERS gives one application. recipients, rate_per_minute None: no limit of its own.
+
+    attachments: by reference.
+    """
 
     senders: Patterns
     recipients: Patterns | None = None
+    rate_per_minute: int | None = None
+    attachments: BlobRules = NO_BLOBS
 
 
 class Rules(Protocol):
@@ -45,7 +55,7 @@ class Rules(Protocol):
 
     @property
     def callers(self) -> Mapping[str, CallerRule]:
-        """By application id, in lower case."""
+        """By application id, in lower case; or PRODUCERS."""
 
     @property
     def sender_pools(self) -> Mapping[str, tuple[str, ...]]:
@@ -61,19 +71,20 @@ class Rules(Protocol):
     @property
     def allowed_recipients(self) -> Patterns: ...
 
+    @property
+    def extended_properties(self) -> ExtendedProperties: ...
+
 
 def admit(letter: Letter, rules: Rules) -> None:
     """Return if this origin may send this letter. Raises NotAllowed, 403, with the rule that refused and the JSON path.
 
-    Paths are written with `message` in lower case, whatever the caller wrote; the mailbox itself stands in the URL, so
-    its refusal has none. No address is in the text.
+    Paths are written with `message` in lower case, whatever the caller wrote, and for a mail that came as MIME they
+    name the header; the mailbox itself stands in the URL, so its refusal has none. No address is in the text.
     """
     origin, message = letter.origin, letter.mail.message
-    rule: CallerRule | None = None
-    if origin.kind in ("application", "user"):
-        rule = rules.callers.get(origin.name.lower())
-        if rule is None:
-            raise NotAllowed("MAIL_CALLERS does not name this caller.")
+    rule = None if origin.kind == "route" else rules.callers.get(origin.name.lower())
+    if rule is None and origin.kind in ("application", "user"):
+        raise NotAllowed("MAIL_CALLERS does not name this caller.")
     if NOT_IN_A_MAILBOX.search(letter.sender):
         # It goes into the path of a URL; what an address may hold by the letter of RFC 5321 is not worth that risk.
         raise NotAllowed("The sender is neither a mailbox nor a pool.", "ErrorSendAsDenied")
@@ -81,7 +92,7 @@ def admit(letter: Letter, rules: Rules) -> None:
         _own_mailbox(letter)
     # Of a pool any member may be chosen later, so each must be allowed now.
     mailboxes = rules.sender_pools.get(letter.sender, (letter.sender,))
-    senders = [*((None, mailbox) for mailbox in mailboxes), *_senders(message)]
+    senders = [*((None, mailbox) for mailbox in mailboxes), *_senders(letter)]
     if rule is not None:
         _all_allowed(
             rule.senders, senders, "MAIL_CALLERS does not let this caller send as this mailbox.", "ErrorSendAsDenied"
@@ -89,10 +100,13 @@ def admit(letter: Letter, rules: Rules) -> None:
     own = rules.route_senders if origin.kind == "route" else None
     allowed = rules.allowed_senders if own is None else own
     _all_allowed(allowed, senders, "MAIL_ALLOWED_SENDERS does not allow this sender.", "ErrorSendAsDenied")
-    recipients = list(_recipients(message))
+    recipients = list(_recipients(letter))
     if rule is not None and rule.recipients is not None:
         _all_allowed(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
     _all_allowed(rules.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
+    for path in refused(message, rules.extended_properties):
+        text = "This extended property may not be set; MAIL_EXTENDED_PROPERTIES does not allow it in this spelling."
+        raise NotAllowed(text, "ErrorAccessDenied", path)
 
 
 def _own_mailbox(letter: Letter) -> None:
@@ -100,7 +114,7 @@ def _own_mailbox(letter: Letter) -> None:
     if not user or letter.sender.lower() != user.lower():
         text = "A delegated token sends as its own mailbox only: the object id of its user."
         raise NotAllowed(text, "ErrorSendAsDenied")
-    for path, _ in _senders(letter.mail.message):
+    for path, _ in _senders(letter):
         raise NotAllowed("With a delegated token, leave from and sender out.", "ErrorSendAsDenied", path)
 
 
@@ -112,14 +126,18 @@ def _all_allowed(
             raise NotAllowed(refusal, code, path)
 
 
-def _senders(message: Message) -> Iterator[tuple[str | None, str]]:
+def _senders(letter: Letter) -> Iterator[tuple[str | None, str]]:
+    message, mime = letter.mail.message, letter.mime is not None
     for name, recipient in (("from", message.from_), ("sender", message.sender)):
         if recipient is not None:
-            yield f"$.message.{name}.emailAddress.address", recipient.email_address.address
+            place = name.capitalize() if mime else f"$.message.{name}.emailAddress.address"
+            yield place, recipient.email_address.address
 
 
-def _recipients(message: Message) -> Iterator[tuple[str | None, str]]:
+def _recipients(letter: Letter) -> Iterator[tuple[str | None, str]]:
+    message, mime = letter.mail.message, letter.mime is not None
     lists = {"to": message.to_recipients, "cc": message.cc_recipients, "bcc": message.bcc_recipients}
     for name, recipients in lists.items():
         for at, recipient in enumerate(recipients or ()):
-            yield f"$.message.{name}Recipients[{at}].emailAddress.address", recipient.email_address.address
+            path = f"$.message.{name}Recipients[{at}].emailAddress.address"
+            yield f"{name.capitalize()}, address {at + 1}" if mime else path, recipient.email_address.address

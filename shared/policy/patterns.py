@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-__all__ = ["Patterns"]
+__all__ = ["Patterns", "canonical"]
 
 GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _SEPARATOR: Final = re.compile(r"[\s,]+")
@@ -71,7 +71,7 @@ class Patterns:
             return address.lower() in self.literal
         if self.everything and _like_an_address(address):
             return True
-        parts = _canonical(address)
+        parts = canonical(address)
         if parts is None:
             return False
         local, domain = parts
@@ -85,13 +85,13 @@ def _pattern(pattern: str) -> tuple[str, str, bool]:
     """The local part, the domain, and whether a label stands before it."""
     local, _, domain = pattern.partition("@")
     below = domain.startswith("*.")
-    parts = _canonical(f"{'any' if local == _ANY else local}@{domain.removeprefix('*.')}")
+    parts = canonical(f"{'any' if local == _ANY else local}@{domain.removeprefix('*.')}")
     if parts is None or _ANY in parts[0]:
         raise ValueError(f"{pattern!r} is no address pattern; expected {_EXPECTED}")
     return _ANY if local == _ANY else parts[0], parts[1], below
 
 
-def _canonical(address: str) -> tuple[str, str] | None:
+def canonical(address: str) -> tuple[str, str] | None:
     """Local part and domain in the one spelling that is compared; None where it is not sure to be the same mailbox."""
     local, at, domain = address.partition("@")
     if not at or not address.isprintable() or unicodedata.normalize("NFKC", address) != address:

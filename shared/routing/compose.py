@@ -28,6 +28,7 @@ from shared.rendering.mails import Renderer
 from shared.routing.catalog import BUILT_IN
 from shared.routing.queries import as_object
 from shared.routing.route import Route, Rules
+from shared.routing.split import parts_of
 from shared.sources.source import Event
 from shared.telemetry import Event as Said
 from shared.telemetry import emit
@@ -77,6 +78,13 @@ class Composer:
         limits.check_size(threaded(letter))
         admit(letter, self.settings)
         return letter
+
+    def letters(self, route: Route, event: Event, now: datetime) -> tuple[Letter, ...]:
+        """The letters of an event, several where the route splits one for its recipients. Raises as `compose`."""
+        letter = self.compose(route, event, now)
+        if letter is None:
+            return ()
+        return parts_of(letter, split=route.rules_for(event.type).split_recipients is True)
 
     def _message(self, route: Route, rules: Rules, event: Event, values: Mapping[str, Any]) -> Message:
         to, cc, bcc = self._recipients(route, rules, values)

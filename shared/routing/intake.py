@@ -5,9 +5,10 @@ What has come twice has the same id, and ends at its row.
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,6 +18,7 @@ from azure.core.exceptions import AzureError
 from shared.config import secret_setting
 from shared.delivery.courier import Courier
 from shared.delivery.outbox import Outbox
+from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import work_of
 from shared.entra import KeysUnavailable
 from shared.errors import Malformed, Refused
@@ -33,6 +35,7 @@ from shared.telemetry import emit
 __all__ = ["Intake"]
 
 PATIENCE: Final = 8.0  # seconds to put all mails of a request; most senders wait for ten
+MOST_EVENTS: Final = 5000  # of one request: Event Grid's largest batch; more cannot be put within anyone's patience
 PUTS: Final = 16  # mails of one request that are put at the same time
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 RESULTS: Final = {413: Result.TOO_LARGE, 415: Result.UNSUPPORTED}
@@ -63,14 +66,21 @@ class Intake:
             return self._no_route(name)
         source = route.source
         try:
-            _check_size(request, source)
+            _check_body(request, source)
             await self._verify(route, request)
             self.composer.check(route)
             answer = source.handshake(request)
             if answer is not None:
                 return answer
             async with asyncio.timeout(PATIENCE):
-                await self._take(route, source.events(request, self.now()))
+                events = source.events(request, self.now())
+                _check_number(events)
+                until = await self._over_rate(route, len(events))
+                if until is not None:
+                    return self._come_again(source, until)
+                made = await self._take(route, events)
+            if route.rate_per_minute and made < len(events):
+                self.courier.attempts.pacing.asked_in_vain(_caller(route), len(events) - made)
         except Unverified as error:
             emit(Said.EVENT_UNVERIFIED, route=name)
             return source.reply(Result.UNVERIFIED, str(error))
@@ -80,7 +90,7 @@ class Intake:
         except RouteUnusable as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=str(error))
             return source.reply(Result.UNAVAILABLE, str(error))
-        except (AzureError, TimeoutError) as error:
+        except (AzureError, PacingUnavailable, TimeoutError) as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
         return source.reply(Result.DONE)
@@ -93,7 +103,9 @@ class Intake:
         try:
             name, message = parse_event(body)
             route = self._route_of(name)
-            await self._take(route, events_of(message, route.source, mail, self.now()))
+            events = events_of(message, route.source, mail, self.now())
+            _check_number(events)
+            await self._take(route, events, waits=True)
         except Refused as refusal:
             await self.courier.refuse(mail, EVENTS, body, refusal)
 
@@ -127,36 +139,69 @@ class Intake:
             raise RouteUnusable(f"{secret_setting(route.name)} is not set: the route is off.")
         return route.source.authenticate(request, secrets, self.now())
 
-    async def _take(self, route: Route, events: list[Event]) -> None:
-        """Make every mail durable that these events ask for. Raises AzureError, RouteUnusable."""
+    async def _over_rate(self, route: Route, mails: int) -> datetime | None:
+        """When a route that is over its rate may be asked again; None: now."""
+        if not route.rate_per_minute or not mails:
+            return None
+        return await self.courier.attempts.pacing.ask(_caller(route), route.rate_per_minute, mails)
+
+    def _come_again(self, source: Source, until: datetime) -> Reply:
+        reply = source.reply(Result.OVERLOADED, "The route is over its rate, rate_per_minute; send it again.")
+        seconds = max(1, math.ceil((until - self.now()).total_seconds()))
+        return replace(reply, headers={**reply.headers, "Retry-After": str(seconds)})
+
+    async def _take(self, route: Route, events: list[Event], *, waits: bool = False) -> int:
+        """Make every mail durable that these events ask for; returns how many do.
+
+        waits: nobody waits for the answer, so mails beyond the route's rate are put for later. PacingUnavailable then.
+        Raises AzureError, RouteUnusable.
+        """
         at_once = asyncio.Semaphore(PUTS)
 
-        async def take(event: Event) -> None:
+        async def take(event: Event) -> bool:
             async with at_once:
-                await self._take_one(route, event)
+                return await self._take_one(route, event, waits=waits)
 
-        await asyncio.gather(*map(take, events))
+        return sum(await asyncio.gather(*map(take, events)))
 
-    async def _take_one(self, route: Route, event: Event) -> None:
+    async def _take_one(self, route: Route, event: Event, *, waits: bool) -> bool:
         now = self.now()
         kind = event.type if TYPE.fullmatch(event.type) else None  # what else it holds may be anything
         try:
-            letter = self.composer.compose(route, event, now)
+            letters = self.composer.letters(route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
             mail = identity(f"route:{route.name}", f"refused {event.key}")
-            return await self.courier.refuse(mail, EVENTS, _as_message(route, event), refusal)
-        if letter is None:
+            await self.courier.refuse(mail, EVENTS, _as_message(route, event), refusal)
+            return False
+        if not letters:
             emit(Said.EVENT_FILTERED, route=route.name, type=kind)
-            return None
-        await self.outbox.put(work_of(letter), now, None, letter)
-        emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=kind, state="accepted")
-        return None
+            return False
+        for letter in letters:
+            due = None
+            if waits and route.rate_per_minute:
+                due = await self.courier.attempts.pacing.come_at(_caller(route), route.rate_per_minute)
+            await self.outbox.put(work_of(letter), now, due, letter)
+            emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=kind, state="accepted")
+        return True
 
 
-def _check_size(request: RawRequest, source: Source) -> None:
+def _caller(route: Route) -> str:
+    return f"route {route.name}"
+
+
+def _check_body(request: RawRequest, source: Source) -> None:
+    """Its size, and that nothing has to be unpacked first: what it then becomes has no limit that was agreed on."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Malformed(415, "UnsupportedMediaType", "Content-Encoding is not supported; send the body as it is.")
     if len(request.body) > source.largest:
         raise Malformed(413, "RequestEntityTooLarge", f"The body has more than {source.largest} bytes.")
+
+
+def _check_number(events: list[Event]) -> None:
+    if len(events) > MOST_EVENTS:
+        text = f"Found {len(events)} events, expected {MOST_EVENTS} at most in one request."
+        raise Malformed(413, "RequestEntityTooLarge", text, f"$[{MOST_EVENTS}]")
 
 
 def _as_message(route: Route, event: Event) -> bytes:

@@ -61,6 +61,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     save_to_sent_items: bool | None = None
     threading: bool | None = None
     auto_response_suppress: bool | None = None
+    split_recipients: bool | None = None
 
 
 class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +69,7 @@ class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sender: Text | None = None
     allow: tuple[str, ...] = ()
     on_unknown: Literal["resend", "hold"] | None = None
+    rate_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     repeat_window_minutes: Annotated[float, Meta(gt=0, le=10_080)] | None = None
     # Queued duplicates may come for a week: see MAIL_RETENTION_DAYS.
     keep_days: Annotated[int, Meta(ge=8, le=3650)] | None = None
@@ -75,7 +77,11 @@ class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Route:
-    """A route that can be used. window: seconds in which the same key is no second mail; None: for as long as kept."""
+    """A route that can be used.
+
+    window: seconds in which the same key is no second mail; None: for as long as kept. rate_per_minute: mails; None: no
+    limit of its own.
+    """
 
     name: str
     folder: Path
@@ -87,6 +93,7 @@ class Route:
     on_unknown: Literal["resend", "hold"] | None = None
     window: float | None = None
     keep_days: int | None = None
+    rate_per_minute: int | None = None
 
     def rules_for(self, kind: str) -> Rules:
         """The rules of one type of event: the route's own, and over them those of each pattern, the closest last.
@@ -152,6 +159,7 @@ class _Reader:
             on_unknown=outer.on_unknown,
             window=source.repeat_window if outer.repeat_window_minutes is None else outer.repeat_window_minutes * 60,
             keep_days=outer.keep_days,
+            rate_per_minute=outer.rate_per_minute,
         )
         self.check(route)
         return route

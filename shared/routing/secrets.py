@@ -83,10 +83,11 @@ class Vault:
     """Key Vault, under the managed identity. options: of the client."""
 
     def __init__(self, url: str, client_id: str | None, **options: Any) -> None:
-        from azure.identity.aio import ManagedIdentityCredential
         from azure.keyvault.secrets.aio import SecretClient
 
-        self._credential = ManagedIdentityCredential(client_id=client_id)
+        from shared.identity import Identity
+
+        self._credential = Identity(client_id)
         self._client = SecretClient(url, self._credential, retry_total=1, **options)
 
     async def fetch(self, name: str) -> str | None:

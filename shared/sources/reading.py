@@ -12,26 +12,27 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.errors import Malformed
+from shared.json_limits import TooMuch, check_json
 
 __all__ = ["digest", "moment", "pick", "read_json", "read_object", "text"]
 
 DEEPEST: Final = 200  # levels; what reads a value later may do so in functions that call themselves
+MOST_VALUES: Final = 1_000_000  # some 100 MB of memory, of 25 MB (GitHub's largest) one for each 25 bytes
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
 def read_json(body: bytes) -> Any:
     """The value that a body holds. Raises Malformed, 400, with the position."""
     try:
+        check_json(body, values=MOST_VALUES, levels=DEEPEST)
         value = json.loads(body.decode("utf-8-sig", "replace"), parse_constant=str)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
         raise Malformed(400, "BadRequest", f"The body is not JSON: {error.msg}, at {where}.") from None
     except ValueError:
         raise Malformed(400, "BadRequest", "The body is not JSON: a number of thousands of digits.") from None
-    except RecursionError:
-        raise Malformed(400, "BadRequest", "The body is nested too deeply.") from None
-    if body.count(b"[") + body.count(b"{") > DEEPEST and _deeper_than(value, DEEPEST):
-        raise Malformed(400, "BadRequest", f"The body is nested more than {DEEPEST} levels deep.")
+    except TooMuch as error:
+        raise Malformed(400, "BadRequest", f"The body is not read: {error}.", "$") from None
     return _whole(value) if b"\\ud" in body.lower() else value
 
 
@@ -88,13 +89,3 @@ def digest(*parts: str) -> str:
 def _whole(value: Any) -> Any:
     """The value without halves of surrogate pairs, which no mail can hold: U+FFFD stands for each."""
     return json.loads(_HALVES.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
-
-
-def _deeper_than(value: Any, levels: int) -> bool:
-    here = [value]
-    for _ in range(levels):
-        inner = (one.values() if isinstance(one, dict) else one for one in here if isinstance(one, dict | list))
-        here = [item for items in inner for item in items]
-        if not here:
-            return False
-    return any(isinstance(one, dict | list) for one in here)

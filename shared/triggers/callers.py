@@ -1,12 +1,16 @@
 """Who calls over HTTP, as the bearer token proves it."""
 
+from typing import Final
+
 import azure.functions as func
 
 from shared.entra import Caller
 from shared.errors import Unauthenticated
 from shared.services import Services
 
-__all__ = ["authenticated", "scope_of"]
+__all__ = ["OPERATE", "authenticated", "scope_of"]
+
+OPERATE: Final = "Mailroom.Operate"  # the app role of operators
 
 
 async def authenticated(app: Services, req: func.HttpRequest) -> Caller:

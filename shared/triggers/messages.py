@@ -1,4 +1,4 @@
-"""What became of a mail: its producer sees and cancels its own; an operator sees all, and puts failed ones back.
+"""What became of a mail: its producer sees and cancels its own; an operator sees all, and puts back what ended unsent.
 
 A producer, and an operator with the app role `Mailroom.Operate`, come with a bearer token to `/api/messages`. An
 operator with nothing but a function key comes to `/api/operator/messages`: the platform checks a key before the
@@ -16,13 +16,11 @@ from shared.entra import KeysUnavailable, require
 from shared.errors import Refused, Unauthenticated
 from shared.services import Services, services
 from shared.triggers.answers import json_answer, problem, settings_refused
-from shared.triggers.callers import authenticated, scope_of
+from shared.triggers.callers import OPERATE, authenticated, scope_of
+from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
 __all__ = ["blueprint"]
 
-OPERATE: Final = "Mailroom.Operate"
-PAGE: Final = 50
-LONGEST_PAGE: Final = 1000
 ID: Final = re.compile(r"[0-9a-f]{32}")
 
 blueprint = func.Blueprint()
@@ -112,7 +110,7 @@ async def _replay(app: Services, req: func.HttpRequest, scope: Scope) -> func.Ht
         return json_answer(202, {"id": row.id, "mayGoTwice": row.may_have_gone})
     if replayed.reason == "nothing-kept":
         return problem(409, "Nothing is kept of this mail: its caller was answered with the refusal.")
-    return problem(409, f"A mail that is {replayed.row.state} cannot be put back; only failed and held ones can.")
+    return problem(409, f"A mail that is {replayed.row.state} cannot be put back; only one that ended unsent can.")
 
 
 async def _list(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
@@ -122,18 +120,13 @@ async def _list(app: Services, req: func.HttpRequest, scope: Scope) -> func.Http
     state = req.params.get("state")
     if state is not None and state not in states:
         return problem(400, f"state is none of {', '.join(states)}.")
-    most = req.params.get("top", str(PAGE))
-    if (
-        len(most) > len(str(LONGEST_PAGE))
-        or not most.isascii()
-        or not most.isdigit()
-        or not 1 <= int(most) <= LONGEST_PAGE
-    ):
-        return problem(400, f"top must be a number from 1 to {LONGEST_PAGE}.")
+    most = top_of(req)
+    if most is None:
+        return problem(400, WRONG_TOP)
     try:
-        rows, after = await app.control.page(state, int(most), req.params.get("after"))
+        rows, after = await app.control.page(state, most, req.params.get("after"))
     except ValueError:
-        return problem(400, "after must be what an earlier page gave as next.")
+        return problem(400, WRONG_AFTER)
     body: dict[str, object] = {"messages": [_shown(row) for row in rows]}
     if after:
         body["next"] = after
@@ -169,6 +162,7 @@ def _shown(row: Row) -> dict[str, object]:
         "replays": row.replays,
         "status": row.status,
         "code": row.code,
+        "suppressedRecipients": row.suppressed_recipients,
         "requestId": row.request_id,
         "clientRequestId": row.client_request_id,
     }

@@ -11,7 +11,7 @@ import azure.functions as func
 from shared.errors import Malformed, Refused
 from shared.letters import limits, parse
 from shared.letters.letter import Letter, Origin, fingerprint, identity
-from shared.letters.thread import threaded
+from shared.letters.sizes import check_size
 from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
@@ -28,6 +28,9 @@ EVENTS: Final = "mail-events"
 CONNECTION: Final = "AzureWebJobsStorage"
 # Until an operator has mended a setting, or what made a message fail ten times has passed.
 LATER: Final = timedelta(minutes=5)
+SOON: Final = timedelta(seconds=1)  # a time that near is not worth a message of its own
+FURTHEST: Final = timedelta(days=6)  # that a message can hide
+LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a letter, in a blob
 
 blueprint = func.Blueprint()
 
@@ -94,8 +97,7 @@ async def mail_outbox_poison(message: func.QueueMessage) -> None:
         queued = parse.outbox_mail(body)
         if queued.key is None:
             raise Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
-        letter = _letter(queued, mail, datetime.now(UTC))
-        admit(letter, app.settings)
+        letter = await _admitted(app, _letter(queued, mail, datetime.now(UTC)))
     except Refused as refusal:
         return await app.courier.refuse(mail, OUTBOX, body, refusal)
     from shared.delivery.work import work_of
@@ -135,16 +137,38 @@ async def _producers(message: "ProducerMessage") -> None:
     if app.settings.problems:
         return await _put_off(app, msgspec.json.encode(message))
     try:
-        letter = _letter(parse.outbox_mail(message.body), message.id, message.inserted_at)
-        admit(letter, app.settings)
+        letter = await _admitted(app, _letter(parse.outbox_mail(message.body), message.id, message.inserted_at))
     except Refused as refusal:
         return await app.courier.refuse(message.id, message.queue, message.body, refusal)
     from shared.delivery.work import work_of
 
+    if not message.paced and await _waits_for_its_time(app, message, letter):
+        return None
     if not await app.courier.deliver(work_of(letter), letter):
         reused = Malformed(422, "KeyReused", "The key was used for another mail. A key names one mail.", "$.key")
         await app.courier.refuse(message.id, message.queue, message.body, reused)
     return None
+
+
+async def _waits_for_its_time(app: Services, message: "ProducerMessage", letter: Letter) -> bool:
+    """Where the queue has a rate, put the message into mail-work until its time comes. False: that is now."""
+    import msgspec
+
+    from shared.delivery.work import work_of
+
+    rate = app.settings.rate_of(letter.origin)
+    if rate is None:
+        return False
+    now = datetime.now(UTC)
+    due = min(await app.pacer.come_at(letter.origin.name, rate), now + FURTHEST)
+    if due - now <= SOON:
+        return False
+    paced = msgspec.json.encode(msgspec.structs.replace(message, paced=True))
+    if len(paced) <= LARGEST:
+        await app.outbox.put_back(WORK, paced, due - now)
+    else:
+        await app.outbox.put(work_of(letter), now, due, letter)
+    return True
 
 
 async def _event(message: "ProducerMessage") -> None:
@@ -168,18 +192,25 @@ def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Le
     not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
     sender = queued.sender.lower()
     scope = f"queue:{OUTBOX}:{sender}"
-    letter = Letter(
+    return Letter(
         id=identity(scope, queued.key) if queued.key else keyless,
         scope=scope,
-        fingerprint=fingerprint(sender, queued.mail, queued.thread),
+        fingerprint=fingerprint(sender, queued.mail, queued.thread, queued.mime),
         sender=sender,
         mail=queued.mail,
         origin=Origin(kind="queue", name=OUTBOX),
         not_before=not_before,
         accepted_at=accepted_at,
         thread=queued.thread,
+        mime=queued.mime,
     )
-    limits.check_size(threaded(letter))
+
+
+async def _admitted(app: Services, letter: Letter) -> Letter:
+    """The letter, if it may be sent, with what its references stand for. Raises Refused, AzureError."""
+    admit(letter, app.settings)
+    letter = await app.pinning.pinned(letter)
+    check_size(letter, large=app.settings.large_attachments)
     return letter
 
 

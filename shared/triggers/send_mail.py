@@ -12,9 +12,11 @@ import msgspec
 
 from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
-from shared.letters import limits, parse
+from shared.letters import draft, limits, parse
 from shared.letters.letter import Letter, Origin, fingerprint, identity, new_id
-from shared.letters.thread import LONGEST_THREAD, threaded
+from shared.letters.sizes import check_size
+from shared.letters.thread import LONGEST_THREAD
+from shared.letters.wire import BlobAttachment, SendMail
 from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["blueprint"]
 
 LONGEST_KEY: Final = 256
+OVER_RATE: Final = ("TooManyRequests", "This caller is over its rate, ratePerMinute in MAIL_CALLERS; nothing was sent.")
+DAY_SPENT: Final = (
+    "ErrorExceededMessageLimit",
+    "The mailbox has mailed its recipients of the day, MAIL_RECIPIENTS_PER_DAY; nothing was sent.",
+)
 WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 
 blueprint = func.Blueprint()
@@ -52,29 +59,44 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         # Who it is comes before the body: a stranger learns nothing of what is wrong with it.
         caller = await authenticated(app, req)
         require(caller, "Mail.Send")
-        letter = _letter(req, caller, mailbox)
+        letter = _letter(app, req, caller, mailbox)
         admit(letter, app.settings)
+        whole = await _with_files(app, letter)
     except KeysUnavailable:
         message = "The tenant's signing keys cannot be fetched; nothing was sent."
         return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
     except Refused as refusal:
         return _refused(refusal, caller, ids)
-    return await _sent(app, req, letter, ids)
+    if whole is None:
+        return _no_storage(ids)
+    return await _sent(app, req, whole, ids)
 
 
-def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Letter:
+async def _with_files(app: Services, letter: Letter) -> Letter | None:
+    """The letter with what its references stand for, its size checked. None: storage cannot be reached."""
+    if any(isinstance(one, BlobAttachment) for one in letter.mail.message.attachments or ()):
+        from azure.core.exceptions import AzureError
+
+        try:
+            letter = await app.pinning.pinned(letter)
+        except AzureError:
+            return None
+    check_size(letter, large=app.settings.large_attachments)
+    return letter
+
+
+def _letter(app: Services, req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Letter:
     if mailbox is None and caller.user is None:
         raise Malformed(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
-    _check_content_type(req.headers)
-    mail = parse.send_mail(req.get_body())
+    mail, mime = _mime(req.get_body()) if _is_mime(req.headers) else (_json(app, req.get_body()), None)
     sender = (mailbox or caller.user or "").lower()
     scope = scope_of(caller)
     key = _key(req.headers)
     thread = _text_of(req.headers, "Mailroom-Thread", LONGEST_THREAD)
-    letter = Letter(
+    return Letter(
         id=identity(scope, key) if key else new_id(),
         scope=scope,
-        fingerprint=fingerprint(sender, mail, thread),
+        fingerprint=fingerprint(sender, mail, thread, mime),
         sender=sender,
         mail=mail,
         origin=Origin(
@@ -86,17 +108,34 @@ def _letter(req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Lette
         accepted_at=datetime.now(UTC),
         not_before=_not_before(req.headers),
         thread=thread,
+        mime=mime,
     )
-    limits.check_size(threaded(letter))
-    return letter
 
 
-def _check_content_type(headers: Mapping[str, str]) -> None:
+def _json(app: Services, body: bytes) -> SendMail:
+    large = app.settings.large_attachments
+    most = app.settings.max_request if large else limits.MAX_REQUEST
+    if len(body) > most:
+        raise draft.body_too_large(len(body), most, large=large)
+    return parse.send_mail(body, max_size=most)
+
+
+def _mime(body: bytes) -> tuple[SendMail, bytes]:
+    from shared.letters.mime_read import decode_mime, read_mime  # few mails need the readers of Python's email
+
+    mime = decode_mime(body)
+    return read_mime(mime), mime
+
+
+def _is_mime(headers: Mapping[str, str]) -> bool:
+    """Whether the body is MIME in base64, as Graph wants it, or JSON. Raises Malformed for anything else."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Malformed(415, "BadRequest", f"Content-Type is {kind[:80] or 'missing'}, expected application/json.")
+    if kind not in ("application/json", "text/plain"):
+        text = f"Content-Type is {kind[:80] or 'missing'}, expected application/json, or text/plain for MIME."
+        raise Malformed(415, "BadRequest", text)
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Malformed(415, "BadRequest", "Content-Encoding is not supported; send the body as it is.")
+    return kind == "text/plain"
 
 
 def _key(headers: Mapping[str, str]) -> str | None:
@@ -135,7 +174,7 @@ def _not_before(headers: Mapping[str, str]) -> datetime | None:
 
 
 async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mapping[str, str]) -> func.HttpResponse:
-    from shared.delivery.direct import Busy, Done, Mismatch, Rejection, Unavailable
+    from shared.delivery.direct import Busy, Done, Mismatch, Rejection, Spent, TooMany, Unavailable
 
     later = "respond-async" in [item.strip().lower() for item in req.headers.get("prefer", "").split(",")]
     waits = later or letter.not_before is not None
@@ -152,22 +191,37 @@ async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mappi
             return _rejected(answer.outcome, ids)
         case Busy():
             message = "A request with this key is being sent at this moment."
-            wait = {"Retry-After": str(int(answer.retry_after) + 1)}
-            return graph_error(409, "Conflict", message, ids, wait)
+            return graph_error(409, "Conflict", message, ids, _again_after(answer.retry_after))
         case Mismatch():
             message = "This key was used for another mail. A key names one mail; use a new one."
             return graph_error(422, "UnprocessableEntity", message, ids)
-        case Unavailable(maybe_sent=False):
-            emit(Event.INTAKE_UNAVAILABLE, id=letter.id, code="ServiceUnavailable")
-            message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
-            return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
+        case TooMany() | Spent():
+            code, message = OVER_RATE if isinstance(answer, TooMany) else DAY_SPENT
+            return graph_error(429, code, message, ids, _again_after(answer.retry_after))
         case Unavailable():
-            emit(Event.INTAKE_UNAVAILABLE, id=letter.id, code="UnknownOutcome")
-            message = (
-                "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
-                "Repeat it only with the same Idempotency-Key or client-request-id."
-            )
-            return graph_error(503, "UnknownOutcome", message, ids, {"Mailroom-State": "unknown"})
+            return _unavailable(letter.id, answer.maybe_sent, ids)
+
+
+def _unavailable(mail: str, maybe_sent: bool, ids: Mapping[str, str]) -> func.HttpResponse:  # noqa: FBT001 - the fact
+    code = "UnknownOutcome" if maybe_sent else "ServiceUnavailable"
+    emit(Event.INTAKE_UNAVAILABLE, id=mail, code=code)
+    if not maybe_sent:
+        message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
+        return graph_error(503, code, message, ids, {"Retry-After": "10"})
+    message = (
+        "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
+        "Repeat it only with the same Idempotency-Key or client-request-id."
+    )
+    return graph_error(503, code, message, ids, {"Mailroom-State": "unknown"})
+
+
+def _again_after(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(max(0, int(seconds)) + 1)}
+
+
+def _no_storage(ids: Mapping[str, str]) -> func.HttpResponse:
+    message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
+    return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
 
 
 def _rejected(outcome: "Rejected", ids: Mapping[str, str]) -> func.HttpResponse:

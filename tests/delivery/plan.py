@@ -4,13 +4,14 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["HARMLESS", "LOST", "OF_THE_WORLD", "GraphDoes", "Kind", "Plan", "Point", "Start", "Trouble"]
+__all__ = ["HARMLESS", "LOST", "OF_THE_WORLD", "GraphDoes", "Kind", "Plan", "Point", "Says", "Start", "Trouble"]
 
 type Start = Literal["direct", "accept", "queue"]
 type Policy = Literal["verify", "verify-hold", "resend", "hold"]
 type GraphDoes = Literal[
     "accept", "accept slowly", "throttle", "not connected", "reject", "no permission", "lose", "lose accepted", "hang"
 ]
+type Says = Literal["go", "suppressed", "captured", "refused"]
 type Turn = Literal["go", "soon", "late", "no slot"]
 type Kind = Literal[
     # of the operation at hand: without effect; with, but no answer; with, later; answered only when repeated
@@ -42,6 +43,8 @@ class Plan:
     start: Start = "direct"
     policy: Policy = "verify"
     large: bool = False  # the letter does not fit into a message
+    mime: tuple[bool, ...] = (False,)  # whether mails go as MIME by the settings of one process after another
+    parts: bool = False  # nor the mail into one request to Graph: it goes by way of a draft
     wait: float = 0.0  # seconds until it may be sent, where it is asked for without waiting
     retries: int = 1  # of a client that got no 2xx
     patience: float = 1.0  # seconds before that
@@ -49,6 +52,8 @@ class Plan:
     graph: tuple[GraphDoes, ...] = ()  # one request after another; all further ones are accepted
     turns: tuple[Turn, ...] = ()  # what pacing says; all further ones may go
     slots: tuple[bool, ...] = ()  # whether the slot comes to who is next; afterwards it does
+    spent: tuple[bool, ...] = ()  # whether the mailbox has mailed its recipients of the day; afterwards it has not
+    policy_says: tuple[Says, ...] = ()  # of one attempt after another; all further ones may go
     looks: tuple[bool, ...] = ()  # whether the mailbox answers; afterwards it does
     copy: float = 0.0  # seconds until the copy is in Sent Items
     draft: bool = False  # and whether it can be seen as a draft before

@@ -10,17 +10,19 @@ import msgspec
 
 from shared.delivery.ledger import Conflict, Row
 from shared.delivery.memory import MemoryLedger, MemoryOutbox
-from shared.delivery.outbox import Kept, Payload, delay, payload_name
+from shared.delivery.outbox import Kept, Payload, delay
 from shared.delivery.pacing.store import PacingUnavailable
+from shared.delivery.payload import payload_name
 from shared.delivery.work import Work
 from shared.letters.letter import Letter, encode
+from shared.policy.before_send import Goes, Withheld
 from tests.delivery.plan import LOST, Point
-from tests.delivery.samples import NOON
+from tests.delivery.samples import NO_LONGER_ALLOWED, NOON
 
 if TYPE_CHECKING:
     from tests.delivery.world import World
 
-__all__ = ["StorageLedger", "StorageOutbox", "Turns"]
+__all__ = ["LastWord", "StorageLedger", "StorageOutbox", "Turns"]
 
 
 class StorageLedger(MemoryLedger):
@@ -124,6 +126,7 @@ class Turns:
         self._world = world
         self._turns = iter(world.plan.turns)
         self._comes = iter(world.plan.slots)
+        self._spent = iter(world.plan.spent)
         self._none: list[None] = []
 
     async def reserve(self, mailbox: str) -> datetime:
@@ -158,7 +161,51 @@ class Turns:
         await self._point("return at")
         return NOON + timedelta(seconds=self._world.now + 5)
 
+    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:
+        await self._point("hold recipients")
+        return NOON + timedelta(seconds=self._world.now + 60) if next(self._spent, False) else None
+
+    def spend(self, mailbox: str, mail: str, recipients: int) -> None:
+        """How many there are left matters to no mail here."""
+
+    def release(self, mail: str) -> None:
+        """So here."""
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
+        return None
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        """Nobody has a rate."""
+
+    async def come_at(self, caller: str, per_minute: int) -> datetime:
+        return NOON + timedelta(seconds=self._world.now)
+
     async def _point(self, name: str) -> None:
         trouble = await Point(name)
         if trouble and trouble.kind in LOST:
             raise PacingUnavailable(name)
+
+
+class LastWord:
+    """Policy's last check, as planned. The list of the suppressed is in storage."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._says = iter(world.plan.policy_says)
+
+    async def suppressed(self, letter: Letter) -> frozenset[str]:
+        async def none() -> frozenset[str]:
+            return frozenset()
+
+        return await self._world.operation("ask for the suppressed", none)
+
+    def verdict(self, letter: Letter, suppressed: frozenset[str]) -> Goes | Withheld:
+        match next(self._says, "go"):
+            case "suppressed":
+                return Withheld("suppressed", left_out=1)
+            case "captured":
+                return Withheld("captured")
+            case "refused":
+                self._world.acknowledged = False  # as by Graph's refusal: it has ended, and is kept
+                return NO_LONGER_ALLOWED
+        return Goes(letter)

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from azure.core.exceptions import ServiceRequestError
 
 from shared.config import Settings
 from shared.delivery.attempts import Attempts, Pacing, Verifier
+from shared.delivery.last_check import Policy
 from shared.delivery.ledger import Ledger, Row
 from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.letters.letter import Letter, Origin, fingerprint
 from shared.letters.parse import send_mail
+from shared.policy.before_send import Goes, Withheld
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 SENDER = "mailroom@sandbox.example"
@@ -23,6 +26,7 @@ NOT_CONNECTED = NotConnected("connect")
 BAD_RECIPIENT = Rejected(400, "ErrorInvalidRecipients", "permanent")
 NO_PERMISSION = Rejected(403, "ErrorAccessDenied", "permission")
 TIMED_OUT = Unknown("timeout")
+NO_LONGER_ALLOWED = Withheld("failed", status=403, code="ErrorSendAsDenied", message="MAIL_ALLOWED_SENDERS does not.")
 
 
 def letter(mail: str = "0" * 32, subject: str = "Meet for lunch?", size: int = 0) -> Letter:
@@ -84,6 +88,23 @@ class ScriptedGraph:
 
 
 @dataclass
+class ScriptedPolicy:
+    """Says what it was given, in turn, then lets everything go. down: the suppression list cannot be read."""
+
+    verdicts: list[Withheld] = field(default_factory=list)
+    left_out: int = 0
+    down: bool = False
+
+    async def suppressed(self, letter: Letter) -> frozenset[str]:
+        if self.down:
+            raise ServiceRequestError("Storage is down.")
+        return frozenset()
+
+    def verdict(self, letter: Letter, suppressed: frozenset[str]) -> Goes | Withheld:
+        return self.verdicts.pop(0) if self.verdicts else Goes(letter, self.left_out)
+
+
+@dataclass
 class Office:
     """Everything that delivery needs, in memory."""
 
@@ -93,6 +114,7 @@ class Office:
     ledger: Ledger = field(default_factory=MemoryLedger)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     pacing: Pacing = field(default_factory=Unpaced)
+    policy: Policy = field(default_factory=ScriptedPolicy)
     verifier: Verifier | None = None
 
     @property
@@ -103,6 +125,7 @@ class Office:
             self.outbox,
             self.graph,
             self.pacing,
+            self.policy,
             self.verifier,
             now=self.clock.now,
             monotonic=self.clock.monotonic,

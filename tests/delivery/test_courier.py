@@ -1,12 +1,13 @@
 """One message of a queue: what is written, in which order, and what is left behind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.config import Settings
+from shared.delivery.control import Control
 from shared.delivery.courier import Courier
 from shared.delivery.ledger import Row
 from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
@@ -16,14 +17,19 @@ from shared.delivery.work import Work
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter, decode
+from shared.policy.before_send import Mode, Withheld
 from tests.delivery.samples import (
+    ACCEPTED,
     BAD_RECIPIENT,
+    NO_LONGER_ALLOWED,
     NO_PERMISSION,
     NOON,
+    SENDER,
     THROTTLED,
     TIMED_OUT,
     Office,
     ScriptedGraph,
+    ScriptedPolicy,
     letter,
     work,
 )
@@ -274,3 +280,133 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
     office = Office(graph=Late(), ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
+
+
+WITHHELD = [Withheld("suppressed", 2), Withheld("captured", 1), NO_LONGER_ALLOWED]
+
+
+@pytest.mark.parametrize("withheld", WITHHELD, ids=[one.state for one in WITHHELD])
+async def test_what_policy_withholds_ends_unsent_is_kept_and_can_be_put_back(withheld: Withheld) -> None:
+    office = Office(policy=ScriptedPolicy([withheld]))
+    await deliver(office)
+    row = await office.row()
+    assert (row.state, row.status, row.code) == (withheld.state, withheld.status, withheld.code)
+    assert (row.suppressed_recipients, row.attempts) == (withheld.left_out or None, 0)
+    assert office.graph.rows == []
+    assert decode(office.outbox.dead[row.id].content) == letter()
+    await Control(office.attempts).replay(row)
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+    assert (await office.row()).suppressed_recipients is None
+    assert office.outbox.dead == {}
+
+
+async def test_a_mail_that_waited_is_asked_about_again() -> None:
+    """What held when it was accepted may hold no longer."""
+    office = Office(graph=ScriptedGraph([THROTTLED]))
+    await deliver(office)
+    office.policy = ScriptedPolicy([WITHHELD[0]])
+    await deliver_next(office)
+    assert (await office.row()).state == "suppressed"
+    assert len(office.graph.rows) == 1
+
+
+async def test_a_mail_that_goes_to_some_of_its_recipients_says_how_many_were_left_out() -> None:
+    office = Office(policy=ScriptedPolicy(left_out=3))
+    await deliver(office)
+    row = await office.row()
+    assert (row.state, row.suppressed_recipients) == ("sent", 3)
+
+
+async def test_while_the_suppression_list_cannot_be_read_the_mail_waits_and_is_then_sent() -> None:
+    policy = ScriptedPolicy(down=True)
+    office = Office(policy=policy)
+    await deliver(office)
+    row = await office.row()
+    assert (row.state, row.code, row.attempts) == ("accepted", "policy", 0)
+    assert office.graph.rows == []
+    policy.down = False
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+
+
+async def test_what_may_have_gone_and_is_no_longer_allowed_is_left_to_a_person() -> None:
+    """Failed would say that it was not sent; and it was not sent a second time."""
+    office = Office(graph=ScriptedGraph([TIMED_OUT]))
+    await deliver(office)
+    office.policy = ScriptedPolicy([NO_LONGER_ALLOWED])
+    await deliver_next(office)
+    row = await office.row()
+    assert (row.state, row.code, row.resends) == ("held", "ErrorSendAsDenied", 0)
+    assert len(office.graph.rows) == 1
+
+
+class Spent(Unpaced):
+    """The mailboxes that are named have mailed their recipients of the day."""
+
+    def __init__(self, *mailboxes: str) -> None:
+        self.mailboxes = set(mailboxes)
+        self.asked: list[tuple[str, int]] = []
+        self.first: str | None = None
+        self.released: list[str] = []
+
+    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:
+        self.asked.append((mailbox, recipients))
+        return NOON + timedelta(hours=5) if mailbox in self.mailboxes else None
+
+    def release(self, mail: str) -> None:
+        self.released.append(mail)
+
+    def soonest(self, mailboxes: Sequence[str]) -> str:
+        return self.first or mailboxes[0]
+
+
+async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room() -> None:
+    pacing = Spent(SENDER)
+    office = Office(pacing=pacing)
+    await deliver(office)
+    assert office.graph.rows == []
+    assert await office.ledger.read(letter().id) is None, "no claim is written for nothing"
+    [(due, message)] = office.outbox.messages
+    assert timedelta(hours=5) <= due - NOON <= timedelta(hours=5, minutes=6)
+    assert (message.via, message.reserved) == (None, None)
+    pacing.mailboxes.clear()
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+
+
+async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_left() -> None:
+    one, other = "a@sandbox.example", "b@sandbox.example"
+    pacing = Spent(one)
+    pacing.first = one
+    office = Office(settings=Settings(sender_pools={SENDER: (one, other)}), pacing=pacing)
+    await deliver(office)
+    [(due, message)] = office.outbox.messages
+    assert (message.via, due) == (other, NOON)
+    await deliver_next(office)
+    assert [mailbox for mailbox, _ in pacing.asked] == [one, other, other]
+    assert (await office.row()).mailbox == other
+
+
+async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> None:
+    """Each may have some left, only not enough for this mail."""
+    pool = ("a@sandbox.example", "b@sandbox.example")
+    office = Office(settings=Settings(sender_pools={SENDER: pool}), pacing=Spent(*pool))
+    await deliver(office)
+    [(due, message)] = office.outbox.messages
+    assert due - NOON >= timedelta(hours=5)
+    assert message.via is None
+
+
+@pytest.mark.parametrize(("mode", "recipients"), [("live", 1), ("redirect", 1), ("capture", 0)])
+async def test_a_mail_counts_for_those_whom_it_reaches(mode: Mode, recipients: int) -> None:
+    pacing = Spent()
+    await deliver(Office(settings=Settings(mode=mode), pacing=pacing))
+    assert pacing.asked == [(SENDER, recipients)]
+
+
+@pytest.mark.parametrize("outcome", [ACCEPTED, THROTTLED, BAD_RECIPIENT])
+async def test_what_a_mail_did_not_need_of_the_day_is_given_back_however_its_attempt_ends(outcome: Outcome) -> None:
+    pacing = Spent()
+    await deliver(Office(graph=ScriptedGraph([outcome]), pacing=pacing))
+    assert pacing.released == [letter().id]

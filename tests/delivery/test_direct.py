@@ -1,28 +1,38 @@
 """A direct request: sent, or durable before it is answered, or an answer that says neither."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Literal
 
+import pytest
 from azure.core.exceptions import ServiceRequestError
 
+from shared.config import Settings
 from shared.delivery.courier import Courier
-from shared.delivery.direct import Busy, DirectRequests, Done, Mismatch, Rejection, Unavailable
+from shared.delivery.direct import Busy, DirectRequests, Done, Mismatch, Rejection, Spent, TooMany, Unavailable
 from shared.delivery.ledger import Row
 from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
+from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.graph.outcome import Outcome
-from shared.letters.letter import Letter
+from shared.letters.letter import Letter, decode
+from shared.policy.admit import CallerRule
+from shared.policy.before_send import Withheld
+from shared.policy.patterns import Patterns
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
+    NO_LONGER_ALLOWED,
     NOON,
     NOT_CONNECTED,
+    SENDER,
     THROTTLED,
     TIMED_OUT,
     Office,
     ScriptedGraph,
+    ScriptedPolicy,
     letter,
 )
 
@@ -299,3 +309,133 @@ async def test_an_age_counts_from_the_acceptance_where_the_time_to_wait_for_had_
     office = Office(graph=ScriptedGraph([THROTTLED]))
     long_due = replace(letter(), not_before=office.clock.now() - timedelta(days=4))
     assert await DirectRequests(office.attempts).send_now(long_due) == Done(letter().id, "accepted")
+
+
+@pytest.mark.parametrize("state", ["suppressed", "captured"])
+async def test_a_mail_that_is_withheld_is_kept_and_its_caller_told_so_each_time(
+    state: Literal["suppressed", "captured"],
+) -> None:
+    office = Office(policy=ScriptedPolicy([Withheld(state, 1)]))
+    direct = DirectRequests(office.attempts)
+    assert await direct.send_now(letter()) == Done(letter().id, state)
+    assert decode(office.outbox.dead[letter().id].content) == letter()
+    assert await direct.send_now(letter()) == Done(letter().id, state)
+    assert (await office.row()).suppressed_recipients == 1
+    assert office.graph.rows == []
+
+
+async def test_a_mail_that_is_not_allowed_any_more_is_refused_in_graphs_words() -> None:
+    answer = await DirectRequests(Office(policy=ScriptedPolicy([NO_LONGER_ALLOWED])).attempts).send_now(letter())
+    assert isinstance(answer, Rejection)
+    assert (answer.outcome.status, answer.outcome.code) == (403, "ErrorSendAsDenied")
+
+
+async def test_while_the_suppression_list_cannot_be_read_the_mail_is_accepted_and_waits() -> None:
+    office = Office(policy=ScriptedPolicy(down=True))
+    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "accepted")
+    assert office.graph.rows == []
+    assert len(office.outbox.messages) == 1
+
+
+async def test_what_cannot_be_kept_is_not_withheld_with_a_success() -> None:
+    class Full(MemoryOutbox):
+        async def set_aside(self, mail: str, kept: Kept) -> None:
+            raise ServiceRequestError("down")
+
+    office = Office(policy=ScriptedPolicy([Withheld("captured")]), outbox=Full())
+    assert await DirectRequests(office.attempts).send_now(letter()) == Unavailable()
+    assert ((await office.row()).state, (await office.row()).code) == ("failed", "NotStored")
+
+
+class Limited(Unpaced):
+    """Lets so many mails of a caller come, and so many recipients of each mailbox."""
+
+    def __init__(self, mails: int = 100, recipients: int = 100) -> None:
+        self.mails = mails
+        self.recipients = recipients
+        self.spent: dict[str, int] = {}
+        self.holds: dict[str, int] = {}
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
+        self.mails -= 1
+        return None if self.mails >= 0 else NOON + timedelta(seconds=20)
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        self.mails += mails
+
+    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:
+        if self.spent.get(mailbox, 0) + recipients > self.recipients:
+            return NOON + timedelta(hours=5)
+        self.holds[mail] = recipients
+        return None
+
+    def spend(self, mailbox: str, mail: str, recipients: int) -> None:
+        self.holds.pop(mail, None)
+        self.spent[mailbox] = self.spent.get(mailbox, 0) + recipients
+
+    def release(self, mail: str) -> None:
+        self.holds.pop(mail, None)
+
+    def soonest(self, mailboxes: Sequence[str]) -> str:
+        return min(mailboxes, key=lambda mailbox: self.spent.get(mailbox, 0))
+
+
+def rated(pacing: Limited) -> Office:
+    rule = CallerRule(Patterns.parse("*"), rate_per_minute=3)
+    return Office(settings=Settings(callers={"mail-outbox": rule}), pacing=pacing)
+
+
+async def test_a_caller_over_its_rate_is_refused_and_nothing_is_stored() -> None:
+    office = rated(Limited(mails=1))
+    direct = DirectRequests(office.attempts)
+    assert await direct.send_now(letter("1" * 32)) == Done("1" * 32, "sent", "r")
+    assert await direct.send_now(letter()) == TooMany(20)
+    assert await direct.accept(letter()) == TooMany(20)
+    assert await office.ledger.read(letter().id) is None
+    assert office.outbox.messages == []
+
+
+async def test_a_repeated_key_gets_back_what_it_was_counted() -> None:
+    office = rated(pacing := Limited(mails=2))
+    direct = DirectRequests(office.attempts)
+    for _ in range(3):
+        assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
+        assert await direct.accept(letter()) == Done(letter().id, "sent", "r")
+        assert await direct.send_now(letter(subject="another")) == Mismatch()
+    assert pacing.mails == 1
+
+
+async def test_a_mailbox_whose_day_is_spent_refuses_new_mail_and_answers_repeated_keys() -> None:
+    office = Office(pacing=Limited(recipients=1))
+    direct = DirectRequests(office.attempts)
+    assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
+    assert await direct.send_now(letter("1" * 32)) == Spent(5 * 3600)
+    assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
+    assert await direct.send_now(letter(subject="another")) == Mismatch()
+    assert await office.ledger.read("1" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "spent"), [(ACCEPTED, 1), (TIMED_OUT, 1), (THROTTLED, 0), (NOT_CONNECTED, 0), (BAD_RECIPIENT, 0)]
+)
+async def test_only_what_may_have_gone_counts_for_the_mailboxes_day(outcome: Outcome, spent: int) -> None:
+    pacing = Limited()
+    await DirectRequests(Office(graph=ScriptedGraph([outcome]), pacing=pacing).attempts).send_now(letter())
+    assert sum(pacing.spent.values()) == spent
+    assert pacing.holds == {}
+
+
+async def test_a_pool_sends_from_the_mailbox_that_has_recipients_left() -> None:
+    pools = {SENDER: ("a@sandbox.example", "b@sandbox.example")}
+    office = Office(settings=Settings(sender_pools=pools), pacing=(pacing := Limited(recipients=1)))
+    direct = DirectRequests(office.attempts)
+    for number in range(2):
+        assert isinstance(await direct.send_now(letter(str(number) * 32)), Done)
+    assert pacing.spent == {"a@sandbox.example": 1, "b@sandbox.example": 1}
+    assert isinstance(await direct.send_now(letter("2" * 32)), Spent)
+
+
+async def test_in_capture_nothing_counts_for_the_day() -> None:
+    policy = ScriptedPolicy([Withheld("captured")])
+    office = Office(settings=Settings(mode="capture"), policy=policy, pacing=Limited(recipients=0))
+    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "captured")

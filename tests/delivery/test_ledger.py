@@ -1,21 +1,27 @@
 """Every ledger keeps the same promises: one suite for the table and for its stand-in in memory."""
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 from azure.data.tables.aio import TableServiceClient
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.config import Settings
 from shared.delivery.ledger import Conflict, Ledger
 from shared.delivery.memory import MemoryLedger
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import first_claim
-from shared.delivery.table import TableLedger
+from shared.delivery.table import TableLedger, _token
 from tests.delivery.samples import NOON, Office, work
 from tests.wire import Wire
 
@@ -173,3 +179,51 @@ async def test_a_claim_can_be_renewed_by_its_holder_and_by_nobody_who_has_lost_i
     await ledger.replace(replace(renewed, token="token-2"))
     with pytest.raises(Conflict):
         await office.attempts.renew(renewed)
+
+
+def _after(token: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode()
+
+
+NO_TOKENS = {
+    "nothing of the kind": "nowhere",
+    "no base64": "=",
+    "not JSON": base64.urlsafe_b64encode(b"nowhere").decode(),
+    "no object": _after(["00"]),
+    "another name": _after({"PartitionKey": "00", "filter": "x"}),
+    "no text": _after({"PartitionKey": 1}),
+    "too long": _after({"PartitionKey": "0" * 5000}),
+    "nested without end": base64.urlsafe_b64encode(b"[" * 3000).decode(),
+    "half of a surrogate pair": _after({"PartitionKey": "\ud800", "RowKey": None}),
+}
+
+
+@pytest.mark.parametrize("after", NO_TOKENS.values(), ids=NO_TOKENS)
+async def test_what_no_page_gave_as_next_is_a_value_error_and_nothing_else(storage: str, after: str) -> None:
+    async with TableServiceClient.from_connection_string(storage) as service:
+        with pytest.raises(ValueError):  # noqa: PT011 - several libraries', each with its own words
+            await TableLedger(service.get_table_client(f"t{uuid4().hex}")).page(None, 5, after)
+
+
+@given(st.text(max_size=60) | st.binary(max_size=60).map(lambda text: base64.urlsafe_b64encode(text).decode()))
+def test_any_text_is_a_token_or_a_value_error(text: str) -> None:
+    with suppress(ValueError):
+        assert set(_token(text) or {}) <= {"PartitionKey", "RowKey"}
+
+
+async def test_a_token_that_the_service_does_not_know_is_a_value_error(storage: str) -> None:
+    """It answers 400. That storage cannot be reached would be another thing to say."""
+
+    class Strange(Wire):
+        async def send(self, request: Any, **options: Any) -> Any:
+            answer = await super().send(request, **options)
+            answer.status_code = 400 if request.method == "GET" else answer.status_code
+            return answer
+
+    async with TableServiceClient.from_connection_string(storage, transport=Strange()) as service:
+        ledger = TableLedger(service.get_table_client(f"t{uuid4().hex}"))
+        await ledger.insert(ROW)
+        with pytest.raises(ValueError, match="no continuation token"):
+            await ledger.page(None, 5, _after({"PartitionKey": "1!4!MDA-", "RowKey": None}))
+        with pytest.raises(HttpResponseError):
+            await ledger.page(None, 5, None)

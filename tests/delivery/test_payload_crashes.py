@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any, Literal, Self
 from uuid import uuid4
 
+import msgspec
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
@@ -24,6 +25,7 @@ from shared.delivery.attempts import Attempts
 from shared.delivery.control import Control
 from shared.delivery.courier import Courier
 from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch
+from shared.delivery.files import StorageFiles, filled
 from shared.delivery.ledger import Row
 from shared.delivery.memory import Unpaced
 from shared.delivery.outbox import PAYLOADS, QUEUE, StorageOutbox
@@ -34,9 +36,11 @@ from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import Work, parse_work, work_of
 from shared.graph.outcome import Accepted, Outcome
 from shared.letters.letter import Letter
-from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, letter
+from shared.letters.wire import FileAttachment
+from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, letter
 
 LARGE = 60_000  # does not fit into a message; what is really large takes no other way
+FILES = tuple(FileAttachment(name=name, content_bytes=name.encode() * 300_000) for name in ("one", "two"))
 Begin = Callable[["Process", Letter], Awaitable[object]]
 
 
@@ -102,13 +106,14 @@ class Process:
         self._tables = TableServiceClient.from_connection_string(site.storage, transport=Wire(life))
         self.blobs = BlobServiceClient.from_connection_string(site.storage, transport=Wire(life))
         self.queue = self._queues.get_queue_client(QUEUE)
-        self.outbox = Punctual(self._queues, self.blobs)
+        self.outbox = Punctual(lambda: self._queues, lambda: self.blobs)
         self.attempts = Attempts(
             Settings(),
             TableLedger(self._tables.get_table_client(TABLE)),
             self.outbox,
             self._send,
             Unpaced(),
+            ScriptedPolicy(),
             self._look,
             site.clock.now,
             site.clock.monotonic,
@@ -130,6 +135,8 @@ class Process:
     async def _send(self, letter: Letter, row: Row, still_ours: object) -> Outcome:
         assert letter.mail.message.body
         assert len(letter.mail.message.body.content or "") == LARGE
+        whole = await filled(letter.mail.message, StorageFiles(lambda: self.blobs))
+        assert (whole.attachments or FILES) == FILES
         outcome = self._site.graph.take(letter.id)
         self._life.step()
         return outcome
@@ -147,8 +154,10 @@ class Site:
         self.clock = Clock(datetime.now(UTC))  # upkeep compares with the time at which storage says a blob was put
         self.alive = Process(self, Life())
 
-    def letter(self) -> Letter:
-        return replace(letter(uuid4().hex, size=LARGE), accepted_at=self.clock.now())
+    def letter(self, *files: FileAttachment) -> Letter:
+        made = replace(letter(uuid4().hex, size=LARGE), accepted_at=self.clock.now())
+        message = msgspec.structs.replace(made.mail.message, attachments=files or None)
+        return replace(made, mail=msgspec.structs.replace(made.mail, message=message))
 
     async def ask(self, begin: Begin, made: Letter) -> None:
         """As a client does that must have an answer: with the same key until it gets one."""
@@ -279,6 +288,38 @@ async def test_an_accepted_mail_whose_courier_dies_after_any_step_is_sent_once(
         if not died:
             break
     assert step == steps + 1
+
+
+async def test_a_mail_with_files_of_their_own_whose_process_dies_after_any_step_is_sent_once(site: Site) -> None:
+    """Before the message that names them, and after it: what nobody names goes with upkeep."""
+    for step in count(1):
+        site.graph = Graph([THROTTLED])
+        made = site.letter(*FILES)
+        died = await site.dies(respond_async, made, step)
+        if died:
+            await site.ask(respond_async, made)
+        await site.deliver_all()
+        assert site.graph.sent == [made.id], f"died after step {step}"
+        assert await site.left_behind(made.id) == [], f"died after step {step}"
+        if not died:
+            break
+    assert step == 5 + 1  # file, file, letter, message, row
+
+
+async def test_the_files_of_a_refused_mail_are_there_for_its_replay(site: Site) -> None:
+    site.graph = Graph([BAD_RECIPIENT])
+    made = site.letter(*FILES)
+    await site.ask(respond_async, made)
+    await site.deliver_all()
+    number = int(partition(made.id), 16)
+    site.clock.move(days=12)  # its letter's blob is an orphan by then
+    await Upkeep(site.alive.attempts).run(range(number, number + 1))
+    row = await site.alive.attempts.ledger.read(made.id)
+    assert row
+    await Control(site.alive.attempts).replay(row)
+    await site.deliver_all()
+    assert site.graph.sent == [made.id]
+    assert await site.left_behind(made.id) == []
 
 
 async def test_a_producers_mail_whose_courier_dies_after_any_step_is_sent_once(site: Site) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.config import Settings
-from shared.delivery.ledger import ENDED, Row, State
+from shared.delivery.ledger import ENDED, REPLAYABLE, Row, State
 from shared.delivery.protocol import (
     SKEW,
     Answered,
@@ -27,7 +27,7 @@ from shared.delivery.protocol import (
     meet,
     settle,
 )
-from shared.graph.outcome import Rejected, Throttled
+from shared.graph.outcome import Interrupted, Rejected, Throttled
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
@@ -75,7 +75,7 @@ def test_a_mail_that_has_ended_drops_the_message(state: State) -> None:
     assert decide(row(state), work(), LATER, SETTINGS, "t") == Drop("ended")
 
 
-@pytest.mark.parametrize("state", ["failed", "held"])
+@pytest.mark.parametrize("state", sorted(REPLAYABLE))
 def test_a_replay_begins_anew_once(state: State) -> None:
     ended = row(state, attempts=20, resends=1, replays=1, settled_at=NOON, code="ErrorQuotaExceeded")
     decision = decide(ended, work(replay=2), LATER, SETTINGS, "token-2")
@@ -171,6 +171,18 @@ def test_no_connection_is_tried_again_at_growing_distances_and_counts_nothing() 
     assert {one.row.attempts for one in again} == {0}
 
 
+def test_what_was_interrupted_before_it_was_sent_counts_and_is_tried_again_soon() -> None:
+    """It did not go: nothing is to be looked for."""
+    settled = settle(CLAIMED, Interrupted("upload", 503, after=25.0), NOON, SETTINGS)
+    assert (settled.row.state, settled.row.attempts, settled.row.may_have_gone) == ("accepted", 1, False)
+    assert (settled.row.status, settled.row.code) == (503, "upload")
+    assert settled.again == NOON + timedelta(seconds=25)
+    soon = settle(CLAIMED, Interrupted("draft", 409, "ErrorIrresolvableConflict"), NOON, SETTINGS)
+    assert (soon.row.code, soon.again) == ("ErrorIrresolvableConflict", NOON + timedelta(seconds=10))
+    last = settle(replace(CLAIMED, attempts=19), Interrupted("upload"), NOON, SETTINGS)
+    assert (last.row.state, last.again) == ("failed", None)
+
+
 def test_a_permanent_rejection_ends_the_mail() -> None:
     settled = settle(CLAIMED, BAD_RECIPIENT, NOON, SETTINGS)
     assert settled.again is None
@@ -251,6 +263,18 @@ def test_a_copy_not_found_is_looked_for_again_at_the_given_times(finding: Findin
 
 def test_a_copy_found_nowhere_at_the_last_look_is_sent_again() -> None:
     assert looked("absent") == Claim(replace(CLAIMED, looks=0), "send")
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_what_was_not_even_asked_for_is_sent_without_waiting_for_more_looks(looks: int) -> None:
+    assert looked("unsent", looks) == Claim(replace(CLAIMED, looks=0, may_have_gone=False), "send")
+
+
+def test_what_was_sent_once_more_without_being_looked_up_stays_in_doubt() -> None:
+    """The draft of the second attempt says nothing of the first."""
+    again = looked("unsent", 0, resends=1, may_have_gone=True)
+    assert isinstance(again, Claim)
+    assert again.row.may_have_gone
 
 
 def test_a_copy_found_nowhere_after_the_last_attempt_fails_the_mail() -> None:

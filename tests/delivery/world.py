@@ -23,8 +23,10 @@ from shared.delivery import attempts, courier, direct
 from shared.delivery.attempts import Attempts, StillOurs
 from shared.delivery.control import Control
 from shared.delivery.courier import Courier
-from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection
-from shared.delivery.ledger import Conflict, Row
+from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection, Spent
+from shared.delivery.large import LargeMails
+from shared.delivery.ledger import REPLAYABLE, Conflict, Row
+from shared.delivery.memory import MemoryFiles
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import Finding
@@ -33,8 +35,9 @@ from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
 from shared.letters.letter import Letter
 from shared.telemetry import logger
+from tests.delivery.drafts import Drafts
 from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Trouble
-from tests.delivery.remote import StorageLedger, StorageOutbox, Turns
+from tests.delivery.remote import LastWord, StorageLedger, StorageOutbox, Turns
 from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, letter
 
 __all__ = ["MAIL", "World"]
@@ -54,6 +57,7 @@ class Taken:
 
     fingerprint: str
     at: float
+    mime: bool
 
 
 @dataclass(eq=False)
@@ -94,12 +98,14 @@ class World:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         on_unknown: OnUnknown = "hold" if plan.policy in ("hold", "verify-hold") else "resend"
-        self.settings = Settings(on_unknown=on_unknown, retention_days=90)  # so that its row is there at the end
+        # So that its row is there at the end.
+        self.settings = Settings(on_unknown=on_unknown, retention_days=90, large_attachments=True)
         self.now = 0.0  # seconds since noon, true time
         self.ledger = StorageLedger(self)
         self.outbox = StorageOutbox(self)
         self.messages: list[Message] = []
         self.taken: list[Taken] = []
+        self.drafts = Drafts(self)
         self.clients: list[Client] = []
         self.acknowledged = False  # and not refused by Graph since
         self.cancelled = False  # an operator was told so
@@ -113,7 +119,9 @@ class World:
         self._points = 0  # since the last trouble
         self._passed = 0
         self._pacing = Turns(self)
+        self._policy = LastWord(self)
         self._skews = cycle(plan.skews)
+        self._mime = cycle(plan.mime)
         self._graph = iter(plan.graph)
         self._looks = iter(plan.looks)
         self._numbers = count(1)
@@ -184,15 +192,19 @@ class World:
         """A process of its own, with clocks of its own."""
         skew, started = next(self._skews), next(self._numbers) * 1000.0
         verify = self.plan.policy in ("verify", "verify-hold")
+        mime = next(self._mime)
         return Attempts(
             self.settings,
             self.ledger,
             self.outbox,
             self._send,
             self._pacing,
+            self._policy,
             self._look if verify else None,
+            as_mime=lambda *_: mime,
             now=lambda: NOON + timedelta(seconds=self.now + skew),
             monotonic=lambda: self.now + started,
+            by_draft=LargeMails(self.drafts, self.drafts, MemoryFiles(self.outbox), self._look),
         )
 
     def _producer(self, body: int) -> None:
@@ -202,7 +214,8 @@ class World:
 
     def _letter(self, body: int, now: datetime, *, later: bool) -> Letter:
         not_before = now + timedelta(seconds=self.plan.wait) if later and self.plan.wait else None
-        return replace(letter(MAIL, BODIES[body]), accepted_at=now, not_before=not_before)
+        made = self.drafts.large(letter(MAIL, BODIES[body])) if self.plan.parts else letter(MAIL, BODIES[body])
+        return replace(made, accepted_at=now, not_before=not_before)
 
     def _ask(self, client: Client) -> None:
         process = self._process()
@@ -221,7 +234,7 @@ class World:
             if isinstance(answer, Done | Rejection | Mismatch) or not client.tries:
                 return
             client.tries -= 1
-            pause = answer.retry_after if isinstance(answer, Busy) else self.plan.patience
+            pause = answer.retry_after if isinstance(answer, Busy | Spent) else self.plan.patience
             self._events.append((self.now + pause, lambda: self._ask(client)))
 
         if client not in self.clients:
@@ -265,7 +278,7 @@ class World:
                     return
                 if what == "cancel":
                     self.cancelled |= isinstance(await control.cancel(row), Row)
-                elif row.state in ("failed", "held"):
+                elif row.state in REPLAYABLE:
                     self.replayed.append(row)
                     await control.replay(row)
 
@@ -283,6 +296,10 @@ class World:
 
     async def _send(self, letter: Letter, row: Row, still_ours: StillOurs) -> Outcome:
         """Graph, as graph.send shows it. What it accepts it accepts before the deadline, whoever is still there."""
+        return await self.ask_to_send(still_ours, lambda at: self.take(letter.fingerprint, at, mime=row.mime))
+
+    async def ask_to_send(self, still_ours: StillOurs, accept: Callable[[float], None]) -> Outcome:
+        """accept: called when Graph accepts, with the time at which it has the mail."""
         deadline = self.now + self.settings.send_timeout
         trouble = await Point("fetch a token")
         if trouble and trouble.kind in LOST:
@@ -296,7 +313,7 @@ class World:
             return NotConnected("connect")
         slow = does in ("accept slowly", "hang")
         if does in ("accept", "accept slowly", "lose accepted", "hang"):
-            self.taken.append(Taken(letter.fingerprint, deadline if slow else self.now))
+            accept(deadline if slow else self.now)
             self._note("Graph accepts")
         trouble = await Point(f"send: {does}", deadline if slow else 0.0)
         definite: dict[GraphDoes, Outcome] = {
@@ -313,14 +330,20 @@ class World:
             return Unknown("timeout" if slow else "connection")
         return definite[does]
 
+    def take(self, fingerprint: str, at: float, *, mime: bool = False) -> None:
+        """Graph has a mail, from then on."""
+        self.taken.append(Taken(fingerprint, at, mime))
+
     async def _look(self, row: Row) -> Finding:
         trouble = await Point("look")
         if not next(self._looks, True) or (trouble and trouble.kind in LOST):
             self.undetermined = True
             return "undetermined"
-        if any(taken.at + self.plan.copy <= self.now for taken in self.taken):
+        # Graph shows what it is asked for: a stamp, which MIME has not, or a Message-ID.
+        shown = [taken for taken in self.taken if taken.mime is row.mime]
+        if any(taken.at + self.plan.copy <= self.now for taken in shown):
             return "sent"
-        if self.plan.draft and any(taken.at <= self.now for taken in self.taken):
+        if self.plan.draft and any(taken.at <= self.now for taken in shown):
             return "waiting"
         return "absent"
 

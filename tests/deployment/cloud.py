@@ -29,6 +29,10 @@ class Azure:
     """What Azure knows of the app, changed by tests, and what it was asked."""
 
     url: str = ""
+    location: str | None = None
+    """Where to Azure redirects whoever asks for the app."""
+    next: str | None = None
+    """Where the list of functions goes on, instead of here."""
     functions: list[Sequence[str]] = field(default_factory=list)
     """What the list of functions is at each question; the last one stays."""
     page: int = 1000
@@ -64,7 +68,7 @@ class Azure:
         if end >= len(names) and len(self.functions) > 1:
             self.functions.pop(0)
         value = [{"name": f"mail-1/{name}", "properties": {"name": name}} for name in names[start:end]]
-        return {"value": value, "nextLink": f"{self.url}{path}&skip={end}" if end < len(names) else None}
+        return {"value": value, "nextLink": self.next or (f"{self.url}{path}&skip={end}" if end < len(names) else None)}
 
 
 @contextmanager
@@ -81,7 +85,9 @@ def azure() -> Iterator[Azure]:
             else:
                 status, answer = 401, {"error": {"code": "InvalidAuthenticationToken", "message": "No."}}
             content = json.dumps(answer).encode()
-            self.send_response(status)
+            self.send_response(302 if cloud.location else status)
+            if cloud.location:
+                self.send_header("Location", cloud.location)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

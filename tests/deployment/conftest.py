@@ -19,7 +19,7 @@ def tools(tmp_path: Path) -> Path:
     """A PATH with az alone, logged in."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    tool(folder, "az", {"accessToken": TOKEN, "expiresOn": "2026-11-25 12:00:00.000000"})
+    tool(folder, "az", {"accessToken": TOKEN, "id": "sub-1", "expiresOn": "2026-11-25 12:00:00.000000"})
     return folder
 
 

@@ -27,6 +27,13 @@ def test_azds_hooks_call_targets_of_the_makefile_and_scripts_that_are_there() ->
     assert (ROOT / scripts[0]).is_file()
 
 
+def test_the_commands_for_az_give_their_arguments_to_publish_alone() -> None:
+    """`make package publish ARGS='…'` is one command of the README; what publish takes, package would refuse."""
+    recipes = dict(re.findall(r"^([\w-]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE))
+    assert "$(ARGS)" in recipes["publish"]
+    assert "$(ARGS)" not in recipes["package"]
+
+
 pwsh = pytest.mark.skipif(not shutil.which("pwsh"), reason="there is no pwsh on PATH")
 
 PYTHON = """#!/bin/sh

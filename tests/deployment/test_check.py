@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.cloud import SITE, TOKEN, Azure, run, tool
+from tests.deployment.cloud import SITE, TOKEN, Azure, azure, run, tool
 from tests.deployment.conftest import FUNCTIONS
 
 
@@ -71,6 +71,39 @@ def test_an_app_that_lets_nobody_in_from_here_is_not_asked_for_more(cloud: Azure
 def test_the_token_goes_to_resource_manager_only(cloud: Azure, tools: Path, dist: Path) -> None:
     check(cloud, tools, dist)
     assert [path for _, path, headers, _ in cloud.asked if "Authorization" not in headers] == ["/api/health"]
+
+
+def test_a_redirect_does_not_take_the_token_elsewhere(cloud: Azure, tools: Path, dist: Path) -> None:
+    with azure() as elsewhere:
+        cloud.location = f"{elsewhere.url}{SITE}/functions"
+        status, _, complained = check(cloud, tools, dist)
+        assert status == 1
+        assert "302" in complained
+        assert not elsewhere.asked
+
+
+def test_a_list_that_goes_on_elsewhere_is_not_followed(cloud: Azure, tools: Path, dist: Path) -> None:
+    with azure() as elsewhere:
+        cloud.next = f"{elsewhere.url}{SITE}/functions"
+        status, _, complained = check(cloud, tools, dist)
+        assert status == 1
+        assert "its token does not belong" in complained
+        assert not elsewhere.asked
+
+
+def test_the_subscription_is_the_one_that_az_is_set_to(cloud: Azure, tools: Path, dist: Path) -> None:
+    manifest = ["--manifest", str(dist / "manifest.json")]
+    result = run("check", cloud, tools, *manifest, which=["--resource-group", "rg-mail", "--name", "mail-1"])
+    assert result.returncode == 0, result.stderr
+    assert (tools / "az.log").read_text().startswith("account show")
+
+
+def test_without_a_subscription_it_asks_for_one(cloud: Azure, tools: Path, dist: Path) -> None:
+    tool(tools, "az", None)
+    manifest = ["--manifest", str(dist / "manifest.json")]
+    result = run("check", cloud, tools, *manifest, which=["--resource-group", "rg-mail", "--name", "mail-1"])
+    assert result.returncode == 1
+    assert "--subscription" in result.stderr
 
 
 def test_azure_refusing_is_told_in_its_own_words(cloud: Azure, tools: Path, dist: Path) -> None:

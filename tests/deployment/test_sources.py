@@ -28,7 +28,8 @@ def test_funcignore_is_read_as_git_reads_gitignore(tmp_path: Path) -> None:
     paths = [
         "function_app.py", "host.json", "requirements.txt", "README.md", "Makefile", "LICENSE", "azure.yaml",
         "local.settings.json", "local.settings.example.json", ".env", ".github/workflows/ci.yml", ".venv/lib/x.py",
-        "dist/mailroom.zip", "deployment/package.py", "infra/main.bicep", "tests/test_x.py", "sandbox/host/x.py",
+        "dist/mailroom.zip", "deployment/package.py", "infra/main.bicep", "scripts/x.ps1", "tests/test_x.py",
+        "sandbox/host/x.py",
         "shared/config.py", "shared/__pycache__/config.cpython-313.pyc", "shared/.DS_Store", "shared/dist/x.py",
         "shared/README.md", "shared/tests/x.py", "shared/routes/own/examples/a.json", "shared/routes/own/route.toml",
         "shared/routes/own/templates/examples/a.html.j2", ".python_packages/lib/site-packages/x.py",

@@ -5,6 +5,7 @@ import pytest
 
 from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
 from tests.e2e.running import NOBODY, Sandbox, running
+from tests.letters.strategies import GUID
 
 OTHER = "alerts@sandbox.example"
 SENDERS = [SENDER, SENDER_OID, NOBODY, OTHER]
@@ -21,6 +22,7 @@ def started() -> Iterator[Sandbox]:
         "MAIL_VERIFY_DELAYS": "0.5 1 2",
         "MAIL_RATE_PER_MINUTE": "100000",
         "MAIL_SENDER_POOLS": json.dumps({"team": [SENDER, OTHER]}),
+        "MAIL_EXTENDED_PROPERTIES": GUID,
         "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": SENDERS}}),
     }
     with running("--without", "mail", **settings) as sandbox:

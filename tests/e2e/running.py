@@ -2,24 +2,34 @@
 
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
+from tests.e2e.secrecy import Secrecy, listening
+
 ROOT = Path(__file__).parents[2]
+APP = Path(os.environ.get("MAILROOM_APP", ROOT)).resolve()
+"""What is tested: this checkout, or an unpacked package, which then runs on the packages that it brings along alone."""
+
 FREE_PORTS = ["--port", "0", "--graph-port", "0", "--storage-port", "0", "--mail-port", "0", "--smtp-port", "0"]
 # What this machine's own environment may hold and a test must not inherit.
 FOREIGN = ("MAIL_", "AzureWebJobs", "AZURE_", "GRAPH_", "IDENTITY_", "WEBSITE_")
+
+# Of the log, what a test that failed is explained by.
+NOTED = re.compile(r" (?:WARNING|ERROR|CRITICAL) |^Traceback|^  File|^\w+Error")
 
 NOBODY = "nobody@sandbox.example"
 """A mailbox that Mailroom lets pass in these tests, and that Graph does not know."""
@@ -60,6 +70,8 @@ class Sandbox:
 
     facts: dict[str, Any]
     http: httpx.Client
+    secrecy: Secrecy = field(default_factory=Secrecy)
+    log: Path | None = None
 
     @property
     def api(self) -> str:
@@ -146,6 +158,7 @@ class Sandbox:
 
     def put(self, queue: str, text: str, **options: Any) -> str:
         """Put a message into a queue, as a producer does. Returns its id."""
+        self.secrecy.carried(text.encode())
         with QueueServiceClient.from_connection_string(self.facts["storage"]) as service:
             return str(service.get_queue_client(queue).send_message(text, **options).id)
 
@@ -183,24 +196,36 @@ def _trust(ca: str | None) -> ssl.SSLContext | bool:
 
 
 def command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "sandbox", "--json", *FREE_PORTS, *options]
+    return [sys.executable, "-m", "sandbox", "--json", "--app", str(APP), *FREE_PORTS, *options]
 
 
 @contextmanager
 def running(*options: str, **settings: str) -> Iterator[Sandbox]:
-    """Start a sandbox on free ports, and end it."""
-    process = subprocess.Popen(
-        command(*options), stdout=subprocess.PIPE, env=environment(**settings), cwd=ROOT, text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, "the sandbox did not start; what it said stands above"
-        facts = json.loads(line)
-        with httpx.Client(timeout=60, verify=_trust(facts.get("ca")), trust_env=False) as http:
-            yield Sandbox(facts, http)
-    finally:
-        process.terminate()
-        process.wait(30)
-        assert process.stdout is not None
-        process.stdout.close()
+    """Start a sandbox on free ports, and end it; then its log, as verbose as Azure's, is searched for what was sent."""
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        log = Path(folder) / "log"
+        process = subprocess.Popen(
+            command("--verbose", "--verbose", *options),
+            stdout=subprocess.PIPE,
+            stderr=stack.enter_context(log.open("wb")),
+            env=environment(**settings),
+            cwd=ROOT,
+            text=True,
+        )
+        secrecy = Secrecy()
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, f"the sandbox did not start: {log.read_text()}"
+            facts = json.loads(line)
+            hooks = listening(secrecy, facts["host"])
+            with httpx.Client(timeout=60, verify=_trust(facts.get("ca")), trust_env=False, event_hooks=hooks) as http:
+                yield Sandbox(facts, http, secrecy, log)
+        finally:
+            process.terminate()
+            process.wait(30)
+            assert process.stdout is not None
+            process.stdout.close()
+            said = log.read_text(errors="replace")
+            print("\n".join(line for line in said.splitlines() if NOTED.search(line)), file=sys.stderr)
+        secrecy.look_into_log(said)

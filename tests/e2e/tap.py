@@ -79,6 +79,7 @@ class Cost:
     messages: int = 0
     blobs: int = 0
     pacing: int = 0
+    suppressed: int = 0
 
     def __sub__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -87,6 +88,7 @@ class Cost:
             self.messages - other.messages,
             self.blobs - other.blobs,
             self.pacing - other.pacing,
+            self.suppressed - other.suppressed,
         )
 
 
@@ -107,6 +109,7 @@ class Metered:
             messages=sum((method, path[:9]) == ("POST", "mail-work") for method, path in self.queue.requests()),
             blobs=sum(method == "PUT" for method, path in self.blob.requests()),
             pacing=sum(path.startswith("mailpacing") for _, path in table),
+            suppressed=sum(path.startswith("mailsuppressed") for _, path in table),
         )
 
     def settled(self, queue: str) -> None:

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,22 @@ def test_the_official_python_sdk_sends_a_mail_with_an_attachment(sandbox: Sandbo
     assert base64.b64decode(mail["message"]["attachments"][0]["contentBytes"]) == CONTENT
 
 
+def mime(sandbox: Sandbox, subject: str) -> str:
+    mail = EmailMessage(SMTP)
+    mail["From"], mail["To"], mail["Subject"] = sandbox.sender, "fannyd@sandbox.example", subject
+    mail.set_content("The new cafeteria is open.")
+    mail.add_attachment(CONTENT, maintype="application", subtype="pdf", filename="menu.pdf")
+    return base64.b64encode(mail.as_bytes()).decode()
+
+
+def test_the_official_python_sdk_sends_mime(sandbox: Sandbox) -> None:
+    content = mime(sandbox, "MIME from Python")
+    send(sandbox, "/api/v1.0", sys.executable, str(CLIENTS / "send_mime.py"), CONTENT=content)
+    [mail] = sandbox.accepted()
+    assert (mail["via"], "Subject: MIME from Python" in mail["mime"]) == ("mime", True)
+    assert mail["mime"].endswith(base64.b64decode(content).decode().partition("\r\n\r\n")[2])
+
+
 @pytest.fixture(scope="module")
 def secure() -> Iterator[Sandbox]:
     """A sandbox over https: the JavaScript client gives its token to no other host."""
@@ -45,6 +63,14 @@ def secure() -> Iterator[Sandbox]:
 def test_the_official_javascript_client_sends_a_mail_with_an_attachment(secure: Sandbox) -> None:
     modules = {"NODE_PATH": str(ROOT / "sandbox" / "node_modules"), "NODE_EXTRA_CA_CERTS": secure.facts["ca"]}
     send(secure, "/api/", "node", str(CLIENTS / "send.cjs"), **modules)
-    [mail] = secure.accepted()
+    mail = secure.accepted()[-1]
     assert mail["message"]["subject"] == "Grüße from JavaScript"
     assert base64.b64decode(mail["message"]["attachments"][0]["contentBytes"]) == CONTENT
+
+
+def test_the_official_javascript_client_sends_mime(secure: Sandbox) -> None:
+    modules = {"NODE_PATH": str(ROOT / "sandbox" / "node_modules"), "NODE_EXTRA_CA_CERTS": secure.facts["ca"]}
+    content = mime(secure, "MIME from JavaScript")
+    send(secure, "/api/", "node", str(CLIENTS / "send_mime.cjs"), **modules, CONTENT=content)
+    mail = secure.accepted()[-1]
+    assert (mail["via"], "Subject: MIME from JavaScript" in mail["mime"]) == ("mime", True)

@@ -8,9 +8,17 @@ from tests.e2e.running import ROOT, Sandbox, eventually
 README = (ROOT / "README.md").read_text()
 
 
+def script_under(heading: str) -> str:
+    """The commands of a section."""
+    (script,) = re.findall(
+        r"```sh\n(.*?)```", README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0], re.DOTALL
+    )
+    return str(script)
+
+
 def test_the_first_mail_of_the_readme_is_sent(sandbox: Sandbox) -> None:
     """As it stands there, but for the ports: tests use free ones."""
-    script, _ = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    script = script_under("The first mail")
     authority = sandbox.facts["graph"].removesuffix("/v1.0")
     script = script.replace("http://127.0.0.1:7072", authority).replace("http://127.0.0.1:7071", sandbox.facts["host"])
     result = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
@@ -19,7 +27,7 @@ def test_the_first_mail_of_the_readme_is_sent(sandbox: Sandbox) -> None:
 
 
 def test_the_first_event_of_the_readme_becomes_a_mail(sandbox: Sandbox) -> None:
-    _, script = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    script = script_under("The first event")
     script = script.replace("http://127.0.0.1:7071", sandbox.facts["host"])
     result = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
     assert result.stdout.startswith("HTTP/1.1 200 OK"), result.stdout + result.stderr

@@ -79,3 +79,29 @@ def test_a_mail_of_a_pool_that_may_have_gone_is_looked_for_where_it_was_sent_fro
     assert answer.headers["mailroom-state"] == "accepted"
     eventually(lambda: sandbox.message(answer).json()["state"] == "sent", 60)
     assert sandbox.subjects().count("pool, lost") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "property_id"),
+    [
+        ("singleValueExtendedProperties", "String 0x0042"),
+        ("singleValueExtendedProperties", "string 0X0C1f"),
+        ("singleValueExtendedProperties", "Boolean 0x0E01"),
+        ("singleValueExtendedProperties", "String {00020386-0000-0000-C000-000000000046} Name From"),
+        ("multiValueExtendedProperties", "StringArray 0x0065"),
+    ],
+)
+def test_not_by_an_extended_property(sandbox: Sandbox, name: str, property_id: str) -> None:
+    """What says whom a mail is from, or what becomes of it, stands in properties too."""
+    value: Any = ["x"] if name.startswith("multi") else "x"
+    answer = sandbox.send(titled("never", **{name: [{"id": property_id, "value": value}]}))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "ErrorAccessDenied")
+    assert f"$.message.{name}[0].id" in answer.json()["error"]["message"]
+    assert sandbox.requests() == 0
+
+
+def test_deferred_send_passes(sandbox: Sandbox) -> None:
+    properties = [{"id": "SystemTime 0x3FEF", "value": "2026-07-01T08:00:00Z"}]
+    assert sandbox.send(titled("deferred", singleValueExtendedProperties=properties)).status_code == 202
+    [mail] = sandbox.accepted()
+    assert properties[0] in mail["message"]["singleValueExtendedProperties"]

@@ -3,16 +3,19 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from sandbox.packaged import alone
 from shared.config import Problem, read
 from shared.triggers.answers import settings_refused
-from tests.e2e.running import ROOT, Sandbox, command, environment
+from tests.e2e.running import APP, ROOT, Sandbox, command, environment
 
 GUID = "11111111-2222-3333-4444-555555555555"
 WRONG = {
@@ -40,6 +43,13 @@ WRONG = {
     "MAIL_TO": "ops",
     "MAIL_VAULT_URL": "http://contoso.vault.azure.net",
     "MAIL_THREADS": "subject",
+    "MAIL_RECIPIENTS_PER_DAY": "499",
+    "MAIL_EXTENDED_PROPERTIES": "Colour",
+    "MAIL_MODE": "test",
+    "MAIL_REDIRECT_TO": "catcher",
+    "MAIL_LARGE_ATTACHMENTS": "yes",
+    "MAIL_ATTACHMENT_CONTAINERS": "mail-dead",
+    "MAIL_MAX_REQUEST_MB": "0",
 }
 FUNCTIONS = {
     "events",
@@ -57,8 +67,13 @@ FUNCTIONS = {
     "operator_message",
     "operator_message_replay",
     "operator_messages",
+    "openapi",
+    "operator_suppression",
+    "operator_suppressions",
     "send_mail",
     "send_my_mail",
+    "suppression",
+    "suppressions",
     "upkeep",
 }
 
@@ -66,17 +81,19 @@ FUNCTIONS = {
 @contextmanager
 def host(settings: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """The functions host alone, as Azure starts it: nobody has looked at the settings before."""
-    line = [sys.executable, "-m", "sandbox.host", "--app", str(ROOT), "--port", "0"]
-    process = subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(**settings), cwd=ROOT, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait(30)
-        process.stdout.close()
+    with tempfile.TemporaryDirectory() as folder:
+        program = (sys.executable, "-m", "sandbox.host", "--app", str(APP), "--port", "0")
+        line, given = alone(APP, program, environment(**settings), Path(folder))
+        process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=given, cwd=ROOT, text=True
+        )
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+            process.wait(30)
+            process.stdout.close()
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -151,10 +168,9 @@ HEAVY = (
 )
 
 
-def test_indexing_loads_nothing_of_graph_identity_or_storage() -> None:
-    program = f"import sys, function_app; print([name for name in {HEAVY} if name in sys.modules])"
-    settings = environment(AzureWebJobsStorage="UseDevelopmentStorage=true")
-    result = subprocess.run(
-        [sys.executable, "-c", program], env=settings, cwd=ROOT, capture_output=True, text=True, check=True
-    )
+def test_indexing_loads_nothing_of_graph_identity_or_storage(tmp_path: Path) -> None:
+    look = f"import function_app; print([name for name in {HEAVY} if name in sys.modules])"
+    program = (sys.executable, "-c", f"import sys; sys.path.insert(0, {str(APP)!r}); {look}")
+    line, given = alone(APP, program, environment(AzureWebJobsStorage="UseDevelopmentStorage=true"), tmp_path)
+    result = subprocess.run(line, env=given, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

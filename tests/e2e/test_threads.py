@@ -150,3 +150,12 @@ def test_a_mime_mail_goes_once_whatever_becomes_of_its_answer(by_mime: Sandbox, 
     letter = answer.headers["location"].rpartition("/")[2]
     assert mime(mail)["Message-ID"] == f"<{letter}@sandbox.example>"
     assert mime(mail)["x-mailroom-id"] == letter
+
+
+def test_where_threads_go_as_mime_a_mail_that_went_as_json_is_looked_for_by_its_stamp(by_mime: Sandbox) -> None:
+    """It has the stamp and no Message-ID of ours; the row says which of both to ask for."""
+    by_mime.reset()
+    by_mime.fault(kind="lost", count=1)
+    answer = by_mime.send(titled("flagged", flag={"flagStatus": "flagged"}), Mailroom_Thread="incident 7")
+    eventually(lambda: by_mime.message(answer).json()["state"] == "sent", 60)
+    assert by_mime.subjects() == ["flagged"]

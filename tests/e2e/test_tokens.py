@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import jwt
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.e2e.running import EXAMPLE, Sandbox
 
+ALERTS = "alerts@sandbox.example"  # one that the application may send as
 OTHER = "99999999-0000-4000-8000-000000000009"
 
 
@@ -100,3 +102,36 @@ def test_a_delegated_token_sends_as_its_own_mailbox_by_its_object_id(sandbox: Sa
     assert sandbox.send(EXAMPLE, token=token, path=f"users/{oid}/sendMail").status_code == 202
     assert sandbox.send(EXAMPLE, token=token).status_code == 403  # the address proves nothing
     assert len(sandbox.accepted()) == 1
+
+
+def test_a_delegated_token_sends_as_me(sandbox: Sandbox) -> None:
+    assert sandbox.send(EXAMPLE, token=sandbox.delegated(), path="me/sendMail").status_code == 202
+    assert [mail["mailbox"] for mail in sandbox.accepted()] == [sandbox.sender]
+
+
+def as_sender(name: str, address: str) -> dict[str, Any]:
+    return {**EXAMPLE, "message": {**EXAMPLE["message"], name: {"emailAddress": {"address": address}}}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("users/{address}/sendMail", EXAMPLE),
+        ("users/{other}/sendMail", EXAMPLE),
+        ("users/{other_oid}/sendMail", EXAMPLE),
+        ("users/team/sendMail", EXAMPLE),
+        ("me/sendMail", "from"),
+        ("me/sendMail", "sender"),
+        ("users/{oid}/sendMail", "from"),
+        ("users/{oid}/sendMail", "sender"),
+    ],
+)
+def test_a_delegated_token_sends_as_no_other_mailbox_though_its_application_may(
+    sandbox: Sandbox, path: str, body: Any
+) -> None:
+    """Not even as its own by an address: no token proves one. The application itself was given all of these."""
+    names = {"address": sandbox.sender, "other": ALERTS, "oid": sandbox.facts["sender_oid"], "other_oid": OTHER}
+    whole = as_sender(body, sandbox.sender) if isinstance(body, str) else body
+    answer = sandbox.send(whole, token=sandbox.delegated(), path=path.format(**names))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "ErrorSendAsDenied")
+    assert sandbox.requests() == 0

@@ -278,7 +278,11 @@ def test_parameters_become_the_settings_they_are_named_for() -> None:
         "22222222-2222-2222-2222-222222222222",
         "11111111-1111-1111-1111-111111111111",
     )
-    assert found.callers["33333333-3333-3333-3333-333333333333"].senders.allow("billing@contoso.com")
+    caller = found.callers["33333333-3333-3333-3333-333333333333"]
+    assert caller.senders.allow("billing@contoso.com")
+    assert caller.rate_per_minute == 60
+    assert caller.attachments.allow("mail-attachments", "billing/2026.pdf")
+    assert (found.mode, found.redirect_to, found.large_attachments) == ("redirect", "testers@contoso.com", True)
     assert (found.rate_per_minute, found.on_unknown, found.retention_days) == (60, "hold", 30)
 
 
@@ -363,7 +367,7 @@ def test_on_a_private_network_each_service_is_found_by_its_zone(name: str) -> No
     assert [one["properties"]["serviceName"] for one in subnets[subnet]["delegations"]] == [
         "Microsoft.App/environments"
     ]
-    assert site["siteConfig"]["vnetRouteAllEnabled"] is True
+    assert subnets[subnet]["defaultOutboundAccess"] is True  # Graph is outside
 
 
 # The files

@@ -12,10 +12,12 @@ FOREIGN = (
     "httpx",
     "shared.graph",
     "shared.delivery",
+    "shared.letters.mime_read",
 )
 MODULES = [
     "shared.letters.letter", "shared.letters.limits", "shared.letters.mime", "shared.letters.model",
-    "shared.letters.parse", "shared.letters.stamp", "shared.letters.thread", "shared.letters.wire",
+    "shared.letters.parse", "shared.letters.sizes", "shared.letters.stamp", "shared.letters.thread",
+    "shared.letters.wire",
     "shared.policy.admit", "shared.policy.patterns",
 ]  # fmt: skip
 

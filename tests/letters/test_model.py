@@ -39,13 +39,13 @@ def present(value: Any) -> Iterator[tuple[type, str]]:
 
 
 def structs(found: Any) -> Iterator[Any]:
-    """Every class of the wire model, as msgspec sees it."""
+    """Every class of the wire model that the SDK has too, as msgspec sees it: all but what is attached by reference."""
     seen: set[type] = set()
     todo = [found]
     while todo:
         node = todo.pop()
         todo += [*getattr(node, "types", ())] + ([node.item_type] if hasattr(node, "item_type") else [])
-        if isinstance(node, inspect.StructType) and node.cls not in seen:
+        if isinstance(node, inspect.StructType) and node.cls not in seen | {wire.BlobAttachment}:
             seen.add(node.cls)
             todo += [field.type for field in node.fields]
             yield node
@@ -195,7 +195,7 @@ def described(node: Any) -> str:
     match node:
         case inspect.UnionType():
             names = {described(part) for part in node.types if not isinstance(part, inspect.NoneType)}
-            if names == {"FileAttachment", "ItemAttachment"}:
+            if names == {"FileAttachment", "ItemAttachment", "BlobAttachment"}:
                 return "Attachment"
             return "OutlookItem" if "Event" in names else names.pop()
         case inspect.VarTupleType():

@@ -9,6 +9,7 @@ from shared.errors import NotAllowed
 from shared.letters.letter import Letter, Origin
 from shared.letters.wire import Contact, EmailAddress, Event, ItemAttachment, Message, Recipient, SendMail
 from shared.policy.admit import CallerRule, Rules, admit
+from shared.policy.extended import ExtendedProperties
 from shared.policy.patterns import Patterns
 
 APPLICATION = "11111111-aaaa-4bbb-8ccc-dddddddddddd"
@@ -29,6 +30,7 @@ class Settings:
     allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     route_senders: Patterns | None = None
+    extended_properties: ExtendedProperties = field(default_factory=ExtendedProperties)
 
 
 def rules(senders: str, caller: str | None = None, caller_to: str | None = None, to: str = "*") -> Rules:
@@ -37,6 +39,12 @@ def rules(senders: str, caller: str | None = None, caller_to: str | None = None,
         caller_recipients = None if caller_to is None else Patterns.parse(caller_to)
         callers = {APPLICATION: CallerRule(Patterns.parse(caller), caller_recipients)}
     return Settings(callers, Patterns.parse(senders), Patterns.parse(to))
+
+
+def queue_rules(senders: str, recipients: str) -> Rules:
+    """Everything is allowed but what MAIL_CALLERS says of the queue."""
+    rule = CallerRule(Patterns.parse(senders), Patterns.parse(recipients))
+    return Settings({"mail-outbox": rule}, Patterns.parse("*"))
 
 
 def person(address: str) -> Recipient:
@@ -64,6 +72,7 @@ ALLOWED = {
     ),
     "a user as itself": (letter(DELEGATED, USER.upper()), rules(USER, caller=USER)),
     "a queue, which has no rule of its own": (letter(QUEUE), rules(SHOP)),
+    "a queue that MAIL_CALLERS names": (letter(QUEUE), queue_rules(SHOP, "*@fabrikam.test")),
     "a route, which has none either": (letter(ROUTE), rules("*@contoso.test")),
     "replies to anywhere": (letter(QUEUE, reply_to=(EVIL,)), rules(SHOP, to="*@fabrikam.test")),
     "attached items about anyone": (
@@ -111,6 +120,12 @@ DENIED: dict[str, tuple[Letter, Rules, str, str, str | None]] = {
     "an application's recipient that holds for it and not for all": (
         letter(APP), rules(SHOP, caller=SHOP, caller_to="*", to="*@contoso.test"), TO, RECIPIENTS,
         FIRST,
+    ),
+    "a queue as a mailbox that MAIL_CALLERS does not give it": (
+        letter(QUEUE), queue_rules(HR, "*"), AS, GIVEN, None,
+    ),
+    "a queue to a recipient that MAIL_CALLERS does not give it": (
+        letter(QUEUE), queue_rules(SHOP, "*@contoso.test"), TO, GIVEN, FIRST,
     ),
     "a user as another user": (letter(DELEGATED, APPLICATION), rules(APPLICATION, caller=APPLICATION), AS, OWN, None),
     "a user as an address, which no token proves": (letter(DELEGATED), rules("*", caller="*"), AS, OWN, None),
@@ -193,3 +208,21 @@ def test_the_mailbox_of_routes_is_open_to_routes_alone() -> None:
     for origin, sender in ((QUEUE, SHOP), (ROUTE, HR)):
         with pytest.raises(NotAllowed):
             admit(letter(origin, sender=sender), own)
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "place"),
+    [
+        (letter(QUEUE, from_=EVIL), rules(SHOP), "From"),
+        (with_sender(letter(QUEUE), HR), rules(SHOP), "Sender"),
+        (letter(DELEGATED, USER, from_=person(SHOP)), rules(f"{USER} *", caller=f"{USER} *"), "From"),
+        (letter(QUEUE), rules(SHOP, to="*@contoso.test"), "To, address 1"),
+        (letter(QUEUE, to_recipients=(person(HR), EVIL)), rules(SHOP, to="*@contoso.test"), "To, address 2"),
+        (letter(QUEUE, cc_recipients=(person(HR), EVIL)), rules(SHOP, to="*@fabrikam.test"), "Cc, address 1"),
+        (letter(QUEUE, bcc_recipients=(EVIL,)), rules(SHOP, to="*@fabrikam.test"), "Bcc, address 1"),
+    ],
+)
+def test_a_refusal_of_a_mail_that_came_as_mime_names_the_header(given: Letter, settings: Rules, place: str) -> None:
+    with pytest.raises(NotAllowed) as caught:
+        admit(replace(given, mime=b"..."), settings)
+    assert caught.value.path == place

@@ -5,7 +5,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.courier import Courier
-from shared.delivery.memory import MemoryOutbox
+from shared.delivery.memory import MemoryOutbox, Unpaced
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.entra import KeysUnavailable
@@ -332,3 +333,97 @@ async def test_what_is_logged_holds_nothing_of_the_event(tmp_path: Path, caplog:
     text = " ".join(record.getMessage() for record in caplog.records)
     assert "mail.accepted" in text
     assert not any(word in text for word in ("bob", "hush", "@"))
+
+
+class Rated(Unpaced):
+    """A minute's mails, and a time a minute later for each one that does not wait for an answer."""
+
+    def __init__(self, mails: int) -> None:
+        self.mails = mails
+        self.times = 0
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
+        assert (caller, per_minute) == ("route shop", 3)
+        if self.mails < 1:
+            return NOW + timedelta(seconds=12.3)
+        self.mails -= mails
+        return None
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        self.mails += mails
+
+    async def come_at(self, caller: str, per_minute: int) -> datetime:
+        self.times += 1
+        return NOW + timedelta(minutes=self.times)
+
+
+def rated(folder: Path, pacing: Rated, text: str = "") -> Counter:
+    counter = Counter(folder, routes={"shop": f"rate_per_minute = 3\n{text}"})
+    counter.office.pacing = pacing
+    counter.intake = replace(counter.intake, courier=Courier(counter.office.attempts))
+    return counter
+
+
+async def test_a_route_over_its_rate_answers_as_when_it_is_too_much_and_keeps_nothing(tmp_path: Path) -> None:
+    counter = rated(tmp_path, Rated(1))
+    assert (await counter.post({"n": 1})).status == 202
+    reply = await counter.post({"n": 2})
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "13")
+    assert "rate_per_minute" in reply.detail
+    assert len(counter.outbox.messages) == 1
+
+
+async def test_events_that_get_no_mail_do_not_count(tmp_path: Path) -> None:
+    pacing = Rated(1)
+    counter = rated(tmp_path, pacing, "when = 'data.n == `1`'")
+    for _ in range(3):
+        assert (await counter.post({"n": 2})).status == 202
+    assert pacing.mails == 1
+    assert (await counter.post({"n": 1})).status == 202
+    assert pacing.mails == 0
+
+
+async def test_events_of_the_queue_are_taken_and_mailed_when_their_time_comes(tmp_path: Path) -> None:
+    counter = rated(tmp_path, Rated(0))
+    for number in range(2):
+        body = json.dumps({"route": "shop", "id": str(number), "type": "x", "data": {}}).encode()
+        await counter.intake.take_message(str(number) * 32, body)
+    assert [due for due, _ in counter.outbox.messages] == [NOW + timedelta(minutes=minutes) for minutes in (1, 2)]
+
+
+async def test_all_parts_of_a_split_mail_are_durable_before_the_answer(tmp_path: Path) -> None:
+    text = 'recipients_from = "data.to"\nallow = ["*@fabrikam.com"]\nsplit_recipients = true'
+    outbox = FullOutbox(2)
+    counter = Counter(tmp_path, routes={"shop": text}, outbox=outbox)
+    event = {"to": [f"someone{number}@fabrikam.com" for number in range(700)]}
+    assert (await counter.post(event, idempotency_key="one")).status == 202
+    assert len({letter.id for letter in await counter.letters()}) == 2
+    outbox.messages.clear()
+    outbox.takes = 1
+    assert (await counter.post(event, idempotency_key="two")).status == 503
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity", "x"])
+async def test_a_packed_body_is_refused_before_anything_unpacks_it(tmp_path: Path, encoding: str) -> None:
+    counter = Counter(tmp_path)
+    reply = await counter.post({"total": 12}, content_encoding=encoding)
+    assert reply.status == 415
+    assert "Content-Encoding" in reply.detail
+    assert not counter.outbox.messages
+    assert (await counter.post({"total": 12}, content_encoding="Identity")).status == 202
+
+
+async def test_more_events_than_can_be_put_in_time_are_refused_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that never ends in time would be put in part, and sent again, for ever."""
+    monkeypatch.setattr(intake_module, "MOST_EVENTS", 3)
+    counter = Counter(tmp_path, routes={"cloudevents": 'source = "cloudevents"\n'})
+    batch = [{"specversion": "1.0", "id": str(number), "source": "/a", "type": "a.b"} for number in range(4)]
+    headers = {"authorization": "Bearer secret", "content_type": "application/cloudevents-batch+json"}
+    reply = await counter.post(batch, "cloudevents", **headers)
+    assert reply.status == 413
+    assert "$[3]" in reply.detail
+    assert not counter.outbox.messages
+    assert (await counter.post(batch[:3], "cloudevents", **headers)).status == 202
+    assert len(counter.outbox.messages) == 3

@@ -36,7 +36,9 @@ def test_the_host_gets_the_sandboxs_settings() -> None:
     settings = for_host({}, STORAGE, GRAPH)
     assert settings["AzureWebJobsStorage"] == STORAGE.connection_string
     assert (settings["IDENTITY_ENDPOINT"], settings["IDENTITY_HEADER"]) == ("identity", "header")
-    assert json.loads(settings["MAIL_CALLERS"]) == {"caller": {"senders": ["a@b.c", "oid"]}}
+    assert json.loads(settings["MAIL_CALLERS"]) == {
+        "caller": {"senders": ["a@b.c", "oid"], "attachments": ["mail-attachments"]}
+    }
     assert "MAIL_ALLOWED_RECIPIENTS" not in settings
 
 

@@ -122,7 +122,10 @@ def test_the_host_gets_the_settings_of_the_other_parts(start: Callable[..., Sand
     assert settings["AzureWebJobsStorage"] == ready["storage"]
     assert (settings["IDENTITY_ENDPOINT"], settings["IDENTITY_HEADER"]) == (ready["identity"], "header")
     assert json.loads(settings["MAIL_CALLERS"]) == {
-        ready["caller_client_id"]: {"senders": [ready["sender"], ready["sender_oid"]]}
+        ready["caller_client_id"]: {
+            "senders": [ready["sender"], ready["sender_oid"]],
+            "attachments": ["mail-attachments"],
+        }
     }
     assert settings["MAIL_ALLOWED_SENDERS"] == f"{ready['sender']} {ready['sender_oid']}"
     assert "WEBSITE_SITE_NAME" not in settings

@@ -5,6 +5,9 @@
     2. turn         around each request to Graph. None: there is no slot in time, or Graph has blocked the mailbox
     3. block        what a 429 says
 
+Before that are counted the mails of whoever asks for them (`ask`, `come_at`; callers.py), and beside it the mailbox's
+recipients of the day (`hold`, `spend`, `release`; recipients.py).
+
 A reservation for a time before `blocked_until` is void: such a mail needs a new one. A mail that found no slot in time
 and is not blocked keeps its own, and comes back at `return_at`.
 """
@@ -17,8 +20,10 @@ from typing import Final
 from azure.core.exceptions import AzureError
 
 from shared.delivery.pacing.board import Board
+from shared.delivery.pacing.callers import Callers
 from shared.delivery.pacing.clock import Clock
 from shared.delivery.pacing.gcra import Rate
+from shared.delivery.pacing.recipients import Recipients
 from shared.delivery.pacing.reservations import Reservations
 from shared.delivery.pacing.slots import Slot, Slots
 from shared.delivery.pacing.store import PacingStore, PacingUnavailable, mailbox_key
@@ -42,6 +47,7 @@ class Pacer:
         *,
         rate_per_minute: float = 30,
         concurrency: int = 4,
+        recipients_per_day: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
         clock = clock or Clock()
@@ -52,6 +58,8 @@ class Pacer:
         self._slots = Slots(self._board, clock)
         self._mails = Reservations(store, lambda: rate, clock)
         self._returns = Reservations(store, self._drain, clock)
+        self._recipients = Recipients(store, clock, recipients_per_day)
+        self._callers = Callers(store, clock)
 
     async def reserve(self, mailbox: str) -> datetime:
         """The time at which one mail of this mailbox may go: now, or later. Never while Graph blocks the mailbox.
@@ -110,6 +118,7 @@ class Pacer:
 
         def free(mailbox: str) -> tuple[datetime, datetime, float]:
             blocked = self._board.blocked_until(mailbox) or rest
+            blocked = max(blocked, self._recipients.spent_until(mailbox) or rest)
             return blocked, self._mails.expected(mailbox_key(mailbox)) or rest, self._chance()
 
         return min(mailboxes, key=free)
@@ -120,6 +129,36 @@ class Pacer:
         So each comes back once or twice, whatever the backlog. Raises PacingUnavailable.
         """
         return await self._returns.reserve(RETURNS) + SOONEST
+
+    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:
+        """Keep so many of the mailbox's recipients of the day for a mail that is about to go.
+
+        None: done; else the time at which there may be room. Raises PacingUnavailable.
+        """
+        return await self._recipients.hold(mailbox, mail, recipients)
+
+    def spend(self, mailbox: str, mail: str, recipients: int) -> None:
+        """The mail has gone, or may have, to so many. No storage."""
+        self._recipients.spend(mailbox, mail, recipients)
+
+    def release(self, mail: str) -> None:
+        """What is still held for the mail is not needed. No storage."""
+        self._recipients.release(mail)
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
+        """Whether a caller with this rate may ask for so many mails now. None: yes; else when it may.
+
+        Raises PacingUnavailable.
+        """
+        return await self._callers.ask(caller, per_minute, mails)
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        """So many of them were none: they had come before, or were not wanted. No storage."""
+        self._callers.put_back(caller, mails)
+
+    async def come_at(self, caller: str, per_minute: int) -> datetime:
+        """When a mail may go of a caller with this rate who does not wait for an answer. Raises PacingUnavailable."""
+        return await self._callers.reserve(caller, per_minute)
 
     async def close(self) -> None:
         """Give back all that is not in use. What cannot be given back lapses by itself."""

@@ -66,7 +66,7 @@ async def test_a_slow_request_is_accepted_late(emulator: Emulator) -> None:
 
 
 async def test_every_kind_is_tested() -> None:
-    assert set(KINDS) == {*ANSWERS, "lost", "dropped", "slow"}
+    assert set(KINDS) == {*ANSWERS, "lost", "dropped", "slow", "expired"}  # the last: test_uploads.py
 
 
 async def test_throttling_tells_how_long_with_a_fraction(emulator: Emulator) -> None:

@@ -133,6 +133,15 @@ def test_importance_and_receipts_are_read_from_their_headers() -> None:
     assert not {"importance", "isReadReceiptRequested"} & read_mime(b"Importance: Huge\n\nx").keys()
 
 
+def test_everyone_counts_as_a_recipient_whom_some_program_could_mail() -> None:
+    message = read_mime(b"To: a@b.de\nTo: b@b.de\nResent-To: c@b.de\rCc: d@b.de\nResent-Bcc: e@b.de\n\nx")
+    found = {
+        name: [one["emailAddress"]["address"] for one in message[f"{name}Recipients"]] for name in ("to", "cc", "bcc")
+    }
+    assert found == {"to": ["a@b.de", "b@b.de", "c@b.de"], "cc": ["d@b.de"], "bcc": ["e@b.de"]}
+    assert read_mime(b"To: undisclosed-recipients:;\nBcc: a@b.de\n\nx")["toRecipients"] == []
+
+
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 

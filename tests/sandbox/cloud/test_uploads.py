@@ -1,6 +1,7 @@
 """Large attachments through an upload session, with Outlook's ranges."""
 
 import base64
+import hashlib
 from typing import Any
 
 import httpx
@@ -88,3 +89,68 @@ async def test_an_upload_can_be_cancelled(emulator: Emulator) -> None:
 async def test_a_session_is_for_files_of_3_to_150_mb(emulator: Emulator, changes: dict[str, Any], code: str) -> None:
     _, answer = await session(emulator, **changes)
     assert error_code(answer) == (400, code)
+
+
+async def test_the_session_says_where_it_stands(emulator: Emulator) -> None:
+    """So that a client whose connection broke can go on."""
+    _, opened = await session(emulator)
+    url = opened.json()["uploadUrl"]
+    assert (await emulator.client.get(url)).json()["nextExpectedRanges"] == ["0"]
+    await put(emulator, url, 0, 2 * MB)
+    assert (await emulator.client.get(url)).json()["nextExpectedRanges"] == [str(2 * MB)]
+
+
+async def test_a_file_is_among_the_attachments_once_it_is_whole(emulator: Emulator) -> None:
+    path, opened = await session(emulator)
+    small = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": "QUJD"}
+    await emulator.graph("POST", f"{path}/attachments", json=small)
+    url = opened.json()["uploadUrl"]
+    await put(emulator, url, 0, 4 * MB)
+
+    async def names(query: str = "") -> list[tuple[str, int]]:
+        answer = await emulator.graph("GET", f"{path}/attachments{query}")
+        return [(one["name"], one["size"]) for one in answer.json()["value"]]
+
+    assert await names() == [("a.txt", 3)]
+    await put(emulator, url, 4 * MB, len(CONTENT))
+    assert await names("?$select=name,size") == [("a.txt", 3), ("big.bin", len(CONTENT))]
+    for query in ("?$select=contentBytes", "?$filter=x"):
+        assert error_code(await emulator.graph("GET", f"{path}/attachments{query}")) == (400, "BadRequest")
+    answer = await emulator.graph("GET", f"{path}/attachments?$select=name")
+    assert "contentBytes" not in answer.json()["value"][0]
+
+
+@pytest.mark.parametrize("end", ["send", "delete"])
+async def test_a_session_ends_with_its_draft(emulator: Emulator, end: str) -> None:
+    path, opened = await session(emulator)
+    await (emulator.graph("POST", f"{path}/send") if end == "send" else emulator.graph("DELETE", path))
+    assert (await emulator.client.get(opened.json()["uploadUrl"])).status_code == 404
+    assert await emulator.control("GET", "drafts") == {"drafts": [], "uploads": 0}
+
+
+async def test_a_session_can_be_made_to_expire_at_any_chunk(emulator: Emulator) -> None:
+    _, opened = await session(emulator)
+    await emulator.control("POST", "faults", {"kind": "expired", "on": "upload", "skip": 1})
+    url = opened.json()["uploadUrl"]
+    assert (await put(emulator, url, 0, 2 * MB)).status_code == 200
+    assert error_code(await put(emulator, url, 2 * MB, 4 * MB)) == (404, "ErrorItemNotFound")
+    assert (await emulator.client.get(url)).status_code == 404
+
+
+async def test_drafts_that_were_left_behind_can_be_asked_for(emulator: Emulator) -> None:
+    path, _ = await session(emulator)
+    found = await emulator.control("GET", "drafts", mailbox=BOX)
+    assert [(one["id"], one["mailbox"], one["attachments"]) for one in found["drafts"]] == [
+        (path.rpartition("/")[2], BOX, [])
+    ]
+    assert found["uploads"] == 1
+    assert (await emulator.control("GET", "drafts", mailbox="other@sandbox.example"))["drafts"] == []
+
+
+async def test_what_was_accepted_can_be_compared_without_its_files(emulator: Emulator) -> None:
+    file = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": "QUJD"}
+    await emulator.send(mail(attachments=[file]))
+    [accepted] = await emulator.accepted(digests="true")
+    [attachment] = accepted["message"]["attachments"]
+    assert (attachment["size"], attachment["sha256"]) == (3, hashlib.sha256(b"ABC").hexdigest())
+    assert "contentBytes" not in attachment

@@ -1,0 +1,240 @@
+"""Large mails: a stamped draft, its files one after the other, then `send`. Whoever comes after a crash goes on.
+
+What the row remembers (progress) before each step that must not be done twice:
+
+    made, doubt          a draft is about to be made: should the answer be lost, it is found by its stamp
+    draft, folder, made  it is there. What it holds says how far the files have come; an upload that had begun begins
+                         again, since an upload URL is a secret and is kept nowhere
+    asked                `send` is about to be asked for: from now on only the mailbox knows
+
+A draft that was made of another message (its recipients were redirected since, say), or that holds what it should not,
+is deleted and made anew. Nothing is sent that does not hold every attachment.
+
+After an unknown `send`: still a draft, where it was made, so it was not sent yet; looked at again after the delays, and
+sent as it is at the last look. Gone: the stamp is looked for, as for every mail.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+from azure.core.exceptions import AzureError
+
+from shared.delivery.attempts import Verifier
+from shared.delivery.files import FileGone, Files, filled
+from shared.delivery.hold import Hold
+from shared.delivery.ledger import Conflict, Row
+from shared.delivery.protocol import Finding
+from shared.graph.draft import Draft, FileItem
+from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Stopped
+from shared.graph.upload import Uploaded
+from shared.letters.draft import DraftPlan, file_size, in_one_request, plan_of
+from shared.letters.letter import Letter
+from shared.letters.model import attachment_to_sdk, to_sdk
+from shared.letters.stamp import STAMP_PROPERTY, stamped
+from shared.letters.thread import threaded
+from shared.letters.wire import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message
+
+if TYPE_CHECKING:
+    from msgraph.generated.models.attachment import Attachment as SdkAttachment
+    from msgraph.generated.models.message import Message as SdkMessage
+
+    from shared.graph.upload import Read, Stay
+
+__all__ = ["Box", "LargeMails", "Upload"]
+
+SESSIONS: Final = 2  # for one file in one attempt
+
+
+class Box(Protocol):
+    """Drafts in mailboxes; see graph.drafts.Drafts, which is one."""
+
+    def create(self, mailbox: str, message: "SdkMessage") -> Awaitable[Draft]: ...
+
+    def find(self, mailbox: str, property_id: str, value: str) -> Awaitable[list[Draft]]: ...
+
+    def look(self, mailbox: str, draft: str) -> Awaitable[Draft | None]: ...
+
+    def names(self, mailbox: str, draft: str) -> Awaitable[list[str]]: ...
+
+    def add(self, mailbox: str, draft: str, attachment: "SdkAttachment") -> Awaitable[None]: ...
+
+    def open_session(self, mailbox: str, draft: str, file: FileItem) -> Awaitable[str | None]: ...
+
+    def send(self, mailbox: str, draft: str, still_ours: Callable[[], bool]) -> Awaitable[Outcome]: ...
+
+    def delete(self, mailbox: str, draft: str) -> Awaitable[None]: ...
+
+
+class Upload(Protocol):
+    """Puts a file into an upload session; see graph.upload.Uploader, which is one."""
+
+    def upload(self, url: str, size: int, read: "Read", stay: "Stay") -> Awaitable[Uploaded]: ...
+
+
+class _Progress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """As it stands in the row. made: what the draft was made of. doubt: there may be another one, of a lost answer."""
+
+    draft: str | None = None
+    folder: str = ""
+    made: str = ""
+    doubt: bool = False
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LargeMails:
+    """One for a process. verifier: looks for the stamp where a draft is gone."""
+
+    box: Box
+    uploader: Upload
+    files: Files
+    verifier: Verifier
+
+    async def send(self, letter: Letter, hold: Hold) -> Outcome:
+        """Send a letter by way of a draft, under a claim; goes on with the draft that there is.
+
+        Raises Conflict when the claim was lost: another one goes on.
+        """
+        plan = plan_of(stamped(threaded(letter).message, letter.id))
+        try:
+            progress = await self._draft(letter, plan, hold)
+            await self._fill(plan, progress, hold)
+            return await self._send(letter, progress, hold)
+        except Stopped as stopped:
+            return stopped.outcome
+        except FileGone as gone:
+            return Rejected(400, gone.code, "permanent", str(gone))
+        except AzureError:
+            return NotConnected("storage")
+
+    async def look(self, row: Row) -> Finding:
+        """Whether a mail has gone that was to be sent by way of a draft. Never raises."""
+        seen = _read(row)
+        if not seen.asked or seen.draft is None:
+            return "unsent"
+        try:
+            there = await self.box.look(row.mailbox, seen.draft)
+        except Stopped:
+            return "undetermined"
+        if there is None:
+            return await self.verifier(row)
+        if not there.is_draft:
+            return "sent"
+        return "absent" if there.folder == seen.folder else "waiting"
+
+    async def discard(self, row: Row) -> None:
+        """Leave no draft behind of a mail that will not be sent. Raises Stopped when that cannot be done now."""
+        seen = _read(row)
+        drafts = {seen.draft} if seen.draft is not None else set()
+        if seen.doubt:
+            drafts |= {found.id for found in await self.box.find(row.mailbox, STAMP_PROPERTY, row.id)}
+        for draft in drafts:
+            there = await self.box.look(row.mailbox, draft)
+            if there is not None and there.is_draft:
+                await self.box.delete(row.mailbox, draft)
+
+    async def _draft(self, letter: Letter, plan: DraftPlan, hold: Hold) -> _Progress:
+        """The draft that there is, if it is the right one; else a new one."""
+        seen, made = _read(hold.row), _digest(plan)
+        mailbox = hold.row.mailbox
+        if seen.draft is not None:
+            there = await self.box.look(mailbox, seen.draft)
+            found = [there] if there is not None and there.is_draft else []
+        else:
+            found = await self.box.find(mailbox, STAMP_PROPERTY, letter.id) if seen.doubt else []
+        for draft in found:
+            if seen.made == made and _begun(plan, await self.box.names(mailbox, draft.id)):
+                return msgspec.structs.replace(seen, draft=draft.id, folder=draft.folder)
+            await self.box.delete(mailbox, draft.id)
+        message = await filled(plan.first, self.files)
+        # Of an earlier draft nothing is left to be known: it is gone, or it was deleted here.
+        await hold.keep(_write(_Progress(made=made, doubt=True)))
+        draft = await self.box.create(mailbox, to_sdk(message))
+        progress = _Progress(draft=draft.id, folder=draft.folder, made=made, doubt=seen.doubt)
+        try:
+            await hold.keep(_write(progress))
+        except Conflict:  # it took so long that another one has the mail, with a draft of its own
+            await self.box.delete(mailbox, draft.id)
+            raise
+        return progress
+
+    async def _fill(self, plan: DraftPlan, progress: _Progress, hold: Hold) -> None:
+        mailbox, draft = hold.row.mailbox, progress.draft or ""
+        there = await self.box.names(mailbox, draft)
+        begun = len(there) - len(plan.first.attachments or ())
+        for attachment in plan.rest[begun:]:
+            await hold.stay()
+            await self._attach(attachment, mailbox, draft, hold)
+        if Counter(await self.box.names(mailbox, draft)) != Counter(plan.names):
+            raise Stopped(Interrupted("attachments"))
+
+    async def _attach(self, one: Attachment, mailbox: str, draft: str, hold: Hold) -> None:
+        if isinstance(one, ItemAttachment) or in_one_request(one):
+            return await self._add(one, mailbox, draft, hold)
+        for _ in range(SESSIONS):
+            url = await self.box.open_session(mailbox, draft, _item(one))
+            if url is None:
+                return await self._add(one, mailbox, draft, hold)
+            before = await self._count(one.name, mailbox, draft)
+            if await self._uploaded(url, one, hold) or await self._count(one.name, mailbox, draft) > before:
+                return None
+        raise Stopped(Interrupted("upload"))
+
+    async def _uploaded(self, url: str, file: FileAttachment | BlobAttachment, hold: Hold) -> bool:
+        async def read(start: int, length: int) -> bytes:
+            if isinstance(file, FileAttachment):
+                return file.content_bytes[start : start + length]
+            return await self.files.read(file, start, length)
+
+        return await self.uploader.upload(url, file_size(file), read, hold.stay) is Uploaded.WHOLE
+
+    async def _count(self, name: str, mailbox: str, draft: str) -> int:
+        return (await self.box.names(mailbox, draft)).count(name)
+
+    async def _add(self, one: Attachment, mailbox: str, draft: str, hold: Hold) -> None:
+        whole = one.filled(await self.files.read(one, 0, one.size or 0)) if isinstance(one, BlobAttachment) else one
+        await hold.stay()
+        await self.box.add(mailbox, draft, attachment_to_sdk(whole))
+
+    async def _send(self, letter: Letter, progress: _Progress, hold: Hold) -> Outcome:
+        mailbox, draft = hold.row.mailbox, progress.draft or ""
+        if progress.doubt:
+            for other in await self.box.find(mailbox, STAMP_PROPERTY, letter.id):
+                if other.id != draft:
+                    await self.box.delete(mailbox, other.id)
+        await hold.keep(_write(msgspec.structs.replace(progress, asked=True)))
+        return await self.box.send(mailbox, draft, hold.lease.may_start)
+
+
+def _read(row: Row) -> _Progress:
+    return msgspec.json.decode(row.progress, type=_Progress) if row.progress else _Progress()
+
+
+def _write(progress: _Progress) -> str:
+    return msgspec.json.encode(progress).decode()
+
+
+def _digest(plan: DraftPlan) -> str:
+    """Of the message, its recipients and the names of its files; the files themselves do not change."""
+    bare: Message = msgspec.structs.replace(plan.first, attachments=None)
+    return hashlib.sha256(msgspec.json.encode((bare, plan.names))).hexdigest()[:32]
+
+
+def _begun(plan: DraftPlan, names: list[str]) -> bool:
+    """Whether a draft holds what it was made with, and of the rest as many as follow: files come in their order."""
+    least = len(plan.first.attachments or ())
+    return least <= len(names) and Counter(names) == Counter(plan.names[: len(names)])
+
+
+def _item(file: FileAttachment | BlobAttachment) -> FileItem:
+    return FileItem(
+        name=file.name,
+        size=file_size(file),
+        content_type=file.content_type,
+        is_inline=file.is_inline,
+        content_id=file.content_id,
+    )

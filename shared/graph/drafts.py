@@ -1,0 +1,259 @@
+"""Drafts in a mailbox, through the SDK: made, looked at, filled, sent, deleted. One method, one request.
+
+Each request has a deadline of its own and is made once. What a request that only prepares has met is never Unknown: the
+mail did not go, so it is Interrupted. `send` alone can leave that open.
+
+Needs Mail.ReadWrite on the mailbox, and Mail.Send for `send`.
+"""
+
+import asyncio
+import importlib
+import uuid
+import warnings
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_abstractions.headers_collection import HeadersCollection
+from kiota_abstractions.native_response_handler import NativeResponseHandler
+from kiota_http.middleware.options import ResponseHandlerOption
+
+from shared.graph.client import GraphConnection
+from shared.graph.draft import Draft, FileItem
+from shared.graph.errors import outcome_of, timed_out
+from shared.graph.outcome import (
+    Accepted,
+    Interrupted,
+    NotConnected,
+    Outcome,
+    Rejected,
+    Stopped,
+    Unknown,
+    classify,
+)
+from shared.graph.stage import Progress, Stage
+
+with warnings.catch_warnings():
+    # The SDK's modules warn of their own deprecated classes; see client.py. All that is needed is loaded here.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from msgraph.generated.models.attachment_item import AttachmentItem
+    from msgraph.generated.models.attachment_type import AttachmentType
+    from msgraph.generated.users.item.messages.item.attachments import attachments_request_builder as attachments
+    from msgraph.generated.users.item.messages.item.attachments.create_upload_session import (
+        create_upload_session_post_request_body as upload_session,
+    )
+    from msgraph.generated.users.item.messages.item.message_item_request_builder import MessageItemRequestBuilder
+    from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
+
+    for _module in ("attachments.create_upload_session.create_upload_session", "send.send"):
+        importlib.import_module(f"msgraph.generated.users.item.messages.item.{_module}_request_builder")
+
+if TYPE_CHECKING:
+    import httpx
+    from msgraph.generated.models.attachment import Attachment
+    from msgraph.generated.models.message import Message
+
+__all__ = ["Drafts"]
+
+OK: Final = 200
+CREATED: Final = 201
+GONE: Final = frozenset({404, 410})
+# Conflicts between two changes of one draft, and a draft that is gone: they pass, another attempt makes a new one.
+CONFLICTS: Final = frozenset({409, 412, 423})
+PASSING: Final = CONFLICTS | GONE
+TOO_SMALL: Final = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
+PAGES: Final = 10  # of attachments, at most; Graph gives some hundred in one
+
+
+class _Message(msgspec.Struct, rename="camel"):
+    id: str
+    is_draft: bool = True
+    parent_folder_id: str = ""
+
+
+class _Messages(msgspec.Struct):
+    value: list[_Message]
+
+
+class _Attachment(msgspec.Struct):
+    name: str | None = None
+
+
+class _Attachments(msgspec.Struct):
+    value: list[_Attachment]
+    next_link: str | None = msgspec.field(default=None, name="@odata.nextLink")
+
+
+class _Session(msgspec.Struct):
+    upload_url: str = msgspec.field(name="uploadUrl")
+
+
+_Configure = Callable[[Any], "RequestConfiguration[Any]"]
+
+
+class Drafts:
+    """One for a process. deadline: seconds for each request, its token included.
+
+    Every method raises Stopped with what a request has met, but for `send`, which returns it.
+    """
+
+    def __init__(self, connection: GraphConnection, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    async def create(self, mailbox: str, message: "Message") -> Draft:
+        """Make a draft of a message with its attachments."""
+        answer = await self._prepared(
+            lambda configure: self._messages(mailbox).post(message, configure(None)), {CREATED}, CONFLICTS
+        )
+        return _draft(_read(answer, _Message))
+
+    async def find(self, mailbox: str, property_id: str, value: str) -> list[Draft]:
+        """The drafts that have this extended property."""
+        wanted = f"singleValueExtendedProperties/Any(ep: ep/id eq '{property_id}' and ep/value eq '{value}')"
+        query = MessagesRequestBuilder.MessagesRequestBuilderGetQueryParameters(
+            filter=wanted, select=["isDraft", "parentFolderId"]
+        )
+        answer = await self._prepared(lambda configure: self._messages(mailbox).get(configure(query)), {OK}, CONFLICTS)
+        found = [_draft(one) for one in _read(answer, _Messages).value]
+        return [one for one in found if one.is_draft]
+
+    async def look(self, mailbox: str, draft: str) -> Draft | None:
+        """The message of this id, be it still a draft or not. None: there is none."""
+        query = MessageItemRequestBuilder.MessageItemRequestBuilderGetQueryParameters(
+            select=["isDraft", "parentFolderId"]
+        )
+        answer = await self._prepared(lambda configure: self._one(mailbox, draft).get(configure(query)), {OK, *GONE})
+        return None if answer.status_code in GONE else _draft(_read(answer, _Message))
+
+    async def names(self, mailbox: str, draft: str) -> list[str]:
+        """The names of the attachments that it has, whole ones only, in any order."""
+        query = attachments.AttachmentsRequestBuilder.AttachmentsRequestBuilderGetQueryParameters(select=["name"])
+        builder = self._one(mailbox, draft).attachments
+        answer = await self._prepared(lambda configure: builder.get(configure(query)), {OK})
+        names = list[str]()
+        for _ in range(PAGES):
+            page = _read(answer, _Attachments)
+            names += [one.name or "" for one in page.value]
+            if page.next_link is None:
+                return names
+            answer = await self._following(builder.with_url(page.next_link))
+        raise Stopped(Interrupted("attachments"))
+
+    async def _following(self, page: attachments.AttachmentsRequestBuilder) -> "httpx.Response":
+        return await self._prepared(lambda configure: page.get(configure(None)), {OK})
+
+    async def add(self, mailbox: str, draft: str, attachment: "Attachment") -> None:
+        """Add one attachment, whole, in one request."""
+        builder = self._one(mailbox, draft).attachments
+        await self._prepared(lambda configure: builder.post(attachment, configure(None)), {CREATED})
+
+    async def open_session(self, mailbox: str, draft: str, file: FileItem) -> str | None:
+        """Begin to upload a file. Returns the URL to upload it to; None where Graph wants it whole, by `add`."""
+        item = AttachmentItem(
+            attachment_type=AttachmentType.File,
+            name=file.name,
+            size=file.size,
+            content_type=file.content_type,
+            is_inline=file.is_inline,
+            content_id=file.content_id,
+        )
+        body = upload_session.CreateUploadSessionPostRequestBody(attachment_item=item)
+        builder = self._one(mailbox, draft).attachments.create_upload_session
+        try:
+            answer = await self._prepared(lambda configure: builder.post(body, configure(None)), {OK, CREATED})
+        except Stopped as stopped:
+            if isinstance(stopped.outcome, Rejected) and stopped.outcome.code == TOO_SMALL:
+                return None
+            raise
+        return _read(answer, _Session).upload_url
+
+    async def send(self, mailbox: str, draft: str, still_ours: Callable[[], bool]) -> Outcome:
+        """Send it. Graph answers 202; the draft is gone then. A draft that is not there may have been sent before."""
+        outcome = await self._outcome(
+            lambda configure: self._one(mailbox, draft).send.post(configure(None)), still_ours
+        )
+        if isinstance(outcome, Rejected) and outcome.status in GONE:
+            return Unknown("draft-gone", outcome.status, outcome.code, None, outcome.request_id)
+        return outcome
+
+    async def delete(self, mailbox: str, draft: str) -> None:
+        """Delete it; it may be gone already."""
+        await self._prepared(lambda configure: self._one(mailbox, draft).delete(configure(None)), {204, *GONE})
+
+    def _messages(self, mailbox: str) -> MessagesRequestBuilder:
+        return self._connection.client.users.by_user_id(mailbox).messages
+
+    def _one(self, mailbox: str, draft: str) -> MessageItemRequestBuilder:
+        return self._messages(mailbox).by_message_id(draft)
+
+    async def _prepared(
+        self,
+        ask: Callable[[_Configure], Awaitable[object]],
+        expected: set[int],
+        passing: frozenset[int] = PASSING,
+    ) -> "httpx.Response":
+        """The answer to a request that sends nothing. Raises Stopped for every other one than the expected."""
+        answer, outcome = await self._asked(ask, lambda: True)
+        if answer is not None and answer.status_code in expected:
+            return answer
+        raise Stopped(_preparing(outcome, passing))
+
+    async def _outcome(self, ask: Callable[[_Configure], Awaitable[object]], still_ours: Callable[[], bool]) -> Outcome:
+        return (await self._asked(ask, still_ours))[1]
+
+    async def _asked(
+        self, ask: Callable[[_Configure], Awaitable[object]], still_ours: Callable[[], bool]
+    ) -> tuple["httpx.Response | None", Outcome]:
+        """One request under its deadline: its answer, if there was one, and what it stands for."""
+        progress = Progress()
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._connection.ensure_token()
+                if not still_ours():
+                    return None, NotConnected("lease")
+                progress.stage = Stage.BUILDING
+                answer = cast("httpx.Response", await ask(lambda query: _configuration(query, progress)))
+        except TimeoutError:
+            return None, timed_out(progress)
+        except Exception as error:  # noqa: BLE001 - the table covers every class; see errors.py
+            return None, outcome_of(error, progress, datetime.now(UTC))
+        outcome = classify(answer.status_code, answer.headers, answer.content, datetime.now(UTC))
+        if isinstance(outcome, Rejected) and outcome.kind == "permission":
+            self._connection.distrust_token()
+        return answer, outcome
+
+
+def _configuration(query: Any, progress: Progress) -> "RequestConfiguration[Any]":
+    headers = HeadersCollection()
+    headers.add("client-request-id", str(uuid.uuid4()))
+    headers.add("return-client-request-id", "true")
+    options = [ResponseHandlerOption(NativeResponseHandler()), progress]
+    return RequestConfiguration(headers, options, query)
+
+
+def _preparing(outcome: Outcome, passing: frozenset[int]) -> Outcome:
+    """What an outcome of sendMail means for a request that sends nothing."""
+    match outcome:
+        case Unknown():
+            return Interrupted(
+                "draft", outcome.status, outcome.code, outcome.after, outcome.request_id, outcome.client_request_id
+            )
+        case Accepted():  # 202, which none of them documents
+            return Interrupted("draft", 202, None, None, outcome.request_id, outcome.client_request_id)
+        case Rejected() if outcome.status in passing:
+            return Interrupted("draft", outcome.status, outcome.code, outcome.after, outcome.request_id)
+    return outcome
+
+
+def _read[T](answer: "httpx.Response", shape: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer.content, type=shape)
+    except msgspec.DecodeError:
+        raise Stopped(Interrupted("draft", answer.status_code)) from None
+
+
+def _draft(message: _Message) -> Draft:
+    return Draft(message.id, message.is_draft, message.parent_folder_id)

@@ -1,0 +1,164 @@
+"""Addresses in the headers of a MIME mail (RFC 5322, 3.4), read twice: what policy allows is what Exchange reads.
+
+    taken      name@domain    <name@domain>    Any Name <name@domain>    "Any, Name" <name@domain>
+               encoded words as names (RFC 2047)    undisclosed-recipients:;    nothing at all
+    refused    groups with members, comments, quoted local parts, domain literals, source routes, commas too many,
+               encoded words in an address or within quotes
+
+The grammar here is as small as that, and goes through a header once. Then Python's own reader, under its modern policy,
+must find the same addresses and no defect.
+"""
+
+import re
+from collections.abc import Iterator
+from email.errors import ObsoleteHeaderDefect
+from email.header import decode_header
+from email.policy import default
+from typing import Final
+
+from shared.letters.addresses import check_address
+from shared.letters.mime_head import Field, malformed
+from shared.letters.parts import LINE, EmailAddress, Recipient
+
+__all__ = ["decoded", "recipients_of"]
+
+INVALID: Final = "ErrorInvalidRecipients"
+LONGEST: Final = 2_000  # characters of one address with its name; ours
+MAX_WORDS: Final = 2_500  # of the names in one header: the standard library takes its time for each
+_TOKEN: Final = re.compile(
+    r'[ \t]*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|<(?P<angle>[^<> \t"]*)>|(?P<sign>[,:;])|(?P<atom>[^ \t"<>,:;()\[\]\\]+))'
+)
+_GROUP: Final = re.compile(r"[A-Za-z0-9 _-]{1,60}:[ \t]*;")  # one that names nobody
+_ESCAPED: Final = re.compile(r"\\(.)")
+_LINE: Final = re.compile(LINE)
+_ENCODED: Final = "=?"
+
+
+def recipients_of(field: Field, most: int, too_many: str) -> tuple[Recipient, ...]:
+    """Everyone whom the header names. Raises Malformed, at `To, address 2`; with `too_many` beyond the first `most`."""
+    if not field.value or _GROUP.fullmatch(field.value):
+        return ()
+    found: list[Recipient] = []
+    for number, tokens in enumerate(_elements(field), 1):
+        place = f"{field.name}, address {number}"
+        if number > most:
+            raise malformed(too_many, place, INVALID)
+        found.append(Recipient(email_address=_mailbox(tokens, place)))
+    _check_agreement(field, found)
+    return tuple(found)
+
+
+def decoded(text: str, place: str) -> str:
+    """Text with its encoded words read. Raises Malformed where they cannot be, or hold what breaks a line."""
+    try:
+        pieces = [
+            piece if isinstance(piece, str) else piece.decode(charset or "ascii")
+            for piece, charset in decode_header(text)
+        ]
+    except (LookupError, ValueError):  # an unknown charset, bytes that it has not, bad base64
+        raise malformed("Found encoded words (RFC 2047) that cannot be decoded.", place) from None
+    result = "".join(pieces)
+    if not _LINE.fullmatch(result) or not _encodable(result):
+        raise malformed("Found encoded words (RFC 2047) that hold control characters.", place)
+    return result
+
+
+def _elements(field: Field) -> Iterator[list[tuple[str, str]]]:
+    """Kind and text of the tokens between two commas."""
+    at, number, begun, words = 0, 1, 0, 0
+    tokens: list[tuple[str, str]] = []
+    text = field.value
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        place = f"{field.name}, address {number}"
+        if match is None:
+            raise malformed(_unreadable(text[at:].lstrip(" \t")[:1]), place, INVALID)
+        kind = match.lastgroup or ""
+        at = match.end()
+        if at - begun > LONGEST:
+            raise malformed(f"Found more than {LONGEST} characters for one address.", place, INVALID)
+        words += kind != "sign"
+        if words > MAX_WORDS:
+            raise malformed(f"Found more than {MAX_WORDS} words in the names of one header.", place, INVALID)
+        if kind != "sign":
+            tokens.append((kind, match[kind]))
+        elif match[kind] != ",":
+            raise malformed("Groups of addresses are not taken, nor routes; list the addresses.", place, INVALID)
+        else:
+            yield tokens
+            tokens, number, begun = [], number + 1, at
+    yield tokens
+
+
+def _unreadable(sign: str) -> str:
+    match sign:
+        case "(" | ")":
+            return "Comments in parentheses are not taken; expected Name <address>."
+        case "[" | "]":
+            return "Domain literals are not taken; expected a domain name."
+        case _:
+            return "Expected an address, or Name <address>, with the name in quotes if it holds other signs."
+
+
+def _mailbox(tokens: list[tuple[str, str]], place: str) -> EmailAddress:
+    match tokens:
+        case []:
+            raise malformed("Expected an address; found a comma too many.", place, INVALID)
+        case [("atom", address)]:
+            name = ""
+        case [*words, ("angle", address)]:
+            name = _name(words, place)
+        case _:
+            raise malformed("Expected an address, or Name <address>.", place, INVALID)
+    if _ENCODED in address:
+        raise malformed("An address cannot be encoded.", place, INVALID)
+    try:
+        check_address(address)
+    except ValueError as error:
+        raise malformed(f"Found no address that mail can be sent to. {error}", place, INVALID) from None
+    return EmailAddress(address=address, name=name or None)
+
+
+def _name(words: list[tuple[str, str]], place: str) -> str:
+    texts = []
+    for kind, word in words:
+        if kind == "quoted":
+            if _ENCODED in word:
+                raise malformed("Found an encoded word within quotes; leave the quotes out.", place, INVALID)
+            texts.append(_ESCAPED.sub(r"\1", word))
+        elif kind == "angle" or "@" in word:
+            raise malformed("Expected one address; a name that looks like one needs quotes.", place, INVALID)
+        else:
+            texts.append(word)
+    # As one text: blanks between encoded words are not part of the name.
+    name = decoded(" ".join(texts), place) if any(kind == "atom" for kind, _ in words) else " ".join(texts)
+    if any(kind == "atom" and _ENCODED in word for kind, word in words) and re.search("[<>]", name):
+        raise malformed("Found a name with angle brackets, which some read as an address.", place, INVALID)
+    if not _LINE.fullmatch(name):
+        raise malformed("Found a control character in the name.", place, INVALID)
+    return name
+
+
+def _check_agreement(field: Field, found: list[Recipient]) -> None:
+    """Ask the standard library. Its reader has defects of its own, so whatever it raises is an answer."""
+    try:
+        read = default.header_factory(field.name, field.value)
+        addresses = [address.addr_spec for address in getattr(read, "addresses", ())]
+        defects = [defect for defect in read.defects if not _harmless(defect)]
+    except Exception:  # noqa: BLE001 - it is known to end in several kinds of them
+        addresses, defects = [], []
+    if defects or addresses != [one.email_address.address for one in found]:
+        raise malformed("Programs would read these addresses differently; write them plainly.", field.name, INVALID)
+
+
+def _harmless(defect: Exception) -> bool:
+    """A period in a name without quotes is obsolete and everywhere; words without a blank between are Python's own."""
+    return isinstance(defect, ObsoleteHeaderDefect) or str(defect) == "missing trailing whitespace after encoded-word"
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,176 @@
+"""A letter that came as MIME, as it goes to Graph: its own bytes, with the few headers changed that have to be.
+
+The body is never touched. Headers keep their order and their bytes but for their line ends, which become CRLF, and:
+
+    x-mailroom-id            added: the letter's id, for people who read a mail's source
+    Message-ID               Mailroom's own, by which a look finds the mail: only an id that no other mail has proves
+                             that this one has gone. The sender's goes into x-mailroom-message-id and at the end of
+                             References, so that conversations and answers still find it
+    In-Reply-To, References, Thread-Index, Thread-Topic
+                             added for a letter with a thread, but none of a group that the sender has begun
+    From, Sender, To, Cc, Bcc, Reply-To, Subject
+                             written anew where the letter's Message says something else than they do
+    internetMessageHeaders of the Message
+                             added; there are none when the mail comes in
+
+With other recipients the headers go that name the old ones (Delivered-To, Received, …), and with new ones among them
+also those that would send answers of theirs to where the mail did not come from (Disposition-Notification-To, …).
+"""
+
+import base64
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from shared.letters.letter import Letter
+from shared.letters.mime import address_list, message_id, unstructured
+from shared.letters.mime_head import malformed, read_head
+from shared.letters.mime_read import envelope
+from shared.letters.parts import Recipient
+from shared.letters.stamp import STAMP_HEADER
+from shared.letters.thread import marks_of
+from shared.letters.wire import Message
+
+__all__ = ["ORIGINAL_ID", "as_sent", "rewritten"]
+
+ORIGINAL_ID: Final = "x-mailroom-message-id"
+_EMPTY: Final = b"\r\n"
+_LISTS: Final = {
+    "To": "to_recipients",
+    "Cc": "cc_recipients",
+    "Bcc": "bcc_recipients",
+    "Reply-To": "reply_to",
+}
+_ONE: Final = {"From": "from_", "Sender": "sender"}
+_NAME_RECIPIENTS: Final = frozenset(
+    {
+        "delivered-to", "envelope-to", "original-recipient", "received", "x-delivered-to", "x-envelope-to",
+        "x-forwarded-to", "x-original-to", "x-rcpt-to",
+    }
+)  # fmt: skip
+_ASK_FOR_ANSWERS: Final = frozenset(
+    {
+        "disposition-notification-to", "errors-to", "mail-followup-to", "mail-reply-to", "return-path",
+        "return-receipt-to", "x-confirm-reading-to",
+    }
+)  # fmt: skip
+
+
+def rewritten(mime: bytes, message: Message, headers: Iterable[tuple[str, str]] = ()) -> bytes:
+    """The mail with the headers that `message` says, and with `headers` (name, text) added. The body stays.
+
+    message: what was read from the mail, changed or not. Raises Malformed where an address cannot stand in a header.
+    """
+    head = read_head(mime, 0, len(mime))
+    fields = list(_changed(mime, message))
+    fields += [_line(name, unstructured(name, text)) for name, text in headers]
+    return b"".join([*fields, _EMPTY, mime[head.body :]])
+
+
+def as_sent(letter: Letter, mailbox: str) -> bytes:
+    """The whole mail as it goes from this mailbox. The same letter, the same bytes. Raises Malformed."""
+    mime = letter.mime or b""
+    head = read_head(mime, 0, len(mime))
+    own = {field.key: field.value for field in head.fields}
+    theirs = own.get("message-id", "")
+    added = [(STAMP_HEADER, letter.id), ("Message-ID", message_id(letter.id, mailbox))]
+    if theirs:
+        added.append((ORIGINAL_ID, theirs))
+    references = [own["references"]] if "references" in own else []
+    if (marks := marks_of(letter)) is not None:
+        if "in-reply-to" not in own and "references" not in own:
+            added.append(("In-Reply-To", marks.root))
+            references = [marks.root]
+        if "thread-index" not in own:
+            added.append(("Thread-Index", base64.b64encode(marks.index).decode()))
+        if "thread-topic" not in own and marks.topic:
+            added.append(("Thread-Topic", unstructured("Thread-Topic", marks.topic)))
+    if theirs or "references" not in own:
+        references += [theirs] if theirs else []
+        if references:
+            added.append(("References", "\r\n ".join(" ".join(references).split())))
+    replaced = {name.lower() for name, _ in added}
+    whole = rewritten(mime, letter.mail.message)
+    head = read_head(whole, 0, len(whole))
+    kept = [field.raw for field in head.fields if field.key not in replaced]
+    return b"".join([*kept, *(_line(name, value) for name, value in added), _EMPTY, whole[head.body :]])
+
+
+def _line(name: str, value: str) -> bytes:
+    return f"{name}: {value}\r\n".encode("ascii")
+
+
+def _changed(mime: bytes, message: Message) -> Iterator[bytes]:
+    """The fields, each as it was or as it is now; then those that are new."""
+    head = read_head(mime, 0, len(mime))
+    before = envelope(mime, head)
+    new = {name.lower(): (name, value) for name, value in _differing(before, message)}
+    gone = _gone(before, message)
+    for field in head.fields:
+        if field.key in new:
+            name, value = new.pop(field.key)
+            if value:
+                yield _line(name, value)
+        elif field.key not in gone:
+            yield field.raw
+    for name, value in new.values():
+        if value:
+            yield _line(name, value)
+    for header in message.internet_message_headers or ():
+        yield _line(header.name, unstructured(header.name, header.value))
+
+
+def _differing(before: Message, now: Message) -> Iterator[tuple[str, str]]:
+    """Name and value of each header that says something else now; without a value it goes."""
+    for name, attribute in _ONE.items():
+        one = getattr(now, attribute)
+        if one != getattr(before, attribute):
+            yield name, _addresses([one] if one else [], name)
+    for name, attribute in _LISTS.items():
+        people = getattr(now, attribute) or ()
+        if people != (getattr(before, attribute) or ()):
+            yield name, _addresses(people, name)
+    if (now.subject or "") != (before.subject or ""):
+        yield "Subject", unstructured("Subject", now.subject or "")
+
+
+def _gone(before: Message, now: Message) -> frozenset[str]:
+    old, new = set(_recipients(before)), set(_recipients(now))
+    if old == new:
+        return frozenset()
+    return _NAME_RECIPIENTS if new <= old else _NAME_RECIPIENTS | _ASK_FOR_ANSWERS
+
+
+def _recipients(message: Message) -> Iterator[str]:
+    for group in (message.to_recipients, message.cc_recipients, message.bcc_recipients):
+        for one in group or ():
+            yield one.email_address.address
+
+
+def _addresses(people: Iterable[Recipient], name: str) -> str:
+    """As a header has them: domains as A-labels; a local part other than ASCII has no place in one (RFC 5322)."""
+    return address_list(
+        msgspec.structs.replace(
+            one,
+            email_address=msgspec.structs.replace(
+                one.email_address, address=_ascii(one.email_address.address, f"{name}, address {number}")
+            ),
+        )
+        for number, one in enumerate(people, 1)
+    )
+
+
+def _ascii(address: str, place: str) -> str:
+    if address.isascii():
+        return address
+    import idna  # large tables, and few domains need them
+
+    local, _, domain = address.rpartition("@")
+    try:
+        ascii_address = f"{local}@{idna.encode(domain.lower()).decode()}"
+    except UnicodeError:  # idna.IDNAError is one
+        ascii_address = ""
+    if not ascii_address.isascii() or not ascii_address:
+        raise malformed("Found an address that cannot be written in ASCII.", place, "ErrorInvalidRecipients")
+    return ascii_address

@@ -1,0 +1,20 @@
+"""Whether a letter fits into one request to Graph, as it will be sent: with its stamp and the marks of its thread."""
+
+from shared.letters import limits
+from shared.letters.draft import check_sizes
+from shared.letters.letter import Letter
+from shared.letters.thread import threaded
+
+__all__ = ["check_size"]
+
+
+def check_size(letter: Letter, *, large: bool) -> None:
+    """large: whether it may go by way of a draft where it does not. Raises Malformed, see draft.check_sizes."""
+    if letter.mime is None:
+        check_sizes(threaded(letter), large=large)
+        return
+    from shared.letters.mime_send import as_sent  # few mails need the readers of Python's email
+
+    size = (len(as_sent(letter, letter.sender)) + 2) // 3 * 4
+    if size > limits.MAX_REQUEST:
+        raise limits.too_large(size)

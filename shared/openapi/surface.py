@@ -1,0 +1,348 @@
+"""The HTTP surface as a table: what each function takes and answers. A test fails when a function is missing here.
+
+A row's path is the function's route; document.py makes OpenAPI of the rows, and of the types that they name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+
+from shared.delivery.ledger import State
+from shared.letters.parse import MAX_KEY, SendMailBody
+from shared.letters.thread import LONGEST_THREAD
+from shared.openapi.answers import (
+    GraphError,
+    Health,
+    MailState,
+    Page,
+    ProblemDetails,
+    Readiness,
+    Replayed,
+    Suppression,
+    SuppressionPage,
+)
+from shared.policy.suppression import NewSuppression
+
+__all__ = ["JSON", "OPERATIONS", "Answer", "Body", "Operation", "Parameter"]
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+Access = Literal["open", "token", "key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """schema: JSON Schema of its value."""
+
+    name: str
+    place: Literal["path", "query", "header"]
+    text: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """kinds: the type of each content type's content; None: any."""
+
+    text: str
+    kinds: Mapping[str, Any]
+    example: Any = None
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """content: its type; None: no body that is promised. headers: by name, what each says."""
+
+    text: str
+    content: type | None = None
+    media_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    function: str
+    method: str
+    path: str
+    summary: str
+    answers: Mapping[int, Answer]
+    access: Access = "open"
+    parameters: tuple[Parameter, ...] = ()
+    body: Body | None = None
+
+
+EXAMPLE: Final = {
+    "message": {
+        "subject": "Your invoice",
+        "body": {"contentType": "html", "content": "<p>It is due in 14 days.</p>"},
+        "toRecipients": [{"emailAddress": {"address": "customer@contoso.example"}}],
+    },
+    "saveToSentItems": True,
+}
+AGAIN: Final = {"Retry-After": "seconds after which it may be tried again"}
+CHALLENGE: Final = {"WWW-Authenticate": "Bearer, as RFC 6750 has it"}
+MAILBOX: Final = Parameter("id", "path", "the mailbox: an address, an object id, or the name of a pool")
+MAIL: Final = Parameter("id", "path", "the mail's id, the last part of `Location`")
+ROUTE: Final = Parameter("route", "path", "the route's name")
+KEY: Final = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
+SENDING: Final = (
+    Parameter("Idempotency-Key", "header", "names the mail: the same key again is no second mail", KEY),
+    Parameter("client-request-id", "header", "names the mail where there is no Idempotency-Key, and the request"),
+    Parameter("Prefer", "header", "`respond-async`: into the outbox without trying now"),
+    Parameter(
+        "Mailroom-Not-Before", "header", "a time before which it is not sent", {"type": "string", "format": "date-time"}
+    ),
+    Parameter(
+        "Mailroom-Thread",
+        "header",
+        "names the conversation that the mail belongs to",
+        {"type": "string", "minLength": 1, "maxLength": LONGEST_THREAD},
+    ),
+)
+ENTRY: Final = Parameter("id", "path", "the SHA-256 of the address in lower case, as 64 hex digits")
+PAGING: Final = (
+    Parameter("top", "query", "how many at most", {"type": "integer", "minimum": 1, "maximum": 1000}),
+    Parameter("after", "query", "what the page before gave as `next`"),
+)
+LISTING: Final = (
+    Parameter("state", "query", "mails in this state only", {"type": "string", "enum": list(get_args(State))}),
+    *PAGING,
+)
+
+
+def _graph(text: str, **headers: str) -> Answer:
+    ids = {"request-id": "names the request", "client-request-id": "as the caller gave it"}
+    return Answer(text, GraphError, headers={**ids, **{name.replace("_", "-"): said for name, said in headers.items()}})
+
+
+def _problem(text: str, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(text, ProblemDetails, PROBLEM, headers or {})
+
+
+SENT: Final = {
+    202: Answer(
+        "Sent, or durable. The body is empty.",
+        headers={
+            "Location": "where to ask what becomes of it",
+            "Mailroom-State": f"one of {', '.join(get_args(State))}",
+            "request-id": "names the request",
+            "client-request-id": "as the caller gave it",
+            "Preference-Applied": "respond-async",
+        },
+    ),
+    400: _graph("Not a mail that Graph takes; the message ends with the JSON path of the fault."),
+    401: _graph("No token, or none that proves who calls.", WWW_Authenticate=CHALLENGE["WWW-Authenticate"]),
+    403: _graph("The caller may not send this, or Graph does not let the mailbox send it."),
+    404: _graph("Graph knows no such mailbox."),
+    409: _graph("A mail with this key is being sent at this moment.", Retry_After=AGAIN["Retry-After"]),
+    413: _graph("More than Graph takes."),
+    415: _graph("Another content type, or a packed body."),
+    422: _graph("The key was used for another mail."),
+    429: _graph(
+        "The caller is over its own rate, or the mailbox has mailed all its recipients of the day.",
+        Retry_After=AGAIN["Retry-After"],
+    ),
+    503: _graph(
+        "Nothing was stored and nothing sent, unless the code is UnknownOutcome.", Retry_After=AGAIN["Retry-After"]
+    ),
+}
+MIME: Final = {"type": "string", "contentEncoding": "base64", "contentMediaType": "message/rfc822"}
+MAIL_BODY: Final = Body(
+    "As Graph's sendMail takes it: JSON, or a whole MIME mail in base64.",
+    {JSON: SendMailBody, "text/plain": MIME},
+    EXAMPLE,
+)
+UNCONFIGURED: Final = _problem("Mailroom is not configured, or storage cannot be reached.", AGAIN)
+EVENT_BODY: Final = Body(
+    "What the route's source sends.",
+    {JSON: None, "application/cloudevents+json": None, "application/x-www-form-urlencoded": None},
+    required=False,
+)
+
+
+def _messages(access: Access, prefix: str, function: str) -> tuple[Operation, ...]:
+    """The same three functions for those who bring a token, and for an operator with a function key."""
+    none = _problem("No mail of this id is known, or it is not the caller's.")
+    refused = _refused(access)
+    path = f"{prefix}messages"
+    row = {200: Answer("Its state.", MailState), **refused, 404: none, 503: UNCONFIGURED}
+    return (
+        Operation(f"{function}message", "GET", f"{path}/{{id}}", "What became of a mail", row, access, (MAIL,)),
+        Operation(
+            f"{function}message",
+            "DELETE",
+            f"{path}/{{id}}",
+            "Cancel a mail that is not sent yet",
+            {**row, 409: _problem("It is being sent, may have gone, or has ended.")},
+            access,
+            (MAIL,),
+        ),
+        Operation(
+            f"{function}message_replay",
+            "POST",
+            f"{path}/{{id}}/replay",
+            "Put a mail back that has ended unsent",
+            {
+                202: Answer("It is on its way again.", Replayed),
+                **refused,
+                404: none,
+                409: _problem("It has not ended unsent, or nothing is kept of it."),
+                503: UNCONFIGURED,
+            },
+            access,
+            (MAIL,),
+        ),
+        Operation(
+            f"{function}messages",
+            "GET",
+            path,
+            "List mails, by state",
+            {
+                200: Answer("A page.", Page),
+                **refused,
+                400: _problem("A parameter that is none; the detail names it."),
+                503: UNCONFIGURED,
+            },
+            access,
+            LISTING,
+        ),
+    )
+
+
+def _suppressions(access: Access, prefix: str, function: str) -> tuple[Operation, ...]:
+    """The same two functions for those who bring a token, and for an operator with a function key."""
+    refused = _refused(access)
+    path = f"{prefix}suppressions"
+    one = {**refused, 404: _problem("There is no such entry."), 503: UNCONFIGURED}
+    wrong = _problem("A parameter that is none, or a body that names no address; the detail says which.")
+    entry, entries = f"{function}suppression", f"{function}suppressions"
+    return (
+        Operation(
+            entries,
+            "GET",
+            path,
+            "Addresses that are not mailed",
+            {200: Answer("A page.", SuppressionPage), **refused, 400: wrong, 503: UNCONFIGURED},
+            access,
+            PAGING,
+        ),
+        Operation(
+            entries,
+            "POST",
+            path,
+            "Mail an address no more",
+            {
+                200: Answer("It was there already.", Suppression),
+                201: Answer("It is there now.", Suppression, headers={"Location": "the entry"}),
+                **refused,
+                400: wrong,
+                413: _problem("The body is too large."),
+                503: UNCONFIGURED,
+            },
+            access,
+            body=Body("The address, and why.", {JSON: NewSuppression}, {"address": "customer@contoso.example"}),
+        ),
+        Operation(
+            entry,
+            "GET",
+            f"{path}/{{id}}",
+            "One entry",
+            {200: Answer("It is there.", Suppression), **one},
+            access,
+            (ENTRY,),
+        ),
+        Operation(
+            entry, "DELETE", f"{path}/{{id}}", "Mail it again", {204: Answer("It is gone."), **one}, access, (ENTRY,)
+        ),
+    )
+
+
+def _refused(access: Access) -> dict[int, Answer]:
+    if access == "key":
+        return {401: Answer("No function key, or a wrong one.")}
+    return {
+        401: _problem("No token, or none that proves who calls.", CHALLENGE),
+        403: _problem("The token has not the app role that this takes."),
+    }
+
+
+OPERATIONS: Final = (
+    Operation(
+        "send_mail",
+        "POST",
+        "v1.0/users/{id}/sendMail",
+        "Send a mail, as Graph's sendMail",
+        SENT,
+        "token",
+        (MAILBOX, *SENDING),
+        MAIL_BODY,
+    ),
+    Operation(
+        "send_my_mail",
+        "POST",
+        "v1.0/me/sendMail",
+        "The same from the user's own mailbox",
+        SENT,
+        "token",
+        SENDING,
+        MAIL_BODY,
+    ),
+    Operation(
+        "events",
+        "POST",
+        "events/{route}",
+        "A webhook: what proves it, and what it is answered, is the source's (docs/sources)",
+        {
+            200: Answer("Done, or a handshake."),
+            202: Answer("Done."),
+            400: _problem("Not what this source sends; or, from Stripe, not signed with the route's secret."),
+            401: _problem("Nothing proves where it comes from."),
+            404: _problem("There is no such route."),
+            413: _problem("The body is too large, or has too many events."),
+            415: _problem("A content type that the source does not have, or a packed body."),
+            429: _problem("Storage cannot be reached now (CloudEvents).", AGAIN),
+            503: _problem("Storage cannot be reached now, or the route cannot be used.", AGAIN),
+        },
+        parameters=(ROUTE,),
+        body=EVENT_BODY,
+    ),
+    Operation("events", "GET", "events/{route}", "A probe", {200: Answer("It is there.")}, parameters=(ROUTE,)),
+    Operation("events", "HEAD", "events/{route}", "A probe", {200: Answer("It is there.")}, parameters=(ROUTE,)),
+    Operation(
+        "events",
+        "OPTIONS",
+        "events/{route}",
+        "The handshake of CloudEvents",
+        {
+            200: Answer(
+                "It may send, if it has the secret.",
+                headers={
+                    "Allow": "methods",
+                    "WebHook-Allowed-Origin": "as it was asked",
+                    "WebHook-Allowed-Rate": "requests a minute, or *",
+                },
+            ),
+            503: UNCONFIGURED,
+        },
+        parameters=(ROUTE, Parameter("WebHook-Request-Origin", "header", "who asks")),
+    ),
+    *_messages("token", "", ""),
+    *_messages("key", "operator/", "operator_"),
+    *_suppressions("token", "", ""),
+    *_suppressions("key", "operator/", "operator_"),
+    Operation("health", "GET", "health", "Whether this process lives", {200: Answer("It does.", Health)}),
+    Operation(
+        "health_ready",
+        "GET",
+        "health/ready",
+        "Every setting and dependency",
+        {
+            200: Answer("All is well.", Readiness),
+            401: Answer("No function key, or a wrong one."),
+            503: Answer("Something is not.", Readiness),
+        },
+        "key",
+    ),
+    Operation("openapi", "GET", "openapi.json", "This document", {200: Answer("OpenAPI 3.1.")}),
+)

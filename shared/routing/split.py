@@ -1,0 +1,69 @@
+"""A mail of a route to more recipients than Graph takes in one: several mails, where the route wants that.
+
+Each recipient is in exactly one part, in the order to, cc, bcc, and stays what it was: a part may have only cc or bcc.
+So recipients of different parts do not see each other. Whoever stands in several lists, or twice in one, is mailed
+once, in the first. Parts have ids of their own that follow from the mail's, the first part that id itself: a redelivery
+makes the same ones.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import batched
+from typing import Final
+
+import msgspec
+
+from shared.errors import Malformed
+from shared.letters.letter import Letter, identity
+from shared.letters.limits import MAX_RECIPIENTS
+from shared.letters.wire import Message, Recipient
+from shared.policy.before_send import LISTS, count_of
+from shared.policy.patterns import canonical
+
+__all__ = ["MOST", "parts_of"]
+
+MOST: Final = 5_000  # recipients of one event's mail; ours: the mailbox's day has 10,000
+
+
+def parts_of(letter: Letter, *, split: bool) -> tuple[Letter, ...]:
+    """The letter itself, or its parts. Raises Malformed where there are too many recipients."""
+    count = count_of(letter.mail.message)
+    if count <= MAX_RECIPIENTS:
+        return (letter,)
+    if not split:
+        text = (
+            f"Found {count} recipients; Graph sends to {MAX_RECIPIENTS} at most. split_recipients makes several mails."
+        )
+        raise Malformed(400, "ErrorInvalidRecipients", text)
+    if count > MOST:
+        raise Malformed(400, "ErrorInvalidRecipients", f"Found {count} recipients; expected {MOST} at most.")
+    parts = batched(_once(letter.mail.message), MAX_RECIPIENTS, strict=False)
+    return tuple(_part(letter, number, group) for number, group in enumerate(parts))
+
+
+def _once(message: Message) -> Iterator[tuple[str, Recipient]]:
+    """Everyone, with the list they are in."""
+    seen = set[object]()
+    for name in LISTS:
+        for recipient in getattr(message, name) or ():
+            address = recipient.email_address.address
+            mailbox = canonical(address) or address
+            if mailbox not in seen:
+                seen.add(mailbox)
+                yield name, recipient
+
+
+def _part(letter: Letter, number: int, group: tuple[tuple[str, Recipient], ...]) -> Letter:
+    lists = {name: tuple(one for its, one in group if its == name) or None for name in LISTS}
+    message = msgspec.structs.replace(letter.mail.message, **lists)
+    mail = msgspec.structs.replace(letter.mail, message=message)
+    if number == 0:
+        return replace(letter, mail=mail)
+    mail_id = _name(letter.scope, letter.id, number)
+    repeats = letter.repeats and replace(letter.repeats, of=_name(letter.scope, letter.repeats.of, number))
+    fingerprint = identity(letter.scope, f"fingerprint of {mail_id}")
+    return replace(letter, id=mail_id, fingerprint=fingerprint, mail=mail, repeats=repeats)
+
+
+def _name(scope: str, mail: str, number: int) -> str:
+    return identity(scope, f"part {number} of {mail}")

@@ -1,0 +1,155 @@
+"""The suppression list over HTTP: operators see it, add to it and take out of it.
+
+With a bearer token that has the app role `Mailroom.Operate` under `/api/suppressions`, with a function key under
+`/api/operator/suppressions`; the reason for two paths is that of messages.py. An address never stands in a URL, which
+others log: an entry is named by its id, the SHA-256 of the address in lower case.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import azure.functions as func
+import msgspec
+
+from shared.entra import KeysUnavailable
+from shared.errors import Refused, Unauthenticated
+from shared.letters.addresses import check_address
+from shared.policy.suppression import NewSuppression
+from shared.services import Services, services
+from shared.telemetry import Event, emit
+from shared.triggers.answers import json_answer, problem, settings_refused
+from shared.triggers.callers import OPERATE, authenticated
+from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
+
+if TYPE_CHECKING:
+    from shared.delivery.suppressions import Entry
+
+__all__ = ["blueprint"]
+
+ID: Final = re.compile(r"[0-9a-f]{64}")
+LARGEST: Final = 8 * 1024  # bytes of a body
+NO_STORE: Final = {"Cache-Control": "no-store"}
+BY_KEY: Final = "key"
+
+blueprint = func.Blueprint()
+# What is asked, by whom: the operator's application id, or BY_KEY.
+Handler = Callable[[Services, func.HttpRequest, str], Awaitable[func.HttpResponse]]
+
+
+@blueprint.route(route="suppressions", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def suppressions(req: func.HttpRequest) -> func.HttpResponse:
+    return await _by_token(req, _all)
+
+
+@blueprint.route(route="suppressions/{id}", methods=["GET", "DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
+async def suppression(req: func.HttpRequest) -> func.HttpResponse:
+    return await _by_token(req, _one)
+
+
+@blueprint.route(route="operator/suppressions", methods=["GET", "POST"], auth_level=func.AuthLevel.FUNCTION)
+async def operator_suppressions(req: func.HttpRequest) -> func.HttpResponse:
+    return await _answer(req, _all, BY_KEY)
+
+
+@blueprint.route(route="operator/suppressions/{id}", methods=["GET", "DELETE"], auth_level=func.AuthLevel.FUNCTION)
+async def operator_suppression(req: func.HttpRequest) -> func.HttpResponse:
+    return await _answer(req, _one, BY_KEY)
+
+
+async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpResponse:
+    app = services()
+    if app.settings.problems:
+        return problem(503, settings_refused(app.settings.problems))
+    try:
+        caller = await authenticated(app, req)
+    except KeysUnavailable:
+        return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
+    except Refused as refusal:
+        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        return problem(refusal.status, str(refusal), challenge if isinstance(refusal, Unauthenticated) else None)
+    if OPERATE not in caller.roles:
+        return problem(403, f"The suppression list needs the app role {OPERATE}.")
+    return await _answer(req, handler, caller.application_id)
+
+
+async def _answer(req: func.HttpRequest, handler: Handler, by: str) -> func.HttpResponse:
+    app = services()
+    if app.settings.problems:
+        return problem(503, settings_refused(app.settings.problems))
+    from azure.core.exceptions import AzureError
+
+    try:
+        return await handler(app, req, by)
+    except AzureError:
+        return problem(503, "Mailroom's storage cannot be reached.", {"Retry-After": "10"})
+
+
+async def _all(app: Services, req: func.HttpRequest, by: str) -> func.HttpResponse:
+    return await (_add(app, req, by) if req.method == "POST" else _list(app, req))
+
+
+async def _list(app: Services, req: func.HttpRequest) -> func.HttpResponse:
+    most = top_of(req)
+    if most is None:
+        return problem(400, WRONG_TOP)
+    try:
+        entries, after = await app.suppressions.store.page(most, req.params.get("after"))
+    except ValueError:
+        return problem(400, WRONG_AFTER)
+    body: dict[str, object] = {"suppressions": [_shown(entry) for entry in entries]}
+    return json_answer(200, body | ({"next": after} if after else {}), NO_STORE)
+
+
+async def _add(app: Services, req: func.HttpRequest, by: str) -> func.HttpResponse:
+    from shared.delivery.suppressions import Entry, entry_id
+
+    if len(req.get_body()) > LARGEST:
+        return problem(413, f"The body has more than {LARGEST} bytes.")
+    try:
+        body = msgspec.json.decode(req.get_body(), type=NewSuppression)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        return problem(400, f'Expected {{"address": "…", "reason": "…"}}. {error}')
+    try:
+        check_address(body.address)
+    except ValueError as error:
+        return problem(400, f"Found no mail address at `$.address`. {error}")
+    entry = Entry(
+        id=entry_id(body.address),
+        address=body.address,
+        reason=body.reason,
+        added_by=by,
+        added_at=datetime.now(UTC),
+    )
+    there = await app.suppressions.store.add(entry)
+    app.suppressions.forget()
+    if there is not None:
+        return json_answer(200, _shown(there), NO_STORE)
+    emit(Event.SUPPRESSION_CHANGED, change="added", by=by)
+    path = "suppressions" if by != BY_KEY else "operator/suppressions"
+    return json_answer(201, _shown(entry), {**NO_STORE, "Location": f"/api/{path}/{entry.id}"})
+
+
+async def _one(app: Services, req: func.HttpRequest, by: str) -> func.HttpResponse:
+    given = req.route_params["id"]
+    store = app.suppressions.store
+    entry = await store.get(given) if ID.fullmatch(given) else None
+    if entry is None:
+        return problem(404, "There is no such entry. An entry's id is the SHA-256 of its address in lower case.")
+    if req.method == "GET":
+        return json_answer(200, _shown(entry), NO_STORE)
+    if await store.remove(entry.id):
+        emit(Event.SUPPRESSION_CHANGED, change="removed", by=by)
+    app.suppressions.forget()
+    return func.HttpResponse(b"", status_code=204)
+
+
+def _shown(entry: "Entry") -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "address": entry.address,
+        "reason": entry.reason,
+        "addedBy": entry.added_by,
+        "addedAt": entry.added_at.isoformat().replace("+00:00", "Z"),
+    }

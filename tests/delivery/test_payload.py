@@ -1,0 +1,94 @@
+"""Letters in `mail-payloads`: an envelope, and the larger files beside it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+
+from shared.config import Settings
+from shared.delivery.control import Control
+from shared.delivery.courier import Courier
+from shared.delivery.files import filled
+from shared.delivery.memory import MemoryFiles
+from shared.delivery.partitions import partition
+from shared.delivery.payload import LARGE, apart, files_of, folder, payload_name
+from shared.delivery.upkeep import Upkeep
+from shared.delivery.work import work_of
+from shared.letters.letter import Letter, decode, encode
+from shared.letters.wire import BlobAttachment, FileAttachment
+from tests.delivery.samples import BAD_RECIPIENT, Office, ScriptedGraph, letter
+
+SMALL = FileAttachment(name="small", content_bytes=b"s" * LARGE)
+BIG = FileAttachment(name="big", content_bytes=b"b" * (LARGE + 1), content_type="x/y", is_inline=True, content_id="c")
+
+
+def with_files() -> Letter:
+    made = letter()
+    message = msgspec.structs.replace(made.mail.message, attachments=(SMALL, BIG, BIG))
+    return replace(made, mail=msgspec.structs.replace(made.mail, message=message))
+
+
+def test_only_what_is_above_256_kib_gets_a_blob_of_its_own() -> None:
+    made = with_files()
+    payload = payload_name(made)
+    envelope, files = apart(made, payload)
+    assert files == {f"{folder(payload)}1": BIG.content_bytes, f"{folder(payload)}2": BIG.content_bytes}
+    small, big, _ = envelope.mail.message.attachments or ()
+    assert small == SMALL
+    assert isinstance(big, BlobAttachment)
+    assert (big.size, big.etag) == (LARGE + 1, None)
+    assert big.filled(BIG.content_bytes) == BIG
+    assert files_of(envelope) == folder(payload)
+    assert decode(encode(envelope)) == envelope
+    assert files_of(letter()) is None
+
+
+async def test_what_comes_out_of_the_outbox_is_what_went_in() -> None:
+    office = Office()
+    work = await office.outbox.put(work_of(with_files()), office.clock.now(), None, with_files())
+    assert work.payload is not None  # the small file alone is too much for a message
+    assert len(office.outbox.payloads) == 3
+    found = await office.outbox.letter_of(work)
+    assert found is not None
+    assert await filled(found.mail.message, MemoryFiles(office.outbox)) == with_files().mail.message
+    await office.outbox.remove(work)
+    assert office.outbox.payloads == {}
+
+
+async def refused() -> Office:
+    """An office whose mail with files has failed."""
+    office = Office(settings=Settings(), graph=ScriptedGraph([BAD_RECIPIENT]))
+    work = await office.outbox.put(work_of(with_files()), office.clock.now(), None, with_files())
+    office.outbox.messages.clear()
+    await Courier(office.attempts).deliver(work)
+    assert (await office.row()).state == "failed"
+    return office
+
+
+async def upkeep(office: Office, days: float) -> None:
+    office.clock.move(days=days)
+    number = int(partition(with_files().id), 16)
+    await Upkeep(office.attempts).run(range(number, number + 1))
+
+
+async def test_a_failed_mail_keeps_its_files_for_as_long_as_it_can_be_put_back() -> None:
+    office = await refused()
+    assert len(office.outbox.dead[with_files().id].content) < 2 * LARGE  # they are not kept twice
+    await upkeep(office, 12)
+    assert len(office.outbox.payloads) == 2
+    assert await Control(office.attempts).replay(await office.row()) == await office.row()
+    [(_, work)] = office.outbox.messages
+    found = await office.outbox.letter_of(work)
+    assert found is not None
+    assert await filled(found.mail.message, MemoryFiles(office.outbox)) == with_files().mail.message
+    await Courier(office.attempts).deliver(work)
+    assert (await office.row()).state == "sent"
+    assert office.outbox.payloads == {}
+    assert office.outbox.dead == {}
+
+
+async def test_with_the_row_of_a_failed_mail_its_files_go() -> None:
+    office = await refused()
+    await upkeep(office, 15)
+    await upkeep(office, timedelta(hours=1) / timedelta(days=1))
+    assert office.outbox.payloads == {}

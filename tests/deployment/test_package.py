@@ -1,0 +1,222 @@
+"""The package that `make package` builds: what is in it, and that it runs alone."""
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from importlib.metadata import distribution, distributions
+from pathlib import Path, PurePosixPath
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from deployment.dependencies import PLATFORM, PYTHON, SITE_PACKAGES, UNUSED
+from deployment.imports import imported, nodes
+from deployment.sdk import SDK
+from sandbox.packaged import alone
+from tests.e2e.running import Sandbox, running, titled
+from tests.e2e.test_start_up import FUNCTIONS
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = Path(sysconfig.get_path("purelib"))
+AS_AZURE = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+like_azure = pytest.mark.skipif(not AS_AZURE, reason="the package is for Linux on x86-64")
+
+
+def build(dist: Path, **environment: str) -> Path:
+    subprocess.run(
+        [sys.executable, "-m", "deployment.package", "--dist", dist], cwd=ROOT, env=os.environ | environment, check=True
+    )
+    return dist
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def package(dist: Path) -> Path:
+    return dist / "package"
+
+
+@pytest.fixture(scope="module")
+def manifest(dist: Path) -> Mapping[str, Any]:
+    read: dict[str, Any] = json.loads((dist / "manifest.json").read_text())
+    return read
+
+
+@pytest.fixture(scope="module")
+def paths(manifest: Mapping[str, Any]) -> list[PurePosixPath]:
+    return [PurePosixPath(path) for path in manifest["content"]]
+
+
+@pytest.fixture(scope="module")
+def packages(paths: list[PurePosixPath]) -> list[PurePosixPath]:
+    return [path.relative_to(SITE_PACKAGES) for path in paths if path.is_relative_to(SITE_PACKAGES)]
+
+
+def test_it_is_small(dist: Path, manifest: Mapping[str, Any]) -> None:
+    assert manifest["bytes"] < 64e6
+    assert manifest["files"] < 5_000
+    assert (dist / "mailroom.zip").stat().st_size < 20e6
+
+
+def test_the_manifest_describes_the_archive_and_the_folder(
+    dist: Path, package: Path, manifest: Mapping[str, Any]
+) -> None:
+    assert manifest["archive"]["sha256"] == hashlib.sha256((dist / "mailroom.zip").read_bytes()).hexdigest()
+    with ZipFile(dist / "mailroom.zip") as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert found == {path: (package / path).read_bytes() for path in manifest["content"]}
+    assert manifest["content"] == {
+        path: [len(content), hashlib.sha256(content).hexdigest()] for path, content in found.items()
+    }
+
+
+def test_azd_makes_an_archive_of_the_same_files(package: Path, paths: list[PurePosixPath]) -> None:
+    """By azd's rules: .azure, .funcignore and local.settings.json are out, and what .funcignore names: nothing.
+
+    Azure/azure-dev, cli/azd/pkg/project/project_utils.go, createDeployableZip.
+    """
+    assert not [line for line in (package / ".funcignore").read_text().splitlines() if not line.startswith("#")]
+    files = {path.relative_to(package) for path in package.rglob("*") if path.is_file()}
+    left_out = {path for path in files if path.name in {".funcignore", "local.settings.json"} or ".azure" in path.parts}
+    assert {PurePosixPath(path) for path in files - left_out} == set(paths)
+    assert {(package / path).stat().st_mode & 0o777 for path in files} == {0o644}
+
+
+def test_it_holds_the_app_and_its_packages_and_nothing_else(paths: list[PurePosixPath]) -> None:
+    top = {path.parts[0] for path in paths}
+    assert top == {".python_packages", "__pycache__", "function_app.py", "host.json", "requirements.txt", "shared"}
+
+
+def test_tests_stubs_and_texts_are_not_in_it(packages: list[PurePosixPath]) -> None:
+    assert not [path for path in packages if {"tests", "test", "bin"} & {*path.parts[:-1]}]
+    in_packages = [path for path in packages if not path.parts[0].endswith(".dist-info")]
+    suffixes = {path.suffix for path in in_packages if not path.name.startswith("LICENSE")}
+    assert suffixes <= {".pyc", ".so", ".pem", ".json", ".css", ".js", ".png"}
+    assert {path.parts[0] for path in in_packages}.isdisjoint(UNUSED)
+
+
+def test_nothing_tells_who_installed_it_or_where_from(packages: list[PurePosixPath]) -> None:
+    """Installers write these; an index's address could stand in them."""
+    written = {"INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json", ".lock"}
+    assert not [path for path in packages if path.name in written]
+
+
+def test_no_file_names_a_folder_of_this_machine(dist: Path, package: Path, paths: list[PurePosixPath]) -> None:
+    here = [str(folder).encode() for folder in (dist, ROOT, INSTALLED, Path.home() / ".cache")]
+    assert not [path for path in paths if any(folder in (package / path).read_bytes() for folder in here)]
+
+
+def test_every_package_of_the_lock_is_in_it_with_its_version_and_its_licence(
+    package: Path, manifest: Mapping[str, Any], packages: list[PurePosixPath]
+) -> None:
+    pins = re.findall(r"^([\w.-]+)==(\S+) \\$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    wanted = {name: version for name, version in pins if name not in UNUSED.values()}
+    assert {name.lower().replace("_", "-"): version for name, version in manifest["packages"].items()} == wanted
+    kept = {path.name for path in packages}
+    for each in distributions(path=[str(package / SITE_PACKAGES)]):
+        licences = [Path(name).name for name in each.metadata.get_all("License-File", [])]
+        assert kept.issuperset(licences), each.name
+        assert not (each.read_text("METADATA") or "").partition("\n\n")[2], each.name
+
+
+def test_everything_is_compiled_and_nobody_compares_it(package: Path, paths: list[PurePosixPath]) -> None:
+    compiled = [path for path in paths if path.suffix == ".pyc"]
+    assert {(package / path).read_bytes()[4:8] for path in compiled} == {b"\x01\x00\x00\x00"}
+    for source in (path for path in paths if path.suffix == ".py"):
+        assert source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc" in compiled
+    assert not [path for path in paths if path.is_relative_to(SITE_PACKAGES) and path.suffix == ".py"]
+
+
+def test_the_manifest_has_the_functions_that_the_tests_know(manifest: Mapping[str, Any]) -> None:
+    assert set(manifest["functions"]) == FUNCTIONS
+
+
+def test_the_lock_is_made_for_the_same_platform() -> None:
+    assert f"--python-version {PYTHON} --python-platform {PLATFORM}" in (ROOT / "Makefile").read_text()
+
+
+def test_no_module_imports_one_that_was_left_out(packages: list[PurePosixPath]) -> None:
+    """Read from the sources, with imports inside functions. For the SDK another rule holds: test_sdk.py."""
+    there = {_module(path) for path in packages if path.suffix in {".pyc", ".so"}}
+    left_out = {name for name in _locked_modules() - there if name.partition(".")[0] != SDK}
+    wrong = set()
+    for path in (path for path in packages if path.suffix == ".pyc" and path.parts[0] != SDK):
+        package = _module(path) if path.stem == "__init__" else _module(path).rpartition(".")[0]
+        for node in nodes(ast.parse((INSTALLED / path.with_suffix(".py")).read_bytes())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                wrong |= {(_module(path), name) for name in imported(node, package) if name in left_out}
+    assert left_out
+    # Loaded when names are to be looked up, which shared/letters/addresses.py turns off.
+    lookup = "email_validator.deliverability"
+    assert wrong == {(lookup, "dns.resolver"), (lookup, "dns.exception")}
+
+
+def _locked_modules() -> set[str]:
+    """Every module of the packages that are locked for Azure, whether deployed or not, as they are installed here."""
+    names = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    files = (PurePosixPath(file) for name in names for file in distribution(name).files or ())
+    return {_module(file) for file in files if file.suffix in {".py", ".so"} and file.parts[0] != ".."}
+
+
+def _module(path: PurePosixPath) -> str:
+    name = path.with_name(path.name.partition(".")[0])
+    return ".".join((name.parent if name.name == "__init__" else name).parts)
+
+
+@like_azure
+def test_entry_points_are_found_in_it(package: Path, tmp_path: Path) -> None:
+    """opentelemetry, which the SDK brings along, looks up by them what it consists of."""
+    look = "from importlib.metadata import entry_points, version; print(version('msgraph-sdk'))"
+    load = "[each.load() for each in entry_points(group='opentelemetry_context')]"
+    line, environment = alone(package, (sys.executable, "-c", f"{look}; print(len({load}))"), {}, tmp_path)
+    result = subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"1\.\d+\.\d+\n1\n", result.stdout)
+
+
+@pytest.fixture(scope="module")
+def sandbox(package: Path) -> Iterator[Sandbox]:
+    quick = {"MAIL_SEND_TIMEOUT": "2", "MAIL_LEASE_MARGIN": "1", "MAIL_VERIFY_DELAYS": "0.5 1 2"}
+    with running("--without", "mail", "--app", str(package), **quick) as started:
+        yield started
+
+
+@like_azure
+def test_alone_it_sends_what_comes_by_http(sandbox: Sandbox) -> None:
+    answer = sandbox.send(titled("from the package"))
+    assert answer.status_code == 202, answer.text
+    assert "from the package" in sandbox.subjects()
+
+
+@like_azure
+def test_alone_it_looks_for_what_may_have_gone(sandbox: Sandbox) -> None:
+    sandbox.fault(kind="lost", count=1)
+    assert sandbox.send(titled("lost answer") | {"saveToSentItems": "true"}).status_code == 202
+    sandbox.arrives("lost answer")
+
+
+@like_azure
+def test_alone_it_makes_mails_of_events(sandbox: Sandbox) -> None:
+    event = {"route": "generic", "id": "1", "type": "test", "data": {"subject": "an event"}}
+    before = len(sandbox.subjects())
+    sandbox.put("mail-events", json.dumps(event))
+    with sandbox.carried():
+        pass
+    assert len(sandbox.subjects()) == before + 1
+
+
+@pytest.mark.proof
+def test_built_again_elsewhere_it_is_the_same_to_the_byte(dist: Path, tmp_path: Path) -> None:
+    again = build(tmp_path / "somewhere" / "else", PYTHONHASHSEED="1", TZ="Asia/Tokyo", LC_ALL="C")
+    assert (again / "mailroom.zip").read_bytes() == (dist / "mailroom.zip").read_bytes()
+    assert (again / "manifest.json").read_bytes() == (dist / "manifest.json").read_bytes()

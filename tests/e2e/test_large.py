@@ -1,0 +1,353 @@
+"""Mails larger than one request to Graph: whole, or not at all, and nothing left behind, whatever goes wrong."""
+
+import base64
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER
+from tests.e2e.running import ROOT, Sandbox, command, environment, eventually, running, titled
+
+MB = 1_000_000
+MIB = 1024 * 1024
+CONTAINER = "mail-attachments"
+FILE = "#microsoft.graph.fileAttachment"
+NO_MAILROOM = ROOT / "tests/sandbox/host/apps/http"
+REFERENCE = "#mailroom.blobAttachment"
+SETTINGS = {
+    "MAIL_LARGE_ATTACHMENTS": "true",
+    "MAIL_SEND_TIMEOUT": "5",
+    "MAIL_LEASE_MARGIN": "2",
+    "MAIL_VERIFY_DELAYS": "0.5 1 2",
+    "MAIL_RATE_PER_MINUTE": "100000",
+    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.2",
+    "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": [SENDER], "attachments": [CONTAINER]}}),
+}
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Sandbox]:
+    with running("--without", "mail", "--queue-lease", "5", **SETTINGS) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(started: Sandbox) -> Sandbox:
+    assert started.http.post(f"{started.facts['control']}/reset", json={"all": True}).status_code < 300
+    return started
+
+
+def content(size: int, seed: int = 0) -> bytes:
+    """Bytes that are the same nowhere: a chunk too many, too few or in the wrong place shows."""
+    block = hashlib.shake_256(seed.to_bytes(2)).digest(min(size, 1 << 16))
+    whole = bytearray()
+    while len(whole) < size:
+        whole += block[: size - len(whole) - 8] if size - len(whole) > 8 else b""
+        whole += len(whole).to_bytes(8)[: size - len(whole)]
+    return bytes(whole)
+
+
+def inline(name: str, data: bytes, **more: Any) -> dict[str, Any]:
+    return {"@odata.type": FILE, "name": name, "contentBytes": base64.b64encode(data).decode(), **more}
+
+
+def stored(sandbox: Sandbox, name: str, data: bytes, container: str = CONTAINER, **more: Any) -> dict[str, Any]:
+    """Put a file into a blob; the attachment that names it."""
+    with BlobServiceClient.from_connection_string(sandbox.facts["storage"]) as service:
+        there = service.get_container_client(container)
+        if not there.exists():
+            there.create_container()
+        there.upload_blob(name, data, overwrite=True)
+    return {"@odata.type": REFERENCE, "name": name.rpartition("/")[2], "blob": f"{container}/{name}", **more}
+
+
+def files(sandbox: Sandbox, subject: str) -> list[list[tuple[str, int, str]]]:
+    """Name, size and SHA-256 of the files of each mail that was accepted under this subject."""
+    answer = sandbox.http.get(f"{sandbox.facts['control']}/accepted", params={"digests": "true"}).json()
+    return [
+        [(one["name"], one["size"], one["sha256"]) for one in mail["message"]["attachments"]]
+        for mail in answer
+        if mail["message"]["subject"] == subject
+    ]
+
+
+def expected(*pairs: tuple[str, bytes]) -> list[tuple[str, int, str]]:
+    return [(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in pairs]
+
+
+def left(sandbox: Sandbox) -> dict[str, Any]:
+    found: dict[str, Any] = sandbox.http.get(f"{sandbox.facts['control']}/drafts").json()
+    return found
+
+
+NOTHING = {"drafts": [], "uploads": 0}
+
+
+def payloads(sandbox: Sandbox, answer: httpx.Response) -> list[str]:
+    mail = answer.headers["location"].rpartition("/")[2]
+    with BlobServiceClient.from_connection_string(sandbox.facts["storage"]) as service:
+        container = service.get_container_client("mail-payloads")
+        return [name for name in container.list_blob_names() if mail in name] if container.exists() else []
+
+
+def ends(sandbox: Sandbox, answer: httpx.Response, state: str = "sent", seconds: float = 60) -> dict[str, Any]:
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["mailroom-state"] == "accepted"
+
+    def ended() -> dict[str, Any]:
+        message: dict[str, Any] = sandbox.message(answer).json()
+        return message if message["state"] in ("sent", "failed", "held", "cancelled") else {}
+
+    found = eventually(ended, seconds)
+    assert found["state"] == state, found
+    return found
+
+
+SIZES = {
+    "3 MB": 3 * MB,
+    "3 MiB": 3 * MIB,
+    "3.1 MB": 3_100_000,
+    "a whole number of chunks": 3 * 12 * 320 * 1024,
+    "24 MB": 24 * MB,
+}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_file_that_came_with_the_request_arrives_as_it_was_and_leaves_nothing_behind(
+    sandbox: Sandbox, size: int
+) -> None:
+    data = content(size)
+    subject = f"inline {size}"
+    answer = sandbox.send(titled(subject, attachments=[inline("report.bin", data)]))
+    ends(sandbox, answer)
+    assert files(sandbox, subject) == [expected(("report.bin", data))]
+    assert left(sandbox) == NOTHING
+    eventually(lambda: not payloads(sandbox, answer))
+
+
+def test_a_file_of_35_mb_by_reference_arrives_as_it_was(sandbox: Sandbox) -> None:
+    """As large as Exchange's default lets a mail be."""
+    data = content(35 * MB)
+    answer = sandbox.send(titled("35 MB", attachments=[stored(sandbox, "2026/report.bin", data)]))
+    ends(sandbox, answer)
+    assert files(sandbox, "35 MB") == [expected(("report.bin", data))]
+    assert left(sandbox) == NOTHING
+
+
+def test_small_large_inline_and_attached_items_go_together(sandbox: Sandbox) -> None:
+    small, picture, many, large = content(1000), content(5000, 1), content(2_900_000, 2), content(3_500_000, 3)
+    item = {
+        "@odata.type": "#microsoft.graph.itemAttachment",
+        "name": "Lunch",
+        "item": {"@odata.type": "microsoft.graph.event", "subject": "Lunch"},
+    }
+    attachments = [
+        inline("small.txt", small),
+        stored(sandbox, "large.bin", large, contentType="application/zip"),
+        inline("logo.png", picture, isInline=True, contentId="logo", contentType="image/png"),
+        item,
+        stored(sandbox, "a.bin", many),
+        inline("b.bin", many),
+    ]
+    ends(sandbox, sandbox.send(titled("together", attachments=attachments)))
+    [mail] = [mail["message"] for mail in sandbox.accepted()]
+    by_name = {one["name"]: one for one in mail["attachments"]}
+    for name, data in {
+        "small.txt": small, "large.bin": large, "logo.png": picture, "a.bin": many, "b.bin": many,
+    }.items():  # fmt: skip
+        assert base64.b64decode(by_name[name]["contentBytes"]) == data
+    assert len(mail["attachments"]) == len(attachments)
+    assert by_name["large.bin"]["contentType"] == "application/zip"
+    assert by_name["logo.png"]["contentId"] == "logo"
+    assert by_name["logo.png"]["isInline"] is True
+    assert by_name["Lunch"]["item"]["subject"] == "Lunch"
+    assert left(sandbox) == NOTHING
+
+
+def test_two_large_mails_at_once_keep_their_files_apart(sandbox: Sandbox) -> None:
+    first, second = content(9 * MB, 1), content(8 * MB, 2)
+    mails = [
+        titled("first", attachments=[stored(sandbox, "one/same.bin", first)]),
+        titled("second", attachments=[stored(sandbox, "two/same.bin", second)]),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(sandbox.send, mails))
+    for answer in answers:
+        ends(sandbox, answer)
+    assert files(sandbox, "first") == [expected(("same.bin", first))]
+    assert files(sandbox, "second") == [expected(("same.bin", second))]
+    assert left(sandbox) == NOTHING
+
+
+BROKEN = [
+    *("dropped", "lost", "unavailable", "expired"),
+    *(pytest.param(kind, marks=pytest.mark.proof) for kind in ("gateway_timeout", "html502", "throttle", "redirect")),
+]
+CHUNKS = 4
+IN_CHUNKS = (CHUNKS - 1) * 12 * 320 * 1024 + 1
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_fault_in_any_chunk_is_gone_on_from(sandbox: Sandbox, kind: str, chunk: int) -> None:
+    """Whether the chunk was taken or not, and whether the session is still there."""
+    data = content(IN_CHUNKS, chunk)
+    sandbox.fault(kind=kind, on="upload", count=1, skip=chunk)
+    subject = f"{kind} {chunk}"
+    answer = sandbox.send(titled(subject, attachments=[stored(sandbox, "chunks.bin", data)]))
+    assert ends(sandbox, answer)["attempts"] == 1
+    assert files(sandbox, subject) == [expected(("chunks.bin", data))]
+    assert left(sandbox) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "lost",
+        *(pytest.param(kind, marks=pytest.mark.proof) for kind in ("dropped", "unavailable", "throttle", "html502")),
+    ],
+)
+@pytest.mark.parametrize("skip", range(3))
+def test_a_fault_around_the_upload_is_gone_on_from(sandbox: Sandbox, kind: str, skip: int) -> None:
+    """In making the draft, adding a file, opening a session: nothing is doubled, nothing missing."""
+    one, two = content(3_500_000, 1), content(2_900_000, 2)
+    sandbox.fault(kind=kind, on="write", count=1, skip=skip, retry_after="1")
+    subject = f"around {kind} {skip}"
+    attachments = [stored(sandbox, "one.bin", one), inline("body.bin", content(1_500_000)), stored(sandbox, "2", two)]
+    ends(sandbox, sandbox.send(titled(subject, attachments=attachments)), seconds=120)
+    [found] = files(sandbox, subject)
+    assert sorted(found) == sorted(expected(("one.bin", one), ("body.bin", content(1_500_000)), ("2", two)))
+    assert left(sandbox) == NOTHING
+
+
+@pytest.mark.parametrize("kind", ["lost", "dropped", "gateway_timeout", "gateway_timeout_lost", "throttle"])
+def test_an_unknown_send_is_decided_by_the_draft(sandbox: Sandbox, kind: str) -> None:
+    """Still a draft: it was not sent, and the same draft goes. Gone: its stamp is in Sent Items."""
+    data = content(3_500_000)
+    sandbox.fault(kind=kind, on="send", count=1, retry_after="1")
+    answer = sandbox.send(titled(kind, attachments=[stored(sandbox, "sent.bin", data)]))
+    ends(sandbox, answer)
+    assert files(sandbox, kind) == [expected(("sent.bin", data))]
+    assert left(sandbox) == NOTHING
+
+
+def test_a_mailbox_that_takes_no_such_mail_is_one_clear_failure_and_no_draft(sandbox: Sandbox) -> None:
+    sandbox.http.post(f"{sandbox.facts['control']}/settings", json={"message_size_limit": 5 * MIB})
+    answer = sandbox.send(titled("too large", attachments=[stored(sandbox, "six.bin", content(6 * MB))]))
+    assert ends(sandbox, answer, "failed")["code"] == "ErrorMessageSizeExceeded"
+    assert files(sandbox, "too large") == []
+    assert left(sandbox) == NOTHING
+
+
+def test_a_failed_large_mail_can_be_put_back_with_its_files(sandbox: Sandbox) -> None:
+    data = content(6 * MB)
+    sandbox.http.post(f"{sandbox.facts['control']}/settings", json={"message_size_limit": 5 * MIB})
+    answer = sandbox.send(titled("again", attachments=[inline("six.bin", data)]))
+    mail = ends(sandbox, answer, "failed")["id"]
+    sandbox.http.post(f"{sandbox.facts['control']}/settings", json={"message_size_limit": 35 * MIB})
+    assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
+    eventually(lambda: sandbox.message(answer).json()["state"] == "sent", 60)
+    assert files(sandbox, "again") == [expected(("six.bin", data))]
+    assert left(sandbox) == NOTHING
+    assert mail not in sandbox.dead()
+
+
+def test_without_the_permission_a_large_mail_waits_and_says_so(sandbox: Sandbox) -> None:
+    sandbox.http.post(f"{sandbox.facts['control']}/permissions", json={"deny": ["readwrite"]})
+    answer = sandbox.send(titled("no permission", attachments=[stored(sandbox, "p.bin", content(5 * MB))]))
+    assert answer.status_code == 202
+    found = eventually(lambda: (said := sandbox.message(answer).json()).get("status") and said)
+    assert (found["state"], found["status"], found["code"]) == ("accepted", 403, "ErrorAccessDenied")
+    assert sandbox.message(answer, "DELETE").json()["state"] == "cancelled"
+    assert left(sandbox) == NOTHING
+
+
+def test_a_repeated_key_is_one_large_mail(sandbox: Sandbox) -> None:
+    data = content(5 * MB)
+    mail = titled("once", attachments=[inline("once.bin", data)])
+    answers = [sandbox.send(mail, Idempotency_Key="large 1") for _ in range(2)]
+    ends(sandbox, answers[0])
+    assert answers[1].headers["location"] == answers[0].headers["location"]
+    assert sandbox.send(mail, Idempotency_Key="large 1").headers["mailroom-state"] == "sent"
+    assert files(sandbox, "once") == [expected(("once.bin", data))]
+
+
+def test_a_large_mail_that_is_not_to_be_kept_is_refused(sandbox: Sandbox) -> None:
+    body = titled("not kept", attachments=[inline("a.bin", content(4 * MB))]) | {"saveToSentItems": False}
+    answer = sandbox.send(body)
+    assert answer.status_code == 400
+    assert "$.saveToSentItems" in answer.json()["error"]["message"]
+
+
+def test_a_body_above_the_setting_is_413_and_names_the_other_way(sandbox: Sandbox) -> None:
+    answer = sandbox.send(titled("36 MB", attachments=[inline("a.bin", content(27 * MB))]))
+    assert answer.status_code == 413
+    assert "mailroom.blobAttachment" in answer.json()["error"]["message"]
+
+
+def test_by_queue_a_blob_is_attached_too(sandbox: Sandbox) -> None:
+    data = content(5 * MB)
+    reference = stored(sandbox, "queue/q.bin", data)
+    sandbox.put("mail-outbox", json.dumps({"sender": sandbox.sender, **titled("by queue", attachments=[reference])}))
+    eventually(lambda: files(sandbox, "by queue"), 60)
+    assert files(sandbox, "by queue") == [expected(("q.bin", data))]
+    assert left(sandbox) == NOTHING
+
+
+def test_a_host_killed_in_the_middle_of_an_upload_leaves_the_rest_to_the_next() -> None:
+    """SIGKILL: the draft is found and gone on with; one mail, whole."""
+    data, other = content(4 * MB, 1), content(16 * MB, 2)
+    # A sandbox whose own host knows nothing of Mailroom, so that the mail can only go through the ones beside it.
+    with running("--without", "mail", "--app", str(NO_MAILROOM), **SETTINGS) as cloud:
+        settings = {**cloud.facts["environment"], **SETTINGS}
+        with killed(settings) as first:
+            mailroom = Sandbox({**cloud.facts, **{name: fact for name, fact in first.items() if fact}}, cloud.http)
+            cloud.fault(kind="slow", on="upload", probability=1.0, seconds=1.0)
+            attachments = [stored(cloud, "first.bin", data), stored(cloud, "second.bin", other)]
+            answer = mailroom.send(titled("killed", attachments=attachments))
+            assert answer.status_code == 202
+            eventually(lambda: left(cloud)["uploads"] and left(cloud)["drafts"][0]["attachments"] == ["first.bin"], 60)
+        [before] = left(cloud)["drafts"]
+        assert before["attachments"] == ["first.bin"]
+        cloud.http.delete(f"{cloud.facts['control']}/faults")
+        with running("--only", "host", "--queue-lease", "3", **settings) as second:
+            mailroom = Sandbox(
+                {**cloud.facts, **{name: fact for name, fact in second.facts.items() if fact}}, cloud.http
+            )
+            eventually(lambda: mailroom.message(answer).json()["state"] == "sent", 90)
+        assert files(cloud, "killed") == [expected(("first.bin", data), ("second.bin", other))]
+        assert left(cloud)["drafts"] == []
+
+
+@contextmanager
+def killed(settings: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """A host that is killed in the end: the sandbox's watchdog does it when its supervisor dies."""
+    process = subprocess.Popen(
+        command("--only", "host", "--queue-lease", "3"),
+        stdout=subprocess.PIPE, env=environment(**settings), cwd=ROOT, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    facts: dict[str, Any] = json.loads(process.stdout.readline())
+    try:
+        yield facts
+    finally:
+        process.kill()
+        process.wait(30)
+        process.stdout.close()
+        eventually(lambda: not _answers(facts["host"]))
+
+
+def _answers(host: str) -> bool:
+    try:
+        httpx.get(f"{host}/api/health", timeout=2, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return True

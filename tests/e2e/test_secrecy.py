@@ -1,0 +1,87 @@
+"""Logs and answers are searched for every address, subject, body and token that the tests here use.
+
+The search itself is in running.py: it is made of every answer at once, and of a sandbox's log when it ends. What
+these tests hold is that it finds what there is to find. For spans see tests/graph/test_send.py.
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.running import EXAMPLE, Sandbox, eventually, running, titled
+from tests.e2e.secrecy import Leaked, Secrecy
+
+LEAKY = Path(__file__).parent / "apps" / "leaky"
+
+
+def heard(body: Any, **headers: str) -> Secrecy:
+    secrecy = Secrecy()
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    secrecy.heard(
+        httpx.Request(
+            "POST", "http://x/api/users/boss@contoso.com?code=a-function-key", content=content, headers=headers
+        )
+    )
+    return secrecy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "to fannyd@contoso.onmicrosoft.com",
+        "to DANAS@contoso.onmicrosoft.com",
+        "/users/danas%40contoso.onmicrosoft.com/sendMail",
+        "about 'Grüße aus Köln'",
+        json.dumps({"about": "Grüße aus Köln"}),
+        "the new cafeteria is open.",
+        "boss@contoso.com",
+        "code=a-function-key",
+        "Bearer aaaa.bbbbbbbbbbbbbbb.cccccccc",
+    ],
+)
+def test_what_was_sent_is_found_however_it_is_written(text: str) -> None:
+    secrecy = heard(titled("Grüße aus Köln"), authorization="Bearer aaaa.bbbbbbbbbbbbbbb.cccccccc")
+    with pytest.raises(Leaked):
+        secrecy.look_into_log(f"2026-07-01 12:00:00,000 INFO mailroom: {text}\n")
+
+
+def test_messages_of_queues_and_events_are_known_too() -> None:
+    secrecy = Secrecy()
+    secrecy.carried(base64.b64encode(json.dumps(EXAMPLE).encode()))
+    secrecy.carried(b'{"alerts": [{"annotations": {"summary": "db-1 has 2 % left"}}]}')
+    for text in ("fannyd@contoso.onmicrosoft.com", "db-1 has 2 % left"):
+        with pytest.raises(Leaked):
+            secrecy.look(text, "here")
+
+
+def test_what_may_be_said_is_no_leak() -> None:
+    line = '{"event":"mail.sent","id":"0123456789abcdef0123456789abcdef","status":202,"code":"ErrorInvalidRecipients"}'
+    heard(EXAMPLE).look(line, "here")
+
+
+@pytest.mark.parametrize("subject", ["Logged where it is seen", "Requested with a token"])
+def test_a_line_in_the_log_of_a_host_is_found(subject: str) -> None:
+    with pytest.raises(Leaked, match="in the log"), running("--without", "mail", "--app", str(LEAKY)) as sandbox:
+        assert sandbox.send(titled(subject)).status_code == 400
+
+
+def test_an_address_in_an_answer_is_found() -> None:
+    with running("--without", "mail", "--app", str(LEAKY)) as sandbox, pytest.raises(Leaked, match="in the answer 400"):
+        sandbox.send(titled("Answered with an address"))
+
+
+def test_the_log_that_is_searched_is_the_hosts_with_its_own_lines_and_the_sdks(started: Sandbox) -> None:
+    """So that there is something to search: what Mailroom says of a mail, and a line for each request to storage."""
+    answer = started.send(titled("something to search for"))
+    mail = answer.headers["location"].rpartition("/")[2]
+    assert started.log is not None
+    log = started.log
+    eventually(lambda: f'"event":"mail.sent","id":"{mail}"' in log.read_text(errors="replace"))
+    said = log.read_text(errors="replace")
+    assert "azure.core.pipeline.policies.http_logging_policy" in said
+    assert "something to search for" in started.secrecy.words
+    started.secrecy.look_into_log(said)

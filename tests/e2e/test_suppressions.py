@@ -1,0 +1,139 @@
+"""Operators say who must not be mailed, and nobody who is on the list is."""
+
+import hashlib
+import json
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.running import Sandbox, eventually, titled
+
+
+def people(*addresses: str) -> list[dict[str, Any]]:
+    return [{"emailAddress": {"address": address}} for address in addresses]
+
+
+def someone() -> str:
+    """An address that no other test has put on the list."""
+    return f"{uuid.uuid4().hex}@fabrikam.example"
+
+
+def ask(sandbox: Sandbox, method: str, path: str = "", body: Any = None, **headers: str) -> httpx.Response:
+    """By function key, or with what else the headers say."""
+    by_token = "Authorization" in headers
+    whole = f"{sandbox.facts['host']}/api/{'' if by_token else 'operator/'}suppressions{path}"
+    key = {} if by_token else {"x-functions-key": sandbox.facts["keys"]["default"]}
+    content = None if body is None else json.dumps(body).encode()
+    return sandbox.http.request(method, whole, content=content, headers=key | headers)
+
+
+def add(sandbox: Sandbox, address: str) -> str:
+    answer = ask(sandbox, "POST", body={"address": address, "reason": "asked for it"})
+    assert answer.status_code == 201
+    return str(answer.json()["id"])
+
+
+def test_who_is_on_the_list_is_left_out_and_the_state_says_how_many(sandbox: Sandbox) -> None:
+    gone, stays = someone(), someone()
+    add(sandbox, gone)
+    mail = titled("some", toRecipients=people(gone.upper()), ccRecipients=people(stays), bccRecipients=people(gone))
+    answer = sandbox.send(mail)
+    assert answer.headers["mailroom-state"] == "sent"
+    assert sandbox.message(answer).json()["suppressedRecipients"] == 2
+    [accepted] = sandbox.accepted()
+    assert gone not in json.dumps(accepted).lower()
+    assert stays in json.dumps(accepted)
+
+
+def test_a_mail_for_nobody_else_is_suppressed_and_goes_once_the_entry_is_gone(sandbox: Sandbox) -> None:
+    gone = someone()
+    entry = add(sandbox, gone)
+    answer = sandbox.send(titled("all", toRecipients=people(gone), ccRecipients=[]))
+    assert (answer.status_code, answer.headers["mailroom-state"]) == (202, "suppressed")
+    said = sandbox.message(answer)
+    assert (said.json()["state"], said.json()["suppressedRecipients"]) == ("suppressed", 1)
+    assert "@" not in said.text
+    assert sandbox.requests() == 0
+    assert ask(sandbox, "DELETE", f"/{entry}").status_code == 204
+    mail = answer.headers["location"].rsplit("/", 1)[1]
+    assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
+    sandbox.arrives("all")
+
+
+def test_the_list_holds_for_mail_that_waits_and_for_queues(sandbox: Sandbox) -> None:
+    gone = someone()
+    waiting = sandbox.send(titled("waits", toRecipients=people(gone), ccRecipients=[]), Prefer="respond-async")
+    assert waiting.headers["mailroom-state"] == "accepted"
+    add(sandbox, gone)
+    known = set(sandbox.dead())
+    message = titled("queued", toRecipients=people(gone), ccRecipients=[])
+    sandbox.put("mail-outbox", json.dumps({"sender": sandbox.sender, **message}))
+    eventually(lambda: set(sandbox.dead()) - known)
+    assert "queued" not in sandbox.subjects()
+
+
+def test_an_entry_is_added_once_seen_listed_and_removed(sandbox: Sandbox) -> None:
+    address = someone()
+    added = ask(sandbox, "POST", body={"address": address.title(), "reason": "asked for it"})
+    entry = hashlib.sha256(address.encode()).hexdigest()
+    assert (added.status_code, added.headers["location"]) == (201, f"/api/operator/suppressions/{entry}")
+    whole = added.json()
+    assert (whole["id"], whole["address"], whole["reason"]) == (entry, address.title(), "asked for it")
+    assert whole["addedBy"] == "key"
+    again = ask(sandbox, "POST", body={"address": address, "reason": "another one"})
+    assert (again.status_code, again.json()) == (200, whole)
+    assert ask(sandbox, "GET", f"/{entry}").json() == whole
+    seen: list[Any] = []
+    after = ""
+    while True:
+        page = ask(sandbox, "GET", f"?top=1{after}").json()
+        seen += page["suppressions"]
+        assert len(page["suppressions"]) <= 1
+        if "next" not in page:
+            break
+        after = f"&after={page['next']}"
+    assert whole in seen
+    assert ask(sandbox, "DELETE", f"/{entry}").status_code == 204
+    gone = ask(sandbox, "GET", f"/{entry}")
+    assert (gone.status_code, gone.headers["content-type"]) == (404, "application/problem+json")
+    assert ask(sandbox, "DELETE", f"/{entry}").status_code == 404
+
+
+WRONG: dict[str, tuple[Any, int]] = {
+    "no object": ([], 400),
+    "no address": ({"reason": "x"}, 400),
+    "none that can be mailed": ({"address": "nobody"}, 400),
+    "two": ({"address": "a@b.example, c@d.example"}, 400),
+    "more than there is": ({"address": "a@b.example", "until": "tomorrow"}, 400),
+    "a reason in lines": ({"address": "a@b.example", "reason": "a\nb"}, 400),
+    "too much": ({"address": "a@b.example", "reason": "x" * 9000}, 413),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_no_entry_is_refused(sandbox: Sandbox, name: str) -> None:
+    body, status = WRONG[name]
+    answer = ask(sandbox, "POST", body=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize("query", ["?top=0", "?top=1001", "?top=x", "?after=none"])
+def test_what_is_no_page_is_refused(sandbox: Sandbox, query: str) -> None:
+    assert ask(sandbox, "GET", query).status_code == 400
+
+
+def test_the_list_is_the_operators_alone(sandbox: Sandbox) -> None:
+    entry = add(sandbox, someone())
+    producer = {"Authorization": f"Bearer {sandbox.token()}"}
+    for method, path in (("GET", ""), ("POST", ""), ("GET", f"/{entry}"), ("DELETE", f"/{entry}")):
+        body = {"address": someone()} if method == "POST" else None
+        assert ask(sandbox, method, path, body, **producer).status_code == 403
+        assert ask(sandbox, method, path, body, Authorization="Bearer none").status_code == 401
+        assert ask(sandbox, method, path, body, **{"x-functions-key": "wrong"}).status_code == 401
+    operator = {"Authorization": f"Bearer {sandbox.mint(claims={'roles': ['Mailroom.Operate']})}"}
+    assert ask(sandbox, "GET", f"/{entry}", **operator).status_code == 200
+    added = ask(sandbox, "POST", "", {"address": someone()}, **operator)
+    assert added.json()["addedBy"] == sandbox.facts["caller_client_id"]
+    assert ask(sandbox, "DELETE", f"/{entry}", **operator).status_code == 204

@@ -1,0 +1,26 @@
+"""What a package has only in part must not be asked for more, whoever catches the error."""
+
+import httpx
+import pytest
+
+from sandbox.host.sealed import STATUS
+from tests.sandbox.host.running import APPS, running
+
+
+def test_what_is_there_is_imported_and_other_packages_may_be_missing() -> None:
+    with running(APPS / "sealed", "--sealed", "partial_sdk") as host, httpx.Client(base_url=host.url) as client:
+        assert client.get("/api/there").text == "there"
+        assert client.get("/api/other").text == "passed over"
+
+
+def test_asking_for_what_is_missing_ends_the_host_and_names_it() -> None:
+    with running(APPS / "sealed", "--sealed", "partial_sdk") as host:
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{host.url}/api/gone")
+        assert host.process.wait(10) == STATUS
+    assert "partial_sdk.gone is asked for and is not in this app" in host.log
+
+
+def test_of_a_package_that_is_not_sealed_anything_may_be_missing() -> None:
+    with running(APPS / "sealed") as host:
+        assert httpx.get(f"{host.url}/api/gone").text == "passed over"

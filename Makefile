@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos preview package test-package publish check-deployed infra infra-write checkov check lint types lock clean
+.PHONY: help run test proof chaos bench preview package test-package publish check-deployed infra infra-write checkov check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -25,6 +25,9 @@ proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 
 chaos: .venv/.ready sandbox/node_modules/.ready ## kill, cut and throttle for a while, then count; options in ARGS
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+bench: .venv/.ready sandbox/node_modules/.ready ## what a mail costs, beside others; one part: PART=mail; options in ARGS
+	@$(BIN)/python -m bench $(PART) $(ARGS)
 
 preview: .venv/.ready ## the examples of all routes as mails, in one page; or one: ROUTE=… EVENT=…
 	@$(BIN)/python -m sandbox.preview $(if $(ROUTE),--route $(ROUTE)) $(if $(EVENT),--event $(EVENT)) $(ARGS)
@@ -68,7 +71,7 @@ lock: .venv/.ready ## resolve pyproject.toml and sandbox/package.json anew into 
 	cd sandbox && npm install --package-lock-only --omit-lockfile-registry-resolved --no-fund --no-audit
 
 clean: ## remove what the targets above have set up
-	rm -rf .venv .preview dist sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .bench .preview dist sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import signal
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few mails and rounds: whether it runs, no measurement")
     parser.add_argument("--record", action="store_true", help="write the numbers into bench/RESULTS.md")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended too
     if unknown := set(given.part) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     for part in given.part or PARTS:

@@ -10,14 +10,15 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from bench.machine import cpu, median, table
-from bench.rig import FREE, load, mailroom, wait_for
-from tests.e2e.running import Sandbox, running
+from bench.rig import FREE, load, mailroom, running, wait_for
+from tests.e2e.running import Sandbox
 
 __all__ = ["measure"]
 
@@ -139,4 +140,4 @@ def _hosts(number: int) -> Iterator[list[Sandbox]]:
         beside = {**first.facts["environment"], **FREE, **settings}
         more = [stack.enter_context(running("--only", "host", **beside)) for _ in range(number - 1)]
         known = [first.facts | {name: fact for name, fact in one.facts.items() if fact} for one in more]
-        yield [first, *(Sandbox(facts, one.http) for facts, one in zip(known, more, strict=True))]
+        yield [first, *(replace(one, facts=facts) for facts, one in zip(known, more, strict=True))]

@@ -4,15 +4,32 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.machine import cpu
-from tests.e2e.running import EXAMPLE, ROOT, Sandbox, environment, eventually, running
+import httpx
 
-__all__ = ["APPS", "FREE", "Window", "ask", "bare", "empty_host", "load", "mail", "mailroom", "put_at_once", "wait_for"]
+from bench.machine import cpu
+from tests.e2e.running import EXAMPLE, FREE_PORTS, ROOT, Sandbox, environment, eventually
+
+__all__ = [
+    "APPS",
+    "FREE",
+    "Window",
+    "ask",
+    "bare",
+    "empty_host",
+    "load",
+    "mail",
+    "mailroom",
+    "put_at_once",
+    "running",
+    "wait_for",
+]
 
 PROGRAMS = Path(__file__).parent / "programs"
 APPS = Path(__file__).parent / "apps"
@@ -38,6 +55,31 @@ def ask(program: str, question: Any, python: str = sys.executable, **settings: s
 
 
 @contextmanager
+def running(*options: str, app: str = str(ROOT), **settings: str) -> Iterator[Sandbox]:
+    """Start a sandbox on free ports, and end it. Unlike the tests' it logs no more than warnings: logging costs too."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(  # noqa: S603 - the project's own program
+                [sys.executable, "-m", "sandbox", "--json", "--app", app, *FREE_PORTS, *options],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=environment(**settings),
+                cwd=ROOT,
+                text=True,
+            )
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise RuntimeError(f"the sandbox did not start:\n{log.read_text(errors='replace')}")
+            with httpx.Client(timeout=60, trust_env=False) as http:
+                yield Sandbox(json.loads(line), http)
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+@contextmanager
 def mailroom(*options: str, **settings: str) -> Iterator[Sandbox]:
     """A sandbox without its mail client. Graph takes 64 requests at a time unless the options say otherwise."""
     callers = json.dumps({"7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10c001": {"senders": SENDERS}})
@@ -49,9 +91,9 @@ def mailroom(*options: str, **settings: str) -> Iterator[Sandbox]:
 @contextmanager
 def empty_host(first: Sandbox, app: str, **settings: str) -> Iterator[Sandbox]:
     """A host with an empty app, on the storage of a sandbox."""
-    with running("--only", "host", "--app", str(APPS / app), **first.facts["environment"] | settings) as host:
+    with running("--only", "host", app=str(APPS / app), **first.facts["environment"] | settings) as host:
         facts = first.facts | {name: fact for name, fact in host.facts.items() if fact}
-        yield Sandbox(facts, host.http)
+        yield replace(host, facts=facts)
 
 
 def bare(sandbox: Sandbox, how: str, count: int, at_a_time: int, warm: int = 20) -> dict[str, Any]:

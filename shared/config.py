@@ -10,23 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.clouds import Cloud, cloud_of, owner
-from shared.entra import Registration
 from shared.environ import GUID, UNRESOLVED, Problem
 from shared.environ import Reader as _Reader
 from shared.graph.endpoint import GraphEndpoint
-from shared.letters.letter import Origin
-from shared.letters.limits import MAX_RECIPIENTS
+from shared.letters.names import MAX_RECIPIENTS, Mode
 from shared.policy.admit import PRODUCERS, CallerRule
-from shared.policy.before_send import Mode
 from shared.policy.blobs import BlobRules
 from shared.policy.extended import ExtendedProperties
 from shared.policy.patterns import Patterns
+from shared.registration import Registration
+
+if TYPE_CHECKING:
+    from shared.letters.letter import Origin
 
 __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
 
@@ -97,7 +98,7 @@ class Settings:
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     problems: tuple[Problem, ...] = ()
 
-    def rate_of(self, origin: Origin) -> int | None:
+    def rate_of(self, origin: "Origin") -> int | None:
         """Mails a minute of whoever asks for a mail, where MAIL_CALLERS says so."""
         rule = self.callers.get(origin.name.lower()) if origin.kind != "route" else None
         return rule.rate_per_minute if rule else None

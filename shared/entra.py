@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.entra_keys import Fetch, KeysUnavailable, SigningKeys, fetch
 from shared.errors import NotAllowed, Unauthenticated
+from shared.registration import Registration
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -32,18 +33,6 @@ MOST_REMEMBERED = 1000
 # The claim that names the application, by the token's version.
 _APPLICATION = {"1.0": "appid", "2.0": "azp"}
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*) *", re.IGNORECASE | re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """The Entra app registration of this API.
-
-    tenant, client_id: GUIDs. authority: where the tenant's metadata is, `https://login.microsoftonline.com`.
-    """
-
-    tenant: str
-    client_id: str
-    authority: str = "https://login.microsoftonline.com"
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,10 +125,12 @@ async def fetch(url: str) -> bytes:
     """The content at `url`: status 200 only, no redirects, at most LARGEST_FETCH bytes within FETCH_TIMEOUT."""
     import httpx
 
+    from shared.tls import tls
+
     async with (
         asyncio.timeout(FETCH_TIMEOUT),
         # A transport of its own, so that no proxy is read from the environment.
-        httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(), timeout=FETCH_TIMEOUT) as client,
+        httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(verify=tls()), timeout=FETCH_TIMEOUT) as client,
         client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response,
     ):
         if response.status_code != httpx.codes.OK:

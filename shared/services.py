@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shared.config import Settings, read
-from shared.delivery.ledger import Row
-from shared.entra import Registration, Verifier, require
 from shared.errors import Malformed, NotAllowed, Unauthenticated
-from shared.letters.letter import Letter
-from shared.letters.wire import BlobAttachment
 from shared.telemetry import Event, emit
 
 if TYPE_CHECKING:
@@ -30,14 +26,17 @@ if TYPE_CHECKING:
     from shared.delivery.files import Files
     from shared.delivery.hold import Hold
     from shared.delivery.large import LargeMails
+    from shared.delivery.ledger import Row
     from shared.delivery.outbox import Outbox
     from shared.delivery.pacing.pacer import Pacer
     from shared.delivery.pinning import Pinning
     from shared.delivery.protocol import Finding
     from shared.delivery.suppressions import Suppressions
     from shared.delivery.upkeep import Upkeep
+    from shared.entra import Verifier
     from shared.graph.client import GraphConnection
     from shared.graph.outcome import Outcome
+    from shared.letters.letter import Letter
     from shared.rendering.mails import Renderer
     from shared.routing.catalog import Catalog
     from shared.routing.intake import Intake
@@ -61,8 +60,10 @@ class Services:
             emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
 
     @cached_property
-    def verifier(self) -> Verifier | None:
+    def verifier(self) -> "Verifier | None":
         """Verifies callers' tokens; None when MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set."""
+        from shared.entra import Verifier
+
         return Verifier(self.settings.api) if self.settings.api else None
 
     @cached_property
@@ -199,6 +200,8 @@ class Services:
 
     async def _verify_token(self, rule: "TokenRule", authorization: str | None) -> None:
         """Return if an Entra token proves a webhook. Raises Unauthenticated, NotAllowed, KeysUnavailable."""
+        from shared.entra import Registration, Verifier, require
+
         verifier = self._webhook_verifiers.get((rule.tenant, rule.audience))
         if verifier is None:
             tenant = rule.tenant or (self.settings.api.tenant if self.settings.api else None)
@@ -213,9 +216,10 @@ class Services:
         if rule.app_role is not None:
             require(caller, rule.app_role)
 
-    async def _send(self, letter: Letter, row: Row, still_ours: "StillOurs") -> "Outcome":
+    async def _send(self, letter: "Letter", row: "Row", still_ours: "StillOurs") -> "Outcome":
         from shared.graph.outcome import Rejected
         from shared.graph.send import send_mail
+        from shared.letters.letter import Letter
         from shared.letters.model import send_mail_body
         from shared.letters.stamp import stamped
         from shared.letters.thread import threaded
@@ -241,8 +245,10 @@ class Services:
             still_ours=still_ours,
         )
 
-    async def _with_files(self, letter: Letter) -> "Letter | Outcome":
+    async def _with_files(self, letter: "Letter") -> "Letter | Outcome":
         """The letter with every file in it that it names; or what has become of it where one cannot be read."""
+        from shared.letters.wire import BlobAttachment
+
         if not any(isinstance(one, BlobAttachment) for one in letter.mail.message.attachments or ()):
             return letter
         from azure.core.exceptions import AzureError
@@ -258,13 +264,13 @@ class Services:
             return NotConnected("storage")
         return replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
 
-    def _as_mime(self, letter: Letter, mailbox: str) -> bool:
+    def _as_mime(self, letter: "Letter", mailbox: str) -> bool:
         if letter.mime is not None:
             return True
         threaded = self.settings.threads == "mime" and letter.thread is not None
         return threaded and self._mime(letter, mailbox) is not None
 
-    def _mime(self, letter: Letter, mailbox: str) -> bytes | None:
+    def _mime(self, letter: "Letter", mailbox: str) -> bytes | None:
         """The mail as MIME; None where that cannot carry it. Raises Malformed where a header cannot be written."""
         if letter.mime is not None:
             from shared.letters.mime_send import as_sent
@@ -274,7 +280,7 @@ class Services:
 
         return mime_of(letter, mailbox)
 
-    async def _look(self, row: Row) -> "Finding":
+    async def _look(self, row: "Row") -> "Finding":
         from shared.graph.look import MessageId, Stamp, look
         from shared.letters.mime import message_id
         from shared.letters.stamp import STAMP_PROPERTY
@@ -289,13 +295,13 @@ class _ByDraft:
     def __init__(self, app: Services) -> None:
         self._app = app
 
-    async def send(self, letter: Letter, hold: "Hold") -> "Outcome":
+    async def send(self, letter: "Letter", hold: "Hold") -> "Outcome":
         return await self._app.large_mails.send(letter, hold)
 
-    async def look(self, row: Row) -> "Finding":
+    async def look(self, row: "Row") -> "Finding":
         return await self._app.large_mails.look(row)
 
-    async def discard(self, row: Row) -> None:
+    async def discard(self, row: "Row") -> None:
         await self._app.large_mails.discard(row)
 
 

@@ -10,14 +10,13 @@ not there.
 """
 
 import asyncio
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import ServiceResponseTimeoutError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_core
 from azure.data.tables.aio import TableServiceClient
-from azure.storage.blob.aio import BlobServiceClient
-from azure.storage.queue.aio import QueueServiceClient
 
 from shared.config import Storage
 from shared.delivery.files import StorageFiles
@@ -28,6 +27,10 @@ from shared.delivery.suppressions_table import TABLE as SUPPRESSED
 from shared.delivery.suppressions_table import TableSuppressions
 from shared.delivery.table import TABLE, TableLedger
 from shared.identity import Identity
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import BlobServiceClient
+    from azure.storage.queue.aio import QueueServiceClient
 
 __all__ = ["StorageAccount"]
 
@@ -61,29 +64,42 @@ class _Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by a
 
 
 class StorageAccount:
-    """The clients of one process and event loop."""
+    """The clients of one process and event loop. A mail that goes at once needs the tables only."""
 
     def __init__(self, storage: Storage) -> None:
         azure_core.tracing_enabled = False
-        transport = _Transport()
-        options = {**CLIENT_OPTIONS, "transport": transport}
-        table_options = {**TABLE_OPTIONS, "transport": transport}
-        self._credential: Identity | None = None
-        if storage.connection_string is not None:
-            self.queues = QueueServiceClient.from_connection_string(storage.connection_string, **options)
-            self.blobs = BlobServiceClient.from_connection_string(storage.connection_string, **options)
-            self.tables = TableServiceClient.from_connection_string(storage.connection_string, **table_options)
-            return
-        self._credential = Identity(storage.client_id)
-        self.queues = QueueServiceClient(storage.queue_endpoint, credential=self._credential, **options)
-        self.blobs = BlobServiceClient(storage.blob_endpoint, credential=self._credential, **options)
-        self.tables = TableServiceClient(storage.table_endpoint, credential=self._credential, **table_options)
+        self._storage = storage
+        self._credential = Identity(storage.client_id) if storage.connection_string is None else None
+
+    @cached_property
+    def queues(self) -> "QueueServiceClient":
+        from azure.storage.queue.aio import QueueServiceClient
+
+        client: QueueServiceClient = self._client(QueueServiceClient, self._storage.queue_endpoint, CLIENT_OPTIONS)
+        return client
+
+    @cached_property
+    def blobs(self) -> "BlobServiceClient":
+        from azure.storage.blob.aio import BlobServiceClient
+
+        client: BlobServiceClient = self._client(BlobServiceClient, self._storage.blob_endpoint, CLIENT_OPTIONS)
+        return client
+
+    @cached_property
+    def tables(self) -> TableServiceClient:
+        client: TableServiceClient = self._client(TableServiceClient, self._storage.table_endpoint, TABLE_OPTIONS)
+        return client
+
+    def _client(self, kind: Any, endpoint: str, options: dict[str, Any]) -> Any:
+        if self._storage.connection_string is not None:
+            return kind.from_connection_string(self._storage.connection_string, transport=_Transport(), **options)
+        return kind(endpoint, credential=self._credential, transport=_Transport(), **options)
 
     def outbox(self) -> StorageOutbox:
-        return StorageOutbox(self.queues, self.blobs)
+        return StorageOutbox(lambda: self.queues, lambda: self.blobs)
 
     def files(self) -> StorageFiles:
-        return StorageFiles(self.blobs)
+        return StorageFiles(lambda: self.blobs)
 
     def pacing(self) -> TableStore:
         return TableStore(self.tables.get_table_client(PACING))
@@ -95,8 +111,8 @@ class StorageAccount:
         return TableSuppressions(self.tables.get_table_client(SUPPRESSED))
 
     async def close(self) -> None:
-        await self.queues.close()
-        await self.blobs.close()
-        await self.tables.close()
+        for client in ("queues", "blobs", "tables"):
+            if client in self.__dict__:
+                await getattr(self, client).close()
         if self._credential is not None:
             await self._credential.close()

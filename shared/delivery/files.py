@@ -1,6 +1,6 @@
 """Files that lie in blobs until their mail is sent: those of payloads, and those that a mail attaches by reference."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -48,9 +48,9 @@ class Files(Protocol):
 
 
 class StorageFiles:
-    """blobs: azure.storage.blob.aio.BlobServiceClient."""
+    """blobs: gives the azure.storage.blob.aio.BlobServiceClient, when it is needed."""
 
-    def __init__(self, blobs: Any) -> None:
+    def __init__(self, blobs: Callable[[], Any]) -> None:
         self._blobs = blobs
 
     async def read(self, file: BlobAttachment, start: int, length: int) -> bytes:
@@ -61,7 +61,7 @@ class StorageFiles:
             return b""
         pinned = {} if file.etag is None else {"etag": file.etag, "match_condition": MatchConditions.IfNotModified}
         try:
-            blob = self._blobs.get_blob_client(container, name)
+            blob = self._blobs().get_blob_client(container, name)
             content: bytes = await (await blob.download_blob(offset=start, length=length, **pinned)).readall()
         except ResourceNotFoundError:
             raise FileGone("PayloadMissing" if container == OWN else "AttachmentChanged") from None
@@ -73,7 +73,7 @@ class StorageFiles:
 
     async def find(self, container: str, name: str) -> Found | None:
         try:
-            found = await self._blobs.get_blob_client(container, name).get_blob_properties()
+            found = await self._blobs().get_blob_client(container, name).get_blob_properties()
         except ResourceNotFoundError:
             return None
         return Found(found.size, found.etag)

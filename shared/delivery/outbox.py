@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, Literal, Protocol
 from xml.sax.saxutils import escape
 
@@ -129,14 +130,25 @@ def carrying(work: Work, letter: Letter) -> Work | None:
 class StorageOutbox:
     """Azure Storage: queues and two containers, made on their first use where they are missing (on a laptop only).
 
-    queues: azure.storage.queue.aio.QueueServiceClient. blobs: azure.storage.blob.aio.BlobServiceClient.
+    queues: gives the azure.storage.queue.aio.QueueServiceClient. blobs: the azure.storage.blob.aio.BlobServiceClient.
+    They are asked for on first use: loading them takes time, and a mail that goes at once needs neither.
     """
 
-    def __init__(self, queues: Any, blobs: Any) -> None:
+    def __init__(self, queues: Callable[[], Any], blobs: Callable[[], Any]) -> None:
         self._queues = queues
-        self._queue = queues.get_queue_client(QUEUE)
-        self._payloads = blobs.get_container_client(PAYLOADS)
-        self._dead = blobs.get_container_client(DEAD)
+        self._blobs = blobs
+
+    @cached_property
+    def _queue(self) -> Any:
+        return self._queues().get_queue_client(QUEUE)
+
+    @cached_property
+    def _payloads(self) -> Any:
+        return self._blobs().get_container_client(PAYLOADS)
+
+    @cached_property
+    def _dead(self) -> Any:
+        return self._blobs().get_container_client(DEAD)
 
     async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
         if letter is not None and not work.carries:
@@ -145,7 +157,7 @@ class StorageOutbox:
         return work
 
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
-        await _send(self._queues.get_queue_client(queue), content.decode(), int(after.total_seconds()))
+        await _send(self._queues().get_queue_client(queue), content.decode(), int(after.total_seconds()))
 
     async def letter_of(self, work: Work) -> Letter | None:
         if work.payload is None:

@@ -40,6 +40,7 @@ from msgraph_core.middleware.options import GraphTelemetryHandlerOption  # type:
 from shared.graph.endpoint import GRAPH_HOSTS, GraphEndpoint
 from shared.graph.stage import ProgressHandler
 from shared.identity import Identity
+from shared.tls import tls
 
 __all__ = ["GRAPH_HOSTS", "GraphConnection", "GraphEndpoint", "open_client"]
 
@@ -106,9 +107,10 @@ def open_client(base_url: str, client_id: str | None) -> GraphConnection:
     endpoint = GraphEndpoint.parse(base_url)
     credential = Identity(client_id)
     transport = httpx.AsyncHTTPTransport(
+        verify=tls(),
         limits=httpx.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
-        )
+        ),
     )
     adapter = _OneRequestAdapter(
         AzureIdentityAuthenticationProvider(credential, scopes=[endpoint.scope], allowed_hosts=[endpoint.host]),

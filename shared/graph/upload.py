@@ -24,6 +24,7 @@ import httpx
 from shared.graph.outcome import Interrupted, Stopped, Throttled
 from shared.graph.retry_after import retry_after
 from shared.graph.upload_url import Target, UploadRefusedError, resolved
+from shared.tls import tls
 
 __all__ = ["CHUNK", "Uploaded", "Uploader"]
 
@@ -68,7 +69,7 @@ class Uploader:
         self._sleep = sleep
         # No proxy and no credentials from the environment; no redirects: each would be another host.
         self._client = httpx.AsyncClient(
-            transport=transport or httpx.AsyncHTTPTransport(),
+            transport=transport or httpx.AsyncHTTPTransport(verify=tls()),
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT),
             follow_redirects=False,
             trust_env=False,

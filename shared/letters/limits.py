@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import Malformed
+from shared.letters.names import MAX_RECIPIENTS
 from shared.letters.stamp import MAX_HEADERS, stamped
 from shared.letters.wire import BlobAttachment, SendMail
 
@@ -32,7 +33,6 @@ __all__ = [
     "too_large",
 ]
 
-MAX_RECIPIENTS: Final = 500  # to, cc and bcc together
 MAX_ATTACHMENTS: Final = 250  # Exchange Online: file attachments in a message
 MAX_CATEGORIES: Final = 100  # nobody's limit but ours: more is a mistake
 MAX_ADDRESSES: Final = 2_000  # attached items included; ours, as each takes time to check

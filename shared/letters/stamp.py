@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
+from shared.letters.names import STAMP_GUID
 from shared.letters.parts import InternetMessageHeader, SingleValueLegacyExtendedProperty
 from shared.letters.wire import Message
 
 __all__ = ["MAX_HEADERS", "STAMP_GUID", "STAMP_HEADER", "STAMP_NAME", "STAMP_PROPERTY", "forged", "stamped"]
 
-STAMP_GUID: Final = "502bbd30-de57-442a-aa11-c718c124b3ff"
 STAMP_NAME: Final = "MailroomId"
 STAMP_PROPERTY: Final = f"String {{{STAMP_GUID}}} Name {STAMP_NAME}"
 STAMP_HEADER: Final = "x-mailroom-id"

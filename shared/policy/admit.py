@@ -22,13 +22,15 @@ that ask for receipts. Nor is anyone in an attached message, event or contact. A
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.errors import NotAllowed
-from shared.letters.letter import Letter
 from shared.policy.blobs import NO_BLOBS, BlobRules
 from shared.policy.extended import ExtendedProperties, refused
 from shared.policy.patterns import Patterns
+
+if TYPE_CHECKING:
+    from shared.letters.letter import Letter
 
 __all__ = ["PRODUCERS", "CallerRule", "Rules", "admit"]
 
@@ -75,7 +77,7 @@ class Rules(Protocol):
     def extended_properties(self) -> ExtendedProperties: ...
 
 
-def admit(letter: Letter, rules: Rules) -> None:
+def admit(letter: "Letter", rules: Rules) -> None:
     """Return if this origin may send this letter. Raises NotAllowed, 403, with the rule that refused and the JSON path.
 
     Paths are written with `message` in lower case, whatever the caller wrote, and for a mail that came as MIME they
@@ -109,7 +111,7 @@ def admit(letter: Letter, rules: Rules) -> None:
         raise NotAllowed(text, "ErrorAccessDenied", path)
 
 
-def _own_mailbox(letter: Letter) -> None:
+def _own_mailbox(letter: "Letter") -> None:
     user = letter.origin.user
     if not user or letter.sender.lower() != user.lower():
         text = "A delegated token sends as its own mailbox only: the object id of its user."
@@ -126,7 +128,7 @@ def _all_allowed(
             raise NotAllowed(refusal, code, path)
 
 
-def _senders(letter: Letter) -> Iterator[tuple[str | None, str]]:
+def _senders(letter: "Letter") -> Iterator[tuple[str | None, str]]:
     message, mime = letter.mail.message, letter.mime is not None
     for name, recipient in (("from", message.from_), ("sender", message.sender)):
         if recipient is not None:
@@ -134,7 +136,7 @@ def _senders(letter: Letter) -> Iterator[tuple[str | None, str]]:
             yield place, recipient.email_address.address
 
 
-def _recipients(letter: Letter) -> Iterator[tuple[str | None, str]]:
+def _recipients(letter: "Letter") -> Iterator[tuple[str | None, str]]:
     message, mime = letter.mail.message, letter.mime is not None
     lists = {"to": message.to_recipients, "cc": message.cc_recipients, "bcc": message.bcc_recipients}
     for name, recipients in lists.items():

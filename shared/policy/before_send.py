@@ -17,13 +17,13 @@ import msgspec
 
 from shared.errors import NotAllowed
 from shared.letters.letter import Letter
+from shared.letters.names import Mode
 from shared.letters.wire import Message, Recipient
 from shared.policy.admit import Rules, admit
 from shared.policy.redirect import redirected
 
 __all__ = ["LISTS", "Goes", "LastRules", "Mode", "Withheld", "before_send", "count_of", "recipients_of"]
 
-Mode = Literal["live", "redirect", "capture"]
 LISTS: Final = ("to_recipients", "cc_recipients", "bcc_recipients")
 
 

@@ -17,10 +17,12 @@ Attached items are what is sent, not what it is sent as: as with their addresses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from shared.letters.stamp import STAMP_GUID
-from shared.letters.wire import Message
+from shared.letters.names import STAMP_GUID
+
+if TYPE_CHECKING:
+    from shared.letters.wire import Message
 
 __all__ = ["ExtendedProperties", "refused"]
 
@@ -115,7 +117,7 @@ class ExtendedProperties:
         return int(match["tag"], 16) in self.tags
 
 
-def refused(message: Message, allowed: ExtendedProperties) -> Iterator[str]:
+def refused(message: "Message", allowed: ExtendedProperties) -> Iterator[str]:
     """The JSON paths of the properties that a message may not set."""
     ids = {
         "singleValueExtendedProperties": [one.id for one in message.single_value_extended_properties or ()],

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import azure.functions as func
 
 from shared.services import services
-from shared.triggers.outbox import EVENTS, OUTBOX, WORK
+from shared.triggers.queues import EVENTS, OUTBOX, WORK
 
 __all__ = ["blueprint"]
 

@@ -19,41 +19,34 @@ from shared.triggers.answers import json_answer, problem, settings_refused
 from shared.triggers.callers import OPERATE, authenticated, scope_of
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
-__all__ = ["blueprint"]
+__all__ = ["message", "message_replay", "messages", "operator_message", "operator_message_replay", "operator_messages"]
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
 
-blueprint = func.Blueprint()
 Scope = str | None  # of the producer; None: an operator's, everything
 Handler = Callable[[Services, func.HttpRequest, Scope], Awaitable[func.HttpResponse]]
 
 
-@blueprint.route(route="messages/{id}", methods=["GET", "DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
 async def message(req: func.HttpRequest) -> func.HttpResponse:
     return await _by_token(req, _one)
 
 
-@blueprint.route(route="messages/{id}/replay", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def message_replay(req: func.HttpRequest) -> func.HttpResponse:
     return await _by_token(req, _replay)
 
 
-@blueprint.route(route="messages", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def messages(req: func.HttpRequest) -> func.HttpResponse:
     return await _by_token(req, _list)
 
 
-@blueprint.route(route="operator/messages/{id}", methods=["GET", "DELETE"], auth_level=func.AuthLevel.FUNCTION)
 async def operator_message(req: func.HttpRequest) -> func.HttpResponse:
     return await _answer(req, _one, None)
 
 
-@blueprint.route(route="operator/messages/{id}/replay", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 async def operator_message_replay(req: func.HttpRequest) -> func.HttpResponse:
     return await _answer(req, _replay, None)
 
 
-@blueprint.route(route="operator/messages", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 async def operator_messages(req: func.HttpRequest) -> func.HttpResponse:
     return await _answer(req, _list, None)
 

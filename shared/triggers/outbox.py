@@ -16,30 +16,24 @@ from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
 from shared.triggers.answers import settings_refused
+from shared.triggers.queues import CONNECTION, EVENTS, OUTBOX, WORK
 
 if TYPE_CHECKING:
     from shared.delivery.work import ProducerMessage
 
-__all__ = ["blueprint"]
+__all__ = ["mail_events", "mail_events_poison", "mail_outbox", "mail_outbox_poison", "mail_work", "mail_work_poison"]
 
-OUTBOX: Final = "mail-outbox"
-WORK: Final = "mail-work"
-EVENTS: Final = "mail-events"
-CONNECTION: Final = "AzureWebJobsStorage"
 # Until an operator has mended a setting, or what made a message fail ten times has passed.
 LATER: Final = timedelta(minutes=5)
 SOON: Final = timedelta(seconds=1)  # a time that near is not worth a message of its own
 FURTHEST: Final = timedelta(days=6)  # that a message can hide
 LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a letter, in a blob
 
-blueprint = func.Blueprint()
-
 
 class NotConfiguredError(RuntimeError):
     """A queue function ran while storage itself is not configured. The message stays in its queue."""
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=OUTBOX, connection=CONNECTION)
 async def mail_outbox(message: func.QueueMessage) -> None:
     from shared.delivery.work import ProducerMessage
 
@@ -54,7 +48,6 @@ async def mail_outbox(message: func.QueueMessage) -> None:
     )
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=EVENTS, connection=CONNECTION)
 async def mail_events(message: func.QueueMessage) -> None:
     from shared.delivery.work import ProducerMessage
 
@@ -69,7 +62,6 @@ async def mail_events(message: func.QueueMessage) -> None:
     )
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=WORK, connection=CONNECTION)
 async def mail_work(message: func.QueueMessage) -> None:
     from shared.delivery.work import ProducerMessage, parse_work
 
@@ -86,7 +78,6 @@ async def mail_work(message: func.QueueMessage) -> None:
     return None
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=f"{OUTBOX}-poison", connection=CONNECTION)
 async def mail_outbox_poison(message: func.QueueMessage) -> None:
     """A copy, with an id of its own: only a key says which mail it is. Without one it is kept for a person."""
     app = _configured()
@@ -105,7 +96,6 @@ async def mail_outbox_poison(message: func.QueueMessage) -> None:
     return await app.courier.wake_later(work_of(letter), letter)
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=f"{EVENTS}-poison", connection=CONNECTION)
 async def mail_events_poison(message: func.QueueMessage) -> None:
     """Kept for a person, who can put it back into its queue."""
     app = _configured()
@@ -114,7 +104,6 @@ async def mail_events_poison(message: func.QueueMessage) -> None:
     await app.courier.refuse(mail, EVENTS, message.get_body(), Malformed(400, "Crashed", "It failed again and again."))
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=f"{WORK}-poison", connection=CONNECTION)
 async def mail_work_poison(message: func.QueueMessage) -> None:
     from shared.delivery.work import Work, parse_work
 

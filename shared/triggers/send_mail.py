@@ -26,7 +26,7 @@ from shared.triggers.callers import authenticated, scope_of
 if TYPE_CHECKING:
     from shared.graph.outcome import Rejected
 
-__all__ = ["blueprint"]
+__all__ = ["send_mail", "send_my_mail"]
 
 LONGEST_KEY: Final = 256
 OVER_RATE: Final = ("TooManyRequests", "This caller is over its rate, ratePerMinute in MAIL_CALLERS; nothing was sent.")
@@ -36,15 +36,11 @@ DAY_SPENT: Final = (
 )
 WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 
-blueprint = func.Blueprint()
 
-
-@blueprint.route(route="v1.0/users/{id}/sendMail", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def send_mail(req: func.HttpRequest) -> func.HttpResponse:
     return await _answer(req, req.route_params["id"])
 
 
-@blueprint.route(route="v1.0/me/sendMail", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def send_my_mail(req: func.HttpRequest) -> func.HttpResponse:
     return await _answer(req, None)
 

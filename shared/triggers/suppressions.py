@@ -26,34 +26,29 @@ from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 if TYPE_CHECKING:
     from shared.delivery.suppressions import Entry
 
-__all__ = ["blueprint"]
+__all__ = ["operator_suppression", "operator_suppressions", "suppression", "suppressions"]
 
 ID: Final = re.compile(r"[0-9a-f]{64}")
 LARGEST: Final = 8 * 1024  # bytes of a body
 NO_STORE: Final = {"Cache-Control": "no-store"}
 BY_KEY: Final = "key"
 
-blueprint = func.Blueprint()
 # What is asked, by whom: the operator's application id, or BY_KEY.
 Handler = Callable[[Services, func.HttpRequest, str], Awaitable[func.HttpResponse]]
 
 
-@blueprint.route(route="suppressions", methods=["GET", "POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def suppressions(req: func.HttpRequest) -> func.HttpResponse:
     return await _by_token(req, _all)
 
 
-@blueprint.route(route="suppressions/{id}", methods=["GET", "DELETE"], auth_level=func.AuthLevel.ANONYMOUS)
 async def suppression(req: func.HttpRequest) -> func.HttpResponse:
     return await _by_token(req, _one)
 
 
-@blueprint.route(route="operator/suppressions", methods=["GET", "POST"], auth_level=func.AuthLevel.FUNCTION)
 async def operator_suppressions(req: func.HttpRequest) -> func.HttpResponse:
     return await _answer(req, _all, BY_KEY)
 
 
-@blueprint.route(route="operator/suppressions/{id}", methods=["GET", "DELETE"], auth_level=func.AuthLevel.FUNCTION)
 async def operator_suppression(req: func.HttpRequest) -> func.HttpResponse:
     return await _answer(req, _one, BY_KEY)
 

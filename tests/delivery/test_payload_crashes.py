@@ -106,7 +106,7 @@ class Process:
         self._tables = TableServiceClient.from_connection_string(site.storage, transport=Wire(life))
         self.blobs = BlobServiceClient.from_connection_string(site.storage, transport=Wire(life))
         self.queue = self._queues.get_queue_client(QUEUE)
-        self.outbox = Punctual(self._queues, self.blobs)
+        self.outbox = Punctual(lambda: self._queues, lambda: self.blobs)
         self.attempts = Attempts(
             Settings(),
             TableLedger(self._tables.get_table_client(TABLE)),
@@ -135,7 +135,7 @@ class Process:
     async def _send(self, letter: Letter, row: Row, still_ours: object) -> Outcome:
         assert letter.mail.message.body
         assert len(letter.mail.message.body.content or "") == LARGE
-        whole = await filled(letter.mail.message, StorageFiles(self.blobs))
+        whole = await filled(letter.mail.message, StorageFiles(lambda: self.blobs))
         assert (whole.attachments or FILES) == FILES
         outcome = self._site.graph.take(letter.id)
         self._life.step()

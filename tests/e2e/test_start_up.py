@@ -165,6 +165,16 @@ HEAVY = (
     "jwt",
     "cryptography",
     "email_validator",
+    # Mailroom's own: reading and checking mails, tokens, delivery.
+    "shared.letters.letter",
+    "shared.letters.wire",
+    "shared.entra",
+    "shared.delivery.ledger",
+    "shared.policy.before_send",
+    "shared.triggers.messages",
+    "shared.triggers.outbox",
+    "shared.triggers.send_mail",
+    "shared.triggers.suppressions",
 )
 
 

@@ -1,0 +1,10 @@
+"""Names of the queues that functions listen to, and of the setting that says where they are."""
+
+from typing import Final
+
+__all__ = ["CONNECTION", "EVENTS", "OUTBOX", "WORK"]
+
+OUTBOX: Final = "mail-outbox"
+WORK: Final = "mail-work"
+EVENTS: Final = "mail-events"
+CONNECTION: Final = "AzureWebJobsStorage"

@@ -5,7 +5,8 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-# More than cores: most end-to-end tests wait, for leases to end and looks to come.
+# More than cores: most end-to-end tests wait, for leases to end and looks to come. In the order of their names, so that
+# the long files do not come last.
 WORKERS ?= 4
 BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -17,7 +18,7 @@ run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and every
 	@$(BIN)/python -m sandbox $(ARGS)
 
 test: .venv/.ready sandbox/node_modules/.ready ## every proof that takes seconds or a few minutes
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not proof' $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not proof' $(ARGS)
 
 proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 	$(PYTEST) -m proof $(ARGS)

@@ -22,6 +22,7 @@ from shared.letters.mime_addresses import decoded, recipients_of
 from shared.letters.mime_head import Field, Head, malformed, place_of, read_head
 from shared.letters.mime_parts import ONCE_IN_A_PART, check_parts
 from shared.letters.parts import Recipient
+from shared.letters.people_headers import TAKEN_FOR_RECIPIENTS
 from shared.letters.stamp import forged
 from shared.letters.wire import Message, SendMail
 
@@ -35,7 +36,6 @@ _ONCE: Final = frozenset(
     {*_RECIPIENTS, *_AUTHORS, "reply-to", "subject", "message-id", "in-reply-to", "references", "date"}
     | ONCE_IN_A_PART
 )  # fmt: skip
-_REFUSED: Final = frozenset({"apparently-to", "x-receiver", "x-ms-exchange-organization-bcc"})
 _RESENT: Final = "resent-"
 _ODD: Final = re.compile(rb"\0|\r(?!\n)")
 _ID: Final = re.compile(r"<[!-;=?-~]{1,900}>")
@@ -90,7 +90,7 @@ def envelope(raw: bytes, head: Head) -> Message:
         if forged(header=field.key):
             text = "Headers that begin with x-mailroom- are Mailroom's own; expected another name."
             raise malformed(text, place_of(raw, field.at, field.name))
-        if field.key in _REFUSED or field.key.startswith(_RESENT):
+        if field.key in TAKEN_FOR_RECIPIENTS or field.key.startswith(_RESENT):
             text = "Some programs take recipients or senders from this header; expected To, Cc and Bcc only."
             raise malformed(text, place_of(raw, field.at, field.name))
         named[field.key] = field

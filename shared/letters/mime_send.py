@@ -28,6 +28,7 @@ from shared.letters.mime import address_list, message_id, unstructured
 from shared.letters.mime_head import malformed, read_head
 from shared.letters.mime_read import envelope
 from shared.letters.parts import Recipient
+from shared.letters.people_headers import ASK_FOR_ANSWERS, NAME_RECIPIENTS
 from shared.letters.stamp import STAMP_HEADER
 from shared.letters.thread import marks_of
 from shared.letters.wire import Message
@@ -43,18 +44,6 @@ _LISTS: Final = {
     "Reply-To": "reply_to",
 }
 _ONE: Final = {"From": "from_", "Sender": "sender"}
-_NAME_RECIPIENTS: Final = frozenset(
-    {
-        "delivered-to", "envelope-to", "original-recipient", "received", "x-delivered-to", "x-envelope-to",
-        "x-forwarded-to", "x-original-to", "x-rcpt-to",
-    }
-)  # fmt: skip
-_ASK_FOR_ANSWERS: Final = frozenset(
-    {
-        "disposition-notification-to", "errors-to", "mail-followup-to", "mail-reply-to", "return-path",
-        "return-receipt-to", "x-confirm-reading-to",
-    }
-)  # fmt: skip
 
 
 def rewritten(mime: bytes, message: Message, headers: Iterable[tuple[str, str]] = ()) -> bytes:
@@ -139,7 +128,7 @@ def _gone(before: Message, now: Message) -> frozenset[str]:
     old, new = set(_recipients(before)), set(_recipients(now))
     if old == new:
         return frozenset()
-    return _NAME_RECIPIENTS if new <= old else _NAME_RECIPIENTS | _ASK_FOR_ANSWERS
+    return NAME_RECIPIENTS if new <= old else NAME_RECIPIENTS | ASK_FOR_ANSWERS
 
 
 def _recipients(message: Message) -> Iterator[str]:

@@ -18,6 +18,7 @@ from shared.letters import limits
 from shared.letters.addresses import check_address
 from shared.letters.blobs import split
 from shared.letters.faults import explain
+from shared.letters.people_headers import TAKEN_FOR_RECIPIENTS
 from shared.letters.reading import read_json, unwrapped
 from shared.letters.stamp import forged
 from shared.letters.thread import LONGEST_THREAD
@@ -220,6 +221,9 @@ def _check_headers(headers: list[dict[str, Any]], path: str) -> None:
     for at, header in enumerate(headers):
         if forged(header=header["name"]):
             text = "Headers that begin with x-mailroom- are Mailroom's own; expected another name."
+            raise _wrong("InvalidInternetMessageHeaderCollection", text, f"{path}[{at}].name")
+        if header["name"].lower() in TAKEN_FOR_RECIPIENTS:
+            text = "Some programs take recipients from this header; expected them in to, cc or bccRecipients."
             raise _wrong("InvalidInternetMessageHeaderCollection", text, f"{path}[{at}].name")
 
 

@@ -1,5 +1,6 @@
 """Whether a letter fits into one request to Graph, as it will be sent: with its stamp and the marks of its thread."""
 
+from shared.errors import Malformed
 from shared.letters import limits
 from shared.letters.draft import check_sizes
 from shared.letters.letter import Letter
@@ -17,4 +18,8 @@ def check_size(letter: Letter, *, large: bool) -> None:
 
     size = (len(as_sent(letter, letter.sender)) + 2) // 3 * 4
     if size > limits.MAX_REQUEST:
-        raise limits.too_large(size)
+        text = (
+            f"Found {size} bytes of MIME in base64; Graph takes {limits.MAX_REQUEST} at most. MIME cannot go by a "
+            "draft: send larger files as attachments of a JSON message."
+        )
+        raise Malformed(413, "RequestEntityTooLarge", text, "$")

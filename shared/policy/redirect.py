@@ -3,6 +3,7 @@
     to, cc, bcc    MAIL_REDIRECT_TO alone
     replyTo        dropped, and named in the banner: whoever answers at MAIL_REDIRECT_TO, a person or an absence note,
                    must not reach a customer
+    other headers  that name people, or ask for answers, are dropped (people_headers.py)
     a header       x-mailroom-original-recipients, where Graph's five leave room: it goes before Mailroom's own stamp,
                    which the extended property carries as well, and a mail that has five already is told by its banner
     a banner       above what the body shows, in its own kind of text; for a body that is not written into, the
@@ -21,6 +22,7 @@ import msgspec
 
 from shared.letters.limits import MAX_REQUEST, request_size
 from shared.letters.parts import BodyType, EmailAddress, InternetMessageHeader, ItemBody, Recipient
+from shared.letters.people_headers import ASK_FOR_ANSWERS, NAME_RECIPIENTS
 from shared.letters.stamp import MAX_HEADERS
 from shared.letters.wire import Message, SendMail
 
@@ -108,7 +110,8 @@ def _meant_for(message: Message) -> Iterator[str]:
 
 
 def _headers(message: Message) -> tuple[InternetMessageHeader, ...]:
-    headers = message.internet_message_headers or ()
+    named = NAME_RECIPIENTS | ASK_FOR_ANSWERS
+    headers = tuple(one for one in message.internet_message_headers or () if one.name.lower() not in named)
     if len(headers) >= MAX_HEADERS:
         return headers
     return (*headers, InternetMessageHeader(name=ORIGINAL_RECIPIENTS, value=_value(message)))

@@ -7,7 +7,7 @@ from email.policy import default
 from shared.letters.mime_send import as_sent
 from shared.policy.patterns import Patterns
 from shared.policy.redirect import ORIGINAL_RECIPIENTS
-from tests.letters.test_mime_send import BODY, BOX, letter
+from tests.letters.test_mime_send import BODY, BOX, MAIL, letter
 from tests.policy.test_before_send import CATCHER, NOBODY, LastSettings, goes
 
 OPEN = LastSettings(allowed_senders=Patterns.parse("*@contoso.example"))
@@ -24,6 +24,13 @@ def test_a_redirected_mail_names_nobody_else_in_any_header_that_is_sent_to() -> 
     assert all(word in meant for word in ("to=fannyd@", "to=danas@", "cc=carl@", "bcc=hidden@"))
     others = [str(value) for name, value in mail.items() if name.lower() != ORIGINAL_RECIPIENTS]
     assert not [value for value in others if "fannyd@" in value or "hidden@" in value]
+
+
+def test_an_unsubscription_from_a_redirected_mail_reaches_nobody() -> None:
+    given = letter(MAIL.replace(b"X-Odd:", b"List-Unsubscribe: <mailto:off@contoso.example>\r\nX-Odd:"))
+    mail = message_from_bytes(as_sent(goes(given, REDIRECT).letter, BOX), policy=default)
+    assert mail["List-Unsubscribe"] is None
+    assert mail["X-Odd"]
 
 
 def test_a_redirected_mail_says_so_in_its_subject_and_keeps_its_body() -> None:

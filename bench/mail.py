@@ -19,7 +19,7 @@ from tests.e2e.tap import Cost, a_host_behind_taps
 
 __all__ = ["measure"]
 
-ROUNDS, MAILS, WARM = 5, 400, 60
+ROUNDS, MAILS, WARM = 3, 300, 60
 WAYS = ("bare SDK call", "bare httpx", "direct", "queue", "webhook")
 EVENT = '{"type": "order.paid", "id": "RUN-{n}", "subject": "Order {n}", "number": {n}, "customer": "Fanny"}'
 IDLE = 5.0

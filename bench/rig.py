@@ -33,7 +33,11 @@ __all__ = [
 
 PROGRAMS = Path(__file__).parent / "programs"
 APPS = Path(__file__).parent / "apps"
-FREE = {"MAIL_RATE_PER_MINUTE": "30000", "MAIL_ALLOWED_SENDERS": "*@sandbox.example"}
+FREE = {
+    "MAIL_RATE_PER_MINUTE": "30000",
+    "MAIL_RECIPIENTS_PER_DAY": "10000000",
+    "MAIL_ALLOWED_SENDERS": "*@sandbox.example",
+}
 """Settings with which Mailroom itself hardly waits for a mailbox. Times are booked by the quarter of a second."""
 
 SENDERS = ["*@sandbox.example"]

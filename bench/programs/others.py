@@ -35,7 +35,11 @@ def to_the_emulator() -> None:
         url = urlsplit(request.url)
         if url.hostname in HOSTS:
             request.url = url._replace(scheme=emulator.scheme, netloc=emulator.netloc).geturl()
-        return send(self, request, *args, **options)
+        answer = send(self, request, *args, **options)
+        if url.path.endswith("/openid-configuration"):  # MSAL takes only https for where tokens are
+            root = f"{emulator.scheme}://{emulator.netloc}".encode()
+            answer._content = answer.content.replace(root, b"https://login.microsoftonline.com")  # noqa: SLF001 - as above
+        return answer
 
     HTTPAdapter.send = redirected  # type: ignore[method-assign] # what this is about
 
@@ -52,7 +56,7 @@ def apprise() -> Send:
 
 def o365() -> Send:
     from O365 import Account  # type: ignore[import-not-found] # in an environment of its own
-    from O365.utils import MemoryTokenBackend  # type: ignore[import-not-found] # the same
+    from O365.utils.token import MemoryTokenBackend  # type: ignore[import-not-found] # the same
 
     to_the_emulator()
     account = Account(

@@ -14,7 +14,7 @@ from pathlib import Path
 __all__ = ["cpu", "median", "peak", "table", "this_machine"]
 
 TICK = os.sysconf("SC_CLK_TCK")
-PACKAGES = ("msgraph-sdk", "azure-data-tables", "azure-storage-queue", "azure-functions-runtime", "aiohttp", "httpx")
+PACKAGES = ("msgraph-sdk", "azure-core", "azure-storage-queue", "azure-functions-runtime", "aiohttp", "httpx")
 
 
 def cpu(*pids: int) -> float:

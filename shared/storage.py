@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from azure.core.exceptions import ServiceResponseTimeoutError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_core
-from azure.data.tables.aio import TableServiceClient
 
 from shared.config import Storage
 from shared.delivery.files import StorageFiles
@@ -27,6 +26,7 @@ from shared.delivery.suppressions_table import TABLE as SUPPRESSED
 from shared.delivery.suppressions_table import TableSuppressions
 from shared.delivery.table import TABLE, TableLedger
 from shared.identity import Identity
+from shared.tables import Tables
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobServiceClient
@@ -38,11 +38,6 @@ CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "retry_total": 3,
     "initial_backoff": 0.5,
     "increment_base": 2,
-}
-# The same for the tables' client, whose retries are azure-core's own.
-TABLE_OPTIONS: Final[dict[str, Any]] = {
-    "retry_total": 3,
-    "retry_backoff_factor": 0.5,
 }
 CONNECT_TIMEOUT: Final = 3.0  # seconds
 READ_TIMEOUT: Final = 10.0  # until the next bytes come
@@ -75,25 +70,27 @@ class StorageAccount:
     def queues(self) -> "QueueServiceClient":
         from azure.storage.queue.aio import QueueServiceClient
 
-        client: QueueServiceClient = self._client(QueueServiceClient, self._storage.queue_endpoint, CLIENT_OPTIONS)
+        client: QueueServiceClient = self._client(QueueServiceClient, self._storage.queue_endpoint)
         return client
 
     @cached_property
     def blobs(self) -> "BlobServiceClient":
         from azure.storage.blob.aio import BlobServiceClient
 
-        client: BlobServiceClient = self._client(BlobServiceClient, self._storage.blob_endpoint, CLIENT_OPTIONS)
+        client: BlobServiceClient = self._client(BlobServiceClient, self._storage.blob_endpoint)
         return client
 
     @cached_property
-    def tables(self) -> TableServiceClient:
-        client: TableServiceClient = self._client(TableServiceClient, self._storage.table_endpoint, TABLE_OPTIONS)
-        return client
+    def tables(self) -> Tables:
+        if self._credential is None:
+            return Tables.of_connection_string(self._storage.connection_string or "", _Transport())
+        return Tables.of_identity(self._storage.table_endpoint, self._credential, _Transport())
 
-    def _client(self, kind: Any, endpoint: str, options: dict[str, Any]) -> Any:
+    def _client(self, kind: Any, endpoint: str) -> Any:
         if self._storage.connection_string is not None:
-            return kind.from_connection_string(self._storage.connection_string, transport=_Transport(), **options)
-        return kind(endpoint, credential=self._credential, transport=_Transport(), **options)
+            text = self._storage.connection_string
+            return kind.from_connection_string(text, transport=_Transport(), **CLIENT_OPTIONS)
+        return kind(endpoint, credential=self._credential, transport=_Transport(), **CLIENT_OPTIONS)
 
     def outbox(self) -> StorageOutbox:
         return StorageOutbox(lambda: self.queues, lambda: self.blobs)
@@ -102,13 +99,13 @@ class StorageAccount:
         return StorageFiles(lambda: self.blobs)
 
     def pacing(self) -> TableStore:
-        return TableStore(self.tables.get_table_client(PACING))
+        return TableStore(self.tables.table(PACING))
 
     def ledger(self) -> TableLedger:
-        return TableLedger(self.tables.get_table_client(TABLE))
+        return TableLedger(self.tables.table(TABLE))
 
     def suppressions(self) -> TableSuppressions:
-        return TableSuppressions(self.tables.get_table_client(SUPPRESSED))
+        return TableSuppressions(self.tables.table(SUPPRESSED))
 
     async def close(self) -> None:
         for client in ("queues", "blobs", "tables"):

@@ -16,6 +16,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 
 import shared.entra_keys
 import shared.storage
+import shared.tables
 from shared.config import Storage
 from shared.delivery import outbox
 from shared.delivery.ledger import Row
@@ -101,8 +102,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "READ_TIMEOUT", 2.0)
     monkeypatch.setattr(shared.entra_keys, "FETCH_TIMEOUT", 0.5)
     monkeypatch.setattr(secrets, "PATIENCE", 0.5)
-    for options in (shared.storage.CLIENT_OPTIONS, shared.storage.TABLE_OPTIONS):
-        monkeypatch.setitem(options, "retry_total", 1)
+    monkeypatch.setitem(shared.storage.CLIENT_OPTIONS, "retry_total", 1)
+    monkeypatch.setattr(shared.tables, "RETRIES", 1)
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
@@ -125,7 +126,7 @@ def test_storages_own_deadlines_end_a_request_before_its_caller_is_cut_off() -> 
     tries = 1 + shared.storage.CLIENT_OPTIONS["retry_total"]
     waits = 3 * (0.5 + 2**3 + 3)  # of ExponentialRetry, with its jitter; tables wait less
     assert tries * shared.storage.TRY_TIMEOUT + waits + 8 < 130
-    assert shared.storage.TABLE_OPTIONS["retry_total"] == shared.storage.CLIENT_OPTIONS["retry_total"]
+    assert shared.storage.CLIENT_OPTIONS["retry_total"] == shared.tables.RETRIES
     assert outbox.READ_TIMEOUT < 115
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import httpx
 from azure.core.exceptions import AzureError
-from azure.data.tables.aio import TableServiceClient
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.queue.aio import QueueServiceClient
 
 from sandbox.watchdog import Watchdog
 from shared.delivery.table import TABLE, TableLedger
+from shared.tables import Tables
 from tests.chaos.parts import Cloud, Host, Storage
 from tests.chaos.plan import FAULTS, Options, mails
 from tests.chaos.senders import OUTBOX, Senders
@@ -104,7 +105,7 @@ async def chaos(options: Options) -> Report:
             http = await stack.enter_async_context(httpx.AsyncClient(timeout=30, trust_env=False))
             connection = storage.addresses.connection_string
             queues = await stack.enter_async_context(QueueServiceClient.from_connection_string(connection))
-            tables = await stack.enter_async_context(TableServiceClient.from_connection_string(connection))
+            tables = Tables.of_connection_string(connection, await stack.enter_async_context(AioHttpTransport()))
             return await _Run(options, storage, cloud, hosts, http, queues, tables, folder).run()
 
 
@@ -116,7 +117,7 @@ class _Run:
     hosts: Sequence[Host]
     http: httpx.AsyncClient
     queues: QueueServiceClient
-    tables: TableServiceClient
+    tables: Tables
     folder: Path
 
     async def run(self) -> Report:
@@ -271,7 +272,7 @@ class _Run:
 
     async def _all_of(self, mail: str) -> list[str]:
         """The ledger's row of a mail, when Graph accepted it, and every line that the hosts have logged of it."""
-        row = await TableLedger(self.tables.get_table_client(TABLE)).read(mail)
+        row = await TableLedger(self.tables.table(TABLE)).read(mail)
         said = [f"row {row}" if row else f"{mail} has no row"]
         said += [f"Graph accepted at {each['at']}" for each in await self._control("GET", f"accepted?stamp={mail}")]
         for log in sorted(self.folder.glob("host-*.log")):

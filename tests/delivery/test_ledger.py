@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import pytest
 from azure.core.exceptions import HttpResponseError
-from azure.data.tables.aio import TableServiceClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +20,8 @@ from shared.delivery.ledger import Conflict, Ledger
 from shared.delivery.memory import MemoryLedger
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import first_claim
-from shared.delivery.table import TableLedger, _token
+from shared.delivery.table import TableLedger
+from shared.tables import Tables, continued
 from tests.delivery.samples import NOON, Office, work
 from tests.wire import Wire
 
@@ -39,8 +39,13 @@ async def ledger(request: pytest.FixtureRequest, wire: Wire) -> AsyncIterator[Le
         yield MemoryLedger()
         return
     storage = request.getfixturevalue("storage")
-    async with TableServiceClient.from_connection_string(storage, transport=wire, retry_backoff_factor=0) as service:
-        yield TableLedger(service.get_table_client(f"t{uuid4().hex}"))
+    async with wire:
+        yield _in_a_table(storage, wire)
+
+
+def _in_a_table(storage: str, wire: Wire) -> TableLedger:
+    """One that is not there yet."""
+    return TableLedger(Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}"))
 
 
 async def test_a_row_comes_back_as_it_was_written(ledger: Ledger) -> None:
@@ -146,10 +151,9 @@ async def test_a_search_for_a_rare_state_ends_in_time_and_goes_on_from_there(
                 answer.headers["x-ms-continuation-NextPartitionKey"] = "MDA="  # where partition 00 begins
             return answer
 
-    wire = Scarce()
     monkeypatch.setattr("shared.delivery.table.SEARCH", 0.2)
-    async with TableServiceClient.from_connection_string(storage, transport=wire) as service:
-        ledger = TableLedger(service.get_table_client(f"t{uuid4().hex}"))
+    async with Scarce() as wire:
+        ledger = _in_a_table(storage, wire)
         await ledger.insert(replace(ROW, state="sent"))
         wire.requests = 0
         rows, after = await ledger.page("held", 5, None)
@@ -200,15 +204,15 @@ NO_TOKENS = {
 
 @pytest.mark.parametrize("after", NO_TOKENS.values(), ids=NO_TOKENS)
 async def test_what_no_page_gave_as_next_is_a_value_error_and_nothing_else(storage: str, after: str) -> None:
-    async with TableServiceClient.from_connection_string(storage) as service:
+    async with Wire() as wire:
         with pytest.raises(ValueError):  # noqa: PT011 - several libraries', each with its own words
-            await TableLedger(service.get_table_client(f"t{uuid4().hex}")).page(None, 5, after)
+            await _in_a_table(storage, wire).page(None, 5, after)
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda text: base64.urlsafe_b64encode(text).decode()))
 def test_any_text_is_a_token_or_a_value_error(text: str) -> None:
     with suppress(ValueError):
-        assert set(_token(text) or {}) <= {"PartitionKey", "RowKey"}
+        assert set(continued(text) or {}) <= {"PartitionKey", "RowKey"}
 
 
 async def test_a_token_that_the_service_does_not_know_is_a_value_error(storage: str) -> None:
@@ -220,8 +224,8 @@ async def test_a_token_that_the_service_does_not_know_is_a_value_error(storage: 
             answer.status_code = 400 if request.method == "GET" else answer.status_code
             return answer
 
-    async with TableServiceClient.from_connection_string(storage, transport=Strange()) as service:
-        ledger = TableLedger(service.get_table_client(f"t{uuid4().hex}"))
+    async with Strange() as wire:
+        ledger = _in_a_table(storage, wire)
         await ledger.insert(ROW)
         with pytest.raises(ValueError, match="no continuation token"):
             await ledger.page(None, 5, _after({"PartitionKey": "1!4!MDA-", "RowKey": None}))

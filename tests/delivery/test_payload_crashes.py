@@ -15,7 +15,6 @@ from uuid import uuid4
 import msgspec
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueServiceClient
@@ -37,6 +36,7 @@ from shared.delivery.work import Work, parse_work, work_of
 from shared.graph.outcome import Accepted, Outcome
 from shared.letters.letter import Letter
 from shared.letters.wire import FileAttachment
+from shared.tables import Tables
 from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, letter
 
 LARGE = 60_000  # does not fit into a message; what is really large takes no other way
@@ -103,13 +103,13 @@ class Process:
         self._life = life
         self._stack = AsyncExitStack()
         self._queues = QueueServiceClient.from_connection_string(site.storage, transport=Wire(life))
-        self._tables = TableServiceClient.from_connection_string(site.storage, transport=Wire(life))
+        self._wire = Wire(life)
         self.blobs = BlobServiceClient.from_connection_string(site.storage, transport=Wire(life))
         self.queue = self._queues.get_queue_client(QUEUE)
         self.outbox = Punctual(lambda: self._queues, lambda: self.blobs)
         self.attempts = Attempts(
             Settings(),
-            TableLedger(self._tables.get_table_client(TABLE)),
+            TableLedger(Tables.of_connection_string(site.storage, self._wire).table(TABLE)),
             self.outbox,
             self._send,
             Unpaced(),
@@ -120,7 +120,7 @@ class Process:
         )
 
     async def __aenter__(self) -> Self:
-        for client in (self._queues, self._tables, self.blobs):
+        for client in (self._queues, self._wire, self.blobs):
             await self._stack.enter_async_context(client)
         return self
 

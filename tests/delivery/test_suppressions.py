@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
-from azure.data.tables.aio import TableServiceClient
 
 from shared.delivery.suppressions import FRESH, REMEMBERED, WHOLE, Entry, Suppressions, entry_id
 from shared.delivery.suppressions_table import TableSuppressions
+from shared.tables import Tables
 from tests.delivery.samples import NOON, Clock
+from tests.wire import Wire
 
 ADELE, BEN = "adele@fabrikam.test", "ben@fabrikam.test"
 
@@ -153,8 +154,8 @@ async def test_nothing_is_taken_for_free_while_the_list_cannot_be_read(*, long: 
 
 async def test_the_table(storage: str) -> None:
     """From no table at all to a list of several pages."""
-    async with TableServiceClient.from_connection_string(storage) as service:
-        store = TableSuppressions(service.get_table_client("suppressedtest"))
+    async with Wire() as wire:
+        store = TableSuppressions(Tables.of_connection_string(storage, wire).table("suppressedtest"))
         assert await store.ids(WHOLE) == frozenset()
         assert await store.get(entry_id(ADELE)) is None
         assert await store.page(10, None) == ([], None)

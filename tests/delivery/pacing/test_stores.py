@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from azure.data.tables.aio import TableServiceClient
 
 from shared.delivery.ledger import Conflict
 from shared.delivery.pacing.clock import Clock
 from shared.delivery.pacing.pacer import Pacer
 from shared.delivery.pacing.store import Changed, MemoryStore, PacingStore, Values
 from shared.delivery.pacing.table import TableStore
+from shared.tables import Tables
 from tests.delivery.pacing.fleet import slot
 from tests.delivery.pacing.virtual import START
 from tests.wire import Wire
@@ -29,9 +29,8 @@ def wire() -> Wire:
 @pytest.fixture
 async def table(storage: str, wire: Wire) -> AsyncIterator[TableStore]:
     """In a table that is not there yet."""
-    service = TableServiceClient.from_connection_string(storage, transport=wire, retry_backoff_factor=0)
-    async with service:
-        yield TableStore(service.get_table_client(f"t{uuid4().hex}"))
+    async with wire:
+        yield TableStore(Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}"))
 
 
 @pytest.fixture(params=["memory", "table"])

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -122,21 +123,23 @@ class SigningKeys:
 
 
 async def fetch(url: str) -> bytes:
-    """The content at `url`: status 200 only, no redirects, at most LARGEST_FETCH bytes within FETCH_TIMEOUT."""
-    import httpx
+    """The content at `url`: status 200 only, no redirects, at most LARGEST_FETCH bytes within FETCH_TIMEOUT.
+
+    Raises OSError, TimeoutError, aiohttp.ClientError.
+    """
+    import aiohttp
 
     from shared.tls import tls
 
     async with (
         asyncio.timeout(FETCH_TIMEOUT),
-        # A transport of its own, so that no proxy is read from the environment.
-        httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(verify=tls()), timeout=FETCH_TIMEOUT) as client,
-        client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls()), auto_decompress=False) as client,
+        client.get(url, headers={"Accept-Encoding": "identity"}, allow_redirects=False) as response,
     ):
-        if response.status_code != httpx.codes.OK:
-            raise OSError(f"status {response.status_code}")
+        if response.status != HTTPStatus.OK:
+            raise OSError(f"status {response.status}")
         content = bytearray()
-        async for chunk in response.aiter_raw():
+        async for chunk in response.content.iter_any():
             content += chunk
             if len(content) > LARGEST_FETCH:
                 raise OSError("too large")

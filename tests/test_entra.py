@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
+import aiohttp
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -524,7 +524,7 @@ async def test_a_fetch_takes_a_whole_small_200_only(answered: bytes) -> None:
         await writer.drain()
 
     async with serving(answer) as url:
-        with pytest.raises((OSError, httpx.HTTPError)):
+        with pytest.raises((OSError, aiohttp.ClientError)):
             await fetch(url)
 
 

@@ -10,7 +10,7 @@ What differs from the SDK's defaults, and why:
 - No second request after a claims challenge (401), for the same reason. The refused token is not used again.
 - HTTP/1.1. Graph takes four requests at a time, so the one connection of HTTP/2 saves little, and when it breaks all
   four mails on it are in doubt.
-- No limit on reading: every call brings a deadline of its own, so no second clock runs beside it.
+- A transport of our own (transport.py), which is twice as fast and says how far a request came.
 - Spans and logs without URLs, which name the mailbox: the SDK is told so, its UrlReplaceHandler, which writes the URL
   into a span whatever it is told, is left out (it serves `/me` only), and httpx's request lines are filtered.
 - No proxy is read from the environment: the way to Graph and to the identity endpoint is the network's business.
@@ -39,17 +39,11 @@ from msgraph_core.middleware.options import GraphTelemetryHandlerOption  # type:
 
 from shared.graph.endpoint import GRAPH_HOSTS, GraphEndpoint
 from shared.graph.stage import ProgressHandler
+from shared.graph.transport import AiohttpTransport
 from shared.identity import Identity
-from shared.tls import tls
 
 __all__ = ["GRAPH_HOSTS", "GraphConnection", "GraphEndpoint", "open_client"]
 
-CONNECT_TIMEOUT = 5.0
-POOL_TIMEOUT = 5.0
-# How long an unused connection is kept. Short: a request on a connection that the other side closes at that moment ends
-# as Unknown, which costs more than a new connection.
-KEEP_ALIVE = 5.0
-MAX_CONNECTIONS = 32
 # A refused token is replaced before the next request, but not more often than this, in seconds.
 RENEWAL_PAUSE = 60.0
 
@@ -106,12 +100,7 @@ def open_client(base_url: str, client_id: str | None) -> GraphConnection:
     """
     endpoint = GraphEndpoint.parse(base_url)
     credential = Identity(client_id)
-    transport = httpx.AsyncHTTPTransport(
-        verify=tls(),
-        limits=httpx.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
-        ),
-    )
+    transport = AiohttpTransport()
     adapter = _OneRequestAdapter(
         AzureIdentityAuthenticationProvider(credential, scopes=[endpoint.scope], allowed_hosts=[endpoint.host]),
         client=_http_client(transport),
@@ -139,7 +128,7 @@ class _OneRequestAdapter(GraphRequestAdapter):
 def _http_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
     client = httpx.AsyncClient(
         transport=transport,
-        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT, pool=POOL_TIMEOUT),
+        timeout=None,  # noqa: S113 - the transport's own
         follow_redirects=False,
         headers={"Accept-Encoding": "identity"},  # an answer is a few bytes; its decoding is one more thing to fail
     )

@@ -1,8 +1,8 @@
 """How far a request came: whether a byte of it may have left.
 
 A deadline can end a request anywhere. Before the first byte left the mail surely did not go; after it, nobody knows.
-The difference is worth a lot (a retry now, or minutes of looking for the mail), so it is observed, not guessed:
-httpcore reports its steps through a request's `trace` extension (https://www.encode.io/httpcore/extensions/#trace).
+The difference is worth a lot (a retry now, or minutes of looking for the mail), so it is observed, not guessed: the
+transport says what becomes of the connection (transport.py).
 """
 
 from enum import Enum
@@ -32,13 +32,17 @@ class Progress(RequestOption):
 
     @property
     def may_have_left(self) -> bool:
-        """Whether Graph may have read the request. True when in doubt: should httpcore fall silent, nothing is lost."""
+        """Whether Graph may have read the request. True when in doubt: should nobody observe it, nothing is lost."""
         return self.stage in {Stage.HANDED_OVER, Stage.SENDING}
 
-    async def observe(self, event: str, _info: object) -> None:
-        """Take one of httpcore's trace events, `connection.connect_tcp.started` or `http11.send_request_headers…`."""
-        if self.stage is not Stage.SENDING:
-            self.stage = Stage.CONNECTING if event.startswith("connection.") else Stage.SENDING
+    def connecting(self) -> None:
+        """There is no connection for it yet."""
+        if self.stage is not Stage.SENDING:  # a second connection does not take back what the first has carried
+            self.stage = Stage.CONNECTING
+
+    def connected(self) -> None:
+        """There is one; from now on its bytes may leave."""
+        self.stage = Stage.SENDING
 
     @staticmethod
     def get_key() -> str:
@@ -47,11 +51,11 @@ class Progress(RequestOption):
 
 
 class ProgressHandler(BaseMiddleware):
-    """The last of the SDK's middleware: lets a request's Progress watch the connection."""
+    """The last of the SDK's middleware: hands a request's Progress on to the transport, in its extensions."""
 
     async def send(self, request: httpx.Request, transport: httpx.AsyncBaseTransport) -> httpx.Response:
         progress = request.extensions.get(REQUEST_OPTIONS_KEY, {}).get(Progress.get_key())
         if isinstance(progress, Progress):
             progress.stage = Stage.HANDED_OVER
-            request.extensions["trace"] = progress.observe
+            request.extensions[Progress.get_key()] = progress
         return await super().send(request, transport)

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared.graph import client
+from shared.graph import transport
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.graph.send import send_mail
@@ -365,4 +365,4 @@ def test_nothing_below_the_courier_retries_or_redirects() -> None:
         handler = handler.next
     assert names == ["ParametersNameDecodingHandler", "GraphTelemetryHandler", "ProgressHandler"]
     assert http.follow_redirects is False
-    assert client.KEEP_ALIVE <= 5
+    assert transport.KEEP_ALIVE <= 5

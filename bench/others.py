@@ -1,8 +1,9 @@
-"""Others side by side: Apprise's Office 365 plugin, python-o365, a program with the SDK's defaults, and Mailroom.
+"""Others side by side: Apprise's Office 365 plugin, python-o365, a plain function with the SDK's defaults, and us.
 
 Each sends so many mails, one after the other, each once: what a library does about a failure is its own business. The
-first two have environments of their own in .bench, made with uv. Mailroom is asked over HTTP by a client that never
-repeats a request; its CPU is the worker's, the sandbox host's share taken off (see mail.py).
+first two are programs with environments of their own in .bench, made with uv. The plain function (apps/plain) and
+Mailroom are asked over HTTP by a client that never repeats a request; their CPU is the worker's, the sandbox host's
+share taken off (see mail.py).
 """
 
 import json
@@ -25,7 +26,7 @@ ENVIRONMENTS = {"apprise": "apprise==2.3.0", "o365": "O365==2.1.10"}
 NAMES = {
     "apprise": f"Apprise's Office 365 plugin ({ENVIRONMENTS['apprise']})",
     "o365": f"python-o365 ({ENVIRONMENTS['o365']})",
-    "sdk": "a program with the SDK's defaults",
+    "plain": "a plain function with the SDK's defaults",
     "mailroom": "Mailroom, over HTTP",
 }
 # What becomes of requests, by chance: 10 % are throttled; 8 % are refused for now; 8 % lose their answer, of which five
@@ -46,14 +47,16 @@ QUICK = {"MAIL_SEND_TIMEOUT": "2", "MAIL_LEASE_MARGIN": "1", "MAIL_VERIFY_DELAYS
 
 def measure(*, quick: bool) -> Iterator[str]:
     rounds, mails, faulty = (1, 20, 40) if quick else (ROUNDS, MAILS, FAULTY)
-    pythons = {how: _environment(how, needed) for how, needed in ENVIRONMENTS.items()} | {"sdk": sys.executable}
+    pythons = {how: _environment(how, needed) for how, needed in ENVIRONMENTS.items()}
     spent: dict[str, list[float]] = {how: [] for how in NAMES}
-    with mailroom() as sandbox, empty_host(sandbox, "empty") as empty:
+    with mailroom() as sandbox, empty_host(sandbox, "empty") as empty, empty_host(sandbox, "plain") as plain:
         for number in range(rounds):
+            run = f"calm {number}"
             for how, python in pythons.items():
-                spent[how].append(_others(sandbox, how, python, f"calm {number}", mails)["cpu"] / mails)
-            host = _mailroom(empty, "host", mails)
-            spent["mailroom"].append((_mailroom(sandbox, f"calm {number}", mails) - host) / mails)
+                spent[how].append(_others(sandbox, how, python, run, mails)["cpu"] / mails)
+            host = _by_http(empty, "host", mails)
+            spent["plain"].append((_by_http(plain, run, mails) - host) / mails)
+            spent["mailroom"].append((_by_http(sandbox, run, mails) - host) / mails)
     yield f"Without faults; medians of {rounds} rounds of {mails} mails:"
     yield ""
     rows = [(NAMES[how], f"{median(found) * 1000:.1f}", f"{1 / median(found):.0f}") for how, found in spent.items()]
@@ -71,6 +74,9 @@ def _under_faults(how: str, python: str, mails: int) -> tuple[str, ...]:
     with mailroom("--concurrency", "64", "--seed", SEED, *faults, **QUICK) as sandbox:
         if how == "mailroom":
             failed = _mailroom_under_faults(sandbox, mails)
+        elif how == "plain":
+            with empty_host(sandbox, "plain") as plain:
+                failed = _refused(plain, mails)
         else:
             failed = int(_others(sandbox, how, python, "faulty", mails)["failed"])
         times = Counter(subject for subject in sandbox.subjects() if subject.startswith("faulty "))
@@ -82,22 +88,32 @@ def _under_faults(how: str, python: str, mails: int) -> tuple[str, ...]:
 
 def _mailroom_under_faults(sandbox: Sandbox, mails: int) -> int:
     """How many mails it refused or gave up. Waits until nothing waits any more."""
-    url = f"{sandbox.api}/users/{sandbox.sender}/sendMail"
-    load([url], json.dumps(mail("faulty {n}")), mails, 1, {"Authorization": f"Bearer {sandbox.token()}"})
+    refused = _refused(sandbox, mails)
     eventually(lambda: sandbox.count("mail-work") == 0, 300)
     found = [
         len(sandbox.operator("GET", f"?state={state}&top=1000").json()["messages"]) for state in ("failed", "held")
     ]
-    return sum(found)
+    return refused + sum(found)
 
 
-def _mailroom(sandbox: Sandbox, run: str, mails: int) -> float:
+def _refused(host: Sandbox, mails: int) -> int:
+    """Ask a host for so many mails; how many it said it could not send."""
+    url, headers = _request(host)
+    statuses = load([url], json.dumps(mail("faulty {n}")), mails, 1, headers, may_fail=True)["statuses"]
+    return sum(number for status, number in statuses.items() if not status.startswith("2"))
+
+
+def _by_http(host: Sandbox, run: str, mails: int) -> float:
     """Processor seconds of a host for so many mails."""
-    url, headers = f"{sandbox.api}/users/{sandbox.sender}/sendMail", {"Authorization": f"Bearer {sandbox.token()}"}
+    url, headers = _request(host)
     load([url], json.dumps(mail("warm {n}")), WARM, 1, headers)
-    before = cpu(int(sandbox.facts["pids"]["host"]))
+    before = cpu(int(host.facts["pids"]["host"]))
     load([url], json.dumps(mail(f"{run} {{n}}")), mails, 1, headers)
-    return cpu(int(sandbox.facts["pids"]["host"])) - before
+    return cpu(int(host.facts["pids"]["host"])) - before
+
+
+def _request(host: Sandbox) -> tuple[str, dict[str, str]]:
+    return f"{host.api}/users/{host.sender}/sendMail", {"Authorization": f"Bearer {host.token()}"}
 
 
 def _others(sandbox: Sandbox, how: str, python: str, run: str, mails: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Sends mails with what others have made, each mail once, as a program does that follows their documentation.
 
-Asked by a line of JSON on standard input: `how` is "apprise", "o365" or "sdk"; `run` names the mails, `count` of them,
+Asked by a line of JSON on standard input: `how` is "apprise" or "o365"; `run` names the mails, `count` of them,
 `warm` before. Answers with one: `cpu` and `wall` in seconds of the counted mails, and `failed`: how many the library
 said it could not send.
 
@@ -8,21 +8,19 @@ Apprise and O365 have Microsoft's hosts in their code. Not a line of them is cha
 requests, through which both send everything, takes what goes to these hosts to the emulator.
 """
 
-import asyncio
 import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-type Send = Callable[[str], bool | Awaitable[bool]]
+type Send = Callable[[str], bool]
 
 SENDER, TO = os.environ["SENDER"], "fannyd@contoso.onmicrosoft.com"
 TENANT, CLIENT = os.environ["TENANT"], os.environ["CLIENT"]
 TEXT, SECRET = "The new cafeteria is open.", "not-asked-for"
-SCOPE = "https://graph.microsoft.com/.default"
 HOSTS = {"graph.microsoft.com", "login.microsoftonline.com"}
 
 
@@ -74,47 +72,20 @@ def o365() -> Send:
     return send
 
 
-def sdk() -> Send:
-    from azure.identity.aio import ManagedIdentityCredential
-    from msgraph.generated.models.body_type import BodyType
-    from msgraph.generated.models.email_address import EmailAddress
-    from msgraph.generated.models.item_body import ItemBody
-    from msgraph.generated.models.message import Message
-    from msgraph.generated.models.recipient import Recipient
-    from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
-    from msgraph.graph_service_client import GraphServiceClient
-
-    client = GraphServiceClient(ManagedIdentityCredential(), scopes=[SCOPE])
-    client.request_adapter.base_url = os.environ["GRAPH_BASE_URL"]
-
-    async def send(subject: str) -> bool:
-        message = Message(
-            subject=subject,
-            body=ItemBody(content=TEXT, content_type=BodyType.Text),
-            to_recipients=[Recipient(email_address=EmailAddress(address=TO))],
-        )
-        body = SendMailPostRequestBody(message=message, save_to_sent_items=True)
-        await client.users.by_user_id(SENDER).send_mail.post(body)
-        return True
-
-    return send
-
-
-async def tried(send: Send, subject: str) -> bool:
+def tried(send: Send, subject: str) -> bool:
     try:
-        answer = send(subject)
-        return answer if isinstance(answer, bool) else await answer
+        return send(subject)
     except Exception:  # noqa: BLE001 - whatever it raises: it says that it could not send
         return False
 
 
-async def main() -> None:
+def main() -> None:
     asked = json.loads(sys.stdin.readline())
-    send = {"apprise": apprise, "o365": o365, "sdk": sdk}[asked["how"]]()
+    send = {"apprise": apprise, "o365": o365}[asked["how"]]()
     for number in range(asked["warm"]):
-        await tried(send, f"warm {number}")
+        tried(send, f"warm {number}")
     wall, cpu = time.perf_counter(), time.process_time()
-    sent = [await tried(send, f"{asked['run']} {number}") for number in range(asked["count"])]
+    sent = [tried(send, f"{asked['run']} {number}") for number in range(asked["count"])]
     found = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "failed": sent.count(False)}
     os.write(OUT, json.dumps(found).encode() + b"\n")
     os._exit(0)
@@ -123,4 +94,4 @@ async def main() -> None:
 if __name__ == "__main__":
     OUT = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no answer
-    asyncio.run(main())
+    main()

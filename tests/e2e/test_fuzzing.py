@@ -37,7 +37,7 @@ OPERATIONS: dict[str, Any] = {
 CHECKS: list[Any] = [status_code_conformance, content_type_conformance, response_schema_conformance]
 PATIENCE = 30.0  # seconds for an answer
 PLATFORM = {400, 401, 404, 405, 413}  # answered before any function runs: without a body
-PLACE = re.compile(r"\$|[A-Z][a-z]+-[A-Z][a-z]+|/me request|token|Authorization")
+PLACE = re.compile(r"\$|line \d|[A-Z][a-z]+-[A-Z][a-z]+|/me request|token|Authorization")
 # Nothing that could be wrong goes into these.
 ALWAYS_RIGHT = {
     "GET /events/{route}",

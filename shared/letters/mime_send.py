@@ -21,8 +21,6 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-import msgspec
-
 from shared.letters.letter import Letter
 from shared.letters.mime import address_list, message_id, unstructured
 from shared.letters.mime_head import malformed, read_head

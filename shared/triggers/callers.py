@@ -10,7 +10,7 @@ from shared.errors import Unauthenticated
 from shared.letters.letter import Origin
 from shared.services import Services
 
-__all__ = ["NO_OPERATOR", "OPERATE", "authenticated", "operates", "origin_of", "scope_of"]
+__all__ = ["NO_OPERATOR", "OPERATE", "OPERATE_AS_USER", "authenticated", "operates", "origin_of", "scope_of"]
 
 OPERATE: Final = "Mailroom.Operate"  # the app role of operators
 # The scope of an application with which a person operates. Not the role's name: Entra keeps both in one namespace.

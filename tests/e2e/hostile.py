@@ -84,11 +84,11 @@ RAW: dict[str, bytes] = {
     "two lengths": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
     "no number for a length": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n{}",
     "a negative length": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n{}",
-    "chunks": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer TOKEN\r\nContent-Type: application/json\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+    "chunks": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer TOKEN\r\n"
+    b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
     "chunks that are none": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
-    "chunks and a length": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
-    b"0\r\n\r\n",
+    "chunks and a length": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    b"Content-Length: 5\r\n\r\n0\r\n\r\n",
     "a header without end": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 300_000 + b"\r\n\r\n",
     "headers without end": b"POST PATH HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 50_000 + b"\r\n",
     "a header with a NUL": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",

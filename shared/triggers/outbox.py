@@ -179,7 +179,7 @@ async def _event(message: "ProducerMessage") -> None:
 
 def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Letter:
     not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
-    sender = queued.sender.lower()
+    sender = queued.sender
     scope = f"queue:{OUTBOX}:{sender}"
     return Letter(
         id=identity(scope, queued.key) if queued.key else keyless,

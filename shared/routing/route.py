@@ -79,7 +79,7 @@ class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Route:
     """A route that can be used.
 
-    window: seconds in which the same key is no second mail; None: for as long as kept. rate_per_minute: mails; None: no
+    window: seconds in which the same key is no second mail, where the route says so. rate_per_minute: mails; None: no
     limit of its own.
     """
 
@@ -160,7 +160,7 @@ class _Reader:
             sender=self.sender(outer.sender),
             allow=self.patterns(outer.allow),
             on_unknown=outer.on_unknown,
-            window=source.repeat_window if outer.repeat_window_minutes is None else outer.repeat_window_minutes * 60,
+            window=None if outer.repeat_window_minutes is None else outer.repeat_window_minutes * 60,
             keep_days=outer.keep_days,
             rate_per_minute=outer.rate_per_minute,
         )

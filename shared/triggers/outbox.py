@@ -192,6 +192,7 @@ def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Le
         accepted_at=accepted_at,
         thread=queued.thread,
         mime=queued.mime,
+        known_by="caller-key" if queued.key else "message",
     )
 
 

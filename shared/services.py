@@ -59,13 +59,6 @@ class Services:
         for problem in self.settings.problems:
             emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
 
-    def report_routes(self) -> None:
-        """Say which routes cannot be used."""
-        for name, problem in self.catalog.problems.items():
-            emit(Event.ROUTE_REFUSED, route=name, why=problem)
-        if self.catalog.missing:
-            emit(Event.ROUTE_REFUSED, why=self.catalog.missing)
-
     @cached_property
     def verifier(self) -> "Verifier | None":
         """Verifies callers' tokens; None when MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set."""
@@ -173,9 +166,15 @@ class Services:
 
     @cached_property
     def catalog(self) -> "Catalog":
+        """The routes. The first who asks says which of them cannot be used."""
         from shared.routing.catalog import load
 
-        return load(self.settings.routes_dir, self.renderer)
+        found = load(self.settings.routes_dir, self.renderer)
+        for name, problem in found.problems.items():
+            emit(Event.ROUTE_REFUSED, route=name, why=problem)
+        if found.missing:
+            emit(Event.ROUTE_REFUSED, why=found.missing)
+        return found
 
     @cached_property
     def secrets(self) -> "Secrets":
@@ -193,11 +192,9 @@ class Services:
 
     @cached_property
     def intake(self) -> "Intake":
-        """What takes events in. The first that comes has it said which routes cannot be used."""
         from shared.routing.compose import Composer
         from shared.routing.intake import Intake
 
-        self.report_routes()
         composer = Composer(self.settings, self.renderer)
         return Intake(self.catalog, composer, self.secrets, self._verify_token, self.outbox, self.courier)
 

@@ -21,7 +21,6 @@ async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     if app.settings.problems:
         app.report_problems()  # said again and again, so that the alert stays on
         return
-    app.report_routes()  # likewise
     from shared.delivery.backlog import measure
     from shared.delivery.upkeep import partitions_of_run
 

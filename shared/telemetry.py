@@ -55,6 +55,7 @@ class Event(StrEnum):
     QUEUE_MEASURED = "queue.measured"  # every few minutes: how much waits, and since when; also the heartbeat
     BACKLOG_MEASURED = "backlog.measured"  # mails that wait in the part of the ledger that upkeep has gone through
     INTAKE_UNAVAILABLE = "intake.unavailable"  # a mail over HTTP is answered 503: storage cannot be reached
+    BODY_LOST = "request.body-lost"  # it came with Transfer-Encoding and no body: 411; its sender must give its length
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
     ROUTE_REFUSED = "route.refused"  # a route cannot be used; it alone answers 503. At the first webhook, then by timer
@@ -101,6 +102,7 @@ LEVELS: Final = {
     Event.QUEUE_MEASURED: logging.INFO,
     Event.BACKLOG_MEASURED: logging.INFO,
     Event.INTAKE_UNAVAILABLE: logging.ERROR,
+    Event.BODY_LOST: logging.WARNING,
     Event.KEYS_UNREACHED: logging.ERROR,
     Event.CALLER_REFUSED: logging.WARNING,
     Event.ROUTE_REFUSED: logging.ERROR,

@@ -19,7 +19,7 @@ from shared.letters.addresses import checked
 from shared.policy.suppression import NewSuppression
 from shared.services import Services, services
 from shared.telemetry import Event, emit
-from shared.triggers.answers import json_answer, problem, settings_refused
+from shared.triggers.answers import json_answer, length_required, problem, settings_refused
 from shared.triggers.callers import NO_OPERATOR, authenticated, operates
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
@@ -38,7 +38,7 @@ Handler = Callable[[Services, func.HttpRequest, str], Awaitable[func.HttpRespons
 
 
 async def suppressions(req: func.HttpRequest) -> func.HttpResponse:
-    return await _by_token(req, _all)
+    return length_required(req, "suppressions") or await _by_token(req, _all)
 
 
 async def suppression(req: func.HttpRequest) -> func.HttpResponse:
@@ -46,7 +46,7 @@ async def suppression(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def operator_suppressions(req: func.HttpRequest) -> func.HttpResponse:
-    return await _answer(req, _all, BY_KEY)
+    return length_required(req, "operator_suppressions") or await _answer(req, _all, BY_KEY)
 
 
 async def operator_suppression(req: func.HttpRequest) -> func.HttpResponse:

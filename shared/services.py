@@ -156,7 +156,7 @@ class Services:
     def courier(self) -> "Courier":
         from shared.delivery.courier import Courier
 
-        return Courier(self.attempts)
+        return Courier(self.attempts, self.storage.signed_bodies())
 
     @cached_property
     def direct(self) -> "DirectRequests":

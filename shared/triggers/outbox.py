@@ -220,7 +220,7 @@ async def _event(message: "ProducerMessage") -> None:
 
 def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Letter:
     not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
-    sender = queued.sender.lower()
+    sender = queued.sender
     scope = f"queue:{OUTBOX}:{sender}"
     return Letter(
         id=identity(scope, queued.key) if queued.key else keyless,
@@ -233,6 +233,7 @@ def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Le
         accepted_at=accepted_at,
         thread=queued.thread,
         mime=queued.mime,
+        known_by="caller-key" if queued.key else "message",
     )
 
 

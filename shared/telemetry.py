@@ -22,7 +22,7 @@ for _name in QUIET:
 class Event(StrEnum):
     """What can be said, and when."""
 
-    SETTING_REFUSED = "setting.refused"  # a setting cannot be used; every function answers 503. At start, then by timer
+    SETTING_REFUSED = "setting.refused"  # a setting cannot be used: 503. At the first invocation, then by timer
     MAIL_ACCEPTED = "mail.accepted"  # durable in the outbox, not sent yet
     MAIL_SENT = "mail.sent"  # Graph answered 202; `seconds` after it was accepted, or due
     MAIL_WAITING = "mail.waiting"  # put back, with the reason and the delay
@@ -55,9 +55,10 @@ class Event(StrEnum):
     QUEUE_MEASURED = "queue.measured"  # every few minutes: how much waits, and since when; also the heartbeat
     BACKLOG_MEASURED = "backlog.measured"  # mails that wait in the part of the ledger that upkeep has gone through
     INTAKE_UNAVAILABLE = "intake.unavailable"  # a mail over HTTP is answered 503: storage cannot be reached
+    BODY_LOST = "request.body-lost"  # it came with Transfer-Encoding and no body: 411; its sender must give its length
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
-    ROUTE_REFUSED = "route.refused"  # a route cannot be used; it alone answers 503
+    ROUTE_REFUSED = "route.refused"  # a route cannot be used; it alone answers 503. At the first webhook, then by timer
     EVENT_UNVERIFIED = "event.unverified"  # a webhook request that does not prove where it comes from
     EVENT_MALFORMED = "event.malformed"  # a verified one that cannot be read
     EVENT_FILTERED = "event.filtered"  # its route wants no mail of it
@@ -101,6 +102,7 @@ LEVELS: Final = {
     Event.QUEUE_MEASURED: logging.INFO,
     Event.BACKLOG_MEASURED: logging.INFO,
     Event.INTAKE_UNAVAILABLE: logging.ERROR,
+    Event.BODY_LOST: logging.WARNING,
     Event.KEYS_UNREACHED: logging.ERROR,
     Event.CALLER_REFUSED: logging.WARNING,
     Event.ROUTE_REFUSED: logging.ERROR,

@@ -21,6 +21,7 @@ from shared import entra_keys
 from shared.entra import LONGEST_HEADER, MOST_REMEMBERED, Caller, KeysUnavailable, Registration, Verifier, require
 from shared.entra_keys import LARGEST_FETCH, fetch
 from shared.errors import NotAllowed, Unauthenticated
+from tests.serving import serving
 
 TENANT = "11111111-aaaa-4bbb-8ccc-222222222222"
 CLIENT = "33333333-aaaa-4bbb-8ccc-444444444444"
@@ -470,7 +471,7 @@ def test_a_callers_repr_names_no_person() -> None:
 
 
 @asynccontextmanager
-async def serving(answer: Callable[[asyncio.StreamWriter], Any]) -> AsyncIterator[str]:
+async def answering(answer: Callable[[asyncio.StreamWriter], Any]) -> AsyncIterator[str]:
     """A server on loopback that gives every request this answer; its URL."""
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -482,11 +483,8 @@ async def serving(answer: Callable[[asyncio.StreamWriter], Any]) -> AsyncIterato
         finally:
             writer.close()
 
-    server = await asyncio.start_server(respond, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
-    server.close_clients()
-    await server.wait_closed()
+    async with serving(respond) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def test_the_whole_way_over_http(entra: Entra, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,7 +497,7 @@ async def test_the_whole_way_over_http(entra: Entra, monkeypatch: pytest.MonkeyP
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
         await writer.drain()
 
-    async with serving(answer) as authority:
+    async with answering(answer) as authority:
         documents[0]["jwks_uri"] = f"{authority}/keys"
         verifier = Verifier(Registration(TENANT, CLIENT, authority))
         assert (await verifier.verify(bearer(app_claims()))).application_id == APPLICATION
@@ -523,7 +521,7 @@ async def test_a_fetch_takes_a_whole_small_200_only(answered: bytes) -> None:
         writer.write(answered)
         await writer.drain()
 
-    async with serving(answer) as url:
+    async with answering(answer) as url:
         with pytest.raises((OSError, aiohttp.ClientError)):
             await fetch(url)
 
@@ -539,6 +537,6 @@ async def test_a_fetch_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    async with serving(answer) as url:
+    async with answering(answer) as url:
         with pytest.raises(TimeoutError):
             await fetch(url)

@@ -5,7 +5,8 @@
      [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "via": "<mailbox>"] [, "reserved": time]
      [, "recipients": n] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n] [, "route": "<name>"]
      [, "knownBy": "…"] [, "signed": {"body": "<digest>", "event": "<digest>"}]}
-    {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>" [, "paced": true]}
+    {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>" or "payload": "<blob>"
+     [, "paced": true] [, "poisoned": true]}
 
 No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of another version.
 """
@@ -68,8 +69,10 @@ class ProducerMessage(_OfMailWork, frozen=True, kw_only=True, rename="camel", ta
 
     queue: str
     inserted_at: datetime
-    body: bytes
+    body: bytes = b""
+    payload: str | None = None  # or the name of its blob in mail-payloads, where it does not fit into a queue message
     paced: bool = False  # it has waited for its time in the rate of its queue
+    poisoned: bool = False  # the platform has given it up after ten failures
 
 
 def work_of(letter: Letter) -> Work:

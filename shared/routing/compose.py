@@ -9,7 +9,7 @@ from typing import Any, Final
 from shared.config import Settings
 from shared.errors import Malformed, NotAllowed
 from shared.letters import limits
-from shared.letters.addresses import check_address
+from shared.letters.addresses import checked
 from shared.letters.letter import Letter, Origin, Signed, identity
 from shared.letters.thread import threaded
 from shared.letters.wire import (
@@ -148,12 +148,11 @@ class Composer:
             to = [found] if isinstance(found, str) else found
             if not isinstance(to, list) or not to:
                 raise Malformed(400, "ErrorMissingRecipients", "The event has no recipient.", rules.recipients_from)
-            for address in to:
-                _check(address, rules.recipients_from)
-                if route.allow is None or not route.allow.allow(address):
-                    text = "The route's list `allow` does not allow this recipient."
-                    raise NotAllowed(text, "ErrorAccessDenied", rules.recipients_from)
-            return to, cc, bcc
+            addresses = [_checked(address, rules.recipients_from) for address in to]
+            if route.allow is None or not all(map(route.allow.allow, addresses)):
+                text = "The route's list `allow` does not allow this recipient."
+                raise NotAllowed(text, "ErrorAccessDenied", rules.recipients_from)
+            return addresses, cc, bcc
         fixed = rules.recipients or self.settings.to
         if not (fixed or cc or bcc):
             raise RouteUnusable("MAIL_TO is not set, and the route names no recipients of its own.")
@@ -180,9 +179,9 @@ def _people(addresses: Sequence[str]) -> tuple[Recipient, ...] | None:
     return tuple(Recipient(email_address=EmailAddress(address=address)) for address in addresses) or None
 
 
-def _check(address: object, path: str) -> None:
+def _checked(address: object, path: str) -> str:
     try:
-        check_address(address if isinstance(address, str) else "")
+        return checked(address if isinstance(address, str) else "")
     except ValueError as error:
         text = f"Found no address that mail can be sent to. {error}"
         raise Malformed(400, "ErrorInvalidRecipients", text, path) from None

@@ -39,6 +39,8 @@ PATIENCE: Final = 8.0  # seconds to put all mails of a request; most senders wai
 MOST_EVENTS: Final = 5000  # of one request: Event Grid's largest batch; more cannot be put within anyone's patience
 PUTS: Final = 16  # mails of one request that are put at the same time
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
+METHODS: Final = "OPTIONS, POST"  # those that a route takes
+PROBED: Final = "GET, HEAD, OPTIONS, POST"
 RESULTS: Final = {413: Result.TOO_LARGE, 415: Result.UNSUPPORTED}
 Tokens = Callable[[TokenRule, str | None], Awaitable[None]]
 
@@ -55,10 +57,35 @@ class Intake:
     courier: Courier
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
+    async def answer(self, name: str, request: RawRequest) -> Reply:
+        """Answer a request, whatever its method."""
+        match request.method:
+            case "OPTIONS":
+                return self.preflight(name, request)
+            case "GET" | "HEAD":
+                return self.probe(name)
+            case _:
+                return await self.receive(name, request)
+
     def preflight(self, name: str, request: RawRequest) -> Reply:
         """Answer OPTIONS. A route that does not exist answers as one without a handshake."""
         route = self.catalog.routes.get(name)
-        return (route and route.source.preflight(request)) or Reply(200, {"Allow": "GET, HEAD, OPTIONS, POST"})
+        reply = (route and route.source.preflight(request)) or Reply(200, {"Allow": METHODS})
+        if route is not None and route.probe:
+            reply = replace(reply, headers={**reply.headers, "Allow": PROBED})
+        return reply
+
+    def probe(self, name: str) -> Reply:
+        """Answer GET and HEAD, which deliver nothing: 405 whether there is such a route or not.
+
+        Senders that use GET for their events, as some do by default, must not be told that these have arrived. Those
+        that ask whether an address is there before they send to it need a route with `probe`.
+        """
+        route = self.catalog.routes.get(name)
+        if route is not None and route.probe:
+            return Reply(200, {"Cache-Control": "no-store"})
+        text = "Events are sent by POST. For a sender that asks by GET or HEAD first, the route can have probe = true."
+        return Reply(405, {"Allow": METHODS}, detail=text)
 
     async def receive(self, name: str, request: RawRequest) -> Reply:
         """Answer a webhook's request, in its source's terms."""

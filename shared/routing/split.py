@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 
 from shared.errors import Malformed
+from shared.letters.addresses import canonical
 from shared.letters.letter import Letter, identity
 from shared.letters.limits import MAX_RECIPIENTS
 from shared.letters.wire import Message, Recipient
 from shared.policy.before_send import LISTS, count_of
-from shared.policy.patterns import canonical
 
 __all__ = ["MOST", "parts_of"]
 
@@ -43,11 +43,10 @@ def parts_of(letter: Letter, *, split: bool) -> tuple[Letter, ...]:
 
 def _once(message: Message) -> Iterator[tuple[str, Recipient]]:
     """Everyone, with the list they are in."""
-    seen = set[object]()
+    seen = set[str]()
     for name in LISTS:
         for recipient in getattr(message, name) or ():
-            address = recipient.email_address.address
-            mailbox = canonical(address) or address
+            mailbox = canonical(recipient.email_address.address)
             if mailbox not in seen:
                 seen.add(mailbox)
                 yield name, recipient

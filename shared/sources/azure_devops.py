@@ -20,11 +20,7 @@ from shared.sources.source import Event, RawRequest, Source
 __all__ = ["AzureDevOps"]
 
 # Where a resource has its number, by what it is. The first that is there names it.
-WORK_ITEM: Final = (
-    ("workitem", ("revision", "id")),  # of an update, whose own id counts the item's changes
-    ("workitem", ("workItemId",)),
-    ("workitem", ("id",)),
-)
+WORK_ITEM: Final = (("revision", "id"), ("workItemId",))
 OTHERS: Final = (
     ("pullrequest", ("pullRequestId",)),
     ("pullrequest", ("pullRequest", "pullRequestId")),  # of a comment
@@ -84,10 +80,22 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 def _resource(kind: str, resource: Any) -> str | None:
     """What an event is about, `pullrequest/1`: its kind and number, unique within a collection of projects."""
-    for what, path in WORK_ITEM if kind.startswith("workitem.") else OTHERS:
+    if kind.startswith("workitem."):
+        number = _work_item(kind, resource)
+        return f"workitem/{number}" if number else None
+    for what, path in OTHERS:
         number = text(resource, *path)
         if number and number not in NONE:
             return f"{what}/{number}"
     number = text(resource, "id")
     family = "build" if kind == "build.complete" else kind
     return f"{family}/{number}" if number and number not in NONE else None
+
+
+def _work_item(kind: str, resource: Any) -> str | None:
+    """The number of a work item. The id of an update counts the item's changes; a minimal one has the item in its address."""
+    found = [text(resource, *path) for path in WORK_ITEM]
+    found.append((text(resource, "url") or "").partition("/workItems/")[2].partition("/")[0])
+    if kind != "workitem.updated":
+        found.append(text(resource, "id"))
+    return next((number for number in found if number and number.isdecimal() and number not in NONE), None)

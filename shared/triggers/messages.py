@@ -15,7 +15,7 @@ from shared.delivery.ledger import Row, State
 from shared.entra import KeysUnavailable, require
 from shared.errors import Refused, Unauthenticated
 from shared.services import Services, services
-from shared.triggers.answers import json_answer, problem, settings_refused
+from shared.triggers.answers import json_answer, length_required, problem, settings_refused
 from shared.triggers.callers import OPERATE, authenticated, scope_of
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
@@ -32,7 +32,7 @@ async def message(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def message_replay(req: func.HttpRequest) -> func.HttpResponse:
-    return await _by_token(req, _replay)
+    return length_required(req, "message_replay") or await _by_token(req, _replay)
 
 
 async def messages(req: func.HttpRequest) -> func.HttpResponse:
@@ -44,7 +44,7 @@ async def operator_message(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def operator_message_replay(req: func.HttpRequest) -> func.HttpResponse:
-    return await _answer(req, _replay, None)
+    return length_required(req, "operator_message_replay") or await _answer(req, _replay, None)
 
 
 async def operator_messages(req: func.HttpRequest) -> func.HttpResponse:

@@ -20,7 +20,7 @@ from shared.letters.wire import BlobAttachment, SendMail
 from shared.policy.admit import admit
 from shared.services import Services, services
 from shared.telemetry import Event, emit
-from shared.triggers.answers import graph_error, request_ids, settings_refused
+from shared.triggers.answers import BODY_LOST, graph_error, lost_its_body, request_ids, settings_refused
 from shared.triggers.callers import authenticated, scope_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ async def send_my_mail(req: func.HttpRequest) -> func.HttpResponse:
 
 async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpResponse:
     ids = request_ids(req)
+    if lost_its_body(req, "send_mail" if mailbox else "send_my_mail"):
+        return graph_error(411, "LengthRequired", BODY_LOST, ids)
     app = services()
     if app.settings.problems:
         return graph_error(503, "ServiceUnavailable", settings_refused(app.settings.problems), ids)

@@ -18,7 +18,9 @@ from shared.delivery.work import ProducerMessage, Work, parse_work
 from shared.letters.letter import identity
 from shared.services import Services
 from shared.triggers import outbox as trigger
+from shared.triggers.queues import ALL
 from tests.delivery.samples import SENDER, Office, work
+from tests.indexed import indexed
 
 INSERTED = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=30)
 MAIL = {"sender": SENDER, "message": {"subject": "Hi", "toRecipients": [{"emailAddress": {"address": "a@b.example"}}]}}
@@ -215,3 +217,9 @@ async def test_it_fails_only_where_it_cannot_be_put_back(app: Services, setting:
     else:
         with pytest.raises(trigger.NotConfiguredError, match=setting):
             await trigger.mail_outbox_poison(Message(KEYED))
+
+
+def test_maintenance_measures_every_queue_that_a_function_listens_to() -> None:
+    """Poison queues too: what stays there is told to the operator."""
+    listed = [function.get_trigger().get_dict_repr() for function in indexed().values()]
+    assert set(ALL) == {trigger["queueName"] for trigger in listed if trigger["type"] == "queueTrigger"}

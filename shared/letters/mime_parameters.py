@@ -16,6 +16,7 @@ import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -30,6 +31,7 @@ _BLANKS: Final = re.compile(r"[ \t]*")
 _TYPE: Final = re.compile(r"[!#-'*+.0-9A-Z^-~-]+/[!#-'*+.0-9A-Z^-~-]+")
 _TOKEN: Final = re.compile(r"[!#-'*+.0-9A-Z^-~-]+")
 _LOOSE: Final = re.compile(r'[^ \t;"()\\]+')
+_PERCENT: Final = re.compile(r'[^ \t;"\\]+')  # many leave brackets as they are
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"')
 _ESCAPED: Final = re.compile(r"\\(.)")
 _COMMENT: Final = re.compile(r"[^()\\]+|\\.|[()]")
@@ -89,7 +91,10 @@ def _pair(text: str, at: int, *, strict: bool) -> tuple[str, str, int]:
     at = _skip(text, at + 1)
     if quoted := _QUOTED.match(text, at):
         return name[0].lower(), _ESCAPED.sub(r"\1", quoted[1]), _skip(text, quoted.end())
-    plain = (_TOKEN if strict or name[0].lower() in _STRUCTURE else _LOOSE).match(text, at)
+    if strict or name[0].lower() in _STRUCTURE:
+        plain = _TOKEN.match(text, at)
+    else:
+        plain = (_PERCENT if name[0].endswith("*") else _LOOSE).match(text, at)
     if plain is None:
         raise ValueError("Expected a value; one that holds anything but letters and digits needs quotes.")
     return name[0].lower(), plain[0], _skip(text, plain.end())
@@ -149,10 +154,11 @@ def _joined(name: str, pieces: dict[int, tuple[bool, str]]) -> str:
         pieces[0] = True, rest
     if not any(extended for extended, _ in pieces.values()):
         return words_decoded("".join(pieces[number][1] for number in range(len(pieces))))
-    whole = b"".join(
-        unquote_to_bytes(text) if extended else text.encode()
-        for extended, text in (pieces[number] for number in range(len(pieces)))
-    )
+    runs = groupby((pieces[number] for number in range(len(pieces))), key=lambda piece: piece[0])
+    whole = b""
+    for extended, run in runs:
+        text = "".join(piece for _, piece in run)
+        whole += unquote_to_bytes(text) if extended else text.encode()
     return whole.decode(CODECS.get(charset.lower(), "utf-8"), "replace")
 
 

@@ -115,12 +115,24 @@ def allow(request: RawRequest, rate: int | None) -> Reply:
     return Reply(200, headers)
 
 
+def _in_utf8(header: str) -> str:
+    """A header whose UTF-8 was not percent-encoded, as the binding demands, whatever server has made a text of it:
+    Latin-1 (RFC 9112, section 5.5), or escaped bytes. What is no UTF-8 stays as it is.
+    """
+    for encoding, errors in (("latin-1", "strict"), ("utf-8", "surrogateescape")):
+        try:
+            return header.encode(encoding, errors).decode()
+        except UnicodeError:
+            continue
+    return header
+
+
 def _value(name: str, header: str) -> str:
     """An attribute's value out of its header: first the quotes of RFC 7230, 3.2.6, then one round of percent-decoding.
 
     Raises Malformed where the bytes are not UTF-8, as the binding demands.
     """
-    plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), header)
+    plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), _in_utf8(header))
     try:
         return unquote_to_bytes(plain.encode("utf-8", "replace")).decode()
     except UnicodeDecodeError:

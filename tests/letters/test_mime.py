@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from shared.letters.letter import Letter, Origin
 from shared.letters.limits import MAX_REQUEST
 from shared.letters.mime import message_id, mime_of
+from shared.letters.mime_addresses import holds_an_address
 from shared.letters.parse import send_mail
 from shared.letters.thread import marks_of
 from shared.letters.wire import EmailAddress, FileAttachment, Recipient, SendMail
@@ -324,6 +325,10 @@ def test_what_is_written_is_what_is_read(  # noqa: PLR0913, PLR0917 - a mail has
         attachments=attachments,
     )
     raw = mime_of(of(msgspec.structs.replace(mail, message=whole)), BOX)
+    named = [one.email_address.name or "" for group in (to, bcc, reply_to) for one in group]
+    if any(holds_an_address(name) and not (name.isascii() and "=?" not in name) for name in named):
+        assert raw is None, "encoded, it would be another recipient to some; it goes as JSON"
+        return
     assert raw is not None
     well_formed(raw)
 

@@ -84,10 +84,15 @@ def read(request: RawRequest) -> list[Event]:
 
 
 def _undeclared(request: RawRequest) -> list[Event] | None:
-    """Whole events in JSON under another content type, as many senders write them; None for anything else."""
+    """Whole events in JSON under another content type, as many senders write them; None for anything else.
+
+    Raises Malformed where it says that it is JSON and is none.
+    """
     try:
         value = read_json(request.body, request.charset)
     except Malformed:
+        if request.body.strip() and request.media_type == "application/json":
+            raise
         return None
     if isinstance(value, list) and value and all(isinstance(item, dict) and VERSION in item for item in value):
         return _batch(value)

@@ -39,7 +39,7 @@ PROGRAMS = {
         'attachment; filename="=?utf-8?B?R3LDtsOfZSAoTcOkcno=?= =?utf-8?B?KSwgNSDigqwucGRm?="', NAME,
     ),
     "go-mail": ('attachment; filename="=?UTF-8?q?Gr=C3=B6=C3=9Fe_(M=C3=A4rz),_5_=E2=82=AC.pdf?="', NAME),
-    "MailKit": ("attachment; filename*0*=utf-8''Gr%C3%B6%C3%9Fe%20%28M%C3%A4rz; filename*1*=%29%2C%205", "Größe (März), 5"),
+    "MailKit": ("attachment; filename*0*=utf-8''Gr%C3%B6%C3%9Fe%20%28M; filename*1*=%C3%A4rz%29", "Größe (März)"),
     "JavaScript's encodeURIComponent": ("attachment; filename*=UTF-8''Gr%C3%B6%C3%9Fe%20(1).pdf", "Größe (1).pdf"),
     "Outlook": ('attachment; filename="=?iso-8859-1?Q?Gr=F6=DFe.pdf?="; creation-date="Sun, 29 Nov"', "Größe.pdf"),
     "Outlook, folded": ('attachment; filename="=?utf-8?B?R3LDtg==?=\t=?utf-8?B?w59lLnBkZg==?="', "Größe.pdf"),

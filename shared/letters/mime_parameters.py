@@ -48,10 +48,14 @@ _UNDECODED: Final = "ascii"
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """value: what stands before the parameters, in lower case. parameters: by name in lower case, decoded."""
+    """value: what stands before the parameters, in lower case. parameters: by name in lower case, decoded.
+
+    file_names: every name that some program could read, decoded and not, of each form.
+    """
 
     value: str
     parameters: dict[str, str]
+    file_names: tuple[str, ...] = ()
 
     @property
     def is_multipart(self) -> bool:
@@ -79,7 +83,7 @@ def read_parameters(text: str, *, is_type: bool) -> Parameters:
             raise ValueError(f"Found more than {MAX_PARAMETERS} parameters.")
         name, found, at = _pair(text, at, strict=is_type and value.startswith("multipart/"))
         pairs.append((name, found))
-    return Parameters(value, _decoded(pairs))
+    return _decoded(value, pairs)
 
 
 def _pair(text: str, at: int, *, strict: bool) -> tuple[str, str, int]:
@@ -116,7 +120,7 @@ def _skip(text: str, at: int) -> int:
             raise ValueError("Found a comment without end.")
 
 
-def _decoded(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _decoded(value: str, pairs: Iterable[tuple[str, str]]) -> Parameters:
     plain: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
     for attribute, text in pairs:
@@ -135,13 +139,12 @@ def _decoded(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         if int(number or 0) in found:
             raise ValueError(f"A piece of the parameter {name} stands twice; expected once.")
         found[int(number or 0)] = extended, text
-    result = {name: words_decoded(text) if name in _NAMES else text for name, text in plain.items()}
-    result |= {name: _joined(name, found) for name, found in pieces.items()}
-    for name in _NAMES & result.keys():
-        result[name] = result[name].replace("\t", " ")
-        if not _LINE.fullmatch(result[name]):
-            raise ValueError("Found a control character in the name of a file.")
-    return result
+    read = {name: words_decoded(text).replace("\t", " ") if name in _NAMES else text for name, text in plain.items()}
+    joined = {name: _joined(name, found).replace("\t", " ") for name, found in pieces.items()}
+    file_names = tuple(form[name] for form in (plain, read, joined) for name in sorted(_NAMES & form.keys()))
+    if not all(_LINE.fullmatch(form[name]) for form in (read, joined) for name in _NAMES & form.keys()):
+        raise ValueError("Found a control character in the name of a file.")
+    return Parameters(value, read | joined, file_names)
 
 
 def _joined(name: str, pieces: dict[int, tuple[bool, str]]) -> str:

@@ -279,6 +279,45 @@ async def test_options_is_answered_for_what_has_a_handshake_and_tells_nothing_el
     assert counter.intake.preflight("shop", asked) == counter.intake.preflight("nothing", asked)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_probe_of_any_name_is_405_so_that_nobody_takes_it_for_delivery(tmp_path: Path, method: str) -> None:
+    """Some senders use GET for their events by default."""
+    counter = Counter(tmp_path, routes={"shop": "", "broken": "probe = true\ncolour = 1"}, environ={})
+    asked = RawRequest(headers={"x-api-key": "secret"}, query={"message": "down"}, method=method)
+    answers = [await counter.intake.answer(name, asked) for name in ("shop", "cloudevents", "broken", "nothing")]
+    assert {reply.status for reply in answers} == {405}
+    assert answers[0].headers == {"Allow": "OPTIONS, POST"}
+    assert answers[0].detail
+    assert all(reply == answers[0] for reply in answers)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_route_with_probe_answers_get_and_head_and_delivers_nothing(tmp_path: Path, method: str) -> None:
+    counter = Counter(tmp_path, routes={"shop": "probe = true", "other": "probe = false"})
+    asked = RawRequest(b'{"total": 12}', {"x-api-key": "secret"}, method=method)
+    reply = await counter.intake.answer("shop", asked)
+    assert (reply.status, reply.body, reply.detail) == (200, b"", "")
+    assert not counter.outbox.messages
+    assert (await counter.intake.answer("other", asked)).status == 405
+
+
+async def test_options_names_the_methods_that_the_route_has(tmp_path: Path) -> None:
+    counter = Counter(
+        tmp_path, routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'}
+    )
+    allowed = {
+        name: (await counter.intake.answer(name, RawRequest(method="OPTIONS"))).headers["Allow"]
+        for name in ("shop", "nothing", "hook", "clouds", "cloudevents")
+    }
+    assert allowed == {
+        "shop": "OPTIONS, POST",
+        "nothing": "OPTIONS, POST",
+        "hook": "GET, HEAD, OPTIONS, POST",
+        "clouds": "GET, HEAD, OPTIONS, POST",
+        "cloudevents": "POST",  # of the handshake, as its standard shows it
+    }
+
+
 async def test_a_missing_folder_of_routes_stops_every_route(tmp_path: Path) -> None:
     counter = Counter(tmp_path)
     intake = Intake(

@@ -70,7 +70,7 @@ def test_one_body_at_a_time_is_read_for_a_function(client: httpx.Client, http_ho
     """One who sends slowly holds up the other callers of that function, bodies or none, and nobody else."""
     address = httpx.URL(http_host.url)
     with socket.create_connection((address.host, address.port or 0), timeout=20) as slow:
-        slow.sendall(b"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n1")
+        slow.sendall(b"POST /api/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n1")
         assert client.get("/api/opt").status_code == HTTPStatus.OK  # and by now its head has been read
         with pytest.raises(httpx.ReadTimeout):
             client.post("/api/echo", content=b"x", timeout=0.5)
@@ -86,7 +86,7 @@ def test_a_caller_that_goes_away_in_mid_body_fails_the_invocation(client: httpx.
     """It is the host's doing: the function is not run."""
     address = httpx.URL(http_host.url)
     with socket.create_connection((address.host, address.port or 0), timeout=20) as gone:
-        gone.sendall(b"POST /api/raises HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n1")
+        gone.sendall(b"POST /api/raises HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n1")
         client.get("/api/echo")
     eventually(lambda: "'Functions.raises' (Failed" in http_host.log and "Unexpected end of request" in http_host.log)
     assert "spilled 1 bytes" not in http_host.log
@@ -219,7 +219,7 @@ def test_a_body_over_100_mb_fails_the_invocation(http_host: Host) -> None:
     """At once, by its announced length: a failure of the host's and 500, not 413."""
     address = httpx.URL(http_host.url)
     with socket.create_connection((address.host, address.port or 0), timeout=10) as connection:
-        head = f"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: {100 * 1024 * 1024 + 1}\r\n\r\n"
+        head = f"POST /api/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {100 * 1024 * 1024 + 1}\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 500 ")
     eventually(lambda: "Request body too large" in http_host.log)

@@ -302,9 +302,7 @@ async def test_a_route_with_probe_answers_get_and_head_and_delivers_nothing(tmp_
 
 
 async def test_options_names_the_methods_that_the_route_has(tmp_path: Path) -> None:
-    counter = Counter(
-        tmp_path, routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'}
-    )
+    counter = Counter(tmp_path, routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'})
     allowed = {
         name: (await counter.intake.answer(name, RawRequest(method="OPTIONS"))).headers["Allow"]
         for name in ("shop", "nothing", "hook", "clouds", "cloudevents")

@@ -142,7 +142,7 @@ async def test_guids_compare_in_any_case(entra: Entra) -> None:
 
 async def test_a_token_with_scp_is_delegated_whatever_its_roles(entra: Entra) -> None:
     """A user's token carries the user's roles: they are no app roles, and without the scope it may not send."""
-    for scopes in ("profile", "", 7, ["Mail.Send", 7]):
+    for scopes in ("profile", "", 7, ["Mail.Send"], "Mail.Send.All", {"Mail.Send": 1}):
         caller = await entra.verifier().verify(bearer(user_claims(scp=scopes, roles=["Mail.Send"], idtyp="app")))
         assert caller.delegated
         assert caller.user == USER
@@ -152,7 +152,9 @@ async def test_a_token_with_scp_is_delegated_whatever_its_roles(entra: Entra) ->
             assert (refusal.value.status, refusal.value.code) == (403, "ErrorAccessDenied")
 
 
-@pytest.mark.parametrize("roles", [None, [], ["Mail.Read"], ["mail.send"], [["Mail.Send"]], {"Mail.Send": 1}, 7])
+@pytest.mark.parametrize(
+    "roles", [None, [], "Mail.Send", ["Mail.Read"], ["mail.send"], [["Mail.Send"]], {"Mail.Send": 1}, 7]
+)
 async def test_an_application_without_the_role_may_not_send(entra: Entra, roles: Any) -> None:
     """Known, but not allowed: 403."""
     caller = await entra.verifier().verify(bearer(app_claims(roles=roles)))
@@ -243,6 +245,19 @@ def changed_after_signing() -> str:
         bearer(user_claims(scp=None, roles=["Mail.Send"])),
         bearer(user_claims(scp=None, roles=["Mail.Send"], oid=None)),
         bearer(user_claims(scp=None, roles=["Mail.Send"], idtyp="user")),
+        bearer(user_claims(scp=None, roles=["Mail.Send"], idtyp="app")),
+        bearer(user_claims(oid="alerts@contoso.com")),
+        bearer(user_claims(oid=[USER])),
+        bearer(app_claims(azp="mail-outbox")),
+        bearer(app_claims(azp="")),
+        bearer(app_claims(oid=None, sub=None)),
+        bearer(app_claims(oid=None, sub=None, idtyp=None)),
+        bearer(app_claims(oid="", sub="", idtyp=None)),
+        bearer(app_claims(oid=[], sub=[], idtyp=None)),
+        bearer(app_claims(oid=None)),
+        bearer(app_claims(sub=None)),
+        bearer(app_claims(idtyp="user")),
+        bearer(app_claims(idtyp=["app"])),
     ],
     ids=lambda text: str(text)[:20],
 )

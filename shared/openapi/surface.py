@@ -150,7 +150,8 @@ SENT: Final = {
 }
 MIME: Final = {"type": "string", "contentEncoding": "base64", "contentMediaType": "message/rfc822"}
 MAIL_BODY: Final = Body(
-    "As Graph's sendMail takes it: JSON, or a whole MIME mail in base64.",
+    "As Graph's sendMail takes it: JSON, or a whole MIME mail in base64. Properties that Graph fills in itself, such "
+    "as hasAttachments, are ignored.",
     {JSON: SendMailBody, "text/plain": MIME},
     EXAMPLE,
 )

@@ -351,6 +351,15 @@ def nested(levels: int) -> bytes:
     return start + opened + b"--b%d\r\n\r\nx" % levels + closed
 
 
+def with_parameters(count: int) -> list[bytes]:
+    """Parts with so many in all; the boundary is one more."""
+    lines = []
+    for at in range(0, count, 100):
+        names = b"".join(b";p%d=x" % number for number in range(min(100, count - at)))
+        lines += [b"--b", b"Content-Type: text/plain" + names, b""]
+    return lines
+
+
 @pytest.mark.parametrize(
     ("most", "more", "what"),
     [
@@ -360,6 +369,11 @@ def nested(levels: int) -> bytes:
             parts(b"--b", b"", *[b"--bb"] * 10_000, b"--b--"),
             parts(b"--b", b"", *[b"--bb"] * 10_001, b"--b--"),
             "10000 lines",
+        ),
+        (
+            parts(*with_parameters(9_999), b"--b--"),
+            parts(*with_parameters(10_000), b"--b--"),
+            "10000 parameters",
         ),
         # Each with its address, which is a word too.
         (

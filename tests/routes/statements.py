@@ -50,14 +50,24 @@ STATEMENTS: Final = (
         r"and paid\b|^Paid$|has arrived|Checkout paid",
         f"{STRIPE}.payment_status == 'paid' || type == 'checkout.session.async_payment_succeeded'",
     ),
-    Statement("stripe/checkout.session.completed", "No payment|no payment", f"{STRIPE}.payment_status == 'no_payment_required'"),
+    Statement(
+        "stripe/checkout.session.completed",
+        "No payment|no payment",
+        f"{STRIPE}.payment_status == 'no_payment_required'",
+    ),
     Statement("stripe/checkout.session.completed", "may still fail|pending", f"{STRIPE}.payment_status == 'unpaid'"),
     Statement("stripe/checkout.session.*", "failed|not paid", "type == 'checkout.session.async_payment_failed'"),
     Statement("stripe/checkout.session.*", r"\bordered\b", f"{STRIPE}.mode == 'payment'"),
     Statement("stripe/checkout.session.*", r"\bsubscribed\b", f"{STRIPE}.mode == 'subscription'"),
     Statement("stripe/checkout.session.*", "left payment details|^Payment details", f"{STRIPE}.mode == 'setup'"),
-    Statement("stripe/invoice.*", r"paid [A-Z]{3} ", f"{STRIPE}.amount_paid > `0` && {STRIPE}.paid_out_of_band != `true`"),
-    Statement("stripe/invoice.*", r"(?<!be )\bpaid:|is paid\.|^Paid$", "contains(['invoice.paid', 'invoice.payment_succeeded'], type)"),
+    Statement(
+        "stripe/invoice.*", r"paid [A-Z]{3} ", f"{STRIPE}.amount_paid > `0` && {STRIPE}.paid_out_of_band != `true`"
+    ),
+    Statement(
+        "stripe/invoice.*",
+        r"(?<!be )\bpaid:|is paid\.|^Paid$",
+        "contains(['invoice.paid', 'invoice.payment_succeeded'], type)",
+    ),
     Statement("stripe/invoice.*", "[Nn]othing (was )?due", f"{STRIPE}.amount_paid == `0`"),
     Statement("stripe/invoice.*", "marked as paid", f"{STRIPE}.paid_out_of_band == `true`"),
     Statement("stripe/invoice.*", "could not (be paid|pay)", "type == 'invoice.payment_failed'"),
@@ -68,7 +78,11 @@ STATEMENTS: Final = (
         f"contains(keys({STRIPE}), 'next_payment_attempt') && {STRIPE}.next_payment_attempt == null",
     ),
     Statement("stripe/invoice.*", r"in attempt (\d+)", f"{STRIPE}.[attempt_count]"),
-    Statement("stripe/invoice.upcoming", "will be charged", f"{STRIPE}.amount_due && {STRIPE}.collection_method != 'send_invoice'"),
+    Statement(
+        "stripe/invoice.upcoming",
+        "will be charged",
+        f"{STRIPE}.amount_due && {STRIPE}.collection_method != 'send_invoice'",
+    ),
     Statement(
         "stripe/charge.refunded",
         "gets back [A-Z]{3}",
@@ -79,12 +93,12 @@ STATEMENTS: Final = (
     Statement("stripe/charge.dispute.*", "disputes a payment", f"!starts_with({STRIPE}.status, 'warning')"),
     Statement("stripe/charge.dispute.*", r"\bwon\b|money is yours", f"{STRIPE}.status == 'won'"),
     Statement("stripe/charge.dispute.*", r"\blost$|money stays", f"{STRIPE}.status == 'lost'"),
-    Statement(
-        "stripe/charge.dispute.*", "needed|Send your evidence", f"ends_with({STRIPE}.status, 'needs_response')"
-    ),
+    Statement("stripe/charge.dispute.*", "needed|Send your evidence", f"ends_with({STRIPE}.status, 'needs_response')"),
     Statement("stripe/charge.dispute.*", "takes no answer", f"{STRIPE}.evidence_details.due_by == `0`"),
     Statement(
-        "stripe/*refund*", "Refund.* failed|has not reached", f"{STRIPE}.status == 'failed' || ends_with(type, 'failed')"
+        "stripe/*refund*",
+        "Refund.* failed|has not reached",
+        f"{STRIPE}.status == 'failed' || ends_with(type, 'failed')",
     ),
     Statement("stripe/*refund*", "^Sent$|Refund.* sent$", f"{STRIPE}.status == 'succeeded'"),
     Statement("stripe/*refund*", "waits for the customer", f"{STRIPE}.status == 'requires_action'"),
@@ -95,10 +109,20 @@ STATEMENTS: Final = (
     Statement("stripe/customer.subscription.*", r"\bended\b(?!:)", "type == 'customer.subscription.deleted'"),
     Statement("stripe/customer.subscription.*", r"\bbegan\b", f"contains(['active', 'trialing'], {STRIPE}.status)"),
     Statement("stripe/customer.subscription.*", "first payment", f"{STRIPE}.status == 'incomplete'"),
-    Statement("stripe/customer.subscription.*", "was cancelled", f"{STRIPE}.cancellation_details.reason == 'cancellation_requested'"),
-    Statement("stripe/customer.subscription.*", "was not paid", f"{STRIPE}.cancellation_details.reason == 'payment_failed'"),
+    Statement(
+        "stripe/customer.subscription.*",
+        "was cancelled",
+        f"{STRIPE}.cancellation_details.reason == 'cancellation_requested'",
+    ),
+    Statement(
+        "stripe/customer.subscription.*", "was not paid", f"{STRIPE}.cancellation_details.reason == 'payment_failed'"
+    ),
     Statement("stripe/*", r"\[Stripe test\]", "data.livemode == `false`"),
-    Statement("stripe/*", r"stripe\.com/\S*payments/(\w+)", f"{STRIPE}.[payment_intent, payment_intent.id, charge, charge.id, id]"),
+    Statement(
+        "stripe/*",
+        r"stripe\.com/\S*payments/(\w+)",
+        f"{STRIPE}.[payment_intent, payment_intent.id, charge, charge.id, id]",
+    ),
     Statement("stripe/*", r"stripe\.com/\S*customers/(\w+)", f"{STRIPE}.[customer, customer.id]"),
     Statement("stripe/*", r"stripe\.com/\S*invoices/(\w+)", f"{STRIPE}.[id]"),
     Statement(
@@ -108,7 +132,9 @@ STATEMENTS: Final = (
     ),
     Statement("stripe/*", r"stripe\.com/\S*payouts/(\w+)", f"{STRIPE}.[id]"),
     # GitHub: who did what to which, and how it ended.
-    Statement("github/pull_request.*", r"\b[Mm]erged\b", "data.pull_request.merged == `true` || data.pull_request.merged_at"),
+    Statement(
+        "github/pull_request.*", r"\b[Mm]erged\b", "data.pull_request.merged == `true` || data.pull_request.merged_at"
+    ),
     Statement(
         "github/pull_request.*",
         "without merging",
@@ -116,10 +142,18 @@ STATEMENTS: Final = (
     ),
     Statement("github/pull_request.*", "Draft", "data.pull_request.draft == `true`"),
     Statement("github/pull_request.*", r"[Oo]pened\b(?!:)", "contains(['opened', 'reopened'], data.action)"),
-    Statement("github/pull_request.*", r"asks (\S+) for a review", "data.[requested_reviewer.login, requested_team.name, 'somebody']"),
+    Statement(
+        "github/pull_request.*",
+        r"asks (\S+) for a review",
+        "data.[requested_reviewer.login, requested_team.name, 'somebody']",
+    ),
     Statement("github/pull_request.*", r"merged it into (\S+)\.", "data.pull_request.[base.ref]"),
     Statement("github/pull_request_review.*", "[Aa]pproved", "contains(['approved', 'APPROVED'], data.review.state)"),
-    Statement("github/pull_request_review.*", "[Cc]hanges requested|asks for changes", "data.review.state == 'changes_requested'"),
+    Statement(
+        "github/pull_request_review.*",
+        "[Cc]hanges requested|asks for changes",
+        "data.review.state == 'changes_requested'",
+    ),
     Statement("github/pull_request_review.*", "commented", "data.review.state == 'commented'"),
     Statement("github/push", "[Ff]orce-push|rewritten", "data.forced == `true`"),
     Statement("github/push", r"\bcreated\b", "data.created == `true` || ends_with(data.before, '00000000')"),
@@ -132,14 +166,20 @@ STATEMENTS: Final = (
     Statement("github/workflow_run.*", r"attempt (\d+)", "data.workflow_run.[run_attempt]"),
     Statement("github/deployment_status.*", "succeeded", "data.deployment_status.state == 'success'"),
     Statement("github/deployment_status.*", "failed", "contains(['failure', 'error'], data.deployment_status.state)"),
-    Statement("github/deployment_status.*", "^Took:", "contains(['success', 'failure', 'error'], data.deployment_status.state)"),
+    Statement(
+        "github/deployment_status.*",
+        "^Took:",
+        "contains(['success', 'failure', 'error'], data.deployment_status.state)",
+    ),
     Statement("github/deployment.*", "asks for|requested", "starts_with(type, 'deployment.')"),
     Statement("github/deployment_review.*", "Approval needed|waits for", "data.action == 'requested'"),
     Statement("github/deployment_review.*", r"\bapproved\b", "data.action == 'approved'"),
     Statement("github/deployment_review.*", r"\brejected\b", "data.action == 'rejected'"),
     Statement("github/code_scanning_alert.*", "no longer in the code|Fixed", "data.action == 'fixed'"),
     Statement("github/code_scanning_alert.*", "closed it|Closed", "data.action == 'closed_by_user'"),
-    Statement("github/code_scanning_alert.*", "found it", "contains(data.action, 'created') || contains(data.action, 're')"),
+    Statement(
+        "github/code_scanning_alert.*", "found it", "contains(data.action, 'created') || contains(data.action, 're')"
+    ),
     Statement("github/dependabot_alert.*", "no longer uses|^Fixed", "data.action == 'fixed'"),
     Statement("github/dependabot_alert.*", r"dismissed the alert", "contains(data.action, 'dismissed')"),
     Statement(
@@ -149,13 +189,17 @@ STATEMENTS: Final = (
         " && data.alert.security_vulnerability.first_patched_version == null",
     ),
     Statement(
-        "github/dependabot_alert.*", r"Upgrade to (\S+) or", "data.alert.security_vulnerability.first_patched_version.[identifier]"
+        "github/dependabot_alert.*",
+        r"Upgrade to (\S+) or",
+        "data.alert.security_vulnerability.first_patched_version.[identifier]",
     ),
     Statement("github/secret_scanning_alert.*", "still valid", "data.alert.validity == 'active'"),
     Statement("github/secret_scanning_alert.*", "resolved the alert", "data.action == 'resolved'"),
     Statement("github/secret_scanning_alert.*", "Secret found", "data.action == 'created'"),
     Statement("github/secret_scanning_alert.*", r"\(public\)", "data.repository.private == `false`"),
-    Statement("github/*_advisory.*", "not mended", f"{ADVISORY}.vulnerabilities[][] | [?type(@) == 'object'] | [?{UNPATCHED}]"),
+    Statement(
+        "github/*_advisory.*", "not mended", f"{ADVISORY}.vulnerabilities[][] | [?type(@) == 'object'] | [?{UNPATCHED}]"
+    ),
     Statement("github/*_advisory.*", "in private", "data.action == 'reported'"),
     Statement("github/release.*", "published", "data.action == 'published'"),
     Statement("github/release.*", "[Pp]re-release", "data.release.prerelease == `true`"),
@@ -170,30 +214,66 @@ STATEMENTS: Final = (
         NAMES,
     ),
     Statement("github/*", r"\(#(\d+)\)$", "data.[number, issue.number, pull_request.number, discussion.number]"),
-    Statement("github/*", r"github\.com/\S+/commit/(\w+)", "data.[commit_oid, deployment.sha, workflow_run.head_sha, after,"
-              " head_commit.id, head_commit.url, commits[].id, commits[].url][]"),
-    Statement("github/*", r"github\.com/\S+/(?:pull|issues)/(\d+)>", "data.[number, issue.[number, html_url], pull_request.[number, html_url],"
-              " workflow_run.pull_requests[].number][]"),
+    Statement(
+        "github/*",
+        r"github\.com/\S+/commit/(\w+)",
+        "data.[commit_oid, deployment.sha, workflow_run.head_sha, after,"
+        " head_commit.id, head_commit.url, commits[].id, commits[].url][]",
+    ),
+    Statement(
+        "github/*",
+        r"github\.com/\S+/(?:pull|issues)/(\d+)>",
+        "data.[number, issue.[number, html_url], pull_request.[number, html_url],"
+        " workflow_run.pull_requests[].number][]",
+    ),
     # Azure DevOps: of minimal resources nothing but the message.
-    Statement("azure-devops/build.complete", r"\bsucceeded\b", "contains(['succeeded', 'partiallySucceeded'], not_null(data.resource.result, data.resource.status))"),
-    Statement("azure-devops/build.complete", r"\bfailed\b", "not_null(data.resource.result, data.resource.status) == 'failed'"),
+    Statement(
+        "azure-devops/build.complete",
+        r"\bsucceeded\b",
+        "contains(['succeeded', 'partiallySucceeded'], not_null(data.resource.result, data.resource.status))",
+    ),
+    Statement(
+        "azure-devops/build.complete", r"\bfailed\b", "not_null(data.resource.result, data.resource.status) == 'failed'"
+    ),
     Statement("azure-devops/build.complete", "by a push", "data.resource.reason == 'individualCI'"),
     Statement("azure-devops/build.complete", r"buildId=(\d+)", "data.resource.[id]"),
     Statement("azure-devops/git.pullrequest.*", "PR completed|^Completed", "data.resource.status == 'completed'"),
     Statement("azure-devops/git.pullrequest.*", "PR abandoned|^Abandoned", "data.resource.status == 'abandoned'"),
-    Statement("azure-devops/git.pullrequest.*", "[Cc]onflicts|cannot be merged", "data.resource.mergeStatus == 'conflicts'"),
+    Statement(
+        "azure-devops/git.pullrequest.*", "[Cc]onflicts|cannot be merged", "data.resource.mergeStatus == 'conflicts'"
+    ),
     Statement("azure-devops/git.pullrequest.*", "Draft", "data.resource.isDraft == `true`"),
-    Statement("azure-devops/*", r"\(!(\d+)\)$|pullrequest/(\d+)>", "data.resource.[pullRequestId, pullRequest.pullRequestId, _links.web.href, pullRequest._links.web.href]"),
-    Statement("azure-devops/git.push", r"\bcreated\b", "ends_with(data.resource.refUpdates[0].oldObjectId, '0000000000')"),
+    Statement(
+        "azure-devops/*",
+        r"\(!(\d+)\)$|pullrequest/(\d+)>",
+        "data.resource.[pullRequestId, pullRequest.pullRequestId, _links.web.href, pullRequest._links.web.href]",
+    ),
+    Statement(
+        "azure-devops/git.push", r"\bcreated\b", "ends_with(data.resource.refUpdates[0].oldObjectId, '0000000000')"
+    ),
     Statement("azure-devops/git.push", r"(\d+) commits?\b", "[length(data.resource.commits[?@ != `null`])]"),
-    Statement("azure-devops/ms.vss-code.*", r"Comment of .* deleted|was deleted", "data.resource.comment.isDeleted == `true`"),
+    Statement(
+        "azure-devops/ms.vss-code.*", r"Comment of .* deleted|was deleted", "data.resource.comment.isDeleted == `true`"
+    ),
     Statement("azure-devops/ms.vss-code.*", r"\banswered\b", "data.resource.comment.parentCommentId > `0`"),
     Statement("azure-devops/ms.vss-pipelines.*", r"\bfailed\b", f"({RUN_PARTS}).result == 'failed'"),
     Statement("azure-devops/ms.vss-pipelines.*", r"\bsucceeded\b", f"({RUN_PARTS}).result == 'succeeded'"),
-    Statement("azure-devops/ms.vss-release.*", r"\bsucceeded\b", "data.resource.[environment.status, deployment.deploymentStatus] | contains(@, 'succeeded')"),
-    Statement("azure-devops/ms.vss-release.*", r"rejected or failed", "data.resource.[environment.status, deployment.deploymentStatus] | contains(@, 'rejected')"),
+    Statement(
+        "azure-devops/ms.vss-release.*",
+        r"\bsucceeded\b",
+        "data.resource.[environment.status, deployment.deploymentStatus] | contains(@, 'succeeded')",
+    ),
+    Statement(
+        "azure-devops/ms.vss-release.*",
+        r"rejected or failed",
+        "data.resource.[environment.status, deployment.deploymentStatus] | contains(@, 'rejected')",
+    ),
     Statement("azure-devops/ms.vss-*approval*", "Approval needed", "contains(type, 'approval-pending')"),
-    Statement("azure-devops/workitem.*", r"_workitems/edit/(\d+)", "[data.resource.revision.id, data.resource.workItemId, data.resource.id, data.resource._links.html.href]"),
+    Statement(
+        "azure-devops/workitem.*",
+        r"_workitems/edit/(\d+)",
+        "[data.resource.revision.id, data.resource.workItemId, data.resource.id, data.resource._links.html.href]",
+    ),
     Statement("azure-devops/workitem.*", "is now", 'data.resource.fields."System.State".newValue'),
     Statement("azure-devops/workitem.*", "ssigned to nobody", 'data.resource.fields."System.AssignedTo".oldValue'),
     # Groups of alerts.
@@ -204,7 +284,9 @@ STATEMENTS: Final = (
     Statement("*/*.firing", "Still firing", "data.notification_reason == 'repeat interval elapsed'"),
     Statement("*/*.firing", r"^\[?Firing", "ends_with(type, '.firing')"),
     # Azure Monitor and Event Grid.
-    Statement("*/azure-monitor.*", r"^(?:Subject: \[)?Fired\b(?!:)", "data.data.essentials.monitorCondition == 'Fired'"),
+    Statement(
+        "*/azure-monitor.*", r"^(?:Subject: \[)?Fired\b(?!:)", "data.data.essentials.monitorCondition == 'Fired'"
+    ),
     Statement(
         "*/azure-monitor.*",
         r"^(?:Subject: \[)?Resolved\b(?!:)",
@@ -214,7 +296,9 @@ STATEMENTS: Final = (
     Statement("*/azure-monitor.*", r"^(?:Resolved|Lasted):", "data.data.essentials.resolvedDateTime"),
     Statement("*/azure-monitor.*", r"Critical \(Sev0\)", "data.data.essentials.severity == 'Sev0'"),
     Statement(
-        "*/azure-monitor.*", "[(]alert |results above", "data.data.alertContext.[condition.allOf[].operator, Operator][] | [?@]"
+        "*/azure-monitor.*",
+        "[(]alert |results above",
+        "data.data.alertContext.[condition.allOf[].operator, Operator][] | [?@]",
     ),
     Statement("*/azure-monitor.cost*", r"^Spent: (\S+)", "data.data.alertContext.AlertData.[SpentAmount]"),
     Statement("*/azure-monitor.cost*", r"Budget (?!nachts)(\S+)$", "data.data.alertContext.AlertData.[BudgetName]"),

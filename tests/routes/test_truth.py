@@ -204,9 +204,7 @@ def by_template() -> dict[str, list[tuple[Route, Example]]]:
 def test_a_mail_states_nothing_that_a_missing_or_strange_field_no_longer_proves(template: str) -> None:
     """Each field of each template's events, in the first example that has it, left out and with one strange value."""
     done: dict[Path, bool] = {}
-    found = [
-        problem for route, example in by_template()[template] for problem in taken_apart(route, example, 1, done)
-    ]
+    found = [problem for route, example in by_template()[template] for problem in taken_apart(route, example, 1, done)]
     assert found[:5] == []
 
 
@@ -227,9 +225,7 @@ def test_every_statement_is_made_by_an_example_and_every_template_makes_one() ->
         for event, rendered in mails(route, json.loads(request.body), request):
             own = own_words(shown(rendered), event.data)
             here = {
-                statement
-                for statement in statements_of(f"{route.name}/{event.type}")
-                if SAID[statement].search(own)
+                statement for statement in statements_of(f"{route.name}/{event.type}") if SAID[statement].search(own)
             }
             made |= here
             silent[rendered.template] = silent.get(rendered.template, True) and not here

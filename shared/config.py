@@ -19,6 +19,7 @@ from shared.clouds import Cloud, cloud_of, owner
 from shared.environ import GUID, UNRESOLVED, Problem
 from shared.environ import Reader as _Reader
 from shared.graph.endpoint import GraphEndpoint
+from shared.letters.addresses import canonical, checked, mailbox_name
 from shared.letters.names import MAX_RECIPIENTS, Mode
 from shared.policy.admit import PRODUCERS, CallerRule
 from shared.policy.blobs import BlobRules
@@ -34,7 +35,6 @@ __all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "se
 OnUnknown = Literal["resend", "hold"]
 Threads = Literal["properties", "mime"]
 
-ADDRESS: Final = re.compile(r"[^\s@<>()\[\],;:\"\\]+@[^\s@<>()\[\],;:\"\\]+")
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
 SECRETS: Final = "MAIL_SECRET_"  # never shown
@@ -67,6 +67,7 @@ class Settings:
     graph: GraphEndpoint = field(default_factory=lambda: GraphEndpoint.parse("https://graph.microsoft.com/v1.0"))
     authority: str = "https://login.microsoftonline.com"  # where tenants' metadata is
     api: Registration | None = None
+    operator_apps: frozenset[str] = frozenset()  # application ids, in lower case, with which users may operate
     callers: Mapping[str, CallerRule] = field(default_factory=lambda: MappingProxyType({}))
     allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -114,7 +115,7 @@ class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="c
 def read(environ: Mapping[str, str]) -> Settings:
     """Read every setting. Never raises; see `Settings.problems`."""
     reader = _Reader(environ)
-    pools = _pools(reader)
+    pools, sender = _pools(reader), _sender(reader)
     mode, redirect_to = _mode(reader)
     graph = reader.graph()
     cloud = cloud_of(graph.host)
@@ -126,6 +127,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         graph=graph,
         authority=authority,
         api=_api(reader, authority),
+        operator_apps=reader.parsed(
+            "MAIL_OPERATOR_APPS", frozenset(), _applications, "GUIDs of applications, separated by spaces or commas"
+        ),
         callers=_callers(reader),
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
         sender_pools=pools,
@@ -157,12 +161,12 @@ def read(environ: Mapping[str, str]) -> Settings:
         ),
         # Azure's front end itself takes 100 MB at most.
         max_request=reader.integer("MAIL_MAX_REQUEST_MB", 35, 1, 100) * 1_000_000,
-        sender=(reader.text("MAIL_SENDER") or "").lower() or None,
+        sender=sender,
         to=reader.parsed("MAIL_TO", (), _addresses, "mail addresses, separated by spaces or commas"),
         routes_dir=reader.parsed("MAIL_ROUTES_DIR", None, Path, "a folder"),
         vault_url=reader.parsed("MAIL_VAULT_URL", None, _vault, "the vault's URL, https://….vault.azure.net"),
         threads=reader.parsed("MAIL_THREADS", "properties", _threads, "properties or mime"),
-        route_senders=_route_senders(reader, pools),
+        route_senders=_route_senders(reader, pools, sender),
         secrets=_secrets(reader),
         problems=tuple(reader.problems),
     )
@@ -220,6 +224,13 @@ def _api(reader: _Reader, authority: str) -> Registration | None:
     return Registration(tenant, client, authority) if tenant and client else None
 
 
+def _applications(value: str) -> frozenset[str]:
+    applications = value.replace(",", " ").split()
+    if not all(map(GUID.fullmatch, applications)):
+        raise ValueError
+    return frozenset(map(str.lower, applications))
+
+
 def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
     name = "MAIL_CALLERS"
     text = reader.text(name)
@@ -263,10 +274,14 @@ def _pools(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
         return MappingProxyType({})
     for pool, members in pools.items():
         # A pool must not be taken for a mailbox, nor a mailbox for a pool.
-        if not POOL.fullmatch(pool) or GUID.fullmatch(pool) or not members or not all("@" in one for one in members):
+        if not POOL.fullmatch(pool) or GUID.fullmatch(pool) or not members:
             reader.wrong(name, f"the pool {pool!r}", shape)
             return MappingProxyType({})
-    return MappingProxyType({pool: tuple(one.lower() for one in members) for pool, members in pools.items()})
+    try:
+        return MappingProxyType({pool: tuple(map(canonical, members)) for pool, members in pools.items()})
+    except ValueError as error:
+        reader.wrong(name, f"a mailbox that is no address: {error}", shape)
+        return MappingProxyType({})
 
 
 def secret_setting(route: str) -> str:
@@ -283,17 +298,24 @@ def _secrets(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
 
 
 def _addresses(value: str) -> tuple[str, ...]:
-    """Recognised by their shape here; whether mail can be sent there is said when a route uses them."""
-    addresses = tuple(value.replace(",", " ").replace(";", " ").split())
-    if not addresses or not all(ADDRESS.fullmatch(address) for address in addresses):
+    addresses = tuple(map(checked, value.replace(",", " ").replace(";", " ").split()))
+    if not addresses:
         raise ValueError
     return addresses
 
 
-def _route_senders(reader: _Reader, pools: Mapping[str, tuple[str, ...]]) -> Patterns | None:
+def _sender(reader: _Reader) -> str | None:
+    """The mailbox or the pool, as it is compared. What it may be `_route_senders` says."""
+    text = reader.text("MAIL_SENDER")
+    try:
+        return mailbox_name(text) if text else None
+    except ValueError:
+        return text
+
+
+def _route_senders(reader: _Reader, pools: Mapping[str, tuple[str, ...]], sender: str | None) -> Patterns | None:
     """What routes may send as: MAIL_SENDER opens itself, unless MAIL_ALLOWED_SENDERS is set, which then holds."""
-    sender = reader.environ.get("MAIL_SENDER", "").strip().lower()
-    if not sender:
+    if sender is None:
         return None
     mailboxes = pools.get(sender, (sender,))
     try:
@@ -336,10 +358,9 @@ def _one_mode(value: str) -> Mode:
 
 
 def _one_address(value: str) -> str:
-    patterns = Patterns.of([value])
-    if not ADDRESS.fullmatch(value) or len(patterns.literal) != 1:
+    if "*" in value:  # an address by the letter of RFC 5322; here more likely a pattern
         raise ValueError
-    return value
+    return checked(value)
 
 
 def _vault(value: str) -> str | None:

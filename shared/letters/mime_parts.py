@@ -7,14 +7,13 @@ once, and there are few of them, so the time is bounded by the size.
 
 import binascii
 from collections.abc import Iterator
-from email.errors import ObsoleteHeaderDefect
-from email.policy import default
-from typing import Any, Final
+from typing import Final
 
 from shared.letters.limits import MAX_NESTING
 from shared.letters.mime_head import Field, Head, malformed, place_of, read_head
+from shared.letters.mime_parameters import Parameters, read_parameters
 
-__all__ = ["ONCE_IN_A_PART", "check_parts"]
+__all__ = ["ONCE_IN_A_PART", "between", "check_parts", "parameters"]
 
 MAX_PARTS: Final = 500  # Exchange Online has 250 attachments
 MAX_SIMILAR: Final = 10_000
@@ -37,12 +36,12 @@ def check_parts(data: bytes, head: Head) -> None:
     while todo:
         number, fields, start, end = todo.pop()
         kind = _checked(data, number, fields, start, end)
-        if kind is None or kind.maintype != "multipart":
+        if kind is None or not kind.is_multipart:
             continue
         if number.count(".") + bool(number) == MAX_NESTING:
             text = f"Found multiparts more than {MAX_NESTING} deep."
             raise malformed(text, place_of(data, start, _part(number)))
-        for inner, (first, last) in enumerate(_between(data, start, end, number, kind), 1):
+        for inner, (first, last) in enumerate(between(data, start, end, number, kind), 1):
             parts += 1
             if parts > MAX_PARTS:
                 raise malformed(f"Found more than {MAX_PARTS} parts.", place_of(data, first))
@@ -55,7 +54,7 @@ def _part(number: str) -> str:
     return f"part {number}" if number else ""
 
 
-def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, end: int) -> Any:
+def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, end: int) -> Parameters | None:
     """The content type of a part whose headers and encoding are right; None where it has none (plain text)."""
     part = _part(number)
     named: dict[str, Field] = {}
@@ -64,15 +63,15 @@ def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, en
             raise malformed("This header stands twice; expected once.", place_of(data, field.at, part, field.name))
         named[field.key] = field
     if disposition := named.get("content-disposition"):
-        _parameters(data, disposition, part)
+        parameters(data, disposition, part)
     kind = None
     if content := named.get("content-type"):
-        kind = _parameters(data, content, part)
-        if kind.content_type in TNEF:
+        kind = parameters(data, content, part)
+        if kind.value in TNEF:
             text = "Exchange could take recipients out of this part that no rule has seen; expected other content."
             raise malformed(text, place_of(data, content.at, part, content.name))
     if encoded := named.get("content-transfer-encoding"):
-        allowed = ENCODINGS if kind is None or kind.maintype != "multipart" else UNENCODED
+        allowed = ENCODINGS if kind is None or not kind.is_multipart else UNENCODED
         if encoded.value.lower() not in allowed:
             text = f"Expected one of {', '.join(sorted(allowed))}."
             raise malformed(text, place_of(data, encoded.at, part, encoded.name))
@@ -81,17 +80,12 @@ def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, en
     return kind
 
 
-def _parameters(data: bytes, field: Field, part: str) -> Any:
-    """A header with parameters, as the standard library reads it. Whatever it raises is an answer."""
+def parameters(data: bytes, field: Field, part: str) -> Parameters:
+    """A header with parameters. Raises Malformed."""
     try:
-        read = default.header_factory(field.name, field.value)
-        defects = [defect for defect in read.defects if not isinstance(defect, ObsoleteHeaderDefect)]
-    except Exception:  # noqa: BLE001 - it is known to end in several kinds of them
-        read, defects = None, []
-    if read is None or defects:
-        text = "Cannot be read; values that hold anything but letters and digits need quotes (RFC 2045, section 5.1)."
-        raise malformed(text, place_of(data, field.at, part, field.name))
-    return read
+        return read_parameters(field.value, is_type=field.key == "content-type")
+    except ValueError as error:
+        raise malformed(str(error), place_of(data, field.at, part, field.name)) from None
 
 
 def _check_base64(data: bytes, start: int, end: int, part: str) -> None:
@@ -102,9 +96,9 @@ def _check_base64(data: bytes, start: int, end: int, part: str) -> None:
         raise malformed(text, place_of(data, start, part)) from None
 
 
-def _between(data: bytes, start: int, end: int, number: str, kind: Any) -> Iterator[tuple[int, int]]:
+def between(data: bytes, start: int, end: int, number: str, kind: Parameters) -> Iterator[tuple[int, int]]:
     """Where each part of a multipart begins and ends. The line end before a boundary is the boundary's."""
-    boundary = str(kind.params.get("boundary", ""))
+    boundary = kind.parameters.get("boundary", "")
     part = _part(number)
     if not 1 <= len(boundary) <= MAX_BOUNDARY or not boundary.isascii() or not boundary.isprintable():
         text = f"A multipart needs a boundary of 1 to {MAX_BOUNDARY} printable ASCII characters."

@@ -16,8 +16,9 @@ import binascii
 import re
 from typing import Final
 
+from shared.charsets import decode
 from shared.errors import Malformed
-from shared.letters.limits import MAX_RECIPIENTS, MAX_REQUEST, too_large
+from shared.letters.limits import MAX_ENCODED, MAX_RECIPIENTS, MAX_REQUEST, too_large
 from shared.letters.mime_addresses import decoded, recipients_of
 from shared.letters.mime_head import Field, Head, malformed, place_of, read_head
 from shared.letters.mime_parts import ONCE_IN_A_PART, check_parts
@@ -29,7 +30,6 @@ from shared.letters.wire import Message, SendMail
 __all__ = ["decode_mime", "envelope", "read_mime"]
 
 LONGEST_SUBJECT: Final = 5_000  # characters as written; Exchange keeps 255
-_LINE_ENDS: Final = MAX_REQUEST // 10  # base64 in lines is longer than Mailroom's own, which has none
 _RECIPIENTS: Final = ("to", "cc", "bcc")
 _AUTHORS: Final = ("from", "sender")
 _ONCE: Final = frozenset(
@@ -48,9 +48,9 @@ def decode_mime(body: bytes | str, place: str = "$") -> bytes:
     place: where it stands in what the caller wrote. Raises Malformed: 400 ErrorMimeContentInvalidBase64String, or
     413 RequestEntityTooLarge.
     """
-    if len(body) > MAX_REQUEST + _LINE_ENDS:
+    if len(body) > MAX_ENCODED:
         raise too_large(len(body))
-    text = body.encode(errors="replace") if isinstance(body, str) else body
+    text = body.encode(errors="replace") if isinstance(body, str) else _ascii(body)
     packed = text.translate(None, b" \t\r\n")
     if len(packed) > MAX_REQUEST:
         raise too_large(len(packed))
@@ -62,6 +62,14 @@ def decode_mime(body: bytes | str, place: str = "$") -> bytes:
         why = "Invalid base64 string for MIME content."  # Graph's own words
         raise Malformed(400, "ErrorMimeContentInvalidBase64String", why, place)
     return raw
+
+
+def _ascii(body: bytes) -> bytes:
+    """Base64 is ASCII, whatever encoding its characters came in."""
+    try:
+        return decode(body).encode()
+    except UnicodeDecodeError:
+        return b""
 
 
 def read_mime(raw: bytes) -> SendMail:

@@ -1,13 +1,14 @@
 """Foreign mail read in: the body of sendMail over HTTP, and a message of the queue `mail-outbox`.
 
 Four passes, each in document order, and the first fault of the first pass that finds one is reported: the JSON itself
-(reading.py), its shape (wire.py, faults.py), how many there are of each (limits.py), and the values that a type does
-not describe: addresses, forged stamps, depth. The size of the request is the caller's to check (limits.check_size): it
-depends on how the mail is sent.
+(reading.py; in the queue queue_text.py too), its shape (wire.py, faults.py, without what read_only.py drops), how many
+there are of each (limits.py), and the values that a type does not describe: addresses, forged stamps, depth. The size
+of the request is the caller's to check (limits.check_size): it depends on how the mail is sent.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,14 +16,17 @@ from msgspec import Meta, field
 
 from shared.errors import Malformed
 from shared.letters import limits
-from shared.letters.addresses import check_address
+from shared.letters.addresses import checked, mailbox_name
 from shared.letters.blobs import split
 from shared.letters.faults import explain
+from shared.letters.parts import LINE, Property
 from shared.letters.people_headers import TAKEN_FOR_RECIPIENTS
-from shared.letters.reading import read_json, unwrapped
+from shared.letters.read_only import NOT_SENT, READ_ONLY, prepare
+from shared.letters.reading import TYPE, TYPES, read_json
 from shared.letters.stamp import forged
 from shared.letters.thread import LONGEST_THREAD
 from shared.letters.wire import Message, SendMail
+from shared.queue_text import numbers_as_text, renamed, unwrapped
 
 __all__ = ["MAX_KEY", "OutboxMail", "SendMailBody", "outbox_mail", "send_mail"]
 
@@ -54,27 +58,27 @@ class SendMailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 class _OutboxBody(SendMailBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sender: Annotated[str, Meta(min_length=1, max_length=320)]
-    key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
+    key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY, pattern=LINE)] | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
     thread: Annotated[str, Meta(min_length=1, max_length=LONGEST_THREAD)] | None = None
     mime: str | None = None
 
 
-def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
+def send_mail(body: bytes, charset: str = "", *, max_size: int = limits.MAX_REQUEST) -> SendMail:
     """The body of `POST …/sendMail`: a JSON object with `message` and `saveToSentItems`, in either case.
 
-    max_size: bytes of a body that is read at all. Raises Malformed: 400 with Graph's code and the JSON path of the
-    fault, 413 RequestEntityTooLarge. An answer quotes nothing of the body but names of properties and, in part, an
-    address that is none.
+    charset: as the Content-Type declares it. max_size: bytes of a body that is read at all. Raises Malformed: 400 with
+    Graph's code and the JSON path of the fault, 413 RequestEntityTooLarge. An answer quotes nothing of the body but
+    names of properties and, in part, an address that is none.
     """
     if len(body) > max_size:
         raise limits.too_large(len(body))
-    tree = read_json(body)
+    tree = read_json(body, charset)
     return _mail(tree, _shaped(tree, SendMailBody))
 
 
 def outbox_mail(body: bytes) -> OutboxMail:
-    """A message of `mail-outbox`: JSON, or base64 of JSON as some storage clients write it.
+    """A message of `mail-outbox`: JSON, wrapped or not as queue_text.py has it, with names in any case.
 
         {"sender": "…", "message": {…}, "saveToSentItems": true, "key": "…", "notBefore": "2026-07-01T08:00:00+02:00",
          "thread": "…"}
@@ -82,10 +86,9 @@ def outbox_mail(body: bytes) -> OutboxMail:
     Instead of `message` it may have `mime`: a whole MIME mail in base64, as sendMail takes it; a copy is always saved.
     Anything else is refused, the fields of Mailroom's own `mail-work` messages too. Raises Malformed as `send_mail`.
     """
-    tree = read_json(unwrapped(body))
+    tree = _named(read_json(unwrapped(body)))
     outer = _shaped(tree, _OutboxBody)
-    if any(character.isspace() or not character.isprintable() for character in outer.sender):
-        raise _wrong("UnableToDeserializePostBody", "Expected the address or the id of a mailbox.", "$.sender")
+    sender = _sender(outer.sender)
     if outer.thread is not None and not (outer.thread.strip() and outer.thread.isprintable()):
         raise _wrong("UnableToDeserializePostBody", "Expected printable characters.", "$.thread")
     mail, mime = (_mail(tree, outer), None) if outer.mime is None else _mime(tree, outer, outer.mime)
@@ -95,18 +98,60 @@ def outbox_mail(body: bytes) -> OutboxMail:
         raise _wrong(
             "UnableToDeserializePostBody", "Expected a time within the years 1 to 9999 of UTC.", "$.notBefore"
         ) from None
-    return OutboxMail(
-        sender=outer.sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread, mime=mime
-    )
+    return OutboxMail(sender=sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread, mime=mime)
+
+
+@cache
+def _names() -> dict[str, str]:
+    """Every name that a message of `mail-outbox` may have in it, by itself in lower case."""
+    shapes: list[type[msgspec.Struct]] = [_OutboxBody, Property]
+    for shape in shapes:
+        shapes += shape.__subclasses__()
+    known = {name for shape in shapes for name in shape.__struct_encode_fields__}
+    known = known.union(*READ_ONLY.values(), *NOT_SENT.values()) - {"Message", "SaveToSentItems"}
+    return {name.lower(): name for name in known} | {"odatatype": TYPE}  # as .NET's models have it
+
+
+def _named(tree: Any) -> Any:
+    """The same with the names that Graph's documentation has; without types that are null."""
+    tree = renamed(tree, _names())
+    if isinstance(tree, dict):
+        numbers_as_text(tree, "key", "thread")
+    todo = [tree]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, list):
+            todo.extend(value)
+        elif isinstance(value, dict):
+            if isinstance(kind := value.get(TYPE), str):
+                value[TYPE] = TYPES.get(kind.removeprefix("#").lower(), kind)
+            elif TYPE in value and kind is None:
+                del value[TYPE]
+            todo.extend(value.values())
+    return tree
 
 
 def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:
+    if isinstance(tree, dict):
+        for name in ("message", "Message"):
+            prepare(tree.get(name))
     try:
         return msgspec.convert(tree, shape)
     except msgspec.ValidationError as error:
         raise explain(error, shape) from None
     except RecursionError:
         raise _wrong("BadRequest", "The request payload is nested too deeply.", "$") from None
+
+
+def _sender(text: str) -> str:
+    """The mailbox or the pool, as it is compared."""
+    wrong = _wrong("UnableToDeserializePostBody", "Expected the address or the id of a mailbox.", "$.sender")
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise wrong
+    try:
+        return mailbox_name(text)
+    except ValueError:
+        raise wrong from None
 
 
 def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
@@ -119,20 +164,20 @@ def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
     saved = _true(outer.save if outer.sdk_save is None else outer.sdk_save, f"$.{save_name}")
     mail = SendMail(message=message, save_to_sent_items=saved)
     limits.check(mail, f"$.{message_name}")
-    _Values().check(tree[message_name], f"$.{message_name}")
-    return mail
+    values = _Values()
+    values.check(tree[message_name], f"$.{message_name}")
+    # Addresses go on as they are compared; few come in another spelling.
+    return SendMail(msgspec.convert(tree[message_name], Message), saved) if values.respelled else mail
 
 
 def _mime(tree: dict[str, Any], outer: SendMailBody, encoded: str) -> tuple[SendMail, bytes]:
     """A MIME mail and what it says of itself. Places in it stand after `$.mime`."""
     from shared.letters.mime_read import decode_mime, read_mime  # few mails need the readers of Python's email
 
-    name = _either(tree, "message", "Message")
-    if name in tree:
-        raise _wrong("UnableToDeserializePostBody", f"Found both {name} and mime; expected one of them.", f"$.{name}")
-    name = _either(tree, "saveToSentItems", "SaveToSentItems")
-    if not _true(outer.save if outer.sdk_save is None else outer.sdk_save, f"$.{name}"):
-        raise _wrong("UnableToDeserializePostBody", "A copy of a MIME mail is always saved.", f"$.{name}")
+    if tree.get("message") is not None:
+        raise _wrong("UnableToDeserializePostBody", "Found both message and mime; expected one of them.", "$.message")
+    if not _true(outer.save, "$.saveToSentItems"):
+        raise _wrong("UnableToDeserializePostBody", "A copy of a MIME mail is always saved.", "$.saveToSentItems")
     mime = decode_mime(encoded, "$.mime")
     try:
         return read_mime(mime), mime
@@ -161,10 +206,14 @@ def _true(value: bool | str | None, path: str) -> bool:  # noqa: FBT001 - a valu
 
 
 class _Values:
-    """Checks what the types do not say, in document order. The shape is known to be right here."""
+    """Checks what the types do not say, in document order. The shape is known to be right here.
+
+    Addresses are put into the form in which they go to Graph. respelled: some were not.
+    """
 
     def __init__(self) -> None:
         self.addresses = 0
+        self.respelled = False
 
     def check(self, value: Any, path: str, depth: int = 0) -> None:
         if isinstance(value, list):
@@ -182,7 +231,7 @@ class _Values:
                 if self.addresses > limits.MAX_ADDRESSES:
                     text = f"Found more than {limits.MAX_ADDRESSES} addresses, those in attached items included."
                     raise _wrong("ErrorInvalidRecipients", text, path)
-                _check_address(value["address"], f"{path}.address")
+                self._address(value, path)
             case "internetMessageHeaders":
                 _check_headers(value, path)
             case "singleValueExtendedProperties" | "multiValueExtendedProperties":
@@ -197,6 +246,15 @@ class _Values:
                 self.check(value, path, depth + 1)
             case _:
                 self.check(value, path, depth)
+
+    def _address(self, holder: dict[str, Any], path: str) -> None:
+        given = holder["address"]
+        try:
+            holder["address"] = checked(given)
+        except ValueError as error:
+            text = f"Found no address that mail can be sent to. {error}"
+            raise _wrong("ErrorInvalidRecipients", text, f"{path}.address") from None
+        self.respelled |= holder["address"] != given
 
 
 def _check_references(attachments: list[dict[str, Any]], path: str, depth: int) -> None:
@@ -232,13 +290,6 @@ def _check_extended(properties: list[dict[str, Any]], path: str) -> None:
         if forged(property_id=extended["id"]):
             text = "This extended property is Mailroom's own stamp; expected another name."
             raise _wrong("BadRequest", text, f"{path}[{at}].id")
-
-
-def _check_address(address: str, path: str) -> None:
-    try:
-        check_address(address)
-    except ValueError as error:
-        raise _wrong("ErrorInvalidRecipients", f"Found no address that mail can be sent to. {error}", path) from None
 
 
 def _wrong(code: str, message: str, path: str) -> Malformed:

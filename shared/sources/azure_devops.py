@@ -1,8 +1,10 @@
 """Azure DevOps: service hooks for work items, code, pull requests, pipelines and releases.
 
-A subscription is disabled at once by 410, and put on probation by other errors.
+A subscription is disabled at once by 410, and put on probation by other errors; after 408, 502, 503 and 504 the same
+notification comes again, eight times within some three minutes.
 https://learn.microsoft.com/azure/devops/service-hooks/events
 https://learn.microsoft.com/azure/devops/service-hooks/services/webhooks
+https://learn.microsoft.com/azure/devops/service-hooks/troubleshoot
 """
 
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from typing import Any, ClassVar, Final
 
 from shared.sources import proofs
 from shared.sources.azure import in_header
+from shared.sources.copies import RETRIES, fresh, same_bytes
 from shared.sources.reading import digest, moment, read_object, text
 from shared.sources.source import Event, RawRequest, Source
 
@@ -50,22 +53,23 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
             proofs.basic(request, secrets)
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
-        value = read_object(request.body)
-        raw = digest(request.body.decode("latin-1"))
+        value = read_object(request.body, request.charset)
         name, kind = text(value, "id"), text(value, "eventType") or self.name
         # "Test" sends the same sample with the same id each time, for no subscription; it only counts.
-        test = text(value, "subscriptionId") in NONE
-        count = (text(value, "notificationId") or "") if test else ""
+        count = text(value, "notificationId") or fresh() if text(value, "subscriptionId") in NONE else ""
+        key = digest(name, kind, count) if name else same_bytes(request.body)
         subject = _resource(kind, value.get("resource"))
         collection = text(value, "resourceContainers", "collection", "id")
         return [
             Event(
-                id=name or raw,
+                id=name or key,
                 source=text(value, "resourceContainers", "collection", "baseUrl")
                 or text(value, "publisherId")
                 or self.name,
                 type=kind,
-                key=digest(name, count) if name else raw,
+                key=key,
+                known_by="sender-id" if name else "same-bytes",
+                window=None if name else RETRIES[self.name].within,
                 data=value,
                 subject=subject,
                 time=moment(value.get("createdDate")),

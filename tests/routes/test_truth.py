@@ -29,7 +29,7 @@ type Path = tuple[str | int, ...]
 
 CATALOG: Final = load()
 GONE: Final = object()
-ODD: Final = (None, "", "odd_word", 7, True, [], {}, {"odd": 1}, ["odd"], [None], "[no value]", "  ")
+ODD: Final[tuple[Any, ...]] = (None, "", "odd_word", 7, True, [], {}, {"odd": 1}, ["odd"], [None], "[no value]", "  ")
 STATEMENTS: Final = read_statements()
 # What no mail shows, whatever the event left out: words of programs, and what a value that is missing leaves behind.
 ARTEFACTS: Final = (
@@ -72,7 +72,7 @@ def mails(route: Route, body: Any, request: RawRequest) -> list[tuple[Event, Ren
 
 def shown(rendered: Rendered) -> str:
     """What is read in a mail, but for the line about Mailroom itself."""
-    body = text_of(rendered.html.partition("<body")[2])
+    body = text_of("<body" + rendered.html.partition("<body")[2])
     return f"Subject: {rendered.subject}\n\n{body}".rpartition("\n\nSent by Mailroom")[0]
 
 
@@ -109,7 +109,9 @@ def untrue(statement: Statement, event: Event, own: str) -> str | None:
     values = [str(one) for one in proved if one not in (None, "")] if isinstance(proved, list) else []
     for match in found:
         word = next((group for group in match.groups() if group), None)
-        if (word is None and proved in (None, False, "", [], {})) or (word and not any(word in one for one in values)):
+        if word is None and proved in (None, False, "", [], {}):
+            return match.group()
+        if word and not any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", one) for one in values):
             return match.group()
     return None
 
@@ -226,7 +228,7 @@ def test_the_same_with_every_strange_value_in_every_field_of_every_example(route
 def test_every_statement_is_made_by_an_example_and_every_template_makes_one() -> None:
     """Else a check of it could not fail."""
     made: set[Statement] = set()
-    silent = {}
+    silent: dict[str, bool] = {}
     for route, example in examples_of(CATALOG):
         request = example.request()
         for event, rendered in mails(route, json.loads(request.body), request):

@@ -117,6 +117,14 @@ def test_every_event_at_level_error_is_in_an_alert() -> None:
     assert errors - asked == {event.value for event in QUIET}
 
 
+def test_copies_that_were_dropped_are_counted_by_route_and_reason() -> None:
+    query = workbook_queries()["copies"]
+    assert named_events(query) == {"mail.duplicate", "event.signed-again"}
+    assert "count()" in query
+    assert "reason" in fields_of_events()["mail.duplicate"]
+    assert {"route", "said.reason"} <= set(re.findall(r"[\w.]+", query.rpartition("summarize")[2]))
+
+
 def test_functions_that_a_query_names_exist() -> None:
     for query in QUERIES.values():
         for group in re.findall(r"OperationName in \(([^)]*)\)", query):

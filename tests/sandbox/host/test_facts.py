@@ -1,8 +1,8 @@
-"""What the real functions host and its Python worker do that an app notices, and the test that shows it in the sandbox.
+"""What the real functions host and its Python worker do that an app notices, and the test that shows it here.
 
-Each row: the fact; where it can be read; its test here. Sources are Microsoft's repositories on GitHub, by file: host is
-Azure/azure-functions-host; queues is Microsoft.Azure.WebJobs.Extensions.Storage.Queues in Azure/azure-sdk-for-net; worker
-is Azure/azure-functions-python-worker; library is the azure-functions package.
+Each row: the fact; where it can be read; its test. Sources are Microsoft's repositories on GitHub, by file: host is
+Azure/azure-functions-host; queues is Microsoft.Azure.WebJobs.Extensions.Storage.Queues in azure-sdk-for-net; worker is
+Azure/azure-functions-python-worker; library is the azure-functions package.
 """
 
 import ast
@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 HOST = "tests/sandbox/host"
+START = f"{HOST}/test_start.py"
 
 FACTS: dict[str, tuple[str, str]] = {
     "a body without Content-Length does not reach the function": (
@@ -44,16 +45,15 @@ FACTS: dict[str, tuple[str, str]] = {
     ),
     "functions run on uvloop": (
         "worker: proxy_worker/start_worker.py",
-        f"{HOST}/test_start.py::test_functions_run_on_uvloop_unless_told_otherwise",
+        f"{START}::test_functions_run_on_uvloop_unless_told_otherwise",
     ),
     "a placeholder becomes the app's by a request: other directory, own environment, the app last on sys.path": (
         "worker: proxy_worker/dispatcher.py and utils/dependency.py; azure_functions_runtime/handle_event.py",
-        f"{HOST}/test_start.py"
-        "::test_an_app_is_imported_in_another_directory_with_its_own_settings_and_is_the_last_on_the_path",
+        f"{START}::test_an_app_is_imported_in_another_directory_with_its_own_settings_and_is_the_last_on_the_path",
     ),
     "a package's module wins over one of the app's of the same name": (
         "worker: proxy_worker/utils/dependency.py",
-        f"{HOST}/test_start.py::test_a_module_of_a_package_is_imported_in_place_of_the_apps_own",
+        f"{START}::test_a_module_of_a_package_is_imported_in_place_of_the_apps_own",
     ),
     "a message that has failed maxDequeueCount times is moved to the poison queue": (
         "queues: QueueProcessor.cs",

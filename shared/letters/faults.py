@@ -62,6 +62,8 @@ def _sentence(what: str, path: str, root: type[msgspec.Struct]) -> tuple[str, st
     if match := re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", what):
         expected = " or ".join(_WORDS.get(word, word) for word in match[1].removesuffix(" | null").split(" | "))
         return f"Found {_WORDS.get(match[2], match[2])}, expected {expected}.", path
+    if match := re.fullmatch(r"Expected `str` of length <= (\d+)", what):
+        return f"Found a longer text, expected {int(match[1]):,} characters at most.", path
     for pattern, sentence in _PATTERNS.items():
         if what.endswith(repr(pattern)):
             return sentence, path

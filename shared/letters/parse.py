@@ -178,6 +178,7 @@ class _Values:
 
     def __init__(self) -> None:
         self.addresses = 0
+        self.properties = 0
         self.respelled = False
 
     def check(self, value: Any, path: str, depth: int = 0) -> None:
@@ -200,6 +201,10 @@ class _Values:
             case "internetMessageHeaders":
                 _check_headers(value, path)
             case "singleValueExtendedProperties" | "multiValueExtendedProperties":
+                self.properties += len(value)
+                if self.properties > limits.MAX_PROPERTIES:
+                    text = f"Found more than {limits.MAX_PROPERTIES:,} extended properties, those in items included."
+                    raise _wrong("BadRequest", text, path)
                 _check_extended(value, path)
             case "attachments":
                 _check_references(value, path, depth)

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from shared.letters.names import STAMP_GUID
-from shared.letters.parts import InternetMessageHeader, SingleValueLegacyExtendedProperty
+from shared.letters.parts import LONGEST_ID, InternetMessageHeader, SingleValueLegacyExtendedProperty
 from shared.letters.wire import Message
 
 __all__ = ["MAX_HEADERS", "STAMP_GUID", "STAMP_HEADER", "STAMP_NAME", "STAMP_PROPERTY", "forged", "stamped"]
@@ -47,7 +47,13 @@ def forged(*, header: str = "", property_id: str = "") -> bool:
     """Whether this header name, or this id of an extended property, is Mailroom's own.
 
     A property of that name is refused under every GUID and in any case and spacing: Graph's readings of an id are not
-    documented to the letter.
+    documented to the letter. Marks count for nothing either: to bring a run of them into its normal order takes the
+    square of its length.
     """
-    squeezed = _BLANK.sub("", unicodedata.normalize("NFKC", property_id)).casefold()
+    if len(property_id) > LONGEST_ID:
+        return True  # no property of anyone's; nothing else looks at it
+    if not property_id.isascii():
+        property_id = "".join(sign for sign in property_id if not unicodedata.combining(sign))
+        property_id = unicodedata.normalize("NFKC", property_id)
+    squeezed = _BLANK.sub("", property_id).casefold()
     return header.lower().startswith(RESERVED_HEADERS) or squeezed.endswith(f"name{STAMP_NAME}".casefold())

@@ -71,8 +71,9 @@ def lines(value: Any, length: int = 4000) -> Markup:
     """A text with its line breaks, at most one empty line in a row. Markup is left as it is."""
     if isinstance(value, Markup):
         return value
-    text = re.sub(r"\s*\n\s*\n\s*", "\n\n", "\n".join(cut(value, length).strip().splitlines()))
-    return Markup("<br>").join(text.split("\n"))
+    found = cut(value, length).strip().splitlines()
+    kept = [line if line.strip() else "" for line in found]
+    return Markup("<br>").join(line for at, line in enumerate(kept) if line or kept[at - 1])
 
 
 def html_to_text(value: Any) -> str | None:

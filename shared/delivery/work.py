@@ -14,10 +14,11 @@ from typing import Literal
 
 import msgspec
 
-from shared.letters.letter import Letter, Repeat, decode
+from shared.letters.letter import Letter, Repeat, decode, identity
 from shared.policy.before_send import count_of
+from shared.queue_text import elements
 
-__all__ = ["ProducerMessage", "Work", "parse_work", "work_of"]
+__all__ = ["ProducerMessage", "Work", "apart", "parse_work", "work_of"]
 
 NO_LETTER = msgspec.Raw()
 
@@ -67,6 +68,20 @@ class ProducerMessage(_OfMailWork, frozen=True, kw_only=True, rename="camel", ta
     inserted_at: datetime
     body: bytes
     paced: bool = False  # it has waited for its time in the rate of its queue
+
+
+def apart(message: ProducerMessage) -> list[ProducerMessage] | None:
+    """One message for each element of one that is an array, named by its place in it; None where it is none.
+
+    Raises Malformed for an array that is empty or broken.
+    """
+    found = elements(message.body)
+    if found is None:
+        return None
+    return [
+        msgspec.structs.replace(message, id=identity(f"part of {message.id}", str(at)), body=body)
+        for at, body in enumerate(found)
+    ]
 
 
 def work_of(letter: Letter) -> Work:

@@ -6,30 +6,21 @@ once, and there are few of them, so the time is bounded by the size.
 """
 
 import binascii
-import re
 from collections.abc import Iterator
-from email.errors import ObsoleteHeaderDefect
-from email.policy import default
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from shared.letters.limits import MAX_NESTING
 from shared.letters.mime_head import Field, Head, malformed, place_of, read_head
+from shared.letters.mime_parameters import Parameters, read_parameters
 
 __all__ = ["ONCE_IN_A_PART", "check_parts"]
 
 MAX_PARTS: Final = 500  # Exchange Online has 250 attachments
 MAX_SIMILAR: Final = 10_000
-# The standard library takes its time for each sign of a header with parameters, and the square of a header's length. So
-# it is asked about each outline once, in which quoted texts and numbers are all the same; most parts have the same few.
-MAX_PARAMETERS: Final = 4_000  # characters of one such header
-MAX_OUTLINES: Final = 5_000  # characters of all different outlines in a mail
 MAX_BOUNDARY: Final = 70  # RFC 2046, section 5.1.1
 TNEF: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 ENCODINGS: Final = frozenset({"7bit", "8bit", "binary", "quoted-printable", "base64"})
 UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
-_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*+"')
-_ALIKE: Final = re.compile(r"(?<==)\d+|(?<='')[A-Za-z0-9%._+-]+")
 ONCE_IN_A_PART: Final = frozenset(
     {
         "content-type", "content-transfer-encoding", "content-disposition", "content-id", "content-description",
@@ -42,11 +33,10 @@ def check_parts(data: bytes, head: Head) -> None:
     """Return if the mail is whole. Raises Malformed, at `part 1.2, Content-Type, line 40`."""
     todo = [("", head.fields, head.body, len(data))]
     parts = 0
-    outlines = set[str]()
     while todo:
         number, fields, start, end = todo.pop()
-        kind = _checked(data, number, fields, start, end, outlines)
-        if kind is None or kind.maintype != "multipart":
+        kind = _checked(data, number, fields, start, end)
+        if kind is None or not kind.is_multipart:
             continue
         if number.count(".") + bool(number) == MAX_NESTING:
             text = f"Found multiparts more than {MAX_NESTING} deep."
@@ -64,9 +54,7 @@ def _part(number: str) -> str:
     return f"part {number}" if number else ""
 
 
-def _checked(  # noqa: PLR0913, PLR0917 - where, what, and what was asked before
-    data: bytes, number: str, fields: tuple[Field, ...], start: int, end: int, outlines: set[str]
-) -> Any:
+def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, end: int) -> Parameters | None:
     """The content type of a part whose headers and encoding are right; None where it has none (plain text)."""
     part = _part(number)
     named: dict[str, Field] = {}
@@ -75,15 +63,15 @@ def _checked(  # noqa: PLR0913, PLR0917 - where, what, and what was asked before
             raise malformed("This header stands twice; expected once.", place_of(data, field.at, part, field.name))
         named[field.key] = field
     if disposition := named.get("content-disposition"):
-        _parameters(data, disposition, part, outlines)
+        _parameters(data, disposition, part)
     kind = None
     if content := named.get("content-type"):
-        kind = _parameters(data, content, part, outlines)
-        if kind.content_type in TNEF:
+        kind = _parameters(data, content, part)
+        if kind.value in TNEF:
             text = "Exchange could take recipients out of this part that no rule has seen; expected other content."
             raise malformed(text, place_of(data, content.at, part, content.name))
     if encoded := named.get("content-transfer-encoding"):
-        allowed = ENCODINGS if kind is None or kind.maintype != "multipart" else UNENCODED
+        allowed = ENCODINGS if kind is None or not kind.is_multipart else UNENCODED
         if encoded.value.lower() not in allowed:
             text = f"Expected one of {', '.join(sorted(allowed))}."
             raise malformed(text, place_of(data, encoded.at, part, encoded.name))
@@ -92,38 +80,11 @@ def _checked(  # noqa: PLR0913, PLR0917 - where, what, and what was asked before
     return kind
 
 
-def _parameters(data: bytes, field: Field, part: str, outlines: set[str]) -> Any:
-    """A header with parameters, as the standard library reads its outline; of a multipart, as it reads all of it."""
-    read = None
-    text = f"Found a header with parameters of more than {MAX_PARAMETERS:,} characters."
-    if len(field.value) <= MAX_PARAMETERS:
-        outline = _outline(field.value)
-        outlines.add(outline)
-        if sum(map(len, outlines)) > MAX_OUTLINES:
-            text = "Found parts with too many different parameters; expected a type, a name, and little else."
-        else:
-            text = "Cannot be read; values that hold anything but letters and digits need quotes (RFC 2045, section 5.1)."
-            read = _read(field.key, outline)
-    if read is None:
-        raise malformed(text, place_of(data, field.at, part, field.name))
-    return read
-
-
-def _outline(value: str) -> str:
-    """The value itself where it is a multipart's, or has what could make quotes of other signs: comments, backslashes."""
-    found = _ALIKE.sub("1", _QUOTED.sub(lambda match: match[0] if "?" in match[0] else '"x"', value))
-    return value if "multipart" in value.lower() or "(" in found or "\\" in value else found
-
-
-@lru_cache(maxsize=256)
-def _read(name: str, outline: str) -> Any:
-    """None where there is a defect. Whatever the standard library raises is an answer."""
+def _parameters(data: bytes, field: Field, part: str) -> Parameters:
     try:
-        read = default.header_factory(name, outline)
-        defects = [defect for defect in read.defects if not isinstance(defect, ObsoleteHeaderDefect)]
-    except Exception:  # noqa: BLE001 - it is known to end in several kinds of them
-        return None
-    return None if defects else read
+        return read_parameters(field.value, is_type=field.key == "content-type")
+    except ValueError as error:
+        raise malformed(str(error), place_of(data, field.at, part, field.name)) from None
 
 
 def _check_base64(data: bytes, start: int, end: int, part: str) -> None:
@@ -134,9 +95,9 @@ def _check_base64(data: bytes, start: int, end: int, part: str) -> None:
         raise malformed(text, place_of(data, start, part)) from None
 
 
-def _between(data: bytes, start: int, end: int, number: str, kind: Any) -> Iterator[tuple[int, int]]:
+def _between(data: bytes, start: int, end: int, number: str, kind: Parameters) -> Iterator[tuple[int, int]]:
     """Where each part of a multipart begins and ends. The line end before a boundary is the boundary's."""
-    boundary = str(kind.params.get("boundary", ""))
+    boundary = kind.parameters.get("boundary", "")
     part = _part(number)
     if not 1 <= len(boundary) <= MAX_BOUNDARY or not boundary.isascii() or not boundary.isprintable():
         text = f"A multipart needs a boundary of 1 to {MAX_BOUNDARY} printable ASCII characters."

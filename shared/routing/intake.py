@@ -56,11 +56,12 @@ class Intake:
 
     def preflight(self, name: str, request: RawRequest) -> Reply:
         """Answer OPTIONS. A route that does not exist answers as one without a handshake."""
-        route = self.catalog.routes.get(name)
+        route = self.catalog.routes.get(self.catalog.named(name))
         return (route and route.source.preflight(request)) or Reply(200, {"Allow": "GET, HEAD, OPTIONS, POST"})
 
     async def receive(self, name: str, request: RawRequest) -> Reply:
         """Answer a webhook's request, in its source's terms."""
+        name = self.catalog.named(name)
         route = self.catalog.routes.get(name)
         if route is None:
             return self._no_route(name)
@@ -116,6 +117,7 @@ class Intake:
         return Reply(503, {"Retry-After": "60"}, detail=text)
 
     def _route_of(self, name: str) -> Route:
+        name = self.catalog.named(name)
         route = self.catalog.routes.get(name)
         if route is None and (self.catalog.missing or name in self.catalog.problems):
             raise RouteUnusable(self.catalog.missing or f"The route {name} cannot be used.")

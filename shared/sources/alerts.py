@@ -37,12 +37,12 @@ def proved(request: RawRequest, secrets: Sequence[str]) -> None:
         proofs.bearer(request, secrets)
 
 
-def notification(name: str, body: bytes) -> Event:
+def notification(name: str, body: bytes, charset: str = "") -> Event:
     """The one event of a request. Raises Malformed.
 
     A payload of the sender's own making, which both systems can send, is an event too: one without type and thread.
     """
-    value = read_object(body)
+    value = read_object(body, charset)
     group, status = text(value, "groupKey"), text(value, "status")
     reason = text(value, "notification_reason")
     if reason in NO_REASONS:

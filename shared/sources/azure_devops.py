@@ -54,7 +54,7 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
             proofs.basic(request, secrets)
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
-        value = read_object(request.body)
+        value = read_object(request.body, request.charset)
         raw = digest(request.body.decode("latin-1"))
         name, kind = text(value, "id"), text(value, "eventType") or self.name
         # "Test" sends the same sample with the same id each time, for no subscription; it only counts.

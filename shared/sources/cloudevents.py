@@ -7,14 +7,14 @@ Who may send, and what is answered: https://github.com/cloudevents/spec/blob/v1.
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Meta
 
 from shared.errors import Malformed
 from shared.sources import proofs
-from shared.sources.envelope import charset_of, content, event_of, from_json
+from shared.sources.envelope import content, event_of, from_json
 from shared.sources.reading import read_json
 from shared.sources.source import Event, RawRequest, Reply, Source
 
@@ -24,6 +24,7 @@ STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 PREFIX: Final = "ce-"
 LONGEST_ATTRIBUTE: Final = 16_384  # characters of one in a header
+VERSION: Final = "specversion"  # every CloudEvent has it
 Rate = Annotated[int, Meta(ge=1)]
 
 # A "DNS expression"; what else a stranger puts there is not written into a header of ours.
@@ -61,14 +62,16 @@ def read(request: RawRequest) -> list[Event]:
     """The events of a request in any of the three modes. Raises Malformed, 415 or 400."""
     kind = request.media_type
     if kind == STRUCTURED:
-        return [from_json(read_json(request.body))]
+        return [from_json(read_json(request.body, request.charset))]
     if kind == BATCH:
-        batch = read_json(request.body)
+        batch = read_json(request.body, request.charset)
         if not isinstance(batch, list):
             raise Malformed(400, "BadRequest", "Expected a batch of CloudEvents, a JSON array.", "$")
-        return [from_json(value, f"$[{index}]") for index, value in enumerate(batch)]
+        return _batch(batch)
     # Structured modes in other formats begin like this, and may have the headers of the binary mode as copies.
     if kind.startswith("application/cloudevents") or not is_binary(request):
+        if (events := _undeclared(request)) is not None:
+            return events
         raise Malformed(
             415,
             "UnsupportedMediaType",
@@ -79,8 +82,22 @@ def read(request: RawRequest) -> list[Event]:
     attributes = {name.removeprefix(PREFIX): _value(name, request.headers[name]) for name in names}
     if content_type := request.headers.get("content-type"):
         attributes["datacontenttype"] = content_type
-    charset = charset_of(request.headers.get("content-type", "").partition(";")[2])
-    return [event_of(attributes, content(request.body, kind, charset), PREFIX)]
+    return [event_of(attributes, content(request.body, kind, request.charset), PREFIX)]
+
+
+def _undeclared(request: RawRequest) -> list[Event] | None:
+    """Whole events in JSON under another content type, as many senders write them; None for anything else."""
+    try:
+        value = read_json(request.body, request.charset)
+    except Malformed:
+        return None
+    if isinstance(value, list) and value and all(isinstance(item, dict) and VERSION in item for item in value):
+        return _batch(value)
+    return [from_json(value)] if isinstance(value, dict) and VERSION in value else None
+
+
+def _batch(values: list[Any]) -> list[Event]:
+    return [from_json(value, f"$[{index}]") for index, value in enumerate(values)]
 
 
 def is_binary(request: RawRequest) -> bool:

@@ -43,4 +43,4 @@ class Grafana(Source, frozen=True, forbid_unknown_fields=True, kw_only=True):
         proofs.one_of([signature], (proofs.mac(secret, message) for secret in secrets))
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
-        return [notification(self.name, request.body)]
+        return [notification(self.name, request.body, request.charset)]

@@ -3,6 +3,7 @@
 And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -80,20 +81,19 @@ async def mail_work(message: func.QueueMessage) -> None:
 
 async def mail_outbox_poison(message: func.QueueMessage) -> None:
     """A copy, with an id of its own: only a key says which mail it is. Without one it is kept for a person."""
-    app = _configured()
-    body = message.get_body()
-    mail = identity(f"queue:{OUTBOX}-poison", message.id or "")
-    emit(Event.MAIL_POISONED, id=mail, queue=OUTBOX)
-    try:
-        queued = parse.outbox_mail(body)
-        if queued.key is None:
-            raise Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
-        letter = await _admitted(app, _letter(queued, mail, datetime.now(UTC)))
-    except Refused as refusal:
-        return await app.courier.refuse(mail, OUTBOX, body, refusal)
-    from shared.delivery.work import work_of
+    from shared.delivery.work import ProducerMessage, apart
 
-    return await app.courier.wake_later(work_of(letter), letter)
+    app = _configured()
+    mail, now = identity(f"queue:{OUTBOX}-poison", message.id or ""), datetime.now(UTC)
+    emit(Event.MAIL_POISONED, id=mail, queue=OUTBOX)
+    whole = ProducerMessage(v=1, id=mail, queue=OUTBOX, inserted_at=now, body=message.get_body())
+    try:
+        parts = apart(whole)
+    except Refused as refusal:
+        return await app.courier.refuse(mail, OUTBOX, whole.body, refusal)
+    for part in [whole] if parts is None else parts:
+        await _poisoned(app, part)
+    return None
 
 
 async def mail_events_poison(message: func.QueueMessage) -> None:
@@ -118,13 +118,54 @@ async def mail_work_poison(message: func.QueueMessage) -> None:
     return await _put_off(app, message.get_body())
 
 
+async def _poisoned(app: Services, message: "ProducerMessage") -> None:
+    try:
+        queued = parse.outbox_mail(message.body)
+        if queued.key is None:
+            raise Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
+        letter = await _admitted(app, _letter(queued, message.id, message.inserted_at))
+    except Refused as refusal:
+        return await app.courier.refuse(message.id, OUTBOX, message.body, refusal)
+    from shared.delivery.work import work_of
+
+    return await app.courier.wake_later(work_of(letter), letter)
+
+
+async def _taken_apart(
+    app: Services, message: "ProducerMessage", take: Callable[["ProducerMessage"], Awaitable[None]]
+) -> bool:
+    """Where the message is an array, each of its elements goes on as a message of its own. False: it is none.
+
+    They are durable before the array is completed, and named by it and their places: an array that comes again, because
+    a host went down among its elements, makes nothing twice. What is refused among them is kept alone.
+    """
+    import msgspec
+
+    from shared.delivery.work import apart
+
+    try:
+        parts = apart(message)
+    except Refused as refusal:
+        await app.courier.refuse(message.id, message.queue, message.body, refusal)
+        return True
+    for part in parts or ():
+        text = msgspec.json.encode(part)
+        if len(text) <= LARGEST:
+            await app.outbox.put_back(WORK, text)
+        else:
+            await take(part)
+    return parts is not None
+
+
 async def _producers(message: "ProducerMessage") -> None:
-    """A producer's message: a mail, or something that is set aside with its reason."""
+    """A producer's message: a mail, several, or something that is set aside with its reason."""
     import msgspec
 
     app = services()
     if app.settings.problems:
         return await _put_off(app, msgspec.json.encode(message))
+    if await _taken_apart(app, message, _producers):
+        return None
     try:
         letter = await _admitted(app, _letter(parse.outbox_mail(message.body), message.id, message.inserted_at))
     except Refused as refusal:
@@ -169,6 +210,8 @@ async def _event(message: "ProducerMessage") -> None:
     app = services()
     if app.settings.problems:
         return await _put_off(app, msgspec.json.encode(message))
+    if await _taken_apart(app, message, _event):
+        return None
     try:
         await app.intake.take_message(message.id, message.body)
     except RouteUnusable as error:

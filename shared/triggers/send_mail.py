@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import azure.functions as func
 import msgspec
 
+from shared.charsets import CODECS, charset_of
 from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
 from shared.letters import draft, limits, parse
@@ -84,7 +85,7 @@ async def _with_files(app: Services, letter: Letter) -> Letter | None:
 def _letter(app: Services, req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Letter:
     if mailbox is None and caller.user is None:
         raise Malformed(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
-    mail, mime = _mime(req.get_body()) if _is_mime(req.headers) else (_json(app, req.get_body()), None)
+    mail, mime = _mime(req.get_body()) if _is_mime(req.headers) else (_json(app, req), None)
     sender = (mailbox or caller.user or "").lower()
     scope = scope_of(caller)
     key = _key(req.headers)
@@ -108,12 +109,16 @@ def _letter(app: Services, req: func.HttpRequest, caller: Caller, mailbox: str |
     )
 
 
-def _json(app: Services, body: bytes) -> SendMail:
+def _json(app: Services, req: func.HttpRequest) -> SendMail:
+    charset, body = charset_of(req.headers.get("content-type", "")), req.get_body()
+    if charset and charset not in CODECS:
+        text = f"Content-Type has the charset {charset[:40]}, which is unknown here; expected utf-8."
+        raise Malformed(415, "BadRequest", text)
     large = app.settings.large_attachments
     most = app.settings.max_request if large else limits.MAX_REQUEST
     if len(body) > most:
         raise draft.body_too_large(len(body), most, large=large)
-    return parse.send_mail(body, max_size=most)
+    return parse.send_mail(body, charset, max_size=most)
 
 
 def _mime(body: bytes) -> tuple[SendMail, bytes]:

@@ -18,7 +18,7 @@ from email.policy import default
 from functools import lru_cache
 from typing import Final
 
-from shared.letters.addresses import checked
+from shared.letters.addresses import Several
 from shared.letters.mime_head import Field, malformed
 from shared.letters.parts import LINE, EmailAddress, Recipient
 
@@ -53,13 +53,13 @@ def recipients_of(field: Field, most: int, too_many: str) -> tuple[Recipient, ..
     if not field.value or _GROUP.fullmatch(field.value):
         return ()
     found: list[Recipient] = []
-    outlines = set[str]()
+    several, outlines = Several(), set[str]()
     room = MAX_OUTLINES
     for number, (tokens, outline) in enumerate(_elements(field), 1):
         place = f"{field.name}, address {number}"
         if number > most:
             raise malformed(too_many, place, INVALID)
-        found.append(Recipient(email_address=_mailbox(tokens, place)))
+        found.append(Recipient(email_address=_mailbox(tokens, place, several)))
         if outline in outlines:
             continue
         outlines.add(outline)
@@ -150,7 +150,7 @@ def _unreadable(sign: str) -> str:
             return "Expected an address, or Name <address>, with the name in quotes if it holds other signs."
 
 
-def _mailbox(tokens: list[tuple[str, str]], place: str) -> EmailAddress:
+def _mailbox(tokens: list[tuple[str, str]], place: str, several: Several) -> EmailAddress:
     match tokens:
         case []:
             raise malformed("Expected an address; found a comma too many.", place, INVALID)
@@ -163,7 +163,7 @@ def _mailbox(tokens: list[tuple[str, str]], place: str) -> EmailAddress:
     if _ENCODED in address:
         raise malformed("An address cannot be encoded.", place, INVALID)
     try:
-        return EmailAddress(address=checked(address), name=name or None)
+        return EmailAddress(address=several.checked(address), name=name or None)
     except ValueError as error:
         raise malformed(f"Found no address that mail can be sent to. {error}", place, INVALID) from None
 

@@ -16,7 +16,7 @@ from msgspec import Meta, field
 
 from shared.errors import Malformed
 from shared.letters import limits
-from shared.letters.addresses import checked, mailbox_name
+from shared.letters.addresses import Several, mailbox_name
 from shared.letters.blobs import split
 from shared.letters.faults import explain
 from shared.letters.parts import Property
@@ -218,6 +218,7 @@ class _Values:
 
     def __init__(self) -> None:
         self.addresses = 0
+        self.several = Several()
         self.properties = 0
         self.respelled = False
 
@@ -260,7 +261,7 @@ class _Values:
     def _address(self, holder: dict[str, Any], path: str) -> None:
         given = holder["address"]
         try:
-            holder["address"] = checked(given)
+            holder["address"] = self.several.checked(given)
         except ValueError as error:
             text = f"Found no address that mail can be sent to. {error}"
             raise _wrong("ErrorInvalidRecipients", text, f"{path}.address") from None

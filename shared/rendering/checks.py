@@ -12,7 +12,7 @@ from shared.rendering.paths import fault_of
 
 __all__ = ["Problem", "problems_in", "problems_of"]
 
-CONTEXT: Final = frozenset({"at", "caller", "data", "event", "kwargs", "loop", "route", "self", "super", "varargs"})
+CONTEXT: Final = frozenset({"at", "caller", "data", "event", "kwargs", "left_out", "loop", "route", "self", "super", "varargs"})
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -28,6 +28,7 @@ from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.messages import EVENTS, EventMessage, events_of, parse_event
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
+from shared.sources.reading import MOST_EVENTS
 from shared.sources.source import Event, RawRequest, Reply, Result, Source, TokenRule, Unverified
 from shared.telemetry import Event as Said
 from shared.telemetry import emit
@@ -35,7 +36,6 @@ from shared.telemetry import emit
 __all__ = ["Intake"]
 
 PATIENCE: Final = 8.0  # seconds to put all mails of a request; most senders wait for ten
-MOST_EVENTS: Final = 5000  # of one request: Event Grid's largest batch; more cannot be put within anyone's patience
 PUTS: Final = 16  # mails of one request that are put at the same time
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 RESULTS: Final = {413: Result.TOO_LARGE, 415: Result.UNSUPPORTED}

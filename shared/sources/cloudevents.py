@@ -15,7 +15,7 @@ from msgspec import Meta
 from shared.errors import Malformed
 from shared.sources import proofs
 from shared.sources.envelope import content, event_of, from_json
-from shared.sources.reading import read_json
+from shared.sources.reading import counted, read_json
 from shared.sources.source import Event, RawRequest, Reply, Source
 
 __all__ = ["CloudEvents", "Rate", "allow", "is_binary", "read"]
@@ -97,7 +97,7 @@ def _undeclared(request: RawRequest) -> list[Event] | None:
 
 
 def _batch(values: list[Any]) -> list[Event]:
-    return [from_json(value, f"$[{index}]") for index, value in enumerate(values)]
+    return [from_json(value, f"$[{index}]") for index, value in enumerate(counted(values))]
 
 
 def is_binary(request: RawRequest) -> bool:

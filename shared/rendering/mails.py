@@ -87,7 +87,7 @@ class Renderer:
         the route, for events that have none of their own. chosen: the one that the route has for just this event.
         subject: a template of one line, which wins over the mail's.
         """
-        event, left_out = _bounded_event(event)
+        whole, (event, left_out) = event.data, _bounded_event(event)
         folders = _folders(templates)
         sandbox = self._sandbox(folders)
         values = {
@@ -112,7 +112,7 @@ class Renderer:
                 return self._mail(sandbox, name, values, failed)
             except Exception as error:  # noqa: BLE001 - the same
                 failed = _reason(error, name)
-        return self._mail(sandbox, TABLE, values | {"notice": failed, "table": table_of(event.data)}, failed)
+        return self._mail(sandbox, TABLE, values | {"notice": failed, "left_out": (), "table": table_of(whole)}, failed)
 
     def check(self, templates: Path | Sequence[Path]) -> list[Problem]:
         """What is wrong with the templates in a folder, the first of several, as far as that is seen without an event.

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.loop import LOOPS, Loop, chosen
+
 __all__ = ["PARTS", "ROOT", "Options", "parse"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,10 +44,12 @@ class Options:
     app: Path
     data: Path | None
     queue_lease: int | None
+    loop: Loop
     tls: bool
     json: bool
     verbose: int
     faults: tuple[str, ...]
+    host_names: tuple[str, ...] = ()
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -67,10 +71,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         app=given.app.resolve(),
         data=given.data.resolve() if given.data else None,
         queue_lease=given.queue_lease,
+        loop=given.loop,
         tls=given.tls,
         json=given.json,
         verbose=given.verbose,
         faults=tuple(word for pair in faults for word in pair),
+        host_names=tuple(given.host_name),
     )
 
 
@@ -121,6 +127,14 @@ def _parser() -> argparse.ArgumentParser:
     parts.add_argument(
         "--queue-lease", type=_lease, metavar="SECONDS", help="how long a taken queue message is hidden (600)"
     )
+    parts.add_argument(
+        "--host-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the host answers under this name too, that of a tunnel say; else under loopback's names only",
+    )
+    parts.add_argument("--loop", choices=LOOPS, default=chosen(), help="event loop of functions (uvloop, as in Azure)")
     parts.add_argument("--tls", action="store_true", help="serve the host over https, certificate made at start")
     parts.add_argument("--json", action="store_true", help="print one line of JSON when all is ready, nothing else")
 

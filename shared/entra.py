@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeIs
 
 from shared.entra_keys import Fetch, KeysUnavailable, SigningKeys, fetch
 from shared.errors import NotAllowed, Unauthenticated
@@ -32,6 +32,7 @@ REMEMBERED = 60.0
 MOST_REMEMBERED = 1000
 # The claim that names the application, by the token's version.
 _APPLICATION = {"1.0": "appid", "2.0": "azp"}
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*) *", re.IGNORECASE | re.ASCII)
 
 
@@ -107,14 +108,14 @@ class Verifier:
         user = claims.get("oid")
         # Whoever has `scp` acts for a user, whatever `roles` says: a user's token carries the user's roles too.
         delegated = "scp" in claims
-        if not isinstance(application, str) or not (_names_user(user) if delegated else _is_app_only(claims)):
+        if not (_is_guid(application) and _is_guid(user) and (delegated or _is_app_only(claims))):
             raise Unauthenticated("Access token validation failure. This is not an access token for this API.")
         return Caller(
             application_id=application.lower(),
             tenant=self._tenant,
-            user=user.lower() if delegated and isinstance(user, str) else None,
-            roles=_words(claims.get("roles")),
-            scopes=_words(claims.get("scp")),
+            user=user.lower() if delegated else None,
+            roles=_roles(claims.get("roles")),
+            scopes=_scopes(claims.get("scp")),
             delegated=delegated,
         )
 
@@ -177,18 +178,23 @@ def _is_app_only(claims: Mapping[str, Any]) -> bool:
     """Whether a token without `scp` is an application's own.
 
     An id token has no `scp` either, the same issuer, audience and keys, and a user's roles; but its subject is the user
-    as this application sees it, where an application's subject is its own object id.
+    as this application sees it, where an application's subject is its own object id. A token with neither is of an
+    application that has no service principal in the tenant: nobody has let it in.
     https://learn.microsoft.com/entra/identity-platform/optional-claims-reference (idtyp)
     """
-    kind = claims.get("idtyp")
-    return kind == "app" or (kind is None and claims.get("sub") == claims.get("oid"))
+    return claims.get("idtyp") in (None, "app") and claims.get("sub") == claims.get("oid")
 
 
-def _names_user(user: object) -> bool:
-    return isinstance(user, str) and bool(user)
+def _is_guid(value: object) -> TypeIs[str]:
+    """Applications, users and service principals are named by GUIDs, and by nothing else that a rule could name."""
+    return isinstance(value, str) and _GUID.fullmatch(value) is not None
 
 
-def _words(value: object) -> frozenset[str]:
-    """Roles come as a list, scopes as words in a string."""
-    words = value.split(" ") if isinstance(value, str) else value if isinstance(value, list) else []
-    return frozenset(word for word in words if isinstance(word, str) and word)
+def _roles(value: object) -> frozenset[str]:
+    """A list of texts; anything else grants nothing."""
+    return frozenset(word for word in value if isinstance(word, str)) if isinstance(value, list) else frozenset()
+
+
+def _scopes(value: object) -> frozenset[str]:
+    """Words in one text; anything else grants nothing."""
+    return frozenset(value.split()) if isinstance(value, str) else frozenset()

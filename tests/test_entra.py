@@ -21,6 +21,7 @@ from shared import entra_keys
 from shared.entra import LONGEST_HEADER, MOST_REMEMBERED, Caller, KeysUnavailable, Registration, Verifier, require
 from shared.entra_keys import LARGEST_FETCH, fetch
 from shared.errors import NotAllowed, Unauthenticated
+from tests.serving import serving
 
 TENANT = "11111111-aaaa-4bbb-8ccc-222222222222"
 CLIENT = "33333333-aaaa-4bbb-8ccc-444444444444"
@@ -141,7 +142,7 @@ async def test_guids_compare_in_any_case(entra: Entra) -> None:
 
 async def test_a_token_with_scp_is_delegated_whatever_its_roles(entra: Entra) -> None:
     """A user's token carries the user's roles: they are no app roles, and without the scope it may not send."""
-    for scopes in ("profile", "", 7, ["Mail.Send", 7]):
+    for scopes in ("profile", "", 7, ["Mail.Send"], "Mail.Send.All", {"Mail.Send": 1}):
         caller = await entra.verifier().verify(bearer(user_claims(scp=scopes, roles=["Mail.Send"], idtyp="app")))
         assert caller.delegated
         assert caller.user == USER
@@ -151,7 +152,9 @@ async def test_a_token_with_scp_is_delegated_whatever_its_roles(entra: Entra) ->
             assert (refusal.value.status, refusal.value.code) == (403, "ErrorAccessDenied")
 
 
-@pytest.mark.parametrize("roles", [None, [], ["Mail.Read"], ["mail.send"], [["Mail.Send"]], {"Mail.Send": 1}, 7])
+@pytest.mark.parametrize(
+    "roles", [None, [], "Mail.Send", ["Mail.Read"], ["mail.send"], [["Mail.Send"]], {"Mail.Send": 1}, 7]
+)
 async def test_an_application_without_the_role_may_not_send(entra: Entra, roles: Any) -> None:
     """Known, but not allowed: 403."""
     caller = await entra.verifier().verify(bearer(app_claims(roles=roles)))
@@ -242,6 +245,19 @@ def changed_after_signing() -> str:
         bearer(user_claims(scp=None, roles=["Mail.Send"])),
         bearer(user_claims(scp=None, roles=["Mail.Send"], oid=None)),
         bearer(user_claims(scp=None, roles=["Mail.Send"], idtyp="user")),
+        bearer(user_claims(scp=None, roles=["Mail.Send"], idtyp="app")),
+        bearer(user_claims(oid="alerts@contoso.com")),
+        bearer(user_claims(oid=[USER])),
+        bearer(app_claims(azp="mail-outbox")),
+        bearer(app_claims(azp="")),
+        bearer(app_claims(oid=None, sub=None)),
+        bearer(app_claims(oid=None, sub=None, idtyp=None)),
+        bearer(app_claims(oid="", sub="", idtyp=None)),
+        bearer(app_claims(oid=[], sub=[], idtyp=None)),
+        bearer(app_claims(oid=None)),
+        bearer(app_claims(sub=None)),
+        bearer(app_claims(idtyp="user")),
+        bearer(app_claims(idtyp=["app"])),
     ],
     ids=lambda text: str(text)[:20],
 )
@@ -470,7 +486,7 @@ def test_a_callers_repr_names_no_person() -> None:
 
 
 @asynccontextmanager
-async def serving(answer: Callable[[asyncio.StreamWriter], Any]) -> AsyncIterator[str]:
+async def answering(answer: Callable[[asyncio.StreamWriter], Any]) -> AsyncIterator[str]:
     """A server on loopback that gives every request this answer; its URL."""
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -482,11 +498,8 @@ async def serving(answer: Callable[[asyncio.StreamWriter], Any]) -> AsyncIterato
         finally:
             writer.close()
 
-    server = await asyncio.start_server(respond, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
-    server.close_clients()
-    await server.wait_closed()
+    async with serving(respond) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def test_the_whole_way_over_http(entra: Entra, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,7 +512,7 @@ async def test_the_whole_way_over_http(entra: Entra, monkeypatch: pytest.MonkeyP
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
         await writer.drain()
 
-    async with serving(answer) as authority:
+    async with answering(answer) as authority:
         documents[0]["jwks_uri"] = f"{authority}/keys"
         verifier = Verifier(Registration(TENANT, CLIENT, authority))
         assert (await verifier.verify(bearer(app_claims()))).application_id == APPLICATION
@@ -523,7 +536,7 @@ async def test_a_fetch_takes_a_whole_small_200_only(answered: bytes) -> None:
         writer.write(answered)
         await writer.drain()
 
-    async with serving(answer) as url:
+    async with answering(answer) as url:
         with pytest.raises((OSError, aiohttp.ClientError)):
             await fetch(url)
 
@@ -539,6 +552,6 @@ async def test_a_fetch_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    async with serving(answer) as url:
+    async with answering(answer) as url:
         with pytest.raises(TimeoutError):
             await fetch(url)

@@ -3,11 +3,11 @@
     checked      Jane.Doe@Bücher.example  →  Jane.Doe@xn--bcher-kva.example    what goes to Graph
     canonical                             →  jane.doe@xn--bcher-kva.example    what is compared
 
-The two differ only in the case of the local part: on its way to the recipient it is kept (RFC 5321, section 2.4), and no
-two mailboxes are told apart by it. Spellings that the standards call equivalent have one form: case of letters, a domain
-as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). What others might read as another address
-has none and is refused: compatibility characters (full-width and mathematical letters), characters that nobody sees,
-quoted local parts, comments, domain literals, a dot at the end.
+The two differ only in the case of the local part: it is kept on its way to the recipient (RFC 5321, section 2.4), and
+no two mailboxes are told apart by it. Spellings that the standards call equivalent have one form: case of letters, a
+domain as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). What others might read as another
+address has none and is refused: compatibility characters (full-width and mathematical letters), characters that
+nobody sees, quoted local parts, comments, domain literals, a dot at the end.
 
 Sources: RFC 5321, 5322, 6531 and 5891. Names under .test and without a dot are for the tenant to know.
 """
@@ -20,7 +20,9 @@ from typing import Final
 __all__ = ["LONGEST", "MOST_INTERNATIONAL", "Several", "canonical", "checked", "mailbox_name"]
 
 LONGEST: Final = 320  # characters as written; checked before anything else looks at them
-MOST_INTERNATIONAL: Final = 8_000  # characters of all different domains of a mail that IDNA is asked about: 500 and more
+MOST_INTERNATIONAL: Final = (
+    8_000  # characters of all different domains of a mail that IDNA is asked about: 500 and more
+)
 LONGEST_LOCAL: Final = 64  # octets (RFC 5321, section 4.5.3.1.1)
 LONGEST_WHOLE: Final = 254  # octets as it goes to Graph (section 4.5.3.1.3: a path has 256, with its angle brackets)
 

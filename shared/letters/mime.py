@@ -193,8 +193,8 @@ def _address(address: EmailAddress) -> str:
     name = address.name or ""
     if not name:
         return address.address
-    if holds_an_address(name) and _quotable(name):
-        # Encoded, it would be another recipient to programs that decode before they read addresses.
+    if not _PLAIN_PHRASE.fullmatch(name) and _quotable(name):
+        # The same to programs that decode before they read addresses, to which an encoded name could be an address.
         name = '"' + _FOLD.sub("\r\n ", _TO_ESCAPE.sub(r"\\\g<0>", name)) + '"'
     elif len(name) > WIDTH or not _PLAIN_PHRASE.fullmatch(name):
         name = _encoded("Disposition-Notification-To", name)  # the longest header with addresses

@@ -16,6 +16,7 @@ import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -30,6 +31,7 @@ _BLANKS: Final = re.compile(r"[ \t]*")
 _TYPE: Final = re.compile(r"[!#-'*+.0-9A-Z^-~-]+/[!#-'*+.0-9A-Z^-~-]+")
 _TOKEN: Final = re.compile(r"[!#-'*+.0-9A-Z^-~-]+")
 _LOOSE: Final = re.compile(r'[^ \t;"()\\]+')
+_PERCENT: Final = re.compile(r'[^ \t;"\\]+')  # many leave brackets as they are
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"')
 _ESCAPED: Final = re.compile(r"\\(.)")
 _COMMENT: Final = re.compile(r"[^()\\]+|\\.|[()]")
@@ -46,10 +48,14 @@ _UNDECODED: Final = "ascii"
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """value: what stands before the parameters, in lower case. parameters: by name in lower case, decoded."""
+    """value: what stands before the parameters, in lower case. parameters: by name in lower case, decoded.
+
+    file_names: every name that some program could read, decoded and not, of each form.
+    """
 
     value: str
     parameters: dict[str, str]
+    file_names: tuple[str, ...] = ()
 
     @property
     def is_multipart(self) -> bool:
@@ -77,7 +83,7 @@ def read_parameters(text: str, *, is_type: bool) -> Parameters:
             raise ValueError(f"Found more than {MAX_PARAMETERS} parameters.")
         name, found, at = _pair(text, at, strict=is_type and value.startswith("multipart/"))
         pairs.append((name, found))
-    return Parameters(value, _decoded(pairs))
+    return _decoded(value, pairs)
 
 
 def _pair(text: str, at: int, *, strict: bool) -> tuple[str, str, int]:
@@ -89,7 +95,10 @@ def _pair(text: str, at: int, *, strict: bool) -> tuple[str, str, int]:
     at = _skip(text, at + 1)
     if quoted := _QUOTED.match(text, at):
         return name[0].lower(), _ESCAPED.sub(r"\1", quoted[1]), _skip(text, quoted.end())
-    plain = (_TOKEN if strict or name[0].lower() in _STRUCTURE else _LOOSE).match(text, at)
+    if strict or name[0].lower() in _STRUCTURE:
+        plain = _TOKEN.match(text, at)
+    else:
+        plain = (_PERCENT if name[0].endswith("*") else _LOOSE).match(text, at)
     if plain is None:
         raise ValueError("Expected a value; one that holds anything but letters and digits needs quotes.")
     return name[0].lower(), plain[0], _skip(text, plain.end())
@@ -111,7 +120,7 @@ def _skip(text: str, at: int) -> int:
             raise ValueError("Found a comment without end.")
 
 
-def _decoded(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _decoded(value: str, pairs: Iterable[tuple[str, str]]) -> Parameters:
     plain: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
     for attribute, text in pairs:
@@ -130,13 +139,12 @@ def _decoded(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         if int(number or 0) in found:
             raise ValueError(f"A piece of the parameter {name} stands twice; expected once.")
         found[int(number or 0)] = extended, text
-    result = {name: words_decoded(text) if name in _NAMES else text for name, text in plain.items()}
-    result |= {name: _joined(name, found) for name, found in pieces.items()}
-    for name in _NAMES & result.keys():
-        result[name] = result[name].replace("\t", " ")
-        if not _LINE.fullmatch(result[name]):
-            raise ValueError("Found a control character in the name of a file.")
-    return result
+    read = {name: words_decoded(text).replace("\t", " ") if name in _NAMES else text for name, text in plain.items()}
+    joined = {name: _joined(name, found).replace("\t", " ") for name, found in pieces.items()}
+    file_names = tuple(form[name] for form in (plain, read, joined) for name in sorted(_NAMES & form.keys()))
+    if not all(_LINE.fullmatch(form[name]) for form in (read, joined) for name in _NAMES & form.keys()):
+        raise ValueError("Found a control character in the name of a file.")
+    return Parameters(value, read | joined, file_names)
 
 
 def _joined(name: str, pieces: dict[int, tuple[bool, str]]) -> str:
@@ -149,10 +157,11 @@ def _joined(name: str, pieces: dict[int, tuple[bool, str]]) -> str:
         pieces[0] = True, rest
     if not any(extended for extended, _ in pieces.values()):
         return words_decoded("".join(pieces[number][1] for number in range(len(pieces))))
-    whole = b"".join(
-        unquote_to_bytes(text) if extended else text.encode()
-        for extended, text in (pieces[number] for number in range(len(pieces)))
-    )
+    runs = groupby((pieces[number] for number in range(len(pieces))), key=lambda piece: piece[0])
+    whole = b""
+    for extended, run in runs:
+        text = "".join(piece for _, piece in run)
+        whole += unquote_to_bytes(text) if extended else text.encode()
     return whole.decode(CODECS.get(charset.lower(), "utf-8"), "replace")
 
 

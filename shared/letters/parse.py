@@ -19,7 +19,7 @@ from shared.letters import limits
 from shared.letters.addresses import Several, mailbox_name
 from shared.letters.blobs import split
 from shared.letters.faults import explain
-from shared.letters.parts import Property
+from shared.letters.parts import LINE, Property
 from shared.letters.people_headers import TAKEN_FOR_RECIPIENTS
 from shared.letters.read_only import NOT_SENT, READ_ONLY, prepare
 from shared.letters.reading import TYPE, TYPES, read_json
@@ -58,7 +58,7 @@ class SendMailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 class _OutboxBody(SendMailBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sender: Annotated[str, Meta(min_length=1, max_length=320)]
-    key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
+    key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY, pattern=LINE)] | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
     thread: Annotated[str, Meta(min_length=1, max_length=LONGEST_THREAD)] | None = None
     mime: str | None = None
@@ -89,8 +89,8 @@ def outbox_mail(body: bytes) -> OutboxMail:
     tree = _named(read_json(unwrapped(body)))
     outer = _shaped(tree, _OutboxBody)
     sender = _sender(outer.sender)
-    _check_name(outer.key, "$.key")
-    _check_name(outer.thread, "$.thread")
+    if outer.thread is not None and not (outer.thread.strip() and outer.thread.isprintable()):
+        raise _wrong("UnableToDeserializePostBody", "Expected printable characters.", "$.thread")
     mail, mime = (_mail(tree, outer), None) if outer.mime is None else _mime(tree, outer, outer.mime)
     try:
         not_before = outer.not_before and outer.not_before.astimezone(UTC)
@@ -129,11 +129,6 @@ def _named(tree: Any) -> Any:
                 del value[TYPE]
             todo.extend(value.values())
     return tree
-
-
-def _check_name(name: str | None, path: str) -> None:
-    if name is not None and not (name.strip() and name.isprintable()):
-        raise _wrong("UnableToDeserializePostBody", "Expected printable characters.", path)
 
 
 def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:

@@ -55,7 +55,7 @@ def prepare(message: Any) -> None:
 
     Types are written as reading.py leaves them. What has another shape than Graph's stays for the check of the shape.
     """
-    todo: list[tuple[Any, str]] = [(message, _MESSAGE)]
+    todo: list[tuple[Any, Any]] = [(message, _MESSAGE)]
     while todo:
         value, kind = todo.pop()
         if not isinstance(value, dict):
@@ -71,7 +71,7 @@ def prepare(message: Any) -> None:
             value["contentBytes"] = content.translate(_BLANKS)  # as Graph reads it, and MIME programs write it
 
 
-def _drop(value: dict[str, Any], kind: str) -> None:
+def _drop(value: dict[str, Any], kind: Any) -> None:
     """The type may be anything that a stranger has written."""
     if not isinstance(kind, str):
         return

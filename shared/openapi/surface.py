@@ -136,6 +136,7 @@ SENT: Final = {
     403: _graph("The caller may not send this, or Graph does not let the mailbox send it."),
     404: _graph("Graph knows no such mailbox."),
     409: _graph("A mail with this key is being sent at this moment.", Retry_After=AGAIN["Retry-After"]),
+    411: _graph("It came with Transfer-Encoding, and the platform has handed on no body."),
     413: _graph("More than Graph takes."),
     415: _graph("Another content type, or a packed body."),
     422: _graph("The key was used for another mail."),
@@ -149,16 +150,35 @@ SENT: Final = {
 }
 MIME: Final = {"type": "string", "contentEncoding": "base64", "contentMediaType": "message/rfc822"}
 MAIL_BODY: Final = Body(
-    "As Graph's sendMail takes it: JSON, or a whole MIME mail in base64.",
+    "As Graph's sendMail takes it: JSON, or a whole MIME mail in base64. Properties that Graph fills in itself, such "
+    "as hasAttachments, are ignored.",
     {JSON: SendMailBody, "text/plain": MIME},
     EXAMPLE,
 )
 UNCONFIGURED: Final = _problem("Mailroom is not configured, or storage cannot be reached.", AGAIN)
+NO_LENGTH: Final = _problem("It came with Transfer-Encoding, and the platform has handed on no body.")
+PROBE: Final = {
+    200: Answer("The route is there, and has probe = true."),
+    405: _problem("Events come by POST; the same for every name.", {"Allow": "methods"}),
+    503: UNCONFIGURED,
+}
 EVENT_BODY: Final = Body(
     "What the route's source sends.",
     {JSON: None, "application/cloudevents+json": None, "application/x-www-form-urlencoded": None},
     required=False,
 )
+
+
+def _sending(suffix: str, action: str, how: str) -> tuple[Operation, ...]:
+    """The two functions that send, under one of the action's names."""
+    all_, own = "Send a mail, as Graph's sendMail", "The same from the user's own mailbox"
+    users = (MAILBOX, *SENDING)
+    return (
+        Operation(
+            f"send_mail{suffix}", "POST", f"v1.0/users/{{id}}/{action}", all_ + how, SENT, "token", users, MAIL_BODY
+        ),
+        Operation(f"send_my_mail{suffix}", "POST", f"v1.0/me/{action}", own + how, SENT, "token", SENDING, MAIL_BODY),
+    )
 
 
 def _messages(access: Access, prefix: str, function: str) -> tuple[Operation, ...]:
@@ -188,6 +208,7 @@ def _messages(access: Access, prefix: str, function: str) -> tuple[Operation, ..
                 **refused,
                 404: none,
                 409: _problem("It has not ended unsent, or nothing is kept of it."),
+                411: NO_LENGTH,
                 503: UNCONFIGURED,
             },
             access,
@@ -237,6 +258,7 @@ def _suppressions(access: Access, prefix: str, function: str) -> tuple[Operation
                 201: Answer("It is there now.", Suppression, headers={"Location": "the entry"}),
                 **refused,
                 400: wrong,
+                411: NO_LENGTH,
                 413: _problem("The body is too large."),
                 503: UNCONFIGURED,
             },
@@ -268,26 +290,8 @@ def _refused(access: Access) -> dict[int, Answer]:
 
 
 OPERATIONS: Final = (
-    Operation(
-        "send_mail",
-        "POST",
-        "v1.0/users/{id}/sendMail",
-        "Send a mail, as Graph's sendMail",
-        SENT,
-        "token",
-        (MAILBOX, *SENDING),
-        MAIL_BODY,
-    ),
-    Operation(
-        "send_my_mail",
-        "POST",
-        "v1.0/me/sendMail",
-        "The same from the user's own mailbox",
-        SENT,
-        "token",
-        SENDING,
-        MAIL_BODY,
-    ),
+    *_sending("", "sendMail", ""),
+    *_sending("_qualified", "microsoft.graph.sendMail", ", by the action's qualified name, as older SDKs call it"),
     Operation(
         "events",
         "POST",
@@ -299,6 +303,7 @@ OPERATIONS: Final = (
             400: _problem("Not what this source sends; or, from Stripe, not signed with the route's secret."),
             401: _problem("Nothing proves where it comes from."),
             404: _problem("There is no such route."),
+            411: NO_LENGTH,
             413: _problem("The body is too large, or has too many events."),
             415: _problem("A content type that the source does not have, or a packed body."),
             429: _problem("Storage cannot be reached now (CloudEvents).", AGAIN),
@@ -307,8 +312,8 @@ OPERATIONS: Final = (
         parameters=(ROUTE,),
         body=EVENT_BODY,
     ),
-    Operation("events", "GET", "events/{route}", "A probe", {200: Answer("It is there.")}, parameters=(ROUTE,)),
-    Operation("events", "HEAD", "events/{route}", "A probe", {200: Answer("It is there.")}, parameters=(ROUTE,)),
+    Operation("events", "GET", "events/{route}", "A probe; it delivers nothing", PROBE, parameters=(ROUTE,)),
+    Operation("events", "HEAD", "events/{route}", "A probe; it delivers nothing", PROBE, parameters=(ROUTE,)),
     Operation(
         "events",
         "OPTIONS",

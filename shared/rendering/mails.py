@@ -23,7 +23,7 @@ from shared.rendering.checks import Problem, problems_in, problems_of
 from shared.rendering.environment import SUFFIX, TONES, Sandbox
 from shared.rendering.filters import IMPOSSIBLE, shorten
 from shared.rendering.markup import DEEPEST, depth_of
-from shared.rendering.paths import at_in
+from shared.rendering.paths import at_in, list_in, object_in, text_in
 from shared.rendering.table import table_of
 from shared.sources.source import Event
 
@@ -95,6 +95,9 @@ class Renderer:
             "data": event.data,
             "route": route_name,
             "at": lambda path, default=None: at_in(event.data, path, default),
+            "text_at": lambda *paths: text_in(event.data, *paths),
+            "list_at": lambda path: list_in(event.data, path),
+            "object_at": lambda path: object_in(event.data, path),
             "tones": TONES,
             "given_subject": None,
             "notice": None,
@@ -175,7 +178,7 @@ class Renderer:
 
 
 def _bounded_event(event: Event) -> tuple[Event, tuple[str, ...]]:
-    """With attributes of a length that a reader takes in, and data that a template gets through; and what is left out."""
+    """With attributes that a reader takes in, and data that a template gets through; and what is left out."""
     names = ("id", "source", "type", "subject", "thread")
     short: dict[str, Any] = {
         name: shorten(value, LONGEST_ATTRIBUTE) for name in names if (value := getattr(event, name))

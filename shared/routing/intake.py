@@ -16,6 +16,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.config import secret_setting
+from shared.deadline import within
 from shared.delivery.courier import Courier
 from shared.delivery.outbox import Outbox
 from shared.delivery.pacing.store import PacingUnavailable
@@ -25,7 +26,8 @@ from shared.errors import Malformed, Refused
 from shared.letters.letter import identity
 from shared.routing.catalog import Catalog
 from shared.routing.compose import Composer, RouteUnusable
-from shared.routing.messages import EVENTS, EventMessage, events_of, parse_event
+from shared.routing.messages import EVENTS, LONGEST_ID, EventMessage, events_of, parse_event
+from shared.routing.naming import name_of
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
 from shared.sources.reading import MOST_EVENTS
@@ -38,6 +40,8 @@ __all__ = ["Intake"]
 PATIENCE: Final = 8.0  # seconds to put all mails of a request; most senders wait for ten
 PUTS: Final = 16  # mails of one request that are put at the same time
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
+METHODS: Final = "OPTIONS, POST"  # those that a route takes
+PROBED: Final = "GET, HEAD, OPTIONS, POST"
 RESULTS: Final = {413: Result.TOO_LARGE, 415: Result.UNSUPPORTED}
 Tokens = Callable[[TokenRule, str | None], Awaitable[None]]
 
@@ -54,10 +58,35 @@ class Intake:
     courier: Courier
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
+    async def answer(self, name: str, request: RawRequest) -> Reply:
+        """Answer a request, whatever its method."""
+        match request.method:
+            case "OPTIONS":
+                return self.preflight(name, request)
+            case "GET" | "HEAD":
+                return self.probe(name)
+            case _:
+                return await self.receive(name, request)
+
     def preflight(self, name: str, request: RawRequest) -> Reply:
         """Answer OPTIONS. A route that does not exist answers as one without a handshake."""
         route = self.catalog.routes.get(self.catalog.named(name))
-        return (route and route.source.preflight(request)) or Reply(200, {"Allow": "GET, HEAD, OPTIONS, POST"})
+        reply = (route and route.source.preflight(request)) or Reply(200, {"Allow": METHODS})
+        if route is not None and route.probe:
+            reply = replace(reply, headers={**reply.headers, "Allow": PROBED})
+        return reply
+
+    def probe(self, name: str) -> Reply:
+        """Answer GET and HEAD, which deliver nothing: 405 whether there is such a route or not.
+
+        Senders that use GET for their events, as some do by default, must not be told that these have arrived. Those
+        that ask whether an address is there before they send to it need a route with `probe`.
+        """
+        route = self.catalog.routes.get(self.catalog.named(name))
+        if route is not None and route.probe:
+            return Reply(200, {"Cache-Control": "no-store"})
+        text = "Events are sent by POST. For a sender that asks by GET or HEAD first, the route can have probe = true."
+        return Reply(405, {"Allow": METHODS}, detail=text)
 
     async def receive(self, name: str, request: RawRequest) -> Reply:
         """Answer a webhook's request, in its source's terms."""
@@ -73,7 +102,7 @@ class Intake:
             answer = source.handshake(request)
             if answer is not None:
                 return answer
-            async with asyncio.timeout(PATIENCE):
+            async with within(PATIENCE):
                 events = source.events(request, self.now())
                 _check_number(events)
                 until = await self._over_rate(route, len(events))
@@ -173,8 +202,12 @@ class Intake:
             letters = self.composer.letters(route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
-            mail = identity(f"route:{route.name}", f"refused {event.key}")
-            await self.courier.refuse(mail, EVENTS, _as_message(route, event), refusal)
+            name, repeats = name_of(route, event, now)
+            mail = identity(f"route:{route.name}", f"refused {name}")
+            # A key that counts for a while only cannot name what an operator puts back at any time.
+            lasting = repeats is None and len(event.key) <= LONGEST_ID
+            again = _as_message(route, event, event.key if lasting else mail)
+            await self.courier.refuse(mail, EVENTS, again, refusal)
             return False
         if not letters:
             emit(Said.EVENT_FILTERED, route=route.name, type=kind)
@@ -206,12 +239,12 @@ def _check_number(events: list[Event]) -> None:
         raise Malformed(413, "RequestEntityTooLarge", text, f"$[{MOST_EVENTS}]")
 
 
-def _as_message(route: Route, event: Event) -> bytes:
-    """The event as a message of `mail-events`, so that it can be put there again."""
+def _as_message(route: Route, event: Event, name: str) -> bytes:
+    """The event as a message of `mail-events`, so that it can be put there again under this name."""
     message = EventMessage(
         route=route.name,
         data=event.data,
-        id=event.key,
+        id=name,
         type=event.type,
         subject=event.subject,
         source=event.source,

@@ -70,6 +70,7 @@ class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allow: tuple[str, ...] = ()
     on_unknown: Literal["resend", "hold"] | None = None
     rate_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    probe: bool = False
     repeat_window_minutes: Annotated[float, Meta(gt=0, le=10_080)] | None = None
     # Queued duplicates may come for a week: see MAIL_RETENTION_DAYS.
     keep_days: Annotated[int, Meta(ge=8, le=3650)] | None = None
@@ -79,8 +80,8 @@ class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Route:
     """A route that can be used.
 
-    window: seconds in which the same key is no second mail; None: for as long as kept. rate_per_minute: mails; None: no
-    limit of its own.
+    window: seconds in which the same key is no second mail, where the route says so. rate_per_minute: mails; None: no
+    limit of its own. probe: GET and HEAD are answered 200, and still deliver nothing.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Route:
     window: float | None = None
     keep_days: int | None = None
     rate_per_minute: int | None = None
+    probe: bool = False
 
     def rules_for(self, kind: str) -> Rules:
         """The rules of one type of event: the route's own, and over them those of each pattern, the closest last.
@@ -160,9 +162,10 @@ class _Reader:
             sender=self.sender(outer.sender),
             allow=self.patterns(outer.allow),
             on_unknown=outer.on_unknown,
-            window=source.repeat_window if outer.repeat_window_minutes is None else outer.repeat_window_minutes * 60,
+            window=None if outer.repeat_window_minutes is None else outer.repeat_window_minutes * 60,
             keep_days=outer.keep_days,
             rate_per_minute=outer.rate_per_minute,
+            probe=outer.probe,
         )
         self.check(route)
         return route

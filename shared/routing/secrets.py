@@ -4,7 +4,6 @@ The vault is read by the app itself, under its identity, so that a secret is nev
 ten minutes, so that rotation needs no restart. While the vault cannot be reached what was read before stays in use.
 """
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from typing import Any, Final
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from shared.config import Settings, secret_setting
+from shared.deadline import within
 from shared.telemetry import Event, emit
 
 __all__ = ["Secrets", "SecretsUnavailable", "Vault", "vault_name"]
@@ -92,7 +92,7 @@ class Vault:
 
     async def fetch(self, name: str) -> str | None:
         """The value of a secret. Raises AzureError, TimeoutError."""
-        async with asyncio.timeout(PATIENCE):
+        async with within(PATIENCE):
             secret = await self._client.get_secret(name)
         return secret.value
 

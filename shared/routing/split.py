@@ -66,7 +66,7 @@ def _part(letter: Letter, number: int, group: tuple[tuple[str, Recipient], ...])
     mail_id = _name(letter.scope, letter.id, number)
     repeats = letter.repeats and replace(letter.repeats, of=_name(letter.scope, letter.repeats.of, number))
     fingerprint = identity(letter.scope, f"fingerprint of {mail_id}")
-    return replace(letter, id=mail_id, fingerprint=fingerprint, mail=mail, repeats=repeats)
+    return replace(letter, id=mail_id, fingerprint=fingerprint, mail=mail, repeats=repeats, signed=None)
 
 
 def _name(scope: str, mail: str, number: int) -> str:

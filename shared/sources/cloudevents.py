@@ -86,10 +86,15 @@ def read(request: RawRequest) -> list[Event]:
 
 
 def _undeclared(request: RawRequest) -> list[Event] | None:
-    """Whole events in JSON under another content type, as many senders write them; None for anything else."""
+    """Whole events in JSON under another content type, as many senders write them; None for anything else.
+
+    Raises Malformed where it says that it is JSON and is none.
+    """
     try:
         value = read_json(request.body, request.charset)
     except Malformed:
+        if request.body.strip() and request.media_type == "application/json":
+            raise
         return None
     if isinstance(value, list) and value and all(isinstance(item, dict) and VERSION in item for item in value):
         return _batch(value)
@@ -117,6 +122,18 @@ def allow(request: RawRequest, rate: int | None) -> Reply:
     return Reply(200, headers)
 
 
+def _in_utf8(header: str) -> str:
+    """A header whose UTF-8 was not percent-encoded, as the binding demands, whatever server has made a text of it:
+    Latin-1 (RFC 9112, section 5.5), or escaped bytes. What is no UTF-8 stays as it is.
+    """
+    for encoding, errors in (("latin-1", "strict"), ("utf-8", "surrogateescape")):
+        try:
+            return header.encode(encoding, errors).decode()
+        except UnicodeError:
+            continue
+    return header
+
+
 def _value(name: str, header: str) -> str:
     """An attribute's value out of its header: first the quotes of RFC 7230, 3.2.6, then one round of percent-decoding.
 
@@ -124,7 +141,7 @@ def _value(name: str, header: str) -> str:
     """
     if len(header) > LONGEST_ATTRIBUTE:
         raise Malformed(400, "BadRequest", f"Expected {LONGEST_ATTRIBUTE:,} characters at most.", name)
-    plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]) if quoted[2] else quoted[0], header)
+    plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]) if quoted[2] else quoted[0], _in_utf8(header))
     try:
         return unquote_to_bytes(plain.encode("utf-8", "replace")).decode()
     except UnicodeDecodeError:

@@ -10,10 +10,24 @@ from typing import Final
 import azure.functions as func
 
 from shared.config import Problem
+from shared.telemetry import Event, emit
 
-__all__ = ["graph_error", "json_answer", "problem", "request_ids", "settings_refused"]
+__all__ = [
+    "BODY_LOST",
+    "graph_error",
+    "json_answer",
+    "length_required",
+    "lost_its_body",
+    "problem",
+    "request_ids",
+    "settings_refused",
+]
 
 LONGEST_ID: Final = 128
+BODY_LOST: Final = (
+    "The request has a Transfer-Encoding and its body did not arrive: Azure Functions hands on only bodies whose length "
+    "is given. Send it again with Content-Length instead."
+)
 
 
 def request_ids(req: func.HttpRequest) -> dict[str, str]:
@@ -46,6 +60,23 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     """Problem details, RFC 9457. The title is the status's own phrase, as about:blank has it."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return json_answer(status, body, headers, "application/problem+json")
+
+
+def lost_its_body(req: func.HttpRequest, function: str, route: str | None = None) -> bool:
+    """Whether a POST came in pieces (RFC 9112, section 7.1), of which the host has handed on none; says so in an event.
+
+    Asked before anything else: without its body no signature is right and no mail is one, so every other answer would
+    name a fault that the request does not have. https://github.com/Azure/azure-functions-host/issues/7930
+    """
+    if req.method != "POST" or not req.headers.get("transfer-encoding") or req.get_body():
+        return False
+    emit(Event.BODY_LOST, function=function, route=route)
+    return True
+
+
+def length_required(req: func.HttpRequest, function: str, route: str | None = None) -> func.HttpResponse | None:
+    """The answer to a request that has lost its body, as a problem; None: it has not."""
+    return problem(411, BODY_LOST) if lost_its_body(req, function, route) else None
 
 
 def settings_refused(problems: tuple[Problem, ...]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 
+from shared.deadline import within
 from shared.services import Services, services
 from shared.triggers.answers import json_answer
 
@@ -21,7 +22,8 @@ blueprint = func.Blueprint()
 
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's parameter
-    """Liveness. Says nothing of settings and dependencies: a restart would not mend them."""
+    """Liveness. Answers nothing of settings and dependencies: a restart would not mend them."""
+    services()  # to have it logged which settings cannot be used, where this is the first that comes
     return json_answer(200, {"status": "pass"}, {"Cache-Control": "no-store"})
 
 
@@ -48,7 +50,7 @@ async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
 
 async def _asked(question: Awaitable[str | None]) -> dict[str, object]:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with within(PATIENCE):
             note = await question
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         return {"status": "fail", "error": type(error).__name__}

@@ -11,6 +11,7 @@ import httpx
 import jsonschema_rs
 import pytest
 
+from sandbox.cloud.directory import SENDER
 from shared.openapi.document import text
 from shared.openapi.surface import OPERATIONS
 from tests.e2e.running import EXAMPLE, NOBODY, ROOT, Sandbox, eventually, titled
@@ -36,6 +37,11 @@ def api(path: str, method: str = "GET", roles: str | None = "", *, key: bool = F
         return sandbox.http.request(method, f"{sandbox.facts['host']}/api/{path}", headers=headers, content=content)
 
     return act
+
+
+def in_pieces(path: str) -> Act:
+    """A request in no pieces at all: what the platform hands on of any that comes in pieces."""
+    return api(path, "POST", None, content=iter(()))
 
 
 def event(route: str, body: bytes, **headers: str) -> Act:
@@ -71,8 +77,8 @@ def twice(sandbox: Sandbox, **options: Any) -> httpx.Response:
     return sandbox.send(titled("not the same"), Idempotency_Key="openapi-twice", **options)
 
 
-def sending(path: str | None, delegated: bool) -> dict[int, Act]:  # noqa: FBT001 - which of the two functions
-    """Each status of sendMail, for either function."""
+def sending(path: str, delegated: bool) -> dict[int, Act]:  # noqa: FBT001 - which of the functions
+    """Each status of sendMail, for any of its functions."""
     huge = copy.deepcopy(EXAMPLE)
     huge["message"]["attachments"] = [{**FILE, "contentBytes": base64.b64encode(bytes(5_000_000)).decode()}]
 
@@ -89,6 +95,7 @@ def sending(path: str | None, delegated: bool) -> dict[int, Act]:  # noqa: FBT00
         400: by(b"{"),
         401: by(token=""),
         403: denied,
+        411: in_pieces(f"v1.0/{path or f'users/{NOBODY}/sendMail'}"),
         413: by(huge),
         415: by(Content_Type="text/html"),
         422: lambda sandbox: twice(sandbox, path=path, **({"token": sandbox.delegated()} if delegated else {})),
@@ -106,6 +113,7 @@ def messages(function: str, prefix: str, *, key: bool) -> dict[tuple[str, str, i
         (message, "DELETE", 409): of_a_mail("", "DELETE", key=key),
         (replay, "POST", 202): put_back(key=key),
         (replay, "POST", 404): api(f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key),
+        (replay, "POST", 411): api(f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key, content=iter(())),
         (replay, "POST", 409): of_a_mail("/replay", "POST", operate, key=key),
         (listed, "GET", 200): api(f"{prefix}messages?top=3", roles=operate, key=key),
         (listed, "GET", 400): api(f"{prefix}messages?state=lost", roles=operate, key=key),
@@ -147,6 +155,7 @@ def suppressions(function: str, prefix: str, *, key: bool) -> dict[tuple[str, st
         (entries, "POST", 201): add(f"new{key}@contoso.example"),
         (entries, "POST", 200): again,
         (entries, "POST", 400): add("nobody"),
+        (entries, "POST", 411): ask(method="POST", content=iter(())),
         (entries, "POST", 413): ask(method="POST", content=b" " * 9000),
         (entry, "GET", 200): of_it("GET"),
         (entry, "DELETE", 204): of_it("DELETE"),
@@ -165,10 +174,18 @@ def suppressions(function: str, prefix: str, *, key: bool) -> dict[tuple[str, st
     return acts
 
 
+QUALIFIED = "microsoft.graph.sendMail"
+# Each function that sends, by its path, and whether a user's token comes with it.
+SENDING = {
+    "send_mail": (f"users/{SENDER}/sendMail", False),
+    "send_my_mail": ("me/sendMail", True),
+    "send_mail_qualified": (f"users/{SENDER}/{QUALIFIED}", False),
+    "send_my_mail_qualified": (f"me/{QUALIFIED}", True),
+}
 PROVOKED: dict[tuple[str, str, int], Act] = {
-    **{("send_mail", "POST", status): act for status, act in sending(None, delegated=False).items()},
-    **{("send_my_mail", "POST", status): act for status, act in sending("me/sendMail", delegated=True).items()},
+    **{(name, "POST", status): act for name, how in SENDING.items() for status, act in sending(*how).items()},
     ("send_mail", "POST", 404): lambda sandbox: sandbox.send(EXAMPLE, path=f"users/{NOBODY}/sendMail"),
+    ("send_mail_qualified", "POST", 404): lambda sandbox: sandbox.send(EXAMPLE, path=f"users/{NOBODY}/{QUALIFIED}"),
     ("events", "POST", 200): event(
         "alertmanager", b'{"version": "4", "groupKey": "{}", "status": "firing", "alerts": [{"status": "firing"}]}'
     ),
@@ -178,8 +195,9 @@ PROVOKED: dict[tuple[str, str, int], Act] = {
     ("events", "POST", 404): event("nowhere", b"{}"),
     ("events", "POST", 413): event("generic", b" " * (2 * 1024 * 1024 + 1)),
     ("events", "POST", 415): event("generic", b"{}", Content_Encoding="gzip"),
-    ("events", "GET", 200): api("events/generic", roles=None),
-    ("events", "HEAD", 200): api("events/generic", "HEAD", None),
+    ("events", "POST", 411): in_pieces("events/generic"),
+    ("events", "GET", 405): api("events/generic", roles=None),
+    ("events", "HEAD", 405): api("events/generic", "HEAD", None),
     ("events", "OPTIONS", 200): api("events/cloudevents", "OPTIONS", None, headers={"WebHook-Request-Origin": "a.b"}),
     **messages("", "", key=False),
     **messages("operator_", "operator/", key=True),
@@ -195,12 +213,15 @@ BUSY = "tests/delivery/test_direct.py::test_two_requests_with_one_key_at_once_se
 RATED = (
     "tests/e2e/test_rates.py::test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_costs_nothing"
 )
+PROBES = "tests/routing/test_intake.py::test_a_route_with_probe_answers_get_and_head_and_delivers_nothing"
 ELSEWHERE = {
-    ("send_mail", "POST", 409): BUSY,
-    ("send_my_mail", "POST", 404): f"{Path(__file__).relative_to(ROOT)}::test_an_operation_answers_as_it_is_described",
-    ("send_my_mail", "POST", 409): BUSY,
-    ("send_mail", "POST", 429): RATED,
-    ("send_my_mail", "POST", 429): RATED,
+    **{(name, "POST", 409): BUSY for name in SENDING},
+    **{(name, "POST", 429): RATED for name in SENDING},
+    **{
+        (name, "POST", 404): f"{Path(__file__).relative_to(ROOT)}::test_an_operation_answers_as_it_is_described"
+        for name in ("send_my_mail", "send_my_mail_qualified")
+    },
+    **{("events", method, 200): PROBES for method in ("GET", "HEAD")},
     ("events", "POST", 429): (
         "tests/routing/test_intake.py::test_storage_that_is_away_is_told_in_each_senders_own_terms"
     ),
@@ -240,7 +261,7 @@ def test_an_operation_answers_as_it_is_described(sandbox: Sandbox, place: tuple[
 
 
 def test_with_a_wrong_setting_every_operation_answers_503_as_it_is_described(started: Sandbox) -> None:
-    """All but the probes and this document, which a setting does not touch."""
+    """All but liveness and this document, which a setting does not touch."""
     storage = started.facts["storage"]
     settings = {"AzureWebJobsStorage": storage, "MAIL_ON_UNKNOWN": WRONG["MAIL_ON_UNKNOWN"]}
     settings |= {"MAIL_API_TENANT": GUID, "MAIL_API_CLIENT_ID": GUID}

@@ -112,6 +112,35 @@ async def test_an_unknown_route_is_404(tmp_path: Path) -> None:
     assert (await Counter(tmp_path).post({}, "nothing")).status == 404
 
 
+async def test_a_route_may_be_named_in_another_case(tmp_path: Path) -> None:
+    """By webhook, where its secret is still asked for, and by queue."""
+    counter = Counter(tmp_path)
+    assert (await counter.post({}, "Shop")).status == 202
+    assert (await counter.post({}, "SHOP", x_api_key="wrong")).status == 401
+    await counter.intake.take_message("m", b'{"route": "sHOP", "id": "1"}')
+    assert [letter.origin.name for letter in await counter.letters()] == ["shop", "shop"]
+
+
+async def test_what_was_signed_is_read_in_the_encoding_that_it_is_in(tmp_path: Path) -> None:
+    """The signature is over the bytes as they came."""
+    counter = Counter(tmp_path)
+    for body, kind in (
+        ('{"action": "opened", "issue": {"title": "Tür"}, "repository": {}}'.encode("latin-1"), "application/json"),
+        ('{"action": "opened", "issue": {"title": "Tür"}, "repository": {}}'.encode("utf-16"), "application/json"),
+        (
+            '{"action": "opened", "issue": {"title": "Žár"}, "repository": {}}'.encode("cp1250"),
+            "a/json; charset=cp1250",
+        ),
+    ):
+        mac = "sha256=" + hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+        sent = {"x_github_event": "issues", "x_github_delivery": kind + str(len(body)), "x_hub_signature_256": mac}
+        assert (await counter.post(body, "github", **sent, content_type=kind)).status == 202
+        assert (await counter.post(body + b" ", "github", **sent, content_type=kind)).status == 401
+    found = "".join(str(letter.mail.message.subject) for letter in await counter.letters())
+    assert found.count("Tür") == 2
+    assert "Žár" in found
+
+
 async def test_a_wrong_secret_is_refused_and_nothing_is_read(tmp_path: Path) -> None:
     counter = Counter(tmp_path)
     reply = await counter.post(b"no json", x_api_key="wrong")
@@ -277,6 +306,45 @@ async def test_options_is_answered_for_what_has_a_handshake_and_tells_nothing_el
     asked = RawRequest(headers={"webhook-request-origin": "eventgrid.azure.net"}, method="OPTIONS")
     assert counter.intake.preflight("cloudevents", asked).headers["WebHook-Allowed-Origin"]
     assert counter.intake.preflight("shop", asked) == counter.intake.preflight("nothing", asked)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_probe_of_any_name_is_405_so_that_nobody_takes_it_for_delivery(tmp_path: Path, method: str) -> None:
+    """Some senders use GET for their events by default."""
+    counter = Counter(tmp_path, routes={"shop": "", "broken": "probe = true\ncolour = 1"}, environ={})
+    asked = RawRequest(headers={"x-api-key": "secret"}, query={"message": "down"}, method=method)
+    answers = [await counter.intake.answer(name, asked) for name in ("shop", "cloudevents", "broken", "nothing")]
+    assert {reply.status for reply in answers} == {405}
+    assert answers[0].headers == {"Allow": "OPTIONS, POST"}
+    assert answers[0].detail
+    assert all(reply == answers[0] for reply in answers)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_route_with_probe_answers_get_and_head_and_delivers_nothing(tmp_path: Path, method: str) -> None:
+    counter = Counter(tmp_path, routes={"shop": "probe = true", "other": "probe = false"})
+    asked = RawRequest(b'{"total": 12}', {"x-api-key": "secret"}, method=method)
+    reply = await counter.intake.answer("shop", asked)
+    assert (reply.status, reply.body, reply.detail) == (200, b"", "")
+    assert not counter.outbox.messages
+    assert (await counter.intake.answer("other", asked)).status == 405
+
+
+async def test_options_names_the_methods_that_the_route_has(tmp_path: Path) -> None:
+    counter = Counter(
+        tmp_path, routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'}
+    )
+    allowed = {
+        name: (await counter.intake.answer(name, RawRequest(method="OPTIONS"))).headers["Allow"]
+        for name in ("shop", "nothing", "hook", "clouds", "cloudevents")
+    }
+    assert allowed == {
+        "shop": "OPTIONS, POST",
+        "nothing": "OPTIONS, POST",
+        "hook": "GET, HEAD, OPTIONS, POST",
+        "clouds": "GET, HEAD, OPTIONS, POST",
+        "cloudevents": "POST",  # of the handshake, as its standard shows it
+    }
 
 
 async def test_a_missing_folder_of_routes_stops_every_route(tmp_path: Path) -> None:

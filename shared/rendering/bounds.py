@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from shared.rendering.filters import shown
 
-__all__ = ["bounded"]
+__all__ = ["bounded", "size_of"]
 
 MOST_ENTRIES: Final = 500  # of one object
 MOST_ITEMS: Final = 2_500  # of one list; GitHub has 2,048 commits in a push
@@ -51,6 +51,19 @@ def _small(data: Any) -> bool:
         if values < 0 or characters < 0:
             return False
     return True
+
+
+def size_of(data: Any, most: int) -> int:
+    """How much there is to go through, as bytes of JSON would say it, up to about this number."""
+    size, todo = 0, [data]
+    while todo and size <= most:
+        value = todo.pop()
+        size += 8 + (len(value) if isinstance(value, str) else 0)
+        if isinstance(value, Mapping):
+            todo.extend(value.values())
+        elif isinstance(value, list):
+            todo.extend(value)
+    return size
 
 
 class _Cutter:

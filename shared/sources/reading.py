@@ -21,7 +21,7 @@ __all__ = ["MOST_EVENTS", "counted", "digest", "moment", "pick", "read_json", "r
 
 DEEPEST: Final = 200  # levels; what reads a value later may do so in functions that call themselves
 MOST_EVENTS: Final = 5_000  # of one request: Event Grid's largest batch
-MOST_VALUES: Final = 1_000_000  # some 100 MB of memory, of 25 MB (GitHub's largest) one for each 25 bytes
+MOST_VALUES: Final = 400_000  # some 60 MB of memory, of 25 MB (GitHub's largest) one for each 60 bytes
 _HALVES = re.compile("[\ud800-\udfff]")
 _WITH_CONSTANTS = partial(json.loads, parse_constant=str)  # NaN and Infinity, as Python and others write them
 _HALF = re.compile(r"\\u[dD]")

@@ -84,5 +84,3 @@ def _once(reader: Reader, value: Any) -> float:
     with suppress(*ANSWERS):
         reader.read(value)
     return time.process_time() - began
-
-

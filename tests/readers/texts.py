@@ -53,7 +53,9 @@ def _people(text: str) -> object:
 def _with(source: Source, header: str, before: str = "") -> Any:
     """Authenticates a request with this header, the others being right."""
     stamps = {"webhook_id": "1", "webhook_timestamp": f"{NOW.timestamp():.0f}"}
-    return lambda text: source.authenticate(_request(**{**stamps, header: before + text}), ["user:one", "whsec_AAAA"], NOW)
+    return lambda text: source.authenticate(
+        _request(**{**stamps, header: before + text}), ["user:one", "whsec_AAAA"], NOW
+    )
 
 
 def _many(unit: str) -> Mapping[str, Any]:
@@ -209,9 +211,18 @@ READERS: Final = [
     Reader(
         name="a signature, a secret, a time",
         covers=(
-            "sources.proofs:basic", "sources.proofs:bearer", "sources.proofs:carried", "sources.proofs:fresh",
-            "sources.proofs:unbase64", "sources.proofs:unhex", "sources.proofs:octets", "sources.proofs:mac",
-            "sources.proofs:one_of", "sources.proofs:header", "sources.alerts:proved", "sources.azure:in_header",
+            "sources.proofs:basic",
+            "sources.proofs:bearer",
+            "sources.proofs:carried",
+            "sources.proofs:fresh",
+            "sources.proofs:unbase64",
+            "sources.proofs:unhex",
+            "sources.proofs:octets",
+            "sources.proofs:mac",
+            "sources.proofs:one_of",
+            "sources.proofs:header",
+            "sources.alerts:proved",
+            "sources.azure:in_header",
         ),
         read=lambda text: [
             _quietly(prove, text)

@@ -181,6 +181,7 @@ READERS: Final = [
         covers=("routing.messages:parse_event", "routing.messages:events_of"),
         read=lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1", NOW),
         largest=QUEUE,
+        bounded=False,
         shapes={
             name: (lambda shape: lambda size: as_json({"route": "a", "data": shape(size)}))(shape)
             for name, shape in VALUES.items()

@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from shared.letters.letter import Letter, Origin, decode, encode, fingerprint
 from shared.letters.model import send_mail_body
 from shared.letters.parts import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
 from shared.letters.wire import SendMail
-from shared.policy.redirect import redirected
+from shared.policy.redirect import redirected, redirected_letter
 from tests.readers.documents import HOSTILE, VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
 from tests.readers.shapes import TEXTS
@@ -217,8 +216,7 @@ def _whole_mime(raw: bytes) -> None:
     """All that happens to a mail of MIME until it goes out."""
     letter = _letter(mime_read.read_mime(raw), raw)
     mime_send.as_sent(letter, "a@b.test")
-    redirected_mail = redirected(letter.mail, "b@b.test", banner=False)
-    mime_send.as_sent(replace(letter, mail=redirected_mail), "a@b.test")
+    mime_send.as_sent(redirected_letter(letter, "b@b.test"), "a@b.test")
 
 
 def _json_text(body: bytes) -> None:
@@ -255,6 +253,7 @@ READERS: Final = [
         covers=("letters.parse:outbox_mail",),
         read=_outbox,
         largest=QUEUE,
+        bounded=False,
         shapes={name: _as_outbox(shape) for name, shape in MAILS.items()}
         | {
             "in base64": lambda size: base64.b64encode(_mail(subject="a" * (size * 3 // 4 - 200))),
@@ -321,6 +320,7 @@ READERS: Final = [
         covers=("queue_text:unwrapped", "queue_text:elements", "queue_text:renamed", "queue_text:numbers_as_text"),
         read=lambda body: (queue_text.elements(body), queue_text.renamed(json.loads(queue_text.unwrapped(body)), {"a": "A"})),
         largest=QUEUE,
+        bounded=False,
         shapes={name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items() if "fault" not in name}
         | {
             "in base64 twice": lambda size: base64.b64encode(base64.b64encode(b'{"a":"' + b"a" * (size // 2) + b'"}')),
@@ -332,6 +332,7 @@ READERS: Final = [
         covers=("delivery.work:parse_work",),
         read=parse_work,
         largest=QUEUE,
+        bounded=False,
         shapes={name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items() if "fault" not in name},
     ),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from shared.entra import KeysUnavailable
 from shared.errors import Refused
+from shared.json_limits import TooMuch
 from shared.sources.source import Unverified
 from tests.readers.shapes import TEXTS
 
@@ -17,7 +18,7 @@ __all__ = ["MEGABYTE", "Reader", "cpu", "of_texts", "peak", "weight"]
 MEGABYTE: Final = 1_000_000
 Shape = Callable[[int], Any]
 # What a reader may answer. Anything else that it raises fails the test.
-ANSWERS: Final = (Refused, Unverified, KeysUnavailable, ValueError)
+ANSWERS: Final = (Refused, Unverified, KeysUnavailable, TooMuch, ValueError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -375,11 +375,15 @@ def with_parameters(count: int) -> list[bytes]:
             parts(*with_parameters(10_000), b"--b--"),
             "10000 parameters",
         ),
-        # Each with its address, which is a word too.
         (
-            b"To: " + numbered(250, "a " * 9) + b"\r\n\r\n",
-            b"To: " + numbered(250, "a " * 9) + b",\r\n a@b.example\r\n\r\n",
-            "2500 words",
+            b"To: " + b",\r\n ".join(b'"%s" <a@b.example>' % (b"(" * n) for n in range(1, 33)) + b"\r\n\r\n",
+            b"To: " + b",\r\n ".join(b'"%s" <a@b.example>' % (b"(" * n) for n in range(1, 60)) + b"\r\n\r\n",
+            "too many signs",
+        ),
+        (
+            b'To: "' + b"(" * 180 + b'" <a@b.example>\r\n\r\n',
+            b'To: "' + b"(" * 200 + b'" <a@b.example>\r\n\r\n',
+            "too many signs",
         ),
     ],
 )

@@ -345,7 +345,7 @@ def test_an_instance_has_room_for_the_requests_that_it_takes_at_a_time(name: str
 def test_large_mails_lower_how_many_requests_an_instance_takes_by_default() -> None:
     parameters = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())["parameters"]
     default = parameters["httpConcurrency"]["defaultValue"]
-    assert re.search(r"'MAIL_LARGE_ATTACHMENTS'.*'true'.*16.*'MAIL_MAX_REQUEST_MB'.*'35'.*35\), 1, 4\)", default), default
+    assert re.search(r"'MAIL_LARGE_ATTACHMENTS'.*'true'.*16.*'MAIL_MAX_REQUEST_MB'.*'35'.*35\), 1, 4\)", default)
     for requests, body in ((4, 35), (1, 100)):
         assert parameters["instanceMemoryMB"]["defaultValue"] >= 512 + requests * 3 * 115 * body / 35
 

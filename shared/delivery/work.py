@@ -16,10 +16,11 @@ from typing import Literal
 
 import msgspec
 
-from shared.letters.letter import KnownBy, Letter, Repeat, Signed, decode
+from shared.letters.letter import KnownBy, Letter, Repeat, Signed, decode, identity
 from shared.policy.before_send import count_of
+from shared.queue_text import elements
 
-__all__ = ["ProducerMessage", "Work", "parse_work", "work_of"]
+__all__ = ["ProducerMessage", "Work", "apart", "parse_work", "work_of"]
 
 NO_LETTER = msgspec.Raw()
 
@@ -73,6 +74,20 @@ class ProducerMessage(_OfMailWork, frozen=True, kw_only=True, rename="camel", ta
     payload: str | None = None  # or the name of its blob in mail-payloads, where it does not fit into a queue message
     paced: bool = False  # it has waited for its time in the rate of its queue
     poisoned: bool = False  # the platform has given it up after ten failures
+
+
+def apart(message: ProducerMessage) -> list[ProducerMessage] | None:
+    """One message for each element of one that is an array, named by its place in it; None where it is none.
+
+    Raises Malformed for an array that is empty or broken.
+    """
+    found = elements(message.body)
+    if found is None:
+        return None
+    return [
+        msgspec.structs.replace(message, id=identity(f"part of {message.id}", str(at)), body=body)
+        for at, body in enumerate(found)
+    ]
 
 
 def work_of(letter: Letter) -> Work:

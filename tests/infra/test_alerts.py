@@ -146,6 +146,18 @@ def test_what_must_not_go_unnoticed_is_watched() -> None:
     }
 
 
+def test_no_stranger_wakes_the_operator_with_one_request() -> None:
+    """The host itself fails a request over 100 MB, or one that breaks off: a worker's exception or many of them count.
+
+    What the host does is shown in tests/sandbox/host/test_http.py; of 16 in flight when an instance is lost none wakes.
+    """
+    query = alert_queries()["intake-5xx"]
+    assert "InnermostType endswith 'RpcException'" in query
+    (counted,) = re.findall(r"\| where thrown > 0 or broken >= (\d+)\n", query)
+    assert 16 < int(counted) <= 100
+    assert alerts()["intake-5xx"]["criteria"]["allOf"][0]["threshold"] == 0
+
+
 @pytest.mark.parametrize("name", alert_queries())
 def test_no_moment_lies_between_two_questions(name: str) -> None:
     def minutes(text: str) -> int:

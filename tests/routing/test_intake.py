@@ -113,6 +113,35 @@ async def test_an_unknown_route_is_404(tmp_path: Path) -> None:
     assert (await Counter(tmp_path).post({}, "nothing")).status == 404
 
 
+async def test_a_route_may_be_named_in_another_case(tmp_path: Path) -> None:
+    """By webhook, where its secret is still asked for, and by queue."""
+    counter = Counter(tmp_path)
+    assert (await counter.post({}, "Shop")).status == 202
+    assert (await counter.post({}, "SHOP", x_api_key="wrong")).status == 401
+    await counter.intake.take_message("m", b'{"route": "sHOP", "id": "1"}')
+    assert [letter.origin.name for letter in await counter.letters()] == ["shop", "shop"]
+
+
+async def test_what_was_signed_is_read_in_the_encoding_that_it_is_in(tmp_path: Path) -> None:
+    """The signature is over the bytes as they came."""
+    counter = Counter(tmp_path)
+    for body, kind in (
+        ('{"action": "opened", "issue": {"title": "Tür"}, "repository": {}}'.encode("latin-1"), "application/json"),
+        ('{"action": "opened", "issue": {"title": "Tür"}, "repository": {}}'.encode("utf-16"), "application/json"),
+        (
+            '{"action": "opened", "issue": {"title": "Žár"}, "repository": {}}'.encode("cp1250"),
+            "a/json; charset=cp1250",
+        ),
+    ):
+        mac = "sha256=" + hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+        sent = {"x_github_event": "issues", "x_github_delivery": kind + str(len(body)), "x_hub_signature_256": mac}
+        assert (await counter.post(body, "github", **sent, content_type=kind)).status == 202
+        assert (await counter.post(body + b" ", "github", **sent, content_type=kind)).status == 401
+    found = "".join(str(letter.mail.message.subject) for letter in await counter.letters())
+    assert found.count("Tür") == 2
+    assert "Žár" in found
+
+
 async def test_a_wrong_secret_is_refused_and_nothing_is_read(tmp_path: Path) -> None:
     counter = Counter(tmp_path)
     reply = await counter.post(b"no json", x_api_key="wrong")
@@ -303,7 +332,9 @@ async def test_a_route_with_probe_answers_get_and_head_and_delivers_nothing(tmp_
 
 
 async def test_options_names_the_methods_that_the_route_has(tmp_path: Path) -> None:
-    counter = Counter(tmp_path, routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'})
+    counter = Counter(
+        tmp_path, routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'}
+    )
     allowed = {
         name: (await counter.intake.answer(name, RawRequest(method="OPTIONS"))).headers["Allow"]
         for name in ("shop", "nothing", "hook", "clouds", "cloudevents")

@@ -23,6 +23,7 @@ class Event(StrEnum):
     """What can be said, and when."""
 
     SETTING_REFUSED = "setting.refused"  # a setting cannot be used; every function answers 503. At start, then by timer
+    SETTING_UNUSED = "setting.unused"  # nothing reads it: its name is none of Mailroom's, or another takes its place
     MAIL_ACCEPTED = "mail.accepted"  # durable in the outbox, not sent yet
     MAIL_SENT = "mail.sent"  # Graph answered 202; `seconds` after it was accepted, or due
     MAIL_WAITING = "mail.waiting"  # put back, with the reason and the delay
@@ -58,7 +59,7 @@ class Event(StrEnum):
     BODY_LOST = "request.body-lost"  # it came with Transfer-Encoding and no body: 411; its sender must give its length
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
-    ROUTE_REFUSED = "route.refused"  # a route cannot be used; it alone answers 503
+    ROUTE_REFUSED = "route.refused"  # a route, or one of its secrets, cannot be used; no other route is touched
     EVENT_UNVERIFIED = "event.unverified"  # a webhook request that does not prove where it comes from
     EVENT_MALFORMED = "event.malformed"  # a verified one that cannot be read
     EVENT_FILTERED = "event.filtered"  # its route wants no mail of it
@@ -69,6 +70,7 @@ class Event(StrEnum):
 
 LEVELS: Final = {
     Event.SETTING_REFUSED: logging.ERROR,
+    Event.SETTING_UNUSED: logging.ERROR,
     Event.MAIL_ACCEPTED: logging.INFO,
     Event.MAIL_SENT: logging.INFO,
     Event.MAIL_WAITING: logging.INFO,

@@ -13,8 +13,8 @@ import pytest
 from shared.services import services
 from shared.triggers.events import events
 from shared.triggers.messages import message_replay, operator_message_replay
-from shared.triggers.send_mail import send_my_mail
 from shared.triggers.send_mail import send_mail as send_users_mail
+from shared.triggers.send_mail import send_my_mail
 from shared.triggers.suppressions import operator_suppressions, suppressions
 
 Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]

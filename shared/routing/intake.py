@@ -28,6 +28,7 @@ from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.messages import EVENTS, EventMessage, events_of, parse_event
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
+from shared.routing.status import secret_fault
 from shared.sources.source import Event, RawRequest, Reply, Result, Source, TokenRule, Unverified
 from shared.telemetry import Event as Said
 from shared.telemetry import emit
@@ -162,9 +163,11 @@ class Intake:
             raise RouteUnusable("What proves a request cannot be read at the moment.") from None
         except Refused as refusal:
             raise Unverified(str(refusal)) from None
-        if not secrets:
-            raise RouteUnusable(f"{secret_setting(route.name)} is not set: the route is off.")
-        return route.source.authenticate(request, secrets, self.now())
+        usable = [secret for secret in secrets if route.source.fault_of(secret) is None]
+        if not usable:
+            fault = secret_fault(route, secrets, self.composer.settings)
+            raise RouteUnusable(fault or f"{secret_setting(route.name)} is not set: the route is off.")
+        return route.source.authenticate(request, usable, self.now())
 
     async def _over_rate(self, route: Route, mails: int) -> datetime | None:
         """When a route that is over its rate may be asked again; None: now."""

@@ -169,6 +169,8 @@ class _Reader:
 
     def check(self, route: Route) -> None:
         """What the types do not say."""
+        if route.allow is not None and not any(rules.recipients_from for _, rules in self.every(route)):
+            raise self.wrong(("allow",), "nothing uses this without recipients_from; it limits no other recipients")
         for place, rules in self.every(route):
             for name in ("recipients", "cc", "bcc", "reply_to"):
                 for at, address in enumerate(getattr(rules, name) or ()):

@@ -108,8 +108,13 @@ async def test_a_verified_event_is_durable_before_it_is_acknowledged(tmp_path: P
     assert await counter.office.ledger.read(letter.id) is None
 
 
-async def test_an_unknown_route_is_404(tmp_path: Path) -> None:
-    assert (await Counter(tmp_path).post({}, "nothing")).status == 404
+async def test_an_unknown_route_is_404_and_the_vault_is_not_asked(tmp_path: Path) -> None:
+    async def fetch(name: str) -> str:
+        raise AssertionError(name)
+
+    counter = Counter(tmp_path)
+    counter.intake = replace(counter.intake, secrets=Secrets(settings(), fetch))
+    assert (await counter.post({}, "nothing")).status == 404
 
 
 async def test_a_wrong_secret_is_refused_and_nothing_is_read(tmp_path: Path) -> None:
@@ -138,6 +143,37 @@ async def test_a_setting_that_is_missing_or_wrong_names_itself(
     assert named in reply.detail
     assert "@" not in reply.detail
     assert not counter.outbox.messages
+
+
+WEBHOOKS = 'source = "standard-webhooks"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "secret", "word"),
+    [
+        (WEBHOOKS, "whsec_no-base64?", "whsec_ and the key in base64"),
+        (WEBHOOKS, "v1a,whpk_c2VjcmV0", "asymmetric"),
+        ('source = "azure-devops"\n', "hush", "user:password"),
+        ('accept = ["basic"]\n', "hush", "user:password"),
+        ("", "@Microsoft.KeyVault(SecretUri=https://contoso.example/hush)", "Key Vault reference"),
+    ],
+)
+async def test_a_secret_that_can_prove_nothing_is_a_fault_of_the_route_and_not_of_its_sender(
+    tmp_path: Path, text: str, secret: str, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = f"[options]\n{text}" if "accept" in text else text
+    counter = Counter(tmp_path, routes={"shop": text}, environ={"MAIL_SECRET_SHOP": secret})
+    reply = await counter.post({})
+    assert reply.status == 503
+    assert reply.detail.startswith("MAIL_SECRET_SHOP")
+    assert word in reply.detail
+    assert "MAIL_SECRET_SHOP" in caplog.text
+    assert secret not in reply.detail + caplog.text
+
+
+async def test_an_unusable_secret_beside_a_good_one_takes_nothing_from_it(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, routes={"shop": '[options]\naccept = ["basic"]'}, environ={"MAIL_SECRET_SHOP": "x a:b"})
+    assert (await counter.post({}, authorization="Basic YTpi")).status == 202
 
 
 async def test_what_a_stranger_sends_to_a_wrong_route_learns_nothing_of_it(tmp_path: Path) -> None:
@@ -302,7 +338,9 @@ async def test_a_route_with_probe_answers_get_and_head_and_delivers_nothing(tmp_
 
 
 async def test_options_names_the_methods_that_the_route_has(tmp_path: Path) -> None:
-    counter = Counter(tmp_path, routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'})
+    counter = Counter(
+        tmp_path, routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'}
+    )
     allowed = {
         name: (await counter.intake.answer(name, RawRequest(method="OPTIONS"))).headers["Allow"]
         for name in ("shop", "nothing", "hook", "clouds", "cloudevents")

@@ -29,7 +29,7 @@ from shared.registration import Registration
 if TYPE_CHECKING:
     from shared.letters.letter import Origin
 
-__all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
+__all__ = ["SECRETS", "OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
 
 OnUnknown = Literal["resend", "hold"]
 Threads = Literal["properties", "mime"]

@@ -7,6 +7,7 @@ in the mail's table all the same.
 
 import hashlib
 import json
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -25,7 +26,7 @@ def read_json(body: bytes) -> Any:
     """The value that a body holds. Raises Malformed, 400, with the position."""
     try:
         check_json(body, values=MOST_VALUES, levels=DEEPEST)
-        value = json.loads(body.decode("utf-8-sig", "replace"), parse_constant=str)
+        value = json.loads(body.decode("utf-8-sig", "replace"), parse_constant=str, parse_float=_number)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
         raise Malformed(400, "BadRequest", f"The body is not JSON: {error.msg}, at {where}.") from None
@@ -84,6 +85,12 @@ def digest(*parts: str) -> str:
         data = part.encode("utf-8", "surrogatepass")
         result.update(b"%d:%b" % (len(data), data))
     return result.hexdigest()[:32]
+
+
+def _number(written: str) -> float | str:
+    """A number; one that is larger than any that there is, such as 1e999, stays as it was written."""
+    value = float(written)
+    return value if math.isfinite(value) else written
 
 
 def _whole(value: Any) -> Any:

@@ -2,10 +2,7 @@
 
 import azure.functions as func
 
-from shared.services import services
 from shared.triggers import events, functions, health, maintenance, openapi
-
-services()  # reads the settings, and says now which of them cannot be used
 
 app = func.FunctionApp()
 app.register_functions(functions.blueprint)

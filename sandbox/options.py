@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.loop import LOOPS, Loop, chosen
+
 __all__ = ["PARTS", "ROOT", "Options", "parse"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +44,7 @@ class Options:
     app: Path
     data: Path | None
     queue_lease: int | None
+    loop: Loop
     tls: bool
     json: bool
     verbose: int
@@ -67,6 +70,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         app=given.app.resolve(),
         data=given.data.resolve() if given.data else None,
         queue_lease=given.queue_lease,
+        loop=given.loop,
         tls=given.tls,
         json=given.json,
         verbose=given.verbose,
@@ -121,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parts.add_argument(
         "--queue-lease", type=_lease, metavar="SECONDS", help="how long a taken queue message is hidden (600)"
     )
+    parts.add_argument("--loop", choices=LOOPS, default=chosen(), help="event loop of functions (uvloop, as in Azure)")
     parts.add_argument("--tls", action="store_true", help="serve the host over https, certificate made at start")
     parts.add_argument("--json", action="store_true", help="print one line of JSON when all is ready, nothing else")
 

@@ -150,7 +150,7 @@ def host(
     options: Options, program: tuple[str, ...], environment: Mapping[str, str], certificate: tuple[Path, Path] | None
 ) -> Part[Host]:
     """The functions host; its log, which has the functions' own, goes to the terminal. certificate: PEM, with key."""
-    command = [*program, "--app", str(options.app), "--port", str(options.port)]
+    command = [*program, "--app", str(options.app), "--port", str(options.port), "--loop", options.loop]
     if certificate:
         command += ["--tls", *map(str, certificate)]
     if options.queue_lease is not None:

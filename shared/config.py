@@ -19,6 +19,7 @@ from shared.clouds import Cloud, cloud_of, owner
 from shared.environ import GUID, SECRETS, Problem, no_twins
 from shared.environ import Reader as _Reader
 from shared.graph.endpoint import GraphEndpoint
+from shared.letters.addresses import canonical, checked, mailbox_name
 from shared.letters.names import MAX_RECIPIENTS, Mode
 from shared.policy.admit import PRODUCERS, CallerRule
 from shared.policy.blobs import BlobRules
@@ -34,7 +35,6 @@ __all__ = ["SECRETS", "OnUnknown", "Problem", "Settings", "Storage", "Threads", 
 OnUnknown = Literal["resend", "hold"]
 Threads = Literal["properties", "mime"]
 
-ADDRESS: Final = re.compile(r"[^\s@<>()\[\],;:\"\\]+@[^\s@<>()\[\],;:\"\\]+")
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
 # What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
@@ -115,7 +115,7 @@ class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="c
 def read(environ: Mapping[str, str]) -> Settings:
     """Read every setting. Never raises; see `Settings.problems`."""
     reader = _Reader(environ)
-    pools = _pools(reader)
+    pools, sender = _pools(reader), _sender(reader)
     mode, redirect_to = _mode(reader)
     graph = reader.graph()
     cloud = cloud_of(graph.host)
@@ -158,12 +158,12 @@ def read(environ: Mapping[str, str]) -> Settings:
         ),
         # Azure's front end itself takes 100 MB at most.
         max_request=reader.integer("MAIL_MAX_REQUEST_MB", 35, 1, 100) * 1_000_000,
-        sender=(reader.text("MAIL_SENDER") or "").lower() or None,
+        sender=sender,
         to=reader.parsed("MAIL_TO", (), _addresses, "mail addresses, separated by spaces or commas"),
         routes_dir=reader.parsed("MAIL_ROUTES_DIR", None, Path, "a folder"),
         vault_url=reader.parsed("MAIL_VAULT_URL", None, _vault, "the vault's URL, https://….vault.azure.net"),
         threads=reader.parsed("MAIL_THREADS", "properties", _threads, "properties or mime"),
-        route_senders=_route_senders(reader, pools),
+        route_senders=_route_senders(reader, pools, sender),
         secrets=reader.secrets(),
         unresolved_secrets=reader.unresolved_secrets(),
         unused=(*reader.unused, *reader.unknown()),
@@ -276,10 +276,14 @@ def _pools(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
         return MappingProxyType({})
     for pool, members in pools.items():
         # A pool must not be taken for a mailbox, nor a mailbox for a pool.
-        if not POOL.fullmatch(pool) or GUID.fullmatch(pool) or not members or not all("@" in one for one in members):
+        if not POOL.fullmatch(pool) or GUID.fullmatch(pool) or not members:
             reader.wrong(name, f"the pool {pool!r}", shape)
             return MappingProxyType({})
-    return MappingProxyType({pool: tuple(one.lower() for one in members) for pool, members in pools.items()})
+    try:
+        return MappingProxyType({pool: tuple(map(canonical, members)) for pool, members in pools.items()})
+    except ValueError as error:
+        reader.wrong(name, f"a mailbox that is no address: {error}", shape)
+        return MappingProxyType({})
 
 
 def secret_setting(route: str) -> str:
@@ -288,17 +292,24 @@ def secret_setting(route: str) -> str:
 
 
 def _addresses(value: str) -> tuple[str, ...]:
-    """Recognised by their shape here; whether mail can be sent there is said when a route uses them."""
-    addresses = tuple(value.replace(",", " ").replace(";", " ").split())
-    if not addresses or not all(ADDRESS.fullmatch(address) for address in addresses):
+    addresses = tuple(map(checked, value.replace(",", " ").replace(";", " ").split()))
+    if not addresses:
         raise ValueError
     return addresses
 
 
-def _route_senders(reader: _Reader, pools: Mapping[str, tuple[str, ...]]) -> Patterns | None:
+def _sender(reader: _Reader) -> str | None:
+    """The mailbox or the pool, as it is compared. What it may be `_route_senders` says."""
+    text = reader.text("MAIL_SENDER")
+    try:
+        return mailbox_name(text) if text else None
+    except ValueError:
+        return text
+
+
+def _route_senders(reader: _Reader, pools: Mapping[str, tuple[str, ...]], sender: str | None) -> Patterns | None:
     """What routes may send as: MAIL_SENDER opens itself, unless MAIL_ALLOWED_SENDERS is set, which then holds."""
-    sender = reader.environ.get("MAIL_SENDER", "").strip().lower()
-    if not sender:
+    if sender is None:
         return None
     mailboxes = pools.get(sender, (sender,))
     try:
@@ -341,10 +352,9 @@ def _one_mode(value: str) -> Mode:
 
 
 def _one_address(value: str) -> str:
-    patterns = Patterns.of([value])
-    if not ADDRESS.fullmatch(value) or len(patterns.literal) != 1:
+    if "*" in value:  # an address by the letter of RFC 5322; here more likely a pattern
         raise ValueError
-    return value
+    return checked(value)
 
 
 def _vault(value: str) -> str | None:

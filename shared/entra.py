@@ -26,6 +26,7 @@ __all__ = ["Caller", "Fetch", "KeysUnavailable", "Registration", "Verifier", "re
 
 LONGEST_HEADER = 16 * 1024  # characters; Entra's tokens stay below, with every group and role in them
 LEEWAY = 60  # seconds that two clocks may differ
+LATEST = 253_402_300_799  # the end of the year 9999, in seconds since 1970
 # A client sends the same token for an hour. One that was verified is not verified again for so many seconds: that
 # costs as much as reading a mail. It is forgotten when it ends, and a key that is withdrawn holds no longer than this.
 REMEMBERED = 60.0
@@ -113,8 +114,8 @@ class Verifier:
             application_id=application.lower(),
             tenant=self._tenant,
             user=user.lower() if delegated and isinstance(user, str) else None,
-            roles=_words(claims.get("roles")),
-            scopes=_words(claims.get("scp")),
+            roles=frozenset(claims.get("roles", ())),
+            scopes=frozenset(claims.get("scp", "").split()),
             delegated=delegated,
         )
 
@@ -170,7 +171,36 @@ def _verified(token: str, key: "PyJWK", issuer: str, audiences: list[str]) -> Ma
         raise Unauthenticated("Access token validation failure.") from error
     if not isinstance(claims["aud"], str):  # Entra's is one audience; a list is none of its tokens
         raise Unauthenticated("Access token validation failure. Invalid audience.")
+    for name, value in claims.items():
+        if not _TYPES.get(name, _is_any)(value):
+            raise Unauthenticated(f"Access token validation failure. The claim {name} is not of its type.")
     return claims
+
+
+def _is_any(value: object) -> bool:  # noqa: ARG001 - of a claim that nothing here reads
+    return True
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_time(value: object) -> bool:
+    """NumericDate, RFC 7519 section 2. The library also takes a text that is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+# What is read of a token, by the type that Entra gives it:
+# https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+_TYPES: Mapping[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("exp", "nbf", "iat"), _is_time),
+    **dict.fromkeys(("aud", "iss", "tid", "ver", "appid", "azp", "oid", "sub", "idtyp", "scp"), _is_text),
+    "roles": _is_list_of_texts,
+}
 
 
 def _is_app_only(claims: Mapping[str, Any]) -> bool:
@@ -186,9 +216,3 @@ def _is_app_only(claims: Mapping[str, Any]) -> bool:
 
 def _names_user(user: object) -> bool:
     return isinstance(user, str) and bool(user)
-
-
-def _words(value: object) -> frozenset[str]:
-    """Roles come as a list, scopes as words in a string."""
-    words = value.split(" ") if isinstance(value, str) else value if isinstance(value, list) else []
-    return frozenset(word for word in words if isinstance(word, str) and word)

@@ -169,7 +169,7 @@ class Services:
     def courier(self) -> "Courier":
         from shared.delivery.courier import Courier
 
-        return Courier(self.attempts)
+        return Courier(self.attempts, self.storage.signed_bodies())
 
     @cached_property
     def direct(self) -> "DirectRequests":
@@ -320,7 +320,10 @@ class _ByDraft:
 
 @cache
 def services() -> Services:
-    """The one of this process. The first call, at indexing, says which settings cannot be used."""
+    """The one of this process. The first call says which settings cannot be used.
+
+    That is within an invocation, never at indexing: what is logged outside of one, Azure drops.
+    """
     app = Services(read(os.environ))
     app.report_problems()
     return app

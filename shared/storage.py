@@ -22,6 +22,8 @@ from shared.delivery.files import StorageFiles
 from shared.delivery.outbox import StorageOutbox
 from shared.delivery.pacing.table import TABLE as PACING
 from shared.delivery.pacing.table import TableStore
+from shared.delivery.signed import TABLE as SIGNED
+from shared.delivery.signed import TableSignedBodies
 from shared.delivery.suppressions_table import TABLE as SUPPRESSED
 from shared.delivery.suppressions_table import TableSuppressions
 from shared.delivery.table import TABLE, TableLedger
@@ -106,6 +108,9 @@ class StorageAccount:
 
     def suppressions(self) -> TableSuppressions:
         return TableSuppressions(self.tables.table(SUPPRESSED))
+
+    def signed_bodies(self) -> TableSignedBodies:
+        return TableSignedBodies(self.tables.table(SIGNED))
 
     async def close(self) -> None:
         for client in ("queues", "blobs", "tables"):

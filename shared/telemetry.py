@@ -22,7 +22,7 @@ for _name in QUIET:
 class Event(StrEnum):
     """What can be said, and when."""
 
-    SETTING_REFUSED = "setting.refused"  # a setting cannot be used; every function answers 503. At start, then by timer
+    SETTING_REFUSED = "setting.refused"  # a setting cannot be used: 503. At the first invocation, then by timer
     SETTING_UNUSED = "setting.unused"  # nothing reads it: its name is none of Mailroom's, or another takes its place
     MAIL_ACCEPTED = "mail.accepted"  # durable in the outbox, not sent yet
     MAIL_SENT = "mail.sent"  # Graph answered 202; `seconds` after it was accepted, or due
@@ -46,7 +46,7 @@ class Event(StrEnum):
     MAIL_REPLAYED = "mail.replayed"  # an operator has put back what had ended unsent; a held one may go twice
     MAIL_POISONED = "mail.poisoned"  # its message failed again and again; it is tried on, or kept in mail-dead
     UPKEEP = "upkeep.changed"  # rows and payloads that upkeep has ended or removed
-    MAIL_DUPLICATE = "mail.duplicate"  # the same key again: nothing was sent
+    MAIL_DUPLICATE = "mail.duplicate"  # a copy of one that came before, dropped; `reason` says by what it was known
     ROW_UNWRITTEN = "mail.row-unwritten"  # the ledger could not be told how an attempt ended; it is looked at later
     MAIL_CONFLICT = "mail.conflict"  # the same key with another body: dropped
     GRAPH_THROTTLED = "graph.throttled"
@@ -59,10 +59,11 @@ class Event(StrEnum):
     BODY_LOST = "request.body-lost"  # it came with Transfer-Encoding and no body: 411; its sender must give its length
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
-    ROUTE_REFUSED = "route.refused"  # a route, or one of its secrets, cannot be used; no other route is touched
+    ROUTE_REFUSED = "route.refused"  # it, or one of its secrets, cannot be used. At the first webhook, then by timer
     EVENT_UNVERIFIED = "event.unverified"  # a webhook request that does not prove where it comes from
     EVENT_MALFORMED = "event.malformed"  # a verified one that cannot be read
     EVENT_FILTERED = "event.filtered"  # its route wants no mail of it
+    EVENT_SIGNED_AGAIN = "event.signed-again"  # what was signed came under another id within a day; it is mailed
     EVENT_PUT_OFF = "event.put-off"  # it cannot be stored now, or its route not be used; its sender is told so
     TEMPLATE_FAILED = "template.failed"  # the general table stands in for the mail
     VAULT_UNREACHED = "vault.unreached"  # a secret cannot be read; what was read before stays in use
@@ -110,6 +111,7 @@ LEVELS: Final = {
     Event.EVENT_UNVERIFIED: logging.WARNING,
     Event.EVENT_MALFORMED: logging.WARNING,
     Event.EVENT_FILTERED: logging.INFO,
+    Event.EVENT_SIGNED_AGAIN: logging.WARNING,
     Event.EVENT_PUT_OFF: logging.ERROR,
     Event.TEMPLATE_FAILED: logging.ERROR,
     Event.VAULT_UNREACHED: logging.ERROR,

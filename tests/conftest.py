@@ -1,14 +1,16 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from sandbox.loop import chosen
 from tests.azurite import azurite
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Functions run on one asyncio loop, so the tests do."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Functions run on one loop, uvloop's, so the tests do; on asyncio's own with MAILROOM_LOOP=asyncio."""
+    return "asyncio", {"use_uvloop": chosen() == "uvloop"}
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from shared.graph.send import send_mail
 from shared.identity import Identity
 from shared.routing import secrets
 from shared.storage import StorageAccount
+from tests.serving import serving
 
 MOST = 8.0  # seconds, on a machine that has other things to do; without deadlines it would be minutes, or for ever
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -51,15 +52,13 @@ async def server(kind: str) -> AsyncIterator[int]:
             while True:
                 await writer.drain()
                 await asyncio.sleep(0.05)
+                if writer.is_closing():  # to write on it then is no OSError to uvloop
+                    return
                 if kind == "trickling":
                     writer.write(b" ")
 
-    running = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield int(running.sockets[0].getsockname()[1])
-    finally:
-        running.close()
-        running.close_clients()
+    async with serving(serve) as port:
+        yield port
 
 
 def _account(port: int) -> Storage:

@@ -1,6 +1,5 @@
 """Our reading and writing of tables, held against Microsoft's client of them."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -28,6 +27,7 @@ from hypothesis import strategies as st
 
 from shared.tables import Table, Tables, Value
 from tests.graph.service import Service
+from tests.serving import serving
 from tests.wire import Wire
 
 NOON = datetime(2026, 11, 26, 12, 0, 0, 123456, tzinfo=UTC)
@@ -260,12 +260,8 @@ class Credential:
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
     service = Service()
-    server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
-    service.port = server.sockets[0].getsockname()[1]
-    yield service
-    server.close()
-    server.close_clients()
-    await server.wait_closed()
+    async with serving(service.serve) as service.port:
+        yield service
 
 
 async def test_an_identitys_token_goes_with_every_try_and_is_asked_for_once(service: Service) -> None:

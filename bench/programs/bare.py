@@ -15,6 +15,8 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Awaitable, Callable  # noqa: E402
 
+from sandbox.loop import chosen, factory  # noqa: E402
+
 type Send = Callable[[int], Awaitable[None]]
 
 SENDER = os.environ["SENDER"]
@@ -98,4 +100,4 @@ async def main() -> None:
     os._exit(0)
 
 
-asyncio.run(main())
+asyncio.run(main(), loop_factory=factory(chosen()))

@@ -19,6 +19,7 @@ from typing import Any  # noqa: E402
 from bench.machine import peak  # noqa: E402
 from sandbox.host.protocol import RpcHttp, TypedData  # noqa: E402
 from sandbox.host.worker import Worker, failure_of, new_trace  # noqa: E402
+from sandbox.loop import chosen, factory  # noqa: E402
 
 
 class Clock:
@@ -65,6 +66,6 @@ async def main(asked: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     out = os.dup(1)
     os.dup2(2, 1)  # what an app prints is no answer
-    answer = asyncio.run(main(json.loads(sys.stdin.readline())))
+    answer = asyncio.run(main(json.loads(sys.stdin.readline())), loop_factory=factory(chosen()))
     os.write(out, json.dumps(answer).encode() + b"\n")
     os._exit(0)  # the library's threads need not end

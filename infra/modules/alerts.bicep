@@ -96,7 +96,7 @@ var rules = [
 | project TimeGenerated, event
 | union (
     AppRequests
-    | where Success == false and OperationName in ('send_mail', 'send_my_mail', 'events')
+    | where Success == false and OperationName in ('send_mail', 'send_mail_qualified', 'send_my_mail', 'send_my_mail_qualified', 'events')
     | project TimeGenerated, event = OperationName
 )
 | summarize value = count() by event

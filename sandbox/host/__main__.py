@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sandbox.loop import LOOPS, chosen, factory
+
 from .keys import Keys
 from .lifetime import Options, run
 from .sealed import seal
@@ -27,7 +29,7 @@ _WEEK = 7 * 24 * 60 * 60
 
 def main() -> NoReturn:
     """Parse the command line, run the host, leave."""
-    options, verbose = _arguments()
+    options, loop, verbose = _arguments()
     ready_line = _take_stdout()
     logging.basicConfig(
         stream=sys.stderr,
@@ -40,7 +42,7 @@ def main() -> NoReturn:
     def announce(line: dict[str, Any]) -> None:
         os.write(ready_line, json.dumps(line).encode() + b"\n")
 
-    asyncio.run(_run(options, announce))
+    asyncio.run(_run(options, announce), loop_factory=factory(loop))
     raise AssertionError("the host leaves by itself")
 
 
@@ -69,7 +71,7 @@ def _take_stdout() -> int:
     return kept
 
 
-def _arguments() -> tuple[Options, int]:
+def _arguments() -> tuple[Options, str, int]:
     parser = argparse.ArgumentParser(prog="python -m sandbox.host", description="An Azure Functions host on a laptop.")
     parser.add_argument(
         "--app", type=Path, required=True, metavar="DIR", help="folder of function_app.py and host.json"
@@ -80,6 +82,7 @@ def _arguments() -> tuple[Options, int]:
     parser.add_argument(
         "--queue-lease", type=int, default=600, metavar="SECONDS", help="how long a received message stays invisible"
     )
+    parser.add_argument("--loop", choices=LOOPS, default=chosen(), help="event loop of functions (uvloop, as in Azure)")
     parser.add_argument("--default-key", metavar="KEY", help="opens functions of level function; random if not given")
     parser.add_argument("--master-key", metavar="KEY", help="opens everything; random if not given")
     parser.add_argument(
@@ -108,7 +111,7 @@ def _arguments() -> tuple[Options, int]:
         queue_lease=given.queue_lease,
         keys=Keys(given.default_key or secrets.token_urlsafe(40), given.master_key or secrets.token_urlsafe(40)),
     )
-    return options, given.verbose
+    return options, given.loop, given.verbose
 
 
 if __name__ == "__main__":

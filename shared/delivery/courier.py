@@ -18,6 +18,7 @@ from shared.delivery import protocol
 from shared.delivery.attempts import Attempts, Lease, bound, new_token, report_end
 from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.outbox import Kept
+from shared.delivery.signed import SignedBodies
 from shared.delivery.work import Work
 from shared.errors import Refused
 from shared.graph.outcome import Accepted
@@ -43,9 +44,10 @@ class _Tried:
 
 @dataclass(frozen=True, slots=True)
 class Courier:
-    """Delivers what the queues bring."""
+    """Delivers what the queues bring. signed: what senders have signed lately; None: nobody asks."""
 
     attempts: Attempts
+    signed: SignedBodies | None = None
 
     async def deliver(self, work: Work, letter: Letter | None = None) -> bool:
         """Do what a message asks for. When this returns the message may be completed; when it raises it must not be.
@@ -55,13 +57,19 @@ class Courier:
         letter: given where the message is a producer's, so that the work neither carries nor names it yet.
         """
         ledger, settings = self.attempts.ledger, self.attempts.settings
+        work = await self._looked_up(work)
+        copy = False
         row = await ledger.read(work.id) if work.known or work.released else None
-        if row is None and work.repeats and protocol.repeated(work, await ledger.read(work.repeats.of)):
+        earlier = await ledger.read(work.repeats.of) if row is None and work.repeats else None
+        if earlier is not None and protocol.repeated(work, earlier):
             row = await ledger.read(work.id)
             if row is None:
-                await self._drop(work, protocol.Drop("repeat"), None)
+                self._say_copy(work, earlier.state)
+                await self.attempts.outbox.remove(work)
                 return True
         while True:
+            if row is not None and not copy and (copy := protocol.is_copy(work, row)):
+                self._say_copy(work, row.state)
             decision = protocol.decide(row, work, self.attempts.now(), settings, new_token())
             if isinstance(decision, protocol.Fail) and row is None:
                 row = await ledger.read(work.id)  # what is kept of an earlier one must not be written over
@@ -229,11 +237,22 @@ class Courier:
         await self.attempts.outbox.put(again, now, due, letter)
         emit(Event.MAIL_WAITING, id=work.id, seconds=max(0.0, round((due - now).total_seconds(), 1)))
 
+    async def _looked_up(self, work: Work) -> Work:
+        """The message, after its operator was told if another event has said the same under the same signature."""
+        if work.signed is None or self.signed is None:
+            return work
+        earlier = await self.signed.earlier(work.signed, work.id, work.accepted_at)
+        if earlier is not None:
+            seconds = round((work.accepted_at - earlier.at).total_seconds(), 1)
+            emit(Event.EVENT_SIGNED_AGAIN, id=work.id, route=work.route, earlier=earlier.mail, seconds=seconds)
+        return msgspec.structs.replace(work, signed=None)
+
+    def _say_copy(self, work: Work, state: State) -> None:
+        emit(Event.MAIL_DUPLICATE, id=work.id, state=state, reason=work.known_by, route=work.route)
+
     async def _drop(self, work: Work, drop: protocol.Drop, row: Row | None) -> None:
         if drop.reason == "other-body":
             emit(Event.MAIL_CONFLICT, id=work.id)
-        else:
-            emit(Event.MAIL_DUPLICATE, id=work.id, state=row.state if row else None)
         if row is None or drop.reason == "other-body":
             return await self.attempts.outbox.remove(work)
         if (without := await self.attempts.without_draft(row)) != row:  # it was cancelled

@@ -159,7 +159,7 @@ class DirectRequests:
                 emit(Event.MAIL_CONFLICT, id=letter.id)
                 return Mismatch()
             case protocol.Answered():
-                emit(Event.MAIL_DUPLICATE, id=letter.id, state=reply.row.state)
+                emit(Event.MAIL_DUPLICATE, id=letter.id, state=reply.row.state, reason=letter.known_by)
                 return Done(letter.id, reply.row.state, reply.row.request_id)
             case protocol.Busy():
                 return Busy(reply.retry_after)

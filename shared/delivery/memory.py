@@ -11,10 +11,10 @@ import msgspec
 from shared.delivery.attempts import Turn
 from shared.delivery.files import OWN, FileGone, Found
 from shared.delivery.ledger import Conflict, Row, State
-from shared.delivery.outbox import Kept, Payload, carrying, delay
+from shared.delivery.outbox import BODY, QUEUE, Kept, Payload, carrying, delay
 from shared.delivery.partitions import partition
-from shared.delivery.payload import apart, files_of, payload_name
-from shared.delivery.work import Work
+from shared.delivery.payload import apart, files_of, message_name, payload_name
+from shared.delivery.work import ProducerMessage, Work
 from shared.letters.letter import Letter, decode, encode
 from shared.letters.wire import BlobAttachment
 
@@ -137,6 +137,19 @@ class MemoryOutbox:
 
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         self.returned.append((queue, content, after))
+
+    async def put_off(self, message: ProducerMessage, after: timedelta) -> None:
+        if len(message.body) > BODY:
+            name = message_name(message.id)
+            self.payloads[name], self.put_at[name] = message.body, datetime.now(UTC)
+            message = msgspec.structs.replace(message, body=b"", payload=name)
+        await self.put_back(QUEUE, msgspec.json.encode(message), after)
+
+    async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
+        if message.payload is None:
+            return message
+        body = self.payloads.get(message.payload)
+        return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
 
     async def letter_of(self, work: Work) -> Letter | None:
         if work.payload is None:

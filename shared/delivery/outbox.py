@@ -18,8 +18,8 @@ import msgspec
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceResponseTimeoutError
 
 from shared.delivery.files import OWN
-from shared.delivery.payload import apart, files_of, payload_name
-from shared.delivery.work import Work
+from shared.delivery.payload import apart, files_of, message_name, payload_name
+from shared.delivery.work import ProducerMessage, Work
 from shared.letters.letter import Letter, decode, encode
 
 __all__ = [
@@ -38,6 +38,7 @@ QUEUE: Final = "mail-work"
 PAYLOADS: Final = OWN
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
+BODY: Final = 36 * 1024  # bytes of a producer's message: in base64 what INLINE has room for
 READ_TIMEOUT: Final = 60.0  # seconds to read what is kept of a mail, tries included
 FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; what is due later is put again
 
@@ -80,6 +81,14 @@ class Outbox(Protocol):
 
     def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> Awaitable[None]:
         """Put a message into its queue again, as it came."""
+        ...
+
+    def put_off(self, message: ProducerMessage, after: timedelta) -> Awaitable[None]:
+        """Put a producer's message into `mail-work`, under the id and the time that it has from its first delivery."""
+        ...
+
+    def whole(self, message: ProducerMessage) -> Awaitable[ProducerMessage | None]:
+        """A producer's message with its body; None when its blob is gone."""
         ...
 
     def letter_of(self, work: Work) -> Awaitable[Letter | None]:
@@ -159,15 +168,25 @@ class StorageOutbox:
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         await _send(self._queues().get_queue_client(queue), content.decode(), int(after.total_seconds()))
 
+    async def put_off(self, message: ProducerMessage, after: timedelta) -> None:
+        if len(message.body) > BODY:
+            # Nobody has to remove it: maintenance does, when no message can name it any more.
+            name = message_name(message.id)
+            await self._upload(name, message.body)
+            message = msgspec.structs.replace(message, body=b"", payload=name)
+        await self.put_back(QUEUE, msgspec.json.encode(message), after)
+
+    async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
+        if message.payload is None:
+            return message
+        body = await self._read(message.payload)
+        return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
+
     async def letter_of(self, work: Work) -> Letter | None:
         if work.payload is None:
             return work.inline()
-        try:
-            async with _in_time():
-                stream = await self._payloads.download_blob(work.payload)
-                return decode(await stream.readall())
-        except ResourceNotFoundError:
-            return None
+        content = await self._read(work.payload)
+        return None if content is None else decode(content)
 
     async def set_aside(self, mail: str, kept: Kept) -> None:
         metadata = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}
@@ -217,6 +236,16 @@ class StorageOutbox:
             return whole
         await self._upload(payload, encode(letter))
         return msgspec.structs.replace(work, payload=payload)
+
+    async def _read(self, name: str) -> bytes | None:
+        """A blob of `mail-payloads`; None when it is gone."""
+        try:
+            async with _in_time():
+                stream = await self._payloads.download_blob(name)
+                content: bytes = await stream.readall()
+                return content
+        except ResourceNotFoundError:
+            return None
 
     async def _upload(self, name: str, content: bytes) -> None:
         # Overwriting what an earlier try of this call has put, and whose answer was lost.

@@ -38,6 +38,7 @@ __all__ = [
     "first_claim",
     "first_look",
     "give_back",
+    "is_copy",
     "lease",
     "look_over",
     "meet",
@@ -79,7 +80,7 @@ class Schedule:
 class Drop:
     """Complete the message; nothing else is to be done."""
 
-    reason: Literal["ended", "other-body", "repeat"]
+    reason: Literal["ended", "other-body"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +188,18 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
     return Claim(claimed, "send")
 
 
-def repeated(work: Work, earlier: Row | None) -> bool:
+def is_copy(work: Work, row: Row) -> bool:
+    """Whether a message meets, for the first time, the row that another acceptance of the same mail has made.
+
+    Not so the same message delivered once more, a later wake-up of its mail, or an operator's replay.
+    """
+    told_before = work.known or work.replay or work.released
+    return not told_before and work.fingerprint == row.fingerprint and work.accepted_at != row.accepted_at
+
+
+def repeated(work: Work, earlier: Row) -> bool:
     """Whether a mail without a row of its own says again what an earlier one has said lately."""
-    if work.repeats is None or earlier is None or earlier.state in ("failed", "cancelled"):
+    if work.repeats is None or earlier.state in ("failed", "cancelled"):
         return False
     return work.accepted_at - earlier.accepted_at < timedelta(seconds=work.repeats.within)
 

@@ -10,6 +10,7 @@ mail costs no operation of its own while the list is short. When the list cannot
 """
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from shared.policy.patterns import canonical
+from shared.letters.addresses import canonical
 
 __all__ = ["AT_ONCE", "FRESH", "Entry", "SuppressionStore", "Suppressions", "entry_id"]
 
@@ -63,12 +64,8 @@ class SuppressionStore(Protocol):
 
 
 def entry_id(address: str) -> str:
-    """The id of an address's entry: SHA-256, in hex digits, of `local@domain` in lower case, the domain in A-labels.
-
-    An address that has no normal form (a quoted local part) is hashed in lower case as it stands.
-    """
-    parts = canonical(address)
-    return hashlib.sha256(("@".join(parts) if parts else address.strip().lower()).encode()).hexdigest()
+    """The id of an address's entry: SHA-256, in hex digits, of its canonical form. Raises ValueError where it has none."""
+    return hashlib.sha256(canonical(address).encode()).hexdigest()
 
 
 class Suppressions:
@@ -84,8 +81,14 @@ class Suppressions:
         self._known: dict[str, tuple[float, bool]] = {}  # of those looked up: until when, and whether it is there
 
     async def among(self, addresses: Iterable[str]) -> frozenset[str]:
-        """Those of these addresses, as they are written here, that are on the list. Raises AzureError."""
-        ids = {address: entry_id(address) for address in addresses}
+        """Those of these addresses, as they are written here, that are on the list. Raises AzureError.
+
+        One without a canonical form is not on it, and no rule allows it (policy.patterns).
+        """
+        ids: dict[str, str] = {}
+        for address in addresses:
+            with contextlib.suppress(ValueError):
+                ids[address] = entry_id(address)
         whole = await self._whole()
         there = whole if whole is not None else await self._looked_up(set(ids.values()))
         return frozenset(address for address, its in ids.items() if its in there)

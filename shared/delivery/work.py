@@ -3,8 +3,10 @@
     {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
      "letter": {…} or "payload": "<blob>"[, "files": "<folder>"]
      [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "via": "<mailbox>"] [, "reserved": time]
-     [, "recipients": n] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n] [, "route": "<name>"]}
-    {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>" [, "paced": true]}
+     [, "recipients": n] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n] [, "route": "<name>"]
+     [, "knownBy": "…"] [, "signed": {"body": "<digest>", "event": "<digest>"}]}
+    {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>" or "payload": "<blob>"
+     [, "paced": true] [, "poisoned": true]}
 
 No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of another version.
 """
@@ -14,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.letters.letter import Letter, Repeat, decode
+from shared.letters.letter import KnownBy, Letter, Repeat, Signed, decode
 from shared.policy.before_send import count_of
 
 __all__ = ["ProducerMessage", "Work", "parse_work", "work_of"]
@@ -49,6 +51,8 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     repeats: Repeat | None = None  # it is a duplicate of that one, if that one is young enough
     keep_days: int | None = None
     route: str | None = None
+    known_by: KnownBy = "caller-key"  # why it is a copy, if there is a mail of its id already
+    signed: Signed | None = None  # to be looked up: whether another event has said the same
 
     @property
     def carries(self) -> bool:
@@ -65,8 +69,10 @@ class ProducerMessage(_OfMailWork, frozen=True, kw_only=True, rename="camel", ta
 
     queue: str
     inserted_at: datetime
-    body: bytes
+    body: bytes = b""
+    payload: str | None = None  # or the name of its blob in mail-payloads, where it does not fit into a queue message
     paced: bool = False  # it has waited for its time in the rate of its queue
+    poisoned: bool = False  # the platform has given it up after ten failures
 
 
 def work_of(letter: Letter) -> Work:
@@ -83,6 +89,8 @@ def work_of(letter: Letter) -> Work:
         repeats=letter.repeats,
         keep_days=letter.keep_days,
         route=letter.origin.name if letter.origin.kind == "route" else None,
+        known_by=letter.known_by,
+        signed=letter.signed,
     )
 
 

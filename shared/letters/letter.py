@@ -15,9 +15,30 @@ import msgspec
 
 from shared.letters.wire import SendMail
 
-__all__ = ["Letter", "Origin", "Repeat", "decode", "encode", "fingerprint", "identity", "new_id"]
+__all__ = [
+    "KnownBy",
+    "Letter",
+    "Origin",
+    "Repeat",
+    "Signed",
+    "decode",
+    "encode",
+    "fingerprint",
+    "identity",
+    "new_id",
+]
 
 ID_DIGITS: Final = 32
+
+# What a mail is known by when it comes again, so what another one of the same id is a copy by:
+#   sender-id   an id that the event's sender repeats when it tries again
+#   identity    what its source documents as one event
+#   route-key   what the route's `key` finds, or the header Idempotency-Key
+#   same-bytes  the same bytes, within the time in which its sender tries again
+#   message     the queue's own name of the message
+#   caller-key  the key that its caller or producer gave the mail
+#   nothing     it is a copy of none
+KnownBy = Literal["sender-id", "identity", "route-key", "same-bytes", "message", "caller-key", "nothing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +64,18 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What the sender of an event has signed, and the event, which that does not name; both as 32 hex digits."""
+
+    body: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
     """One mail to be sent. sender: the mailbox, an address, an object id or the name of a pool. Times are aware.
 
+    known_by: what its id is made of, and so why another one with it is a copy.
     on_unknown: what to do when it may have gone and the mailbox cannot be asked; None: as MAIL_ON_UNKNOWN says.
     keep_days: how long the ended mail is remembered; None: as MAIL_RETENTION_DAYS says. thread: what the mails of one
     conversation have in common, within their scope; see thread.py. topic: what the conversation is about, the same in
@@ -67,6 +97,8 @@ class Letter:
     thread: str | None = None
     topic: str | None = None
     mime: bytes | None = None
+    known_by: KnownBy = "caller-key"
+    signed: Signed | None = None
 
 
 _ENCODER: Final = msgspec.json.Encoder()

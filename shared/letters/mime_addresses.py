@@ -16,7 +16,7 @@ from email.header import decode_header
 from email.policy import default
 from typing import Final
 
-from shared.letters.addresses import check_address
+from shared.letters.addresses import checked
 from shared.letters.mime_head import Field, malformed
 from shared.letters.parts import LINE, EmailAddress, Recipient
 
@@ -113,10 +113,9 @@ def _mailbox(tokens: list[tuple[str, str]], place: str) -> EmailAddress:
     if _ENCODED in address:
         raise malformed("An address cannot be encoded.", place, INVALID)
     try:
-        check_address(address)
+        return EmailAddress(address=checked(address), name=name or None)
     except ValueError as error:
         raise malformed(f"Found no address that mail can be sent to. {error}", place, INVALID) from None
-    return EmailAddress(address=address, name=name or None)
 
 
 def _name(words: list[tuple[str, str]], place: str) -> str:
@@ -143,7 +142,7 @@ def _check_agreement(field: Field, found: list[Recipient]) -> None:
     """Ask the standard library. Its reader has defects of its own, so whatever it raises is an answer."""
     try:
         read = default.header_factory(field.name, field.value)
-        addresses = [address.addr_spec for address in getattr(read, "addresses", ())]
+        addresses = [checked(address.addr_spec) for address in getattr(read, "addresses", ())]
         defects = [defect for defect in read.defects if not _harmless(defect)]
     except Exception:  # noqa: BLE001 - it is known to end in several kinds of them
         addresses, defects = [], []

@@ -18,7 +18,7 @@ also those that would send answers of theirs to where the mail did not come from
 """
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -137,29 +137,10 @@ def _recipients(message: Message) -> Iterator[str]:
             yield one.email_address.address
 
 
-def _addresses(people: Iterable[Recipient], name: str) -> str:
-    """As a header has them: domains as A-labels; a local part other than ASCII has no place in one (RFC 5322)."""
-    return address_list(
-        msgspec.structs.replace(
-            one,
-            email_address=msgspec.structs.replace(
-                one.email_address, address=_ascii(one.email_address.address, f"{name}, address {number}")
-            ),
-        )
-        for number, one in enumerate(people, 1)
-    )
-
-
-def _ascii(address: str, place: str) -> str:
-    if address.isascii():
-        return address
-    import idna  # large tables, and few domains need them
-
-    local, _, domain = address.rpartition("@")
-    try:
-        ascii_address = f"{local}@{idna.encode(domain.lower()).decode()}"
-    except UnicodeError:  # idna.IDNAError is one
-        ascii_address = ""
-    if not ascii_address.isascii() or not ascii_address:
-        raise malformed("Found an address that cannot be written in ASCII.", place, "ErrorInvalidRecipients")
-    return ascii_address
+def _addresses(people: Sequence[Recipient], name: str) -> str:
+    """As a header has them. A local part other than ASCII has no place in one (RFC 5322)."""
+    for number, one in enumerate(people, 1):
+        if not one.email_address.address.isascii():
+            text = "Found an address that cannot be written in ASCII."
+            raise malformed(text, f"{name}, address {number}", "ErrorInvalidRecipients")
+    return address_list(people)

@@ -15,7 +15,7 @@ from msgspec import Meta, field
 
 from shared.errors import Malformed
 from shared.letters import limits
-from shared.letters.addresses import check_address
+from shared.letters.addresses import checked, mailbox_name
 from shared.letters.blobs import split
 from shared.letters.faults import explain
 from shared.letters.people_headers import TAKEN_FOR_RECIPIENTS
@@ -84,8 +84,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
     """
     tree = read_json(unwrapped(body))
     outer = _shaped(tree, _OutboxBody)
-    if any(character.isspace() or not character.isprintable() for character in outer.sender):
-        raise _wrong("UnableToDeserializePostBody", "Expected the address or the id of a mailbox.", "$.sender")
+    sender = _sender(outer.sender)
     if outer.thread is not None and not (outer.thread.strip() and outer.thread.isprintable()):
         raise _wrong("UnableToDeserializePostBody", "Expected printable characters.", "$.thread")
     mail, mime = (_mail(tree, outer), None) if outer.mime is None else _mime(tree, outer, outer.mime)
@@ -95,9 +94,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
         raise _wrong(
             "UnableToDeserializePostBody", "Expected a time within the years 1 to 9999 of UTC.", "$.notBefore"
         ) from None
-    return OutboxMail(
-        sender=outer.sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread, mime=mime
-    )
+    return OutboxMail(sender=sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread, mime=mime)
 
 
 def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:
@@ -107,6 +104,17 @@ def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:
         raise explain(error, shape) from None
     except RecursionError:
         raise _wrong("BadRequest", "The request payload is nested too deeply.", "$") from None
+
+
+def _sender(text: str) -> str:
+    """The mailbox or the pool, as it is compared."""
+    wrong = _wrong("UnableToDeserializePostBody", "Expected the address or the id of a mailbox.", "$.sender")
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise wrong
+    try:
+        return mailbox_name(text)
+    except ValueError:
+        raise wrong from None
 
 
 def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
@@ -119,8 +127,10 @@ def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
     saved = _true(outer.save if outer.sdk_save is None else outer.sdk_save, f"$.{save_name}")
     mail = SendMail(message=message, save_to_sent_items=saved)
     limits.check(mail, f"$.{message_name}")
-    _Values().check(tree[message_name], f"$.{message_name}")
-    return mail
+    values = _Values()
+    values.check(tree[message_name], f"$.{message_name}")
+    # Addresses go on as they are compared; few come in another spelling.
+    return SendMail(msgspec.convert(tree[message_name], Message), saved) if values.respelled else mail
 
 
 def _mime(tree: dict[str, Any], outer: SendMailBody, encoded: str) -> tuple[SendMail, bytes]:
@@ -161,10 +171,14 @@ def _true(value: bool | str | None, path: str) -> bool:  # noqa: FBT001 - a valu
 
 
 class _Values:
-    """Checks what the types do not say, in document order. The shape is known to be right here."""
+    """Checks what the types do not say, in document order. The shape is known to be right here.
+
+    Addresses are put into the form in which they go to Graph. respelled: some were not.
+    """
 
     def __init__(self) -> None:
         self.addresses = 0
+        self.respelled = False
 
     def check(self, value: Any, path: str, depth: int = 0) -> None:
         if isinstance(value, list):
@@ -182,7 +196,7 @@ class _Values:
                 if self.addresses > limits.MAX_ADDRESSES:
                     text = f"Found more than {limits.MAX_ADDRESSES} addresses, those in attached items included."
                     raise _wrong("ErrorInvalidRecipients", text, path)
-                _check_address(value["address"], f"{path}.address")
+                self._address(value, path)
             case "internetMessageHeaders":
                 _check_headers(value, path)
             case "singleValueExtendedProperties" | "multiValueExtendedProperties":
@@ -197,6 +211,15 @@ class _Values:
                 self.check(value, path, depth + 1)
             case _:
                 self.check(value, path, depth)
+
+    def _address(self, holder: dict[str, Any], path: str) -> None:
+        given = holder["address"]
+        try:
+            holder["address"] = checked(given)
+        except ValueError as error:
+            text = f"Found no address that mail can be sent to. {error}"
+            raise _wrong("ErrorInvalidRecipients", text, f"{path}.address") from None
+        self.respelled |= holder["address"] != given
 
 
 def _check_references(attachments: list[dict[str, Any]], path: str, depth: int) -> None:
@@ -232,13 +255,6 @@ def _check_extended(properties: list[dict[str, Any]], path: str) -> None:
         if forged(property_id=extended["id"]):
             text = "This extended property is Mailroom's own stamp; expected another name."
             raise _wrong("BadRequest", text, f"{path}[{at}].id")
-
-
-def _check_address(address: str, path: str) -> None:
-    try:
-        check_address(address)
-    except ValueError as error:
-        raise _wrong("ErrorInvalidRecipients", f"Found no address that mail can be sent to. {error}", path) from None
 
 
 def _wrong(code: str, message: str, path: str) -> Malformed:

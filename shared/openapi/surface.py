@@ -168,6 +168,18 @@ EVENT_BODY: Final = Body(
 )
 
 
+def _sending(suffix: str, action: str, how: str) -> tuple[Operation, ...]:
+    """The two functions that send, under one of the action's names."""
+    all_, own = "Send a mail, as Graph's sendMail", "The same from the user's own mailbox"
+    users = (MAILBOX, *SENDING)
+    return (
+        Operation(
+            f"send_mail{suffix}", "POST", f"v1.0/users/{{id}}/{action}", all_ + how, SENT, "token", users, MAIL_BODY
+        ),
+        Operation(f"send_my_mail{suffix}", "POST", f"v1.0/me/{action}", own + how, SENT, "token", SENDING, MAIL_BODY),
+    )
+
+
 def _messages(access: Access, prefix: str, function: str) -> tuple[Operation, ...]:
     """The same three functions for those who bring a token, and for an operator with a function key."""
     none = _problem("No mail of this id is known, or it is not the caller's.")
@@ -277,26 +289,8 @@ def _refused(access: Access) -> dict[int, Answer]:
 
 
 OPERATIONS: Final = (
-    Operation(
-        "send_mail",
-        "POST",
-        "v1.0/users/{id}/sendMail",
-        "Send a mail, as Graph's sendMail",
-        SENT,
-        "token",
-        (MAILBOX, *SENDING),
-        MAIL_BODY,
-    ),
-    Operation(
-        "send_my_mail",
-        "POST",
-        "v1.0/me/sendMail",
-        "The same from the user's own mailbox",
-        SENT,
-        "token",
-        SENDING,
-        MAIL_BODY,
-    ),
+    *_sending("", "sendMail", ""),
+    *_sending("_qualified", "microsoft.graph.sendMail", ", by the action's qualified name, as older SDKs call it"),
     Operation(
         "events",
         "POST",

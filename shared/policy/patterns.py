@@ -7,25 +7,21 @@
     *                       every address
     8-4-4-4-12 hex digits   the mailbox with that object id, and only so: no `*` stands for an id
 
-Case is free (of ASCII letters in a local part, of all in a domain) and domains are compared as A-labels (RFC 5890), so
-that `bücher.example` and `xn--bcher-kva.example` are one. What has more than one @, a blank, a quote, or a
-character that Unicode calls compatible with another (a full-width letter, the Kelvin sign) is matched by `*` at most.
+Addresses are compared in their canonical form (letters/addresses.py), so that `bücher.example` and
+`xn--bcher-kva.example` are one. What has none matches nothing, not even `*`.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-__all__ = ["Patterns", "canonical"]
+from shared.letters.addresses import canonical
+
+__all__ = ["Patterns"]
 
 GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _SEPARATOR: Final = re.compile(r"[\s,]+")
-_LOCAL: Final = re.compile(r"[^\s\"(),:;<>@\[\]\\]{1,64}")
-_DOMAIN: Final = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*"
-)
 _EXPECTED: Final = "an address, *@domain, name@*.domain, *@*.domain, a GUID, or * alone; separated by spaces or commas"
 _ANY: Final = "*"
 
@@ -69,13 +65,14 @@ class Patterns:
         """Whether a pattern matches this address, or this id of a mailbox. Never raises."""
         if GUID.fullmatch(address):
             return address.lower() in self.literal
-        if self.everything and _like_an_address(address):
-            return True
-        parts = canonical(address)
-        if parts is None:
+        try:
+            mailbox = canonical(address)
+        except ValueError:
             return False
-        local, domain = parts
-        if f"{local}@{domain}" in self.literal or (_ANY, domain, False) in self.wild:
+        if self.everything or mailbox in self.literal:
+            return True
+        local, _, domain = mailbox.partition("@")
+        if (_ANY, domain, False) in self.wild:
             return True
         _, dot, parent = domain.partition(".")
         return bool(dot) and ((local, parent, True) in self.wild or (_ANY, parent, True) in self.wild)
@@ -85,37 +82,11 @@ def _pattern(pattern: str) -> tuple[str, str, bool]:
     """The local part, the domain, and whether a label stands before it."""
     local, _, domain = pattern.partition("@")
     below = domain.startswith("*.")
-    parts = canonical(f"{'any' if local == _ANY else local}@{domain.removeprefix('*.')}")
-    if parts is None or _ANY in parts[0]:
+    try:
+        mailbox = canonical(f"{'any' if local == _ANY else local}@{domain.removeprefix('*.')}")
+    except ValueError as error:
+        raise ValueError(f"{pattern!r} is no address pattern; expected {_EXPECTED}") from error
+    its_local, _, its_domain = mailbox.partition("@")
+    if _ANY in its_local:
         raise ValueError(f"{pattern!r} is no address pattern; expected {_EXPECTED}")
-    return _ANY if local == _ANY else parts[0], parts[1], below
-
-
-def canonical(address: str) -> tuple[str, str] | None:
-    """Local part and domain in the one spelling that is compared; None where it is not sure to be the same mailbox."""
-    local, at, domain = address.partition("@")
-    if not at or not address.isprintable() or unicodedata.normalize("NFKC", address) != address:
-        return None
-    a_labels = _a_labels(domain)
-    if a_labels is None or not _LOCAL.fullmatch(local):
-        return None
-    return local.encode().lower().decode(), a_labels  # of bytes: ASCII letters only, as no other case is sure
-
-
-def _a_labels(domain: str) -> str | None:
-    name = domain.lower()
-    if not name.isascii():
-        import idna  # large tables, and few domains need them
-
-        try:
-            name = idna.encode(name, strict=True).decode()
-        except UnicodeError:  # idna.IDNAError is one
-            return None
-    return name if _DOMAIN.fullmatch(name) else None
-
-
-def _like_an_address(text: str) -> bool:
-    """One @ with something on both sides, and nothing that a reader would not see."""
-    local, _, domain = text.partition("@")
-    seen = text.isprintable() and not any(character.isspace() for character in text)
-    return bool(local and domain) and "@" not in domain and seen
+    return _ANY if local == _ANY else its_local, its_domain, below

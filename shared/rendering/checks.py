@@ -12,7 +12,15 @@ from shared.rendering.paths import fault_of
 
 __all__ = ["Problem", "problems_in", "problems_of"]
 
-CONTEXT: Final = frozenset({"at", "caller", "data", "event", "kwargs", "loop", "route", "self", "super", "varargs"})
+CONTEXT: Final = frozenset({
+    "at", "caller", "data", "event", "kwargs", "list_at", "loop", "object_at", "route", "self", "super", "text_at",
+    "varargs",
+})  # fmt: skip
+# The functions that take JMESPath: which of their arguments do.
+PATHS: Final = {
+    "at": slice(0, 1), "at_in": slice(1, 2), "list_at": slice(0, 1), "list_in": slice(1, 2),
+    "object_at": slice(0, 1), "object_in": slice(1, 2), "text_at": slice(0, None), "text_in": slice(1, None),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -136,9 +144,7 @@ def _asking(tree: nodes.Template) -> Iterator[nodes.Extends | nodes.Include | no
 
 def _wrong_paths(tree: nodes.Template) -> Iterator[tuple[int, str]]:
     for call in tree.find_all(nodes.Call):
-        place = {"at": 0, "at_in": 1}.get(call.node.name) if isinstance(call.node, nodes.Name) else None
-        if place is None or len(call.args) <= place:
-            continue
-        path = call.args[place]
-        if isinstance(path, nodes.Const) and (fault := fault_of(str(path.value))):
-            yield path.lineno, f"{path.value!r}: {fault}."
+        places = PATHS.get(call.node.name) if isinstance(call.node, nodes.Name) else None
+        for path in call.args[places] if places else ():
+            if isinstance(path, nodes.Const) and (fault := fault_of(str(path.value))):
+                yield path.lineno, f"{path.value!r}: {fault}."

@@ -14,9 +14,9 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from shared.rendering.filters import FILTERS, shown
+from shared.rendering.filters import FILTERS, shown, told
 from shared.rendering.markup import MARKUP_FILTERS, link
-from shared.rendering.paths import at_in
+from shared.rendering.paths import at_in, list_in, object_in, text_in
 
 __all__ = ["SUFFIX", "TONES", "Sandbox"]
 
@@ -43,8 +43,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             auto_reload=False,  # files of a deployment do not change, and a look at each costs on a network's disk
         )
         self.filters |= {**FILTERS, **MARKUP_FILTERS}
+        self.tests |= {"telling": lambda value: told(value) is not None}
         del self.filters["safe"], self.globals["lipsum"]  # HTML of others goes through clean_html
-        self.globals |= {"range": _range, "at_in": at_in, "link": link}
+        self.globals |= {"at_in": at_in, "list_in": list_in, "object_in": object_in, "text_in": text_in}
+        self.globals |= {"range": _range, "link": link}
 
     @override
     def getattr(self, obj: Any, attribute: str) -> Any:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from shared.sources.reading import moment as time_of
 
-__all__ = ["FILTERS", "IMPOSSIBLE", "SUBJECT", "cut", "one_line", "shown"]
+__all__ = ["FILTERS", "IMPOSSIBLE", "SUBJECT", "cut", "one_line", "shown", "told"]
 
 SUBJECT: Final = 255  # characters that Exchange keeps of a subject
 
@@ -25,7 +25,11 @@ _NO_DECIMALS: Final = frozenset({
     "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF",
 })  # fmt: skip
 _THREE_DECIMALS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+_CURRENCY: Final = re.compile(r"[A-Z0-9]{3,10}")
 _MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+# What Go's templates, and Grafana's, print where there is nothing.
+_NOTHING: Final = frozenset({"[no value]", "<no value>", "<nil>"})
+LONGEST_NOTHING: Final = 40  # characters, white space too
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 # What no mail can hold: halves of surrogate pairs, and what Unicode says is no character.
 IMPOSSIBLE: Final = re.compile(r"[\ud800-\udfff\ufffe\uffff]")
@@ -48,10 +52,18 @@ def shown(value: Any) -> str:
             return _written(value)
         case list() | tuple() if not any(isinstance(item, list | tuple | Mapping) for item in value):
             return ", ".join(shown(item) for item in value)
+        case Mapping() if not value:
+            return ""
     try:
         return json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | Mapping) else str(value)
     except (TypeError, ValueError):  # a number of more digits than Python writes
         return "…"
+
+
+def told(value: Any) -> str | None:
+    """The value as text; None where it tells a reader nothing: it is empty, or a word that programs write for "nothing"."""
+    text = shown(value)
+    return None if not text or text.isspace() or (len(text) < LONGEST_NOTHING and text.strip() in _NOTHING) else text
 
 
 def cut(value: Any, length: int = 4000) -> str:
@@ -90,30 +102,37 @@ def words(value: Any) -> str:
 def moment(value: Any) -> str | None:
     """A time of RFC 3339, or in seconds since 1970, as "22 Nov 2026, 10:00 UTC"; a date alone as "22 Nov 2026".
 
-    Year 1 is the zero of Go's clock and means that there is no time: None.
+    Year 1 is the zero of Go's clock, as 0 is that of others, and means that there is no time: None.
     """
+    if value == 0 or isinstance(value, bool | list | tuple | Mapping):
+        return None
     if isinstance(value, str) and _DATE.fullmatch(value):
         time = time_of(value)
         return _day(time) if time else value
     time = value.astimezone(UTC) if isinstance(value, datetime) else time_of(value)
     if time is None or (isinstance(value, str) and not _DATE.match(value)):
-        return shown(value)
+        return told(value)
     return None if time.year == 1 else _written(time)
 
 
-def money(value: Any, currency: Any) -> str:
-    """An amount in minor units, such as cents: 1234 and "eur" are "EUR 12.34"."""
-    code = shown(currency).upper()
-    if isinstance(value, bool) or not isinstance(value, int) or not code:
-        return f"{code} {shown(value)}".strip()
+def money(value: Any, currency: Any) -> str | None:
+    """An amount in minor units, such as cents: 1234 and "eur" are "EUR 12.34".
+
+    None where it is no whole number or the currency is none: how much it is depends on both.
+    """
+    code = currency.upper() if isinstance(currency, str) else ""
+    if isinstance(value, bool) or not isinstance(value, int) or not _CURRENCY.fullmatch(code):
+        return None
     digits = 0 if code in _NO_DECIMALS else 3 if code in _THREE_DECIMALS else 2
     whole, rest = divmod(abs(value), 10**digits)
     return f"{code} {'-' if value < 0 else ''}{whole:,}{f'.{rest:0{digits}}' if digits else ''}"
 
 
-def duration(value: Any) -> str:
+def duration(value: Any) -> str | None:
     """Seconds as "3 min 20 s", the two largest units of days, hours, minutes and seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool | list | tuple | Mapping):
+        return None
+    if not isinstance(value, int | float) or not math.isfinite(value):
         return shown(value)
     if 0 < abs(value) < 1:
         return f"{round(value * 1000)} ms"
@@ -153,5 +172,5 @@ def _optional[**P, R](apply: Callable[P, R]) -> Callable[P, R | None]:
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     apply.__name__: _optional(apply)
-    for apply in (cut, duration, first_line, moment, money, one_line, shorten, shown, since, words)
+    for apply in (cut, duration, first_line, moment, money, one_line, shorten, shown, since, told, words)
 }

@@ -22,7 +22,7 @@ from shared.rendering.checks import Problem, problems_in, problems_of
 from shared.rendering.environment import SUFFIX, TONES, Sandbox
 from shared.rendering.filters import IMPOSSIBLE, shorten
 from shared.rendering.markup import DEEPEST, depth_of
-from shared.rendering.paths import at_in
+from shared.rendering.paths import at_in, list_in, object_in, text_in
 from shared.rendering.table import table_of
 from shared.sources.source import Event
 
@@ -94,6 +94,9 @@ class Renderer:
             "data": event.data,
             "route": route_name,
             "at": lambda path, default=None: at_in(event.data, path, default),
+            "text_at": lambda *paths: text_in(event.data, *paths),
+            "list_at": lambda path: list_in(event.data, path),
+            "object_at": lambda path: object_in(event.data, path),
             "tones": TONES,
             "given_subject": None,
             "notice": None,

@@ -1,6 +1,5 @@
 """One event and its route become one letter, or none."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +9,8 @@ from typing import Any, Final
 from shared.config import Settings
 from shared.errors import Malformed, NotAllowed
 from shared.letters import limits
-from shared.letters.addresses import check_address
-from shared.letters.letter import Letter, Origin, Repeat, identity
+from shared.letters.addresses import checked
+from shared.letters.letter import Letter, Origin, Signed, identity
 from shared.letters.thread import threaded
 from shared.letters.wire import (
     BodyType,
@@ -26,6 +25,7 @@ from shared.letters.wire import (
 from shared.policy.admit import admit
 from shared.rendering.mails import Renderer
 from shared.routing.catalog import BUILT_IN
+from shared.routing.naming import name_of, scope_of
 from shared.routing.queries import as_object
 from shared.routing.route import Route, Rules
 from shared.routing.split import parts_of
@@ -107,16 +107,9 @@ class Composer:
         )
 
     def _letter(self, route: Route, rules: Rules, event: Event, mail: SendMail, now: datetime) -> Letter:
-        scope = f"route:{route.name}"
-        mail_id, repeats = identity(scope, event.key), None
+        scope = scope_of(route)
+        mail_id, repeats = name_of(route, event, now)
         thread = event.thread if rules.threading is not False else None
-        window = event.window or route.window
-        if window is not None:
-            # One name for each stretch of the window's length, and each knows the one before it: so two that are less
-            # than a window apart are found to be the same, without a row that many would write to.
-            stretch = math.floor(now.timestamp() / window)
-            mail_id = identity(scope, f"{event.key} {window:g} {stretch}")
-            repeats = Repeat(of=identity(scope, f"{event.key} {window:g} {stretch - 1}"), within=window)
         return Letter(
             id=mail_id,
             scope=scope,
@@ -131,6 +124,8 @@ class Composer:
             keep_days=route.keep_days,
             thread=thread,
             topic=event.subject if thread else None,
+            known_by=event.known_by,
+            signed=_signed(scope, event),
         )
 
     def _sender(self, route: Route) -> str:
@@ -153,12 +148,11 @@ class Composer:
             to = [found] if isinstance(found, str) else found
             if not isinstance(to, list) or not to:
                 raise Malformed(400, "ErrorMissingRecipients", "The event has no recipient.", rules.recipients_from)
-            for address in to:
-                _check(address, rules.recipients_from)
-                if route.allow is None or not route.allow.allow(address):
-                    text = "The route's list `allow` does not allow this recipient."
-                    raise NotAllowed(text, "ErrorAccessDenied", rules.recipients_from)
-            return to, cc, bcc
+            addresses = [_checked(address, rules.recipients_from) for address in to]
+            if route.allow is None or not all(map(route.allow.allow, addresses)):
+                text = "The route's list `allow` does not allow this recipient."
+                raise NotAllowed(text, "ErrorAccessDenied", rules.recipients_from)
+            return addresses, cc, bcc
         fixed = rules.recipients or self.settings.to
         if not (fixed or cc or bcc):
             raise RouteUnusable("MAIL_TO is not set, and the route names no recipients of its own.")
@@ -170,6 +164,12 @@ def templates_of(route: Route) -> list[Path]:
     return [route.folder / "templates", BUILT_IN / route.source.name / "templates"]
 
 
+def _signed(scope: str, event: Event) -> Signed | None:
+    if event.signed is None:
+        return None
+    return Signed(body=identity(scope, event.signed), event=identity(scope, event.key))
+
+
 def _fixed(rules: Rules) -> Iterator[str]:
     for addresses in (rules.recipients, rules.cc, rules.bcc):
         yield from addresses or ()
@@ -179,9 +179,9 @@ def _people(addresses: Sequence[str]) -> tuple[Recipient, ...] | None:
     return tuple(Recipient(email_address=EmailAddress(address=address)) for address in addresses) or None
 
 
-def _check(address: object, path: str) -> None:
+def _checked(address: object, path: str) -> str:
     try:
-        check_address(address if isinstance(address, str) else "")
+        return checked(address if isinstance(address, str) else "")
     except ValueError as error:
         text = f"Found no address that mail can be sent to. {error}"
         raise Malformed(400, "ErrorInvalidRecipients", text, path) from None

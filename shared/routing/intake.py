@@ -25,7 +25,8 @@ from shared.errors import Malformed, Refused
 from shared.letters.letter import identity
 from shared.routing.catalog import Catalog
 from shared.routing.compose import Composer, RouteUnusable
-from shared.routing.messages import EVENTS, EventMessage, events_of, parse_event
+from shared.routing.messages import EVENTS, LONGEST_ID, EventMessage, events_of, parse_event
+from shared.routing.naming import name_of
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
 from shared.routing.status import secret_fault
@@ -201,8 +202,12 @@ class Intake:
             letters = self.composer.letters(route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
-            mail = identity(f"route:{route.name}", f"refused {event.key}")
-            await self.courier.refuse(mail, EVENTS, _as_message(route, event), refusal)
+            name, repeats = name_of(route, event, now)
+            mail = identity(f"route:{route.name}", f"refused {name}")
+            # A key that counts for a while only cannot name what an operator puts back at any time.
+            lasting = repeats is None and len(event.key) <= LONGEST_ID
+            again = _as_message(route, event, event.key if lasting else mail)
+            await self.courier.refuse(mail, EVENTS, again, refusal)
             return False
         if not letters:
             emit(Said.EVENT_FILTERED, route=route.name, type=kind)
@@ -234,12 +239,12 @@ def _check_number(events: list[Event]) -> None:
         raise Malformed(413, "RequestEntityTooLarge", text, f"$[{MOST_EVENTS}]")
 
 
-def _as_message(route: Route, event: Event) -> bytes:
-    """The event as a message of `mail-events`, so that it can be put there again."""
+def _as_message(route: Route, event: Event, name: str) -> bytes:
+    """The event as a message of `mail-events`, so that it can be put there again under this name."""
     message = EventMessage(
         route=route.name,
         data=event.data,
-        id=event.key,
+        id=name,
         type=event.type,
         subject=event.subject,
         source=event.source,

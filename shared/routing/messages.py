@@ -21,13 +21,14 @@ from shared.sources.envelope import from_json
 from shared.sources.reading import digest, moment, read_object, text
 from shared.sources.source import Event, RawRequest, Source
 
-__all__ = ["EVENTS", "EventMessage", "events_of", "parse_event"]
+__all__ = ["EVENTS", "LONGEST_ID", "EventMessage", "events_of", "parse_event"]
 
 EVENTS: Final = "mail-events"
 ROUTE: Final = "mailroomroute"
 THREAD: Final = "mailroomthread"
 PLAIN_TYPE: Final = "event"
-Word = Annotated[str, Meta(min_length=1, max_length=256)]
+LONGEST_ID: Final = 256  # characters
+Word = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
 
 
 class EventMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,6 +85,7 @@ def events_of(message: EventMessage | Event, source: Source, fallback: str, now:
             source=message.source or EVENTS,
             type=message.type or PLAIN_TYPE,
             key=message.id or fallback,
+            known_by="sender-id" if message.id else "message",
             data=message.data,
             subject=message.subject,
             time=moment(message.time),
@@ -96,4 +98,12 @@ def _named(event: Event, message: EventMessage, fallback: str, number: int, coun
     """With the producer's own id in place of the one that the source found, or made up."""
     own = message.id or fallback
     key = own if count == 1 else digest(own, str(number))
-    return replace(event, key=key, id=message.id or event.id, thread=message.thread or event.thread)
+    return replace(
+        event,
+        key=key,
+        known_by="sender-id" if message.id else "message",
+        window=None,
+        signed=None,  # who may put a message there needs no signature
+        id=message.id or event.id,
+        thread=message.thread or event.thread,
+    )

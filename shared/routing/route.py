@@ -25,7 +25,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.letters.addresses import check_address
+from shared.letters.addresses import checked, mailbox_name
 from shared.letters.parts import Category
 from shared.policy.patterns import Patterns
 from shared.routing.queries import Query
@@ -80,7 +80,7 @@ class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Route:
     """A route that can be used.
 
-    window: seconds in which the same key is no second mail; None: for as long as kept. rate_per_minute: mails; None: no
+    window: seconds in which the same key is no second mail, where the route says so. rate_per_minute: mails; None: no
     limit of its own. probe: GET and HEAD are answered 200, and still deliver nothing.
     """
 
@@ -148,18 +148,21 @@ class _Reader:
         source = self.converted(options, source_named(outer.source), ("options",))
         if not isinstance(events, dict):
             raise self.wrong(("events",), 'expected tables such as [events."push"]')
-        per_type = {kind: self.converted(rules, Rules, ("events", kind)) for kind, rules in events.items()}
+        per_type = {
+            kind: self.addressed(self.converted(rules, Rules, ("events", kind)), ("events", kind))
+            for kind, rules in events.items()
+        }
         plain = {name: getattr(outer, name) for name in Rules.__struct_fields__}
         route = Route(
             name=name,
             folder=self.path.parent,
             source=source,
-            rules=Rules(**plain),
+            rules=self.addressed(Rules(**plain), ()),
             events=per_type,
-            sender=outer.sender.lower() if outer.sender else None,
+            sender=self.sender(outer.sender),
             allow=self.patterns(outer.allow),
             on_unknown=outer.on_unknown,
-            window=source.repeat_window if outer.repeat_window_minutes is None else outer.repeat_window_minutes * 60,
+            window=None if outer.repeat_window_minutes is None else outer.repeat_window_minutes * 60,
             keep_days=outer.keep_days,
             rate_per_minute=outer.rate_per_minute,
             probe=outer.probe,
@@ -172,9 +175,6 @@ class _Reader:
         if route.allow is not None and not any(rules.recipients_from for _, rules in self.every(route)):
             raise self.wrong(("allow",), "nothing uses this without recipients_from; it limits no other recipients")
         for place, rules in self.every(route):
-            for name in ("recipients", "cc", "bcc", "reply_to"):
-                for at, address in enumerate(getattr(rules, name) or ()):
-                    self.address((*place, name), at, address)
             for name in ("when", "recipients_from"):
                 if expression := getattr(rules, name):
                     try:
@@ -210,11 +210,26 @@ class _Reader:
         except ValueError as error:
             raise self.wrong(("allow",), str(error)) from None
 
-    def address(self, place: tuple[str, ...], at: int, address: str) -> None:
+    def addressed(self, rules: Rules, place: tuple[str, ...]) -> Rules:
+        """The rules with every address as it goes to Graph."""
+        lists = {
+            name: tuple(self.address((*place, name), at, address) for at, address in enumerate(addresses))
+            for name in ("recipients", "cc", "bcc", "reply_to")
+            if (addresses := getattr(rules, name))
+        }
+        return msgspec.structs.replace(rules, **lists)
+
+    def address(self, place: tuple[str, ...], at: int, address: str) -> str:
         try:
-            check_address(address)
+            return checked(address)
         except ValueError as error:
             raise self.wrong(place, f"entry {at + 1} is no mail address: {error}") from None
+
+    def sender(self, text: str | None) -> str | None:
+        try:
+            return mailbox_name(text) if text else None
+        except ValueError as error:
+            raise self.wrong(("sender",), f"no mail address: {error}") from None
 
     def wrong(self, place: tuple[str, ...], text: str) -> RouteError:
         name = ".".join(step if re.fullmatch(r"[\w-]+", step) else f'"{step}"' for step in place)

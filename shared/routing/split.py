@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 
 from shared.errors import Malformed
+from shared.letters.addresses import canonical
 from shared.letters.letter import Letter, identity
 from shared.letters.limits import MAX_RECIPIENTS
 from shared.letters.wire import Message, Recipient
 from shared.policy.before_send import LISTS, count_of
-from shared.policy.patterns import canonical
 
 __all__ = ["MOST", "parts_of"]
 
@@ -43,11 +43,10 @@ def parts_of(letter: Letter, *, split: bool) -> tuple[Letter, ...]:
 
 def _once(message: Message) -> Iterator[tuple[str, Recipient]]:
     """Everyone, with the list they are in."""
-    seen = set[object]()
+    seen = set[str]()
     for name in LISTS:
         for recipient in getattr(message, name) or ():
-            address = recipient.email_address.address
-            mailbox = canonical(address) or address
+            mailbox = canonical(recipient.email_address.address)
             if mailbox not in seen:
                 seen.add(mailbox)
                 yield name, recipient
@@ -62,7 +61,7 @@ def _part(letter: Letter, number: int, group: tuple[tuple[str, Recipient], ...])
     mail_id = _name(letter.scope, letter.id, number)
     repeats = letter.repeats and replace(letter.repeats, of=_name(letter.scope, letter.repeats.of, number))
     fingerprint = identity(letter.scope, f"fingerprint of {mail_id}")
-    return replace(letter, id=mail_id, fingerprint=fingerprint, mail=mail, repeats=repeats)
+    return replace(letter, id=mail_id, fingerprint=fingerprint, mail=mail, repeats=repeats, signed=None)
 
 
 def _name(scope: str, mail: str, number: int) -> str:

@@ -10,11 +10,11 @@ Each expression (https://jmespath.org/specification.html) sees `{"data": <the bo
 headers in lower case, and without those that hold secrets. What it finds counts where it is a text or a number.
 """
 
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
+from shared.sources.copies import fresh
 from shared.sources.expressions import compiled
 from shared.sources.reading import moment, read_json, text
 from shared.sources.source import Event, RawRequest, Source
@@ -52,14 +52,16 @@ class AnyJson(Source, frozen=True, kw_only=True):
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what the sender says
         data = read_json(request.body)
         found = self._found(data, request.headers)
-        key = found.get("key") or request.headers.get("idempotency-key", "").strip() or self.replayed(request)
-        key = key or str(uuid.uuid4())
+        given = found.get("key") or request.headers.get("idempotency-key", "").strip()
+        key = given or fresh()
         return [
             Event(
                 id=found.get("id") or key,
                 source=found.get("source") or self.name,
                 type=found.get("type") or "event",
                 key=key,
+                known_by="route-key" if given else "nothing",
+                signed=self.signed_part(request),
                 data=data,
                 subject=found.get("subject"),
                 time=_time(found.get("time")),
@@ -67,8 +69,8 @@ class AnyJson(Source, frozen=True, kw_only=True):
             )
         ]
 
-    def replayed(self, request: RawRequest) -> str | None:  # noqa: ARG002 - most requests do not say
-        """What is the same in two requests only if one is a copy of the other; None: nothing is."""
+    def signed_part(self, request: RawRequest) -> str | None:  # noqa: ARG002 - most sign nothing
+        """A digest of what the request's signature is of; None: there is none. See Event.signed."""
         return None
 
     def secret_headers(self) -> frozenset[str]:
@@ -91,7 +93,7 @@ class AnyJson(Source, frozen=True, kw_only=True):
             try:
                 value = text(compiled(expression).search(seen))
             except Exception:  # noqa: BLE001 - a function met a value that it does not take: nothing is found
-                continue
+                value = None
             if value:
                 result[name] = value
         return result

@@ -1,8 +1,10 @@
 """Azure DevOps: service hooks for work items, code, pull requests, pipelines and releases.
 
-A subscription is disabled at once by 410, and put on probation by other errors.
+A subscription is disabled at once by 410, and put on probation by other errors; after 408, 502, 503 and 504 the same
+notification comes again, eight times within some three minutes.
 https://learn.microsoft.com/azure/devops/service-hooks/events
 https://learn.microsoft.com/azure/devops/service-hooks/services/webhooks
+https://learn.microsoft.com/azure/devops/service-hooks/troubleshoot
 """
 
 from collections.abc import Sequence
@@ -11,17 +13,14 @@ from typing import Any, ClassVar, Final
 
 from shared.sources import proofs
 from shared.sources.azure import in_header
+from shared.sources.copies import RETRIES, fresh, same_bytes
 from shared.sources.reading import digest, moment, read_object, text
 from shared.sources.source import Event, RawRequest, Source
 
 __all__ = ["AzureDevOps"]
 
 # Where a resource has its number, by what it is. The first that is there names it.
-WORK_ITEM: Final = (
-    ("workitem", ("revision", "id")),  # of an update, whose own id counts the item's changes
-    ("workitem", ("workItemId",)),
-    ("workitem", ("id",)),
-)
+WORK_ITEM: Final = (("revision", "id"), ("workItemId",))
 OTHERS: Final = (
     ("pullrequest", ("pullRequestId",)),
     ("pullrequest", ("pullRequest", "pullRequestId")),  # of a comment
@@ -60,21 +59,22 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
         value = read_object(request.body)
-        raw = digest(request.body.decode("latin-1"))
         name, kind = text(value, "id"), text(value, "eventType") or self.name
         # "Test" sends the same sample with the same id each time, for no subscription; it only counts.
-        test = text(value, "subscriptionId") in NONE
-        count = (text(value, "notificationId") or "") if test else ""
+        count = text(value, "notificationId") or fresh() if text(value, "subscriptionId") in NONE else ""
+        key = digest(name, kind, count) if name else same_bytes(request.body)
         subject = _resource(kind, value.get("resource"))
         collection = text(value, "resourceContainers", "collection", "id")
         return [
             Event(
-                id=name or raw,
+                id=name or key,
                 source=text(value, "resourceContainers", "collection", "baseUrl")
                 or text(value, "publisherId")
                 or self.name,
                 type=kind,
-                key=digest(name, count) if name else raw,
+                key=key,
+                known_by="sender-id" if name else "same-bytes",
+                window=None if name else RETRIES[self.name].within,
                 data=value,
                 subject=subject,
                 time=moment(value.get("createdDate")),
@@ -85,10 +85,22 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 def _resource(kind: str, resource: Any) -> str | None:
     """What an event is about, `pullrequest/1`: its kind and number, unique within a collection of projects."""
-    for what, path in WORK_ITEM if kind.startswith("workitem.") else OTHERS:
+    if kind.startswith("workitem."):
+        number = _work_item(kind, resource)
+        return f"workitem/{number}" if number else None
+    for what, path in OTHERS:
         number = text(resource, *path)
         if number and number not in NONE:
             return f"{what}/{number}"
     number = text(resource, "id")
     family = "build" if kind == "build.complete" else kind
     return f"{family}/{number}" if number and number not in NONE else None
+
+
+def _work_item(kind: str, resource: Any) -> str | None:
+    """The number of a work item. The id of an update counts the item's changes; a minimal one has the item in its address."""
+    found = [text(resource, *path) for path in WORK_ITEM]
+    found.append((text(resource, "url") or "").partition("/workItems/")[2].partition("/")[0])
+    if kind != "workitem.updated":
+        found.append(text(resource, "id"))
+    return next((number for number in found if number and number.isdecimal() and number not in NONE), None)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from shared.sources.azure import AzureService
+from shared.sources.copies import RETRIES, same_bytes
 from shared.sources.reading import digest, moment, pick, read_object, text
 from shared.sources.source import Event, RawRequest
 
@@ -46,7 +47,7 @@ class AzureMonitor(AzureService, frozen=True, forbid_unknown_fields=True, kw_onl
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
         value = read_object(request.body)
         essentials = pick(value, "data", "essentials")
-        raw = digest(request.body.decode("latin-1"))
+        raw = same_bytes(request.body)
         if not isinstance(essentials, dict) or not essentials:
             context = pick(value, "data", "context") or value.get("context")
             name = text(context, "name") or text(value, "data", "AlertRuleName")
@@ -57,6 +58,8 @@ class AzureMonitor(AzureService, frozen=True, forbid_unknown_fields=True, kw_onl
                     source="azure-monitor",
                     type="azure-monitor-legacy",
                     key=raw,
+                    known_by="same-bytes",
+                    window=RETRIES[self.name].within,
                     data=value,
                     subject=name,
                     time=time,
@@ -70,12 +73,15 @@ def _alert(value: Any, essentials: dict[str, Any], raw: str) -> Event:
     condition = _word(essentials.get("monitorCondition"))
     when = text(essentials, "resolvedDateTime" if condition == "resolved" else "firedDateTime")
     # Without one of the three, two alerts could have one key, and the second would be lost.
-    key = digest(alert, condition, when) if alert and condition and when else raw
+    known = digest(alert, condition, when) if alert and condition and when else None
+    key = known or raw
     return Event(
         id=key,
         source=text(essentials, "alertTargetIDs", 0) or "azure-monitor",
         type=".".join(["azure-monitor", _kind(essentials), *([condition] if condition in CONDITIONS else [])]),
         key=key,
+        known_by="identity" if known else "same-bytes",
+        window=None if known else RETRIES[AzureMonitor.name].within,
         data=value,
         subject=text(essentials, "alertRule"),
         time=moment(when),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.errors import Malformed
+from shared.sources.copies import canonical
 from shared.sources.reading import digest, moment, read_json, text
 from shared.sources.source import Event
 
@@ -25,6 +26,8 @@ CHARSETS: Final = {
     "windows-1252": "cp1252",
     "utf-16": "utf-16",
 }
+# What may be another one at the next try: of which request it was a part, and in which form it came.
+NOT_TOLD: Final = frozenset({"traceparent", "tracestate", "traceid", "baggage", "datacontenttype"})
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -47,6 +50,9 @@ def event_of(attributes: Mapping[str, Any], data: Any, prefix: str) -> Event:
 
     Attributes that Event has no place for, `datacontenttype` and `dataschema` too, are its extensions. Raises
     Malformed, 400, when a required one is missing.
+
+    By the specification `source` and `id` name an event. Some senders give one id to different events all the same, as
+    Azure IoT Hub does within a batch, so what an event says belongs to its key.
     """
     for name in REQUIRED:
         if text(attributes, name) is None:
@@ -55,12 +61,14 @@ def event_of(attributes: Mapping[str, Any], data: Any, prefix: str) -> Event:
     if version.partition(".")[0] != "1":
         raise Malformed(400, "BadRequest", "Expected CloudEvents 1.0.", f"{prefix}specversion")
     time, subject = moment(attributes.get("time")), text(attributes, "subject")
+    # As texts, which they all are in the binary mode.
+    told = {name: _as_text(value) for name, value in attributes.items() if name not in NOT_TOLD}
     placed = {*REQUIRED, *(["time"] if time else []), *(["subject"] if subject else [])}
     return Event(
         id=name,
         source=source,
         type=kind,
-        key=digest(source, name),
+        key=digest(source, name, kind, canonical([told, data])),
         data=data,
         subject=subject,
         time=time,
@@ -91,6 +99,10 @@ def content(body: bytes, media_type: str, charset: str = "") -> Any:
     except UnicodeDecodeError:
         pass
     return {"data_base64": base64.b64encode(body).decode("ascii")}
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else canonical(value)
 
 
 def _decoded(value: Any, content_type: str | None, path: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 from shared.errors import Malformed
 from shared.sources import cloudevents, envelope
 from shared.sources.azure import AzureService
+from shared.sources.copies import RETRIES, canonical
 from shared.sources.reading import digest, moment, pick, read_json, text
 from shared.sources.source import Event, RawRequest, Reply
 
@@ -69,12 +70,15 @@ def _event(value: Any, path: str) -> Event:
         return envelope.from_json(value, path)
     topic, name = text(value, "topic") or "", text(value, "id")
     own = "eventType" in value  # else a topic with a schema of one's own: the whole value is the data
-    whole = json.dumps(value, sort_keys=True)
+    known = own and name is not None
+    key = digest(topic, name or "", text(value, "eventType") or "", canonical(value))
     return Event(
-        id=name or digest(topic, whole),
+        id=name or key,
         source=topic or "eventgrid",
         type=text(value, "eventType") or "eventgrid",
-        key=digest(topic, name) if own and name else digest(topic, "", whole),
+        key=key,  # with the whole event, of which a batch may have two of one id: see envelope.event_of
+        known_by="sender-id" if known else "same-bytes",
+        window=None if known else RETRIES["eventgrid"].within,
         data=value.get("data") if own else value,
         subject=text(value, "subject"),
         time=moment(value.get("eventTime")),

@@ -1,7 +1,9 @@
 """GitHub, on github.com and Enterprise Server: https://docs.github.com/en/webhooks/webhook-events-and-payloads.
 
 GitHub waits ten seconds for an answer and never tries again by itself; a delivery that is sent again by hand has the
-same `X-GitHub-Delivery`. That header is not signed, as no header is.
+same `X-GitHub-Delivery`. That header is not signed, as no header is: whoever has seen a delivery can send it again
+under another one. Some events are the same bytes when they happen again, so it is mailed, and the operator told
+(Event.signed).
 
 The type of an event is `X-GitHub-Event`, then the `action` where there is one, then how it ended where it has:
 `push`, `issues.opened`, `workflow_run.completed.failure`, `deployment_status.created.success`, `status.pending`.
@@ -13,8 +15,9 @@ from typing import Any, ClassVar, Final
 from urllib.parse import parse_qs
 
 from shared.errors import Malformed
+from shared.sources.copies import fresh, same_bytes
 from shared.sources.proofs import header, mac, one_of, unhex
-from shared.sources.reading import digest, moment, pick, read_object, text
+from shared.sources.reading import moment, pick, read_object, text
 from shared.sources.source import MEGABYTE, Event, RawRequest, Reply, Source, Unverified
 
 __all__ = ["GitHub"]
@@ -94,13 +97,15 @@ class GitHub(Source, frozen=True, kw_only=True):
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what GitHub says
         kind, data = _kind(request), read_object(_payload(request))
         delivery = request.headers.get("x-github-delivery", "").strip()
-        key = delivery or digest(kind, request.body.decode("utf-8", "surrogateescape"))
+        key = delivery or fresh()
         return [
             Event(
                 id=key,
                 source=_source(data),
                 type=_type(kind, data),
                 key=key,
+                known_by="sender-id" if delivery else "nothing",
+                signed=same_bytes(request.body),
                 data=data,
                 subject=_subject(data),
                 time=_time(kind, data),

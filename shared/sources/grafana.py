@@ -5,11 +5,13 @@ https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
 from shared.sources import proofs
 from shared.sources.alerts import REPEAT_WINDOW, notification, proved
+from shared.sources.copies import same_bytes
 from shared.sources.source import Event, RawRequest, Source
 
 __all__ = ["Grafana"]
@@ -47,4 +49,7 @@ class Grafana(Source, frozen=True, forbid_unknown_fields=True, kw_only=True):
         proofs.one_of([signature], (proofs.mac(secret, message) for secret in secrets))
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
-        return [notification(self.name, request.body)]
+        event = notification(self.name, request.body)
+        if event.known_by == "nothing" and self.signature_header.lower() in request.headers:
+            event = replace(event, signed=same_bytes(request.body))
+        return [event]

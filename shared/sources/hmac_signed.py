@@ -7,7 +7,8 @@
     signed = "v0:{timestamp}:{body}"
 
 Headers are not signed, `Idempotency-Key` neither: whoever has seen a request can send it again under another key. A
-timestamp bounds how long that works; a `key` out of the body ends it.
+timestamp bounds how long that works; a `key` out of the body ends it. What is signed and comes a second time under
+another key within a day is told to the operator.
 """
 
 import re
@@ -18,8 +19,8 @@ from typing import Annotated, ClassVar, Final, Literal
 from msgspec import Meta
 
 from shared.sources.any_json import AnyJson
+from shared.sources.copies import same_bytes
 from shared.sources.proofs import Algorithm, fresh, header, mac, octets, one_of, unbase64, unhex
-from shared.sources.reading import digest
 from shared.sources.source import RawRequest, Unverified
 
 __all__ = ["HeaderName", "Hmac"]
@@ -67,11 +68,9 @@ class Hmac(AnyJson, frozen=True, kw_only=True):
         message = self._message(request)
         one_of([signature], [mac(secret, message, self.algorithm) for secret in secrets])
 
-    def replayed(self, request: RawRequest) -> str | None:
-        """The same bytes signed in the same second are the same request."""
-        if self.timestamp_header is None:
-            return None
-        return digest(self.name, self._message(request).decode("utf-8", "surrogateescape"))
+    def signed_part(self, request: RawRequest) -> str | None:
+        """Two events may be the same bytes, in the same second too; so none is dropped for that, but it is told."""
+        return same_bytes(self._message(request))
 
     def secret_headers(self) -> frozenset[str]:
         return super().secret_headers() | {self.header.lower()}

@@ -19,6 +19,8 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from shared.letters.letter import KnownBy
+
 __all__ = ["MEGABYTE", "Event", "RawRequest", "Reply", "Result", "Source", "TokenRule", "Unverified"]
 
 MEGABYTE: Final = 1024 * 1024
@@ -47,9 +49,11 @@ class RawRequest:
 class Event:
     """Something that has happened, with the attributes of CloudEvents 1.0.
 
-    key: names the event within its route; the same again is no second mail. thread: names the incident that mails of
-    one conversation belong to, within the route. window: seconds in which the same key is no second mail, where the
-    request itself says; None: as the route has it. data: a JSON value, as the sender wrote it.
+    key: names the event within its route; the same again is no second mail. known_by: what the key is made of.
+    window: seconds in which the same key is no second mail, where the request or its sender's documentation says; None:
+    as the route has it. thread: names the incident that mails of one conversation belong to, within the route. data: a
+    JSON value, as the sender wrote it. signed: a digest of what the sender has signed, where that does not hold the
+    key: whoever has seen the request can send it again under another one, and the operator is told.
     """
 
     id: str
@@ -61,6 +65,8 @@ class Event:
     time: datetime | None = None
     thread: str | None = None
     window: float | None = None
+    known_by: KnownBy = "sender-id"
+    signed: str | None = None
     extensions: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -27,6 +27,25 @@ async def send_my_mail(req: func.HttpRequest) -> func.HttpResponse:
     return await trigger.send_my_mail(req)
 
 
+# The same two by the qualified name of the action, as older SDKs call it: .NET before 5, Java before 6, Objective-C.
+
+
+@blueprint.route(
+    route="v1.0/users/{id}/microsoft.graph.sendMail", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS
+)
+async def send_mail_qualified(req: func.HttpRequest) -> func.HttpResponse:
+    from shared.triggers import send_mail as trigger
+
+    return await trigger.send_mail(req)
+
+
+@blueprint.route(route="v1.0/me/microsoft.graph.sendMail", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def send_my_mail_qualified(req: func.HttpRequest) -> func.HttpResponse:
+    from shared.triggers import send_mail as trigger
+
+    return await trigger.send_my_mail(req)
+
+
 @blueprint.queue_trigger(arg_name="message", queue_name=OUTBOX, connection=CONNECTION)
 async def mail_outbox(message: func.QueueMessage) -> None:
     from shared.triggers import outbox as trigger

@@ -18,7 +18,8 @@ blueprint = func.Blueprint()
 
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's parameter
-    """Liveness. Says nothing of settings and dependencies: a restart would not mend them."""
+    """Liveness. Answers nothing of settings and dependencies: a restart would not mend them."""
+    services()  # to have it logged which settings cannot be used, where this is the first that comes
     return json_answer(200, {"status": "pass"}, {"Cache-Control": "no-store"})
 
 

@@ -27,4 +27,6 @@ async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     await app.report_routes()
     async with asyncio.timeout(TIME_FOR_A_RUN):
         await measure(app.storage.queues, (EVENTS, OUTBOX, WORK), datetime.now(UTC))
-        await app.upkeep.run(partitions_of_run(datetime.now(UTC)))
+        partitions = partitions_of_run(datetime.now(UTC))
+        await app.upkeep.run(partitions)
+        await app.storage.signed_bodies().forget(partitions, datetime.now(UTC))

@@ -4,6 +4,8 @@ from functools import cache
 
 import azure.functions as func
 
+from shared.services import services
+
 __all__ = ["blueprint"]
 
 blueprint = func.Blueprint()
@@ -11,6 +13,7 @@ blueprint = func.Blueprint()
 
 @blueprint.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's parameter
+    services()  # to have it logged which settings cannot be used, where this is the first that comes
     return func.HttpResponse(
         _document(), status_code=200, mimetype="application/json", headers={"Cache-Control": "public, max-age=3600"}
     )

@@ -1,8 +1,12 @@
 """The queues: `mail-outbox` and `mail-events`, where other programs put mails and events, and `mail-work`, our own.
 
-And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there.
+And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there. There is no
+poison queue of a poison queue: what fails there as often lies there unseen until it is deleted. So the functions of
+these queues do not fail for what may pass.
 """
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -35,31 +39,11 @@ class NotConfiguredError(RuntimeError):
 
 
 async def mail_outbox(message: func.QueueMessage) -> None:
-    from shared.delivery.work import ProducerMessage
-
-    await _producers(
-        ProducerMessage(
-            v=1,
-            id=identity(f"queue:{OUTBOX}", message.id or ""),  # redelivery keeps the message's id
-            queue=OUTBOX,
-            inserted_at=message.insertion_time or datetime.now(UTC),
-            body=message.get_body(),
-        )
-    )
+    await _producers(_as_it_came(message, OUTBOX))
 
 
 async def mail_events(message: func.QueueMessage) -> None:
-    from shared.delivery.work import ProducerMessage
-
-    await _event(
-        ProducerMessage(
-            v=1,
-            id=identity(f"queue:{EVENTS}", message.id or ""),
-            queue=EVENTS,
-            inserted_at=message.insertion_time or datetime.now(UTC),
-            body=message.get_body(),
-        )
-    )
+    await _event(_as_it_came(message, EVENTS))
 
 
 async def mail_work(message: func.QueueMessage) -> None:
@@ -67,64 +51,123 @@ async def mail_work(message: func.QueueMessage) -> None:
 
     app = services()
     if app.settings.problems:
-        return await _put_off(app, message.get_body())
+        return await _put_back(app, message.get_body())
     try:
         work = parse_work(message.get_body())
     except ValueError as error:
         return await _not_ours(app, message, error)
     if isinstance(work, ProducerMessage):
-        return await (_event if work.queue == EVENTS else _producers)(work)
+        return await _put_off_before(app, work)
     await app.courier.deliver(work)
     return None
 
 
 async def mail_outbox_poison(message: func.QueueMessage) -> None:
-    """A copy, with an id of its own: only a key says which mail it is. Without one it is kept for a person."""
-    app = _configured()
-    body = message.get_body()
-    mail = identity(f"queue:{OUTBOX}-poison", message.id or "")
-    emit(Event.MAIL_POISONED, id=mail, queue=OUTBOX)
-    try:
-        queued = parse.outbox_mail(body)
-        if queued.key is None:
-            raise Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
-        letter = await _admitted(app, _letter(queued, mail, datetime.now(UTC)))
-    except Refused as refusal:
-        return await app.courier.refuse(mail, OUTBOX, body, refusal)
-    from shared.delivery.work import work_of
-
-    return await app.courier.wake_later(work_of(letter), letter)
+    await _poison(message, OUTBOX)
 
 
 async def mail_events_poison(message: func.QueueMessage) -> None:
-    """Kept for a person, who can put it back into its queue."""
-    app = _configured()
-    mail = identity(f"queue:{EVENTS}-poison", message.id or "")
-    emit(Event.MAIL_POISONED, id=mail, queue=EVENTS)
-    await app.courier.refuse(mail, EVENTS, message.get_body(), Malformed(400, "Crashed", "It failed again and again."))
+    await _poison(message, EVENTS)
 
 
 async def mail_work_poison(message: func.QueueMessage) -> None:
     from shared.delivery.work import Work, parse_work
 
-    app = _configured()
-    try:
-        work = parse_work(message.get_body())
-    except ValueError as error:
-        return await _not_ours(app, message, error)
-    emit(Event.MAIL_POISONED, id=work.id, queue=WORK)
-    if isinstance(work, Work):
-        return await app.courier.wake_later(work, None)
-    return await _put_off(app, message.get_body())
+    body = message.get_body()
+
+    async def settle(app: Services) -> None:
+        try:
+            work = parse_work(body)
+        except ValueError as error:
+            return await _not_ours(app, message, error)
+        emit(Event.MAIL_POISONED, id=work.id, queue=WORK)
+        return await (app.courier.wake_later(work, None) if isinstance(work, Work) else _put_back(app, body))
+
+    await _or_later(settle, lambda app: _put_back(app, body))
+
+
+def _as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> "ProducerMessage":
+    """origin: the queue that it came from, if that is another one. Every delivery of a message keeps its id."""
+    from shared.delivery.work import ProducerMessage
+
+    return ProducerMessage(
+        v=1,
+        id=identity(f"queue:{origin or queue}", message.id or ""),
+        queue=queue,
+        inserted_at=message.insertion_time or datetime.now(UTC),
+        body=message.get_body(),
+        poisoned=bool(origin),
+    )
+
+
+async def _poison(message: func.QueueMessage, queue: str) -> None:
+    """A copy that the platform has made of a message, with an id of its own."""
+    given_up = _as_it_came(message, queue, f"{queue}-poison")
+    emit(Event.MAIL_POISONED, id=given_up.id, queue=queue)
+    await _given_up(given_up)
+
+
+async def _given_up(message: "ProducerMessage") -> None:
+    """A producer's message that failed again and again: what is certain of it is done, the rest is a person's.
+
+    Only a key says which mail it is: without one it may have been sent under the id that it had before. An event is
+    kept for a person, who can put it back into its queue.
+    """
+
+    async def settle(app: Services) -> None:
+        from azure.core.exceptions import AzureError
+
+        from shared.delivery.work import work_of
+
+        refusal: Refused = Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
+        try:
+            queued = parse.outbox_mail(message.body) if message.queue == OUTBOX else None
+            if queued is not None and queued.key is not None:
+                letter = await _admitted(app, _letter(queued, message.id, message.inserted_at))
+                return await app.courier.wake_later(work_of(letter), letter)
+        except AzureError:
+            raise
+        except Refused as error:
+            refusal = error
+        except Exception as error:  # noqa: BLE001 - whatever made it fail ten times: it is kept, not tried for ever
+            refusal = Malformed(400, "Crashed", f"It failed again and again, by {type(error).__name__}.")
+        return await app.courier.refuse(message.id, message.queue, message.body, refusal)
+
+    await _or_later(settle, lambda app: _put_off(app, message))
+
+
+async def _or_later(
+    settle: Callable[[Services], Awaitable[None]], put_off: Callable[[Services], Awaitable[None]]
+) -> None:
+    """Settle what the platform has given up; where a setting or storage is in the way, put it off.
+
+    Raises only where it cannot be put off either. The platform then shows it again after ten minutes, ten times.
+    """
+    from azure.core.exceptions import AzureError
+
+    app = services()
+    if not app.settings.problems:
+        with suppress(AzureError):
+            return await settle(app)
+    return await put_off(app)
+
+
+async def _put_off_before(app: Services, message: "ProducerMessage") -> None:
+    """A producer's message that was put into mail-work, since it could not be read, or its time had not come."""
+    whole = await app.outbox.whole(message)
+    if whole is None:
+        gone = Malformed(400, "PayloadMissing", "Somebody has removed its blob.")
+        return await app.courier.refuse(message.id, message.queue, b"", gone)
+    if whole.poisoned:
+        return await _given_up(whole)
+    return await (_event if whole.queue == EVENTS else _producers)(whole)
 
 
 async def _producers(message: "ProducerMessage") -> None:
     """A producer's message: a mail, or something that is set aside with its reason."""
-    import msgspec
-
     app = services()
     if app.settings.problems:
-        return await _put_off(app, msgspec.json.encode(message))
+        return await _put_off(app, message)
     try:
         letter = await _admitted(app, _letter(parse.outbox_mail(message.body), message.id, message.inserted_at))
     except Refused as refusal:
@@ -162,24 +205,22 @@ async def _waits_for_its_time(app: Services, message: "ProducerMessage", letter:
 
 async def _event(message: "ProducerMessage") -> None:
     """A producer's event: as many mails as its route makes of it, or something that is set aside with its reason."""
-    import msgspec
-
     from shared.routing.compose import RouteUnusable
 
     app = services()
     if app.settings.problems:
-        return await _put_off(app, msgspec.json.encode(message))
+        return await _put_off(app, message)
     try:
         await app.intake.take_message(message.id, message.body)
     except RouteUnusable as error:
         emit(Event.EVENT_PUT_OFF, id=message.id, why=str(error))
-        await _put_off(app, msgspec.json.encode(message))
+        await _put_off(app, message)
     return None
 
 
 def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Letter:
     not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
-    sender = queued.sender.lower()
+    sender = queued.sender
     scope = f"queue:{OUTBOX}:{sender}"
     return Letter(
         id=identity(scope, queued.key) if queued.key else keyless,
@@ -192,6 +233,7 @@ def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Le
         accepted_at=accepted_at,
         thread=queued.thread,
         mime=queued.mime,
+        known_by="caller-key" if queued.key else "message",
     )
 
 
@@ -203,18 +245,23 @@ async def _admitted(app: Services, letter: Letter) -> Letter:
     return letter
 
 
-def _configured() -> Services:
-    app = services()
-    if app.settings.problems:
-        raise NotConfiguredError(settings_refused(app.settings.problems))
-    return app
-
-
-async def _put_off(app: Services, text: bytes) -> None:
+async def _put_back(app: Services, text: bytes) -> None:
     """Put a message of mail-work again for later, as it is. Failing instead would make it poison in five minutes."""
-    if any(problem.setting.startswith(CONNECTION) for problem in app.settings.problems):
-        raise NotConfiguredError(settings_refused(app.settings.problems))
+    _need_queues(app)
     await app.outbox.put_back(WORK, text, LATER)
+
+
+async def _put_off(app: Services, message: "ProducerMessage") -> None:
+    """The same with a producer's message."""
+    _need_queues(app)
+    await app.outbox.put_off(message, LATER)
+
+
+def _need_queues(app: Services) -> None:
+    """Raise NotConfiguredError where a setting that cannot be used is one of storage's; not for tables, unused here."""
+    names = [problem.setting for problem in app.settings.problems]
+    if any(name.startswith(CONNECTION) and not name.endswith("__tableServiceUri") for name in names):
+        raise NotConfiguredError(settings_refused(app.settings.problems))
 
 
 async def _not_ours(app: Services, message: func.QueueMessage, error: ValueError) -> None:

@@ -2,7 +2,7 @@
 
 With a bearer token that has the app role `Mailroom.Operate` under `/api/suppressions`, with a function key under
 `/api/operator/suppressions`; the reason for two paths is that of messages.py. An address never stands in a URL, which
-others log: an entry is named by its id, the SHA-256 of the address in lower case.
+others log: an entry is named by its id, the SHA-256 of the address's canonical form (letters/addresses.py).
 """
 
 import re
@@ -15,7 +15,7 @@ import msgspec
 
 from shared.entra import KeysUnavailable
 from shared.errors import Refused, Unauthenticated
-from shared.letters.addresses import check_address
+from shared.letters.addresses import checked
 from shared.policy.suppression import NewSuppression
 from shared.services import Services, services
 from shared.telemetry import Event, emit
@@ -107,12 +107,12 @@ async def _add(app: Services, req: func.HttpRequest, by: str) -> func.HttpRespon
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         return problem(400, f'Expected {{"address": "…", "reason": "…"}}. {error}')
     try:
-        check_address(body.address)
+        address = checked(body.address)
     except ValueError as error:
         return problem(400, f"Found no mail address at `$.address`. {error}")
     entry = Entry(
-        id=entry_id(body.address),
-        address=body.address,
+        id=entry_id(address),
+        address=address,
         reason=body.reason,
         added_by=by,
         added_at=datetime.now(UTC),
@@ -131,7 +131,10 @@ async def _one(app: Services, req: func.HttpRequest, by: str) -> func.HttpRespon
     store = app.suppressions.store
     entry = await store.get(given) if ID.fullmatch(given) else None
     if entry is None:
-        return problem(404, "There is no such entry. An entry's id is the SHA-256 of its address in lower case.")
+        return problem(
+            404,
+            "There is no such entry. An entry's id is the SHA-256 of its address: in lower case, the domain in A-labels.",
+        )
     if req.method == "GET":
         return json_answer(200, _shown(entry), NO_STORE)
     if await store.remove(entry.id):

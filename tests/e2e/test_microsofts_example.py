@@ -1,4 +1,6 @@
-"""The example of Microsoft's page works against Mailroom, by both of its paths."""
+"""The example of Microsoft's page works against Mailroom, by each of its paths."""
+
+import pytest
 
 from tests.e2e.running import EXAMPLE, Sandbox
 
@@ -20,6 +22,33 @@ def test_the_example_as_it_stands_is_sent_as_me(sandbox: Sandbox) -> None:
 def test_the_same_body_is_sent_as_a_user(sandbox: Sandbox) -> None:
     assert sandbox.send(EXAMPLE).status_code == 202
     assert sandbox.subjects() == ["Meet for lunch?"]
+
+
+@pytest.mark.parametrize("action", ["microsoft.graph.sendMail", "microsoft.graph.SendMail", "SENDMAIL"])
+def test_older_sdks_call_the_same_action_by_its_qualified_name(sandbox: Sandbox, action: str) -> None:
+    """In any case. A key is the mail's under every name of the action."""
+    answer = sandbox.send(EXAMPLE, path=f"users/{sandbox.sender}/{action}", Idempotency_Key=f"named {action}")
+    assert (answer.status_code, answer.headers["mailroom-state"]) == (202, "sent")
+    assert sandbox.send(EXAMPLE, Idempotency_Key=f"named {action}").headers["location"] == answer.headers["location"]
+    assert sandbox.send(EXAMPLE, token=sandbox.delegated(), path=f"me/{action}").status_code == 202
+    assert sandbox.subjects() == ["Meet for lunch?"] * 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "users('{sender}')/sendMail",
+        "users/{sender}/sendMail()",
+        "users/{sender}/graph.sendMail",
+        "users/{sender}/microsoft.graph.sendMail/",
+        "users//{sender}/sendMail",
+        "$batch",
+    ],
+)
+def test_spellings_that_no_client_of_sendmail_has_are_not_found(sandbox: Sandbox, path: str) -> None:
+    """But for a slash in the end, which the host takes from any path."""
+    answer = sandbox.send(EXAMPLE, path=path.format(sender=sandbox.sender))
+    assert answer.status_code == (202 if path.endswith("/") else 404)
 
 
 def test_save_to_sent_items_as_a_string_keeps_no_copy(sandbox: Sandbox) -> None:

@@ -11,6 +11,7 @@ import httpx
 import jsonschema_rs
 import pytest
 
+from sandbox.cloud.directory import SENDER
 from shared.openapi.document import text
 from shared.openapi.surface import OPERATIONS
 from tests.e2e.running import EXAMPLE, NOBODY, ROOT, Sandbox, eventually, titled
@@ -76,8 +77,8 @@ def twice(sandbox: Sandbox, **options: Any) -> httpx.Response:
     return sandbox.send(titled("not the same"), Idempotency_Key="openapi-twice", **options)
 
 
-def sending(path: str | None, delegated: bool) -> dict[int, Act]:  # noqa: FBT001 - which of the two functions
-    """Each status of sendMail, for either function."""
+def sending(path: str, delegated: bool) -> dict[int, Act]:  # noqa: FBT001 - which of the functions
+    """Each status of sendMail, for any of its functions."""
     huge = copy.deepcopy(EXAMPLE)
     huge["message"]["attachments"] = [{**FILE, "contentBytes": base64.b64encode(bytes(5_000_000)).decode()}]
 
@@ -173,10 +174,18 @@ def suppressions(function: str, prefix: str, *, key: bool) -> dict[tuple[str, st
     return acts
 
 
+QUALIFIED = "microsoft.graph.sendMail"
+# Each function that sends, by its path, and whether a user's token comes with it.
+SENDING = {
+    "send_mail": (f"users/{SENDER}/sendMail", False),
+    "send_my_mail": ("me/sendMail", True),
+    "send_mail_qualified": (f"users/{SENDER}/{QUALIFIED}", False),
+    "send_my_mail_qualified": (f"me/{QUALIFIED}", True),
+}
 PROVOKED: dict[tuple[str, str, int], Act] = {
-    **{("send_mail", "POST", status): act for status, act in sending(None, delegated=False).items()},
-    **{("send_my_mail", "POST", status): act for status, act in sending("me/sendMail", delegated=True).items()},
+    **{(name, "POST", status): act for name, how in SENDING.items() for status, act in sending(*how).items()},
     ("send_mail", "POST", 404): lambda sandbox: sandbox.send(EXAMPLE, path=f"users/{NOBODY}/sendMail"),
+    ("send_mail_qualified", "POST", 404): lambda sandbox: sandbox.send(EXAMPLE, path=f"users/{NOBODY}/{QUALIFIED}"),
     ("events", "POST", 200): event(
         "alertmanager", b'{"version": "4", "groupKey": "{}", "status": "firing", "alerts": [{"status": "firing"}]}'
     ),
@@ -206,11 +215,12 @@ RATED = (
 )
 PROBES = "tests/routing/test_intake.py::test_a_route_with_probe_answers_get_and_head_and_delivers_nothing"
 ELSEWHERE = {
-    ("send_mail", "POST", 409): BUSY,
-    ("send_my_mail", "POST", 404): f"{Path(__file__).relative_to(ROOT)}::test_an_operation_answers_as_it_is_described",
-    ("send_my_mail", "POST", 409): BUSY,
-    ("send_mail", "POST", 429): RATED,
-    ("send_my_mail", "POST", 429): RATED,
+    **{(name, "POST", 409): BUSY for name in SENDING},
+    **{(name, "POST", 429): RATED for name in SENDING},
+    **{
+        (name, "POST", 404): f"{Path(__file__).relative_to(ROOT)}::test_an_operation_answers_as_it_is_described"
+        for name in ("send_my_mail", "send_my_mail_qualified")
+    },
     **{("events", method, 200): PROBES for method in ("GET", "HEAD")},
     ("events", "POST", 429): (
         "tests/routing/test_intake.py::test_storage_that_is_away_is_told_in_each_senders_own_terms"

@@ -1,4 +1,3 @@
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 
@@ -6,20 +5,17 @@ import pytest
 
 from shared.graph.client import GraphConnection, open_client
 from tests.graph.service import Service
+from tests.serving import serving
 
 
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     """The server, with the environment that points the managed identity at it."""
     service = Service()
-    server = await asyncio.start_server(service.serve, "127.0.0.1", 0, limit=2**20)
-    service.port = server.sockets[0].getsockname()[1]
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{service.port}/identity")
-    monkeypatch.setenv("IDENTITY_HEADER", "secret-of-the-platform")
-    yield service
-    server.close()
-    server.close_clients()
-    await server.wait_closed()
+    async with serving(service.serve) as service.port:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{service.port}/identity")
+        monkeypatch.setenv("IDENTITY_HEADER", "secret-of-the-platform")
+        yield service
 
 
 @pytest.fixture

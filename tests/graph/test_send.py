@@ -26,6 +26,7 @@ from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.graph.send import send_mail
 from tests.graph.service import Service
+from tests.serving import serving, silent
 
 MAILBOX = "mailroom@contoso.example"
 RECIPIENT = "frannis@contoso.example"
@@ -200,32 +201,25 @@ async def test_no_server_is_not_connected(service: Service, unused_tcp_port: int
 async def test_no_tls_is_not_connected(service: Service) -> None:
     """A handshake that fails carried no mail."""
 
-    class Plain(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
-            transport.write(b"220 no TLS here\r\n")
-            transport.close()
+    async def plain(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 no TLS here\r\n")
+        writer.close()
 
-    server = await asyncio.get_running_loop().create_server(Plain, "127.0.0.1", 0)
-    connection = open_client(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1.0", None)
-    assert await send(connection) == NotConnected("connect")
-    assert service.requests == []
-    await connection.close()
-    server.close()
-    await server.wait_closed()
+    async with serving(plain) as port:
+        connection = open_client(f"https://127.0.0.1:{port}/v1.0", None)
+        assert await send(connection) == NotConnected("connect")
+        assert service.requests == []
+        await connection.close()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_deadline_while_connecting_is_not_connected(service: Service) -> None:
     """A handshake that hangs until the deadline carried no mail: it is not Unknown."""
-    silent = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
-    connection = open_client(f"https://127.0.0.1:{silent.sockets[0].getsockname()[1]}/v1.0", None)
-    assert await send(connection, deadline=0.5) == NotConnected("connect")
-    assert service.requests == []
-    await connection.close()
-    silent.close()
-    silent.close_clients()
-    await silent.wait_closed()
+    async with serving(silent) as port:
+        connection = open_client(f"https://127.0.0.1:{port}/v1.0", None)
+        assert await send(connection, deadline=0.5) == NotConnected("connect")
+        assert service.requests == []
+        await connection.close()
     gc.collect()  # httpcore leaves the socket of a cancelled handshake to the collector
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import function_app
+from tests.indexed import indexed
 
 ROOT: Final = Path(__file__).parents[2]
 PARAMETERS: Final = ROOT / "infra" / "parameters"
@@ -54,13 +54,8 @@ def deployed(name: str) -> Deployment:
 
 @cache
 def functions() -> dict[str, dict[str, Any]]:
-    """The trigger of each function, by the function's name. An app can be indexed once."""
-    found: dict[str, dict[str, Any]] = {}
-    for function in function_app.app.get_functions():
-        trigger = function.get_trigger()
-        assert trigger is not None
-        found[str(function.get_function_name())] = trigger.get_dict_repr()
-    return found
+    """The trigger of each function, by the function's name."""
+    return {name: function.get_trigger().get_dict_repr() for name, function in indexed().items()}
 
 
 def resolved(value: str) -> str:

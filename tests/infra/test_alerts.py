@@ -170,14 +170,3 @@ def test_no_event_is_lost_to_sampling_and_no_address_is_in_a_request() -> None:
     assert "Trace" in insights["samplingSettings"]["excludedTypes"].split(";")
     assert insights["httpAutoCollectionOptions"]["enableHttpTriggerExtendedInfoCollection"] is False
     assert insights["enableDependencyTracking"] is False
-
-
-def test_levels_in_host_json_name_functions_and_let_their_events_through() -> None:
-    """A level holds for all categories that begin with its name, and the longest name counts."""
-    levels = json.loads((ROOT / "host.json").read_text())["logging"]["logLevel"]
-    named = {name.split(".")[1] for name in levels if name.startswith("Function.")}
-    assert named
-    assert named <= functions().keys()
-    for name in named:
-        assert levels[f"Function.{name}"] == "Warning"
-        assert levels[f"Function.{name}.User"] == "Information"

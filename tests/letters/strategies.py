@@ -11,6 +11,7 @@ Written without shared.letters, so that both can be wrong independently.
 import base64
 from typing import Any
 
+import idna
 from hypothesis import strategies as st
 
 __all__ = ["addresses", "as_sent", "bodies", "messages"]
@@ -323,6 +324,9 @@ def _normal(name: str, value: Any) -> Any:
     match value:
         case dict():
             result = {key: _normal(key, there) for key, there in value.items() if there is not None and _kept(key)}
+            if name == "emailAddress":
+                local, _, domain = result["address"].partition("@")
+                result["address"] = f"{local}@{idna.encode(domain.lower()).decode()}"
             if name == "attendees":
                 result["@odata.type"] = "#microsoft.graph.attendee"
             if name == "body" and "contentType" in result:

@@ -222,7 +222,6 @@ def sent_to(address: str) -> dict[str, Any]:
         {"subject": "a\ttab"},
         {"internetMessageHeaders": [{"name": "x-" + "n" * 990, "value": "v"}]},
         sent_to("jörg@contoso.test"),
-        sent_to("ada@bücher.example"),
         sent_to("=?utf-8?q?eve?=@contoso.test"),
         attached(name=""),
         attached(contentType="multipart/mixed"),

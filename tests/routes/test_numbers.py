@@ -11,7 +11,6 @@ from shared.errors import Malformed
 from shared.routing.catalog import load
 from shared.routing.messages import events_of, parse_event
 from shared.routing.queries import Query
-from shared.routing.route import Route
 from shared.sources.reading import read_json
 from shared.sources.source import RawRequest
 from tests.routing.samples import NOW
@@ -72,14 +71,12 @@ def test_a_filter_that_computes_with_them_lets_the_event_through(function: str, 
 
 def test_a_number_beyond_all_numbers_stays_as_it_was_written() -> None:
     """Not `Infinity`, which is no JSON, nor null."""
-    assert read_json(b'[1e999, -1E+999, 1.5, 1e3]') == ["1e999", "-1E+999", 1.5, 1000.0]
+    assert read_json(b"[1e999, -1E+999, 1.5, 1e3]") == ["1e999", "-1E+999", 1.5, 1000.0]
 
 
 def test_a_message_of_the_queue_with_such_numbers_is_an_event() -> None:
     for number in NUMBERS:
         name, message = parse_event(f'{{"route": "generic", "data": {{"n": {number}, "m": [{number}]}}}}'.encode())
-        route: Route = load().routes[name]
+        route = load().routes[name]
         for event in events_of(message, route.source, "m", NOW):
             assert studio()._composer.compose(route, event, NOW)
-
-

@@ -109,7 +109,7 @@ def test_within_the_window_the_same_is_the_same_and_after_it_another_that_names_
 
 
 def test_a_request_that_knows_its_own_window_is_believed(tmp_path: Path) -> None:
-    letter = composed(tmp_path, "repeat_window_minutes = 30", event(window=300.0))
+    letter = composed(tmp_path, "repeat_window_minutes = 30", event(window=300.0, known_by="identity"))
     assert letter.repeats
     assert letter.repeats.within == 300
 

@@ -60,6 +60,7 @@ def test_the_attributes_stand_where_the_route_says() -> None:
         time=event.time,
         thread="Läden/order.paid",
         key="r-1",
+        known_by="route-key",
         data=ORDER,
     )
     assert str(event.time) == "2026-11-22 09:58:20+00:00"

@@ -63,9 +63,11 @@ def test_a_notification_is_one_event_with_the_whole_payload() -> None:
     assert event.data == payload()
 
 
-def test_the_key_is_the_id_and_nothing_else() -> None:
-    again = payload("git.pullrequest.updated", {}, notificationId=9, createdDate="x", subscriptionId="y")
+def test_the_key_is_the_id_and_the_kind_of_event() -> None:
+    again = payload(resource={}, notificationId=9, createdDate="x", subscriptionId="y")
     assert read(payload()).key == read(again).key
+    assert read(payload()).known_by == "sender-id"
+    assert read(payload("git.pullrequest.updated")).key != read(payload("git.pullrequest.created")).key
     assert read(payload(id="other")).key != read(payload()).key
 
 
@@ -73,6 +75,14 @@ def test_test_gives_a_mail_each_time_although_its_sample_has_always_the_same_id(
     first, second = (read(payload(subscriptionId=NOBODY, notificationId=number)).key for number in (5, 6))
     assert first != second
     assert read(payload(subscriptionId=NOBODY, notificationId=5)).key == first
+    uncounted = payload(subscriptionId=NOBODY, notificationId=None)
+    assert read(uncounted).key != read(uncounted).key
+
+
+def test_without_an_id_the_same_bytes_are_the_same_for_the_three_minutes_in_which_azure_devops_tries_again() -> None:
+    event = read(payload(id=None))
+    assert (event.known_by, event.window) == ("same-bytes", 183.0)
+    assert event.key == read(payload(id=None)).key != read(payload(id=None, notificationId=9)).key
 
 
 @pytest.mark.parametrize(

@@ -75,15 +75,46 @@ def test_an_array_in_event_grids_own_schema_gives_one_event_each() -> None:
     assert read([]) == []
 
 
-def test_the_key_is_topic_and_id_and_nothing_else() -> None:
+def test_the_key_is_topic_id_and_type_and_all_that_the_event_says() -> None:
+    """IoT Hub gives one id to different events of one batch."""
+
     def key(**changes: Any) -> str:
         return read([{**BLOB, **changes}])[0].key
 
-    assert key() == key(eventType="x", eventTime="x", data=None, subject="x")
-    assert len({key(), key(id="2"), key(topic="/other")}) == 3
+    others = [
+        key(eventType="x"),
+        key(eventTime="x"),
+        key(data=None),
+        key(subject="x"),
+        key(id="2"),
+        key(topic="/other"),
+    ]
+    assert len({key(), *others}) == len(others) + 1
+    assert key() == read([{**BLOB, "id": "another in its batch"}, dict(reversed(BLOB.items()))])[1].key
 
 
-def test_in_the_cloudevents_schema_the_key_is_source_and_id_structured_batched_or_binary() -> None:
+def test_events_of_one_batch_and_one_id_are_events_of_their_own() -> None:
+    at = {"topic": "/IOTHUBS/PLANT", "eventType": "Microsoft.Devices.DeviceTelemetry", "subject": "devices/valve-2"}
+    told = [{"level": "low"}, {"level": "high"}, {"level": "low"}]
+    batch = [
+        {**at, "id": "one for all", "eventTime": f"2026-11-22T09:58:0{second}Z", "data": {"body": body}}
+        for second, body in enumerate(told)
+    ]
+    keys = [event.key for event in read(batch)]
+    assert len(set(keys)) == 3
+    assert {event.key for event in read(batch[1:])} == set(keys[1:])  # a batch that was put together anew
+
+
+@pytest.mark.parametrize("event", [{**BLOB, "id": None}, {"alarm": "down"}, {"id": "1", "alarm": "down"}])
+def test_without_an_id_of_event_grids_the_same_event_is_the_same_for_the_day_in_which_it_tries_again(
+    event: Any,
+) -> None:
+    (first,), (again,) = read([event]), read([event])
+    assert (first.key, first.known_by, first.window) == (again.key, "same-bytes", 86_400.0)
+    assert read([{**event, "alarm": "up"}])[0].key != first.key
+
+
+def test_in_the_cloudevents_schema_the_key_is_the_same_structured_batched_or_binary() -> None:
     structured = read(CLOUD, {**DELIVERED, "content-type": "application/cloudevents+json; charset=utf-8"})
     batched = read([CLOUD], {**DELIVERED, "content-type": "application/cloudevents-batch+json; charset=utf-8"})
     headers = {f"ce-{name}": str(value) for name, value in CLOUD.items() if name != "data"}

@@ -76,14 +76,24 @@ def test_the_delivery_names_the_event_whenever_it_is_sent_again() -> None:
     assert SOURCE.repeat_window is None, "for as long as mails are known, more than the three days of a redelivery"
 
 
-def test_without_a_delivery_the_body_names_the_event() -> None:
-    def key(kind: str, payload: Any) -> str:
-        (event,) = SOURCE.events(request_of(kind, payload, **{"x-github-delivery": " "}), NOW)
-        assert event.id == event.key
-        return event.key
+def test_without_a_delivery_each_request_is_an_event_of_its_own() -> None:
+    """GitHub never tries again by itself, and some events are the same bytes when they happen again."""
+    first, again = (SOURCE.events(request_of("push", {"a": 1}, **{"x-github-delivery": " "}), NOW)[0] for _ in range(2))
+    assert first.key != again.key
+    assert (first.known_by, first.id) == ("nothing", first.key)
 
-    assert key("push", {"a": 1}) == key("push", {"a": 1})
-    assert len({key("push", {"a": 1}), key("push", {"a": 2}), key("fork", {"a": 1})}) == 3
+
+def test_the_delivery_is_the_key_and_the_signed_body_is_named_beside_it() -> None:
+    """The delivery is not signed, the body is: the same one under another delivery is mailed, and told."""
+
+    def read(delivery: str, payload: Any) -> Event:
+        (event,) = SOURCE.events(request_of("push", payload, **{"x-github-delivery": delivery}), NOW)
+        return event
+
+    first, again, other = read("1", {"a": 1}), read("2", {"a": 1}), read("1", {"a": 2})
+    assert (first.key, again.key, other.key) == ("1", "2", "1")
+    assert first.signed == again.signed != other.signed
+    assert first.known_by == "sender-id"
 
 
 @pytest.mark.parametrize(

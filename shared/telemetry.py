@@ -64,6 +64,9 @@ class Event(StrEnum):
     EVENT_MALFORMED = "event.malformed"  # a verified one that cannot be read
     EVENT_FILTERED = "event.filtered"  # its route wants no mail of it
     EVENT_SIGNED_AGAIN = "event.signed-again"  # what was signed came under another id within a day; it is mailed
+    BATCH_ACCEPTED = "event.batch-accepted"  # more mails than are put one by one: its events are durable as one
+    BATCH_EXPANDED = "event.batch-expanded"  # each of its events has its mails in the outbox, or was set aside
+    EVENT_CRASHED = "event.crashed"  # one of a batch made Mailroom fail: kept in mail-dead, the others went on
     EVENT_PUT_OFF = "event.put-off"  # it cannot be stored now, or its route not be used; its sender is told so
     TEMPLATE_FAILED = "template.failed"  # the general table stands in for the mail
     VAULT_UNREACHED = "vault.unreached"  # a secret cannot be read; what was read before stays in use
@@ -112,6 +115,9 @@ LEVELS: Final = {
     Event.EVENT_MALFORMED: logging.WARNING,
     Event.EVENT_FILTERED: logging.INFO,
     Event.EVENT_SIGNED_AGAIN: logging.WARNING,
+    Event.BATCH_ACCEPTED: logging.INFO,
+    Event.BATCH_EXPANDED: logging.INFO,
+    Event.EVENT_CRASHED: logging.WARNING,
     Event.EVENT_PUT_OFF: logging.ERROR,
     Event.TEMPLATE_FAILED: logging.ERROR,
     Event.VAULT_UNREACHED: logging.ERROR,

@@ -416,9 +416,10 @@ class Rated(Unpaced):
     def __init__(self, mails: int) -> None:
         self.mails = mails
         self.times = 0
+        self.route = "route shop"
 
     async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
-        assert (caller, per_minute) == ("route shop", 3)
+        assert (caller, per_minute) == (self.route, 3)
         if self.mails < 1:
             return NOW + timedelta(seconds=12.3)
         self.mails -= mails

@@ -2,7 +2,7 @@
 
 A package whose function_app.py does not import has no functions in Azure: it answers 404 to everything, without a word
 in the log (https://github.com/Azure/azure-functions-python-worker/issues/1338). So a deployment ends with this check.
-Exit status 1, with a sentence that says which functions are missing.
+Then it asks what comes through to them (deployment/probe.py). Exit status 1, with a sentence that says what is missing.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 from deployment.archive import MANIFEST
 from deployment.azure import App, add_arguments, app_from, get, request
 from deployment.errors import DeploymentError
+from deployment.probe import probe
 
 __all__ = ["check", "main"]
 
@@ -80,14 +81,16 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         functions = json.loads(given.manifest.read_text(encoding="utf-8"))["functions"]
-        check(app_from(given), functions, given.within)
+        app = app_from(given)
+        check(app, functions, given.within)
+        found = list(probe(app, given.within / _LOOKS))
     except FileNotFoundError:
         print(f"deployment.check: {given.manifest} is missing; `make package` writes it.", file=sys.stderr)
         return 1
     except DeploymentError as error:
         print(f"deployment.check: {error}", file=sys.stderr)
         return 1
-    print(f"{given.name} runs: all {len(functions)} functions of the package are there.")
+    print(f"{given.name} runs: all {len(functions)} functions of the package are there.", *found, sep="\n")
     return 0
 
 

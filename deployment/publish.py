@@ -17,6 +17,7 @@ from deployment.archive import ARCHIVE, MANIFEST
 from deployment.azure import App, add_arguments, app_from, get, request
 from deployment.check import check
 from deployment.errors import DeploymentError
+from deployment.probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,13 +86,18 @@ def main(arguments: list[str] | None = None) -> int:
         archive = (given.dist / ARCHIVE).read_bytes()
         publish(app, archive)
         check(app, manifest["functions"], given.within)
+        found = list(probe(app, _AGAIN_AFTER))
     except FileNotFoundError as error:
         print(f"deployment.publish: {error.filename} is missing; `make package` writes it.", file=sys.stderr)
         return 1
     except DeploymentError as error:
         print(f"deployment.publish: {error}", file=sys.stderr)
         return 1
-    print(f"{app.name} runs: all {len(manifest['functions'])} functions of {given.dist / ARCHIVE} are there.")
+    print(
+        f"{app.name} runs: all {len(manifest['functions'])} functions of {given.dist / ARCHIVE} are there.",
+        *found,
+        sep="\n",
+    )
     return 0
 
 

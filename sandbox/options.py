@@ -49,6 +49,7 @@ class Options:
     json: bool
     verbose: int
     faults: tuple[str, ...]
+    host_names: tuple[str, ...] = ()
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -75,6 +76,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         json=given.json,
         verbose=given.verbose,
         faults=tuple(word for pair in faults for word in pair),
+        host_names=tuple(given.host_name),
     )
 
 
@@ -124,6 +126,13 @@ def _parser() -> argparse.ArgumentParser:
     parts.add_argument("--data", type=Path, metavar="DIR", help="keep Azurite's data here (else gone at the end)")
     parts.add_argument(
         "--queue-lease", type=_lease, metavar="SECONDS", help="how long a taken queue message is hidden (600)"
+    )
+    parts.add_argument(
+        "--host-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the host answers under this name too, that of a tunnel say; else under loopback's names only",
     )
     parts.add_argument("--loop", choices=LOOPS, default=chosen(), help="event loop of functions (uvloop, as in Azure)")
     parts.add_argument("--tls", action="store_true", help="serve the host over https, certificate made at start")

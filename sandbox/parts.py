@@ -16,12 +16,14 @@ from sandbox.process import Failed, Part
 
 __all__ = ["COMMANDS", "Graph", "Host", "Mail", "Storage", "graph", "host", "mail", "missing", "storage"]
 
+# Loaded into both: no page in the browser may reach them under a name of its own.
+_OWN_NAMES = ("--require", str(ROOT / "sandbox" / "own_names.cjs"))
 _NODE_MODULES = ROOT / "sandbox" / "node_modules"
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     # Node on the script itself, not npx or a shim: the pid is the part's own.
-    "storage": ("node", str(_NODE_MODULES / "azurite" / "dist" / "src" / "azurite.js")),
-    "mail": ("node", str(_NODE_MODULES / "maildev" / "bin" / "maildev")),
+    "storage": ("node", *_OWN_NAMES, str(_NODE_MODULES / "azurite" / "dist" / "src" / "azurite.js")),
+    "mail": ("node", *_OWN_NAMES, str(_NODE_MODULES / "maildev" / "bin" / "maildev")),
     "graph": (sys.executable, "-m", "sandbox.cloud"),
     "host": (sys.executable, "-m", "sandbox.host"),
 }
@@ -128,7 +130,7 @@ def mail(ports: tuple[int, int], program: tuple[str, ...], environment: Mapping[
     async def ready(_: AsyncIterator[str]) -> Mail:
         # It says that it runs before it listens, so it is asked.
         await _until_answer(smtp, b"", b"220 ")
-        await _until_answer(web, b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1.1 200 ")
+        await _until_answer(web, b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 200 ")
         return Mail(f"http://127.0.0.1:{web}", f"127.0.0.1:{smtp}")
 
     return Part("mail", tuple(command), environment, ready)
@@ -153,6 +155,8 @@ def host(
     command = [*program, "--app", str(options.app), "--port", str(options.port), "--loop", options.loop]
     if certificate:
         command += ["--tls", *map(str, certificate)]
+    for name in options.host_names:
+        command += ["--host-name", name]
     if options.queue_lease is not None:
         command += ["--queue-lease", str(options.queue_lease)]
     command += ["--verbose"] * options.verbose

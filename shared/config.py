@@ -66,6 +66,7 @@ class Settings:
     graph: GraphEndpoint = field(default_factory=lambda: GraphEndpoint.parse("https://graph.microsoft.com/v1.0"))
     authority: str = "https://login.microsoftonline.com"  # where tenants' metadata is
     api: Registration | None = None
+    operator_apps: frozenset[str] = frozenset()  # application ids, in lower case, with which users may operate
     callers: Mapping[str, CallerRule] = field(default_factory=lambda: MappingProxyType({}))
     allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -127,6 +128,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         graph=graph,
         authority=authority,
         api=_api(reader, authority),
+        operator_apps=reader.parsed(
+            "MAIL_OPERATOR_APPS", frozenset(), _applications, "GUIDs of applications, separated by spaces or commas"
+        ),
         callers=_callers(reader),
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
         sender_pools=pools,
@@ -223,6 +227,13 @@ def _api(reader: _Reader, authority: str) -> Registration | None:
         if reader.given(other) and not reader.given(name):
             reader.wrong(name, "nothing", f"a GUID, since {other} is set")
     return Registration(tenant, client, authority) if tenant and client else None
+
+
+def _applications(value: str) -> frozenset[str]:
+    applications = value.replace(",", " ").split()
+    if not all(map(GUID.fullmatch, applications)):
+        raise ValueError
+    return frozenset(map(str.lower, applications))
 
 
 def _callers(reader: _Reader) -> Mapping[str, CallerRule]:

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeIs
 
 from shared.entra_keys import Fetch, KeysUnavailable, SigningKeys, fetch
 from shared.errors import NotAllowed, Unauthenticated
@@ -33,6 +33,7 @@ REMEMBERED = 60.0
 MOST_REMEMBERED = 1000
 # The claim that names the application, by the token's version.
 _APPLICATION = {"1.0": "appid", "2.0": "azp"}
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*) *", re.IGNORECASE | re.ASCII)
 
 
@@ -108,12 +109,12 @@ class Verifier:
         user = claims.get("oid")
         # Whoever has `scp` acts for a user, whatever `roles` says: a user's token carries the user's roles too.
         delegated = "scp" in claims
-        if not isinstance(application, str) or not (_names_user(user) if delegated else _is_app_only(claims)):
+        if not (_is_guid(application) and _is_guid(user) and (delegated or _is_app_only(claims))):
             raise Unauthenticated("Access token validation failure. This is not an access token for this API.")
         return Caller(
             application_id=application.lower(),
             tenant=self._tenant,
-            user=user.lower() if delegated and isinstance(user, str) else None,
+            user=user.lower() if delegated else None,
             roles=frozenset(claims.get("roles", ())),
             scopes=frozenset(claims.get("scp", "").split()),
             delegated=delegated,
@@ -207,12 +208,13 @@ def _is_app_only(claims: Mapping[str, Any]) -> bool:
     """Whether a token without `scp` is an application's own.
 
     An id token has no `scp` either, the same issuer, audience and keys, and a user's roles; but its subject is the user
-    as this application sees it, where an application's subject is its own object id.
+    as this application sees it, where an application's subject is its own object id. A token with neither is of an
+    application that has no service principal in the tenant: nobody has let it in.
     https://learn.microsoft.com/entra/identity-platform/optional-claims-reference (idtyp)
     """
-    kind = claims.get("idtyp")
-    return kind == "app" or (kind is None and claims.get("sub") == claims.get("oid"))
+    return claims.get("idtyp") in (None, "app") and claims.get("sub") == claims.get("oid")
 
 
-def _names_user(user: object) -> bool:
-    return isinstance(user, str) and bool(user)
+def _is_guid(value: object) -> TypeIs[str]:
+    """Applications, users and service principals are named by GUIDs, and by nothing else that a rule could name."""
+    return isinstance(value, str) and _GUID.fullmatch(value) is not None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shared.clouds import LOGIN_HOSTS
+from shared.deadline import within
 from shared.graph.endpoint import LOOPBACK_HOSTS
 from shared.telemetry import Event, emit
 
@@ -132,7 +133,7 @@ async def fetch(url: str) -> bytes:
     from shared.tls import tls
 
     async with (
-        asyncio.timeout(FETCH_TIMEOUT),
+        within(FETCH_TIMEOUT),
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls()), auto_decompress=False) as client,
         client.get(url, headers={"Accept-Encoding": "identity"}, allow_redirects=False) as response,
     ):

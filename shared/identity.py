@@ -5,7 +5,6 @@ what waits for a token waits inside a mail's attempt or a caller's request), eve
 no proxy is read from the environment.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -13,6 +12,8 @@ from typing import Any, Final
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.identity.aio import ManagedIdentityCredential
+
+from shared.deadline import within
 
 __all__ = ["PATIENCE", "Identity"]
 
@@ -47,7 +48,7 @@ class Identity(ManagedIdentityCredential):
 @asynccontextmanager
 async def _in_time(patience: float) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(patience):
+        async with within(patience):
             yield
     except AzureError:
         raise

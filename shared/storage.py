@@ -9,7 +9,6 @@ storage is the network's business, as it is to Graph); and it looks for a tracin
 not there.
 """
 
-import asyncio
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_core
 
 from shared.config import Storage
+from shared.deadline import within
 from shared.delivery.files import StorageFiles
 from shared.delivery.outbox import StorageOutbox
 from shared.delivery.pacing.table import TABLE as PACING
@@ -42,22 +42,26 @@ CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "increment_base": 2,
 }
 CONNECT_TIMEOUT: Final = 3.0  # seconds
-READ_TIMEOUT: Final = 10.0  # until the next bytes come
-TRY_TIMEOUT: Final = 20.0  # for a whole try, however the bytes of its answer trickle in
+TRY_TIMEOUT: Final = 10.0  # for a whole try, however the bytes of its answer trickle in
+SLOWEST: Final = 4 * 2**20  # bytes a second, of a large body: it may take so much longer
 
 
 class _Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
-    """The SDK's, with an end to each try. What is read as a stream has its end where it is read."""
+    """The SDK's, with an end to each try. What is read as a stream has its end where it is read.
+
+    No limit of aiohttp's on reading: it would throw away what has come while the loop stood still.
+    """
 
     def __init__(self) -> None:
-        super().__init__(connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, use_env_settings=False)
+        super().__init__(connection_timeout=CONNECT_TIMEOUT, read_timeout=None, use_env_settings=False)
 
     async def send(self, request: Any, **options: Any) -> Any:
+        seconds = TRY_TIMEOUT + int(request.headers.get("Content-Length", "0")) / SLOWEST
         try:
-            async with asyncio.timeout(TRY_TIMEOUT):
+            async with within(seconds):
                 return await super().send(request, **options)
         except TimeoutError as error:
-            raise ServiceResponseTimeoutError(f"no whole answer within {TRY_TIMEOUT:g} seconds") from error
+            raise ServiceResponseTimeoutError(f"no whole answer within {seconds:g} seconds") from error
 
 
 class StorageAccount:

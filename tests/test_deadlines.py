@@ -18,7 +18,7 @@ import shared.entra_keys
 import shared.storage
 import shared.tables
 from shared.config import Storage
-from shared.delivery import outbox
+from shared.delivery import files
 from shared.delivery.ledger import Row
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
@@ -61,7 +61,7 @@ async def server(kind: str) -> AsyncIterator[int]:
         yield port
 
 
-def _account(port: int) -> Storage:
+def account_at(port: int) -> Storage:
     endpoints = "".join(
         f"{kind}Endpoint=http://127.0.0.1:{port}/devstoreaccount1;" for kind in ("Blob", "Queue", "Table")
     )
@@ -97,8 +97,7 @@ def swept() -> Iterator[None]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same deadlines, shorter."""
     monkeypatch.setattr(shared.storage, "TRY_TIMEOUT", 0.6)
-    monkeypatch.setattr(shared.storage, "READ_TIMEOUT", 0.3)
-    monkeypatch.setattr(outbox, "READ_TIMEOUT", 2.0)
+    monkeypatch.setattr(files, "READ_TIMEOUT", 2.0)
     monkeypatch.setattr(shared.entra_keys, "FETCH_TIMEOUT", 0.5)
     monkeypatch.setattr(secrets, "PATIENCE", 0.5)
     monkeypatch.setitem(shared.storage.CLIENT_OPTIONS, "retry_total", 1)
@@ -110,7 +109,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 async def test_storage_that_does_not_answer_is_an_error_in_time(name: str, kind: str) -> None:
     async with server(kind) as port:
-        account, began = StorageAccount(_account(port)), time.monotonic()
+        account, began = StorageAccount(account_at(port)), time.monotonic()
         try:
             with pytest.raises(AzureError):
                 async with asyncio.timeout(60):
@@ -126,7 +125,7 @@ def test_storages_own_deadlines_end_a_request_before_its_caller_is_cut_off() -> 
     waits = 3 * (0.5 + 2**3 + 3)  # of ExponentialRetry, with its jitter; tables wait less
     assert tries * shared.storage.TRY_TIMEOUT + waits + 8 < 130
     assert shared.storage.CLIENT_OPTIONS["retry_total"] == shared.tables.RETRIES
-    assert outbox.READ_TIMEOUT < 115
+    assert files.READ_TIMEOUT < 115
 
 
 @pytest.mark.parametrize("kind", ANSWERS)

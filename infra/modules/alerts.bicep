@@ -138,6 +138,7 @@ var rules = [
     threshold: 0
     query: '''
 | where event in ('mail.sent', 'queue.measured', 'backlog.measured')
+| where queue !endswith '-poison'
 | extend due = event != 'mail.sent' and toreal(said.oldest) > 1800
 | summarize sent = countif(event == 'mail.sent' and TimeGenerated > ago(30m)), value = countif(due)
 | where sent == 0
@@ -155,6 +156,19 @@ var rules = [
     query: '''
 | where event == 'queue.measured' and queue in ('mail-outbox', 'mail-events')
 | summarize value = max(toreal(said.oldest)) by queue
+'''
+  }
+  {
+    id: 'poison-stays'
+    severity: 2
+    title: 'Messages stay in a poison queue'
+    text: 'What failed ten times is taken from there within seconds. What has stayed for a quarter of an hour cannot be put back either, and is deleted after seven days.'
+    window: 'PT30M'
+    operator: 'GreaterThan'
+    threshold: 2
+    query: '''
+| where event == 'queue.measured' and queue endswith '-poison'
+| summarize value = countif(toint(said.messages) > 0) by queue
 '''
   }
   {

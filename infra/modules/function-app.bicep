@@ -195,6 +195,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
 
     MAIL_RECIPIENTS_PER_DAY: mailSettings.?MAIL_RECIPIENTS_PER_DAY ?? ''
     MAIL_EXTENDED_PROPERTIES: mailSettings.?MAIL_EXTENDED_PROPERTIES ?? ''
+    MAIL_OPERATOR_APPS: mailSettings.?MAIL_OPERATOR_APPS ?? ''
     MAIL_MODE: mailSettings.?MAIL_MODE ?? ''
     MAIL_REDIRECT_TO: mailSettings.?MAIL_REDIRECT_TO ?? ''
     MAIL_LARGE_ATTACHMENTS: mailSettings.?MAIL_LARGE_ATTACHMENTS ?? ''

@@ -45,6 +45,7 @@ type Tags = {
 type MailSettings = {
   MAIL_RECIPIENTS_PER_DAY: string?
   MAIL_EXTENDED_PROPERTIES: string?
+  MAIL_OPERATOR_APPS: string?
   MAIL_MODE: ('live' | 'redirect' | 'capture')?
   MAIL_REDIRECT_TO: string?
   MAIL_LARGE_ATTACHMENTS: ('true' | 'false')?

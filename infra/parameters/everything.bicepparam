@@ -50,6 +50,7 @@ param mailSettings = {
   MAIL_RATE_PER_MINUTE: '60'
   MAIL_ON_UNKNOWN: 'hold'
   MAIL_LARGE_ATTACHMENTS: 'true'
+  MAIL_OPERATOR_APPS: '44444444-4444-4444-4444-444444444444'
   MAIL_MODE: 'redirect'
   MAIL_REDIRECT_TO: 'testers@contoso.com'
 }

@@ -23,6 +23,7 @@ from sandbox.cloud.connections import CuttableProtocol
 from sandbox.cloud.directory import API_CLIENT_ID, CALLER_CLIENT_ID, SENDER, SENDER_OID, TENANT
 from sandbox.cloud.faults import KINDS, Fault
 from sandbox.cloud.state import Settings
+from sandbox.own_names import OwnNames
 
 HOST = "127.0.0.1"
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"sandbox.cloud: cannot listen on {HOST}:{port}: {error.strerror}.", file=sys.stderr)
         return 2
     config = uvicorn.Config(
-        create_app(options),
+        OwnNames(create_app(options), guarded="/_control"),
         http=CuttableProtocol,
         ws="none",
         lifespan="on",

@@ -1,4 +1,6 @@
-"""The control endpoint: what tests and people ask of the emulator, and tell it. On loopback, without authentication.
+"""The control endpoint: what tests and people ask of the emulator, and tell it.
+
+On loopback, without authentication, and for no page of another origin (own_names.py).
 
 GET    /_control/accepted?mailbox=…&stamp=…   the mails accepted so far; &digests=true: files by their SHA-256 only
 GET    /_control/drafts?mailbox=…             the drafts that lie in mailboxes, and how many upload sessions are open

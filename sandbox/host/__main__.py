@@ -77,6 +77,13 @@ def _arguments() -> tuple[Options, str, int]:
         "--app", type=Path, required=True, metavar="DIR", help="folder of function_app.py and host.json"
     )
     parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS")
+    parser.add_argument(
+        "--host-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name beside loopback's that requests may be for; may be given again",
+    )
     parser.add_argument("--port", type=int, default=7071, help="0 picks a free one")
     parser.add_argument("--tls", nargs=2, type=os.path.abspath, metavar=("CERTFILE", "KEYFILE"), help="serve https")
     parser.add_argument(
@@ -105,6 +112,7 @@ def _arguments() -> tuple[Options, str, int]:
     options = Options(
         app=given.app.resolve(),
         bind=given.bind,
+        host_names=(given.bind, *given.host_name),
         port=given.port,
         # The app's folder becomes the working directory, so no path may depend on it.
         tls=tuple(given.tls) if given.tls else None,

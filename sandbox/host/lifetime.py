@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from sandbox.own_names import OwnNames
+
 from .admin import Admin
 from .functions import Function, QueueTrigger, TimerTrigger, declare
 from .http import Front, shadowed
@@ -41,10 +43,13 @@ _GRACE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line. `tls` is a certificate file and its key file; `queue_lease` is in seconds."""
+    """The command line. `tls` is a certificate file and its key file; `queue_lease` is in seconds; `host_names` are
+    beside loopback's own.
+    """
 
     app: Path
     bind: str
+    host_names: tuple[str, ...]
     port: int
     tls: tuple[str, str] | None
     queue_lease: int
@@ -76,7 +81,8 @@ async def run(options: Options, announce: Callable[[dict[str, Any]], None]) -> b
     invoker = Invoker(worker, storage)
     listeners = list(_listeners(functions, settings, storage, invoker, options.queue_lease)) if storage else []
     timers = dict(_timers(functions, invoker))
-    server = _server(options, Front(functions, options.keys, Admin(functions, timers, invoker, index.error), invoker))
+    front = Front(functions, options.keys, Admin(functions, timers, invoker, index.error), invoker)
+    server = _server(options, OwnNames(front, options.host_names))
 
     enabled = [timers[function.name] for function in functions if function.name in timers and not function.disabled]
     parts = [asyncio.create_task(server.serve(sockets=[listening])), *_start(listeners, stopping)]
@@ -117,7 +123,7 @@ def _listen(bind: str, port: int) -> socket.socket:
     return listening
 
 
-def _server(options: Options, front: Front) -> _Server:
+def _server(options: Options, front: OwnNames) -> _Server:
     certificate, key = options.tls or (None, None)
     config = uvicorn.Config(
         front,

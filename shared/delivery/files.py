@@ -1,19 +1,22 @@
 """Files that lie in blobs until their mail is sent: those of payloads, and those that a mail attaches by reference."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import msgspec
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError, ServiceResponseTimeoutError
 
+from shared.deadline import within
 from shared.letters.blobs import split
 from shared.letters.wire import BlobAttachment, Message
 
-__all__ = ["FileGone", "Files", "Found", "StorageFiles", "filled"]
+__all__ = ["FileGone", "Files", "Found", "StorageFiles", "filled", "reading"]
 
 OWN: Final = "mail-payloads"
+READ_TIMEOUT: Final = 60.0  # seconds to read a blob, or a part of one, tries included
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,16 @@ class Files(Protocol):
         ...
 
 
+@asynccontextmanager
+async def reading() -> AsyncIterator[None]:
+    """An end to what is read as a stream. Raises ServiceResponseTimeoutError, an AzureError."""
+    try:
+        async with within(READ_TIMEOUT):
+            yield
+    except TimeoutError as error:
+        raise ServiceResponseTimeoutError(f"not read within {READ_TIMEOUT:g} seconds") from error
+
+
 class StorageFiles:
     """blobs: gives the azure.storage.blob.aio.BlobServiceClient, when it is needed."""
 
@@ -62,7 +75,8 @@ class StorageFiles:
         pinned = {} if file.etag is None else {"etag": file.etag, "match_condition": MatchConditions.IfNotModified}
         try:
             blob = self._blobs().get_blob_client(container, name)
-            content: bytes = await (await blob.download_blob(offset=start, length=length, **pinned)).readall()
+            async with reading():
+                content: bytes = await (await blob.download_blob(offset=start, length=length, **pinned)).readall()
         except ResourceNotFoundError:
             raise FileGone("PayloadMissing" if container == OWN else "AttachmentChanged") from None
         except ResourceModifiedError:

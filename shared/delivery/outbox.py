@@ -5,9 +5,8 @@ names them (claim check; payload.py). What ends other than sent is kept in `mail
 replay; its larger files stay where they are for as long as its row.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,9 +14,9 @@ from typing import Any, Final, Literal, Protocol
 from xml.sax.saxutils import escape
 
 import msgspec
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceResponseTimeoutError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.delivery.files import OWN
+from shared.delivery.files import OWN, reading
 from shared.delivery.payload import apart, files_of, message_name, payload_name
 from shared.delivery.work import Batch, ProducerMessage, Work
 from shared.letters.letter import Letter, decode, encode
@@ -39,7 +38,6 @@ PAYLOADS: Final = OWN
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
 BODY: Final = 36 * 1024  # bytes of a producer's message: in base64 what INLINE has room for
-READ_TIMEOUT: Final = 60.0  # seconds to read what is kept of a mail, tries included
 FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; what is due later is put again
 
 
@@ -220,7 +218,7 @@ class StorageOutbox:
 
     async def kept(self, mail: str) -> Kept | None:
         try:
-            async with _in_time():
+            async with reading():
                 stream = await self._dead.download_blob(mail)
                 metadata = stream.properties.metadata
                 return Kept(metadata["kind"], metadata["reason"], await stream.readall(), metadata.get("queue", ""))
@@ -263,7 +261,7 @@ class StorageOutbox:
     async def _read(self, name: str) -> bytes | None:
         """A blob of `mail-payloads`; None when it is gone."""
         try:
-            async with _in_time():
+            async with reading():
                 stream = await self._payloads.download_blob(name)
                 content: bytes = await stream.readall()
                 return content
@@ -273,16 +271,6 @@ class StorageOutbox:
     async def _upload(self, name: str, content: bytes) -> None:
         # Overwriting what an earlier try of this call has put, and whose answer was lost.
         await _made(self._payloads.create_container, lambda: self._payloads.upload_blob(name, content, overwrite=True))
-
-
-@asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
-    """An end to what is read as a stream. Raises ServiceResponseTimeoutError, an AzureError."""
-    try:
-        async with asyncio.timeout(READ_TIMEOUT):
-            yield
-    except TimeoutError as error:
-        raise ServiceResponseTimeoutError(f"not read within {READ_TIMEOUT:g} seconds") from error
 
 
 async def _send(queue: Any, text: str, seconds: int) -> None:

@@ -64,7 +64,7 @@ class SuppressionStore(Protocol):
 
 
 def entry_id(address: str) -> str:
-    """The id of an address's entry: SHA-256, in hex digits, of its canonical form. Raises ValueError where it has none."""
+    """The id of an address's entry: SHA-256, in hex digits, of its canonical form. Raises ValueError without one."""
     return hashlib.sha256(canonical(address).encode()).hexdigest()
 
 

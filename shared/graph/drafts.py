@@ -6,7 +6,6 @@ mail did not go, so it is Interrupted. `send` alone can leave that open.
 Needs Mail.ReadWrite on the mailbox, and Mail.Send for `send`.
 """
 
-import asyncio
 import importlib
 import uuid
 import warnings
@@ -20,6 +19,7 @@ from kiota_abstractions.headers_collection import HeadersCollection
 from kiota_abstractions.native_response_handler import NativeResponseHandler
 from kiota_http.middleware.options import ResponseHandlerOption
 
+from shared.deadline import within
 from shared.graph.client import GraphConnection
 from shared.graph.draft import Draft, FileItem
 from shared.graph.errors import outcome_of, timed_out
@@ -210,7 +210,8 @@ class Drafts:
         """One request under its deadline: its answer, if there was one, and what it stands for."""
         progress = Progress()
         try:
-            async with asyncio.timeout(self._deadline):
+            async with within(self._deadline) as end:
+                progress = Progress(end)
                 await self._connection.ensure_token()
                 if not still_ours():
                     return None, NotConnected("lease")

@@ -3,7 +3,6 @@
 One question: with two, one that fails makes the other worth nothing.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -13,6 +12,7 @@ from kiota_abstractions.native_response_handler import NativeResponseHandler
 from kiota_http.middleware.options import ResponseHandlerOption
 from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
 
+from shared.deadline import within
 from shared.graph.client import GraphConnection
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def look(connection: GraphConnection, mailbox: str, known_by: Stamp | Mess
     absent: nothing. undetermined: the mailbox did not say, for whatever reason; never raises. Needs Mail.Read.
     """
     try:
-        async with asyncio.timeout(deadline):
+        async with within(deadline):
             return await _found(connection, mailbox, str(known_by))
     except Exception:  # noqa: BLE001 - not to know is an answer here: it is asked again, then the policy decides
         return "undetermined"

@@ -1,6 +1,5 @@
 """One sendMail request through the SDK, and what became of it."""
 
-import asyncio
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from kiota_http.middleware.options import ResponseHandlerOption
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
+from shared.deadline import within
 from shared.graph.client import GraphConnection
 from shared.graph.errors import outcome_of, timed_out
 from shared.graph.outcome import NotConnected, Outcome, Rejected, classify
@@ -46,7 +46,8 @@ async def send_mail(  # noqa: PLR0913 - one request has that many sides
     """
     progress = Progress()
     try:
-        async with asyncio.timeout(deadline):
+        async with within(deadline) as end:
+            progress = Progress(end)
             await connection.ensure_token()
             if not still_ours():
                 return NotConnected("lease")

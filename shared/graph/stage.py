@@ -3,6 +3,8 @@
 A deadline can end a request anywhere. Before the first byte left the mail surely did not go; after it, nobody knows.
 The difference is worth a lot (a retry now, or minutes of looking for the mail), so it is observed, not guessed: the
 transport says what becomes of the connection (transport.py).
+
+What is late does not leave at all: after its deadline a request still reads its answer, but does not go out.
 """
 
 from enum import Enum
@@ -10,6 +12,8 @@ from enum import Enum
 import httpx
 from kiota_abstractions.request_option import RequestOption
 from kiota_http.middleware import REQUEST_OPTIONS_KEY, BaseMiddleware
+
+from shared.deadline import Deadline
 
 __all__ = ["Progress", "ProgressHandler", "Stage"]
 
@@ -25,10 +29,15 @@ class Stage(Enum):
 
 
 class Progress(RequestOption):
-    """Given with a request, says afterwards how far it came."""
+    """Given with a request, says afterwards how far it came. deadline: after which no byte of it may leave."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: Deadline | None = None) -> None:
         self.stage = Stage.TOKEN
+        self._deadline = deadline
+
+    @property
+    def is_late(self) -> bool:
+        return self._deadline is not None and self._deadline.passed
 
     @property
     def may_have_left(self) -> bool:
@@ -43,6 +52,12 @@ class Progress(RequestOption):
     def connected(self) -> None:
         """There is one; from now on its bytes may leave."""
         self.stage = Stage.SENDING
+
+    def leaving(self) -> None:
+        """Its first byte leaves now. Raises TimeoutError where it is late: then none does."""
+        if self.is_late:
+            self.stage = Stage.CONNECTING
+            raise TimeoutError
 
     @staticmethod
     def get_key() -> str:

@@ -24,7 +24,8 @@ POOL_TIMEOUT: Final = 5.0  # until a connection is free to use or to make
 # as Unknown, which costs more than a new connection.
 KEEP_ALIVE: Final = 5.0
 MAX_CONNECTIONS: Final = 32
-# No limit on reading: every call brings a deadline of its own, so no second clock runs beside it.
+# No limit on reading: every call brings a deadline of its own, which reads first what has come (shared/deadline.py).
+# These limits do not, and need not: before there is a connection nothing can have come.
 TIMEOUT: Final = aiohttp.ClientTimeout(
     total=None, connect=POOL_TIMEOUT + CONNECT_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=None
 )
@@ -52,7 +53,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
-                data=_pieces(body) if len(body) > LARGE else body or None,
+                data=_pieces(body, progress) if len(body) > LARGE else body or None,
                 allow_redirects=False,
                 trace_request_ctx=progress,
             )
@@ -91,15 +92,21 @@ def _observed() -> aiohttp.TraceConfig:
     async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
         context.trace_request_ctx.connected()
 
+    async def leaving(_session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
+        context.trace_request_ctx.leaving()
+
     trace = aiohttp.TraceConfig()
     trace.on_connection_queued_start.append(connecting)
     trace.on_connection_create_start.append(connecting)
     trace.on_connection_create_end.append(connected)
     trace.on_connection_reuseconn.append(connected)
+    trace.on_request_headers_sent.append(leaving)  # in spite of its name, before they are
     return trace
 
 
-async def _pieces(body: bytes) -> Any:
+async def _pieces(body: bytes, progress: Progress) -> Any:
     for start in range(0, len(body), PIECE):
+        if progress.is_late:
+            raise TimeoutError  # the rest of it stays here, so that Graph has no whole request
         yield body[start : start + PIECE]
         await asyncio.sleep(0)

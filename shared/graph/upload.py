@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import httpx
 
+from shared.deadline import within
 from shared.graph.outcome import Interrupted, Stopped, Throttled
 from shared.graph.retry_after import retry_after
 from shared.graph.upload_url import Target, UploadRefusedError, resolved
@@ -159,7 +160,7 @@ class Uploader:
     ) -> httpx.Response:
         """One request under its deadline. The name goes into the Host header and into TLS; the address is the way."""
         length = {} if content is None else {"Content-Length": str(len(content))}
-        async with asyncio.timeout(self._deadline):
+        async with within(self._deadline):
             return await self._client.request(
                 method,
                 target.url,

@@ -3,11 +3,11 @@
     checked      Jane.Doe@Bücher.example  →  Jane.Doe@xn--bcher-kva.example    what goes to Graph
     canonical                             →  jane.doe@xn--bcher-kva.example    what is compared
 
-The two differ only in the case of the local part: on its way to the recipient it is kept (RFC 5321, section 2.4), and no
-two mailboxes are told apart by it. Spellings that the standards call equivalent have one form: case of letters, a domain
-as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). What others might read as another address
-has none and is refused: compatibility characters (full-width and mathematical letters), characters that nobody sees,
-quoted local parts, comments, domain literals, a dot at the end.
+The two differ only in the case of the local part: it is kept on its way to the recipient (RFC 5321, section 2.4), and
+no two mailboxes are told apart by it. Spellings that the standards call equivalent have one form: case of letters, a
+domain as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). What others might read as another
+address has none and is refused: compatibility characters (full-width and mathematical letters), characters that
+nobody sees, quoted local parts, comments, domain literals, a dot at the end.
 
 Sources: RFC 5321, 5322, 6531 and 5891. Names under .test and without a dot are for the tenant to know.
 """

@@ -21,6 +21,7 @@ __all__ = [
     "MAX_ADDRESSES",
     "MAX_ATTACHMENTS",
     "MAX_CATEGORIES",
+    "MAX_ENCODED",
     "MAX_HEADERS",
     "MAX_NESTING",
     "MAX_RECIPIENTS",
@@ -39,6 +40,8 @@ MAX_ADDRESSES: Final = 2_000  # attached items included; ours, as each takes tim
 MAX_NESTING: Final = 10  # messages within messages; ours too, Exchange has 30 within MIME
 # "4 MB" in bytes. Graph's pages do not say which of the two readings; this one is right under both.
 MAX_REQUEST: Final = 4_000_000
+# A MIME mail in base64 as it comes: in lines it is longer than Mailroom's own, which has none.
+MAX_ENCODED: Final = MAX_REQUEST + MAX_REQUEST // 10
 FURTHEST: Final = timedelta(days=366)  # a mail may wait so long for its time
 
 _RECIPIENTS: Final = (

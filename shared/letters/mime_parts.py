@@ -14,7 +14,7 @@ from typing import Any, Final
 from shared.letters.limits import MAX_NESTING
 from shared.letters.mime_head import Field, Head, malformed, place_of, read_head
 
-__all__ = ["ONCE_IN_A_PART", "check_parts"]
+__all__ = ["ONCE_IN_A_PART", "between", "check_parts", "parameters"]
 
 MAX_PARTS: Final = 500  # Exchange Online has 250 attachments
 MAX_SIMILAR: Final = 10_000
@@ -42,7 +42,7 @@ def check_parts(data: bytes, head: Head) -> None:
         if number.count(".") + bool(number) == MAX_NESTING:
             text = f"Found multiparts more than {MAX_NESTING} deep."
             raise malformed(text, place_of(data, start, _part(number)))
-        for inner, (first, last) in enumerate(_between(data, start, end, number, kind), 1):
+        for inner, (first, last) in enumerate(between(data, start, end, number, kind), 1):
             parts += 1
             if parts > MAX_PARTS:
                 raise malformed(f"Found more than {MAX_PARTS} parts.", place_of(data, first))
@@ -64,10 +64,10 @@ def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, en
             raise malformed("This header stands twice; expected once.", place_of(data, field.at, part, field.name))
         named[field.key] = field
     if disposition := named.get("content-disposition"):
-        _parameters(data, disposition, part)
+        parameters(data, disposition, part)
     kind = None
     if content := named.get("content-type"):
-        kind = _parameters(data, content, part)
+        kind = parameters(data, content, part)
         if kind.content_type in TNEF:
             text = "Exchange could take recipients out of this part that no rule has seen; expected other content."
             raise malformed(text, place_of(data, content.at, part, content.name))
@@ -81,7 +81,7 @@ def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, en
     return kind
 
 
-def _parameters(data: bytes, field: Field, part: str) -> Any:
+def parameters(data: bytes, field: Field, part: str) -> Any:
     """A header with parameters, as the standard library reads it. Whatever it raises is an answer."""
     try:
         read = default.header_factory(field.name, field.value)
@@ -102,7 +102,7 @@ def _check_base64(data: bytes, start: int, end: int, part: str) -> None:
         raise malformed(text, place_of(data, start, part)) from None
 
 
-def _between(data: bytes, start: int, end: int, number: str, kind: Any) -> Iterator[tuple[int, int]]:
+def between(data: bytes, start: int, end: int, number: str, kind: Any) -> Iterator[tuple[int, int]]:
     """Where each part of a multipart begins and ends. The line end before a boundary is the boundary's."""
     boundary = str(kind.params.get("boundary", ""))
     part = _part(number)

@@ -17,7 +17,7 @@ import re
 from typing import Final
 
 from shared.errors import Malformed
-from shared.letters.limits import MAX_RECIPIENTS, MAX_REQUEST, too_large
+from shared.letters.limits import MAX_ENCODED, MAX_RECIPIENTS, MAX_REQUEST, too_large
 from shared.letters.mime_addresses import decoded, recipients_of
 from shared.letters.mime_head import Field, Head, malformed, place_of, read_head
 from shared.letters.mime_parts import ONCE_IN_A_PART, check_parts
@@ -29,7 +29,6 @@ from shared.letters.wire import Message, SendMail
 __all__ = ["decode_mime", "envelope", "read_mime"]
 
 LONGEST_SUBJECT: Final = 5_000  # characters as written; Exchange keeps 255
-_LINE_ENDS: Final = MAX_REQUEST // 10  # base64 in lines is longer than Mailroom's own, which has none
 _RECIPIENTS: Final = ("to", "cc", "bcc")
 _AUTHORS: Final = ("from", "sender")
 _ONCE: Final = frozenset(
@@ -48,7 +47,7 @@ def decode_mime(body: bytes | str, place: str = "$") -> bytes:
     place: where it stands in what the caller wrote. Raises Malformed: 400 ErrorMimeContentInvalidBase64String, or
     413 RequestEntityTooLarge.
     """
-    if len(body) > MAX_REQUEST + _LINE_ENDS:
+    if len(body) > MAX_ENCODED:
         raise too_large(len(body))
     text = body.encode(errors="replace") if isinstance(body, str) else body
     packed = text.translate(None, b" \t\r\n")

@@ -13,22 +13,20 @@ The body is never touched. Headers keep their order and their bytes but for thei
     internetMessageHeaders of the Message
                              added; there are none when the mail comes in
 
-With other recipients the headers go that name the old ones (Delivered-To, Received, …), and with new ones among them
-also those that would send answers of theirs to where the mail did not come from (Disposition-Notification-To, …).
+With other recipients the headers go that name the old ones (Delivered-To, Received, …). A mail that goes to somebody
+else altogether has lost more before (mime_redirect.py).
 """
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-import msgspec
-
 from shared.letters.letter import Letter
 from shared.letters.mime import address_list, message_id, unstructured
 from shared.letters.mime_head import malformed, read_head
 from shared.letters.mime_read import envelope
 from shared.letters.parts import Recipient
-from shared.letters.people_headers import ASK_FOR_ANSWERS, NAME_RECIPIENTS
+from shared.letters.people_headers import NAME_RECIPIENTS
 from shared.letters.stamp import STAMP_HEADER
 from shared.letters.thread import marks_of
 from shared.letters.wire import Message
@@ -52,7 +50,7 @@ def rewritten(mime: bytes, message: Message, headers: Iterable[tuple[str, str]] 
     message: what was read from the mail, changed or not. Raises Malformed where an address cannot stand in a header.
     """
     head = read_head(mime, 0, len(mime))
-    fields = list(_changed(mime, message))
+    fields = [raw for _, raw in _changed(mime, message)]
     fields += [_line(name, unstructured(name, text)) for name, text in headers]
     return b"".join([*fields, _EMPTY, mime[head.body :]])
 
@@ -80,18 +78,17 @@ def as_sent(letter: Letter, mailbox: str) -> bytes:
         if references:
             added.append(("References", "\r\n ".join(" ".join(references).split())))
     replaced = {name.lower() for name, _ in added}
-    whole = rewritten(mime, letter.mail.message)
-    head = read_head(whole, 0, len(whole))
-    kept = [field.raw for field in head.fields if field.key not in replaced]
-    return b"".join([*kept, *(_line(name, value) for name, value in added), _EMPTY, whole[head.body :]])
+    # Not read again: what Mailroom adds may be more than a sender may have.
+    kept = [raw for key, raw in _changed(mime, letter.mail.message) if key not in replaced]
+    return b"".join([*kept, *(_line(name, value) for name, value in added), _EMPTY, mime[head.body :]])
 
 
 def _line(name: str, value: str) -> bytes:
     return f"{name}: {value}\r\n".encode("ascii")
 
 
-def _changed(mime: bytes, message: Message) -> Iterator[bytes]:
-    """The fields, each as it was or as it is now; then those that are new."""
+def _changed(mime: bytes, message: Message) -> Iterator[tuple[str, bytes]]:
+    """The fields with their names in lower case, each as it was or as it is now; then those that are new."""
     head = read_head(mime, 0, len(mime))
     before = envelope(mime, head)
     new = {name.lower(): (name, value) for name, value in _differing(before, message)}
@@ -100,14 +97,14 @@ def _changed(mime: bytes, message: Message) -> Iterator[bytes]:
         if field.key in new:
             name, value = new.pop(field.key)
             if value:
-                yield _line(name, value)
+                yield field.key, _line(name, value)
         elif field.key not in gone:
-            yield field.raw
-    for name, value in new.values():
+            yield field.key, field.raw
+    for key, (name, value) in new.items():
         if value:
-            yield _line(name, value)
+            yield key, _line(name, value)
     for header in message.internet_message_headers or ():
-        yield _line(header.name, unstructured(header.name, header.value))
+        yield header.name.lower(), _line(header.name, unstructured(header.name, header.value))
 
 
 def _differing(before: Message, now: Message) -> Iterator[tuple[str, str]]:
@@ -125,10 +122,7 @@ def _differing(before: Message, now: Message) -> Iterator[tuple[str, str]]:
 
 
 def _gone(before: Message, now: Message) -> frozenset[str]:
-    old, new = set(_recipients(before)), set(_recipients(now))
-    if old == new:
-        return frozenset()
-    return NAME_RECIPIENTS if new <= old else NAME_RECIPIENTS | ASK_FOR_ANSWERS
+    return frozenset() if set(_recipients(before)) == set(_recipients(now)) else NAME_RECIPIENTS
 
 
 def _recipients(message: Message) -> Iterator[str]:

@@ -1,12 +1,12 @@
-"""Headers beside To, Cc and Bcc that name people: names in lower case. Some programs act on them.
+"""Headers by what they can do with people: names in lower case.
 
-Both ways in, JSON and MIME, refuse the first group; when a mail goes to other people than it was meant for, the others
-must not lead back to those.
+Both ways in, JSON and MIME, refuse the first group. The second goes when a recipient is left out of a mail. When a mail
+goes to other people than it was meant for, only the third stays: what is not known there might lead back to them.
 """
 
 from typing import Final
 
-__all__ = ["ASK_FOR_ANSWERS", "NAME_RECIPIENTS", "TAKEN_FOR_RECIPIENTS"]
+__all__ = ["NAME_NOBODY", "NAME_RECIPIENTS", "TAKEN_FOR_RECIPIENTS"]
 
 TAKEN_FOR_RECIPIENTS: Final = frozenset({"apparently-to", "x-receiver", "x-ms-exchange-organization-bcc"})
 NAME_RECIPIENTS: Final = frozenset(
@@ -15,10 +15,14 @@ NAME_RECIPIENTS: Final = frozenset(
         "x-forwarded-to", "x-original-recipient", "x-original-to", "x-rcpt-to", "x-to",
     }
 )  # fmt: skip
-ASK_FOR_ANSWERS: Final = frozenset(
+# From and Sender are mailboxes that Mailroom may send as. To, Cc and Bcc are among these, since they are written anew.
+NAME_NOBODY: Final = frozenset(
     {
-        "disposition-notification-to", "errors-to", "list-help", "list-owner", "list-post", "list-unsubscribe",
-        "list-unsubscribe-post", "mail-followup-to", "mail-reply-to", "return-path", "return-receipt-to",
-        "x-confirm-reading-to",
+        "from", "sender", "to", "cc", "bcc", "subject", "date",
+        "message-id", "in-reply-to", "references", "thread-index", "thread-topic",
+        "mime-version", "content-type", "content-transfer-encoding", "content-disposition", "content-id",
+        "content-description", "content-language",
+        "importance", "priority", "x-priority", "x-msmail-priority", "sensitivity", "precedence",
+        "auto-submitted", "x-auto-response-suppress", "user-agent", "x-mailer",
     }
 )  # fmt: skip

@@ -5,8 +5,8 @@ nothing is dropped without a word. Documented normalisation, the whole list of w
 and what Graph gets:
 
 - null is absence. Names of enumerations and of types (`@odata.type`) are written as Graph writes them.
-- Addresses of mails and of attached mails and events are written in their one form (addresses.py): domains in lower case
-  and as A-labels.
+- Addresses of mails and of attached mails and events are written in their one form (addresses.py): domains in lower
+  case and as A-labels.
 - Annotations that describe the caller's own copy are dropped: `@odata.context`, `@odata.etag`, `@odata.id`,
   `@odata.count`, `@odata.nextLink`, the `…Link` and `@odata.media…` ones, on an object or on a property, and
   `@odata.type` on a property. parse.py has the list; other annotations (`@odata.bind`, …) are refused.

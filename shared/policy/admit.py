@@ -4,19 +4,21 @@ Closed by default. What is asked, in this order, and the first that says no is t
 
     caller       application, user   MAIL_CALLERS names the application id           ErrorAccessDenied
                  queue               it may name the queue; what it says holds then
-    own mailbox  user                the mailbox is the token's own object id, and   ErrorSendAsDenied
-                                     the mail names no other one (see below)
-    senders      those              the caller's `senders` allow mailbox, from and sender  ErrorSendAsDenied
-                 all                 MAIL_ALLOWED_SENDERS allows them; for a route   ErrorSendAsDenied
+    own mailbox  user                the mailbox is the token's own object id        ErrorSendAsDenied
+    mailbox      those               the caller's `senders` allow it                 ErrorSendAsDenied
+                 all                 MAIL_ALLOWED_SENDERS allows it; for a route     ErrorSendAsDenied
                                      MAIL_SENDER, where that is not set
-    recipients   those              the caller's `recipients`, if given, allow all  ErrorAccessDenied
+    authors      user                the mail names no `from` or `sender` (see below)  ErrorSendAsDenied
+                 others              both rules for mailboxes hold for them too      ErrorSendAsDenied
+    recipients   those               the caller's `recipients`, if given, allow all  ErrorAccessDenied
                  all                 MAIL_ALLOWED_RECIPIENTS allows all             ErrorAccessDenied
     properties   all                 extended properties are on the list            ErrorAccessDenied
                                      (extended.py)
 
-Recipients are to, cc and bcc. replyTo is none: nothing is sent there by this mail; nor are the headers of a MIME mail
-that ask for receipts. Nor is anyone in an attached message, event or contact. A user's mail may not set `from` or
-`sender`: it could only name the user by an address, and a token proves no address.
+Over HTTP the first three are asked before anything of the body is read. Recipients are to, cc and bcc. replyTo is none:
+nothing is sent there by this mail; nor are the headers of a MIME mail that ask for receipts. Nor is anyone in an
+attached message, event or contact. A user's mail may not set `from` or `sender`: it could only name the user by an
+address, and a token proves no address.
 """
 
 import re
@@ -30,9 +32,9 @@ from shared.policy.extended import ExtendedProperties, refused
 from shared.policy.patterns import Patterns
 
 if TYPE_CHECKING:
-    from shared.letters.letter import Letter
+    from shared.letters.letter import Letter, Origin
 
-__all__ = ["PRODUCERS", "CallerRule", "Rules", "admit"]
+__all__ = ["PRODUCERS", "CallerRule", "Rules", "admit", "admit_sender", "known"]
 
 PRODUCERS: Final = "mail-outbox"  # in MAIL_CALLERS: whoever puts mails into that queue
 
@@ -77,6 +79,30 @@ class Rules(Protocol):
     def extended_properties(self) -> ExtendedProperties: ...
 
 
+def known(origin: "Origin", rules: Rules) -> CallerRule | None:
+    """What MAIL_CALLERS says of this origin, if anything. Raises NotAllowed for a caller over HTTP that it omits."""
+    rule = None if origin.kind == "route" else rules.callers.get(origin.name.lower())
+    if rule is None and origin.kind in ("application", "user"):
+        raise NotAllowed("MAIL_CALLERS does not name this caller.")
+    return rule
+
+
+def admit_sender(origin: "Origin", sender: str, rules: Rules) -> None:
+    """Return if this origin may send from this mailbox, or from every one of this pool: all that can be said without
+    the mail, so it is asked before anything of that is read. sender: as `mailbox_name` gives it. Raises NotAllowed.
+    """
+    rule = known(origin, rules)
+    if NOT_IN_A_MAILBOX.search(sender):
+        # It goes into the path of a URL; what an address may hold by the letter of RFC 5321 is not worth that risk.
+        raise NotAllowed("The sender is neither a mailbox nor a pool.", "ErrorSendAsDenied")
+    if origin.kind == "user" and (not origin.user or sender.lower() != origin.user.lower()):
+        text = "A delegated token sends as its own mailbox only: the object id of its user."
+        raise NotAllowed(text, "ErrorSendAsDenied")
+    # Of a pool any member may be chosen later, so each must be allowed now.
+    mailboxes = rules.sender_pools.get(sender, (sender,))
+    _senders_allowed(origin, rule, [(None, mailbox) for mailbox in mailboxes], rules)
+
+
 def admit(letter: "Letter", rules: Rules) -> None:
     """Return if this origin may send this letter. Raises NotAllowed, 403, with the rule that refused and the JSON path.
 
@@ -84,24 +110,12 @@ def admit(letter: "Letter", rules: Rules) -> None:
     name the header; the mailbox itself stands in the URL, so its refusal has none. No address is in the text.
     """
     origin, message = letter.origin, letter.mail.message
-    rule = None if origin.kind == "route" else rules.callers.get(origin.name.lower())
-    if rule is None and origin.kind in ("application", "user"):
-        raise NotAllowed("MAIL_CALLERS does not name this caller.")
-    if NOT_IN_A_MAILBOX.search(letter.sender):
-        # It goes into the path of a URL; what an address may hold by the letter of RFC 5321 is not worth that risk.
-        raise NotAllowed("The sender is neither a mailbox nor a pool.", "ErrorSendAsDenied")
-    if origin.kind == "user":
-        _own_mailbox(letter)
-    # Of a pool any member may be chosen later, so each must be allowed now.
-    mailboxes = rules.sender_pools.get(letter.sender, (letter.sender,))
-    senders = [*((None, mailbox) for mailbox in mailboxes), *_senders(letter)]
-    if rule is not None:
-        _all_allowed(
-            rule.senders, senders, "MAIL_CALLERS does not let this caller send as this mailbox.", "ErrorSendAsDenied"
-        )
-    own = rules.route_senders if origin.kind == "route" else None
-    allowed = rules.allowed_senders if own is None else own
-    _all_allowed(allowed, senders, "MAIL_ALLOWED_SENDERS does not allow this sender.", "ErrorSendAsDenied")
+    admit_sender(origin, letter.sender, rules)
+    rule = known(origin, rules)
+    senders = list(_senders(letter))
+    if origin.kind == "user" and senders:
+        raise NotAllowed("With a delegated token, leave from and sender out.", "ErrorSendAsDenied", senders[0][0])
+    _senders_allowed(origin, rule, senders, rules)
     recipients = list(_recipients(letter))
     if rule is not None and rule.recipients is not None:
         _all_allowed(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
@@ -111,13 +125,16 @@ def admit(letter: "Letter", rules: Rules) -> None:
         raise NotAllowed(text, "ErrorAccessDenied", path)
 
 
-def _own_mailbox(letter: "Letter") -> None:
-    user = letter.origin.user
-    if not user or letter.sender.lower() != user.lower():
-        text = "A delegated token sends as its own mailbox only: the object id of its user."
-        raise NotAllowed(text, "ErrorSendAsDenied")
-    for path, _ in _senders(letter):
-        raise NotAllowed("With a delegated token, leave from and sender out.", "ErrorSendAsDenied", path)
+def _senders_allowed(
+    origin: "Origin", rule: CallerRule | None, senders: list[tuple[str | None, str]], rules: Rules
+) -> None:
+    if rule is not None:
+        _all_allowed(
+            rule.senders, senders, "MAIL_CALLERS does not let this caller send as this mailbox.", "ErrorSendAsDenied"
+        )
+    own = rules.route_senders if origin.kind == "route" else None
+    allowed = rules.allowed_senders if own is None else own
+    _all_allowed(allowed, senders, "MAIL_ALLOWED_SENDERS does not allow this sender.", "ErrorSendAsDenied")
 
 
 def _all_allowed(

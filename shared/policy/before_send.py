@@ -20,7 +20,7 @@ from shared.letters.letter import Letter
 from shared.letters.names import Mode
 from shared.letters.wire import Message, Recipient
 from shared.policy.admit import Rules, admit
-from shared.policy.redirect import redirected
+from shared.policy.redirect import redirected_letter
 
 __all__ = ["LISTS", "Goes", "LastRules", "Mode", "Withheld", "before_send", "count_of", "recipients_of"]
 
@@ -68,10 +68,11 @@ def before_send(letter: Letter, rules: LastRules, suppressed: frozenset[str]) ->
         return Withheld("suppressed", left_out)
     if rules.mode == "capture":
         return Withheld("captured", left_out)
-    mail = msgspec.structs.replace(letter.mail, message=message) if left_out else letter.mail
+    if left_out:
+        letter = replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
     if rules.mode == "redirect" and rules.redirect_to is not None:
-        mail = redirected(mail, rules.redirect_to, banner=letter.mime is None)
-    return Goes(replace(letter, mail=mail), left_out)
+        letter = redirected_letter(letter, rules.redirect_to)
+    return Goes(letter, left_out)
 
 
 def recipients_of(message: Message) -> Iterator[Recipient]:

@@ -1,36 +1,44 @@
 """MAIL_MODE redirect: the mail goes to one address of the operator's, and says whom it was meant for.
 
     to, cc, bcc    MAIL_REDIRECT_TO alone
-    replyTo        dropped, and named in the banner: whoever answers at MAIL_REDIRECT_TO, a person or an absence note,
-                   must not reach a customer
-    other headers  that name people, or ask for answers, are dropped (people_headers.py)
+    left out       whatever could lead an answer of MAIL_REDIRECT_TO's, a person's or an absence note, to a customer:
+                   replyTo; headers but those that name nobody (people_headers.py); calendar parts and attached events,
+                   whose organisers are answered; requests for receipts; extended properties that only
+                   MAIL_EXTENDED_PROPERTIES allows. The banner names them
     a header       x-mailroom-original-recipients, where Graph's five leave room: it goes before Mailroom's own stamp,
                    which the extended property carries as well, and a mail that has five already is told by its banner
-    a banner       above what the body shows, in its own kind of text; for a body that is not written into, the
-                   subject begins with [Redirected]
+    a banner       above what the body shows, in its own kind of text; for a body that is not written into (MIME) the
+                   subject begins with [Redirected], and the header x-mailroom-left-out has the rest
 
 Subject, sender and everything else stay as they are, so that the mail can be judged, and is grouped, as the real one.
-What the banner adds may not be what makes a request too large: there the header alone says it.
+What redirecting adds may not be what makes a request too large: there the header alone says it, or not even that.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from shared.letters.limits import MAX_REQUEST, request_size
+from shared.errors import Malformed
+from shared.letters.calendar import invites
+from shared.letters.letter import Letter
+from shared.letters.limits import MAX_REQUEST, request_size, stamped_size
 from shared.letters.parts import BodyType, EmailAddress, InternetMessageHeader, ItemBody, Recipient
-from shared.letters.people_headers import ASK_FOR_ANSWERS, NAME_RECIPIENTS
+from shared.letters.people_headers import NAME_NOBODY
 from shared.letters.stamp import MAX_HEADERS
 from shared.letters.wire import Message, SendMail
+from shared.policy.extended import ExtendedProperties
 
-__all__ = ["ORIGINAL_RECIPIENTS", "banner_place", "redirected"]
+__all__ = ["LEFT_OUT", "ORIGINAL_RECIPIENTS", "banner_place", "redirected", "redirected_letter"]
 
 ORIGINAL_RECIPIENTS: Final = "x-mailroom-original-recipients"
+LEFT_OUT: Final = "x-mailroom-left-out"  # of a MIME mail, which has no banner
 LONGEST_HEADER: Final = 900  # characters: a line of a mail has at most 998 (RFC 5322, section 2.1.1)
 MOST_NAMED: Final = 50  # addresses in a banner, of each kind
+LONGEST_NAMED: Final = 80  # characters of what is left out
 STAMP_ROOM: Final = 1_000  # bytes of a request that the stamp and the marks of a thread may need
 STYLE: Final = (
     "margin:0 0 16px 0;padding:12px 16px;border:2px solid #b45309;background:#fef3c7;color:#1f2937;"
@@ -38,6 +46,7 @@ STYLE: Final = (
 )
 HEADLINE: Final = "Redirected by Mailroom (MAIL_MODE is redirect). Without that this mail would have gone to:"
 PREFIX: Final = "[Redirected] "
+WITHOUT_CALENDAR: Final = "[Redirected without its calendar part] "
 KINDS: Final = (("To", "to_recipients"), ("Cc", "cc_recipients"), ("Bcc", "bcc_recipients"), ("Reply-To", "reply_to"))
 
 # What may stand before the body, and what hides everything in it up to its end or, where it has none, up to the last
@@ -53,28 +62,104 @@ _BEFORE_BODY: Final = re.compile(
 _REST_OF_TAG: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|[^"'>])*+>""")
 
 
-def redirected(mail: SendMail, address: str, *, banner: bool = True) -> SendMail:
-    """The mail as it goes to `address` instead. banner: whether its body may be written into; else the subject says it.
+def redirected_letter(letter: Letter, address: str) -> Letter:
+    """The letter as it goes to `address` instead, in whichever form it came."""
+    if letter.mime is None:
+        return replace(letter, mail=redirected(letter.mail, address))
+    from shared.letters.mime_redirect import without_ways_back  # few mails need the readers of Python's email
 
-    A body that is not here (a mail that came as MIME) cannot be.
-    """
+    kept = without_ways_back(letter.mime)
+    left_out = [f"header {name}" for name in kept.headers]
+    if kept.calendar:
+        left_out.append(f"{kept.calendar} calendar part{'s' * (kept.calendar > 1)}")
+    message = letter.mail.message
+    prefix = WITHOUT_CALENDAR if kept.calendar else PREFIX
+    told = msgspec.structs.replace(
+        _alone(message, address),
+        subject=f"{prefix}{message.subject or ''}".rstrip(),
+        internet_message_headers=_headers(message, left_out),
+    )
+    bare = msgspec.structs.replace(_alone(message, address), internet_message_headers=None)
+    first, last = (
+        replace(letter, mail=msgspec.structs.replace(letter.mail, message=one), mime=kept.mime) for one in (told, bare)
+    )
+    return first if _fits(first) else last
+
+
+def redirected(mail: SendMail, address: str) -> SendMail:
+    """The mail as it goes to `address` instead. Of a mail that came as MIME see `redirected_letter`."""
     message = mail.message
-    alone = (Recipient(email_address=EmailAddress(address=address)),)
-    changed = msgspec.structs.replace(
+    kept, left_out = _without_ways_back(message)
+    alone = _alone(kept, address)
+    headers = _headers(message, ())[: max(0, MAX_HEADERS - len(kept.internet_message_headers or ()))]
+    plain = msgspec.structs.replace(
+        alone, internet_message_headers=(*(kept.internet_message_headers or ()), *headers) or None
+    )
+    told = msgspec.structs.replace(plain, body=_body(message, left_out))
+    told_mail, plain_mail, bare = (msgspec.structs.replace(mail, message=one) for one in (told, plain, alone))
+    for one in (told_mail, plain_mail):
+        if request_size(one) <= MAX_REQUEST - STAMP_ROOM:
+            return one
+    # What does not fit even so goes by way of a draft, where a banner costs nothing.
+    return bare if stamped_size(bare) <= MAX_REQUEST else told_mail
+
+
+def _alone(message: Message, address: str) -> Message:
+    return msgspec.structs.replace(
         message,
-        to_recipients=alone,
+        to_recipients=(Recipient(email_address=EmailAddress(address=address)),),
         cc_recipients=None,
         bcc_recipients=None,
         reply_to=None,
-        internet_message_headers=_headers(message),
     )
-    if not banner:
-        subject = f"{PREFIX}{message.subject or ''}".rstrip()
-        return msgspec.structs.replace(mail, message=msgspec.structs.replace(changed, subject=subject))
-    plain = msgspec.structs.replace(mail, message=changed)
-    told = msgspec.structs.replace(mail, message=msgspec.structs.replace(changed, body=_body(message)))
-    room = MAX_REQUEST - STAMP_ROOM
-    return plain if request_size(told) > room >= request_size(plain) else told
+
+
+def _without_ways_back(message: Message) -> tuple[Message, list[str]]:
+    """The message, and what it has no longer, in words for the banner."""
+    left_out: list[str] = []
+
+    def kept[One](of: tuple[One, ...] | None, stays: Callable[[One], bool], name: Callable[[One], str]) -> Any:
+        left_out.extend(name(one) for one in of or () if not stays(one))
+        return tuple(filter(stays, of or ())) or None
+
+    properties = ExtendedProperties()
+    changed = msgspec.structs.replace(
+        message,
+        internet_message_headers=kept(
+            message.internet_message_headers,
+            lambda one: one.name.lower() in NAME_NOBODY,
+            lambda one: f"header {one.name}",
+        ),
+        attachments=kept(message.attachments, lambda one: not invites(one), lambda one: f"calendar {one.name}"),
+        single_value_extended_properties=kept(
+            message.single_value_extended_properties,
+            lambda one: properties.allow(one.id),
+            lambda one: f"property {one.id}",
+        ),
+        multi_value_extended_properties=kept(
+            message.multi_value_extended_properties,
+            lambda one: properties.allow(one.id),
+            lambda one: f"property {one.id}",
+        ),
+        is_delivery_receipt_requested=None,
+        is_read_receipt_requested=None,
+    )
+    if message.is_delivery_receipt_requested:
+        left_out.append("the request for a delivery receipt")
+    if message.is_read_receipt_requested:
+        left_out.append("the request for a read receipt")
+    return changed, left_out
+
+
+def _fits(letter: Letter) -> bool:
+    """Whether a MIME mail is small enough for a request, as it will be sent."""
+    from shared.letters.sizes import check_size
+
+    try:
+        check_size(letter, large=False)
+    except Malformed:
+        return False
+    return True
 
 
 def banner_place(html: str) -> int:
@@ -89,32 +174,35 @@ def banner_place(html: str) -> int:
     return place
 
 
-def _body(message: Message) -> ItemBody:
+def _body(message: Message, left_out: Sequence[str]) -> ItemBody:
     body = message.body or ItemBody(content_type=BodyType.TEXT)
     content = body.content or ""
     if body.content_type is BodyType.HTML:
-        lines = "".join(f"<br>{escape(line)}" for line in _meant_for(message))
+        lines = "".join(f"<br>{escape(line)}" for line in _said(message, left_out))
         banner = f'<div style="{STYLE}"><strong>{escape(HEADLINE)}</strong>{lines}</div>'
         place = banner_place(content)
         return msgspec.structs.replace(body, content=content[:place] + banner + content[place:])
-    lines = "\r\n".join([HEADLINE, *_meant_for(message), "-" * 72])
+    lines = "\r\n".join([HEADLINE, *_said(message, left_out), "-" * 72])
     return msgspec.structs.replace(body, content=f"{lines}\r\n\r\n{content}")
 
 
-def _meant_for(message: Message) -> Iterator[str]:
+def _said(message: Message, left_out: Sequence[str]) -> Iterator[str]:
     for kind, name in KINDS:
         addresses = [one.email_address.address for one in getattr(message, name) or ()]
         if addresses:
             more = f" and {len(addresses) - MOST_NAMED} more" if len(addresses) > MOST_NAMED else ""
             yield f"{kind}: {', '.join(addresses[:MOST_NAMED])}{more}"
+    if left_out:
+        more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
+        yield f"Left out: {', '.join(one[:LONGEST_NAMED] for one in left_out[:MOST_NAMED])}{more}"
 
 
-def _headers(message: Message) -> tuple[InternetMessageHeader, ...]:
-    named = NAME_RECIPIENTS | ASK_FOR_ANSWERS
-    headers = tuple(one for one in message.internet_message_headers or () if one.name.lower() not in named)
-    if len(headers) >= MAX_HEADERS:
-        return headers
-    return (*headers, InternetMessageHeader(name=ORIGINAL_RECIPIENTS, value=_value(message)))
+def _headers(message: Message, left_out: Sequence[str]) -> tuple[InternetMessageHeader, ...]:
+    """What redirecting adds."""
+    headers = [InternetMessageHeader(name=ORIGINAL_RECIPIENTS, value=_value(message))]
+    if left_out:
+        headers.append(InternetMessageHeader(name=LEFT_OUT, value=", ".join(left_out)[:LONGEST_HEADER]))
+    return tuple(headers)
 
 
 def _value(message: Message) -> str:

@@ -43,7 +43,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             auto_reload=False,  # files of a deployment do not change, and a look at each costs on a network's disk
         )
         self.filters |= {**FILTERS, **MARKUP_FILTERS}
-        self.tests |= {"telling": lambda value: told(value) is not None}
+        self.tests |= {"telling": _telling, "text": lambda value: isinstance(value, str) and _telling(value)}
         del self.filters["safe"], self.globals["lipsum"]  # HTML of others goes through clean_html
         self.globals |= {"at_in": at_in, "list_in": list_in, "object_in": object_in, "text_in": text_in}
         self.globals |= {"range": _range, "link": link}
@@ -82,6 +82,10 @@ def _range(*arguments: int) -> range:
     if len(found) > LONGEST_RANGE:
         raise SecurityError("A range longer than templates need.")
     return found
+
+
+def _telling(value: Any) -> bool:
+    return told(value) is not None
 
 
 def _printed(value: Any) -> Any:

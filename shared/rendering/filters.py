@@ -29,6 +29,8 @@ _CURRENCY: Final = re.compile(r"[A-Z0-9]{3,10}")
 _MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 # What Go's templates, and Grafana's, print where there is nothing.
 _NOTHING: Final = frozenset({"[no value]", "<no value>", "<nil>"})
+# Labels and annotations with which Grafana finds its own things again, in any spelling.
+_INTERNAL: Final = frozenset({"dashboarduid", "datasourceuid", "orgid", "panelid", "ruleuid"})
 LONGEST_NOTHING: Final = 40  # characters, white space too
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 # What no mail can hold: halves of surrogate pairs, and what Unicode says is no character.
@@ -145,6 +147,37 @@ def duration(value: Any) -> str | None:
     return f"-{text}" if value < 0 else text
 
 
+def earliest(values: Any) -> Any:
+    """Of a list of times the first, as it is written there. Those that are none, or of year 1, are passed over."""
+    return min(_known(values), key=lambda known: known[0], default=(None, None))[1]
+
+
+def latest(values: Any) -> Any:
+    """Of a list of times the last, as `earliest`."""
+    return max(_known(values), key=lambda known: known[0], default=(None, None))[1]
+
+
+def _known(values: Any) -> list[tuple[datetime, Any]]:
+    """Each time with how it is written."""
+    times = [(time_of(value), value) for value in values] if isinstance(values, list) else []
+    return [(time, value) for time, value in times if time is not None and time.year > 1]
+
+
+def labels(value: Any) -> list[tuple[str, str]]:
+    """The labels, or annotations, of an alert that tell a person something: names and texts, in the order of the names.
+
+    Names that begin with two underscores are internal to Prometheus and Grafana, and some numbers of Grafana's own are
+    of no use outside of it.
+    """
+    pairs = value.items() if isinstance(value, Mapping) else ()
+    found = [(str(name), text) for name, given in pairs if (text := told(given)) is not None]
+    return sorted((name, text) for name, text in found if not name.startswith("__") and _folded(name) not in _INTERNAL)
+
+
+def _folded(name: str) -> str:
+    return name[:40].replace("_", "").lower()
+
+
 def since(value: Any, begin: Any) -> float | None:
     """Seconds from one time to a later one, both as `moment` reads them; None where one is missing, or later."""
     late, early = (one.astimezone(UTC) if isinstance(one, datetime) else time_of(one) for one in (value, begin))
@@ -172,5 +205,7 @@ def _optional[**P, R](apply: Callable[P, R]) -> Callable[P, R | None]:
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     apply.__name__: _optional(apply)
-    for apply in (cut, duration, first_line, moment, money, one_line, shorten, shown, since, told, words)
-}
+    for apply in (
+        cut, duration, earliest, first_line, labels, latest, moment, money, one_line, shorten, shown, since, told, words,
+    )
+}  # fmt: skip

@@ -17,6 +17,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.config import secret_setting
+from shared.deadline import within
 from shared.delivery.courier import Courier
 from shared.delivery.outbox import QUEUE, Outbox
 from shared.delivery.pacing.store import PacingUnavailable
@@ -105,7 +106,7 @@ class Intake:
             answer = source.handshake(request)
             if answer is not None:
                 return answer
-            async with asyncio.timeout(PATIENCE):
+            async with within(PATIENCE):
                 events = source.events(request, self.now())
                 _check_number(events)
                 wanted = await self._wanted(route, events)

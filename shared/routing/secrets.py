@@ -16,6 +16,7 @@ from typing import Any, Final
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.config import Settings, secret_setting
+from shared.deadline import within
 from shared.telemetry import Event, emit
 
 __all__ = ["Secrets", "SecretsUnavailable", "Vault", "vault_name"]
@@ -103,7 +104,7 @@ class Vault:
 
     async def fetch(self, name: str) -> str | None:
         """The value of a secret. Raises AzureError, TimeoutError."""
-        async with asyncio.timeout(PATIENCE):
+        async with within(PATIENCE):
             secret = await self._client.get_secret(name)
         return secret.value
 

@@ -4,13 +4,21 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.config import Settings
 from shared.entra import Caller
 from shared.errors import Unauthenticated
+from shared.letters.letter import Origin
 from shared.services import Services
 
-__all__ = ["OPERATE", "authenticated", "scope_of"]
+__all__ = ["NO_OPERATOR", "OPERATE", "OPERATE_AS_USER", "authenticated", "operates", "origin_of", "scope_of"]
 
 OPERATE: Final = "Mailroom.Operate"  # the app role of operators
+# The scope of an application with which a person operates. Not the role's name: Entra keeps both in one namespace.
+OPERATE_AS_USER: Final = "Mailroom.OperateAsUser"
+NO_OPERATOR: Final = (
+    f"This needs the app role {OPERATE}; and where a user is signed in, the scope {OPERATE_AS_USER} too, in a token of "
+    "an application that MAIL_OPERATOR_APPS names."
+)
 
 
 async def authenticated(app: Services, req: func.HttpRequest) -> Caller:
@@ -18,6 +26,29 @@ async def authenticated(app: Services, req: func.HttpRequest) -> Caller:
     if app.verifier is None:
         raise Unauthenticated("No caller can be known: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
     return await app.verifier.verify(req.headers.get("authorization"))
+
+
+def operates(caller: Caller, settings: Settings) -> bool:
+    """Whether this is an operator. An application is one by its role.
+
+    A user's role is in every token of theirs for this API, whichever application asked for it and for what: so the
+    application must be one that is meant for operating, and the user, or an administrator, must have let it.
+    """
+    if OPERATE not in caller.roles:
+        return False
+    if not caller.delegated:
+        return True
+    return OPERATE_AS_USER in caller.scopes and caller.application_id in settings.operator_apps
+
+
+def origin_of(caller: Caller) -> Origin:
+    """Who asks, as policy knows it."""
+    return Origin(
+        kind="user" if caller.delegated else "application",
+        name=caller.application_id,
+        tenant=caller.tenant,
+        user=caller.user,
+    )
 
 
 def scope_of(caller: Caller) -> str:

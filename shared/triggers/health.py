@@ -6,6 +6,7 @@ from typing import Final
 
 import azure.functions as func
 
+from shared.deadline import within
 from shared.services import Services, services
 from shared.triggers.answers import json_answer
 
@@ -46,7 +47,7 @@ async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
 
 async def _asked(question: Awaitable[str | None]) -> dict[str, object]:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with within(PATIENCE):
             note = await question
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         return {"status": "fail", "error": type(error).__name__}

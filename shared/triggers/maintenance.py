@@ -1,12 +1,12 @@
 """The timer that keeps ledger and payloads in order, and says what waits."""
 
-import asyncio
 from datetime import UTC, datetime
 
 import azure.functions as func
 
+from shared.deadline import within
 from shared.services import services
-from shared.triggers.queues import EVENTS, OUTBOX, WORK
+from shared.triggers.queues import ALL
 
 __all__ = ["blueprint"]
 
@@ -25,8 +25,8 @@ async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     from shared.delivery.upkeep import partitions_of_run
 
     await app.report_routes()
-    async with asyncio.timeout(TIME_FOR_A_RUN):
-        await measure(app.storage.queues, (EVENTS, OUTBOX, WORK), datetime.now(UTC))
+    async with within(TIME_FOR_A_RUN):
+        await measure(app.storage.queues, ALL, datetime.now(UTC))
         partitions = partitions_of_run(datetime.now(UTC))
         await app.upkeep.run(partitions)
         await app.storage.signed_bodies().forget(partitions, datetime.now(UTC))

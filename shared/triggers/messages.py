@@ -1,7 +1,7 @@
 """What became of a mail: its producer sees and cancels its own; an operator sees all, and puts back what ended unsent.
 
-A producer, and an operator with the app role `Mailroom.Operate`, come with a bearer token to `/api/messages`. An
-operator with nothing but a function key comes to `/api/operator/messages`: the platform checks a key before the
+A producer, and an operator as callers.operates tells one, come with a bearer token to `/api/messages`. An operator
+with nothing but a function key comes to `/api/operator/messages`: the platform checks a key before the
 function runs, or not at all, so one path cannot take both.
 """
 
@@ -14,9 +14,10 @@ import azure.functions as func
 from shared.delivery.ledger import Row, State
 from shared.entra import KeysUnavailable, require
 from shared.errors import Refused, Unauthenticated
+from shared.policy.admit import known
 from shared.services import Services, services
 from shared.triggers.answers import json_answer, length_required, problem, settings_refused
-from shared.triggers.callers import OPERATE, authenticated, scope_of
+from shared.triggers.callers import NO_OPERATOR, authenticated, operates, origin_of, scope_of
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
 __all__ = ["message", "message_replay", "messages", "operator_message", "operator_message_replay", "operator_messages"]
@@ -57,9 +58,10 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
         return problem(503, settings_refused(app.settings.problems))
     try:
         caller = await authenticated(app, req)
-        if OPERATE in caller.roles:
+        if operates(caller, app.settings):
             return await _answer(req, handler, None)
         require(caller, "Mail.Send")
+        known(origin_of(caller), app.settings)
     except KeysUnavailable:
         return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
     except Refused as refusal:
@@ -94,7 +96,7 @@ async def _one(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpR
 
 async def _replay(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
     if scope is not None:
-        return problem(403, f"To put a mail back needs the app role {OPERATE}.")
+        return problem(403, f"Only operators can put a mail back. {NO_OPERATOR}")
     row = await _row(app, req, scope)
     if row is None:
         return _not_found()
@@ -108,7 +110,7 @@ async def _replay(app: Services, req: func.HttpRequest, scope: Scope) -> func.Ht
 
 async def _list(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
     if scope is not None:
-        return problem(403, f"To list mails needs the app role {OPERATE}.")
+        return problem(403, f"Only operators can list mails. {NO_OPERATOR}")
     states = get_args(State)
     state = req.params.get("state")
     if state is not None and state not in states:

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-__all__ = ["CONNECTION", "EVENTS", "OUTBOX", "WORK"]
+__all__ = ["ALL", "CONNECTION", "EVENTS", "OUTBOX", "WORK"]
 
 OUTBOX: Final = "mail-outbox"
 WORK: Final = "mail-work"
 EVENTS: Final = "mail-events"
+ALL: Final = (EVENTS, OUTBOX, WORK, f"{EVENTS}-poison", f"{OUTBOX}-poison", f"{WORK}-poison")
 CONNECTION: Final = "AzureWebJobsStorage"

@@ -13,15 +13,16 @@ import msgspec
 from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
 from shared.letters import draft, limits, parse
-from shared.letters.letter import Letter, Origin, fingerprint, identity, new_id
+from shared.letters.addresses import mailbox_name
+from shared.letters.letter import Letter, fingerprint, identity, new_id
 from shared.letters.sizes import check_size
 from shared.letters.thread import LONGEST_THREAD
 from shared.letters.wire import BlobAttachment, SendMail
-from shared.policy.admit import admit
+from shared.policy.admit import admit, admit_sender
 from shared.services import Services, services
 from shared.telemetry import Event, emit
 from shared.triggers.answers import BODY_LOST, graph_error, lost_its_body, request_ids, settings_refused
-from shared.triggers.callers import authenticated, scope_of
+from shared.triggers.callers import authenticated, origin_of, scope_of
 
 if TYPE_CHECKING:
     from shared.graph.outcome import Rejected
@@ -54,10 +55,14 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         return graph_error(503, "ServiceUnavailable", settings_refused(app.settings.problems), ids)
     caller: Caller | None = None
     try:
-        # Who it is comes before the body: a stranger learns nothing of what is wrong with it.
+        # Length, who it is, whether it may send from here: in this order, and the body is read after that. So what a
+        # body costs to read nobody can cause who may not send, and a stranger learns nothing of what is wrong with it.
+        _check_length(app, req)
         caller = await authenticated(app, req)
         require(caller, "Mail.Send")
-        letter = _letter(app, req, caller, mailbox)
+        sender = _sender(caller, mailbox)
+        admit_sender(origin_of(caller), sender, app.settings)
+        letter = _letter(req, caller, sender)
         admit(letter, app.settings)
         whole = await _with_files(app, letter)
     except KeysUnavailable:
@@ -83,11 +88,34 @@ async def _with_files(app: Services, letter: Letter) -> Letter | None:
     return letter
 
 
-def _letter(app: Services, req: func.HttpRequest, caller: Caller, mailbox: str | None) -> Letter:
-    if mailbox is None and caller.user is None:
+def _check_length(app: Services, req: func.HttpRequest) -> None:
+    """Raises Malformed, 413."""
+    size = len(req.get_body())
+    if _media_type(req.headers) == "text/plain":
+        if size > limits.MAX_ENCODED:
+            raise limits.too_large(size)
+        return
+    large = app.settings.large_attachments
+    most = app.settings.max_request if large else limits.MAX_REQUEST
+    if size > most:
+        raise draft.body_too_large(size, most, large=large)
+
+
+def _sender(caller: Caller, mailbox: str | None) -> str:
+    """The mailbox or the pool that the path names, or the user's own."""
+    if mailbox is not None:
+        try:
+            return mailbox_name(mailbox)
+        except ValueError:
+            raise NotAllowed("The sender is neither a mailbox nor a pool.", "ErrorSendAsDenied") from None
+    if caller.user is None:
         raise Malformed(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
-    mail, mime = _mime(req.get_body()) if _is_mime(req.headers) else (_json(app, req.get_body()), None)
-    sender = (mailbox or caller.user or "").lower()
+    return caller.user
+
+
+def _letter(req: func.HttpRequest, caller: Caller, sender: str) -> Letter:
+    body = req.get_body()
+    mail, mime = _mime(body) if _is_mime(req.headers) else (parse.send_mail(body, max_size=len(body)), None)
     scope = scope_of(caller)
     key = _key(req.headers)
     thread = _text_of(req.headers, "Mailroom-Thread", LONGEST_THREAD)
@@ -97,25 +125,12 @@ def _letter(app: Services, req: func.HttpRequest, caller: Caller, mailbox: str |
         fingerprint=fingerprint(sender, mail, thread, mime),
         sender=sender,
         mail=mail,
-        origin=Origin(
-            kind="user" if caller.delegated else "application",
-            name=caller.application_id,
-            tenant=caller.tenant,
-            user=caller.user,
-        ),
+        origin=origin_of(caller),
         accepted_at=datetime.now(UTC),
         not_before=_not_before(req.headers),
         thread=thread,
         mime=mime,
     )
-
-
-def _json(app: Services, body: bytes) -> SendMail:
-    large = app.settings.large_attachments
-    most = app.settings.max_request if large else limits.MAX_REQUEST
-    if len(body) > most:
-        raise draft.body_too_large(len(body), most, large=large)
-    return parse.send_mail(body, max_size=most)
 
 
 def _mime(body: bytes) -> tuple[SendMail, bytes]:
@@ -127,13 +142,17 @@ def _mime(body: bytes) -> tuple[SendMail, bytes]:
 
 def _is_mime(headers: Mapping[str, str]) -> bool:
     """Whether the body is MIME in base64, as Graph wants it, or JSON. Raises Malformed for anything else."""
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _media_type(headers)
     if kind not in ("application/json", "text/plain"):
         text = f"Content-Type is {kind[:80] or 'missing'}, expected application/json, or text/plain for MIME."
         raise Malformed(415, "BadRequest", text)
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Malformed(415, "BadRequest", "Content-Encoding is not supported; send the body as it is.")
     return kind == "text/plain"
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _key(headers: Mapping[str, str]) -> str | None:

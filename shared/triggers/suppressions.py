@@ -1,6 +1,6 @@
 """The suppression list over HTTP: operators see it, add to it and take out of it.
 
-With a bearer token that has the app role `Mailroom.Operate` under `/api/suppressions`, with a function key under
+With the bearer token of an operator (callers.operates) under `/api/suppressions`, with a function key under
 `/api/operator/suppressions`; the reason for two paths is that of messages.py. An address never stands in a URL, which
 others log: an entry is named by its id, the SHA-256 of the address's canonical form (letters/addresses.py).
 """
@@ -20,7 +20,7 @@ from shared.policy.suppression import NewSuppression
 from shared.services import Services, services
 from shared.telemetry import Event, emit
 from shared.triggers.answers import json_answer, length_required, problem, settings_refused
-from shared.triggers.callers import OPERATE, authenticated
+from shared.triggers.callers import NO_OPERATOR, authenticated, operates
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
     except Refused as refusal:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return problem(refusal.status, str(refusal), challenge if isinstance(refusal, Unauthenticated) else None)
-    if OPERATE not in caller.roles:
-        return problem(403, f"The suppression list needs the app role {OPERATE}.")
+    if not operates(caller, app.settings):
+        return problem(403, f"Only operators can see or change the suppression list. {NO_OPERATOR}")
     return await _answer(req, handler, caller.application_id)
 
 
@@ -133,7 +133,7 @@ async def _one(app: Services, req: func.HttpRequest, by: str) -> func.HttpRespon
     if entry is None:
         return problem(
             404,
-            "There is no such entry. An entry's id is the SHA-256 of its address: in lower case, the domain in A-labels.",
+            "There is no such entry. Its id is the SHA-256 of the address in lower case, its domain in A-labels.",
         )
     if req.method == "GET":
         return json_answer(200, _shown(entry), NO_STORE)

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from azure.storage.queue import QueueMessage
 
 from shared.delivery.courier import Courier
 from shared.delivery.payload import batch_name
@@ -65,7 +66,7 @@ async def carry(process: Process, found: Batch | Work) -> None:
         await Courier(process.attempts).deliver(found)
 
 
-async def received(process: Process) -> list[tuple[object, Batch | Work]]:
+async def received(process: Process) -> list[tuple[QueueMessage, Batch | Work]]:
     messages = [message async for message in process.queue.receive_messages(visibility_timeout=600)]
     found = [(message, parse_work(message.content.encode())) for message in messages]
     return [(message, one) for message, one in found if isinstance(one, Batch | Work)]

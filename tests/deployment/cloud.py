@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 ROOT = Path(__file__).parents[2]
 SITE = "/subscriptions/sub-1/resourceGroups/rg-mail/providers/Microsoft.Web/sites/mail-1"
 TOKEN = "token-of-the-deployer"
+OPEN = ("/api/health", "/api/events/", "/api/v1.0/")  # to anyone
 WHICH = ("--subscription", "sub-1", "--resource-group", "rg-mail", "--name", "mail-1")
 
 
@@ -37,6 +38,14 @@ class Azure:
     """What the list of functions is at each question; the last one stays."""
     page: int = 1000
     health: int = 200
+    most: int = 1 << 30
+    """Bytes of a request that the app's worker takes; to a larger one the host answers 500."""
+    keeps: bool = True
+    """Whether a request comes to the function with its body."""
+    route: int = 401
+    """What the route `generic` answers to whoever proves nothing."""
+    mixed: bool = False
+    """Whether the app answers a request as if it were another one."""
     sku: str = "FlexConsumption"
     publish: tuple[int, Any] = (202, "deployment-1")
     states: list[tuple[int, Any]] = field(default_factory=lambda: [(200, {"status": 4})])
@@ -45,8 +54,10 @@ class Azure:
     def paths(self) -> list[str]:
         return [f"{method} {urlsplit(path).path}" for method, path, _, _ in self.asked]
 
-    def answer(self, method: str, path: str) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
         host = urlsplit(self.url).netloc
+        if len(body) > self.most:
+            return 500, None
         match method, urlsplit(path).path:
             case "GET", path_ if path_ == SITE:
                 hosts = [{"name": "mail-1.example", "hostType": "Standard"}, {"name": host, "hostType": "Repository"}]
@@ -55,6 +66,12 @@ class Azure:
                 return 200, self._page(path)
             case "GET", "/api/health":
                 return self.health, {}
+            case "POST", "/api/events/generic":
+                too_large = self.keeps and len(body) > 2 * 1024 * 1024 and self.route not in (404, 503)
+                return (413 if too_large else self.route), {"type": "about:blank"}
+            case "POST", "/api/v1.0/users/nobody/sendMail":
+                mine = "another" if self.mixed else headers["Client-Request-Id"]
+                return 401, {"error": {"code": "InvalidAuthenticationToken", "innerError": {"client-request-id": mine}}}
             case "POST", "/api/publish":
                 return self.publish
             case "GET", "/api/deployments/deployment-1":
@@ -80,8 +97,8 @@ def azure() -> Iterator[Azure]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             cloud.asked.append((self.command, self.path, dict(self.headers), body))
-            if self.path.startswith("/api/health") or self.headers.get("Authorization") == f"Bearer {TOKEN}":
-                status, answer = cloud.answer(self.command, self.path)
+            if self.path.startswith(OPEN) or self.headers.get("Authorization") == f"Bearer {TOKEN}":
+                status, answer = cloud.answer(self.command, self.path, dict(self.headers), body)
             else:
                 status, answer = 401, {"error": {"code": "InvalidAuthenticationToken", "message": "No."}}
             content = json.dumps(answer).encode()

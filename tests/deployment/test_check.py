@@ -1,6 +1,7 @@
 """A deployment ends with the question whether Azure has found the package's functions."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,12 @@ def check(cloud: Azure, tools: Path, dist: Path, *arguments: str, **more: str) -
 
 def test_the_functions_of_the_package_and_no_others_pass(cloud: Azure, tools: Path, dist: Path) -> None:
     status, said, complained = check(cloud, tools, dist)
-    assert (status, said, complained) == (0, "mail-1 runs: all 3 functions of the package are there.\n", "")
-    assert cloud.paths() == [f"GET {SITE}/functions", f"GET {SITE}", "GET /api/health"]
+    assert (status, said.splitlines()[0], complained) == (
+        0,
+        "mail-1 runs: all 3 functions of the package are there.",
+        "",
+    )
+    assert cloud.paths()[:3] == [f"GET {SITE}/functions", f"GET {SITE}", "GET /api/health"]
     assert "--subscription sub-1" in (tools / "az.log").read_text()
 
 
@@ -65,12 +70,65 @@ def test_an_app_that_has_its_functions_and_does_not_answer_fails(cloud: Azure, t
 
 def test_an_app_that_lets_nobody_in_from_here_is_not_asked_for_more(cloud: Azure, tools: Path, dist: Path) -> None:
     cloud.health = 403
-    assert check(cloud, tools, dist)[0] == 0
+    status, said, _ = check(cloud, tools, dist)
+    assert status == 0
+    assert "nobody is let in: neither 5 MB nor two requests at once were tried" in said
+    assert not any(path.startswith("POST") for path in cloud.paths())
+
+
+def test_it_says_that_five_megabytes_and_two_requests_at_once_come_through(
+    cloud: Azure, tools: Path, dist: Path
+) -> None:
+    _, said, _ = check(cloud, tools, dist)
+    _, large, two = said.splitlines()
+    assert large.startswith(f"5 MB reach the functions: {cloud.url}/api/events/generic answers 413")
+    sizes = [len(body) for method, path, _, body in cloud.asked if path == "/api/events/generic"]
+    assert sizes == [1, 5 * 1024 * 1024]
+    traces = [headers["Traceparent"].split("-")[1] for _, path, headers, _ in cloud.asked if path.endswith("sendMail")]
+    assert len(set(traces)) == 2
+    assert all(trace in two for trace in traces)  # the query for the log lines of both
+
+
+@pytest.mark.parametrize(
+    ("azures", "said"),
+    [
+        ({"most": 4 * 1024 * 1024}, "5 MB do not reach the functions"),
+        ({"keeps": False}, "answers 401"),  # as if there were no body
+        ({"route": 413}, "413 to one byte"),  # whatever comes: that shows nothing
+        ({"mixed": True}, "not under its own client-request-id"),
+    ],
+)
+def test_what_does_not_come_through_is_said_with_what_to_do(
+    cloud: Azure, tools: Path, dist: Path, azures: dict[str, Any], said: str
+) -> None:
+    for name, value in azures.items():
+        setattr(cloud, name, value)
+    status, printed, complained = check(cloud, tools, dist)
+    assert (status, printed) == (1, "")
+    assert said in complained
+    assert "az functionapp restart" in complained
+
+
+@pytest.mark.parametrize("route", [404, 503])
+def test_where_the_route_answers_the_same_to_everything_it_says_that_it_cannot_see(
+    cloud: Azure, tools: Path, dist: Path, route: int
+) -> None:
+    """Routes of one's own may have taken its place, or settings are refused."""
+    cloud.route = route
+    status, said, _ = check(cloud, tools, dist)
+    assert status == 0
+    assert f"cannot be seen: {cloud.url}/api/events/generic answers {route}" in said
 
 
 def test_the_token_goes_to_resource_manager_only(cloud: Azure, tools: Path, dist: Path) -> None:
     check(cloud, tools, dist)
-    assert [path for _, path, headers, _ in cloud.asked if "Authorization" not in headers] == ["/api/health"]
+    paths = {path.partition("?")[0]: "Authorization" in headers for _, path, headers, _ in cloud.asked}
+    assert {path for path, with_token in paths.items() if with_token} == {SITE, f"{SITE}/functions"}
+    assert {path for path, with_token in paths.items() if not with_token} == {
+        "/api/health",
+        "/api/events/generic",
+        "/api/v1.0/users/nobody/sendMail",
+    }
 
 
 def test_a_redirect_does_not_take_the_token_elsewhere(cloud: Azure, tools: Path, dist: Path) -> None:

@@ -18,11 +18,12 @@ def test_the_package_is_sent_without_a_remote_build_and_then_checked(cloud: Azur
     status, said, complained = publish(cloud, tools, dist)
     assert (status, complained) == (0, "")
     assert "all 3 functions" in said
-    [(_, path, headers, body)] = [asked for asked in cloud.asked if asked[0] == "POST"]
+    [(_, path, headers, body)] = [asked for asked in cloud.asked if asked[1].startswith("/api/publish")]
+    assert "5 MB reach the functions" in said
     assert parse_qs(urlsplit(path).query)["RemoteBuild"] == ["false"]
     assert headers["Content-Type"] == "application/zip"
     assert body == (dist / "mailroom.zip").read_bytes()
-    assert cloud.paths()[-1] == "GET /api/health"
+    assert cloud.paths().index("GET /api/health") > cloud.paths().index("POST /api/publish")
 
 
 def test_a_deployment_that_azure_has_forgotten_has_ended(cloud: Azure, tools: Path, dist: Path) -> None:

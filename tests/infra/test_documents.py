@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from shared.triggers.callers import OPERATE_AS_USER
 from tests.infra.deployed import ROOT, deployed
 
 DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()
@@ -82,6 +83,23 @@ def test_roles_of_the_api_are_those_that_the_code_asks_for() -> None:
     assert asked == roles.keys() == {"Mail.Send", "Mailroom.Operate"}
     assert roles["Mail.Send"]["id"] in DEPLOY
     assert "Application" in roles["Mail.Send"]["allowedMemberTypes"]
+
+
+def test_scopes_of_the_api_are_those_that_the_code_asks_for_and_share_a_name_with_their_own_role_only() -> None:
+    """Entra takes a scope with a role's value only if both have the same id and the same words."""
+    roles = {role["value"]: role for role in json.loads((ROOT / "infra" / "app-roles.json").read_text())}
+    body = json.loads((ROOT / "infra" / "api-scopes.json").read_text())
+    scopes = {scope["value"]: scope for scope in body["api"]["oauth2PermissionScopes"]}
+    assert scopes.keys() == {"Mail.Send", OPERATE_AS_USER}
+    assert len({scope["id"] for scope in scopes.values()}) == len(scopes)
+    for value, scope in scopes.items():
+        words = (scope["adminConsentDisplayName"], scope["adminConsentDescription"], scope["isEnabled"])
+        if role := roles.get(value):
+            assert (role["id"], role["displayName"], role["description"], role["isEnabled"]) == (scope["id"], *words)
+        else:
+            assert scope["id"] not in {role["id"] for role in roles.values()}
+    assert "infra/api-scopes.json" in DEPLOY
+    assert OPERATE_AS_USER in DEPLOY
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -144,7 +144,7 @@ def spelled(address: str) -> st.SearchStrategy[str]:
     return st.tuples(*(st.sampled_from(variants(character)) for character in address)).map("".join)
 
 
-MAILBOXES = ["a@b.test", "k.s@bü.test", "xi@sub.ss.test", "é@strasse.test", "i@straße.test", "σ@ς.test"]
+MAILBOXES = ["a@b.test", "k.s@bü.test", "xi@sub.ss.test", "é@strasse.test", "i@straße.test", "\u03c3@\u03c2.test"]
 
 
 @settings(max_examples=600, derandomize=True, deadline=None)
@@ -165,7 +165,7 @@ def test_two_spellings_that_reach_one_mailbox_have_one_canonical_form(spellings:
 
 
 @settings(max_examples=400, derandomize=True, deadline=None)
-@given(addresses() | st.text(max_size=20) | st.text('aA1.@-"ü\u0308漢ｘ\u200b ', max_size=14))
+@given(addresses() | st.text(max_size=20) | st.text('aA1.@-"ü\u0308漢\uff58\u200b ', max_size=14))
 def test_whatever_has_a_form_is_an_address_to_others_too(text: str) -> None:
     try:
         form = canonical(text)

@@ -369,7 +369,7 @@ def test_every_address_goes_on_in_its_canonical_form_in_attached_items_too() -> 
     attached = {"@odata.type": "#microsoft.graph.itemAttachment", "name": "a", "item": event}
     names = ("toRecipients", "ccRecipients", "bccRecipients", "replyTo")
     mail = send_mail(
-        written(body(**dict.fromkeys(names, [there]), **{"from": there, "sender": there}, attachments=[attached]))
+        written(body(**{name: [there] for name in names}, **{"from": there, "sender": there}, attachments=[attached]))
     )
     found = re.findall(r'"address":"([^"]*)"', msgspec.json.encode(mail).decode())
     assert found == ["Jane.Doe@xn--bcher-kva.example"] * 7

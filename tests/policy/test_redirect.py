@@ -8,10 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.letters.limits import MAX_REQUEST, request_size
-from shared.letters.parts import BodyType, InternetMessageHeader, ItemBody
+from shared.letters.limits import MAX_REQUEST, request_size, stamped_size
+from shared.letters.parts import BodyType, InternetMessageHeader, ItemBody, SingleValueLegacyExtendedProperty
 from shared.letters.stamp import STAMP_HEADER, stamped
-from shared.letters.wire import Message, SendMail
+from shared.letters.wire import (
+    Attachment,
+    BlobAttachment,
+    Contact,
+    Event,
+    FileAttachment,
+    ItemAttachment,
+    Message,
+    SendMail,
+)
 from shared.policy.redirect import ORIGINAL_RECIPIENTS, banner_place, redirected
 from tests.policy.test_admit import person
 
@@ -68,14 +77,6 @@ def test_a_mail_without_a_body_gets_one() -> None:
     assert ADELE in body(redirected(mail(body=None), CATCHER))
 
 
-def test_where_the_body_is_not_written_into_the_subject_says_it() -> None:
-    result = redirected(mail(), CATCHER, banner=False)
-    assert result.message.subject == "[Redirected] Meet for lunch?"
-    assert body(result) == "Hello."
-    assert header(result) == f"to={ADELE} cc={BEN} bcc={CAROL}"
-    assert redirected(mail(subject=None), CATCHER, banner=False).message.subject == "[Redirected]"
-
-
 def test_what_an_address_holds_is_text_in_the_banner() -> None:
     odd = '"<b>&"@fabrikam.test'
     text = body(redirected(mail(BodyType.HTML, to_recipients=(person(odd),)), CATCHER))
@@ -93,6 +94,109 @@ def test_the_header_names_recipients_as_far_as_a_line_goes() -> None:
     assert len(value) < 990
 
 
+# Whatever names a person or asks for an answer in some program, known to this list or not.
+LEADS_BACK = [
+    "X-Reply-To", "x-replyto", "X-Original-Reply-To", "X-Original-To", "X-Confirm-Reading-To", "x-pmrqc", "X-RCPT-TO",
+    "X-Return-Receipt-To", "X-Delivery-Notification-To", "X-List-Unsubscribe", "X-BeenThere", "X-Envelope-To",
+    "X-Errors-To", "X-Forwarded-For", "X-Cc", "X-Campaign", "x-not-known-to-anyone",
+    "X-MS-Exchange-Organization-AuthAs",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEADS_BACK)
+def test_only_headers_that_name_nobody_stay_and_the_banner_names_the_others(name: str) -> None:
+    headers = (*own(2), InternetMessageHeader(name=name, value=f"<{ADELE}>"))
+    result = redirected(mail(internet_message_headers=headers), CATCHER)
+    assert [one.name for one in result.message.internet_message_headers or ()] == [*NAMES[:2], ORIGINAL_RECIPIENTS]
+    assert f"Left out: header {name}\r\n" in body(result)
+
+
+def test_nobody_is_asked_for_a_receipt() -> None:
+    result = redirected(mail(is_delivery_receipt_requested=True, is_read_receipt_requested=True), CATCHER)
+    assert result.message.is_delivery_receipt_requested is result.message.is_read_receipt_requested is None
+    assert "Left out: the request for a delivery receipt, the request for a read receipt" in body(result)
+    plain = redirected(mail(is_read_receipt_requested=False), CATCHER)
+    assert plain.message.is_read_receipt_requested is None
+    assert "Left out" not in body(plain)
+
+
+ICS = b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nORGANIZER:mailto:adele@fabrikam.test\r\nEND:VEVENT\r\n"
+
+
+def file(name: str = "a.bin", content: bytes = b"x", kind: str | None = None) -> FileAttachment:
+    return FileAttachment(name=name, content_bytes=content, content_type=kind)
+
+
+def item(of: Message | Event | Contact) -> ItemAttachment:
+    return ItemAttachment(name="attached", item=of)
+
+
+CALENDARS: list[Attachment] = [
+    file("invite.ics"),
+    file("Invite.ICS "),
+    file("free.ifb"),
+    file("old.vcs"),
+    file(kind="text/calendar; method=REQUEST; charset=utf-8"),
+    file(kind="Text/Calendar"),
+    file(kind="application/ics"),
+    file(kind="text/plain", content=ICS),
+    file(content=b"\xef\xbb\xbf\r\nbegin:vcalendar\r\n"),
+    item(Event(subject="Lunch")),
+    item(Message(subject="outer", attachments=(file("invite.ics"),))),
+    item(Message(attachments=(file("a.txt"), item(Message(attachments=(item(Event()),)))))),
+    BlobAttachment(name="a", blob="mail-attachments/invite.ics"),
+    BlobAttachment(name="a", blob="mail-attachments/a", content_type="text/calendar"),
+]
+
+
+@pytest.mark.parametrize("attachment", CALENDARS)
+def test_an_invitation_is_left_out_and_the_banner_names_it(attachment: Attachment) -> None:
+    """Whoever accepts it answers to the organiser."""
+    there = file("report.pdf", kind="application/pdf")
+    result = redirected(mail(attachments=(there, attachment)), CATCHER)
+    assert result.message.attachments == (there,)
+    assert f"Left out: calendar {attachment.name}\r\n" in body(result)
+    assert redirected(mail(attachments=(attachment,)), CATCHER).message.attachments is None
+
+
+@pytest.mark.parametrize(
+    "attachment",
+    [
+        file("calendar.pdf", kind="application/pdf"),
+        file("ics"),
+        file("notes.txt", content=b"about BEGIN:VCALENDAR"),
+        item(Contact(display_name="Adele")),
+        item(Message(attachments=(file("a.txt"),))),
+    ],
+)
+def test_other_attachments_stay(attachment: Attachment) -> None:
+    assert redirected(mail(attachments=(attachment,)), CATCHER).message.attachments == (attachment,)
+
+
+def test_of_extended_properties_those_stay_that_every_mail_may_have() -> None:
+    kept = SingleValueLegacyExtendedProperty(id="SystemTime 0x3FEF", value="2026-07-01T08:00:00Z")
+    own_one = SingleValueLegacyExtendedProperty(
+        id="String {00062008-0000-0000-c000-000000000046} Name Voting", value=ADELE
+    )
+    result = redirected(mail(single_value_extended_properties=(kept, own_one)), CATCHER)
+    assert result.message.single_value_extended_properties == (kept,)
+    assert "Left out: property String {00062008-" in body(result)
+
+
+def test_what_redirecting_adds_fails_no_mail_that_fits_without_it() -> None:
+    """A mail of the largest size: neither banner nor header."""
+    whole = mail(content="", cc_recipients=None, bcc_recipients=None, reply_to=None)
+    bare = msgspec.structs.replace(whole, message=msgspec.structs.replace(whole.message, body=ItemBody(content="")))
+    room = MAX_REQUEST - stamped_size(bare)
+    body_of = ItemBody(content="." * room)
+    full = msgspec.structs.replace(whole, message=msgspec.structs.replace(whole.message, body=body_of))
+    assert stamped_size(full) == MAX_REQUEST
+    result = redirected(full, ADELE)
+    assert body(result) == "." * room
+    assert header(result) is None
+    assert stamped_size(result) == MAX_REQUEST
+
+
 def test_many_recipients_are_counted_in_the_banner() -> None:
     many = tuple(person(f"someone{number}@fabrikam.test") for number in range(500))
     text = body(redirected(mail(to_recipients=many), CATCHER))
@@ -100,8 +204,11 @@ def test_many_recipients_are_counted_in_the_banner() -> None:
     assert "someone50@" not in text
 
 
+NAMES = ("X-Priority", "x-msmail-priority", "X-Mailer", "X-Auto-Response-Suppress", "x-mailer")
+
+
 def own(count: int) -> tuple[InternetMessageHeader, ...]:
-    return tuple(InternetMessageHeader(name=f"x-{number}", value="1") for number in range(count))
+    return tuple(InternetMessageHeader(name=name, value="1") for name in NAMES[:count])
 
 
 @pytest.mark.parametrize(("there", "original", "stamp"), [(0, True, True), (3, True, True), (4, True, False)])

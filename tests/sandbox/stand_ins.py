@@ -53,6 +53,8 @@ def mail(arguments: list[str]) -> None:
 def _answer(listener: socket.socket, answer: bytes) -> None:
     while True:
         connection, _ = listener.accept()
+        if answer.startswith(b"HTTP/"):
+            connection.recv(65_536)  # closed with the question unread, a connection is reset
         connection.sendall(answer)
         connection.close()
 

@@ -14,11 +14,13 @@ from shared.config import Problem, read
 from shared.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
 from shared.delivery.outbox import BODY, DEAD, Kept
 from shared.delivery.payload import message_name
-from shared.delivery.work import ProducerMessage, Work, parse_work
+from shared.delivery.work import Batch, ProducerMessage, Work, parse_work
 from shared.letters.letter import identity
 from shared.services import Services
 from shared.triggers import outbox as trigger
+from shared.triggers.queues import ALL
 from tests.delivery.samples import SENDER, Office, work
+from tests.indexed import indexed
 
 INSERTED = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=30)
 MAIL = {"sender": SENDER, "message": {"subject": "Hi", "toRecipients": [{"emailAddress": {"address": "a@b.example"}}]}}
@@ -84,7 +86,7 @@ def refuse_settings(app: Services, *problems: Problem) -> None:
     app.settings = replace(app.settings, problems=problems or (REFUSED,))
 
 
-def put_off(app: Services) -> ProducerMessage | Work:
+def put_off(app: Services) -> ProducerMessage | Work | Batch:
     [(queue, content, after)] = memory(app).returned
     assert (queue, after) == ("mail-work", timedelta(minutes=5))
     return parse_work(content)
@@ -215,3 +217,9 @@ async def test_it_fails_only_where_it_cannot_be_put_back(app: Services, setting:
     else:
         with pytest.raises(trigger.NotConfiguredError, match=setting):
             await trigger.mail_outbox_poison(Message(KEYED))
+
+
+def test_maintenance_measures_every_queue_that_a_function_listens_to() -> None:
+    """Poison queues too: what stays there is told to the operator."""
+    listed = [function.get_trigger().get_dict_repr() for function in indexed().values()]
+    assert set(ALL) == {trigger["queueName"] for trigger in listed if trigger["type"] == "queueTrigger"}

@@ -16,6 +16,7 @@ from typing import Final
 
 from azure.core.exceptions import AzureError
 
+from shared.deadline import within
 from shared.delivery.pacing.board import FRESH, Board
 from shared.delivery.pacing.clock import Clock
 from shared.delivery.pacing.shares import SlotRow, heir_of, takeable, to_wish, to_yield
@@ -155,7 +156,7 @@ class Slots:
                     if not self._held or self._board.age > FRESH:
                         self._waiting.fail(error)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
+                    async with within(pause):
                         await self._woken.wait()
         except Exception as error:
             self._waiting.fail(error)

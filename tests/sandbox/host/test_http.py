@@ -190,7 +190,7 @@ def test_a_body_over_100_mb_is_413(http_host: Host) -> None:
     """At once, from its announced length."""
     address = httpx.URL(http_host.url)
     with socket.create_connection((address.host, address.port or 0), timeout=10) as connection:
-        head = f"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: {100 * 1024 * 1024 + 1}\r\n\r\n"
+        head = f"POST /api/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {100 * 1024 * 1024 + 1}\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
@@ -200,7 +200,7 @@ def test_an_endless_chunked_body_is_413(http_host: Host) -> None:
     chunk = b"x" * (1024 * 1024)
     address = httpx.URL(http_host.url)
     with socket.create_connection((address.host, address.port or 0), timeout=20) as connection:
-        connection.sendall(b"POST /api/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"POST /api/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(101):
             connection.sendall(b"100000\r\n" + chunk + b"\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from shared.clouds import Cloud, cloud_of, owner
-from shared.environ import GUID, SECRETS, Problem, no_twins
+from shared.environ import GUID, SECRETS, Problem, no_twins, secret_setting
 from shared.environ import Reader as _Reader
 from shared.graph.endpoint import GraphEndpoint
 from shared.letters.addresses import canonical, checked, mailbox_name
@@ -295,11 +295,6 @@ def _pools(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
     except ValueError as error:
         reader.wrong(name, f"a mailbox that is no address: {error}", shape)
         return MappingProxyType({})
-
-
-def secret_setting(route: str) -> str:
-    """The name of the variable with a route's secrets: `uptime-kuma` has MAIL_SECRET_UPTIME_KUMA."""
-    return SECRETS + re.sub(r"[^A-Z0-9]", "_", route.upper())
 
 
 def _addresses(value: str) -> tuple[str, ...]:

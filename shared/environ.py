@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
 from shared.policy.patterns import Patterns
 
-__all__ = ["GUID", "SECRETS", "Problem", "Reader", "no_twins"]
+__all__ = ["GUID", "SECRETS", "Problem", "Reader", "no_twins", "secret_setting"]
 
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 SECRET: Final = frozenset({"AzureWebJobsStorage"})  # never shown
@@ -142,6 +142,11 @@ class Reader:
 
     def _of_routes(self) -> list[tuple[str, str]]:
         return [(name, value) for name, value in self.environ.items() if name.startswith(SECRETS) and value.strip()]
+
+
+def secret_setting(route: str) -> str:
+    """The name of the variable with a route's secrets: `uptime-kuma` has MAIL_SECRET_UPTIME_KUMA."""
+    return SECRETS + re.sub(r"[^A-Z0-9]", "_", route.upper())
 
 
 def no_twins(text: str) -> None:

@@ -153,6 +153,9 @@ CONTACT = Entity(
         **dict.fromkeys(("businessAddress", "homeAddress", "otherAddress"), nullable(_PHYSICAL_ADDRESS)),
         "birthday": nullable(date_time_offset),
         "emailAddresses": collection(EMAIL_ADDRESS),
+        **dict.fromkeys(
+            ("primaryEmailAddress", "secondaryEmailAddress", "tertiaryEmailAddress"), nullable(EMAIL_ADDRESS)
+        ),
         "photo": nullable(Entity("profilePhoto", {"id": string, "height": int32, "width": int32, "data": binary})),
     },
 )

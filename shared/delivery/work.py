@@ -18,10 +18,11 @@ from typing import Literal
 
 import msgspec
 
-from shared.letters.letter import KnownBy, Letter, Repeat, Signed, decode
+from shared.letters.letter import KnownBy, Letter, Repeat, Signed, decode, identity
 from shared.policy.before_send import count_of
+from shared.queue_text import elements
 
-__all__ = ["Batch", "ProducerMessage", "Work", "parse_work", "work_of"]
+__all__ = ["Batch", "ProducerMessage", "Work", "apart", "parse_work", "work_of"]
 
 NO_LETTER = msgspec.Raw()
 
@@ -86,6 +87,20 @@ class Batch(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_default
     count: int
     left: tuple[int, ...] | None = None  # the numbers of those whose mails are still to be put; None: all
     paced: bool = False  # nobody waits for an answer: each mail gets its time in the rate of the route
+
+
+def apart(message: ProducerMessage) -> list[ProducerMessage] | None:
+    """One message for each element of one that is an array, named by its place in it; None where it is none.
+
+    Raises Malformed for an array that is empty or broken.
+    """
+    found = elements(message.body)
+    if found is None:
+        return None
+    return [
+        msgspec.structs.replace(message, id=identity(f"part of {message.id}", str(at)), body=body)
+        for at, body in enumerate(found)
+    ]
 
 
 def work_of(letter: Letter) -> Work:

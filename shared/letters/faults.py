@@ -58,7 +58,7 @@ def _sentence(what: str, path: str, root: type[msgspec.Struct]) -> tuple[str, st
             return f"{text}blob as a #mailroom.blobAttachment.", path
         return f"Found a value that is unknown here{_one_of(_choices(path, root))}.", path
     if what == "Invalid base64 encoded string":
-        return "Expected base64 (RFC 4648, section 4) with its padding and without line breaks.", path
+        return "Expected base64 (RFC 4648, section 4) with its padding.", path
     if match := re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", what):
         expected = " or ".join(_WORDS.get(word, word) for word in match[1].removesuffix(" | null").split(" | "))
         return f"Found {_WORDS.get(match[2], match[2])}, expected {expected}.", path

@@ -1,7 +1,8 @@
 """What an itemAttachment may carry besides a message: an event or a contact, with what a writer may set.
 
-Left out is what Graph itself fills in (ids, change keys, times of change, response states, links, online meetings) and
-what is reached by a path of its own (attachments of an event, photo, calendar, extensions).
+Left out is what Graph itself fills in, which read_only.py drops (ids, change keys, times of change, response states,
+links, the details of online meetings), and what is reached by a path of its own (attachments of an event, photo,
+extensions).
 """
 
 from datetime import date, datetime
@@ -35,6 +36,7 @@ __all__ = [
     "Location",
     "LocationType",
     "LocationUniqueIdType",
+    "OnlineMeetingProviderType",
     "OutlookGeoCoordinates",
     "PatternedRecurrence",
     "PhysicalAddress",
@@ -130,6 +132,13 @@ class Attendee(Typed, frozen=True, kw_only=True):
     type: AttendeeType | None = None
 
 
+class OnlineMeetingProviderType(Choice):
+    UNKNOWN = "unknown"
+    TEAMS_FOR_BUSINESS = "teamsForBusiness"
+    SKYPE_FOR_BUSINESS = "skypeForBusiness"
+    SKYPE_FOR_CONSUMER = "skypeForConsumer"
+
+
 class PhysicalAddress(Property, frozen=True, kw_only=True):
     odata_type: Literal["#microsoft.graph.physicalAddress"] | None = field(default=None, name="@odata.type")
     street: str | None = None
@@ -206,6 +215,8 @@ class Event(Typed, frozen=True, kw_only=True):
     response_requested: bool | None = None
     allow_new_time_proposals: bool | None = None
     hide_attendees: bool | None = None
+    is_online_meeting: bool | None = None
+    online_meeting_provider: OnlineMeetingProviderType | None = None
     transaction_id: Line | None = None
     single_value_extended_properties: tuple[SingleValueLegacyExtendedProperty, ...] | None = None
     multi_value_extended_properties: tuple[MultiValueLegacyExtendedProperty, ...] | None = None
@@ -225,6 +236,9 @@ class Contact(Typed, frozen=True, kw_only=True):
     yomi_surname: str | None = None
     yomi_company_name: str | None = None
     email_addresses: tuple[EmailAddress, ...] | None = None
+    primary_email_address: EmailAddress | None = None
+    secondary_email_address: EmailAddress | None = None
+    tertiary_email_address: EmailAddress | None = None
     im_addresses: tuple[str, ...] | None = None
     business_phones: tuple[str, ...] | None = None
     home_phones: tuple[str, ...] | None = None

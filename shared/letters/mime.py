@@ -7,8 +7,9 @@ is not left out: there is no MIME for such a letter, and it goes as JSON with th
     cannot be carried     flag, categories, inferenceClassification, extended properties, an internetMessageId of the
                           sender's own, attached items, saveToSentItems false (MIME is always saved), a sender that is
                           known by its object id only
-    nor can odd values    addresses that are not plain ASCII, a subject of several lines, an attachment without a name
-                          or with a content type or id that no MIME header can hold, names of headers without end
+    nor can odd values    addresses that are not plain ASCII, names that hold an address of their own and cannot stand
+                          within quotes, a subject of several lines, an attachment without a name or with a content
+                          type or id that no MIME header can hold, names of headers without end
     nor size              a file is base64 in base64: more than some 2.1 MB of files do not fit into a request
 
 Headers are encoded here and go into Python's EmailMessage as they are: as values, it would read encoded words in them,
@@ -28,6 +29,7 @@ from urllib.parse import quote
 
 from shared.letters.letter import Letter
 from shared.letters.limits import MAX_REQUEST
+from shared.letters.mime_addresses import holds_an_address
 from shared.letters.parts import BodyType, EmailAddress, Recipient
 from shared.letters.stamp import STAMP_HEADER
 from shared.letters.thread import Marks, marks_of
@@ -37,6 +39,7 @@ __all__ = ["address_list", "message_id", "mime_of", "unstructured"]
 
 NO_DOMAIN: Final = "mailroom.invalid"  # for ids of mails whose mailbox has no address; never a host (RFC 6761)
 WIDTH: Final = 76  # characters of a line; RFC 5322 wants less than 79, RFC 2047 at most 76
+LONGEST_WORD: Final = 450  # of a name within quotes, where each sign may need another before it
 LONGEST_NAME: Final = 60  # of a header, so that its line has room for a word
 AS_IS: Final = SMTP.clone(refold_source="none")
 
@@ -46,6 +49,9 @@ _DOMAIN: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:
 _PLAIN_DOMAIN: Final = re.compile(_DOMAIN)
 _PLAIN_ADDRESS: Final = re.compile(rf"(?!.*=\?){_ATOM}(?:\.{_ATOM})*@{_DOMAIN}")
 _PLAIN_PHRASE: Final = re.compile(rf"(?!.*=\?){_ATOM}(?: {_ATOM})*")
+_ASCII: Final = re.compile(r"[ -~]*")
+_FOLD: Final = re.compile(" (?=[!-~])")
+_TO_ESCAPE: Final = re.compile(r'["\\]')
 _PLAIN_TEXT: Final = re.compile(r"(?!.*=\?)(?=[!-~])[ -~]*[!-~]")
 _PLAIN_FILE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9 ()+,._-]{0,48}[A-Za-z0-9_)])?")
 _MEDIA_TYPE: Final = re.compile(
@@ -75,7 +81,7 @@ def mime_of(letter: Letter, mailbox: str) -> bytes | None:
     if marks is None or not letter.mail.save_to_sent_items or not _carried(message):
         return None
     author = message.from_ or Recipient(email_address=EmailAddress(address=mailbox))
-    if not all(_PLAIN_ADDRESS.fullmatch(one.email_address.address) for one in _people(message, author)):
+    if not all(_can_be_named(one.email_address) for one in _people(message, author)):
         return None
     mail = EmailMessage(AS_IS)
     for name, value in _headers(letter, author, marks, mailbox):
@@ -118,6 +124,17 @@ def _people(message: Message, author: Recipient) -> Iterator[Recipient]:
         yield message.sender
     for group in (message.to_recipients, message.cc_recipients, message.bcc_recipients, message.reply_to):
         yield from group or ()
+
+
+def _can_be_named(address: EmailAddress) -> bool:
+    name = address.name or ""
+    in_one_way = not holds_an_address(name) or _quotable(name)
+    return in_one_way and bool(_PLAIN_ADDRESS.fullmatch(address.address))
+
+
+def _quotable(name: str) -> bool:
+    """Whether the name can stand within quotes, in lines that fold at its blanks."""
+    return "=?" not in name and bool(_ASCII.fullmatch(name)) and max(map(len, name.split(" "))) <= LONGEST_WORD
 
 
 def _headers(letter: Letter, author: Recipient, marks: Marks, mailbox: str) -> Iterator[tuple[str, str]]:
@@ -174,7 +191,10 @@ def _address(address: EmailAddress) -> str:
     name = address.name or ""
     if not name:
         return address.address
-    if len(name) > WIDTH or not _PLAIN_PHRASE.fullmatch(name):
+    if not _PLAIN_PHRASE.fullmatch(name) and _quotable(name):
+        # The same to programs that decode before they read addresses, to which an encoded name could be an address.
+        name = '"' + _FOLD.sub("\r\n ", _TO_ESCAPE.sub(r"\\\g<0>", name)) + '"'
+    elif len(name) > WIDTH or not _PLAIN_PHRASE.fullmatch(name):
         name = _encoded("Disposition-Notification-To", name)  # the longest header with addresses
     return f"{name}\r\n <{address.address}>"
 

@@ -1,9 +1,9 @@
 """Addresses in the headers of a MIME mail (RFC 5322, 3.4), read twice: what policy allows is what Exchange reads.
 
     taken      name@domain    <name@domain>    Any Name <name@domain>    "Any, Name" <name@domain>
-               encoded words as names (RFC 2047)    undisclosed-recipients:;    nothing at all
+               encoded words as names (RFC 2047), within quotes too    undisclosed-recipients:;    nothing at all
     refused    groups with members, comments, quoted local parts, domain literals, source routes, commas too many,
-               encoded words in an address or within quotes
+               encoded words in an address, and those that hold an address of their own for a reader that decodes first
 
 The grammar here is as small as that, and goes through a header once. Then Python's own reader, under its modern policy,
 must find the same addresses and no defect.
@@ -20,7 +20,7 @@ from shared.letters.addresses import checked
 from shared.letters.mime_head import Field, malformed
 from shared.letters.parts import LINE, EmailAddress, Recipient
 
-__all__ = ["decoded", "recipients_of"]
+__all__ = ["decoded", "holds_an_address", "recipients_of"]
 
 INVALID: Final = "ErrorInvalidRecipients"
 LONGEST: Final = 2_000  # characters of one address with its name; ours
@@ -32,6 +32,12 @@ _GROUP: Final = re.compile(r"[A-Za-z0-9 _-]{1,60}:[ \t]*;")  # one that names no
 _ESCAPED: Final = re.compile(r"\\(.)")
 _LINE: Final = re.compile(LINE)
 _ENCODED: Final = "=?"
+_EVERYWHERE: Final = ("missing trailing whitespace after encoded-word", "encoded word inside quoted string")
+_HIDDEN: Final = (
+    "Found an encoded name that is, or ends, an address for programs that decode first; expected a plain name."
+)
+# What ends an address, or hides the one behind it, once a name is decoded: separators, brackets, quotes, comments.
+_ENDS_AN_ADDRESS: Final = re.compile(r'[,;:<>()\[\]"\\]')
 
 
 def recipients_of(field: Field, most: int, too_many: str) -> tuple[Recipient, ...]:
@@ -61,6 +67,14 @@ def decoded(text: str, place: str) -> str:
     if not _LINE.fullmatch(result) or not _encodable(result):
         raise malformed("Found encoded words (RFC 2047) that hold control characters.", place)
     return result
+
+
+def holds_an_address(name: str) -> bool:
+    """Whether a program that decodes a header before it reads the addresses could find another one in this name.
+
+    `=?utf-8?q?x=40y=2Eexample=2C?= <a@b.example>` is `x@y.example, <a@b.example>` to it.
+    """
+    return bool(re.search("[<>]", name)) or ("@" in name and bool(_ENDS_AN_ADDRESS.search(name)))
 
 
 def _elements(field: Field) -> Iterator[list[tuple[str, str]]]:
@@ -119,23 +133,33 @@ def _mailbox(tokens: list[tuple[str, str]], place: str) -> EmailAddress:
 
 
 def _name(words: list[tuple[str, str]], place: str) -> str:
-    texts = []
-    for kind, word in words:
-        if kind == "quoted":
-            if _ENCODED in word:
-                raise malformed("Found an encoded word within quotes; leave the quotes out.", place, INVALID)
-            texts.append(_ESCAPED.sub(r"\1", word))
-        elif kind == "angle" or "@" in word:
+    texts, atoms = [], []
+    for kind, word in [*words, ("quoted", "")]:
+        if kind == "angle" or (kind == "atom" and "@" in word):
             raise malformed("Expected one address; a name that looks like one needs quotes.", place, INVALID)
-        else:
-            texts.append(word)
-    # As one text: blanks between encoded words are not part of the name.
-    name = decoded(" ".join(texts), place) if any(kind == "atom" for kind, _ in words) else " ".join(texts)
-    if any(kind == "atom" and _ENCODED in word for kind, word in words) and re.search("[<>]", name):
-        raise malformed("Found a name with angle brackets, which some read as an address.", place, INVALID)
+        if kind == "atom":
+            atoms.append(word)
+            continue
+        # As one text: blanks between encoded words are not part of the name.
+        texts += [decoded(" ".join(atoms), place) if atoms else "", _unquoted(word, place)]
+        atoms = []
+    name = " ".join(text for text in texts if text)
+    if any(_ENCODED in word for _, word in words) and holds_an_address(name):
+        raise malformed(_HIDDEN, place, INVALID)
     if not _LINE.fullmatch(name):
         raise malformed("Found a control character in the name.", place, INVALID)
     return name
+
+
+def _unquoted(word: str, place: str) -> str:
+    """What a quoted string says; encoded words in it too, which the standard forbids and many programs write."""
+    plain = _ESCAPED.sub(r"\1", word)
+    if _ENCODED not in plain:
+        return plain
+    read = decoded(plain, place)
+    if read != plain and re.search(r'["\\]', read):  # decoded first, it would end the quotes
+        raise malformed(_HIDDEN, place, INVALID)
+    return read
 
 
 def _check_agreement(field: Field, found: list[Recipient]) -> None:
@@ -151,8 +175,10 @@ def _check_agreement(field: Field, found: list[Recipient]) -> None:
 
 
 def _harmless(defect: Exception) -> bool:
-    """A period in a name without quotes is obsolete and everywhere; words without a blank between are Python's own."""
-    return isinstance(defect, ObsoleteHeaderDefect) or str(defect) == "missing trailing whitespace after encoded-word"
+    """A period in a name without quotes is obsolete and everywhere, so are encoded words within quotes, which Python
+    reads all the same; words without a blank between are Python's own.
+    """
+    return isinstance(defect, ObsoleteHeaderDefect) or str(defect) in _EVERYWHERE
 
 
 def _encodable(text: str) -> bool:

@@ -2,8 +2,9 @@
 
 What two programs may read differently is refused, with its line: a name with blanks before its colon, a line of blanks
 (some take it for the end of the headers), a carriage return that ends no line, two kinds of line ends among the headers
-of the mail, any byte but printable ASCII (RFC 5322, section 2.2, and not RFC 6532), more than 998 characters in a line
-(section 2.1.1). Each field is kept as it was written, to be sent on so.
+of the mail, any byte but printable ASCII (RFC 5322, section 2.2), more than 998 characters in a line (section 2.1.1).
+RFC 6532, UTF-8 as it is, is taken where it decides nothing: in the headers that name files. Each field is kept as it
+was written, to be sent on so.
 """
 
 import re
@@ -19,16 +20,21 @@ MAX_FIELDS: Final = 200  # of one head; ours: real mail has some twenty
 MAX_HEAD: Final = 256 * 1024  # bytes: 500 recipients with long names
 MAX_PART_HEAD: Final = 16 * 1024
 MAX_LINE: Final = 998
+NAME_FILES: Final = frozenset({"content-type", "content-disposition", "content-description"})
 SHOWN: Final = 40  # characters of a foreign name in an answer
 
 _NAME: Final = re.compile(rb"([!-9;-~]{1,200}):")
 _ODD: Final = re.compile(rb"[^\t -~]")
 _NON_ASCII: Final = 0x80
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One header field. value: unfolded, ASCII. raw: as written, its lines ended by CRLF. at: its first byte."""
+    """One header field. raw: as written, its lines ended by CRLF. at: its first byte.
+
+    value: unfolded; in ASCII, but for those that name files.
+    """
 
     name: str
     value: str
@@ -130,7 +136,20 @@ def _check_line(data: bytes, at: int, line: bytes, part: str, name: str) -> None
     if odd is None:
         return
     if line[odd.start()] >= _NON_ASCII:
-        text = "Found characters other than ASCII; expected encoded words (RFC 2047), or RFC 2231 in parameters."
+        if name.lower() in NAME_FILES:
+            if _is_utf8(line) and not _CONTROL.search(line):
+                return
+            text = "Found characters that are no UTF-8; expected UTF-8, encoded words (RFC 2047) or RFC 2231."
+        else:
+            text = "Found characters other than ASCII; expected encoded words (RFC 2047)."
     else:
         text = "Found a control character."
     raise malformed(text, place_of(data, at, part, name))
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

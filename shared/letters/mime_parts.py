@@ -7,12 +7,11 @@ once, and there are few of them, so the time is bounded by the size.
 
 import binascii
 from collections.abc import Iterator
-from email.errors import ObsoleteHeaderDefect
-from email.policy import default
-from typing import Any, Final
+from typing import Final
 
 from shared.letters.limits import MAX_NESTING
 from shared.letters.mime_head import Field, Head, malformed, place_of, read_head
+from shared.letters.mime_parameters import Parameters, read_parameters
 
 __all__ = ["ONCE_IN_A_PART", "between", "check_parts", "parameters"]
 
@@ -37,7 +36,7 @@ def check_parts(data: bytes, head: Head) -> None:
     while todo:
         number, fields, start, end = todo.pop()
         kind = _checked(data, number, fields, start, end)
-        if kind is None or kind.maintype != "multipart":
+        if kind is None or not kind.is_multipart:
             continue
         if number.count(".") + bool(number) == MAX_NESTING:
             text = f"Found multiparts more than {MAX_NESTING} deep."
@@ -55,7 +54,7 @@ def _part(number: str) -> str:
     return f"part {number}" if number else ""
 
 
-def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, end: int) -> Any:
+def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, end: int) -> Parameters | None:
     """The content type of a part whose headers and encoding are right; None where it has none (plain text)."""
     part = _part(number)
     named: dict[str, Field] = {}
@@ -68,11 +67,11 @@ def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, en
     kind = None
     if content := named.get("content-type"):
         kind = parameters(data, content, part)
-        if kind.content_type in TNEF:
+        if kind.value in TNEF:
             text = "Exchange could take recipients out of this part that no rule has seen; expected other content."
             raise malformed(text, place_of(data, content.at, part, content.name))
     if encoded := named.get("content-transfer-encoding"):
-        allowed = ENCODINGS if kind is None or kind.maintype != "multipart" else UNENCODED
+        allowed = ENCODINGS if kind is None or not kind.is_multipart else UNENCODED
         if encoded.value.lower() not in allowed:
             text = f"Expected one of {', '.join(sorted(allowed))}."
             raise malformed(text, place_of(data, encoded.at, part, encoded.name))
@@ -81,17 +80,12 @@ def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, en
     return kind
 
 
-def parameters(data: bytes, field: Field, part: str) -> Any:
-    """A header with parameters, as the standard library reads it. Whatever it raises is an answer."""
+def parameters(data: bytes, field: Field, part: str) -> Parameters:
+    """A header with parameters. Raises Malformed."""
     try:
-        read = default.header_factory(field.name, field.value)
-        defects = [defect for defect in read.defects if not isinstance(defect, ObsoleteHeaderDefect)]
-    except Exception:  # noqa: BLE001 - it is known to end in several kinds of them
-        read, defects = None, []
-    if read is None or defects:
-        text = "Cannot be read; values that hold anything but letters and digits need quotes (RFC 2045, section 5.1)."
-        raise malformed(text, place_of(data, field.at, part, field.name))
-    return read
+        return read_parameters(field.value, is_type=field.key == "content-type")
+    except ValueError as error:
+        raise malformed(str(error), place_of(data, field.at, part, field.name)) from None
 
 
 def _check_base64(data: bytes, start: int, end: int, part: str) -> None:
@@ -102,9 +96,9 @@ def _check_base64(data: bytes, start: int, end: int, part: str) -> None:
         raise malformed(text, place_of(data, start, part)) from None
 
 
-def between(data: bytes, start: int, end: int, number: str, kind: Any) -> Iterator[tuple[int, int]]:
+def between(data: bytes, start: int, end: int, number: str, kind: Parameters) -> Iterator[tuple[int, int]]:
     """Where each part of a multipart begins and ends. The line end before a boundary is the boundary's."""
-    boundary = str(kind.params.get("boundary", ""))
+    boundary = kind.parameters.get("boundary", "")
     part = _part(number)
     if not 1 <= len(boundary) <= MAX_BOUNDARY or not boundary.isascii() or not boundary.isprintable():
         text = f"A multipart needs a boundary of 1 to {MAX_BOUNDARY} printable ASCII characters."

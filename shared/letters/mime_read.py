@@ -16,6 +16,7 @@ import binascii
 import re
 from typing import Final
 
+from shared.charsets import decode
 from shared.errors import Malformed
 from shared.letters.limits import MAX_ENCODED, MAX_RECIPIENTS, MAX_REQUEST, too_large
 from shared.letters.mime_addresses import decoded, recipients_of
@@ -49,7 +50,7 @@ def decode_mime(body: bytes | str, place: str = "$") -> bytes:
     """
     if len(body) > MAX_ENCODED:
         raise too_large(len(body))
-    text = body.encode(errors="replace") if isinstance(body, str) else body
+    text = body.encode(errors="replace") if isinstance(body, str) else _ascii(body)
     packed = text.translate(None, b" \t\r\n")
     if len(packed) > MAX_REQUEST:
         raise too_large(len(packed))
@@ -61,6 +62,14 @@ def decode_mime(body: bytes | str, place: str = "$") -> bytes:
         why = "Invalid base64 string for MIME content."  # Graph's own words
         raise Malformed(400, "ErrorMimeContentInvalidBase64String", why, place)
     return raw
+
+
+def _ascii(body: bytes) -> bytes:
+    """Base64 is ASCII, whatever encoding its characters came in."""
+    try:
+        return decode(body).encode()
+    except UnicodeDecodeError:
+        return b""
 
 
 def read_mime(raw: bytes) -> SendMail:

@@ -13,6 +13,7 @@ from typing import Final
 
 from shared.letters.calendar import is_calendar
 from shared.letters.mime_head import Field, read_head
+from shared.letters.mime_parameters import Parameters
 from shared.letters.mime_parts import between, parameters
 from shared.letters.people_headers import NAME_NOBODY
 
@@ -55,7 +56,7 @@ def _cut(data: bytes, fields: Sequence[Field], start: int, end: int, cuts: list[
     """Note what to cut out of a part's body, in order. How many parts go: _ALL when the part itself has to."""
     named = {field.key: field for field in fields}
     kind = parameters(data, named["content-type"], "") if "content-type" in named else None
-    if kind is None or kind.maintype != "multipart":
+    if kind is None or not kind.is_multipart:
         return _ALL if _leads_back(data, named, kind, start, end) else 0
     count, last_kept, first_gone = 0, -1, -1
     for first, last in between(data, start, end, "", kind):
@@ -78,14 +79,14 @@ def _cut(data: bytes, fields: Sequence[Field], start: int, end: int, cuts: list[
     return count if last_kept >= 0 else _ALL
 
 
-def _leads_back(data: bytes, named: dict[str, Field], kind: object, start: int, end: int) -> bool:
+def _leads_back(data: bytes, named: dict[str, Field], kind: Parameters | None, start: int, end: int) -> bool:
     """Whether a part that is no multipart is calendar content, or a message with some in it."""
-    content_type = str(getattr(kind, "content_type", "text/plain"))
+    content_type = "text/plain" if kind is None else kind.value
     if content_type.startswith("message/"):
         return _HOLDS_CALENDAR.search(data, start, end) is not None
-    names = [str(dict(getattr(kind, "params", {})).get("name", ""))]
+    names = ["", *(() if kind is None else kind.file_names)]
     if disposition := named.get("content-disposition"):
-        names.append(str(dict(parameters(data, disposition, "").params).get("filename", "")))
+        names += parameters(data, disposition, "").file_names
     encoding = named["content-transfer-encoding"].value.lower() if "content-transfer-encoding" in named else ""
     content = data[start : min(end, start + _BEGINNING)]
     if encoding == "base64":

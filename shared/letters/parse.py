@@ -1,13 +1,14 @@
 """Foreign mail read in: the body of sendMail over HTTP, and a message of the queue `mail-outbox`.
 
 Four passes, each in document order, and the first fault of the first pass that finds one is reported: the JSON itself
-(reading.py), its shape (wire.py, faults.py), how many there are of each (limits.py), and the values that a type does
-not describe: addresses, forged stamps, depth. The size of the request is the caller's to check (limits.check_size): it
-depends on how the mail is sent.
+(reading.py; in the queue queue_text.py too), its shape (wire.py, faults.py, without what read_only.py drops), how many
+there are of each (limits.py), and the values that a type does not describe: addresses, forged stamps, depth. The size
+of the request is the caller's to check (limits.check_size): it depends on how the mail is sent.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -18,11 +19,14 @@ from shared.letters import limits
 from shared.letters.addresses import checked, mailbox_name
 from shared.letters.blobs import split
 from shared.letters.faults import explain
+from shared.letters.parts import LINE, Property
 from shared.letters.people_headers import TAKEN_FOR_RECIPIENTS
-from shared.letters.reading import read_json, unwrapped
+from shared.letters.read_only import NOT_SENT, READ_ONLY, prepare
+from shared.letters.reading import TYPE, TYPES, read_json
 from shared.letters.stamp import forged
 from shared.letters.thread import LONGEST_THREAD
 from shared.letters.wire import Message, SendMail
+from shared.queue_text import numbers_as_text, renamed, unwrapped
 
 __all__ = ["MAX_KEY", "OutboxMail", "SendMailBody", "outbox_mail", "send_mail"]
 
@@ -54,27 +58,27 @@ class SendMailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 class _OutboxBody(SendMailBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
     sender: Annotated[str, Meta(min_length=1, max_length=320)]
-    key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)] | None = None
+    key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY, pattern=LINE)] | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
     thread: Annotated[str, Meta(min_length=1, max_length=LONGEST_THREAD)] | None = None
     mime: str | None = None
 
 
-def send_mail(body: bytes, *, max_size: int = limits.MAX_REQUEST) -> SendMail:
+def send_mail(body: bytes, charset: str = "", *, max_size: int = limits.MAX_REQUEST) -> SendMail:
     """The body of `POST …/sendMail`: a JSON object with `message` and `saveToSentItems`, in either case.
 
-    max_size: bytes of a body that is read at all. Raises Malformed: 400 with Graph's code and the JSON path of the
-    fault, 413 RequestEntityTooLarge. An answer quotes nothing of the body but names of properties and, in part, an
-    address that is none.
+    charset: as the Content-Type declares it. max_size: bytes of a body that is read at all. Raises Malformed: 400 with
+    Graph's code and the JSON path of the fault, 413 RequestEntityTooLarge. An answer quotes nothing of the body but
+    names of properties and, in part, an address that is none.
     """
     if len(body) > max_size:
         raise limits.too_large(len(body))
-    tree = read_json(body)
+    tree = read_json(body, charset)
     return _mail(tree, _shaped(tree, SendMailBody))
 
 
 def outbox_mail(body: bytes) -> OutboxMail:
-    """A message of `mail-outbox`: JSON, or base64 of JSON as some storage clients write it.
+    """A message of `mail-outbox`: JSON, wrapped or not as queue_text.py has it, with names in any case.
 
         {"sender": "…", "message": {…}, "saveToSentItems": true, "key": "…", "notBefore": "2026-07-01T08:00:00+02:00",
          "thread": "…"}
@@ -82,7 +86,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
     Instead of `message` it may have `mime`: a whole MIME mail in base64, as sendMail takes it; a copy is always saved.
     Anything else is refused, the fields of Mailroom's own `mail-work` messages too. Raises Malformed as `send_mail`.
     """
-    tree = read_json(unwrapped(body))
+    tree = _named(read_json(unwrapped(body)))
     outer = _shaped(tree, _OutboxBody)
     sender = _sender(outer.sender)
     if outer.thread is not None and not (outer.thread.strip() and outer.thread.isprintable()):
@@ -97,7 +101,40 @@ def outbox_mail(body: bytes) -> OutboxMail:
     return OutboxMail(sender=sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread, mime=mime)
 
 
+@cache
+def _names() -> dict[str, str]:
+    """Every name that a message of `mail-outbox` may have in it, by itself in lower case."""
+    shapes: list[type[msgspec.Struct]] = [_OutboxBody, Property]
+    for shape in shapes:
+        shapes += shape.__subclasses__()
+    known = {name for shape in shapes for name in shape.__struct_encode_fields__}
+    known = known.union(*READ_ONLY.values(), *NOT_SENT.values()) - {"Message", "SaveToSentItems"}
+    return {name.lower(): name for name in known} | {"odatatype": TYPE}  # as .NET's models have it
+
+
+def _named(tree: Any) -> Any:
+    """The same with the names that Graph's documentation has; without types that are null."""
+    tree = renamed(tree, _names())
+    if isinstance(tree, dict):
+        numbers_as_text(tree, "key", "thread")
+    todo = [tree]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, list):
+            todo.extend(value)
+        elif isinstance(value, dict):
+            if isinstance(kind := value.get(TYPE), str):
+                value[TYPE] = TYPES.get(kind.removeprefix("#").lower(), kind)
+            elif TYPE in value and kind is None:
+                del value[TYPE]
+            todo.extend(value.values())
+    return tree
+
+
 def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:
+    if isinstance(tree, dict):
+        for name in ("message", "Message"):
+            prepare(tree.get(name))
     try:
         return msgspec.convert(tree, shape)
     except msgspec.ValidationError as error:
@@ -137,12 +174,10 @@ def _mime(tree: dict[str, Any], outer: SendMailBody, encoded: str) -> tuple[Send
     """A MIME mail and what it says of itself. Places in it stand after `$.mime`."""
     from shared.letters.mime_read import decode_mime, read_mime  # few mails need the readers of Python's email
 
-    name = _either(tree, "message", "Message")
-    if name in tree:
-        raise _wrong("UnableToDeserializePostBody", f"Found both {name} and mime; expected one of them.", f"$.{name}")
-    name = _either(tree, "saveToSentItems", "SaveToSentItems")
-    if not _true(outer.save if outer.sdk_save is None else outer.sdk_save, f"$.{name}"):
-        raise _wrong("UnableToDeserializePostBody", "A copy of a MIME mail is always saved.", f"$.{name}")
+    if tree.get("message") is not None:
+        raise _wrong("UnableToDeserializePostBody", "Found both message and mime; expected one of them.", "$.message")
+    if not _true(outer.save, "$.saveToSentItems"):
+        raise _wrong("UnableToDeserializePostBody", "A copy of a MIME mail is always saved.", "$.saveToSentItems")
     mime = decode_mime(encoded, "$.mime")
     try:
         return read_mime(mime), mime

@@ -1,22 +1,22 @@
 """Foreign JSON, read strictly: bytes in, Python's objects out, or a Malformed that says where.
 
-Strict means: UTF-8 (a byte order mark is passed over), no NaN, no name twice in one object, no half of a surrogate
-pair, no OData annotation that would change something, and no more of it than a mail can have. What Python's or
-msgspec's own readers do with those is to take the last, to fail later, or to drop them.
+Strict means: in the encoding that it says or else UTF-8 (charsets.py), no NaN, no name twice in one object, no half of
+a surrogate pair, no OData annotation that would change something, and no more of it than a mail can have. What Python's
+or msgspec's own readers do with those is to take the last, to fail later, or to drop them.
 """
 
-import base64
-import binascii
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
+from shared.charsets import decode
 from shared.errors import Malformed
-from shared.json_limits import TooMuch, check_json
+from shared.json_limits import TooMuch
+from shared.json_text import load
 
-__all__ = ["member", "read_json", "unwrapped"]
+__all__ = ["TYPE", "TYPES", "member", "read_json"]
 
 # Annotations that describe the sender's own copy of the data. https://docs.oasis-open.org/odata/odata-json-format/v4.01
 DROPPED: Final = frozenset(
@@ -47,17 +47,18 @@ _PLAIN_NAME: Final = re.compile(r"[\w@.-]{1,60}", re.ASCII)
 _SHOWN: Final = 60
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes, charset: str = "") -> Any:
     """The value that the JSON text holds, without annotations that change nothing and with `@odata.type` normalised.
+
+    charset: as its Content-Type declares it. A string may hold control characters as they are (json_text.py).
 
     Raises Malformed: 400 BadRequest where it is no JSON, with the position; 400 RequestBodyRead, with the path, where
     it is JSON that would lose something on its way.
     """
-    text = _text(body)
+    text = _text(body, charset)
     reader = _Reader()
     try:
-        check_json(body, values=MOST_VALUES, levels=DEEPEST)
-        tree = json.loads(text, object_pairs_hook=reader.read_object, parse_constant=_no_constant)
+        tree = load(text, values=MOST_VALUES, levels=DEEPEST, read=reader.read)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
         raise _no_json(f"{error.msg.removesuffix(' at').rstrip(': ')}, at {where}") from None
@@ -68,20 +69,6 @@ def read_json(body: bytes) -> Any:
     if reader.faults or _HALF_PAIR.search(text):
         _explain(tree, reader.faults)
     return tree
-
-
-def unwrapped(body: bytes) -> bytes:
-    """The JSON text of a queue's message, taken out of base64 if need be, as some storage clients write it.
-
-    No JSON object is base64: braces are not in its alphabet. Raises Malformed, 400.
-    """
-    text = body.removeprefix(b"\xef\xbb\xbf").strip()
-    if not text or text.startswith((b"{", b"[")):
-        return text
-    try:
-        return base64.b64decode(b"".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise Malformed(400, "BadRequest", "Found neither a JSON object nor base64 of one.", "$") from None
 
 
 def member(path: str, name: str) -> str:
@@ -96,6 +83,10 @@ class _Reader:
 
     def __init__(self) -> None:
         self.faults: dict[int, tuple[str, str]] = {}  # id of the object -> name, what is wrong with it
+
+    def read(self, text: str, *, strict: bool) -> Any:
+        self.faults = {}  # those of an earlier pass are of objects that are gone
+        return json.loads(text, strict=strict, object_pairs_hook=self.read_object, parse_constant=_no_constant)
 
     def read_object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -152,11 +143,11 @@ def _walk(tree: Any) -> Iterator[tuple[str, Any]]:
                 todo.extend((f"{path}[{at}]", value[at]) for at in reversed(range(len(value))))
 
 
-def _text(body: bytes) -> str:
+def _text(body: bytes, charset: str) -> str:
     try:
-        text = body.decode("utf-8-sig")
+        text = decode(body, charset)
     except UnicodeDecodeError as error:
-        raise _no_json(f"byte {error.start} is not UTF-8") from None
+        raise _no_json(f"byte {error.start} is not {error.encoding.upper()}") from None
     if not text.strip():
         raise Malformed(400, "BadRequest", "Empty payload. JSON content expected.", "$")
     return text

@@ -4,7 +4,8 @@ Every property that Graph lets a sender set is here, under the SDK's attribute n
 nothing is dropped without a word. Documented normalisation, the whole list of what may differ between a caller's JSON
 and what Graph gets:
 
-- null is absence. Names of enumerations and of types (`@odata.type`) are written as Graph writes them.
+- null is absence. What Graph fills in itself is dropped (read_only.py has the list), and blanks and line ends in base64
+  are. Names of enumerations and of types (`@odata.type`) are written as Graph writes them.
 - Addresses of mails and of attached mails and events are written in their one form (addresses.py): domains in lower
   case and as A-labels.
 - Annotations that describe the caller's own copy are dropped: `@odata.context`, `@odata.etag`, `@odata.id`,

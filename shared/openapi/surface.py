@@ -100,7 +100,7 @@ SENDING: Final = (
         {"type": "string", "minLength": 1, "maxLength": LONGEST_THREAD},
     ),
 )
-ENTRY: Final = Parameter("id", "path", "the SHA-256 of the address in lower case, as 64 hex digits")
+ENTRY: Final = Parameter("id", "path", "the SHA-256 of the address in lower case, its domain in A-labels, as 64 hex digits")
 PAGING: Final = (
     Parameter("top", "query", "how many at most", {"type": "integer", "minimum": 1, "maximum": 1000}),
     Parameter("after", "query", "what the page before gave as `next`"),
@@ -150,7 +150,8 @@ SENT: Final = {
 }
 MIME: Final = {"type": "string", "contentEncoding": "base64", "contentMediaType": "message/rfc822"}
 MAIL_BODY: Final = Body(
-    "As Graph's sendMail takes it: JSON, or a whole MIME mail in base64.",
+    "As Graph's sendMail takes it: JSON, or a whole MIME mail in base64. Properties that Graph fills in itself, such "
+    "as hasAttachments, are ignored.",
     {JSON: SendMailBody, "text/plain": MIME},
     EXAMPLE,
 )

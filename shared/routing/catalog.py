@@ -28,6 +28,12 @@ class Catalog:
     problems: Mapping[str, str] = field(default_factory=dict)
     missing: str | None = None
 
+    def named(self, name: str) -> str:
+        """The name of the route that a sender means: its own, or the one that differs from it in case only."""
+        if name in self.routes or name in self.problems:
+            return name
+        return next((known for known in (*self.routes, *self.problems) if known.lower() == name.lower()), name)
+
 
 def load(extra: Path | None = None, renderer: "Renderer | None" = None, built_in: Path = BUILT_IN) -> Catalog:
     """Read every route. Never raises. renderer: checks the templates of `extra` too."""

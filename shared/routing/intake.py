@@ -75,7 +75,7 @@ class Intake:
 
     def preflight(self, name: str, request: RawRequest) -> Reply:
         """Answer OPTIONS. A route that does not exist answers as one without a handshake."""
-        route = self.catalog.routes.get(name)
+        route = self.catalog.routes.get(self.catalog.named(name))
         reply = (route and route.source.preflight(request)) or Reply(200, {"Allow": METHODS})
         if route is not None and route.probe:
             reply = replace(reply, headers={**reply.headers, "Allow": PROBED})
@@ -87,7 +87,7 @@ class Intake:
         Senders that use GET for their events, as some do by default, must not be told that these have arrived. Those
         that ask whether an address is there before they send to it need a route with `probe`.
         """
-        route = self.catalog.routes.get(name)
+        route = self.catalog.routes.get(self.catalog.named(name))
         if route is not None and route.probe:
             return Reply(200, {"Cache-Control": "no-store"})
         text = "Events are sent by POST. For a sender that asks by GET or HEAD first, the route can have probe = true."
@@ -95,6 +95,7 @@ class Intake:
 
     async def receive(self, name: str, request: RawRequest) -> Reply:
         """Answer a webhook's request, in its source's terms."""
+        name = self.catalog.named(name)
         route = self.catalog.routes.get(name)
         if route is None:
             return self._no_route(name)
@@ -158,6 +159,7 @@ class Intake:
         return Reply(503, {"Retry-After": "60"}, detail=text)
 
     def _route_of(self, name: str) -> Route:
+        name = self.catalog.named(name)
         route = self.catalog.routes.get(name)
         if route is None and (self.catalog.missing or name in self.catalog.problems):
             raise RouteUnusable(self.catalog.missing or f"The route {name} cannot be used.")

@@ -26,4 +26,4 @@ class Alertmanager(Source, frozen=True, forbid_unknown_fields=True, kw_only=True
         proved(request, secrets)
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
-        return [notification(self.name, request.body)]
+        return [notification(self.name, request.body, request.charset)]

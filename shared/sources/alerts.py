@@ -38,13 +38,13 @@ def proved(request: RawRequest, secrets: Sequence[str]) -> None:
         proofs.bearer(request, secrets)
 
 
-def notification(name: str, body: bytes) -> Event:
+def notification(name: str, body: bytes, charset: str = "") -> Event:
     """The one event of a request. Raises Malformed.
 
     A payload of the sender's own making, and that of Grafana's legacy alerting, are events too. They do not say which
     notification they are: the second outage within half an hour looks like the first, so none is a copy of another.
     """
-    value = read_object(body)
+    value = read_object(body, charset)
     group, status = text(value, "groupKey"), text(value, "status")
     reason = text(value, "notification_reason")
     if reason in NO_REASONS:

@@ -50,7 +50,7 @@ class AnyJson(Source, frozen=True, kw_only=True):
                 raise ValueError(f"{name}: {error}") from None
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what the sender says
-        data = read_json(request.body)
+        data = read_json(request.body, request.charset)
         found = self._found(data, request.headers)
         given = found.get("key") or request.headers.get("idempotency-key", "").strip()
         key = given or fresh()

@@ -58,7 +58,7 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return None
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
-        value = read_object(request.body)
+        value = read_object(request.body, request.charset)
         name, kind = text(value, "id"), text(value, "eventType") or self.name
         # "Test" sends the same sample with the same id each time, for no subscription; it only counts.
         count = text(value, "notificationId") or fresh() if text(value, "subscriptionId") in NONE else ""

@@ -45,7 +45,7 @@ class AzureMonitor(AzureService, frozen=True, forbid_unknown_fields=True, kw_onl
     app_role: str | None = "ActionGroupsSecureWebhook"
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
-        value = read_object(request.body)
+        value = read_object(request.body, request.charset)
         essentials = pick(value, "data", "essentials")
         raw = same_bytes(request.body)
         if not isinstance(essentials, dict) or not essentials:

@@ -7,14 +7,14 @@ Who may send, and what is answered: https://github.com/cloudevents/spec/blob/v1.
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Meta
 
 from shared.errors import Malformed
 from shared.sources import proofs
-from shared.sources.envelope import charset_of, content, event_of, from_json
+from shared.sources.envelope import content, event_of, from_json
 from shared.sources.reading import read_json
 from shared.sources.source import Event, RawRequest, Reply, Source
 
@@ -23,6 +23,7 @@ __all__ = ["CloudEvents", "Rate", "allow", "is_binary", "read"]
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 PREFIX: Final = "ce-"
+VERSION: Final = "specversion"  # every CloudEvent has it
 Rate = Annotated[int, Meta(ge=1)]
 
 # A "DNS expression"; what else a stranger puts there is not written into a header of ours.
@@ -59,14 +60,16 @@ def read(request: RawRequest) -> list[Event]:
     """The events of a request in any of the three modes. Raises Malformed, 415 or 400."""
     kind = request.media_type
     if kind == STRUCTURED:
-        return [from_json(read_json(request.body))]
+        return [from_json(read_json(request.body, request.charset))]
     if kind == BATCH:
-        batch = read_json(request.body)
+        batch = read_json(request.body, request.charset)
         if not isinstance(batch, list):
             raise Malformed(400, "BadRequest", "Expected a batch of CloudEvents, a JSON array.", "$")
-        return [from_json(value, f"$[{index}]") for index, value in enumerate(batch)]
+        return _batch(batch)
     # Structured modes in other formats begin like this, and may have the headers of the binary mode as copies.
     if kind.startswith("application/cloudevents") or not is_binary(request):
+        if (events := _undeclared(request)) is not None:
+            return events
         raise Malformed(
             415,
             "UnsupportedMediaType",
@@ -77,8 +80,27 @@ def read(request: RawRequest) -> list[Event]:
     attributes = {name.removeprefix(PREFIX): _value(name, request.headers[name]) for name in names}
     if content_type := request.headers.get("content-type"):
         attributes["datacontenttype"] = content_type
-    charset = charset_of(request.headers.get("content-type", "").partition(";")[2])
-    return [event_of(attributes, content(request.body, kind, charset), PREFIX)]
+    return [event_of(attributes, content(request.body, kind, request.charset), PREFIX)]
+
+
+def _undeclared(request: RawRequest) -> list[Event] | None:
+    """Whole events in JSON under another content type, as many senders write them; None for anything else.
+
+    Raises Malformed where it says that it is JSON and is none.
+    """
+    try:
+        value = read_json(request.body, request.charset)
+    except Malformed:
+        if request.body.strip() and request.media_type == "application/json":
+            raise
+        return None
+    if isinstance(value, list) and value and all(isinstance(item, dict) and VERSION in item for item in value):
+        return _batch(value)
+    return [from_json(value)] if isinstance(value, dict) and VERSION in value else None
+
+
+def _batch(values: list[Any]) -> list[Event]:
+    return [from_json(value, f"$[{index}]") for index, value in enumerate(values)]
 
 
 def is_binary(request: RawRequest) -> bool:
@@ -98,12 +120,24 @@ def allow(request: RawRequest, rate: int | None) -> Reply:
     return Reply(200, headers)
 
 
+def _in_utf8(header: str) -> str:
+    """A header whose UTF-8 was not percent-encoded, as the binding demands, whatever server has made a text of it:
+    Latin-1 (RFC 9112, section 5.5), or escaped bytes. What is no UTF-8 stays as it is.
+    """
+    for encoding, errors in (("latin-1", "strict"), ("utf-8", "surrogateescape")):
+        try:
+            return header.encode(encoding, errors).decode()
+        except UnicodeError:
+            continue
+    return header
+
+
 def _value(name: str, header: str) -> str:
     """An attribute's value out of its header: first the quotes of RFC 7230, 3.2.6, then one round of percent-decoding.
 
     Raises Malformed where the bytes are not UTF-8, as the binding demands.
     """
-    plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), header)
+    plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), _in_utf8(header))
     try:
         return unquote_to_bytes(plain.encode("utf-8", "replace")).decode()
     except UnicodeDecodeError:

@@ -9,23 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from shared.charsets import CODECS, charset_of, decode, sniffed
 from shared.errors import Malformed
 from shared.sources.copies import canonical
 from shared.sources.reading import digest, moment, read_json, text
 from shared.sources.source import Event
 
-__all__ = ["charset_of", "content", "event_of", "from_json"]
+__all__ = ["content", "event_of", "from_json"]
 
 REQUIRED: Final = ("specversion", "id", "source", "type")
-# What `charset` may say. Python knows more, some of which are no encodings of text.
-CHARSETS: Final = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "us-ascii": "ascii",
-    "iso-8859-1": "latin-1",
-    "windows-1252": "cp1252",
-    "utf-16": "utf-16",
-}
 # What may be another one at the next try: of which request it was a part, and in which form it came.
 NOT_TOLD: Final = frozenset({"traceparent", "tracestate", "traceid", "baggage", "datacontenttype"})
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -52,7 +44,7 @@ def event_of(attributes: Mapping[str, Any], data: Any, prefix: str) -> Event:
     Malformed, 400, when a required one is missing.
 
     By the specification `source` and `id` name an event. Some senders give one id to different events all the same, as
-    Azure IoT Hub does within a batch, so what an event says belongs to its key.
+    Azure IoT Hub does (https://github.com/MicrosoftDocs/azure-docs/issues/77475), so what an event says is in its key.
     """
     for name in REQUIRED:
         if text(attributes, name) is None:
@@ -86,14 +78,14 @@ def content(body: bytes, media_type: str, charset: str = "") -> Any:
         return None
     subtype = media_type.rpartition("/")[2]
     if subtype == "json" or subtype.endswith("+json"):
-        return read_json(body)
+        return read_json(body, charset)
     if not media_type:
         try:
-            return read_json(body)
+            return read_json(body, charset)
         except Malformed:
             pass
     try:
-        found = body.decode(CHARSETS.get(charset.lower(), "utf-8"))
+        found = _text(body, media_type, charset)
         if not _CONTROL.search(found):
             return found
     except UnicodeDecodeError:
@@ -105,6 +97,17 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else canonical(value)
 
 
+def _text(body: bytes, media_type: str, charset: str) -> str:
+    """Raises UnicodeDecodeError. Only what calls itself text may be in an encoding that it does not name."""
+    codec = CODECS.get(charset, "utf-8")
+    if codec.startswith("utf-16"):
+        mark, told = sniffed(body)  # it need not begin with ASCII
+        return body[mark:].decode(told or codec)
+    if codec != "utf-8":
+        return body.decode(codec)
+    return decode(body, repair=True) if media_type.startswith("text/") else body.decode("utf-8-sig")
+
+
 def _decoded(value: Any, content_type: str | None, path: str) -> Any:
     """A `data_base64`, read by its content type. Without one nothing may be assumed: it stays base64."""
     try:
@@ -113,14 +116,4 @@ def _decoded(value: Any, content_type: str | None, path: str) -> Any:
         raise Malformed(400, "BadRequest", "Expected base64.", path) from None
     if not content_type:
         return {"data_base64": value}
-    media_type, _, parameters = content_type.partition(";")
-    return content(body, media_type.strip().lower(), charset_of(parameters))
-
-
-def charset_of(parameters: str) -> str:
-    """The value of `charset` among the parameters of a content type, `charset=utf-8; boundary=x`; "" without."""
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            return value.strip().strip('"')
-    return ""
+    return content(body, content_type.partition(";")[0].strip().lower(), charset_of(content_type))

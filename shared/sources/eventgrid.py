@@ -46,7 +46,7 @@ class EventGrid(AzureService, frozen=True, forbid_unknown_fields=True, kw_only=T
         """Echo the code that validates a subscription. Only 200 counts, and only the code as it came."""
         if request.headers.get("aeg-event-type", "").strip().lower() != "subscriptionvalidation":
             return None
-        value = read_json(request.body)
+        value = read_json(request.body, request.charset)
         code = pick(value[0] if isinstance(value, list) and value else value, "data", "validationCode")
         if not isinstance(code, str) or not code:
             raise Malformed(400, "BadRequest", "Expected the code of a validation.", "$[0].data.validationCode")
@@ -57,7 +57,7 @@ class EventGrid(AzureService, frozen=True, forbid_unknown_fields=True, kw_only=T
         given = {SUBSCRIPTION: name} if (name := request.headers.get(SUBSCRIPTION)) else {}
         if cloudevents.is_binary(request):
             return [_with(event, given) for event in cloudevents.read(request)]
-        value = read_json(request.body)
+        value = read_json(request.body, request.charset)
         items = value if isinstance(value, list) else [value]
         return [_with(_event(item, f"$[{index}]"), given) for index, item in enumerate(items)]
 

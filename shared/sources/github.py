@@ -95,7 +95,7 @@ class GitHub(Source, frozen=True, kw_only=True):
         return Reply(self.done) if _kind(request) == "ping" else None
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what GitHub says
-        kind, data = _kind(request), read_object(_payload(request))
+        kind, data = _kind(request), read_object(*_payload(request))
         delivery = request.headers.get("x-github-delivery", "").strip()
         key = delivery or fresh()
         return [
@@ -121,16 +121,17 @@ def _kind(request: RawRequest) -> str:
     return kind
 
 
-def _payload(request: RawRequest) -> bytes:
+def _payload(request: RawRequest) -> tuple[bytes, str]:
+    """The JSON, and in what charset it is."""
     if request.media_type != FORM:
-        return request.body
+        return request.body, request.charset
     try:
         found = parse_qs(request.body.decode("utf-8", "replace"), max_num_fields=10).get("payload", [])
     except ValueError:
         found = []
     if len(found) != 1:
         raise Malformed(400, "BadRequest", "The form has no field `payload`, or more than one.")
-    return found[0].encode()
+    return found[0].encode(), "utf-8"
 
 
 def _type(kind: str, data: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ class Grafana(Source, frozen=True, forbid_unknown_fields=True, kw_only=True):
         proofs.one_of([signature], (proofs.mac(secret, message) for secret in secrets))
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
-        event = notification(self.name, request.body)
+        event = notification(self.name, request.body, request.charset)
         if event.known_by == "nothing" and self.signature_header.lower() in request.headers:
             event = replace(event, signed=same_bytes(request.body))
         return [event]

@@ -1,8 +1,8 @@
 """What sources read out of other people's JSON.
 
 An event that cannot be read is lost with most senders, so this is generous where the reading of mails is strict: what
-is JSON to its sender is read. What is not there is None; what has another type than expected is passed over, and stands
-in the mail's table all the same.
+is JSON to its sender is read, in whatever encoding. What is not there is None; what has another type than expected is
+passed over, and stands in the mail's table all the same.
 """
 
 import hashlib
@@ -10,23 +10,31 @@ import json
 import math
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
+from shared.charsets import decode
 from shared.errors import Malformed
-from shared.json_limits import TooMuch, check_json
+from shared.json_limits import TooMuch
+from shared.json_text import load
 
 __all__ = ["digest", "moment", "pick", "read_json", "read_object", "text"]
 
 DEEPEST: Final = 200  # levels; what reads a value later may do so in functions that call themselves
 MOST_VALUES: Final = 1_000_000  # some 100 MB of memory, of 25 MB (GitHub's largest) one for each 25 bytes
 _HALVES = re.compile("[\ud800-\udfff]")
+_HALF = re.compile(r"\\u[dD]")
 
 
-def read_json(body: bytes) -> Any:
-    """The value that a body holds. Raises Malformed, 400, with the position."""
+def read_json(body: bytes, charset: str = "") -> Any:
+    """The value that a body holds. charset: as its Content-Type declares it. Raises Malformed, 400, with the position.
+
+    Line ends and other control characters may stand in a string as they are: templates of monitoring systems paste
+    several lines between quotes, and do not send again what was refused. Bytes that are no UTF-8 are Windows-1252.
+    """
+    text = decode(body, charset, repair=True)
     try:
-        check_json(body, values=MOST_VALUES, levels=DEEPEST)
-        value = json.loads(body.decode("utf-8-sig", "replace"), parse_constant=str, parse_float=_number)
+        value = load(text, values=MOST_VALUES, levels=DEEPEST, read=_READ)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
         raise Malformed(400, "BadRequest", f"The body is not JSON: {error.msg}, at {where}.") from None
@@ -34,12 +42,12 @@ def read_json(body: bytes) -> Any:
         raise Malformed(400, "BadRequest", "The body is not JSON: a number of thousands of digits.") from None
     except TooMuch as error:
         raise Malformed(400, "BadRequest", f"The body is not read: {error}.", "$") from None
-    return _whole(value) if b"\\ud" in body.lower() else value
+    return _whole(value) if _HALF.search(text) else value
 
 
-def read_object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes, charset: str = "") -> dict[str, Any]:
     """The object that a body holds. Raises Malformed, 400."""
-    value = read_json(body)
+    value = read_json(body, charset)
     if not isinstance(value, dict):
         raise Malformed(400, "BadRequest", "Expected a JSON object.", "$")
     return value
@@ -91,6 +99,10 @@ def _number(written: str) -> float | str:
     """A number; one that is larger than any that there is, such as 1e999, stays as it was written."""
     value = float(written)
     return value if math.isfinite(value) else written
+
+
+# NaN and Infinity are written by Python and others.
+_READ: Final = partial(json.loads, parse_constant=str, parse_float=_number)
 
 
 def _whole(value: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from shared.charsets import charset_of
 from shared.letters.letter import KnownBy
 
 __all__ = ["MEGABYTE", "Event", "RawRequest", "Reply", "Result", "Source", "TokenRule", "Unverified"]
@@ -43,6 +44,11 @@ class RawRequest:
     def media_type(self) -> str:
         """Of the content, in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str:
+        """As the Content-Type declares it, in lower case; "" without."""
+        return charset_of(self.headers.get("content-type", ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

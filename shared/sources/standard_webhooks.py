@@ -56,7 +56,7 @@ class StandardWebhooks(Source, frozen=True, kw_only=True):
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what the sender says
         """The specification recommends `{type, timestamp, data}` and does not demand it: what is missing may be."""
-        data = read_object(request.body)
+        data = read_object(request.body, request.charset)
         identifier = header(request, f"{self.headers}-id")
         return [
             Event(

@@ -42,7 +42,7 @@ class Stripe(Source, frozen=True, kw_only=True):
         one_of(given, [mac(secret, signed) for secret in secrets])
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what Stripe says
-        data = read_object(request.body)
+        data = read_object(request.body, request.charset)
         identifier, kind = text(data, "id"), text(data, "type")
         if identifier is None or kind is None:
             missing = "$.id" if identifier is None else "$.type"

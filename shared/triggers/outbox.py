@@ -123,6 +123,8 @@ async def _given_up(message: "ProducerMessage") -> None:
 
         refusal: Refused = Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
         try:
+            if message.queue == OUTBOX and await _taken_apart(app, message):
+                return None
             queued = parse.outbox_mail(message.body) if message.queue == OUTBOX else None
             if queued is not None and queued.key is not None:
                 letter = await _admitted(app, _letter(queued, message.id, message.inserted_at))
@@ -165,11 +167,31 @@ async def _put_off_before(app: Services, message: "ProducerMessage") -> None:
     return await (_event if whole.queue == EVENTS else _producers)(whole)
 
 
+async def _taken_apart(app: Services, message: "ProducerMessage") -> bool:
+    """Where the message is an array, each of its elements goes on as a message of its own. False: it is none.
+
+    They are durable before the array is completed, and named by it and their places: an array that comes again, because
+    a host went down among its elements, makes nothing twice. What is refused among them is kept alone.
+    """
+    from shared.delivery.work import apart
+
+    try:
+        parts = apart(message)
+    except Refused as refusal:
+        await app.courier.refuse(message.id, message.queue, message.body, refusal)
+        return True
+    for part in parts or ():
+        await app.outbox.put_off(part, timedelta(0))
+    return parts is not None
+
+
 async def _producers(message: "ProducerMessage") -> None:
-    """A producer's message: a mail, or something that is set aside with its reason."""
+    """A producer's message: a mail, several, or something that is set aside with its reason."""
     app = services()
     if app.settings.problems:
         return await _put_off(app, message)
+    if await _taken_apart(app, message):
+        return None
     try:
         letter = await _admitted(app, _letter(parse.outbox_mail(message.body), message.id, message.inserted_at))
     except Refused as refusal:
@@ -212,6 +234,8 @@ async def _event(message: "ProducerMessage") -> None:
     app = services()
     if app.settings.problems:
         return await _put_off(app, message)
+    if await _taken_apart(app, message):
+        return None
     try:
         await app.intake.take_message(message.id, message.body)
     except RouteUnusable as error:

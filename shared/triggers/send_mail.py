@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import azure.functions as func
 import msgspec
 
+from shared.charsets import CODECS, charset_of
 from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
 from shared.letters import draft, limits, parse
@@ -115,7 +116,7 @@ def _sender(caller: Caller, mailbox: str | None) -> str:
 
 def _letter(req: func.HttpRequest, caller: Caller, sender: str) -> Letter:
     body = req.get_body()
-    mail, mime = _mime(body) if _is_mime(req.headers) else (parse.send_mail(body, max_size=len(body)), None)
+    mail, mime = _mime(body) if _is_mime(req.headers) else (_json(body, req.headers), None)
     scope = scope_of(caller)
     key = _key(req.headers)
     thread = _text_of(req.headers, "Mailroom-Thread", LONGEST_THREAD)
@@ -131,6 +132,14 @@ def _letter(req: func.HttpRequest, caller: Caller, sender: str) -> Letter:
         thread=thread,
         mime=mime,
     )
+
+
+def _json(body: bytes, headers: Mapping[str, str]) -> SendMail:
+    charset = charset_of(headers.get("content-type", ""))
+    if charset and charset not in CODECS:
+        text = f"Content-Type has the charset {charset[:40]}, which is unknown here; expected utf-8."
+        raise Malformed(415, "BadRequest", text)
+    return parse.send_mail(body, charset, max_size=len(body))
 
 
 def _mime(body: bytes) -> tuple[SendMail, bytes]:

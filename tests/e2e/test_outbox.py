@@ -23,6 +23,23 @@ def test_a_mail_put_into_the_queue_is_sent(sandbox: Sandbox, *, encoded: bool) -
     eventually(lambda: sandbox.count("mail-outbox") == 0)
 
 
+def test_an_array_in_the_queue_is_a_mail_for_each_of_its_elements(sandbox: Sandbox) -> None:
+    """What is refused among them is kept alone, as it was written; the others go."""
+    known = set(sandbox.dead())
+    wrong = mail(sandbox, "not to be sent", colour="red")
+    sandbox.put(
+        "mail-outbox",
+        "[" + ", ".join([mail(sandbox, "first of three"), wrong, json.dumps(mail(sandbox, "last of three"))]) + "]",
+    )
+    sandbox.arrives("first of three")
+    sandbox.arrives("last of three")
+    [kept] = eventually(lambda: set(sandbox.dead()) - known)
+    metadata, content = sandbox.dead()[kept]
+    assert (metadata["queue"], content) == ("mail-outbox", wrong.encode())
+    eventually(lambda: sandbox.count("mail-outbox") == 0)
+    assert sandbox.subjects().count("first of three") == 1
+
+
 def test_a_key_in_the_queue_names_the_mail(sandbox: Sandbox) -> None:
     for _ in range(3):
         sandbox.put("mail-outbox", mail(sandbox, "once", key="order-1"))

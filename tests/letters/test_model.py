@@ -176,7 +176,7 @@ def test_each_enumeration_has_the_names_that_the_sdk_has() -> None:
         for node in parts(field.type)
         if isinstance(node, inspect.EnumType)
     }
-    assert len(enumerations) == 13
+    assert len(enumerations) == 14
     for enumeration in enumerations:
         assert issubclass(enumeration, Choice)
         assert {choice.value for choice in enumeration} <= {choice.value for choice in sdk_class(enumeration)}

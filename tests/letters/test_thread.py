@@ -216,7 +216,7 @@ def test_a_queued_mail_may_name_its_thread(thread: str | None) -> None:
     assert outbox_mail(queued()).thread is None
 
 
-@pytest.mark.parametrize("thread", ["", " ", "x" * 257, "two\nlines", "\x07", 7])
+@pytest.mark.parametrize("thread", ["", " ", "x" * 257, "two\nlines", "\x07", 7.5])
 def test_a_thread_that_is_no_printable_text_is_refused_with_its_place(thread: object) -> None:
     with pytest.raises(Malformed) as refusal:
         outbox_mail(queued(thread=thread))

@@ -25,6 +25,7 @@ from shared.routing import intake as intake_module
 from shared.routing.catalog import BUILT_IN, Catalog, load
 from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.intake import Intake
+from shared.routing.messages import parse_event
 from shared.routing.secrets import Secrets
 from shared.sources.source import RawRequest, Reply, TokenRule
 from tests.delivery.samples import Office
@@ -115,6 +116,35 @@ async def test_an_unknown_route_is_404_and_the_vault_is_not_asked(tmp_path: Path
     counter = Counter(tmp_path)
     counter.intake = replace(counter.intake, secrets=Secrets(settings(), fetch))
     assert (await counter.post({}, "nothing")).status == 404
+
+
+async def test_a_route_may_be_named_in_another_case(tmp_path: Path) -> None:
+    """By webhook, where its secret is still asked for, and by queue."""
+    counter = Counter(tmp_path)
+    assert (await counter.post({}, "Shop")).status == 202
+    assert (await counter.post({}, "SHOP", x_api_key="wrong")).status == 401
+    await counter.intake.take_message("m", b'{"route": "sHOP", "id": "1"}')
+    assert [letter.origin.name for letter in await counter.letters()] == ["shop", "shop"]
+
+
+async def test_what_was_signed_is_read_in_the_encoding_that_it_is_in(tmp_path: Path) -> None:
+    """The signature is over the bytes as they came."""
+    counter = Counter(tmp_path)
+    for body, kind in (
+        ('{"action": "opened", "issue": {"title": "Tür"}, "repository": {}}'.encode("latin-1"), "application/json"),
+        ('{"action": "opened", "issue": {"title": "Tür"}, "repository": {}}'.encode("utf-16"), "application/json"),
+        (
+            '{"action": "opened", "issue": {"title": "Žár"}, "repository": {}}'.encode("cp1250"),
+            "a/json; charset=cp1250",
+        ),
+    ):
+        mac = "sha256=" + hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+        sent = {"x_github_event": "issues", "x_github_delivery": kind + str(len(body)), "x_hub_signature_256": mac}
+        assert (await counter.post(body, "github", **sent, content_type=kind)).status == 202
+        assert (await counter.post(body + b" ", "github", **sent, content_type=kind)).status == 401
+    found = "".join(str(letter.mail.message.subject) for letter in await counter.letters())
+    assert found.count("Tür") == 2
+    assert "Žár" in found
 
 
 async def test_a_wrong_secret_is_refused_and_nothing_is_read(tmp_path: Path) -> None:
@@ -503,3 +533,35 @@ async def test_more_events_than_can_be_put_in_time_are_refused_with_the_place(
     assert not counter.outbox.messages
     assert (await counter.post(batch[:3], "cloudevents", **headers)).status == 202
     assert len(counter.outbox.messages) == 3
+
+
+REFUSING = 'recipients_from = "data.to"\nallow = ["*@contoso.com"]\n'
+NOT_OURS = {"to": "a@fabrikam.com"}
+
+
+async def test_what_is_refused_twice_under_a_key_that_counts_for_a_while_is_kept_twice(tmp_path: Path) -> None:
+    """An alert without a name or a time an hour later is another one; both can be put back, and are two mails."""
+    text = f'source = "azure-monitor"\n{REFUSING}[options]\nheader = "x-api-key"\n'
+    counter = Counter(tmp_path, {"shop": text})
+    for hours in (0, 1):
+        counter.intake = replace(counter.intake, now=lambda hours=hours: NOW + timedelta(hours=hours))
+        for _ in range(2):  # a second try, of each
+            assert (await counter.post(NOT_OURS)).status == 200
+    kept = [json.loads(one.content)["id"] for one in counter.outbox.dead.values()]
+    assert len(kept) == len(set(kept)) == 2
+
+
+async def test_what_is_refused_under_a_lasting_key_is_kept_once_and_keeps_it(tmp_path: Path) -> None:
+    """So that it is one mail, whether its operator puts it back or its sender comes again."""
+    counter = Counter(tmp_path, {"shop": REFUSING})
+    for _ in range(2):
+        assert (await counter.post(NOT_OURS, idempotency_key="order 1")).status == 202
+    (kept,) = counter.outbox.dead.values()
+    assert json.loads(kept.content)["id"] == "order 1"
+
+
+async def test_what_is_refused_under_a_key_longer_than_an_id_can_be_put_back(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, {"shop": REFUSING})
+    assert (await counter.post(NOT_OURS, idempotency_key="k" * 300)).status == 202
+    (kept,) = counter.outbox.dead.values()
+    assert parse_event(kept.content)[0] == "shop"

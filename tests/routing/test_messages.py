@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Malformed
-from shared.routing.messages import EventMessage, events_of, parse_event
+from shared.routing.messages import AsSent, EventMessage, events_of, parse_event
 from shared.sources.registry import source_named
-from shared.sources.source import Event
+from shared.sources.source import Event, RawRequest
 from tests.routing.samples import NOW
 
 ENVELOPE = {
@@ -28,7 +28,7 @@ ENVELOPE = {
 }
 
 
-def read(message: Any) -> tuple[str, EventMessage | Event]:
+def read(message: Any) -> tuple[str, EventMessage | Event | AsSent]:
     return parse_event(json.dumps(message).encode())
 
 
@@ -63,10 +63,77 @@ def test_a_cloudevent_is_named_by_source_and_id() -> None:
     assert event.data == {"total": 12}
 
 
-@pytest.mark.parametrize("name", ["id", "source", "type", "mailroomroute"])
+@pytest.mark.parametrize("name", ["id", "source", "type"])
 def test_a_cloudevent_without_what_it_must_have_is_refused_by_name(name: str) -> None:
     with pytest.raises(Malformed, match=name):
         read({key: value for key, value in ENVELOPE.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("source", "route"),
+    [("/orders", "cloudevents"), ("/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/x", "eventgrid")],
+)
+def test_a_cloudevent_without_a_route_goes_to_the_one_for_what_it_is(source: str, route: str) -> None:
+    name, event = read({**{key: value for key, value in ENVELOPE.items() if key != "mailroomroute"}, "source": source})
+    assert name == route
+    assert isinstance(event, Event)
+
+
+OF_EVENT_GRID = {
+    "id": "eg-1",
+    "topic": "/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/a",
+    "subject": "/blobServices/default/containers/c/blobs/b",
+    "eventType": "Microsoft.Storage.BlobCreated",
+    "eventTime": "2026-11-22T10:00:00.0000000Z",
+    "data": {"api": "PutBlob"},
+    "dataVersion": "1",
+    "metadataVersion": "1",
+}
+
+
+@pytest.mark.parametrize("capital", [False, True])
+def test_event_grid_may_write_straight_into_the_queue(*, capital: bool) -> None:
+    """As a subscription of Event Grid with a queue for its end does, and as its webhook reads it."""
+    sent = {name[0].upper() + name[1:] if capital else name: value for name, value in OF_EVENT_GRID.items()}
+    name, message = parse_event(base64.b64encode(json.dumps(sent).encode()))
+    assert name == "eventgrid"
+    (event,) = events_of(message, source_named("eventgrid")(), "fallback", NOW)
+    request = RawRequest(json.dumps(OF_EVENT_GRID).encode(), {"content-type": "application/json"})
+    assert [event] == source_named("eventgrid")().events(request, NOW)
+
+
+@pytest.mark.parametrize("shape", ["plain", "cloudevent"])
+def test_data_that_is_json_in_a_text_is_what_that_says(shape: str) -> None:
+    """A string that was serialised once too often."""
+
+    def data(text: str) -> Any:
+        message = {"route": "shop", "id": "1", "type": "x"} if shape == "plain" else ENVELOPE
+        return events({**message, "data": text})[0].data
+
+    assert data('{"title": "Nightly\nbackup"}') == {"title": "Nightly\nbackup"}
+    assert data(' [{"a": 1}]') == [{"a": 1}]
+    for text in ("[Disk] is full", "{name} is full", "4711", '"x"', "null", ""):
+        assert data(text) == text
+
+
+def test_json_in_a_text_is_read_by_the_source_of_its_route_too() -> None:
+    alert = {"status": "firing", "groupKey": "g", "alerts": [], "commonLabels": {"alertname": "Disk"}}
+    (event,) = events({"route": "alerts", "id": "9", "data": json.dumps(alert)}, "alertmanager")
+    assert (event.type, event.subject) == ("alertmanager.firing", "Disk")
+
+
+def test_names_of_a_message_come_in_any_case_and_data_keeps_its_own() -> None:
+    name, message = read({"Route": "shop", "ID": 4711, "TYPE": "x", "Thread": 12, "Data": {"Key": 1, "key": 2}})
+    assert isinstance(message, EventMessage)
+    assert (name, message.id, message.type, message.thread) == ("shop", "4711", "x", "12")
+    assert message.data == {"Key": 1, "key": 2}
+    name, event = read({key.capitalize(): value for key, value in ENVELOPE.items()})
+    assert (name, event) == read(ENVELOPE)
+
+
+def test_two_names_for_one_property_are_refused() -> None:
+    with pytest.raises(Malformed, match=r"\$\.Route"):
+        read({"route": "shop", "Route": "orders"})
 
 
 def test_data_in_base64_is_read() -> None:

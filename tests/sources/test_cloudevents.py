@@ -95,7 +95,10 @@ def test_a_batch_of_the_sdks_events_gives_one_event_each_in_their_order() -> Non
         ("<a>ü</a>".encode("latin-1"), 'application/xml; charset="ISO-8859-1"', "<a>ü</a>"),
         (b"\x89PNG\r\n\x1a\n\x00", "image/png", {"data_base64": "iVBORw0KGgoA"}),
         (b"nul\x00", "text/plain", {"data_base64": "bnVsAA=="}),
-        (b"\xff\xfe", "text/plain; charset=rot13", {"data_base64": "//4="}),
+        (b"\xff\xfd", "application/x-any; charset=rot13", {"data_base64": "//0="}),
+        (b"caf\xe9", "text/plain; charset=rot13", "café"),
+        ('{"a": "ü"}'.encode("latin-1"), "application/json; charset=iso-8859-1", {"a": "ü"}),
+        ("ü".encode("utf-16"), "text/plain; charset=utf-16", "ü"),
         (b'{"a": 1}', "application/vnd.contoso+json", {"a": 1}),
         ({"a": 1}, None, {"a": 1}),
         (b"\x00\x01", None, {"data_base64": "AAE="}),
@@ -203,11 +206,43 @@ def test_bytes_in_a_header_that_are_not_utf_8_are_malformed() -> None:
         {"content-type": "application/cloudevents-batch+avro"},
     ],
 )
-def test_a_content_type_that_is_none_of_the_three_modes_is_415(headers: Mapping[str, str]) -> None:
-    with pytest.raises(Malformed, match=r"application/cloudevents\+json") as error:
-        read(json.dumps(ENVELOPE).encode(), headers)
-    assert error.value.status == 415
+def test_a_content_type_that_is_none_of_the_three_modes_is_415_unless_the_body_is_an_event(
+    headers: Mapping[str, str],
+) -> None:
+    """Many senders write whole events as application/json."""
+    for body in (b"", b"{}", b"[]", b"[1]", json.dumps([ENVELOPE, {}]).encode()):
+        with pytest.raises(Malformed, match=r"application/cloudevents\+json") as error:
+            read(body, headers)
+        assert error.value.status == 415
     assert SOURCE.reply(Result.UNSUPPORTED).status == 415
+    assert read(json.dumps(ENVELOPE).encode(), headers) == structured(ENVELOPE)
+    assert len(read(json.dumps([ENVELOPE, ENVELOPE]).encode(), headers)) == 2
+    with pytest.raises(Malformed, match="line 1, column 2" if "json" in str(headers) else r"cloudevents\+json"):
+        read(b"{", headers)
+    with pytest.raises(Malformed, match="no type"):
+        read(json.dumps({name: value for name, value in ENVELOPE.items() if name != "type"}).encode(), headers)
+
+
+def test_an_event_in_headers_counts_before_one_in_its_body() -> None:
+    headers = {"ce-specversion": "1.0", "ce-id": "outer", "ce-source": "/x", "ce-type": "t"}
+    (event,) = read(json.dumps(ENVELOPE).encode(), {**headers, "content-type": "application/json"})
+    assert (event.id, event.data) == ("outer", ENVELOPE)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "naïve 日本",
+        "naïve 日本".encode().decode("latin-1"),
+        "naïve 日本".encode().decode("ascii", "surrogateescape"),
+    ],
+)
+def test_utf_8_in_a_header_that_is_not_percent_encoded_is_read_whatever_the_server_made_of_it(written: str) -> None:
+    headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": "t"}
+    (event,) = read(b"", headers | {"ce-subject": written, "ce-owner": written})
+    assert (event.subject, event.extensions["owner"]) == ("naïve 日本", "naïve 日本")
+    (plain,) = read(b"", headers | {"ce-subject": "na\xefve"})
+    assert plain.subject == "naïve", "what is no UTF-8 stays as it is"
 
 
 def test_json_that_is_none_is_malformed_and_says_where() -> None:

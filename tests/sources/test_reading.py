@@ -42,7 +42,7 @@ def test_what_is_not_json_is_named_with_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b" ", b"{", b"nul", b"{'a': 1}", b"[1,]", b"a=b", b"[1] [2]", '{"a": 1}'.encode("utf-16")]
+    "body", [b"", b" ", b"{", b"nul", b"{'a': 1}", b"[1,]", b"a=b", b"[1] [2]", '{"a": }'.encode("utf-16")]
 )
 def test_what_is_not_json_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
@@ -61,12 +61,26 @@ def test_depth_and_digits_without_end_are_malformed_and_quickly() -> None:
 
 
 def test_what_is_json_to_its_sender_is_read() -> None:
-    """Python's json writes NaN and Infinity, JavaScript halves of surrogate pairs, others latin-1."""
+    """Python's json writes NaN and Infinity, JavaScript halves of surrogate pairs, others Latin-1 and raw line ends."""
     assert read_json(b"[NaN, Infinity, -Infinity]") == ["NaN", "Infinity", "-Infinity"]
     assert read_json(b'"a\\ud83db"') == "a�b"
     assert read_json(b'"\\ud83d\\ude00"') == "😀"
     assert read_json(b'{"\\udc80": "\\uD800"}') == {"�": "�"}
-    assert read_json(b'"caf\xe9"') == "caf�"
+    assert read_json(b'"caf\xe9"') == "café"
+    assert read_json(b'{"text": "Down\r\n\tPING\x00 lost"}') == {"text": "Down\r\n\tPING\x00 lost"}
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b'{"a": "x\ny", }', "line 1, column 9"),  # where the strict reader stops, though another would go further
+        (b'{"a": , "b": "x\ny"}', "line 1, column 7"),
+        (b'{"a"\n: "x"\x01}', "line 2, column 6"),
+    ],
+)
+def test_json_that_is_broken_beside_a_raw_line_end_has_the_place_of_its_first_fault(body: bytes, place: str) -> None:
+    with pytest.raises(Malformed, match=place):
+        read_json(body)
 
 
 @given(any_json)

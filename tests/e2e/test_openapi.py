@@ -113,7 +113,9 @@ def messages(function: str, prefix: str, *, key: bool) -> dict[tuple[str, str, i
         (message, "DELETE", 409): of_a_mail("", "DELETE", key=key),
         (replay, "POST", 202): put_back(key=key),
         (replay, "POST", 404): api(f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key),
-        (replay, "POST", 411): api(f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key, content=iter([b"{}"])),
+        (replay, "POST", 411): api(
+            f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key, content=iter([b"{}"])
+        ),
         (replay, "POST", 409): of_a_mail("/replay", "POST", operate, key=key),
         (listed, "GET", 200): api(f"{prefix}messages?top=3", roles=operate, key=key),
         (listed, "GET", 400): api(f"{prefix}messages?state=lost", roles=operate, key=key),

@@ -200,6 +200,34 @@ def test_the_official_cloudevents_sdk_sends_binary_structured_and_batch(sandbox:
     assert sorted(arrived()) == sorted(words)
 
 
+def test_a_large_batch_is_acknowledged_at_once_and_each_of_its_events_is_mailed_once(sandbox: Sandbox) -> None:
+    """Sent twice, as by a sender that has lost the answer."""
+    word, count = uuid.uuid4().hex, 40
+    batch = [
+        {
+            "specversion": "1.0",
+            "id": f"{word} {n}",
+            "source": "/orders",
+            "type": "order.paid",
+            "data": {"w": f"{word}-{n}-"},
+        }
+        for n in range(count)
+    ]
+    headers = {"Content_Type": "application/cloudevents-batch+json", "Authorization": f"Bearer {SECRET}"}
+
+    def arrived() -> list[str]:
+        return [
+            mail["message"]["body"]["content"] for mail in sandbox.accepted() if word in str(mail["message"]["body"])
+        ]
+
+    with sandbox.carried():
+        for _ in range(2):
+            assert post(sandbox, "cloudevents", batch, **headers).status_code == 202
+        eventually(lambda: len(arrived()) >= count, 60)
+    assert len(arrived()) == count
+    assert all(any(f"{word}-{n}-" in content for content in arrived()) for n in range(count))
+
+
 def test_an_unknown_route_and_a_body_that_is_no_json(sandbox: Sandbox) -> None:
     assert post(sandbox, "nothing", {}).status_code == 404
     answer = post(sandbox, "generic", b'{"a":', X_Api_Key=SECRET)

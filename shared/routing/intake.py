@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from azure.core.exceptions import AzureError
 
+from shared.aside import LARGE, aside
 from shared.config import secret_setting
 from shared.deadline import within
 from shared.delivery.courier import Courier
@@ -24,12 +25,14 @@ from shared.delivery.work import work_of
 from shared.entra import KeysUnavailable
 from shared.errors import Malformed, Refused
 from shared.letters.letter import identity
+from shared.rendering.bounds import size_of
 from shared.routing.catalog import Catalog
 from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.messages import EVENTS, LONGEST_ID, EventMessage, events_of, parse_event
 from shared.routing.naming import name_of
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
+from shared.sources.reading import MOST_EVENTS
 from shared.sources.source import Event, RawRequest, Reply, Result, Source, TokenRule, Unverified
 from shared.telemetry import Event as Said
 from shared.telemetry import emit
@@ -37,7 +40,6 @@ from shared.telemetry import emit
 __all__ = ["Intake"]
 
 PATIENCE: Final = 8.0  # seconds to put all mails of a request; most senders wait for ten
-MOST_EVENTS: Final = 5000  # of one request: Event Grid's largest batch; more cannot be put within anyone's patience
 PUTS: Final = 16  # mails of one request that are put at the same time
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 METHODS: Final = "OPTIONS, POST"  # those that a route takes
@@ -103,7 +105,7 @@ class Intake:
             if answer is not None:
                 return answer
             async with within(PATIENCE):
-                events = source.events(request, self.now())
+                events = await aside(len(request.body), source.events, request, self.now())
                 _check_number(events)
                 until = await self._over_rate(route, len(events))
                 if until is not None:
@@ -199,7 +201,7 @@ class Intake:
         now = self.now()
         kind = event.type if TYPE.fullmatch(event.type) else None  # what else it holds may be anything
         try:
-            letters = self.composer.letters(route, event, now)
+            letters = await aside(size_of(event.data, LARGE), self.composer.letters, route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
             name, repeats = name_of(route, event, now)

@@ -65,15 +65,35 @@ def _many(unit: str) -> Mapping[str, Any]:
 ADDRESSES: Final = (
     {f"domain of {name}": shape for name, shape in of_texts(begin="a@", end=".test").items()}
     | {f"local part of {name}": shape for name, shape in of_texts(end="@b.test").items()}
-    | {f"both of {name}": lambda size, kind=name: f"{TEXTS[kind](size // 2)}@{TEXTS[kind](size // 2)}" for name in TEXTS}
-)  # fmt: skip
+    | {
+        f"both of {name}": lambda size, kind=name: f"{TEXTS[kind](size // 2)}@{TEXTS[kind](size // 2)}"
+        for name in TEXTS
+    }
+)
 MARKUP: Final = (
-    "angle brackets", "tags", "html comments", "html comments closed", "attributes", "doctypes", "scripts", "quotes",
-    "em spaces", "nested tables",
-)  # fmt: skip
-HTML: Final = of_texts() | _many("<div><p>") | _many("</div>") | _many("<b><i><u>") | _many("<table><tr><td><table>") | _many(
-    "<a href='https://a.test'>"
-) | _many("<p style='color:red' class=a>x</p>") | _many("&#x41;") | _many("<ul><li>") | _many("<!doctype html><head>")  # fmt: skip
+    "angle brackets",
+    "tags",
+    "html comments",
+    "html comments closed",
+    "attributes",
+    "doctypes",
+    "scripts",
+    "quotes",
+    "em spaces",
+    "nested tables",
+)
+HTML: Final = (
+    of_texts()
+    | _many("<div><p>")
+    | _many("</div>")
+    | _many("<b><i><u>")
+    | _many("<table><tr><td><table>")
+    | _many("<a href='https://a.test'>")
+    | _many("<p style='color:red' class=a>x</p>")
+    | _many("&#x41;")
+    | _many("<ul><li>")
+    | _many("<!doctype html><head>")
+)
 
 READERS: Final = [
     Reader(

@@ -77,6 +77,10 @@ def write() -> None:
     COMPILED.write_text(json.dumps(_compiled(), indent=2) + "\n")
     for file in parameter_sets():
         _done(_bicep("snapshot", str(file), "--mode", "overwrite", *PLACE))
+        # The compiler writes the outputs in another order each time.
+        snapshot = _read(snapshot_of(file))
+        snapshot["outputs"] = dict(sorted(snapshot["outputs"].items()))
+        snapshot_of(file).write_text(json.dumps(snapshot, indent=2, ensure_ascii=False) + "\n")
 
 
 def as_template(snapshot: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ import sysconfig
 import tempfile
 import time
 import tomllib
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 from typing import Any
 
 from deployment import archive, dependencies, isolated, sdk
@@ -79,9 +80,33 @@ def _assemble(package: Path, installed: Path) -> None:
         _put(package / SITE_PACKAGES / path, dependencies.content(installed, path))
         if path.suffix == ".py":
             modules.append((SITE_PACKAGES / path).as_posix())
+    check_names(own, (path.relative_to(package / SITE_PACKAGES) for path in (package / SITE_PACKAGES).rglob("*")))
     # Of other people's modules the compiled ones are enough: tracebacks have their lines' numbers, not their text.
     isolated.run(ROOT / "deployment" / "bytecode.py", {"root": str(package), "in_place": modules, "beside": sources})
     _put(package / IGNORE_FILE, _NOTHING_IGNORED)
+
+
+def check_names(own: Iterable[PurePath], brought: Iterable[PurePath]) -> None:
+    """Raises DeploymentError where an import of our own would find another's module.
+
+    In Azure the app is the last on sys.path, behind its packages and the standard library. own, brought: files,
+    relative to where they are imported from.
+    """
+    ours, theirs = _top_level(own), _top_level(brought)
+    for name in sorted(ours & theirs):
+        raise DeploymentError(
+            f"A package brings a module {name!r}, and so does Mailroom. In Azure the package's is imported."
+        )
+    for name in sorted(ours & sys.stdlib_module_names):
+        raise DeploymentError(
+            f"Python itself has a module {name!r}, and so has Mailroom. In Azure Python's is imported."
+        )
+
+
+def _top_level(files: Iterable[PurePath]) -> set[str]:
+    """The names that can be imported from where these files are. A folder counts by what is in it."""
+    modules = (path for path in files if path.suffix in {".py", ".pyc", ".so"})
+    return {path.parts[0].partition(".")[0] for path in modules}
 
 
 def _put(file: Path, content: bytes) -> None:

@@ -22,9 +22,8 @@ _MESSAGE = {
         "toRecipients": [{"emailAddress": {"address": "fannyd@contoso.onmicrosoft.com"}}],
         "ccRecipients": [{"emailAddress": {"address": "danas@contoso.onmicrosoft.com"}}],
     },
-    "saveToSentItems": "false",
 }
-"""Microsoft's own example: https://learn.microsoft.com/graph/api/user-sendmail."""
+"""Microsoft's own example, with a copy in Sent Items: https://learn.microsoft.com/graph/api/user-sendmail."""
 
 
 @dataclass(frozen=True, slots=True)

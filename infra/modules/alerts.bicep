@@ -28,6 +28,9 @@ AppTraces
 | extend event = tostring(said.event), code = tostring(said.code), queue = tostring(said.queue)
 '''
 
+// In intake-5xx: the host fails a request over 100 MB, and one whose caller went away in its middle, without asking a
+// function. Anybody can do that, so such requests count only where they are many; those of which the worker tells count.
+
 // Asked over `window`, every five minutes where it is urgent and every fifteen where not: the largest `value` of the query's rows is compared with the threshold.
 var rules = [
   {
@@ -93,13 +96,19 @@ var rules = [
     threshold: 0
     query: '''
 | where event in ('intake.unavailable', 'event.put-off')
-| project TimeGenerated, event
+| summarize value = count() by event
 | union (
     AppRequests
     | where Success == false and OperationName in ('send_mail', 'send_mail_qualified', 'send_my_mail', 'send_my_mail_qualified', 'events')
-    | project TimeGenerated, event = OperationName
+    | join kind=leftouter (
+        AppExceptions
+        | where InnermostType endswith 'RpcException' or InnermostType endswith 'WorkerProcessExitException'
+        | distinct OperationId
+    ) on OperationId
+    | summarize thrown = sumif(ItemCount, isnotempty(OperationId1)), broken = sumif(ItemCount, isempty(OperationId1)) by event = OperationName
+    | where thrown > 0 or broken >= 50
+    | project event, value = thrown + broken
 )
-| summarize value = count() by event
 '''
   }
   {

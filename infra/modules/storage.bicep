@@ -48,6 +48,7 @@ var packageContainer = 'app-package'
 var tableNames = [
   'mailledger'
   'mailpacing'
+  'mailsigned'
   'mailsuppressed'
 ]
 var allQueueNames = flatten(map(queueNames, queue => [queue, '${queue}-poison']))

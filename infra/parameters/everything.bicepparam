@@ -14,7 +14,7 @@ param networkAddresses = {
 param storageSku = 'Standard_GZRS'
 param instanceMemoryMB = 4096
 param maximumInstanceCount = 100
-param httpConcurrency = 32
+param httpConcurrency = 8
 param alwaysReadyHttp = 1
 param alwaysReadyWork = 1
 

@@ -1,6 +1,11 @@
 using '../main.bicep'
 
 // Storage and vault without public addresses. Who puts secrets into the vault, and producers, must be in the network.
+// Outgoing: nothing is held back. A firewall of your own must let the app reach, on port 443:
+//   graph.microsoft.com         sendMail
+//   login.microsoftonline.com   the keys that callers' tokens are signed with
+//   outlook.office.com          uploads of large attachments, by addresses that Graph gives
+// and what Azure Functions and Application Insights need themselves.
 param network = 'private'
 
 param mailSender = 'alerts@contoso.com'

@@ -73,7 +73,7 @@ class Admin:
                     return json_reply(400, 'a queue function is run by hand with {"input": "the message"}')
                 data = text.encode()
                 inputs = {parameter: TypedData(bytes=data) if binary else TypedData(string=text)}
-                metadata = manual_queue_metadata(function.name, data)
+                metadata = manual_queue_metadata(function.name, data, binary=binary)
                 self._invoker.in_background(self._invoker.run(function, inputs, metadata))
             case HttpTrigger():
                 return json_reply(400, "an HTTP function is not run by hand on this host; send it a request")

@@ -1,10 +1,17 @@
 """HTTP in front of the functions: an ASGI application that finds the function, checks the key and runs it.
 
 Answers without a function's doing have no body, as in Azure: 404 when no route fits path and method, 401 without the
-key it needs, 413 over 100 MB, 500 when the function raises.
+key it needs, 500 when the function raises.
+
+Bodies are as unkind as there (GrpcMessageConversionExtensions and GrpcWorkerChannel of the functions host 4):
+- one without Content-Length, which is one in chunks, is not read: the function sees none
+- one at a time is read for each function; who comes later waits, however slowly it comes
+- one over 100 MB, and one whose caller goes away before its end, fail the invocation: 500
 """
 
+import asyncio
 import logging
+import uuid
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
@@ -27,6 +34,10 @@ MAX_BODY = 100 * 1024 * 1024
 """Bytes a request's body may have; Azure's limit."""
 
 
+class _BadRequestError(Exception):
+    """A body that cannot be had."""
+
+
 class Front:
     """The ASGI application."""
 
@@ -36,17 +47,16 @@ class Front:
         self._keys = keys
         self._admin = admin
         self._invoker = invoker
+        self._reading = {function.id: asyncio.Lock() for function, _ in http}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
         reply = await self._answer(scope, receive)
-        if reply is not None:
-            await reply.send(send)
+        await reply.send(send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply | None:
-        """The answer, or None when the caller has gone."""
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         headers = _headers(scope)
         query = _query(scope)
         path = split_path(scope["raw_path"])
@@ -65,9 +75,17 @@ class Front:
             return Reply(401)
         if function.disabled and not self._keys.is_master(key):
             return Reply(404)
-        body = await _body(headers, receive)
-        if not isinstance(body, bytes):
-            return body
+        try:
+            async with self._reading[function.id]:
+                body = await _body(headers, receive)
+        except _BadRequestError as error:
+            _log.error(
+                "Executed 'Functions.%s' (Failed, Id=%s)\nBadHttpRequestException: %s",
+                function.name,
+                uuid.uuid4(),
+                error,
+            )
+            return Reply(500, [("connection", "close")])
         request = RpcHttp(
             method=scope["method"],
             url=_base_url(scope, headers) + _path_and_query(scope),
@@ -97,10 +115,11 @@ class Front:
 
     async def _administer(
         self, scope: Scope, receive: Receive, headers: Mapping[str, str], path: Sequence[str]
-    ) -> Reply | None:
-        body = await _body(headers, receive)
-        if not isinstance(body, bytes):
-            return body
+    ) -> Reply:
+        try:
+            body = await _body(headers, receive)
+        except _BadRequestError:
+            return Reply(400, [("connection", "close")])
         return self._admin.answer(scope["method"], path, body, _base_url(scope, headers))
 
 
@@ -150,20 +169,15 @@ def _path_and_query(scope: Scope) -> str:
     return f"{path}?{query}" if query else path
 
 
-async def _body(headers: Mapping[str, str], receive: Receive) -> bytes | Reply | None:
-    """The request's body; 413 when it is too large; None when the caller has gone."""
-    too_large = Reply(413, [("connection", "close")])
-    if int(headers.get("content-length", "0")) > MAX_BODY:
-        return too_large
-    chunks: list[bytes] = []
-    size = 0
-    while True:
+async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
+    """The request's body, if it has a Content-Length. Raises _BadRequestError: too large, or the caller has gone."""
+    length = 0 if "transfer-encoding" in headers else int(headers.get("content-length", "0"))
+    if length > MAX_BODY:
+        raise _BadRequestError("Request body too large.")
+    body = bytearray()
+    while len(body) < length:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > MAX_BODY:
-            return too_large
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+            raise _BadRequestError("Unexpected end of request content.")
+        body += message.get("body", b"")
+    return bytes(body)

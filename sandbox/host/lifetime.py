@@ -174,7 +174,8 @@ async def _on_message(
     invoker: Invoker, function: Function, trigger: QueueTrigger, message: "QueueMessage", body: bytes
 ) -> bool:
     inputs = {trigger.parameter: TypedData(bytes=body) if trigger.binary else TypedData(string=body.decode())}
-    return await invoker.run(function, inputs, queue_metadata(function.name, body, message)) is not None
+    metadata = queue_metadata(function.name, body, message, binary=trigger.binary)
+    return await invoker.run(function, inputs, metadata) is not None
 
 
 def _timers(functions: Sequence[Function], invoker: Invoker) -> Iterator[tuple[str, Timer]]:

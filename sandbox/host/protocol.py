@@ -205,6 +205,21 @@ class WorkerInitResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionEnvironmentReloadRequest:
+    """Makes a placeholder this app's: its settings and its folder."""
+
+    environment_variables: Mapping[str, str]
+    function_app_directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionEnvironmentReloadResponse:
+    result: StatusResult
+    capabilities: Mapping[str, str] = field(default_factory=dict)
+    worker_metadata: WorkerMetadata | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RpcTraceContext:
     """W3C trace context of an invocation."""
 
@@ -245,6 +260,7 @@ class StreamingMessage:
     """The envelope; one of its fields is set."""
 
     worker_init_request: WorkerInitRequest | None = None
+    function_environment_reload_request: FunctionEnvironmentReloadRequest | None = None
     invocation_request: InvocationRequest | None = None
 
 

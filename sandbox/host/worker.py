@@ -1,5 +1,10 @@
 """Microsoft's worker library, driven in process through its public entry points.
 
+An app is started as on Flex Consumption: the worker has begun as nobody's, a placeholder, and one request makes it the
+app's (function_environment_reload_request; dispatcher.py and dependency.py of azure-functions-python-worker). So
+- function_app.py is imported in another working directory, and with the app's environment in place of the placeholder's
+- the app's folder is the last on sys.path, behind its packages and the worker's
+
 The library keeps its state in module globals: one Worker for each process.
 """
 
@@ -17,6 +22,7 @@ import azure_functions_runtime as runtime  # type: ignore[import-untyped] # it s
 
 from . import protocol
 from .protocol import (
+    FunctionEnvironmentReloadRequest,
     InvocationRequest,
     InvocationResponse,
     ParameterBinding,
@@ -33,6 +39,10 @@ from .settings import UnusableError
 
 __all__ = ["Index", "Worker", "failure_of", "new_trace"]
 
+# Where a placeholder is, and what of the environment is the machine's. Nothing of an app is in either.
+_ELSEWHERE = Path("/")
+_MACHINES = frozenset(["HOME", "LANG", "PATH", "TMPDIR"])
+
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -46,17 +56,21 @@ class Worker:
     """Indexes the app and runs its functions, async ones on this event loop, others in the worker's threads."""
 
     async def index(self, directory: Path) -> Index:
-        """Import DIR/function_app.py and index it, with DIR first on sys.path and as the working directory.
+        """Import DIR/function_app.py and index it, with DIR last on sys.path; then it is the working directory.
 
         An app that fails to import gives no functions and a traceback, as in Azure. Raises UnusableError when the app
         asks for HTTP streaming, which this host does not do.
         """
-        sys.path.insert(0, str(directory))
-        os.chdir(directory)
+        settings = dict(os.environ)
+        _be_nobodys(directory)
         runtime.start_threadpool_executor()
-        init = StreamingMessage(worker_init_request=WorkerInitRequest(str(directory)))
+        nobody = WorkerInitRequest(str(_ELSEWHERE / "placeholder"))
+        await runtime.worker_init_request(_request(StreamingMessage(worker_init_request=nobody)))
+        reload = FunctionEnvironmentReloadRequest(settings, str(directory))
         try:
-            answer = await runtime.worker_init_request(_request(init))
+            answer = await runtime.function_environment_reload_request(
+                _request(StreamingMessage(function_environment_reload_request=reload))
+            )
         except SystemExit:
             # sys.exit() in function_app.py; in Azure it ends the worker, and the app has no functions.
             return Index((), traceback.format_exc())
@@ -93,6 +107,16 @@ class Worker:
             failure = RpcException(f"{type(ended).__name__}: {ended}", traceback.format_exc())
             return InvocationResponse(invocation_id, StatusResult(StatusResult.Failure, failure))
         return response
+
+
+def _be_nobodys(directory: Path) -> None:
+    """Be a placeholder: nothing leads to the app in `directory`, to the checkout, or into settings."""
+    started_in = Path.cwd()
+    for name in os.environ.keys() - _MACHINES:
+        del os.environ[name]
+    os.environ["WEBSITE_PLACEHOLDER_MODE"] = "1"
+    os.chdir(_ELSEWHERE)
+    sys.path[:] = [path for path in sys.path if path and Path(path).resolve() not in {directory.resolve(), started_in}]
 
 
 def failure_of(response: InvocationResponse) -> str:

@@ -24,7 +24,7 @@ class Retries:
     """How a sender tries again, by its own documentation.
 
     within: seconds from the first try to the last one; None: it never tries again by itself, or says no time. page: of
-    the documentation that says so, or says nothing of it. why: what it says, for those without a time.
+    the documentation that says so, or says nothing of it, if any. why: what it says, for those without a time.
     """
 
     within: float | None
@@ -60,11 +60,11 @@ RETRIES: Final[Mapping[str, Retries]] = {
         "webhook-notifier/",
         "It says nothing of a second try.",
     ),
-    "hmac": Retries(None, "https://www.rfc-editor.org/rfc/rfc2104", "Any sender: nothing is known."),
-    "key": Retries(None, "https://www.rfc-editor.org/rfc/rfc6750", "Any sender: nothing is known."),
-    # About ten tries; the schedule that the specification recommends ends after 75 hours and 35 minutes.
+    "hmac": Retries(None, "", "Any sender: nothing is known of it."),
+    "key": Retries(None, "", "Any sender: nothing is known of it. Uptime Kuma, by this source, never tries again."),
+    # The schedule that the specification recommends: ten tries, the last after 75 hours, 35 minutes and 5 seconds.
     "standard-webhooks": Retries(
-        76 * HOUR, "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"
+        75 * HOUR + 2105, "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"
     ),
     "stripe": Retries(72 * HOUR, "https://docs.stripe.com/webhooks"),
 }

@@ -44,7 +44,7 @@ def event_of(attributes: Mapping[str, Any], data: Any, prefix: str) -> Event:
     Malformed, 400, when a required one is missing.
 
     By the specification `source` and `id` name an event. Some senders give one id to different events all the same, as
-    Azure IoT Hub does within a batch, so what an event says belongs to its key.
+    Azure IoT Hub does (https://github.com/MicrosoftDocs/azure-docs/issues/77475), so what an event says is in its key.
     """
     for name in REQUIRED:
         if text(attributes, name) is None:

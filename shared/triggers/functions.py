@@ -4,6 +4,8 @@ What a function does stands in the trigger's own module, which its first call lo
 start, whatever it is for (docs/decisions/0002-start-up.md).
 """
 
+from collections.abc import Callable
+
 import azure.functions as func
 
 from shared.triggers.queues import CONNECTION, EVENTS, OUTBOX, WORK
@@ -11,6 +13,16 @@ from shared.triggers.queues import CONNECTION, EVENTS, OUTBOX, WORK
 __all__ = ["blueprint"]
 
 blueprint = func.Blueprint()
+
+
+def _messages(queue: str) -> Callable[[Callable[..., object]], object]:
+    """A queue's trigger, as bytes: of a message that is text the host takes `id` and the like, whatever their case, for
+    storage's own, and one that is no time keeps the function from running (ApplyBindingData of the functions host).
+    """
+    trigger: Callable[[Callable[..., object]], object] = blueprint.queue_trigger(
+        arg_name="message", queue_name=queue, connection=CONNECTION, data_type=func.DataType.BINARY
+    )
+    return trigger
 
 
 @blueprint.route(route="v1.0/users/{id}/sendMail", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -46,42 +58,42 @@ async def send_my_mail_qualified(req: func.HttpRequest) -> func.HttpResponse:
     return await trigger.send_my_mail(req)
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=OUTBOX, connection=CONNECTION)
+@_messages(OUTBOX)
 async def mail_outbox(message: func.QueueMessage) -> None:
     from shared.triggers import outbox as trigger
 
     await trigger.mail_outbox(message)
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=EVENTS, connection=CONNECTION)
+@_messages(EVENTS)
 async def mail_events(message: func.QueueMessage) -> None:
     from shared.triggers import outbox as trigger
 
     await trigger.mail_events(message)
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=WORK, connection=CONNECTION)
+@_messages(WORK)
 async def mail_work(message: func.QueueMessage) -> None:
     from shared.triggers import outbox as trigger
 
     await trigger.mail_work(message)
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=f"{OUTBOX}-poison", connection=CONNECTION)
+@_messages(f"{OUTBOX}-poison")
 async def mail_outbox_poison(message: func.QueueMessage) -> None:
     from shared.triggers import outbox as trigger
 
     await trigger.mail_outbox_poison(message)
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=f"{EVENTS}-poison", connection=CONNECTION)
+@_messages(f"{EVENTS}-poison")
 async def mail_events_poison(message: func.QueueMessage) -> None:
     from shared.triggers import outbox as trigger
 
     await trigger.mail_events_poison(message)
 
 
-@blueprint.queue_trigger(arg_name="message", queue_name=f"{WORK}-poison", connection=CONNECTION)
+@_messages(f"{WORK}-poison")
 async def mail_work_poison(message: func.QueueMessage) -> None:
     from shared.triggers import outbox as trigger
 

@@ -14,10 +14,9 @@ import azure.functions as func
 from shared.delivery.ledger import Row, State
 from shared.entra import KeysUnavailable, require
 from shared.errors import Refused, Unauthenticated
-from shared.policy.admit import known
 from shared.services import Services, services
 from shared.triggers.answers import json_answer, length_required, problem, settings_refused
-from shared.triggers.callers import NO_OPERATOR, authenticated, operates, origin_of, scope_of
+from shared.triggers.callers import NO_OPERATOR, authenticated, operates, scope_of
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
 __all__ = ["message", "message_replay", "messages", "operator_message", "operator_message_replay", "operator_messages"]
@@ -61,7 +60,6 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
         if operates(caller, app.settings):
             return await _answer(req, handler, None)
         require(caller, "Mail.Send")
-        known(origin_of(caller), app.settings)
     except KeysUnavailable:
         return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
     except Refused as refusal:

@@ -38,7 +38,7 @@ Handler = Callable[[Services, func.HttpRequest, str], Awaitable[func.HttpRespons
 
 
 async def suppressions(req: func.HttpRequest) -> func.HttpResponse:
-    return length_required(req, "suppressions") or await _by_token(req, _all)
+    return length_required(req, "suppressions") or _too_long(req) or await _by_token(req, _all)
 
 
 async def suppression(req: func.HttpRequest) -> func.HttpResponse:
@@ -46,11 +46,15 @@ async def suppression(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def operator_suppressions(req: func.HttpRequest) -> func.HttpResponse:
-    return length_required(req, "operator_suppressions") or await _answer(req, _all, BY_KEY)
+    return length_required(req, "operator_suppressions") or _too_long(req) or await _answer(req, _all, BY_KEY)
 
 
 async def operator_suppression(req: func.HttpRequest) -> func.HttpResponse:
     return await _answer(req, _one, BY_KEY)
+
+
+def _too_long(req: func.HttpRequest) -> func.HttpResponse | None:
+    return problem(413, f"The body has more than {LARGEST} bytes.") if len(req.get_body()) > LARGEST else None
 
 
 async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpResponse:
@@ -100,8 +104,6 @@ async def _list(app: Services, req: func.HttpRequest) -> func.HttpResponse:
 async def _add(app: Services, req: func.HttpRequest, by: str) -> func.HttpResponse:
     from shared.delivery.suppressions import Entry, entry_id
 
-    if len(req.get_body()) > LARGEST:
-        return problem(413, f"The body has more than {LARGEST} bytes.")
     try:
         body = msgspec.json.decode(req.get_body(), type=NewSuppression)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

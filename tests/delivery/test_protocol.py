@@ -22,6 +22,7 @@ from shared.delivery.protocol import (
     TakeOver,
     decide,
     first_claim,
+    is_copy,
     lease,
     look_over,
     meet,
@@ -73,6 +74,15 @@ def test_a_mail_without_a_row_that_is_too_old_is_never_sent_as_new() -> None:
 @pytest.mark.parametrize("state", sorted(ENDED))
 def test_a_mail_that_has_ended_drops_the_message(state: State) -> None:
     assert decide(row(state), work(), LATER, SETTINGS, "t") == Drop("ended")
+
+
+def test_only_what_was_accepted_another_time_is_a_copy() -> None:
+    """Not one message that is delivered twice, one of the mail's own wake-ups, nor an operator's."""
+    again = work(accepted_at=LATER)
+    assert is_copy(again, row("sent"))
+    changes = ({"known": True}, {"replay": 1}, {"released": "token-1"}, {"fingerprint": "another"})
+    others = [work(accepted_at=LATER, **change) for change in changes]
+    assert not any(is_copy(one, row("sent")) for one in (work(), *others))
 
 
 @pytest.mark.parametrize("state", sorted(REPLAYABLE))

@@ -75,6 +75,45 @@ def test_a_signed_webhook_becomes_one_mail_however_often_it_comes(sandbox: Sandb
     assert len(mails(sandbox, title[:30])) == 1
 
 
+def test_down_up_and_down_again_within_half_an_hour_are_three_mails(sandbox: Sandbox) -> None:
+    """Of a payload that does not say which notification it is; and two events of one batch that share an id."""
+    word, bearer = uuid.uuid4().hex, f"Bearer {SECRET}"
+    for state in ("stands-still", "goes-on", "stands-still"):
+        assert post(sandbox, "grafana", {"service": word, "state": state}, Authorization=bearer).status_code == 200
+    shared = {"id": word, "topic": "/IOTHUBS/PLANT", "subject": word, "eventType": "Contoso.Telemetry"}
+    batch = [
+        {**shared, "data": {"alarm": alarm}, "eventTime": "2026-11-22T10:00:00Z"} for alarm in ("too-low", "leaks")
+    ]
+    with sandbox.carried():
+        for request in (batch, batch[::-1], batch[1:]):
+            assert post(sandbox, "eventgrid", request, f"?secret={SECRET}").status_code == 200
+        eventually(lambda: len(bodies(sandbox, word)) >= 5)
+    contents = bodies(sandbox, word)
+    states = ("stands-still", "goes-on", "too-low", "leaks")
+    assert [sum(state in content for content in contents) for state in states] == [2, 1, 1, 1]
+    assert '"event":"mail.duplicate"' in said(sandbox)
+    assert '"reason":"sender-id","route":"eventgrid"' in said(sandbox)
+
+
+def test_a_signed_body_under_another_delivery_is_mailed(sandbox: Sandbox) -> None:
+    title = f"Again {uuid.uuid4()}"
+    for _ in range(2):
+        assert github(sandbox, issue(title), "issues", str(uuid.uuid4())).status_code == 202
+    eventually(lambda: len(mails(sandbox, title)) == 2)
+    assert '"event":"event.signed-again"' in said(sandbox)
+
+
+def said(sandbox: Sandbox) -> str:
+    """The hosts' log."""
+    assert sandbox.log
+    return sandbox.log.read_text(errors="replace").replace("\\", "")
+
+
+def bodies(sandbox: Sandbox, word: str) -> list[str]:
+    contents = [mail["message"]["body"]["content"] for mail in sandbox.accepted()]
+    return [content for content in contents if word in content]
+
+
 def test_what_belongs_together_is_one_conversation(sandbox: Sandbox) -> None:
     title = f"Basket {uuid.uuid4()}"
     for action in ("opened", "closed"):

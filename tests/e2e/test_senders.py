@@ -23,6 +23,17 @@ def test_not_by_path(sandbox: Sandbox) -> None:
     assert sandbox.requests() == 0
 
 
+def test_nor_is_a_body_read_of_whoever_may_not_send(sandbox: Sandbox) -> None:
+    """What is wrong with it is nobody's business then, and what it costs to read nobody can cause."""
+    for token, path in (
+        (None, f"users/{OTHER}/sendMail"),
+        (sandbox.mint(claims={"azp": "7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10c002"}), None),
+        (sandbox.delegated(), None),
+    ):
+        assert sandbox.send(b"{", token=token, path=path).status_code == 403
+    assert sandbox.send(b"{").status_code == 400
+
+
 @pytest.mark.parametrize("name", ["from_", "sender"])
 def test_not_by_from_or_sender(sandbox: Sandbox, name: str) -> None:
     answer = sandbox.send(as_sender(**{name: OTHER}))
@@ -38,6 +49,8 @@ def test_not_by_from_or_sender(sandbox: Sandbox, name: str) -> None:
         "mailroom@sandbox.example%2F..%2Fceo",
         "x%2FsendMail%3Fx%3D@sandbox.example",
         "%00",
+        "mailroom%40%EF%BD%93andbox.example",
+        "mailroom@sandbox.example.",
         "*",
     ],
 )

@@ -1,6 +1,6 @@
 // Microsoft's own language service reads queries: a JSON list of texts on standard input, a list of faults for each out.
 // The tables are as Azure Monitor documents them, the columns that the queries may use.
-// https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces, …/apprequests
+// https://learn.microsoft.com/azure/azure-monitor/reference/tables/apptraces, …/apprequests, …/appexceptions
 const service = process.argv[2];
 require(`${service}/bridge.min.js`);
 require(`${service}/Kusto.Language.Bridge.min.js`);
@@ -8,7 +8,8 @@ const { GlobalState, KustoCode, Symbols } = Kusto.Language;
 
 const tables = {
   AppTraces: "(TimeGenerated: datetime, Message: string, SeverityLevel: int, OperationName: string, OperationId: string, AppRoleInstance: string, ItemCount: int, Properties: dynamic)",
-  AppRequests: "(TimeGenerated: datetime, Name: string, OperationName: string, ResultCode: string, Success: bool, DurationMs: real, AppRoleInstance: string, ItemCount: int, Properties: dynamic)",
+  AppExceptions: "(TimeGenerated: datetime, ExceptionType: string, InnermostType: string, InnermostMessage: string, OuterType: string, OperationName: string, OperationId: string, AppRoleInstance: string, ItemCount: int, Properties: dynamic)",
+  AppRequests: "(TimeGenerated: datetime, Name: string, OperationName: string, OperationId: string, ResultCode: string, Success: bool, DurationMs: real, AppRoleInstance: string, ItemCount: int, Properties: dynamic)",
 };
 const list = Bridge.global.System.Collections.Generic.List$1(Symbols.Symbol).ctor;
 const members = new list();

@@ -117,6 +117,14 @@ def test_every_event_at_level_error_is_in_an_alert() -> None:
     assert errors - asked == {event.value for event in QUIET}
 
 
+def test_copies_that_were_dropped_are_counted_by_route_and_reason() -> None:
+    query = workbook_queries()["copies"]
+    assert named_events(query) == {"mail.duplicate", "event.signed-again"}
+    assert "count()" in query
+    assert "reason" in fields_of_events()["mail.duplicate"]
+    assert {"route", "said.reason"} <= set(re.findall(r"[\w.]+", query.rpartition("summarize")[2]))
+
+
 def test_functions_that_a_query_names_exist() -> None:
     for query in QUERIES.values():
         for group in re.findall(r"OperationName in \(([^)]*)\)", query):
@@ -136,6 +144,18 @@ def test_what_must_not_go_unnoticed_is_watched() -> None:
         "mailbox-full",
         "permission",
     }
+
+
+def test_no_stranger_wakes_the_operator_with_one_request() -> None:
+    """The host itself fails a request over 100 MB, or one that breaks off: a worker's exception or many of them count.
+
+    What the host does is shown in tests/sandbox/host/test_http.py; of 16 in flight when an instance is lost none wakes.
+    """
+    query = alert_queries()["intake-5xx"]
+    assert "InnermostType endswith 'RpcException'" in query
+    (counted,) = re.findall(r"\| where thrown > 0 or broken >= (\d+)\n", query)
+    assert 16 < int(counted) <= 100
+    assert alerts()["intake-5xx"]["criteria"]["allOf"][0]["threshold"] == 0
 
 
 @pytest.mark.parametrize("name", alert_queries())

@@ -328,7 +328,40 @@ def test_settings_that_flex_consumption_refuses_are_not_set(name: str) -> None:
     assert not [setting for setting in deployed(name).settings() if re.fullmatch(refused, setting)]
 
 
+@every_set
+def test_an_instance_has_room_for_the_requests_that_it_takes_at_a_time(name: str) -> None:
+    """The worker takes some 115 MB for one of 35 MB; the functions host was not measured, so it is given as much twice.
+
+    Half a gigabyte is for both while they hold none. tests/e2e/test_large_memory.py measures the worker.
+    """
+    here = deployed(name)
+    scale = here.one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    settings = here.settings()
+    body = int(settings["MAIL_MAX_REQUEST_MB"] or 35) if settings["MAIL_LARGE_ATTACHMENTS"] == "true" else 4
+    requests = scale["triggers"]["http"]["perInstanceConcurrency"]
+    assert scale["instanceMemoryMB"] >= 512 + requests * 3 * 115 * body / 35
+
+
+def test_large_mails_lower_how_many_requests_an_instance_takes_by_default() -> None:
+    parameters = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())["parameters"]
+    default = parameters["httpConcurrency"]["defaultValue"]
+    assert re.search(r"'MAIL_LARGE_ATTACHMENTS'.*'true'.*16.*'MAIL_MAX_REQUEST_MB'.*'35'.*35\), 1, 4\)", default)
+    for requests, body in ((4, 35), (1, 100)):
+        assert parameters["instanceMemoryMB"]["defaultValue"] >= 512 + requests * 3 * 115 * body / 35
+
+
 # The network
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_on_a_private_network_nothing_keeps_the_app_from_graph_entra_and_the_upload_host(name: str) -> None:
+    """Rules of a network security group know no host names; a firewall's do, so the example and the pages name them."""
+    [guard] = deployed(name).all("Microsoft.Network/networkSecurityGroups")
+    rules = guard.get("properties", {}).get("securityRules", [])
+    assert [rule for rule in rules if rule["properties"]["direction"] == "Outbound"] == []
+    pages = (PARAMETERS / "private.bicepparam", ROOT / "docs" / "deploy.md", ROOT / "docs" / "operations.md")
+    for host in ("graph.microsoft.com", "login.microsoftonline.com", "outlook.office.com"):
+        assert [page.name for page in pages if host not in page.read_text()] == [], host
 
 
 @every_set

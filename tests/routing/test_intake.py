@@ -25,6 +25,7 @@ from shared.routing import intake as intake_module
 from shared.routing.catalog import BUILT_IN, Catalog, load
 from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.intake import Intake
+from shared.routing.messages import parse_event
 from shared.routing.secrets import Secrets
 from shared.sources.source import RawRequest, Reply, TokenRule
 from tests.delivery.samples import Office
@@ -495,3 +496,35 @@ async def test_more_events_than_can_be_put_in_time_are_refused_with_the_place(
     assert not counter.outbox.messages
     assert (await counter.post(batch[:3], "cloudevents", **headers)).status == 202
     assert len(counter.outbox.messages) == 3
+
+
+REFUSING = 'recipients_from = "data.to"\nallow = ["*@contoso.com"]\n'
+NOT_OURS = {"to": "a@fabrikam.com"}
+
+
+async def test_what_is_refused_twice_under_a_key_that_counts_for_a_while_is_kept_twice(tmp_path: Path) -> None:
+    """An alert without a name or a time an hour later is another one; both can be put back, and are two mails."""
+    text = f'source = "azure-monitor"\n{REFUSING}[options]\nheader = "x-api-key"\n'
+    counter = Counter(tmp_path, {"shop": text})
+    for hours in (0, 1):
+        counter.intake = replace(counter.intake, now=lambda hours=hours: NOW + timedelta(hours=hours))
+        for _ in range(2):  # a second try, of each
+            assert (await counter.post(NOT_OURS)).status == 200
+    kept = [json.loads(one.content)["id"] for one in counter.outbox.dead.values()]
+    assert len(kept) == len(set(kept)) == 2
+
+
+async def test_what_is_refused_under_a_lasting_key_is_kept_once_and_keeps_it(tmp_path: Path) -> None:
+    """So that it is one mail, whether its operator puts it back or its sender comes again."""
+    counter = Counter(tmp_path, {"shop": REFUSING})
+    for _ in range(2):
+        assert (await counter.post(NOT_OURS, idempotency_key="order 1")).status == 202
+    (kept,) = counter.outbox.dead.values()
+    assert json.loads(kept.content)["id"] == "order 1"
+
+
+async def test_what_is_refused_under_a_key_longer_than_an_id_can_be_put_back(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, {"shop": REFUSING})
+    assert (await counter.post(NOT_OURS, idempotency_key="k" * 300)).status == 202
+    (kept,) = counter.outbox.dead.values()
+    assert parse_event(kept.content)[0] == "shop"

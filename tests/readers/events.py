@@ -247,7 +247,7 @@ READERS: Final = [
     *(
         Reader(
             name=f"a mail of the route {name}",
-            covers=(f"sources:{route.source.name}",),
+            covers=(f"sources:{route.source.name}", "sources.alerts:notification"),
             read=_mails(route),
             largest=MEGABYTE,
             shapes=_requests(route),

@@ -261,7 +261,7 @@ READERS: Final = [
     ),
     Reader(
         name="many signatures",
-        covers=(),
+        covers=("sources:hmac",),
         read=lambda text: [_quietly(prove, text) for prove in SIGNED],
         largest=HEADER,
         shapes=of_texts() | _many("v1,AA== ") | _many("v1=00,") | _many("t=1,"),

@@ -326,7 +326,7 @@ def _quietly(read: Any, text: str) -> None:
     """What one refuses the next may take."""
     try:
         read(text)
-    except Exception as error:  # noqa: BLE001 - the table says which it may be
+    except Exception as error:
         from tests.readers.reader import ANSWERS
 
         if not isinstance(error, ANSWERS):

@@ -32,8 +32,11 @@ def measure(*, quick: bool) -> Iterator[str]:
     cpu(longest, value)
     yield from table(
         ("the largest event of Alertmanager", "the loop stands still for, ms"),
-        [(name, f"{asyncio.run(_still(longest, value, size)) * 1000:.0f}") for name, size in (("in the loop", 0), ("beside it", 10**9))],
-    )  # fmt: skip
+        [
+            (name, f"{asyncio.run(_still(longest, value, size)) * 1000:.0f}")
+            for name, size in (("in the loop", 0), ("beside it", 10**9))
+        ],
+    )
 
 
 def _worst(reader: Reader, rounds: int) -> tuple[str, ...]:
@@ -46,8 +49,13 @@ def _worst(reader: Reader, rounds: int) -> tuple[str, ...]:
     half = cpu(reader, reader.shapes[name](reader.largest // 2), rounds)
     started = -(-size // 1_000_000)
     return (
-        reader.name, name, f"{size:,}", f"{took * 1000:.1f}", f"{took * 1000 / started:.1f}", f"{took / max(half, 1e-6):.1f}"
-    )  # fmt: skip
+        reader.name,
+        name,
+        f"{size:,}",
+        f"{took * 1000:.1f}",
+        f"{took * 1000 / started:.1f}",
+        f"{took / max(half, 1e-6):.1f}",
+    )
 
 
 async def _still(reader: Reader, value: Any, size: int) -> float:

@@ -140,7 +140,8 @@ def kept() -> Iterator[None]:
         yield
     finally:
         _waiting.reset(token)
-        for event, fields in list(waiting):
+        while waiting:  # a thread that nobody waits for any more may still say something
+            event, fields = waiting.pop(0)
             emit(event, **fields)
 
 

@@ -53,7 +53,7 @@ def checked(address: str) -> str:
 
 
 class Several:
-    """The addresses of one mail. IDNA takes its time for each character, so there is a limit on how many it is given."""
+    """The addresses of one mail. IDNA takes its time for each character, so it is given a limited number of them."""
 
     def __init__(self) -> None:
         self._room = MOST_INTERNATIONAL

@@ -57,8 +57,9 @@ def forged(*, header: str = "", property_id: str = "") -> bool:
 
 
 def _ending(text: str) -> str:
-    """As much of its end, as it is compared, as Mailroom's own name has. Each sign by itself: to bring a run of marks into
-    its normal order takes the square of its length.
+    """As much of its end, as it is compared, as Mailroom's own name has.
+
+    Each sign by itself: to bring a run of marks into its normal order takes the square of its length.
     """
     found = ""
     for sign in reversed(text):

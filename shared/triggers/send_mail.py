@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import azure.functions as func
 import msgspec
 
-from shared.charsets import CODECS, charset_of
 from shared.aside import aside
+from shared.charsets import CODECS, charset_of
 from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
 from shared.letters import draft, limits, parse

@@ -10,9 +10,22 @@ __all__ = ["HOSTILE", "VALUES", "as_json"]
 
 # Kinds of text for where a whole document is read with each.
 HOSTILE: Final = (
-    "letters", "combining marks, unsorted", "em spaces", "tabs", "line breaks", "quotes", "backslashes", "angle brackets",
-    "nested tables", "links", "markdown", "surrogates", "halves of pairs", "digits", "percents",
-)  # fmt: skip
+    "letters",
+    "combining marks, unsorted",
+    "em spaces",
+    "tabs",
+    "line breaks",
+    "quotes",
+    "backslashes",
+    "angle brackets",
+    "nested tables",
+    "links",
+    "markdown",
+    "surrogates",
+    "halves of pairs",
+    "digits",
+    "percents",
+)
 
 
 def as_json(value: Any, *, ascii_only: bool = False) -> bytes:
@@ -35,7 +48,7 @@ def _faulty(size: int) -> Any:
 VALUES: Final[Mapping[str, Callable[[int], Any]]] = {
     **{f"a text of {name}": (lambda kind: lambda size: {"a": TEXTS[kind](size)})(name) for name in HOSTILE},
     "a wide array": lambda size: [0] * (size // 2),
-    "an array of texts": lambda size: ["a"] * (size // 4),
+    "an array of texts": lambda size: ["aaa"] * (size // 6),
     "an array of objects": lambda size: [{"a": n} for n in range(size // 13)],
     "small objects": lambda size: [{"": 0}] * (size // 7),
     "empty objects": lambda size: [{}] * (size // 3),

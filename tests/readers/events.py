@@ -137,10 +137,25 @@ FILTERED: Final = sorted(
     if name not in {"attr", "batch", "slice", "groupby", "map", "select", "reject", "selectattr", "rejectattr", "sort"}
 )
 CALLS: Final = {
-    name: TEMPLATE.from_string("{{ value|" + (f"{name}(20)" if name in ("cut", "shorten", "truncate", "wordwrap") else name) + " }}")
+    name: TEMPLATE.from_string(
+        "{{ value|" + (f"{name}(20)" if name in ("cut", "shorten", "truncate", "wordwrap") else name) + " }}"
+    )
     for name in FILTERED
-    if name not in {"money", "since", "replace", "format", "filesizeformat", "round", "xmlattr", "tojson", "pprint", "random", "sum"}
-}  # fmt: skip
+    if name
+    not in {
+        "money",
+        "since",
+        "replace",
+        "format",
+        "filesizeformat",
+        "round",
+        "xmlattr",
+        "tojson",
+        "pprint",
+        "random",
+        "sum",
+    }
+}
 
 
 def _filtered(text: str) -> None:
@@ -169,9 +184,16 @@ READERS: Final = [
         ],
         largest=MEGABYTE,
         shapes={
-            "CloudEvents": lambda size: as_json([{"specversion": "1.0", "id": "1", "source": "/a", "type": "b"}] * (size // 56)),
-            "5,000 CloudEvents": lambda size: as_json([{"specversion": "1.0", "id": "1", "source": "/a", "type": "b", "data": "a" * (size // 5_000 - 70)}] * 5_000),
-            "Event Grid": lambda size: as_json([{"id": "1", "topic": "/a", "eventType": "b", "data": {}}] * (size // 60)),
+            "CloudEvents": lambda size: as_json(
+                [{"specversion": "1.0", "id": "1", "source": "/a", "type": "b"}] * (size // 56)
+            ),
+            "5,000 CloudEvents": lambda size: as_json(
+                [{"specversion": "1.0", "id": "1", "source": "/a", "type": "b", "data": "a" * (size // 5_000 - 70)}]
+                * 5_000
+            ),
+            "Event Grid": lambda size: as_json(
+                [{"id": "1", "topic": "/a", "eventType": "b", "data": {}}] * (size // 60)
+            ),
             "topics of one's own": lambda size: as_json([{"a": [0] * (size // 2_000)}] * 900),
         },
         bounded=False,
@@ -199,8 +221,12 @@ READERS: Final = [
     Reader(
         name="what a template asks of an event",
         covers=(
-            "rendering.paths:at_in", "rendering.paths:list_in", "rendering.paths:object_in", "rendering.paths:text_in",
-            "rendering.bounds:bounded", "rendering.table:table_of",
+            "rendering.paths:at_in",
+            "rendering.paths:list_in",
+            "rendering.paths:object_in",
+            "rendering.paths:text_in",
+            "rendering.bounds:bounded",
+            "rendering.table:table_of",
         ),
         read=lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
         largest=WEBHOOK,
@@ -212,13 +238,16 @@ READERS: Final = [
         covers=(),
         read=_filtered,
         largest=20_000,
-        shapes={kind: TEXTS[kind] for kind in (*KINDS, "blanks", "em spaces", "dashes", "entities", "percents", "at signs", "dots")},
+        shapes={
+            kind: TEXTS[kind]
+            for kind in (*KINDS, "blanks", "em spaces", "dashes", "entities", "percents", "at signs", "dots")
+        },
         bounded=False,
     ),
     *(
         Reader(
             name=f"a mail of the route {name}",
-            covers=(f"sources:{route.source.name}",),
+            covers=(f"sources:{route.source.name}", "sources.alerts:notification"),
             read=_mails(route),
             largest=MEGABYTE,
             shapes=_requests(route),
@@ -226,4 +255,4 @@ READERS: Final = [
         )
         for name, route in sorted(ROUTES.items())
     ),
-]  # fmt: skip
+]

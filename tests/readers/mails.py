@@ -56,26 +56,41 @@ def _text(kind: str, size: int, longest: int) -> list[str]:
 
 # As much of each as a mail may have, or as has room.
 MAILS: Final[Mapping[str, Shape]] = {
-    **{f"a body of {name}": (lambda kind: lambda size: _mail(body={"content": TEXTS[kind](size - 150)}))(name) for name in HOSTILE[:8]},
+    **{
+        f"a body of {name}": (lambda kind: lambda size: _mail(body={"content": TEXTS[kind](size - 150)}))(name)
+        for name in HOSTILE[:8]
+    },
     **{
         f"properties of {name}": (
-            lambda kind: lambda size: _mail(singleValueExtendedProperties=[{"id": one, "value": ""} for one in _text(kind, size, LONGEST_ID)][:1_000])
+            lambda kind: (
+                lambda size: _mail(
+                    singleValueExtendedProperties=[{"id": one, "value": ""} for one in _text(kind, size, LONGEST_ID)][
+                        :1_000
+                    ]
+                )
+            )
         )(name)
         for name in ("combining marks, unsorted", "ligatures that grow", "em spaces", "full-width letters", "letters")
     },
     **{
         f"names of {name}": (
-            lambda kind: lambda size: _mail(ccRecipients=[_person("a@b.test", one) for one in _text(kind, size, LONGEST_NAME)][:499])
+            lambda kind: (
+                lambda size: _mail(
+                    ccRecipients=[_person("a@b.test", one) for one in _text(kind, size, LONGEST_NAME)][:499]
+                )
+            )
         )(name)
         for name in ("combining marks, unsorted", "quotes", "em spaces", "words")
     },
     **{
         f"files with names of {name}": (
-            lambda kind: lambda size: _mail(
-                attachments=[
-                    {"@odata.type": "#microsoft.graph.fileAttachment", "name": one, "contentBytes": ""}
-                    for one in _text(kind, size, LONGEST_LINE)
-                ][:250]
+            lambda kind: (
+                lambda size: _mail(
+                    attachments=[
+                        {"@odata.type": "#microsoft.graph.fileAttachment", "name": one, "contentBytes": ""}
+                        for one in _text(kind, size, LONGEST_LINE)
+                    ][:250]
+                )
             )
         )(name)
         for name in ("letters", "quotes", "percents", "em spaces")
@@ -84,27 +99,49 @@ MAILS: Final[Mapping[str, Shape]] = {
     "a longer subject": lambda size: _mail(subject=TEXTS["status prefixes"](size - 200)),
     "recipients": lambda size: _mail(ccRecipients=[_person(f"a{n}@b.test") for n in range(min(499, size // 60))]),
     "too many recipients": lambda size: _mail(ccRecipients=[_person(f"a{n}@b.test") for n in range(size // 60)]),
-    "international recipients": lambda size: _mail(ccRecipients=[_person(f"a@b\u00fc{n}.test") for n in range(min(499, size // 60))]),
+    "international recipients": lambda size: _mail(
+        ccRecipients=[_person(f"a@b\u00fc{n}.test") for n in range(min(499, size // 60))]
+    ),
     "long international recipients": lambda size: _mail(
         ccRecipients=[_person(f"a@{'.'.join(['\u00fca' * 12] * 6)}.t{n}") for n in range(min(499, size // 300))]
     ),
-    "an address of marks": lambda size: _mail(ccRecipients=[_person(TEXTS["combining marks, unsorted"](size - 300) + "@b.test")]),
-    "addresses in items": lambda size: _event(attendees=[_person(f"a{n}@b.test") for n in range(min(1_990, size // 60))]),
-    "international addresses in items": lambda size: _event(attendees=[_person(f"a@\u00fc{n}.test") for n in range(min(1_990, size // 60))]),
-    "headers": lambda size: _mail(internetMessageHeaders=[{"name": "x-a", "value": "v" * min(LONGEST_LINE, size // 5)}] * 5),
-    "too many properties": lambda size: _mail(singleValueExtendedProperties=[{"id": "String 0x0070", "value": ""}] * (size // 40)),
+    "an address of marks": lambda size: _mail(
+        ccRecipients=[_person(TEXTS["combining marks, unsorted"](size - 300) + "@b.test")]
+    ),
+    "addresses in items": lambda size: _event(
+        attendees=[_person(f"a{n}@b.test") for n in range(min(1_990, size // 60))]
+    ),
+    "international addresses in items": lambda size: _event(
+        attendees=[_person(f"a@\u00fc{n}.test") for n in range(min(1_990, size // 60))]
+    ),
+    "headers": lambda size: _mail(
+        internetMessageHeaders=[{"name": "x-a", "value": "v" * min(LONGEST_LINE, size // 5)}] * 5
+    ),
+    "too many properties": lambda size: _mail(
+        singleValueExtendedProperties=[{"id": "String 0x0070", "value": ""}] * (size // 40)
+    ),
     "values in items": lambda size: _event(categories=["a"] * min(99_000, size // 4)),
     "items within items": _nested,
-    "a file": lambda size: _mail(attachments=[{"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": "AAAA" * (size // 4 - 50)}]),
-    "a file in lines": lambda size: _mail(attachments=[{"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": "AAA\nA" * (size // 6 - 50)}]),
+    "a file": lambda size: _mail(
+        attachments=[
+            {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": "AAAA" * (size // 4 - 50)}
+        ]
+    ),
+    "a file in lines": lambda size: _mail(
+        attachments=[
+            {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": "AAA\nA" * (size // 6 - 50)}
+        ]
+    ),
     "an unknown property": lambda size: _mail(**{"n" * (size - 200): 1}),
     "an unknown type": lambda size: _mail(attachments=[{"@odata.type": "n" * (size - 200)}]),
     "an enumeration": lambda size: _mail(importance="n" * (size - 200)),
-    "properties named twice": lambda size: (b'{"message":{' + b'"a":1,' * (size // 6 - 10) + b'"a":1}}'),
-    "annotations": lambda size: (b'{"message":{' + b",".join(b'"a%d@odata.count":1' % n for n in range(size // 24)) + b"}}"),
+    "properties named twice": lambda size: b'{"message":{' + b'"a":1,' * (size // 6 - 10) + b'"a":1}}',
+    "annotations": lambda size: (
+        b'{"message":{' + b",".join(b'"a%d@odata.count":1' % n for n in range(size // 24)) + b"}}"
+    ),
     "raw line ends": lambda size: b'{"message":{"subject":"' + b"\n" * (size - 40) + b'"}}',
     "escapes": lambda size: b'{"message":{"subject":"' + b"\\ud83d\\ude00" * (size // 12 - 4) + b'"}}',
-}  # fmt: skip
+}
 
 
 def _letter(mail: SendMail, mime_mail: bytes | None = None) -> Letter:
@@ -169,18 +206,24 @@ def _people(person: Callable[[int], str], size: int, most: int = 500) -> bytes:
 
 MIMES: Final[Mapping[str, Shape]] = {
     **{
-        f"a body of {name}": (lambda kind: lambda size: _headed().removesuffix(b"body") + TEXTS[kind](size - 50).encode())(name)
+        f"a body of {name}": (
+            lambda kind: lambda size: _headed().removesuffix(b"body") + TEXTS[kind](size - 50).encode()
+        )(name)
         for name in ("letters", "line breaks", "dashes", "combining marks, unsorted")
     },
     "quoted names of many words": lambda size: _people(lambda n: f'"{" ".join(["ab"] * 300)}" <a{n}@b.test>', size),
     "quoted names of few words": lambda size: _people(lambda n: f'"Family {n}, Name (Dept)" <a{n}@b.test>', size),
     "names of many words": lambda size: _people(lambda n: f"{' '.join(['ab'] * 300)} <a{n}@b.test>", size),
     "names of encoded words": lambda size: _people(lambda n: f"{' '.join(['=?utf-8?q?a?='] * 60)} <a{n}@b.test>", size),
-    "names of quoted pairs": lambda size: _people(lambda n: f'"{chr(92) + "a"}{chr(92) * 2 * (n % 400)}" <a{n}@b.test>', size),
-    "names of quotes": lambda size: _people(lambda n: f'{chr(34) * 2 * (n % 90 + 1)} <a{n}@b.test>', size),
+    "names of quoted pairs": lambda size: _people(
+        lambda n: f'"{chr(92) + "a"}{chr(92) * 2 * (n % 400)}" <a{n}@b.test>', size
+    ),
+    "names of quotes": lambda size: _people(lambda n: f"{chr(34) * 2 * (n % 90 + 1)} <a{n}@b.test>", size),
     "names of all signs": lambda size: _people(lambda n: f'"{",;:()"[: n % 6] * (n % 30)}" <a{n}@b.test>', size),
     "international domains": lambda size: _people(lambda n: f"a@xn--bcher-{n}kva.test", size),
-    "many headers": lambda size: b"To: a@b.test\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(199)) + b"\r\n" + b"a" * size,
+    "many headers": lambda size: (
+        b"To: a@b.test\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(199)) + b"\r\n" + b"a" * size
+    ),
     "a long header": lambda size: _headed(b"X-A: " + _lines(b"a ", min(size, 250_000))),
     "long references": lambda size: _headed(b"References: " + _lines(b"<a@b.test> ", min(size, 250_000))),
     "a subject of encoded words": lambda size: _headed(b"Subject: " + _lines(b"=?utf-8?q?a?= ", 5_500)) + b"a" * size,
@@ -188,28 +231,42 @@ MIMES: Final[Mapping[str, Shape]] = {
         size, lambda _: b"Content-Type: text/plain; " + _lines(b"aaaaaaaaaaaaaaaaaa=b; ", 14_000)
     ),
     "parts with file names": lambda size: _parts(
-        size, lambda n: b'Content-Type: application/pdf; name="%d.pdf"\r\nContent-Disposition: attachment; filename="%d.pdf"' % (n, n)
+        size,
+        lambda n: (
+            b'Content-Type: application/pdf; name="%d.pdf"\r\nContent-Disposition: attachment; filename="%d.pdf"'
+            % (n, n)
+        ),
     ),
     "parts with names in pieces": lambda size: _parts(
         size,
-        lambda n: b"Content-Disposition: attachment;" + b";".join(b"\r\n filename*%d*=%%41%%42" % at for at in range(200)),
+        lambda n: (
+            b"Content-Disposition: attachment;" + b";".join(b"\r\n filename*%d*=%%41%%42" % at for at in range(200))
+        ),
     ),
     "parts with comments": lambda size: _parts(size, lambda _: b"Content-Type: text/plain " + _lines(b"(a) ", 14_000)),
     "parts with quoted pairs": lambda size: _parts(
-        size, lambda _: b"Content-Disposition: attachment; filename=\"" + _lines(b"\\a", 14_000) + b"\""
+        size, lambda _: b'Content-Disposition: attachment; filename="' + _lines(b"\\a", 14_000) + b'"'
     ),
     "parts with encoded words": lambda size: _parts(
-        size, lambda _: b"Content-Disposition: attachment; filename=\"" + _lines(b"=?utf-8?b?YQ==?= ", 14_000) + b"\""
+        size, lambda _: b'Content-Disposition: attachment; filename="' + _lines(b"=?utf-8?b?YQ==?= ", 14_000) + b'"'
     ),
     "parts with many headers": lambda size: _parts(size, lambda n: b"\r\n".join(b"X-%d: a" % at for at in range(199))),
     "empty parts": lambda size: _parts(size, lambda _: b""),
-    "lines like a boundary": lambda size: _parts(100, lambda _: b"").removesuffix(b"--b--\r\n") + b"--bb\r\n" * (size // 6),
-    "base64 of a file": lambda size: _headed(b"Content-Transfer-Encoding: base64").removesuffix(b"body") + b"A" * 76 * 0 + (b"A" * 76 + b"\r\n") * (size // 78),
-    "multiparts in each other": lambda size: _headed(b"Content-Type: multipart/mixed; boundary=b0").removesuffix(b"body")
-    + b"".join(b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1) for n in range(9))
-    + b"a" * size
-    + b"".join(b"\r\n--b%d--\r\n" % n for n in range(9, -1, -1)),
-}  # fmt: skip
+    "lines like a boundary": lambda size: (
+        _parts(100, lambda _: b"").removesuffix(b"--b--\r\n") + b"--bb\r\n" * (size // 6)
+    ),
+    "base64 of a file": lambda size: (
+        _headed(b"Content-Transfer-Encoding: base64").removesuffix(b"body")
+        + b"A" * 76 * 0
+        + (b"A" * 76 + b"\r\n") * (size // 78)
+    ),
+    "multiparts in each other": lambda size: (
+        _headed(b"Content-Type: multipart/mixed; boundary=b0").removesuffix(b"body")
+        + b"".join(b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1) for n in range(9))
+        + b"a" * size
+        + b"".join(b"\r\n--b%d--\r\n" % n for n in range(9, -1, -1))
+    ),
+}
 
 
 def _whole_mime(raw: bytes) -> None:
@@ -229,11 +286,23 @@ READERS: Final = [
     Reader(
         name="a mail over HTTP",
         covers=(
-            "letters.parse:send_mail", "letters.faults:explain", "letters.read_only:prepare", "letters.limits:check",
-            "letters.limits:check_size", "letters.limits:json_size", "letters.limits:request_size",
-            "letters.limits:stamped_size", "letters.letter:fingerprint", "letters.letter:encode",
-            "letters.letter:decode", "letters.thread:threaded", "letters.thread:marks_of", "letters.mime:mime_of",
-            "letters.model:send_mail_body", "letters.stamp:stamped", "policy.redirect:redirected",
+            "letters.parse:send_mail",
+            "letters.faults:explain",
+            "letters.read_only:prepare",
+            "letters.limits:check",
+            "letters.limits:check_size",
+            "letters.limits:json_size",
+            "letters.limits:request_size",
+            "letters.limits:stamped_size",
+            "letters.letter:fingerprint",
+            "letters.letter:encode",
+            "letters.letter:decode",
+            "letters.thread:threaded",
+            "letters.thread:marks_of",
+            "letters.mime:mime_of",
+            "letters.model:send_mail_body",
+            "letters.stamp:stamped",
+            "policy.redirect:redirected",
             "letters.letter:identity",
         ),
         read=_whole,
@@ -257,9 +326,13 @@ READERS: Final = [
         shapes={name: _as_outbox(shape) for name, shape in MAILS.items()}
         | {
             "in base64": lambda size: base64.b64encode(_mail(subject="a" * (size * 3 // 4 - 200))),
-            "in base64 with blanks": lambda size: b" \n".join(base64.b64encode(_mail(body={"content": "a" * (size // 5)})).split(b"A")),
+            "in base64 with blanks": lambda size: b" \n".join(
+                base64.b64encode(_mail(body={"content": "a" * (size // 5)})).split(b"A")
+            ),
             "strings in strings": lambda size: json.dumps(json.dumps('{"a":"' + "\\\\" * (size // 8) + '"}')).encode(),
-            "mime": lambda size: as_json({"sender": "a@b.test", "mime": base64.b64encode(_headed() + b"a" * (size // 2)).decode()}),
+            "mime": lambda size: as_json(
+                {"sender": "a@b.test", "mime": base64.b64encode(_headed() + b"a" * (size // 2)).decode()}
+            ),
         },
     ),
     Reader(
@@ -294,9 +367,19 @@ READERS: Final = [
     Reader(
         name="MIME",
         covers=(
-            "letters.mime_read:read_mime", "letters.mime_read:envelope", "letters.mime_head:read_head",
-            "letters.mime_head:place_of", "letters.mime_parts:check_parts", "letters.mime_send:as_sent",
+            "letters.mime_read:read_mime",
+            "letters.mime_read:envelope",
+            "letters.mime_head:read_head",
+            "letters.mime_head:place_of",
+            "letters.mime_parts:check_parts",
+            "letters.mime_send:as_sent",
             "letters.mime_send:rewritten",
+            "letters.mime_parts:between",
+            "letters.mime_parts:parameters",
+            "letters.mime_redirect:without_ways_back",
+            "letters.calendar:invites",
+            "letters.calendar:is_calendar",
+            "policy.redirect:redirected_letter",
         ),
         read=_whole_mime,
         largest=MEGABYTE,
@@ -318,10 +401,17 @@ READERS: Final = [
     Reader(
         name="a queue message of any form",
         covers=("queue_text:unwrapped", "queue_text:elements", "queue_text:renamed", "queue_text:numbers_as_text"),
-        read=lambda body: (queue_text.elements(body), queue_text.renamed(json.loads(queue_text.unwrapped(body)), {"a": "A"})),
+        read=lambda body: (
+            queue_text.elements(body),
+            queue_text.renamed(json.loads(queue_text.unwrapped(body)), {"a": "A"}),
+        ),
         largest=QUEUE,
         bounded=False,
-        shapes={name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items() if "fault" not in name}
+        shapes={
+            name: (lambda shape: lambda size: as_json(shape(size)))(shape)
+            for name, shape in VALUES.items()
+            if "fault" not in name
+        }
         | {
             "in base64 twice": lambda size: base64.b64encode(base64.b64encode(b'{"a":"' + b"a" * (size // 2) + b'"}')),
             "UTF-16": lambda size: ('{"a":"' + "a" * (size // 2) + '"}').encode("utf-16"),
@@ -333,6 +423,10 @@ READERS: Final = [
         read=parse_work,
         largest=QUEUE,
         bounded=False,
-        shapes={name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items() if "fault" not in name},
+        shapes={
+            name: (lambda shape: lambda size: as_json(shape(size)))(shape)
+            for name, shape in VALUES.items()
+            if "fault" not in name
+        },
     ),
-]  # fmt: skip
+]

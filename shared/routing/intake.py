@@ -36,7 +36,6 @@ from shared.routing.naming import name_of
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
 from shared.routing.status import secret_fault
-from shared.sources.reading import MOST_EVENTS
 from shared.sources.source import Event, RawRequest, Reply, Result, Source, TokenRule, Unverified
 from shared.telemetry import Event as Said
 from shared.telemetry import emit
@@ -111,7 +110,6 @@ class Intake:
                 return answer
             async with within(PATIENCE):
                 events = await aside(len(request.body), source.events, request, self.now())
-                _check_number(events)
                 wanted = await self._wanted(route, events)
                 until = await self._over_rate(route, len(wanted))
                 if until is not None:
@@ -142,7 +140,6 @@ class Intake:
             name, message = parse_event(body)
             route = self._route_of(name)
             events = events_of(message, route.source, mail, self.now())
-            _check_number(events)
             await self._take(route, await self._wanted(route, events), paced=True)
         except Refused as refusal:
             await self.courier.refuse(mail, EVENTS, body, refusal)
@@ -290,12 +287,6 @@ def _check_body(request: RawRequest, source: Source) -> None:
         raise Malformed(415, "UnsupportedMediaType", "Content-Encoding is not supported; send the body as it is.")
     if len(request.body) > source.largest:
         raise Malformed(413, "RequestEntityTooLarge", f"The body has more than {source.largest} bytes.")
-
-
-def _check_number(events: list[Event]) -> None:
-    if len(events) > MOST_EVENTS:
-        text = f"Found {len(events)} events, expected {MOST_EVENTS} at most in one request."
-        raise Malformed(413, "RequestEntityTooLarge", text, f"$[{MOST_EVENTS}]")
 
 
 def _as_message(route: Route, event: Event, name: str) -> bytes:

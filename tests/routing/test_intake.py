@@ -27,6 +27,7 @@ from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.intake import Intake
 from shared.routing.messages import parse_event
 from shared.routing.secrets import Secrets
+from shared.sources import reading
 from shared.sources.source import RawRequest, Reply, TokenRule
 from tests.delivery.samples import Office
 from tests.routing.samples import NOW, settings
@@ -519,11 +520,11 @@ async def test_a_packed_body_is_refused_before_anything_unpacks_it(tmp_path: Pat
     assert (await counter.post({"total": 12}, content_encoding="Identity")).status == 202
 
 
-async def test_more_events_than_can_be_put_in_time_are_refused_with_the_place(
+async def test_more_events_than_the_largest_batch_are_refused_with_the_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch that never ends in time would be put in part, and sent again, for ever."""
-    monkeypatch.setattr(intake_module, "MOST_EVENTS", 3)
+    """More than any sender puts together: there is an end to what one request may cost."""
+    monkeypatch.setattr(reading, "MOST_EVENTS", 3)
     counter = Counter(tmp_path, routes={"cloudevents": 'source = "cloudevents"\n'})
     batch = [{"specversion": "1.0", "id": str(number), "source": "/a", "type": "a.b"} for number in range(4)]
     headers = {"authorization": "Bearer secret", "content_type": "application/cloudevents-batch+json"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.machine import this_machine
 
-PARTS = ("startup", "mail", "burst", "backlog", "others")
+PARTS = ("startup", "mail", "burst", "backlog", "others", "slow", "readers")
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 

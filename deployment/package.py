@@ -16,7 +16,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from deployment import archive, dependencies, isolated, sdk
@@ -86,7 +86,7 @@ def _assemble(package: Path, installed: Path) -> None:
     _put(package / IGNORE_FILE, _NOTHING_IGNORED)
 
 
-def check_names(own: Iterable[Path], brought: Iterable[Path]) -> None:
+def check_names(own: Iterable[PurePath], brought: Iterable[PurePath]) -> None:
     """Raises DeploymentError where an import of our own would find another's module.
 
     In Azure the app is the last on sys.path, behind its packages and the standard library. own, brought: files,
@@ -103,7 +103,7 @@ def check_names(own: Iterable[Path], brought: Iterable[Path]) -> None:
         )
 
 
-def _top_level(files: Iterable[Path]) -> set[str]:
+def _top_level(files: Iterable[PurePath]) -> set[str]:
     """The names that can be imported from where these files are. A folder counts by what is in it."""
     modules = (path for path in files if path.suffix in {".py", ".pyc", ".so"})
     return {path.parts[0].partition(".")[0] for path in modules}

@@ -81,10 +81,12 @@ param instanceMemoryMB int = 2048
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('HTTP requests that one instance takes at a time. Azure\'s default for Python is 1; Mailroom waits for storage and Graph most of the time, and one process is one core. By default 16, and 4 with MAIL_LARGE_ATTACHMENTS: the functions host and the worker hold each body whole, several times.')
+@description('HTTP requests that one instance takes at a time. Azure\'s default for Python is 1; Mailroom waits for storage and Graph most of the time, and one process is one core. By default 16; 4 with MAIL_LARGE_ATTACHMENTS, and 1 with MAIL_MAX_REQUEST_MB above 35: the functions host and the worker hold each body whole, several times.')
 @minValue(1)
 @maxValue(1000)
-param httpConcurrency int = (mailSettings.?MAIL_LARGE_ATTACHMENTS ?? '') == 'true' ? 4 : 16
+param httpConcurrency int = (mailSettings.?MAIL_LARGE_ATTACHMENTS ?? '') != 'true'
+  ? 16
+  : int(mailSettings.?MAIL_MAX_REQUEST_MB ?? '35') > 35 ? 1 : 4
 
 @description('Instances for HTTP that always run. One takes the cold start out of the ten seconds that senders of webhooks wait, and costs all month.')
 @minValue(0)

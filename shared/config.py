@@ -360,7 +360,10 @@ def _one_mode(value: str) -> Mode:
 def _one_address(value: str) -> str:
     if "*" in value:  # an address by the letter of RFC 5322; here more likely a pattern
         raise ValueError
-    return checked(value)
+    address = checked(value)
+    if not address.isascii():  # a MIME mail could not name it
+        raise ValueError
+    return address
 
 
 def _vault(value: str) -> str | None:

@@ -36,6 +36,8 @@ async def within(seconds: float) -> AsyncIterator[Deadline]:
     """For what may take so many seconds. Raises TimeoutError where it took longer."""
     loop = asyncio.get_running_loop()
 
+    waiting: asyncio.Handle
+
     def end(passes: int) -> None:
         nonlocal waiting
         if passes:
@@ -44,7 +46,7 @@ async def within(seconds: float) -> AsyncIterator[Deadline]:
             timeout.reschedule(loop.time())
 
     async with asyncio.timeout(None) as timeout:
-        waiting: asyncio.Handle = loop.call_later(seconds, end, PASSES)
+        waiting = loop.call_later(seconds, end, PASSES)
         try:
             yield Deadline(seconds)
         finally:

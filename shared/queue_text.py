@@ -23,6 +23,7 @@ __all__ = ["elements", "numbers_as_text", "renamed", "unwrapped"]
 MOST_LAYERS: Final = 4  # of base64 and JSON strings, in any order
 MOST_VALUES: Final = 100_000  # more than 64 KB, the size of a message, can hold
 DEEPEST: Final = 200
+MOST_ELEMENTS: Final = 1_000  # of an array: each becomes a message, and what is refused a blob
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -43,14 +44,16 @@ def unwrapped(body: bytes) -> bytes:
 def elements(body: bytes) -> list[bytes] | None:
     """The elements of a message that is a JSON array, each as it was written; None where it is no array.
 
-    Raises Malformed, 400, for an array that is empty, and for a broken one: its first elements may be half of a batch.
+    Raises Malformed, 400, for an array that is empty or has too many elements, and for a broken one: its first elements
+    may be half of a batch.
     """
     found = unwrapped(body)
     if not found.startswith(b"["):
         return None
     text = found.decode("utf-8", "surrogateescape")
-    if not _loaded(text, "array"):
-        raise _wrong("Found an empty array, expected at least one object in it.")
+    count = len(_loaded(text, "array"))
+    if not 1 <= count <= MOST_ELEMENTS:
+        raise _wrong(f"Found an array of {count} elements, expected 1 to {MOST_ELEMENTS}.")
     return [piece.encode("utf-8", "surrogateescape") for piece in _pieces(text)]
 
 

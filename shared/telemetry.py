@@ -6,10 +6,13 @@ carries ids, counts, codes and names of routes and settings; never an address, a
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["LEVELS", "Event", "emit"]
+__all__ = ["LEVELS", "Event", "emit", "kept"]
 
 logger: Final = logging.getLogger("mailroom")
 # Azure's worker lets everything through from INFO on, and its SDKs say there several lines for each request to storage:
@@ -124,8 +127,28 @@ LEVELS: Final = {
 }
 
 
+Said = tuple[Event, dict[str, str | float | bool | None]]
+_waiting: ContextVar[list[Said] | None] = ContextVar("waiting", default=None)
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keep what is said within it, in threads that it starts too, and say it at its end."""
+    waiting: list[Said] = []
+    token = _waiting.set(waiting)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+        for event, fields in list(waiting):
+            emit(event, **fields)
+
+
 def emit(event: Event, **fields: str | float | bool | None) -> None:
     """Write one event with its fields; those that are None are left out."""
+    if (waiting := _waiting.get()) is not None:
+        waiting.append((event, fields))
+        return
     level = LEVELS[event]
     if logger.isEnabledFor(level):
         line = {"event": event.value, **{name: value for name, value in fields.items() if value is not None}}

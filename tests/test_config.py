@@ -71,6 +71,15 @@ WRONG = [
     ("MAIL_SENDER", "*@contoso.com"),
     ("MAIL_TO", "ops"),
     ("MAIL_TO", "Ops <ops@contoso.com>"),
+    ("MAIL_TO", "ops@contoso.com ops@\uff43ontoso.com"),
+    ("MAIL_SENDER", "ops@\uff43ontoso.com"),
+    ("MAIL_REDIRECT_TO", "ops@contoso.com."),
+    ("MAIL_REDIRECT_TO", "\u00fc@contoso.com"),
+    ("MAIL_SENDER_POOLS", '{"team": ["a@contoso..com"]}'),
+    ("MAIL_ALLOWED_RECIPIENTS", "*@\uff43ontoso.com"),
+    ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@xn--contoso-.com"]}})),
+    ("MAIL_OPERATOR_APPS", "portal"),
+    ("MAIL_OPERATOR_APPS", f"{GUID} *"),
     ("MAIL_VAULT_URL", "http://contoso.vault.azure.net"),
     ("MAIL_VAULT_URL", "https://contoso.vault.azure.net/secrets/mine"),
     ("MAIL_THREADS", "subject"),
@@ -235,6 +244,28 @@ def test_the_mailbox_of_routes_opens_itself_until_senders_are_listed() -> None:
     assert not alone.allowed_senders.allow("shop@contoso.com")
     listed = read(MINIMAL | {"MAIL_SENDER": "shop@contoso.com", "MAIL_ALLOWED_SENDERS": "a@contoso.com"})
     assert listed.route_senders is None
+
+
+def test_addresses_of_settings_have_their_canonical_form() -> None:
+    settings = read(
+        MINIMAL
+        | {
+            "MAIL_SENDER": "Shop@B\u00fccher.Example",
+            "MAIL_TO": "Ops@B\u00dcCHER.example",
+            "MAIL_MODE": "redirect",
+            "MAIL_REDIRECT_TO": "Tests@bu\u0308cher.example",
+            "MAIL_SENDER_POOLS": '{"team": ["A@b\u00fccher.example"]}',
+            "MAIL_ALLOWED_RECIPIENTS": "*@b\u00fccher.example",
+        }
+    )
+    assert not settings.problems
+    assert settings.sender == "shop@xn--bcher-kva.example"
+    assert settings.to == ("Ops@xn--bcher-kva.example",)
+    assert settings.redirect_to == "Tests@xn--bcher-kva.example"
+    assert settings.sender_pools == {"team": ("a@xn--bcher-kva.example",)}
+    assert settings.route_senders is not None
+    assert settings.route_senders.allow("SHOP@XN--BCHER-KVA.example")
+    assert settings.allowed_recipients.allow("x@xn--bcher-kva.example")
 
 
 def test_secrets_of_routes_are_words_and_an_unresolved_reference_is_none() -> None:

@@ -92,7 +92,17 @@ def test_an_array_is_its_elements_as_they_were_written(body: bytes, expected: li
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"[ ]", b"[1", b"[1,]", b"[1] 2", b"[" * 300 + b"]" * 300, b"[" + b"1" * 9000 + b"]"]
+    "body",
+    [
+        b"[]",
+        b"[ ]",
+        b"[" + b"{}," * 1000 + b"{}]",
+        b"[1",
+        b"[1,]",
+        b"[1] 2",
+        b"[" * 300 + b"]" * 300,
+        b"[" + b"1" * 9000 + b"]",
+    ],
 )
 def test_an_array_that_is_empty_or_broken_is_refused_whole(body: bytes) -> None:
     with pytest.raises(Malformed) as refused:

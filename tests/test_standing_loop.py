@@ -18,13 +18,15 @@ from typing import Any, ClassVar
 import pytest
 
 import shared.storage
-from shared.deadline import within
+from shared.deadline import Deadline, within
 from shared.delivery.attempts import Lease
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.drafts import Drafts
 from shared.graph.look import Stamp, look
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
 from shared.graph.send import send_mail
+from shared.graph.stage import Progress
+from shared.graph.transport import PIECE, _pieces
 from shared.graph.upload import Uploaded, Uploader
 from shared.identity import Identity
 from shared.storage import StorageAccount
@@ -211,6 +213,15 @@ async def test_a_claim_whose_time_ended_while_the_loop_stood_sends_nothing(
     assert not lease.lives()
     assert slow.sent() == (1 if kept else 0)
     assert await send(connection) == Accepted()
+
+
+async def test_a_large_mail_whose_time_ends_in_its_middle_does_not_leave_as_a_whole() -> None:
+    """Graph cannot accept what it has not got: the rest of the pieces stays here."""
+    pieces = _pieces(bytes(2 * PIECE), Progress(Deadline(0.1)))
+    assert len(await anext(pieces)) == PIECE
+    time.sleep(0.2)  # noqa: ASYNC251 - the loop stands still
+    with pytest.raises(TimeoutError):
+        await anext(pieces)
 
 
 async def test_a_wait_begins_when_it_begins() -> None:

@@ -17,9 +17,12 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["LONGEST", "canonical", "checked", "mailbox_name"]
+__all__ = ["LONGEST", "MOST_INTERNATIONAL", "Several", "canonical", "checked", "mailbox_name"]
 
 LONGEST: Final = 320  # characters as written; checked before anything else looks at them
+MOST_INTERNATIONAL: Final = (
+    8_000  # characters of all different domains of a mail that IDNA is asked about: 500 and more
+)
 LONGEST_LOCAL: Final = 64  # octets (RFC 5321, section 4.5.3.1.1)
 LONGEST_WHOLE: Final = 254  # octets as it goes to Graph (section 4.5.3.1.3: a path has 256, with its angle brackets)
 
@@ -47,6 +50,25 @@ def checked(address: str) -> str:
     if len(result.encode()) > LONGEST_WHOLE:
         raise ValueError(f"It has more than {LONGEST_WHOLE} octets.")
     return result
+
+
+class Several:
+    """The addresses of one mail. IDNA takes its time for each character, so there is a limit on how many it is given."""
+
+    def __init__(self) -> None:
+        self._room = MOST_INTERNATIONAL
+        self._domains = set[str]()
+
+    def checked(self, address: str) -> str:
+        """As the function. Raises ValueError, also beyond the limit."""
+        domain = address.rpartition("@")[2] if len(address) <= LONGEST else ""
+        if (not domain.isascii() or _ENCODED in domain.lower()) and domain not in self._domains:
+            self._domains.add(domain)
+            self._room -= len(domain)
+            if self._room < 0:
+                text = f"The mail has more than {MOST_INTERNATIONAL:,} characters of international domains"
+                raise ValueError(f"{text}; send it in several.")
+        return checked(address)
 
 
 def canonical(address: str) -> str:
@@ -105,7 +127,7 @@ def _composed(text: str, what: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2048)
 def _a_label(label: str) -> str:
     import idna  # large tables, and few domains need them
 
@@ -116,7 +138,7 @@ def _a_label(label: str) -> str:
     return _ENCODED + label.encode("punycode").decode()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2048)
 def _check_a_label(label: str) -> None:
     """Return if this is how its U-label is encoded, and not another text that some programs decode."""
     import idna

@@ -16,7 +16,8 @@ from shared.letters.reading import member
 
 __all__ = ["explain"]
 
-_AT: Final = re.compile(r"(.*) - at `(\$[\w.@\[\]]+)`", re.DOTALL)  # the last: a property's name may hold anything
+_AT: Final = " - at `$"
+_PATH: Final = re.compile(r"([\w.@\[\]]+)`")
 _NAME: Final = re.compile(r"\.(@odata\.type|\w+)")
 _MESSAGE: Final = re.compile(r"\$\.[mM]essage[.\[]")
 _RECIPIENT: Final = re.compile(r"\.(?:toRecipients|ccRecipients|bccRecipients|replyTo|from|sender)\b")
@@ -36,8 +37,9 @@ def explain(error: msgspec.ValidationError, root: type[msgspec.Struct]) -> Malfo
     recipient without address, InvalidInternetMessageHeaderCollection for headers.
     """
     text = str(error)
-    at = _AT.fullmatch(text)  # none at the top
-    what, path = (at[1], at[2]) if at else (text, "$")
+    what, at, path = text.rpartition(_AT)  # the last: a property's name may hold anything; none at the top
+    found = _PATH.fullmatch(path) if at else None
+    what, path = (what, f"${found[1]}") if found else (text, "$")
     sentence, path = _sentence(what, path, root)
     return Malformed(400, _code(what, path), sentence, path)
 
@@ -62,6 +64,8 @@ def _sentence(what: str, path: str, root: type[msgspec.Struct]) -> tuple[str, st
     if match := re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", what):
         expected = " or ".join(_WORDS.get(word, word) for word in match[1].removesuffix(" | null").split(" | "))
         return f"Found {_WORDS.get(match[2], match[2])}, expected {expected}.", path
+    if match := re.fullmatch(r"Expected `str` of length <= (\d+)", what):
+        return f"Found a longer text, expected {int(match[1]):,} characters at most.", path
     for pattern, sentence in _PATTERNS.items():
         if what.endswith(repr(pattern)):
             return sentence, path

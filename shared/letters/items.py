@@ -23,6 +23,7 @@ from shared.letters.parts import (
     Property,
     Recipient,
     SingleValueLegacyExtendedProperty,
+    Subject,
     Typed,
 )
 
@@ -196,7 +197,7 @@ class PatternedRecurrence(Property, frozen=True, kw_only=True):
 
 
 class Event(Typed, frozen=True, kw_only=True):
-    subject: str | None = None
+    subject: Subject | None = None
     body: ItemBody | None = None
     start: DateTimeTimeZone | None = None
     end: DateTimeTimeZone | None = None

@@ -24,6 +24,7 @@ __all__ = [
     "MAX_ENCODED",
     "MAX_HEADERS",
     "MAX_NESTING",
+    "MAX_PROPERTIES",
     "MAX_RECIPIENTS",
     "MAX_REQUEST",
     "check",
@@ -37,6 +38,7 @@ __all__ = [
 MAX_ATTACHMENTS: Final = 250  # Exchange Online: file attachments in a message
 MAX_CATEGORIES: Final = 100  # nobody's limit but ours: more is a mistake
 MAX_ADDRESSES: Final = 2_000  # attached items included; ours, as each takes time to check
+MAX_PROPERTIES: Final = 1_000  # extended ones, attached items included; ours
 MAX_NESTING: Final = 10  # messages within messages; ours too, Exchange has 30 within MIME
 # "4 MB" in bytes. Graph's pages do not say which of the two readings; this one is right under both.
 MAX_REQUEST: Final = 4_000_000

@@ -21,7 +21,6 @@ the same bytes.
 import base64
 import re
 from collections.abc import Iterable, Iterator
-from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Final
@@ -40,6 +39,7 @@ __all__ = ["address_list", "message_id", "mime_of", "unstructured"]
 NO_DOMAIN: Final = "mailroom.invalid"  # for ids of mails whose mailbox has no address; never a host (RFC 6761)
 WIDTH: Final = 76  # characters of a line; RFC 5322 wants less than 79, RFC 2047 at most 76
 LONGEST_WORD: Final = 450  # of a name within quotes, where each sign may need another before it
+LONGEST_FILE: Final = 255  # characters of an attachment's name
 LONGEST_NAME: Final = 60  # of a header, so that its line has room for a word
 AS_IS: Final = SMTP.clone(refold_source="none")
 
@@ -59,6 +59,7 @@ _MEDIA_TYPE: Final = re.compile(
 )
 _CONTENT_ID: Final = re.compile(r"[!-;=?-~]{1,200}")
 _LINE_ENDS: Final = re.compile(r"\r\n|\r|\n")
+_PERCENT: Final = [quote(bytes([byte]), safe="") for byte in range(256)]
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -112,6 +113,7 @@ def _carried(message: Message) -> bool:
 def _has_headers(file: FileAttachment) -> bool:
     return bool(
         file.name
+        and len(file.name) <= LONGEST_FILE
         and file.name == file.name.strip()
         and _MEDIA_TYPE.fullmatch(file.content_type or "text/plain")
         and _CONTENT_ID.fullmatch(file.content_id or "-")
@@ -200,8 +202,23 @@ def _address(address: EmailAddress) -> str:
 
 
 def _encoded(name: str, text: str) -> str:
-    """As encoded words (RFC 2047), in lines that have room for the header's name. They may stand in a phrase too."""
-    return Header(text, "utf-8", maxlinelen=WIDTH, header_name=name).encode(linesep="\r\n")
+    """As encoded words (RFC 2047), in lines that have room for the header's name. They may stand in a phrase too.
+
+    The standard library's Header takes the square of some texts.
+    """
+    data, words, start = text.encode(), [], 0
+    room = WIDTH - len(f"{name}: ")
+    while start < len(data):
+        end = start + (room - len("=?utf-8?b??=")) // 4 * 3
+        while start < end < len(data) and data[end] & 0xC0 == 0x80:  # noqa: PLR2004 - within a character
+            end -= 1
+        if end > start:
+            words.append(f"=?utf-8?b?{base64.b64encode(data[start:end]).decode()}?=")
+            start = end
+        else:  # the name has left no room
+            words.append("")
+        room = WIDTH - 1
+    return "\r\n ".join(words)
 
 
 def _content(message: Message, letter_id: str) -> EmailMessage:
@@ -248,7 +265,7 @@ def _filename(name: str) -> str:
     """The parameter, or its pieces (RFC 2231)."""
     if _PLAIN_FILE.fullmatch(name):
         return f'filename="{name}"'
-    signs = [quote(sign, safe="") for sign in name]
+    signs = ["".join(_PERCENT[byte] for byte in sign.encode()) for sign in name]
     lines = [""]
     for sign in signs:
         if len(lines[-1]) + len(sign) > WIDTH - len(" filename*99999*=utf-8'';"):

@@ -42,6 +42,7 @@ _LINE: Final = re.compile(LINE)
 _STRUCTURE: Final = frozenset(
     {"boundary", "charset", "type", "start", "start-info", "protocol", "micalg", "report-type"}
 )
+_TYPES: Final = frozenset({"protocol", "type"})  # a type within a type, which many leave without quotes
 _NAMES: Final = frozenset({"name", "filename"})
 _UNDECODED: Final = "ascii"
 
@@ -75,7 +76,7 @@ def read_parameters(text: str, *, is_type: bool) -> Parameters:
     at = _skip(text, match.end())
     while at < len(text):
         if text[at] != ";":
-            raise ValueError("Expected a semicolon between parameters; values with blanks or brackets need quotes.")
+            raise ValueError("Expected a semicolon here; values with blanks, brackets and the like need quotes.")
         at = _skip(text, at + 1)
         if at == len(text) or text[at] == ";":
             continue
@@ -95,7 +96,9 @@ def _pair(text: str, at: int, *, strict: bool) -> tuple[str, str, int]:
     at = _skip(text, at + 1)
     if quoted := _QUOTED.match(text, at):
         return name[0].lower(), _ESCAPED.sub(r"\1", quoted[1]), _skip(text, quoted.end())
-    if strict or name[0].lower() in _STRUCTURE:
+    if name[0].lower() in _TYPES:
+        plain = _TYPE.match(text, at) or _TOKEN.match(text, at)
+    elif strict or name[0].lower() in _STRUCTURE:
         plain = _TOKEN.match(text, at)
     else:
         plain = (_PERCENT if name[0].endswith("*") else _LOOSE).match(text, at)

@@ -17,10 +17,12 @@ __all__ = ["ONCE_IN_A_PART", "between", "check_parts", "parameters"]
 
 MAX_PARTS: Final = 500  # Exchange Online has 250 attachments
 MAX_SIMILAR: Final = 10_000
+MAX_SEMICOLONS: Final = 10_000  # before parameters, of all parts: each takes microseconds to read
 MAX_BOUNDARY: Final = 70  # RFC 2046, section 5.1.1
 TNEF: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 ENCODINGS: Final = frozenset({"7bit", "8bit", "binary", "quoted-printable", "base64"})
 UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
+WITH_PARAMETERS: Final = frozenset({"content-type", "content-disposition"})
 ONCE_IN_A_PART: Final = frozenset(
     {
         "content-type", "content-transfer-encoding", "content-disposition", "content-id", "content-description",
@@ -32,9 +34,13 @@ ONCE_IN_A_PART: Final = frozenset(
 def check_parts(data: bytes, head: Head) -> None:
     """Return if the mail is whole. Raises Malformed, at `part 1.2, Content-Type, line 40`."""
     todo = [("", head.fields, head.body, len(data))]
-    parts = 0
+    parts, semicolons = 0, 0
     while todo:
         number, fields, start, end = todo.pop()
+        semicolons += sum(field.value.count(";") for field in fields if field.key in WITH_PARAMETERS)
+        if semicolons > MAX_SEMICOLONS:
+            text = f"Found more than {MAX_SEMICOLONS} parameters in the headers of all parts."
+            raise malformed(text, place_of(data, start, _part(number)))
         kind = _checked(data, number, fields, start, end)
         if kind is None or not kind.is_multipart:
             continue

@@ -6,6 +6,7 @@ has been read before (mime_read.py), so that everybody finds the same parts in i
 """
 
 import binascii
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,7 +92,8 @@ def _leads_back(data: bytes, named: dict[str, Field], kind: Parameters | None, s
     content = data[start : min(end, start + _BEGINNING)]
     if encoding == "base64":
         packed = content.translate(None, b" \t\r\n")
-        content = binascii.a2b_base64(packed[: len(packed) // 4 * 4])
+        with contextlib.suppress(binascii.Error):
+            content = binascii.a2b_base64(packed[: len(packed) // 4 * 4])
     return any(is_calendar(content_type, name, content) for name in names)
 
 

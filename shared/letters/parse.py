@@ -16,7 +16,7 @@ from msgspec import Meta, field
 
 from shared.errors import Malformed
 from shared.letters import limits
-from shared.letters.addresses import checked, mailbox_name
+from shared.letters.addresses import Several, mailbox_name
 from shared.letters.blobs import split
 from shared.letters.faults import explain
 from shared.letters.parts import LINE, Property
@@ -213,6 +213,8 @@ class _Values:
 
     def __init__(self) -> None:
         self.addresses = 0
+        self.several = Several()
+        self.properties = 0
         self.respelled = False
 
     def check(self, value: Any, path: str, depth: int = 0) -> None:
@@ -235,6 +237,10 @@ class _Values:
             case "internetMessageHeaders":
                 _check_headers(value, path)
             case "singleValueExtendedProperties" | "multiValueExtendedProperties":
+                self.properties += len(value)
+                if self.properties > limits.MAX_PROPERTIES:
+                    text = f"Found more than {limits.MAX_PROPERTIES:,} extended properties, those in items included."
+                    raise _wrong("BadRequest", text, path)
                 _check_extended(value, path)
             case "attachments":
                 _check_references(value, path, depth)
@@ -250,7 +256,7 @@ class _Values:
     def _address(self, holder: dict[str, Any], path: str) -> None:
         given = holder["address"]
         try:
-            holder["address"] = checked(given)
+            holder["address"] = self.several.checked(given)
         except ValueError as error:
             text = f"Found no address that mail can be sent to. {error}"
             raise _wrong("ErrorInvalidRecipients", text, f"{path}.address") from None

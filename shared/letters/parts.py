@@ -5,7 +5,7 @@ the property is absent: Graph reads null the same way. Source: the resource type
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import msgspec
 from msgspec import Meta, field
@@ -13,6 +13,10 @@ from msgspec import Meta, field
 __all__ = [
     "HEADER_NAME",
     "LINE",
+    "LONGEST_ID",
+    "LONGEST_LINE",
+    "LONGEST_NAME",
+    "LONGEST_SUBJECT",
     "BodyType",
     "Category",
     "Choice",
@@ -28,8 +32,10 @@ __all__ = [
     "Line",
     "MultiValueLegacyExtendedProperty",
     "Property",
+    "PropertyId",
     "Recipient",
     "SingleValueLegacyExtendedProperty",
+    "Subject",
     "Typed",
 ]
 
@@ -38,7 +44,16 @@ LINE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 # RFC 5322, section 3.6.8: printable ASCII without the colon. Graph: beginning with x-.
 HEADER_NAME = r"\A[xX]-[!-9;-~]+\Z"
 
-Line = Annotated[str, Meta(pattern=LINE)]
+# Characters. msgspec counts them before it looks at them. Ours, far above what Exchange keeps.
+LONGEST_SUBJECT: Final = 5_000
+LONGEST_NAME: Final = 1_000  # of a person
+LONGEST_LINE: Final = 10_000  # of everything else in one line
+LONGEST_HEADER_NAME: Final = 200
+LONGEST_ID: Final = 512  # of an extended property: a name of 254 with its type and its namespace
+
+Line = Annotated[str, Meta(pattern=LINE, max_length=LONGEST_LINE)]
+Subject = Annotated[str, Meta(max_length=LONGEST_SUBJECT)]
+PropertyId = Annotated[str, Meta(pattern=LINE, max_length=LONGEST_ID)]
 Category = Annotated[str, Meta(pattern=LINE, min_length=1, max_length=255)]  # 255: Outlook's longest category name
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 
@@ -95,7 +110,7 @@ class ItemBody(Property, frozen=True, kw_only=True):
 class EmailAddress(Property, frozen=True, kw_only=True):
     address: str
     odata_type: Literal["#microsoft.graph.emailAddress"] | None = field(default=None, name="@odata.type")
-    name: Line | None = None
+    name: Annotated[str, Meta(pattern=LINE, max_length=LONGEST_NAME)] | None = None
 
 
 class Recipient(Property, frozen=True, kw_only=True):
@@ -120,13 +135,13 @@ class FollowupFlag(Property, frozen=True, kw_only=True):
 
 
 class InternetMessageHeader(Property, frozen=True, kw_only=True):
-    name: Annotated[str, Meta(pattern=HEADER_NAME)]
+    name: Annotated[str, Meta(pattern=HEADER_NAME, max_length=LONGEST_HEADER_NAME)]
     value: Line
     odata_type: Literal["#microsoft.graph.internetMessageHeader"] | None = field(default=None, name="@odata.type")
 
 
 class SingleValueLegacyExtendedProperty(Property, frozen=True, kw_only=True):
-    id: Line
+    id: PropertyId
     value: str
     odata_type: Literal["#microsoft.graph.singleValueLegacyExtendedProperty"] | None = field(
         default=None, name="@odata.type"
@@ -134,7 +149,7 @@ class SingleValueLegacyExtendedProperty(Property, frozen=True, kw_only=True):
 
 
 class MultiValueLegacyExtendedProperty(Property, frozen=True, kw_only=True):
-    id: Line
+    id: PropertyId
     value: tuple[str, ...]
     odata_type: Literal["#microsoft.graph.multiValueLegacyExtendedProperty"] | None = field(
         default=None, name="@odata.type"

@@ -39,6 +39,7 @@ from shared.letters.parts import (
     MultiValueLegacyExtendedProperty,
     Recipient,
     SingleValueLegacyExtendedProperty,
+    Subject,
     Typed,
 )
 
@@ -116,7 +117,7 @@ Attachment = FileAttachment | ItemAttachment | BlobAttachment
 
 
 class Message(Typed, frozen=True, kw_only=True):
-    subject: str | None = None
+    subject: Subject | None = None
     body: ItemBody | None = None
     to_recipients: tuple[Recipient, ...] | None = None
     cc_recipients: tuple[Recipient, ...] | None = None

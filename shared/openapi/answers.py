@@ -87,7 +87,10 @@ class Replayed(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Suppression(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """An address that is not mailed. id: the SHA-256 of it in lower case, its domain in A-labels. addedBy: an application id, or `key`."""
+    """An address that is not mailed. id: the SHA-256 of it in lower case, its domain in A-labels.
+
+    addedBy: an application id, or `key`.
+    """
 
     id: str
     address: str

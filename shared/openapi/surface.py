@@ -100,7 +100,7 @@ SENDING: Final = (
         {"type": "string", "minLength": 1, "maxLength": LONGEST_THREAD},
     ),
 )
-ENTRY: Final = Parameter("id", "path", "the SHA-256 of the address in lower case, its domain in A-labels, as 64 hex digits")
+ENTRY: Final = Parameter("id", "path", "the SHA-256 of the address in lower case, its domain in A-labels")
 PAGING: Final = (
     Parameter("top", "query", "how many at most", {"type": "integer", "minimum": 1, "maximum": 1000}),
     Parameter("after", "query", "what the page before gave as `next`"),

@@ -15,7 +15,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from shared.errors import NotAllowed
+from shared.errors import Malformed, NotAllowed
 from shared.letters.letter import Letter
 from shared.letters.names import Mode
 from shared.letters.wire import Message, Recipient
@@ -71,7 +71,10 @@ def before_send(letter: Letter, rules: LastRules, suppressed: frozenset[str]) ->
     if left_out:
         letter = replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
     if rules.mode == "redirect" and rules.redirect_to is not None:
-        letter = redirected_letter(letter, rules.redirect_to)
+        try:
+            letter = redirected_letter(letter, rules.redirect_to)
+        except Malformed as refusal:  # a MIME mail that was taken under the rules of another version
+            return Withheld("failed", left_out, refusal.status, refusal.code, str(refusal))
     return Goes(letter, left_out)
 
 

@@ -13,8 +13,8 @@ from shared.rendering.paths import fault_of
 __all__ = ["Problem", "problems_in", "problems_of"]
 
 CONTEXT: Final = frozenset({
-    "at", "caller", "data", "event", "kwargs", "list_at", "loop", "object_at", "route", "self", "super", "text_at",
-    "varargs",
+    "at", "caller", "data", "event", "kwargs", "left_out", "list_at", "loop", "object_at", "route", "self", "super",
+    "text_at", "varargs",
 })  # fmt: skip
 # The functions that take JMESPath: which of their arguments do.
 PATHS: Final = {

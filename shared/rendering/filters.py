@@ -26,6 +26,8 @@ _NO_DECIMALS: Final = frozenset({
 })  # fmt: skip
 _THREE_DECIMALS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 _CURRENCY: Final = re.compile(r"[A-Z0-9]{3,10}")
+_DECIMAL: Final = re.compile(r"-?[0-9]+\.[0-9]+")
+LONGEST_AMOUNT: Final = 40  # characters
 _MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 # What Go's templates, and Grafana's, print where there is nothing.
 _NOTHING: Final = frozenset({"[no value]", "<no value>", "<nil>"})
@@ -63,7 +65,7 @@ def shown(value: Any) -> str:
 
 
 def told(value: Any) -> str | None:
-    """The value as text; None where it tells a reader nothing: it is empty, or a word that programs write for "nothing"."""
+    """The value as text; None where it tells a reader nothing: empty, or a word that programs write for "nothing"."""
     text = shown(value)
     return None if not text or text.isspace() or (len(text) < LONGEST_NOTHING and text.strip() in _NOTHING) else text
 
@@ -120,10 +122,15 @@ def moment(value: Any) -> str | None:
 def money(value: Any, currency: Any) -> str | None:
     """An amount in minor units, such as cents: 1234 and "eur" are "EUR 12.34".
 
-    None where it is no whole number or the currency is none: how much it is depends on both.
+    A text with a decimal point has its decimals already. None where the value is neither, or the currency none: how
+    much it is depends on both.
     """
-    code = currency.upper() if isinstance(currency, str) else ""
-    if isinstance(value, bool) or not isinstance(value, int) or not _CURRENCY.fullmatch(code):
+    code = currency[:11].upper() if isinstance(currency, str) else ""
+    if not _CURRENCY.fullmatch(code):
+        return None
+    if isinstance(value, str) and len(value) <= LONGEST_AMOUNT and _DECIMAL.fullmatch(value):
+        return f"{code} {value}"
+    if isinstance(value, bool) or not isinstance(value, int):
         return None
     digits = 0 if code in _NO_DECIMALS else 3 if code in _THREE_DECIMALS else 2
     whole, rest = divmod(abs(value), 10**digits)
@@ -206,6 +213,7 @@ def _optional[**P, R](apply: Callable[P, R]) -> Callable[P, R | None]:
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     apply.__name__: _optional(apply)
     for apply in (
-        cut, duration, earliest, first_line, labels, latest, moment, money, one_line, shorten, shown, since, told, words,
+        cut, duration, earliest, first_line, labels, latest, moment, money, one_line, shorten, shown, since, told,
+        words,
     )
 }  # fmt: skip

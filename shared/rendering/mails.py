@@ -18,6 +18,7 @@ import css_inline
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 from markupsafe import Markup
 
+from shared.rendering.bounds import bounded
 from shared.rendering.checks import Problem, problems_in, problems_of
 from shared.rendering.environment import SUFFIX, TONES, Sandbox
 from shared.rendering.filters import IMPOSSIBLE, shorten
@@ -86,7 +87,7 @@ class Renderer:
         the route, for events that have none of their own. chosen: the one that the route has for just this event.
         subject: a template of one line, which wins over the mail's.
         """
-        event = _bounded_event(event)
+        whole, (event, left_out) = event.data, _bounded_event(event)
         folders = _folders(templates)
         sandbox = self._sandbox(folders)
         values = {
@@ -100,6 +101,7 @@ class Renderer:
             "tones": TONES,
             "given_subject": None,
             "notice": None,
+            "left_out": left_out,
         }
         name, failed = self._named(event.type, folders, chosen, template)
         if subject is not None:
@@ -113,7 +115,7 @@ class Renderer:
                 return self._mail(sandbox, name, values, failed)
             except Exception as error:  # noqa: BLE001 - the same
                 failed = _reason(error, name)
-        return self._mail(sandbox, TABLE, values | {"notice": failed, "table": table_of(event.data)}, failed)
+        return self._mail(sandbox, TABLE, values | {"notice": failed, "left_out": (), "table": table_of(whole)}, failed)
 
     def check(self, templates: Path | Sequence[Path]) -> list[Problem]:
         """What is wrong with the templates in a folder, the first of several, as far as that is seen without an event.
@@ -180,13 +182,14 @@ class Renderer:
         return self._subjects[text]
 
 
-def _bounded_event(event: Event) -> Event:
-    """With attributes of a length that a reader takes in; the data is bounded where it is printed."""
+def _bounded_event(event: Event) -> tuple[Event, tuple[str, ...]]:
+    """With attributes that a reader takes in, and data that a template gets through; and what is left out."""
     names = ("id", "source", "type", "subject", "thread")
     short: dict[str, Any] = {
         name: shorten(value, LONGEST_ATTRIBUTE) for name in names if (value := getattr(event, name))
     }
-    return replace(event, **short)
+    data, left_out = bounded(event.data)
+    return replace(event, **short, data=data), left_out
 
 
 def _folders(templates: Path | Sequence[Path] | None) -> tuple[Path, ...]:

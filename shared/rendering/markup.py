@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from html import unescape
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,13 +16,14 @@ from shared.rendering.text import VOID, text_of
 __all__ = ["DEEPEST", "MARKUP_FILTERS", "clean_html", "depth_of", "link", "web_address"]
 
 DEEPEST: Final = 200  # elements in each other; css_inline walks them on the stack, and thousands end the process
-LONGEST_HTML: Final = 20_000  # characters of other people's HTML; cleaning takes the square of it, at worst a second
+LONGEST_HTML: Final = 20_000  # characters of other people's HTML
 LONGEST_ADDRESS: Final = 2_000  # characters
 # Without what ends an address in a mail, and what turns the direction of writing around.
 _ADDRESS: Final = re.compile(
     r"https?://[^\s\x00-\x20\x7f-\x9f<>\"\\`\u200e\u200f\u202a-\u202e\u2066-\u2069]+", re.IGNORECASE
 )
 _TAG: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
+_ANY_TAG: Final = re.compile(r"<[^>]*+>?")
 _KEPT: Final = frozenset({
     "a", "b", "blockquote", "br", "code", "dd", "del", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6",
     "hr", "i", "ins", "kbd", "li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td",
@@ -71,8 +73,9 @@ def lines(value: Any, length: int = 4000) -> Markup:
     """A text with its line breaks, at most one empty line in a row. Markup is left as it is."""
     if isinstance(value, Markup):
         return value
-    text = re.sub(r"\s*\n\s*\n\s*", "\n\n", "\n".join(cut(value, length).strip().splitlines()))
-    return Markup("<br>").join(text.split("\n"))
+    found = cut(value, length).strip().splitlines()
+    kept = [line if line.strip() else "" for line in found]
+    return Markup("<br>").join(line for at, line in enumerate(kept) if line or kept[at - 1])
 
 
 def html_to_text(value: Any) -> str | None:
@@ -80,6 +83,8 @@ def html_to_text(value: Any) -> str | None:
     if value is None:
         return None
     text, more = _begin(shown(value))
+    if depth_of(text) > DEEPEST // 2:
+        return unescape(_ANY_TAG.sub(" ", text)) + more  # putting it right takes the square of its depth
     return text_of(_READER.clean(text)[: 5 * LONGEST_HTML]) + more
 
 
@@ -88,6 +93,8 @@ def clean_html(value: Any) -> Markup | None:
     if value is None:
         return None
     text, more = _begin(shown(value))
+    if depth_of(text) > DEEPEST // 2:
+        return lines(html_to_text(value), LONGEST_HTML)
     cleaned = _CLEANER.clean(text)
     # Badly nested HTML grows when it is put right.
     if len(cleaned) > 5 * LONGEST_HTML or depth_of(cleaned) > DEEPEST // 2:

@@ -3,7 +3,8 @@
 Where there is nothing, or something of another type than a function takes, there is the default: senders leave out
 what they like. An expression that is none fails, at the check of a route's templates where it stands there in full.
 
-What a mail says in words is read with `text_at`, `list_at` and `object_at`: a sentence must not be made of a value that is no text.
+What a mail says in words is read with `text_at`, `list_at` and `object_at`: a sentence must not be made of a value that
+is no text.
 """
 
 import math

@@ -26,7 +26,7 @@ def text_of(html: str) -> str:
     reader = _Reader()
     reader.feed(html)
     reader.close()
-    text = re.sub(r"[ \t]+\n", "\n", "".join(reader.written))
+    text = "\n".join(line.rstrip(" \t") for line in "".join(reader.written).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 

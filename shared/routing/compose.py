@@ -9,7 +9,7 @@ from typing import Any, Final
 from shared.config import Settings
 from shared.errors import Malformed, NotAllowed
 from shared.letters import limits
-from shared.letters.addresses import checked
+from shared.letters.addresses import Several
 from shared.letters.letter import Letter, Origin, Signed, identity
 from shared.letters.thread import threaded
 from shared.letters.wire import (
@@ -28,7 +28,7 @@ from shared.routing.catalog import BUILT_IN
 from shared.routing.naming import name_of, scope_of
 from shared.routing.queries import as_object
 from shared.routing.route import Route, Rules
-from shared.routing.split import parts_of
+from shared.routing.split import check_count, parts_of
 from shared.sources.source import Event
 from shared.telemetry import Event as Said
 from shared.telemetry import emit
@@ -150,9 +150,12 @@ class Composer:
         if rules.recipients_from:
             found = route.queries[rules.recipients_from].of(values)
             to = [found] if isinstance(found, str) else found
+            if isinstance(to, list):
+                check_count(len(to), split=rules.split_recipients is True)
             if not isinstance(to, list) or not to:
                 raise Malformed(400, "ErrorMissingRecipients", "The event has no recipient.", rules.recipients_from)
-            addresses = [_checked(address, rules.recipients_from) for address in to]
+            several = Several()
+            addresses = [_checked(several, address, rules.recipients_from) for address in to]
             if route.allow is None or not all(map(route.allow.allow, addresses)):
                 text = "The route's list `allow` does not allow this recipient."
                 raise NotAllowed(text, "ErrorAccessDenied", rules.recipients_from)
@@ -183,9 +186,9 @@ def _people(addresses: Sequence[str]) -> tuple[Recipient, ...] | None:
     return tuple(Recipient(email_address=EmailAddress(address=address)) for address in addresses) or None
 
 
-def _checked(address: object, path: str) -> str:
+def _checked(several: Several, address: object, path: str) -> str:
     try:
-        return checked(address if isinstance(address, str) else "")
+        return several.checked(address if isinstance(address, str) else "")
     except ValueError as error:
         text = f"Found no address that mail can be sent to. {error}"
         raise Malformed(400, "ErrorInvalidRecipients", text, path) from None

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from azure.core.exceptions import AzureError
 
+from shared.aside import LARGE, aside
 from shared.config import secret_setting
 from shared.deadline import within
 from shared.delivery.courier import Courier
@@ -26,6 +27,7 @@ from shared.delivery.work import Batch, work_of
 from shared.entra import KeysUnavailable
 from shared.errors import Malformed, Refused
 from shared.letters.letter import Letter, identity, new_id
+from shared.rendering.bounds import size_of
 from shared.routing.batches import Expander, packed
 from shared.routing.catalog import Catalog
 from shared.routing.compose import Composer, RouteUnusable
@@ -34,6 +36,7 @@ from shared.routing.naming import name_of
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
 from shared.routing.status import secret_fault
+from shared.sources.reading import MOST_EVENTS
 from shared.sources.source import Event, RawRequest, Reply, Result, Source, TokenRule, Unverified
 from shared.telemetry import Event as Said
 from shared.telemetry import emit
@@ -41,7 +44,6 @@ from shared.telemetry import emit
 __all__ = ["Intake"]
 
 PATIENCE: Final = 8.0  # seconds to read a request and to make it durable; most senders wait for ten
-MOST_EVENTS: Final = 5000  # of one request: Event Grid's largest batch
 ONE_BY_ONE: Final = 4  # mails of one request that are put in a message each; the events of more are put as one
 TURN: Final = 50  # events that are looked at before others have their turn
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
@@ -108,7 +110,7 @@ class Intake:
             if answer is not None:
                 return answer
             async with within(PATIENCE):
-                events = source.events(request, self.now())
+                events = await aside(len(request.body), source.events, request, self.now())
                 _check_number(events)
                 wanted = await self._wanted(route, events)
                 until = await self._over_rate(route, len(wanted))
@@ -244,7 +246,7 @@ class Intake:
     async def _letters(self, route: Route, event: Event, now: datetime) -> tuple[Letter, ...]:
         """The mails of an event; none where it was set aside. Raises RouteUnusable, AzureError."""
         try:
-            letters = self.composer.letters(route, event, now)
+            letters = await aside(size_of(event.data, LARGE), self.composer.letters, route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
             await self._set_aside(route, event, now, refusal)

@@ -20,7 +20,7 @@ from shared.letters.limits import MAX_RECIPIENTS
 from shared.letters.wire import Message, Recipient
 from shared.policy.before_send import LISTS, count_of
 
-__all__ = ["MOST", "parts_of"]
+__all__ = ["MOST", "check_count", "parts_of"]
 
 MOST: Final = 5_000  # recipients of one event's mail; ours: the mailbox's day has 10,000
 
@@ -28,17 +28,22 @@ MOST: Final = 5_000  # recipients of one event's mail; ours: the mailbox's day h
 def parts_of(letter: Letter, *, split: bool) -> tuple[Letter, ...]:
     """The letter itself, or its parts. Raises Malformed where there are too many recipients."""
     count = count_of(letter.mail.message)
+    check_count(count, split=split)
     if count <= MAX_RECIPIENTS:
         return (letter,)
-    if not split:
+    parts = batched(_once(letter.mail.message), MAX_RECIPIENTS, strict=False)
+    return tuple(_part(letter, number, group) for number, group in enumerate(parts))
+
+
+def check_count(count: int, *, split: bool) -> None:
+    """Raise Malformed where a mail of a route may not have so many recipients. Counted before any is looked at."""
+    if count > MAX_RECIPIENTS and not split:
         text = (
             f"Found {count} recipients; Graph sends to {MAX_RECIPIENTS} at most. split_recipients makes several mails."
         )
         raise Malformed(400, "ErrorInvalidRecipients", text)
     if count > MOST:
         raise Malformed(400, "ErrorInvalidRecipients", f"Found {count} recipients; expected {MOST} at most.")
-    parts = batched(_once(letter.mail.message), MAX_RECIPIENTS, strict=False)
-    return tuple(_part(letter, number, group) for number, group in enumerate(parts))
 
 
 def _once(message: Message) -> Iterator[tuple[str, Recipient]]:

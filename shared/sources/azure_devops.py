@@ -98,7 +98,7 @@ def _resource(kind: str, resource: Any) -> str | None:
 
 
 def _work_item(kind: str, resource: Any) -> str | None:
-    """The number of a work item. The id of an update counts the item's changes; a minimal one has the item in its address."""
+    """The number of a work item. An update's own id counts the item's changes; a minimal one has it in its address."""
     found = [text(resource, *path) for path in WORK_ITEM]
     found.append((text(resource, "url") or "").partition("/workItems/")[2].partition("/")[0])
     if kind != "workitem.updated":

@@ -15,7 +15,7 @@ from msgspec import Meta
 from shared.errors import Malformed
 from shared.sources import proofs
 from shared.sources.envelope import content, event_of, from_json
-from shared.sources.reading import read_json
+from shared.sources.reading import counted, read_json
 from shared.sources.source import Event, RawRequest, Reply, Source
 
 __all__ = ["CloudEvents", "Rate", "allow", "is_binary", "read"]
@@ -23,12 +23,14 @@ __all__ = ["CloudEvents", "Rate", "allow", "is_binary", "read"]
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 PREFIX: Final = "ce-"
+LONGEST_ATTRIBUTE: Final = 16_384  # characters of one in a header
 VERSION: Final = "specversion"  # every CloudEvent has it
 Rate = Annotated[int, Meta(ge=1)]
 
 # A "DNS expression"; what else a stranger puts there is not written into a header of ours.
 _ORIGIN = re.compile(r"[A-Za-z0-9.*:_-]{1,253}", re.ASCII)
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+# One that does not end is taken to the end, and stays as it is: looking on behind its quote would take the square.
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)("?)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -100,7 +102,7 @@ def _undeclared(request: RawRequest) -> list[Event] | None:
 
 
 def _batch(values: list[Any]) -> list[Event]:
-    return [from_json(value, f"$[{index}]") for index, value in enumerate(values)]
+    return [from_json(value, f"$[{index}]") for index, value in enumerate(counted(values))]
 
 
 def is_binary(request: RawRequest) -> bool:
@@ -137,7 +139,9 @@ def _value(name: str, header: str) -> str:
 
     Raises Malformed where the bytes are not UTF-8, as the binding demands.
     """
-    plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), _in_utf8(header))
+    if len(header) > LONGEST_ATTRIBUTE:
+        raise Malformed(400, "BadRequest", f"Expected {LONGEST_ATTRIBUTE:,} characters at most.", name)
+    plain = _QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]) if quoted[2] else quoted[0], _in_utf8(header))
     try:
         return unquote_to_bytes(plain.encode("utf-8", "replace")).decode()
     except UnicodeDecodeError:

@@ -15,7 +15,7 @@ from shared.errors import Malformed
 from shared.sources import cloudevents, envelope
 from shared.sources.azure import AzureService
 from shared.sources.copies import RETRIES, canonical
-from shared.sources.reading import digest, moment, pick, read_json, text
+from shared.sources.reading import counted, digest, moment, pick, read_json, text
 from shared.sources.source import Event, RawRequest, Reply
 
 __all__ = ["EventGrid"]
@@ -59,7 +59,7 @@ class EventGrid(AzureService, frozen=True, forbid_unknown_fields=True, kw_only=T
             return [_with(event, given) for event in cloudevents.read(request)]
         value = read_json(request.body, request.charset)
         items = value if isinstance(value, list) else [value]
-        return [_with(_event(item, f"$[{index}]"), given) for index, item in enumerate(items)]
+        return [_with(_event(item, f"$[{index}]"), given) for index, item in enumerate(counted(items))]
 
 
 def _event(value: Any, path: str) -> Event:

@@ -18,10 +18,11 @@ from shared.errors import Malformed
 from shared.json_limits import TooMuch
 from shared.json_text import load
 
-__all__ = ["digest", "moment", "pick", "read_json", "read_object", "text"]
+__all__ = ["MOST_EVENTS", "counted", "digest", "moment", "pick", "read_json", "read_object", "text"]
 
 DEEPEST: Final = 200  # levels; what reads a value later may do so in functions that call themselves
-MOST_VALUES: Final = 1_000_000  # some 100 MB of memory, of 25 MB (GitHub's largest) one for each 25 bytes
+MOST_EVENTS: Final = 5_000  # of one request: Event Grid's largest batch
+MOST_VALUES: Final = 400_000  # some 60 MB of memory, of 25 MB (GitHub's largest) one for each 60 bytes
 _HALVES = re.compile("[\ud800-\udfff]")
 _HALF = re.compile(r"\\u[dD]")
 
@@ -51,6 +52,14 @@ def read_object(body: bytes, charset: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Malformed(400, "BadRequest", "Expected a JSON object.", "$")
     return value
+
+
+def counted(events: list[Any]) -> list[Any]:
+    """The events of one request, before any of them is read. Raises Malformed, 413, for too many."""
+    if len(events) > MOST_EVENTS:
+        text = f"Found {len(events)} events, expected {MOST_EVENTS} at most in one request."
+        raise Malformed(413, "RequestEntityTooLarge", text, f"$[{MOST_EVENTS}]")
+    return events
 
 
 def pick(value: Any, *path: str | int) -> Any:

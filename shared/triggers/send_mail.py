@@ -11,6 +11,7 @@ import azure.functions as func
 import msgspec
 
 from shared.charsets import CODECS, charset_of
+from shared.aside import aside
 from shared.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
 from shared.letters import draft, limits, parse
@@ -63,7 +64,7 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         require(caller, "Mail.Send")
         sender = _sender(caller, mailbox)
         admit_sender(origin_of(caller), sender, app.settings)
-        letter = _letter(req, caller, sender)
+        letter = await aside(len(req.get_body()), _letter, req, caller, sender)
         admit(letter, app.settings)
         whole = await _with_files(app, letter)
     except KeysUnavailable:

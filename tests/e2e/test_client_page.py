@@ -94,6 +94,13 @@ def test_python(sandbox: Sandbox, tmp_path: Path) -> None:
     arrived(sandbox)  # the key makes one mail of both
 
 
+def test_python_reads_what_mailroom_refuses_as_an_error_of_graph(sandbox: Sandbox, tmp_path: Path) -> None:
+    program = tmp_path / "send.py"
+    program.write_text(here(block("Python", "python"), sandbox).replace("customer@contoso.com", "no address"))
+    with pytest.raises(AssertionError, match=r"ODataError(?s:.)*toRecipients\[0\]\.emailAddress\.address"):
+        run(sys.executable, str(program), **identity(sandbox))
+
+
 def test_javascript(secure: Sandbox, tmp_path: Path) -> None:
     secure.reset()
     (tmp_path / "node_modules").symlink_to((ROOT / "sandbox" / "node_modules").resolve())

@@ -8,7 +8,7 @@ import pytest
 from shared.letters.letter import identity
 from tests.e2e.running import Sandbox, eventually
 
-SAID = [
+SAID: list[dict[str, object]] = [
     {"id": "1", "ID": "1", "insertionTime": "soon", "expirationTime": "never", "dequeueCount": "often"},
     {
         "id": 1,
@@ -40,5 +40,6 @@ def test_a_message_reaches_its_function_under_storages_own_id(sandbox: Sandbox, 
             if encoding == "base64":
                 text = base64.b64encode(text.encode()).decode()
             put[identity(scope, sandbox.put(queue, text))] = text
-    dead = eventually(lambda: found if put.keys() <= (found := sandbox.dead()).keys() else None, 40)
+    eventually(lambda: put.keys() <= sandbox.dead().keys(), 40)
+    dead = sandbox.dead()
     assert {mail: dead[mail][1].decode() for mail in put} == put

@@ -336,17 +336,18 @@ def test_an_instance_has_room_for_the_requests_that_it_takes_at_a_time(name: str
     """
     here = deployed(name)
     scale = here.one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
-    large = here.settings()["MAIL_LARGE_ATTACHMENTS"] == "true"
-    body = 35 if large else 4
+    settings = here.settings()
+    body = int(settings["MAIL_MAX_REQUEST_MB"] or 35) if settings["MAIL_LARGE_ATTACHMENTS"] == "true" else 4
     requests = scale["triggers"]["http"]["perInstanceConcurrency"]
     assert scale["instanceMemoryMB"] >= 512 + requests * 3 * 115 * body / 35
 
 
 def test_large_mails_lower_how_many_requests_an_instance_takes_by_default() -> None:
-    template = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
-    default = template["parameters"]["httpConcurrency"]["defaultValue"]
-    assert re.search(r"'MAIL_LARGE_ATTACHMENTS'.*'true'\), 4, 16\)\]$", default), default
-    assert 2048 >= 512 + 4 * 3 * 115
+    parameters = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())["parameters"]
+    default = parameters["httpConcurrency"]["defaultValue"]
+    assert re.search(r"'MAIL_LARGE_ATTACHMENTS'.*'true'.*16.*'MAIL_MAX_REQUEST_MB'.*'35'.*35\), 1, 4\)", default)
+    for requests, body in ((4, 35), (1, 100)):
+        assert parameters["instanceMemoryMB"]["defaultValue"] >= 512 + requests * 3 * 115 * body / 35
 
 
 # The network

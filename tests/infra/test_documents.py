@@ -13,7 +13,14 @@ from tests.infra.deployed import ROOT, deployed
 DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()
 README: Final = (ROOT / "README.md").read_text()
 PARAMETERS: Final = (ROOT / "infra" / "main.bicepparam").read_text()
-PAGES: Final = ("README.md", "docs/deploy.md", "docs/operations.md", "docs/sender-mailboxes.md", "docs/costs.md", "docs/clients.md")
+PAGES: Final = (
+    "README.md",
+    "docs/deploy.md",
+    "docs/operations.md",
+    "docs/sender-mailboxes.md",
+    "docs/costs.md",
+    "docs/clients.md",
+)
 COMMANDS: Final = re.findall(
     r"^(?:az|make|azd) .*$", README.partition("## Deploy it")[2].partition("\n## ")[0], re.MULTILINE
 )

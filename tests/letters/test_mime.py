@@ -225,7 +225,7 @@ def sent_to(address: str) -> dict[str, Any]:
         },
         {"subject": "two\r\nBcc: eve@contoso.test"},
         {"subject": "a\ttab"},
-        {"internetMessageHeaders": [{"name": "x-" + "n" * 990, "value": "v"}]},
+        {"internetMessageHeaders": [{"name": "x-" + "n" * 190, "value": "v"}]},
         sent_to("jörg@contoso.test"),
         sent_to("=?utf-8?q?eve?=@contoso.test"),
         attached(name=""),
@@ -288,7 +288,7 @@ def carried(message: dict[str, Any]) -> dict[str, Any]:
 
 
 media_types = st.sampled_from([None, "image/png", "text/plain", 'text/csv; charset=utf-8; name="a b.csv"', "a/b"])
-file_names = lines.filter(lambda name: name and name == name.strip()) | st.sampled_from(
+file_names = lines.filter(lambda name: name and name == name.strip() and len(name) <= 255) | st.sampled_from(
     ["=?utf-8?q?x?=.txt", 'a"b;c\\d.txt', "ä" * 120, "%41.txt", "a'b"]
 )
 files = st.lists(

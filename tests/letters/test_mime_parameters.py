@@ -124,6 +124,21 @@ def test_what_a_mail_is_made_of_has_one_form_only(value: str) -> None:
         read_parameters(value, is_type=True)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        'multipart/related; type="text/html"; boundary="b"',
+        "multipart/related; type=text/html; boundary=b",
+        "Multipart/Signed; protocol=application/pkcs7-signature; micalg=sha-256; boundary=b;",
+        'multipart/mixed; charset=utf-8;\tboundary="b" (a comment)',
+    ],
+)
+def test_the_boundary_is_found_beside_whatever_else_is_said(value: str) -> None:
+    read_content = read_parameters(value, is_type=True)
+    assert read_content.is_multipart
+    assert read_content.parameters["boundary"] == "b"
+
+
 def test_a_refusal_recommends_nothing_that_is_refused() -> None:
     """Each form that a refusal of a file's name speaks of is taken."""
     head = "To: a@b.example\r\nContent-Disposition: attachment; filename={}\r\n\r\n"

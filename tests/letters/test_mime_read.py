@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shared.errors import Malformed
 from shared.letters.letter import fingerprint
 from shared.letters.limits import MAX_REQUEST
+from shared.letters.mime_addresses import holds_an_address
 from shared.letters.mime_head import read_head
 from shared.letters.mime_parts import check_parts
 from shared.letters.mime_read import decode_mime, read_mime
@@ -350,6 +351,15 @@ def nested(levels: int) -> bytes:
     return start + opened + b"--b%d\r\n\r\nx" % levels + closed
 
 
+def with_parameters(count: int) -> list[bytes]:
+    """Parts with so many in all; the boundary is one more."""
+    lines = []
+    for at in range(0, count, 100):
+        names = b"".join(b";p%d=x" % number for number in range(min(100, count - at)))
+        lines += [b"--b", b"Content-Type: text/plain" + names, b""]
+    return lines
+
+
 @pytest.mark.parametrize(
     ("most", "more", "what"),
     [
@@ -360,11 +370,20 @@ def nested(levels: int) -> bytes:
             parts(b"--b", b"", *[b"--bb"] * 10_001, b"--b--"),
             "10000 lines",
         ),
-        # Each with its address, which is a word too.
         (
-            b"To: " + numbered(250, "a " * 9) + b"\r\n\r\n",
-            b"To: " + numbered(250, "a " * 9) + b",\r\n a@b.example\r\n\r\n",
-            "2500 words",
+            parts(*with_parameters(9_999), b"--b--"),
+            parts(*with_parameters(10_000), b"--b--"),
+            "10000 parameters",
+        ),
+        (
+            b"To: " + b",\r\n ".join(b'"%s" <a@b.example>' % (b"(" * n) for n in range(1, 33)) + b"\r\n\r\n",
+            b"To: " + b",\r\n ".join(b'"%s" <a@b.example>' % (b"(" * n) for n in range(1, 60)) + b"\r\n\r\n",
+            "too many signs",
+        ),
+        (
+            b'To: "' + b"(" * 180 + b'" <a@b.example>\r\n\r\n',
+            b'To: "' + b"(" * 200 + b'" <a@b.example>\r\n\r\n',
+            "too many signs",
         ),
     ],
 )
@@ -407,7 +426,9 @@ def test_whom_the_standard_library_finds_is_found(raw: bytes) -> None:
         assert found == [address.addr_spec for value in read.get_all(header, []) for address in value.addresses]
 
 
-names = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters="<>"), max_size=30)
+names = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters="<>"), max_size=30).filter(
+    lambda name: not holds_an_address(name)
+)
 boxes = st.from_regex(r"[a-z0-9](\.?[a-z0-9+_-]){0,20}@[a-z](-?[a-z0-9]){0,20}\.example", fullmatch=True)
 contents = st.binary(max_size=200)
 

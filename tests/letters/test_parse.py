@@ -372,6 +372,15 @@ def test_every_address_goes_on_in_its_canonical_form_in_attached_items_too() -> 
     assert found == ["Jane.Doe@xn--bcher-kva.example"] * 7
 
 
+@pytest.mark.parametrize("sender", ["a@\uff43ontoso.com", "a@contoso.com.", "a@b@c.test", "a@", "@b.test"])
+def test_a_message_names_its_mailbox_in_one_way(sender: str) -> None:
+    for spelling in ("Alerts@B\u00dcCHER.example", "alerts@XN--bcher-kva.example"):
+        assert outbox_mail(written({"sender": spelling} | body())).sender == "alerts@xn--bcher-kva.example"
+    with pytest.raises(Malformed) as caught:
+        outbox_mail(written({"sender": sender} | body()))
+    assert caught.value.path == "$.sender"
+
+
 def test_the_answer_quotes_no_value_of_the_body() -> None:
     for wrong in (
         body(importance="secret words"),

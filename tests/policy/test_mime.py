@@ -55,7 +55,7 @@ def redirect(mime: bytes) -> EmailMessage:
     verdict = goes(letter(mime), REDIRECT)
     sent = as_sent(verdict.letter, BOX)
     read_mime(b"".join(line for line in sent.splitlines(keepends=True) if not line.startswith(b"x-mailroom-")))
-    return message_from_bytes(sent, policy=default)  # type: ignore[return-value] # of that policy
+    return message_from_bytes(sent, policy=default)
 
 
 NAMES = [
@@ -166,6 +166,13 @@ def test_nor_is_the_largest_mail() -> None:
     check_size(verdict.letter, large=False)
     assert verdict.letter.mail.message.internet_message_headers is None
     assert [one.email_address.address for one in verdict.letter.mail.message.to_recipients or ()] == ["c@e.test"]
+
+
+def test_a_mail_that_can_no_longer_be_read_fails_instead_of_going_as_it_is() -> None:
+    odd = replace(letter(), mime=b"To: ada@contoso.example\r\nContent-Type: multipart/mixed\r\n\r\nx")
+    verdict = before_send(odd, REDIRECT, NOBODY)
+    assert isinstance(verdict, Withheld)
+    assert (verdict.state, verdict.status) == ("failed", 400)
 
 
 def test_captured_mail_is_kept_as_it_came() -> None:

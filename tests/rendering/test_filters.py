@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from shared.rendering.filters import FILTERS, SUBJECT, cut, one_line, shown
+from shared.rendering.filters import FILTERS, SUBJECT, cut, one_line, shown, told
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -29,7 +29,10 @@ ANYTHING = st.recursive(
         ("20261122", "20261122"),
         ("2026-13-22T10:00:00Z", "2026-13-22T10:00:00Z"),
         (10**15, str(10**15)),
-        (True, "yes"),
+        (True, None),
+        (0, None),
+        ({}, None),
+        ("[no value]", None),
         ("0001-01-01T00:00:00Z", None),
         (None, None),
     ],
@@ -49,11 +52,19 @@ def test_times_are_written_in_words_and_what_is_none_stays_as_it_is(value: Any, 
         (0, "krw", "KRW 0"),
         (1234, "isk", "ISK 12.34"),
         ("12.50", "eur", "EUR 12.50"),
-        (12, None, "12"),
-        (True, "eur", "EUR yes"),
+        ("1250", "eur", None),
+        (12.5, "eur", None),
+        (12, None, None),
+        (12, "", None),
+        (12, {}, None),
+        (True, "eur", None),
+        ("much", "eur", None),
+        (None, "eur", None),
     ],
 )
-def test_amounts_have_the_decimals_of_their_currency(amount: Any, currency: Any, expected: str) -> None:
+def test_amounts_have_the_decimals_of_their_currency_or_are_none(
+    amount: Any, currency: Any, expected: str | None
+) -> None:
     assert FILTERS["money"](amount, currency) == expected
 
 
@@ -138,7 +149,12 @@ def test_a_subject_is_one_line_of_at_most_255_characters(value: str, expected: s
 def test_no_filter_fails_on_any_value(value: Any) -> None:
     for name, apply in FILTERS.items():
         found = apply(value, *{"money": ("eur",), "shorten": (9,), "since": (value,)}.get(name, ()))
-        assert found is None or isinstance(found, float if name == "since" else str)
+        if name in ("earliest", "latest"):
+            assert found is None or found in value
+        elif name == "labels":
+            assert found is None or all(isinstance(text, str) for pair in found for text in pair)
+        else:
+            assert found is None or isinstance(found, float if name == "since" else str)
         assert found is None or value is not None
     assert len(cut(value, 10)) <= 10 + len(f" … ({10**6:,} more characters)")
     line = one_line(value)
@@ -166,3 +182,46 @@ def test_a_time_before_the_calendar_begins_is_left_as_it_is() -> None:
 )
 def test_the_time_between_two_times(end: Any, begin: Any, seconds: float | None) -> None:
     assert FILTERS["since"](end, begin) == seconds
+
+
+def test_labels_that_tell_a_person_nothing_are_left_out() -> None:
+    """Internal names of Prometheus and Grafana, and values that are none."""
+    given = {
+        "severity": "critical",
+        "instance": "web-1",
+        "count": 3,
+        "__alert_rule_uid__": "x",
+        "__value_string__": "[ var='A' ]",
+        "PanelId": "4",
+        "DashboardUID": "abc",
+        "dashboard_uid": "abc",
+        "orgId": "1",
+        "note": "[no value]",
+        "empty": "",
+        "none": None,
+        "blank": " \n",
+        "objects": {},
+    }
+    assert FILTERS["labels"](given) == [("count", "3"), ("instance", "web-1"), ("severity", "critical")]
+    assert FILTERS["labels"]("no labels") == []
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", "[no value]", "<no value>", " <nil> ", [], {}])
+def test_what_tells_a_reader_nothing_is_none(value: Any) -> None:
+    assert told(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("none", "none"), (0, "0"), (False, "no"), ("[no value] %", "[no value] %")]
+)
+def test_what_tells_something_is_text(value: Any, text: str) -> None:
+    """A name may be None, and 0 is a number."""
+    assert told(value) == text
+
+
+def test_the_first_and_the_last_of_times_are_found_by_time_and_not_by_how_they_are_written() -> None:
+    times = ["2026-11-22T10:00:00+02:00", "2026-11-22T09:00:00Z", "soon", None, "0001-01-01T00:00:00Z"]
+    assert FILTERS["earliest"](times) == "2026-11-22T10:00:00+02:00"
+    assert FILTERS["latest"](times) == "2026-11-22T09:00:00Z"
+    assert FILTERS["earliest"](["soon"]) is None
+    assert FILTERS["latest"]("2026-11-22T09:00:00Z") is None

@@ -134,6 +134,10 @@ def test_recipients_out_of_the_event_are_checked_against_the_routes_own_list(tmp
     assert addresses(composed(tmp_path, text, event(data={"to": "a@contoso.com"}))) == ["a@contoso.com"]
     with pytest.raises(NotAllowed, match="allow"):
         composed(tmp_path, text, event(data={"to": "a@evil.example"}))
+    spelled = composed(tmp_path, text, event(data={"to": ["A@CONTOSO.com"]}))
+    assert addresses(spelled) == ["A@contoso.com"]
+    with pytest.raises(Malformed):
+        composed(tmp_path, text, event(data={"to": "a@\uff43ontoso.com"}))
 
 
 @pytest.mark.parametrize(

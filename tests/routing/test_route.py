@@ -27,6 +27,16 @@ def test_a_source_is_all_that_a_route_needs(tmp_path: Path) -> None:
     assert route.rules_for("push").recipients is None
 
 
+def test_addresses_of_a_route_have_their_canonical_form_or_their_line_is_named(tmp_path: Path) -> None:
+    text = 'source = "key"\nsender = "Shop@B\u00dcCHER.example"\n[events."x"]\ncc = ["Ops@b\u00fccher.Example"]\n'
+    route = written(tmp_path, text)
+    assert route.sender == "shop@xn--bcher-kva.example"
+    assert route.rules_for("x").cc == ("Ops@xn--bcher-kva.example",)
+    for wrong, place in (("B\u00dcCHER", r":2: sender: no mail address"), ("Ops@b", r":4: events\.x\.cc: entry 1")):
+        with pytest.raises(RouteError, match=place):
+            written(tmp_path, text.replace(wrong, f"{wrong[:-1]}\uff43"))
+
+
 def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
     route = written(
         tmp_path,

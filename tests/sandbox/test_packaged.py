@@ -42,7 +42,7 @@ def test_an_app_that_brings_packages_has_nothing_else_of_this_environment(tmp_pa
 
 def test_the_host_has_what_it_needs_itself_and_takes_the_rest_from_the_app(tmp_path: Path) -> None:
     app, folder = packaged(tmp_path)
-    assert run(app, folder, "import croniter, dateutil, uvicorn, click, sandbox.host").returncode == 0
+    assert run(app, folder, "import croniter, dateutil, uvicorn, uvloop, click, sandbox.host").returncode == 0
     own = {path.name for path in (folder / "host-packages").iterdir()}
     assert {"sandbox", "uvicorn", "h11"} <= own
     assert not {"anyio", "typing_extensions.py", "shared", "tests"} & own

@@ -90,5 +90,5 @@ def test_routes_that_cannot_be_used_are_said_by_the_first_who_asks_for_them(
     folder.mkdir()
     (folder / "route.toml").write_text("no route")
     app = Services(Settings(routes_dir=tmp_path))
-    assert app.intake
+    assert app.intake is not None
     assert [line["route"] for line in said(caplog, "route.refused")] == ["mine"]

@@ -25,7 +25,7 @@ ENVIRONMENT = {
     "MAIL_SENDER_POOLS": '{"team": ["a@contoso.com", "b@contoso.com"]}',
     "MAIL_OPERATOR_APPS": f"{OTHER.upper()}, {CLIENT}",
 }
-OPERATOR = {"azp": OTHER, "roles": ["Mailroom.Operate"], "scp": "openid Mailroom.OperateAsUser"}
+OPERATOR: dict[str, Any] = {"azp": OTHER, "roles": ["Mailroom.Operate"], "scp": "openid Mailroom.OperateAsUser"}
 
 
 @pytest.fixture

@@ -1,0 +1,229 @@
+"""Readers of events: bodies of webhooks, messages of the queue, and the mails that are made of them."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sandbox.examples import ENVIRONMENT, Example
+from shared.config import read
+from shared.rendering.bounds import bounded
+from shared.rendering.environment import Sandbox
+from shared.rendering.mails import Renderer
+from shared.rendering.paths import at_in
+from shared.rendering.table import table_of
+from shared.routing.catalog import BUILT_IN, load
+from shared.routing.compose import Composer
+from shared.routing.messages import events_of, parse_event
+from shared.routing.queries import Query, as_object
+from shared.routing.route import Route
+from shared.sources import reading
+from shared.sources.key import Key
+from shared.sources.registry import source_named
+from shared.sources.source import Event, RawRequest
+from tests.readers.documents import VALUES, as_json
+from tests.readers.reader import MEGABYTE, Reader
+from tests.readers.shapes import TEXTS
+
+__all__ = ["READERS"]
+
+NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
+QUEUE: Final = 64 * 1024
+WEBHOOK: Final = 2 * MEGABYTE
+ROUTES: Final = load().routes
+COMPOSER: Final = Composer(read(ENVIRONMENT), Renderer(BUILT_IN / "_layout"))
+FOLDER: Final = BUILT_IN / "_layout"
+# What the texts of a whole event are made of, one kind after the other.
+KINDS: Final = (
+    "combining marks, unsorted",
+    "em spaces",
+    "tabs",
+    "line breaks",
+    "nested tables",
+    "links",
+    "markdown",
+    "quotes",
+)
+Shape = Callable[[int], Any]
+JSON: Final[Mapping[str, Shape]] = {
+    name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items()
+}
+
+
+def _example(route: Route) -> Mapping[str, Any]:
+    """The largest example of a route: it fills most of its template."""
+    files = sorted((route.folder / "examples").glob("*.json"), key=lambda file: file.stat().st_size)
+    written: Mapping[str, Any] = json.loads(files[-1].read_text("utf-8"))
+    return {**written, "request": Example(files[-1]).request()}
+
+
+def _leaves(value: Any) -> int:
+    if isinstance(value, dict | list):
+        return sum(map(_leaves, value.values() if isinstance(value, dict) else value))
+    return int(isinstance(value, str))
+
+
+def _blown(value: Any, text: str) -> Any:
+    """The same with this text behind each text that is no name of anything."""
+    if isinstance(value, dict):
+        return {name: one if name in KEPT else _blown(one, text) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_blown(one, text) for one in value]
+    return f"{value} {text}" if isinstance(value, str) and not value.startswith("http") else value
+
+
+# What decides which template there is, or whether there is an event at all.
+KEPT: Final = frozenset({"type", "eventType", "object", "status", "specversion", "action", "state", "schemaId", "id"})
+
+
+def _wide(value: Any, size: int) -> Any:
+    """The same with every list repeated, and every object with names of its own beside."""
+    if isinstance(value, list):
+        return [_wide(one, 0) for one in value] * max(1, size // max(1, len(as_json(value))))
+    if isinstance(value, dict):
+        inner = max(1, sum(isinstance(one, dict | list) for one in value.values()))
+        return {name: _wide(one, size // inner) for name, one in value.items()}
+    return value
+
+
+def _broad(value: Any, size: int) -> Any:
+    if isinstance(value, dict):
+        inner = max(1, sum(isinstance(one, dict | list) for one in value.values()) + 1)
+        own = {f"n{n}": "v" for n in range(size // inner // 12)}
+        return {name: _broad(one, size // inner) for name, one in value.items()} | own
+    return [_broad(one, size // len(value)) for one in value] if isinstance(value, list) else value
+
+
+def _requests(route: Route) -> Mapping[str, Shape]:
+    example = _example(route)
+    request: RawRequest = example["request"]
+
+    def made(change: Callable[[Any, int], Any]) -> Shape:
+        return lambda size: RawRequest(as_json(change(example["body"], size)), request.headers, request.query)
+
+    def texts(kind: str) -> Callable[[Any, int], Any]:
+        return lambda body, size: _blown(body, TEXTS[kind](size // max(1, _leaves(body))))
+
+    return {
+        **{f"texts of {kind}": made(texts(kind)) for kind in KINDS},
+        "wide lists": made(_wide),
+        "broad objects": made(_broad),
+    }
+
+
+def _mails(route: Route) -> Callable[[RawRequest], object]:
+    def read_all(request: RawRequest) -> None:
+        for event in route.source.events(request, NOW)[:3]:
+            COMPOSER.letters(route, event, NOW)
+
+    return read_all
+
+
+def _event(data: Any) -> Event:
+    return Event(id="1", source="/a", type="a.b", key="1", data=data, subject="a", time=NOW)
+
+
+QUERIES: Final = [
+    Query("data.a[?a == 'x']"),
+    Query("data[?type(@) == 'object'] | [0]"),
+    Query("length(data)"),
+    Query("join(' ', data.*.name)"),
+]
+TEMPLATE: Final = Sandbox(FOLDER, [])
+# Filters that do something to a text; what others do needs options that a template's author chooses.
+FILTERED: Final = sorted(
+    name
+    for name in TEMPLATE.filters
+    if name not in {"attr", "batch", "slice", "groupby", "map", "select", "reject", "selectattr", "rejectattr", "sort"}
+)
+CALLS: Final = {
+    name: TEMPLATE.from_string("{{ value|" + (f"{name}(20)" if name in ("cut", "shorten", "truncate", "wordwrap") else name) + " }}")
+    for name in FILTERED
+    if name not in {"money", "since", "replace", "format", "filesizeformat", "round", "xmlattr", "tojson", "pprint", "random", "sum"}
+}  # fmt: skip
+
+
+def _filtered(text: str) -> None:
+    for template in CALLS.values():
+        try:
+            template.render(value=text)
+        except Exception:  # noqa: BLE001, S112 - a template that fails makes way for the table
+            continue
+
+
+READERS: Final = [
+    Reader(
+        name="the JSON of a webhook",
+        covers=("sources.reading:read_json", "sources.reading:read_object", "sources.reading:counted"),
+        read=reading.read_json,
+        largest=WEBHOOK,
+        shapes=JSON,
+        bounded=False,
+    ),
+    Reader(
+        name="a batch of events",
+        covers=("sources.cloudevents:read", "sources.envelope:from_json", "sources.envelope:event_of"),
+        read=lambda body: [
+            source_named(name)().events(RawRequest(body, {"content-type": "application/cloudevents-batch+json"}), NOW)
+            for name in ("cloudevents", "eventgrid")
+        ],
+        largest=MEGABYTE,
+        shapes={
+            "CloudEvents": lambda size: as_json([{"specversion": "1.0", "id": "1", "source": "/a", "type": "b"}] * (size // 56)),
+            "5,000 CloudEvents": lambda size: as_json([{"specversion": "1.0", "id": "1", "source": "/a", "type": "b", "data": "a" * (size // 5_000 - 70)}] * 5_000),
+            "Event Grid": lambda size: as_json([{"id": "1", "topic": "/a", "eventType": "b", "data": {}}] * (size // 60)),
+            "topics of one's own": lambda size: as_json([{"a": [0] * (size // 2_000)}] * 900),
+        },
+        bounded=False,
+    ),
+    Reader(
+        name="an event in the queue",
+        covers=("routing.messages:parse_event", "routing.messages:events_of"),
+        read=lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1", NOW),
+        largest=QUEUE,
+        bounded=False,
+        shapes={
+            name: (lambda shape: lambda size: as_json({"route": "a", "data": shape(size)}))(shape)
+            for name, shape in VALUES.items()
+            if "fault" not in name
+        },
+    ),
+    Reader(
+        name="what a route asks of an event",
+        covers=("routing.queries:as_object",),
+        read=lambda data: [query.holds(as_object(_event(data))) for query in QUERIES],
+        largest=MEGABYTE // 4,
+        shapes={name: shape for name, shape in VALUES.items() if "text of" not in name},
+        bounded=False,
+    ),
+    Reader(
+        name="what a template asks of an event",
+        covers=(
+            "rendering.paths:at_in", "rendering.paths:list_in", "rendering.paths:object_in", "rendering.paths:text_in",
+            "rendering.bounds:bounded", "rendering.table:table_of",
+        ),
+        read=lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
+        largest=WEBHOOK,
+        shapes=VALUES,
+        bounded=False,
+    ),
+    Reader(
+        name="filters of templates",
+        covers=(),
+        read=_filtered,
+        largest=20_000,
+        shapes={kind: TEXTS[kind] for kind in (*KINDS, "blanks", "em spaces", "dashes", "entities", "percents", "at signs", "dots")},
+        bounded=False,
+    ),
+    *(
+        Reader(
+            name=f"a mail of the route {name}",
+            covers=(f"sources:{route.source.name}",),
+            read=_mails(route),
+            largest=MEGABYTE,
+            shapes=_requests(route),
+            bounded=False,
+        )
+        for name, route in sorted(ROUTES.items())
+    ),
+]  # fmt: skip

@@ -1,0 +1,338 @@
+"""Readers of whole mails: JSON over HTTP and out of the queue, MIME, and what is done with a mail that was read."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from shared import json_limits, json_text, queue_text
+from shared.delivery.work import parse_work
+from shared.letters import limits, mime, mime_read, mime_send, parse, reading, thread
+from shared.letters.letter import Letter, Origin, decode, encode, fingerprint
+from shared.letters.model import send_mail_body
+from shared.letters.parts import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
+from shared.letters.wire import SendMail
+from shared.policy.redirect import redirected, redirected_letter
+from tests.readers.documents import HOSTILE, VALUES, as_json
+from tests.readers.reader import MEGABYTE, Reader
+from tests.readers.shapes import TEXTS
+
+__all__ = ["READERS"]
+
+NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
+QUEUE: Final = 64 * 1024  # bytes of a message
+REQUEST: Final = limits.MAX_REQUEST
+Shape = Callable[[int], bytes]
+
+
+def _mail(**properties: Any) -> bytes:
+    message = {"subject": "a", "toRecipients": [_person("a@b.test")], **properties}
+    return as_json({"message": message})
+
+
+def _person(address: str, name: str | None = None) -> dict[str, Any]:
+    return {"emailAddress": {"address": address, **({"name": name} if name else {})}}
+
+
+def _event(**properties: Any) -> bytes:
+    item = {"@odata.type": "#microsoft.graph.event", **properties}
+    return _mail(attachments=[{"@odata.type": "#microsoft.graph.itemAttachment", "name": "a", "item": item}])
+
+
+def _nested(size: int) -> bytes:
+    item: dict[str, Any] = {"@odata.type": "#microsoft.graph.message", "body": {"content": "a" * (size - 1_500)}}
+    for _ in range(9):
+        attached = {"@odata.type": "#microsoft.graph.itemAttachment", "name": "a", "item": item}
+        item = {"@odata.type": "#microsoft.graph.message", "attachments": [attached]}
+    return _mail(attachments=item["attachments"])
+
+
+def _text(kind: str, size: int, longest: int) -> list[str]:
+    """As many texts of the longest allowed length as come to the size."""
+    longest = min(longest, size)
+    return [TEXTS[kind](longest)] * max(1, size // longest)
+
+
+# As much of each as a mail may have, or as has room.
+MAILS: Final[Mapping[str, Shape]] = {
+    **{f"a body of {name}": (lambda kind: lambda size: _mail(body={"content": TEXTS[kind](size - 150)}))(name) for name in HOSTILE[:8]},
+    **{
+        f"properties of {name}": (
+            lambda kind: lambda size: _mail(singleValueExtendedProperties=[{"id": one, "value": ""} for one in _text(kind, size, LONGEST_ID)][:1_000])
+        )(name)
+        for name in ("combining marks, unsorted", "ligatures that grow", "em spaces", "full-width letters", "letters")
+    },
+    **{
+        f"names of {name}": (
+            lambda kind: lambda size: _mail(ccRecipients=[_person("a@b.test", one) for one in _text(kind, size, LONGEST_NAME)][:499])
+        )(name)
+        for name in ("combining marks, unsorted", "quotes", "em spaces", "words")
+    },
+    **{
+        f"files with names of {name}": (
+            lambda kind: lambda size: _mail(
+                attachments=[
+                    {"@odata.type": "#microsoft.graph.fileAttachment", "name": one, "contentBytes": ""}
+                    for one in _text(kind, size, LONGEST_LINE)
+                ][:250]
+            )
+        )(name)
+        for name in ("letters", "quotes", "percents", "em spaces")
+    },
+    "a subject": lambda size: _mail(subject=TEXTS["status prefixes"](min(size, LONGEST_SUBJECT))),
+    "a longer subject": lambda size: _mail(subject=TEXTS["status prefixes"](size - 200)),
+    "recipients": lambda size: _mail(ccRecipients=[_person(f"a{n}@b.test") for n in range(min(499, size // 60))]),
+    "too many recipients": lambda size: _mail(ccRecipients=[_person(f"a{n}@b.test") for n in range(size // 60)]),
+    "international recipients": lambda size: _mail(ccRecipients=[_person(f"a@b\u00fc{n}.test") for n in range(min(499, size // 60))]),
+    "long international recipients": lambda size: _mail(
+        ccRecipients=[_person(f"a@{'.'.join(['\u00fca' * 12] * 6)}.t{n}") for n in range(min(499, size // 300))]
+    ),
+    "an address of marks": lambda size: _mail(ccRecipients=[_person(TEXTS["combining marks, unsorted"](size - 300) + "@b.test")]),
+    "addresses in items": lambda size: _event(attendees=[_person(f"a{n}@b.test") for n in range(min(1_990, size // 60))]),
+    "international addresses in items": lambda size: _event(attendees=[_person(f"a@\u00fc{n}.test") for n in range(min(1_990, size // 60))]),
+    "headers": lambda size: _mail(internetMessageHeaders=[{"name": "x-a", "value": "v" * min(LONGEST_LINE, size // 5)}] * 5),
+    "too many properties": lambda size: _mail(singleValueExtendedProperties=[{"id": "String 0x0070", "value": ""}] * (size // 40)),
+    "values in items": lambda size: _event(categories=["a"] * min(99_000, size // 4)),
+    "items within items": _nested,
+    "a file": lambda size: _mail(attachments=[{"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": "AAAA" * (size // 4 - 50)}]),
+    "a file in lines": lambda size: _mail(attachments=[{"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": "AAA\nA" * (size // 6 - 50)}]),
+    "an unknown property": lambda size: _mail(**{"n" * (size - 200): 1}),
+    "an unknown type": lambda size: _mail(attachments=[{"@odata.type": "n" * (size - 200)}]),
+    "an enumeration": lambda size: _mail(importance="n" * (size - 200)),
+    "properties named twice": lambda size: (b'{"message":{' + b'"a":1,' * (size // 6 - 10) + b'"a":1}}'),
+    "annotations": lambda size: (b'{"message":{' + b",".join(b'"a%d@odata.count":1' % n for n in range(size // 24)) + b"}}"),
+    "raw line ends": lambda size: b'{"message":{"subject":"' + b"\n" * (size - 40) + b'"}}',
+    "escapes": lambda size: b'{"message":{"subject":"' + b"\\ud83d\\ude00" * (size // 12 - 4) + b'"}}',
+}  # fmt: skip
+
+
+def _letter(mail: SendMail, mime_mail: bytes | None = None) -> Letter:
+    return Letter(
+        id="0" * 32,
+        scope="s",
+        fingerprint="f",
+        sender="a@b.test",
+        mail=mail,
+        origin=Origin(kind="queue", name="mail-outbox"),
+        accepted_at=NOW,
+        thread="t",
+        mime=mime_mail,
+    )
+
+
+def _whole(body: bytes) -> None:
+    """All that happens to a mail of JSON until it goes out."""
+    mail = parse.send_mail(body)
+    letter = _letter(mail)
+    fingerprint("a@b.test", mail)
+    limits.check_size(mail)
+    mime.mime_of(letter, "a@b.test")
+    send_mail_body(redirected(thread.threaded(letter), "b@b.test"))
+    decode(encode(letter))
+
+
+def _outbox(body: bytes) -> None:
+    parse.outbox_mail(body)
+
+
+def _as_outbox(shape: Shape) -> Shape:
+    def made(size: int) -> bytes:
+        body = shape(size - 40)
+        return body.replace(b'{"message"', b'{"sender":"a@b.test","message"', 1)
+
+    return made
+
+
+def _lines(unit: bytes, size: int) -> bytes:
+    return b"\r\n ".join([unit * max(1, 900 // len(unit))] * (size // 905))
+
+
+def _headed(*fields: bytes) -> bytes:
+    return b"\r\n".join([b"To: a@b.test", *fields, b"", b"body"])
+
+
+def _parts(size: int, head: Callable[[int], bytes], most: int = 500) -> bytes:
+    """A multipart; head makes the headers of each part."""
+    one = len(head(0)) + 20
+    count = max(1, min(most, size // one))
+    inner = b"".join(b"--b\r\n" + head(n) + b"\r\n\r\nx\r\n" for n in range(count))
+    return _headed(b"Content-Type: multipart/mixed; boundary=b").removesuffix(b"body") + inner + b"--b--\r\n"
+
+
+def _people(person: Callable[[int], str], size: int, most: int = 500) -> bytes:
+    """Recipients, each on a line of its own, up to the 256 KB that headers may have."""
+    size = min(size, 250_000)
+    count = max(1, min(most, size // (len(person(0)) + 4)))
+    return b"To: " + ",\r\n ".join(person(n) for n in range(count)).encode() + b"\r\n\r\nbody"
+
+
+MIMES: Final[Mapping[str, Shape]] = {
+    **{
+        f"a body of {name}": (lambda kind: lambda size: _headed().removesuffix(b"body") + TEXTS[kind](size - 50).encode())(name)
+        for name in ("letters", "line breaks", "dashes", "combining marks, unsorted")
+    },
+    "quoted names of many words": lambda size: _people(lambda n: f'"{" ".join(["ab"] * 300)}" <a{n}@b.test>', size),
+    "quoted names of few words": lambda size: _people(lambda n: f'"Family {n}, Name (Dept)" <a{n}@b.test>', size),
+    "names of many words": lambda size: _people(lambda n: f"{' '.join(['ab'] * 300)} <a{n}@b.test>", size),
+    "names of encoded words": lambda size: _people(lambda n: f"{' '.join(['=?utf-8?q?a?='] * 60)} <a{n}@b.test>", size),
+    "names of quoted pairs": lambda size: _people(lambda n: f'"{chr(92) + "a"}{chr(92) * 2 * (n % 400)}" <a{n}@b.test>', size),
+    "names of quotes": lambda size: _people(lambda n: f'{chr(34) * 2 * (n % 90 + 1)} <a{n}@b.test>', size),
+    "names of all signs": lambda size: _people(lambda n: f'"{",;:()"[: n % 6] * (n % 30)}" <a{n}@b.test>', size),
+    "international domains": lambda size: _people(lambda n: f"a@xn--bcher-{n}kva.test", size),
+    "many headers": lambda size: b"To: a@b.test\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(199)) + b"\r\n" + b"a" * size,
+    "a long header": lambda size: _headed(b"X-A: " + _lines(b"a ", min(size, 250_000))),
+    "long references": lambda size: _headed(b"References: " + _lines(b"<a@b.test> ", min(size, 250_000))),
+    "a subject of encoded words": lambda size: _headed(b"Subject: " + _lines(b"=?utf-8?q?a?= ", 5_500)) + b"a" * size,
+    "parts of many parameters": lambda size: _parts(
+        size, lambda _: b"Content-Type: text/plain; " + _lines(b"aaaaaaaaaaaaaaaaaa=b; ", 14_000)
+    ),
+    "parts with file names": lambda size: _parts(
+        size, lambda n: b'Content-Type: application/pdf; name="%d.pdf"\r\nContent-Disposition: attachment; filename="%d.pdf"' % (n, n)
+    ),
+    "parts with names in pieces": lambda size: _parts(
+        size,
+        lambda n: b"Content-Disposition: attachment;" + b";".join(b"\r\n filename*%d*=%%41%%42" % at for at in range(200)),
+    ),
+    "parts with comments": lambda size: _parts(size, lambda _: b"Content-Type: text/plain " + _lines(b"(a) ", 14_000)),
+    "parts with quoted pairs": lambda size: _parts(
+        size, lambda _: b"Content-Disposition: attachment; filename=\"" + _lines(b"\\a", 14_000) + b"\""
+    ),
+    "parts with encoded words": lambda size: _parts(
+        size, lambda _: b"Content-Disposition: attachment; filename=\"" + _lines(b"=?utf-8?b?YQ==?= ", 14_000) + b"\""
+    ),
+    "parts with many headers": lambda size: _parts(size, lambda n: b"\r\n".join(b"X-%d: a" % at for at in range(199))),
+    "empty parts": lambda size: _parts(size, lambda _: b""),
+    "lines like a boundary": lambda size: _parts(100, lambda _: b"").removesuffix(b"--b--\r\n") + b"--bb\r\n" * (size // 6),
+    "base64 of a file": lambda size: _headed(b"Content-Transfer-Encoding: base64").removesuffix(b"body") + b"A" * 76 * 0 + (b"A" * 76 + b"\r\n") * (size // 78),
+    "multiparts in each other": lambda size: _headed(b"Content-Type: multipart/mixed; boundary=b0").removesuffix(b"body")
+    + b"".join(b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1) for n in range(9))
+    + b"a" * size
+    + b"".join(b"\r\n--b%d--\r\n" % n for n in range(9, -1, -1)),
+}  # fmt: skip
+
+
+def _whole_mime(raw: bytes) -> None:
+    """All that happens to a mail of MIME until it goes out."""
+    letter = _letter(mime_read.read_mime(raw), raw)
+    mime_send.as_sent(letter, "a@b.test")
+    mime_send.as_sent(redirected_letter(letter, "b@b.test"), "a@b.test")
+
+
+def _json_text(body: bytes) -> None:
+    text = body.decode("utf-8", "surrogatepass")
+    json_limits.check_json(body, values=MEGABYTE, levels=200)
+    json_text.load(text, values=MEGABYTE, levels=200)
+
+
+READERS: Final = [
+    Reader(
+        name="a mail over HTTP",
+        covers=(
+            "letters.parse:send_mail", "letters.faults:explain", "letters.read_only:prepare", "letters.limits:check",
+            "letters.limits:check_size", "letters.limits:json_size", "letters.limits:request_size",
+            "letters.limits:stamped_size", "letters.letter:fingerprint", "letters.letter:encode",
+            "letters.letter:decode", "letters.thread:threaded", "letters.thread:marks_of", "letters.mime:mime_of",
+            "letters.model:send_mail_body", "letters.stamp:stamped", "policy.redirect:redirected",
+            "letters.letter:identity",
+        ),
+        read=_whole,
+        largest=MEGABYTE,
+        shapes=MAILS,
+        bounded=False,
+    ),
+    Reader(
+        name="the largest mail over HTTP",
+        covers=(),
+        read=_whole,
+        largest=REQUEST,
+        shapes={name: MAILS[name] for name in ("a body of letters", "a body of quotes", "a file", "a file in lines")},
+    ),
+    Reader(
+        name="a mail in the queue",
+        covers=("letters.parse:outbox_mail",),
+        read=_outbox,
+        largest=QUEUE,
+        bounded=False,
+        shapes={name: _as_outbox(shape) for name, shape in MAILS.items()}
+        | {
+            "in base64": lambda size: base64.b64encode(_mail(subject="a" * (size * 3 // 4 - 200))),
+            "in base64 with blanks": lambda size: b" \n".join(base64.b64encode(_mail(body={"content": "a" * (size // 5)})).split(b"A")),
+            "strings in strings": lambda size: json.dumps(json.dumps('{"a":"' + "\\\\" * (size // 8) + '"}')).encode(),
+            "mime": lambda size: as_json({"sender": "a@b.test", "mime": base64.b64encode(_headed() + b"a" * (size // 2)).decode()}),
+        },
+    ),
+    Reader(
+        name="the JSON of a mail",
+        covers=("letters.reading:read_json", "letters.reading:member"),
+        read=reading.read_json,
+        largest=MEGABYTE,
+        shapes={name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items()}
+        | {
+            "long names above 100,000": lambda _: as_json(VALUES["a fault behind many"](110_000)),
+            "escaped halves": lambda size: as_json(VALUES["a text of halves of pairs"](size // 6), ascii_only=True),
+        },
+        bounded=False,
+    ),
+    Reader(
+        name="JSON as it is counted and read",
+        covers=("json_limits:check_json", "json_text:load"),
+        read=_json_text,
+        largest=2 * MEGABYTE,
+        shapes={
+            "backslashes": lambda size: b'"' + b"\\" * size,
+            "quotes": lambda size: b'"' * size,
+            "brackets": lambda size: b"[" * size,
+            "closed brackets": lambda size: b"[]," * (size // 3),
+            "brackets in a text": lambda size: b'"' + b"[" * size + b'"',
+            "line ends in a text": lambda size: b'"' + b"\n" * size + b'"',
+            "line ends in many texts": lambda size: b"[" + b'"\n",' * (size // 4) + b'""]',
+            "a line end at the end": lambda size: b"[" + b"0," * (size // 2) + b'"\n"',
+        },
+        bounded=False,
+    ),
+    Reader(
+        name="MIME",
+        covers=(
+            "letters.mime_read:read_mime", "letters.mime_read:envelope", "letters.mime_head:read_head",
+            "letters.mime_head:place_of", "letters.mime_parts:check_parts", "letters.mime_send:as_sent",
+            "letters.mime_send:rewritten",
+        ),
+        read=_whole_mime,
+        largest=MEGABYTE,
+        shapes=MIMES,
+        bounded=False,
+    ),
+    Reader(
+        name="MIME in base64",
+        covers=("letters.mime_read:decode_mime",),
+        read=mime_read.decode_mime,
+        largest=REQUEST,
+        shapes={
+            "one line": lambda size: b"AAAA" * (size // 4),
+            "lines": lambda size: (b"A" * 76 + b"\r\n") * (size // 78),
+            "line ends": lambda size: b"A\n" * (size // 2),
+            "no base64": lambda size: b"=" * size,
+        },
+    ),
+    Reader(
+        name="a queue message of any form",
+        covers=("queue_text:unwrapped", "queue_text:elements", "queue_text:renamed", "queue_text:numbers_as_text"),
+        read=lambda body: (queue_text.elements(body), queue_text.renamed(json.loads(queue_text.unwrapped(body)), {"a": "A"})),
+        largest=QUEUE,
+        bounded=False,
+        shapes={name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items() if "fault" not in name}
+        | {
+            "in base64 twice": lambda size: base64.b64encode(base64.b64encode(b'{"a":"' + b"a" * (size // 2) + b'"}')),
+            "UTF-16": lambda size: ('{"a":"' + "a" * (size // 2) + '"}').encode("utf-16"),
+        },
+    ),
+    Reader(
+        name="a message of Mailroom's own",
+        covers=("delivery.work:parse_work",),
+        read=parse_work,
+        largest=QUEUE,
+        bounded=False,
+        shapes={name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items() if "fault" not in name},
+    ),
+]  # fmt: skip

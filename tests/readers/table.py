@@ -28,7 +28,8 @@ NO_READERS: Final[dict[str, str]] = {
     "the operator's own files and settings": """
         rendering.checks:problems_in rendering.checks:problems_of rendering.paths:fault_of routing.catalog:load
         routing.compose:templates_of routing.route:read_route routing.secrets:vault_name sources.registry:source_named
-        routing.status:secret_fault routing.status:faults_of_secrets routing.status:status_of routing.route_check:check
+        routing.status:secret_fault routing.status:faults_of_secrets routing.status:status_of
+        routing.route_check:check
     """,
     "made by Mailroom itself, of what was read": """
         routing.batches:packed routing.batches:unpacked triggers.answers:lost_its_body

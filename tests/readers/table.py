@@ -29,8 +29,11 @@ NO_READERS: Final[dict[str, str]] = {
         rendering.checks:problems_in rendering.checks:problems_of rendering.paths:fault_of routing.catalog:load
         routing.compose:templates_of routing.route:read_route routing.secrets:vault_name sources.registry:source_named
         sources.expressions:compiled entra_keys:fetch
+        routing.status:secret_fault routing.status:faults_of_secrets routing.status:status_of
+        routing.route_check:check
     """,
     "made by Mailroom itself, of what was read": """
+        routing.batches:packed routing.batches:unpacked triggers.answers:lost_its_body
         delivery.work:apart delivery.work:work_of letters.letter:new_id letters.mime_head:malformed
         triggers.answers:graph_error triggers.answers:json_answer triggers.answers:problem
         triggers.answers:settings_refused triggers.callers:scope_of entra:require routing.naming:name_of

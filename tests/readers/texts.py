@@ -313,8 +313,13 @@ READERS: Final = [
     ),
     Reader(
         name="a subject of a mail of an event",
-        covers=("rendering.filters:one_line", "rendering.filters:cut", "rendering.filters:shown"),
-        read=lambda text: (filters.one_line(text), filters.cut(text), filters.shown([text])),
+        covers=(
+            "rendering.filters:one_line",
+            "rendering.filters:cut",
+            "rendering.filters:shown",
+            "rendering.filters:told",
+        ),
+        read=lambda text: (filters.one_line(text), filters.cut(text), filters.shown([text]), filters.told(text)),
         largest=bounds.LONGEST_TEXT,
         shapes=of_texts(),
         bounded=False,

@@ -16,7 +16,7 @@ from shared.letters.wire import SendMail
 from shared.policy.redirect import redirected, redirected_letter
 from tests.readers.documents import HOSTILE, VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
-from tests.readers.shapes import TEXTS
+from tests.readers.shapes import TEXTS, bound
 
 __all__ = ["READERS"]
 
@@ -57,7 +57,7 @@ def _text(kind: str, size: int, longest: int) -> list[str]:
 # As much of each as a mail may have, or as has room.
 MAILS: Final[Mapping[str, Shape]] = {
     **{
-        f"a body of {name}": (lambda kind: lambda size: _mail(body={"content": TEXTS[kind](size - 150)}))(name)
+        f"a body of {name}": bound(lambda kind, size: _mail(body={"content": TEXTS[kind](size - 150)}), name)
         for name in HOSTILE[:8]
     },
     **{
@@ -206,9 +206,9 @@ def _people(person: Callable[[int], str], size: int, most: int = 500) -> bytes:
 
 MIMES: Final[Mapping[str, Shape]] = {
     **{
-        f"a body of {name}": (
-            lambda kind: lambda size: _headed().removesuffix(b"body") + TEXTS[kind](size - 50).encode()
-        )(name)
+        f"a body of {name}": bound(
+            lambda kind, size: _headed().removesuffix(b"body") + TEXTS[kind](size - 50).encode(), name
+        )
         for name in ("letters", "line breaks", "dashes", "combining marks, unsorted")
     },
     "quoted names of many words": lambda size: _people(lambda n: f'"{" ".join(["ab"] * 300)}" <a{n}@b.test>', size),
@@ -340,7 +340,7 @@ READERS: Final = [
         covers=("letters.reading:read_json", "letters.reading:member"),
         read=reading.read_json,
         largest=MEGABYTE,
-        shapes={name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items()}
+        shapes={name: bound(lambda shape, size: as_json(shape(size)), shape) for name, shape in VALUES.items()}
         | {
             "long names above 100,000": lambda _: as_json(VALUES["a fault behind many"](110_000)),
             "escaped halves": lambda size: as_json(VALUES["a text of halves of pairs"](size // 6), ascii_only=True),
@@ -408,7 +408,7 @@ READERS: Final = [
         largest=QUEUE,
         bounded=False,
         shapes={
-            name: (lambda shape: lambda size: as_json(shape(size)))(shape)
+            name: bound(lambda shape, size: as_json(shape(size)), shape)
             for name, shape in VALUES.items()
             if "fault" not in name
         }
@@ -424,7 +424,7 @@ READERS: Final = [
         largest=QUEUE,
         bounded=False,
         shapes={
-            name: (lambda shape: lambda size: as_json(shape(size)))(shape)
+            name: bound(lambda shape, size: as_json(shape(size)), shape)
             for name, shape in VALUES.items()
             if "fault" not in name
         },

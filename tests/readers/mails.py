@@ -61,38 +61,35 @@ MAILS: Final[Mapping[str, Shape]] = {
         for name in HOSTILE[:8]
     },
     **{
-        f"properties of {name}": (
-            lambda kind: (
-                lambda size: _mail(
-                    singleValueExtendedProperties=[{"id": one, "value": ""} for one in _text(kind, size, LONGEST_ID)][
-                        :1_000
-                    ]
-                )
-            )
-        )(name)
+        f"properties of {name}": bound(
+            lambda kind, size: _mail(
+                singleValueExtendedProperties=[{"id": one, "value": ""} for one in _text(kind, size, LONGEST_ID)][
+                    :1_000
+                ]
+            ),
+            name,
+        )
         for name in ("combining marks, unsorted", "ligatures that grow", "em spaces", "full-width letters", "letters")
     },
     **{
-        f"names of {name}": (
-            lambda kind: (
-                lambda size: _mail(
-                    ccRecipients=[_person("a@b.test", one) for one in _text(kind, size, LONGEST_NAME)][:499]
-                )
-            )
-        )(name)
+        f"names of {name}": bound(
+            lambda kind, size: _mail(
+                ccRecipients=[_person("a@b.test", one) for one in _text(kind, size, LONGEST_NAME)][:499]
+            ),
+            name,
+        )
         for name in ("combining marks, unsorted", "quotes", "em spaces", "words")
     },
     **{
-        f"files with names of {name}": (
-            lambda kind: (
-                lambda size: _mail(
-                    attachments=[
-                        {"@odata.type": "#microsoft.graph.fileAttachment", "name": one, "contentBytes": ""}
-                        for one in _text(kind, size, LONGEST_LINE)
-                    ][:250]
-                )
-            )
-        )(name)
+        f"files with names of {name}": bound(
+            lambda kind, size: _mail(
+                attachments=[
+                    {"@odata.type": "#microsoft.graph.fileAttachment", "name": one, "contentBytes": ""}
+                    for one in _text(kind, size, LONGEST_LINE)
+                ][:250]
+            ),
+            name,
+        )
         for name in ("letters", "quotes", "percents", "em spaces")
     },
     "a subject": lambda size: _mail(subject=TEXTS["status prefixes"](min(size, LONGEST_SUBJECT))),

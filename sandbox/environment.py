@@ -29,7 +29,9 @@ SETTINGS = (
 """The settings that the sandbox gives the host. Every ready route is on."""
 
 # Of every ready route: one for signatures and bearers, one for basic authentication, one of Standard Webhooks.
-_SECRETS = "sandbox-secret sandbox:secret whsec_c2FuZGJveC1zZWNyZXQ="
+_BASIC = "sandbox:secret"
+_SECRETS = f"sandbox-secret {_BASIC} whsec_c2FuZGJveC1zZWNyZXQ="
+_BASIC_ONLY = secret_setting("azure-devops")  # a secret that a route cannot use would be a fault
 
 _ONLY_HOST_NEEDS = ("GRAPH_BASE_URL", "IDENTITY_ENDPOINT", "IDENTITY_HEADER")
 
@@ -89,7 +91,11 @@ def for_host(environ: Mapping[str, str], storage: Storage | None, graph: Graph |
             "MAIL_ALLOWED_SENDERS": f"{graph.sender} {graph.sender_oid}",
             "MAIL_SENDER": graph.sender,
             "MAIL_TO": "ops@example.com",
-            **{name: _SECRETS for name in SETTINGS if name.startswith("MAIL_SECRET_")},
+            **{
+                name: _BASIC if name == _BASIC_ONLY else _SECRETS
+                for name in SETTINGS
+                if name.startswith("MAIL_SECRET_")
+            },
         }
         host["GRAPH_BASE_URL"] = environ.get("GRAPH_BASE_URL") or graph.graph
         # The header is the endpoint's secret: one is no use with another's.

@@ -32,15 +32,17 @@ _STILL_WAITING_AFTER = 10.0
 
 
 def settings_problems(environment: Mapping[str, str]) -> Sequence[str]:
-    """Mailroom's own words, the same as in Azure; routes that cannot be used are among them."""
+    """Mailroom's own words, the same as in Azure; routes and secrets that cannot be used are among them."""
     from shared.config import read
     from shared.rendering.mails import Renderer
     from shared.routing.catalog import BUILT_IN, load
+    from shared.routing.status import faults_of_secrets
 
     settings = read(environment)
     catalog = load(settings.routes_dir, Renderer(BUILT_IN / "_layout"))
     routes = [*catalog.problems.values(), *([catalog.missing] if catalog.missing else [])]
-    return [*(str(problem) for problem in settings.problems), *routes]
+    secrets = [f"{name}: {fault}" for name, fault in faults_of_secrets(settings, catalog).items()]
+    return [*map(str, (*settings.problems, *settings.unused)), *routes, *secrets]
 
 
 async def supervise(

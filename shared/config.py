@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from shared.clouds import Cloud, cloud_of, owner
-from shared.environ import GUID, UNRESOLVED, Problem
+from shared.environ import GUID, SECRETS, Problem, no_twins, secret_setting
 from shared.environ import Reader as _Reader
 from shared.graph.endpoint import GraphEndpoint
 from shared.letters.addresses import canonical, checked, mailbox_name
@@ -30,14 +30,13 @@ from shared.registration import Registration
 if TYPE_CHECKING:
     from shared.letters.letter import Origin
 
-__all__ = ["OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
+__all__ = ["SECRETS", "OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
 
 OnUnknown = Literal["resend", "hold"]
 Threads = Literal["properties", "mime"]
 
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
-SECRETS: Final = "MAIL_SECRET_"  # never shown
 # What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
 DEVELOPMENT_STORAGE: Final = (
     "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
@@ -97,6 +96,8 @@ class Settings:
     route_senders: Patterns | None = None  # what mails of routes may be sent as; None: the allowed senders
     # Of routes, by the variable's name; several, so that one can be replaced by another.
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    unresolved_secrets: frozenset[str] = frozenset()  # of these variables: references that Azure has not resolved
+    unused: tuple[Problem, ...] = ()  # what is set and nothing reads; everything works all the same
     problems: tuple[Problem, ...] = ()
 
     def rate_of(self, origin: "Origin") -> int | None:
@@ -167,7 +168,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         vault_url=reader.parsed("MAIL_VAULT_URL", None, _vault, "the vault's URL, https://….vault.azure.net"),
         threads=reader.parsed("MAIL_THREADS", "properties", _threads, "properties or mime"),
         route_senders=_route_senders(reader, pools, sender),
-        secrets=_secrets(reader),
+        secrets=reader.secrets(),
+        unresolved_secrets=reader.unresolved_secrets(),
+        unused=(*reader.unused, *reader.unknown()),
         problems=tuple(reader.problems),
     )
 
@@ -185,6 +188,8 @@ def _storage(reader: _Reader, cloud: Cloud) -> Storage:
     # Azure's own names: https://learn.microsoft.com/azure/azure-functions/functions-reference (identity)
     name = "AzureWebJobsStorage"
     if reader.given(name):
+        for other in sorted(other for other in reader.environ if other.startswith(f"{name}__") and reader.given(other)):
+            reader.unused.append(Problem(other, "a value", f"nothing, since {name} is set and takes its place"))
         return Storage(reader.parsed(name, None, _connection_string, "AccountName=…;… or UseDevelopmentStorage=true"))
     account = reader.text(f"{name}__accountName")
     endpoints = {
@@ -241,6 +246,7 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
         '"attachments": ["container/folder"]}}'
     )
     try:
+        no_twins(text)
         entries = msgspec.json.decode(text, type=dict[str, _Caller])
     except (ValueError, RecursionError) as error:
         reader.wrong(name, f"JSON of another shape ({error})", shape)
@@ -249,6 +255,12 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
     for application, entry in entries.items():
         if not GUID.fullmatch(application) and application != PRODUCERS:
             reader.wrong(name, repr(application), f"the GUID of an application, or {PRODUCERS}, as each key")
+            continue
+        if application.lower() in callers:
+            reader.wrong(name, f"{application} twice", "each application once, in capitals or not")
+            continue
+        if application == PRODUCERS and entry.attachments:
+            reader.wrong(name, f"attachments of {PRODUCERS}", "MAIL_ATTACHMENT_CONTAINERS, which says it of that queue")
             continue
         try:
             senders = Patterns.of(entry.senders)
@@ -268,6 +280,7 @@ def _pools(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
     if text is None:
         return MappingProxyType({})
     try:
+        no_twins(text)
         pools = msgspec.json.decode(text, type=dict[str, list[str]])
     except (ValueError, RecursionError) as error:
         reader.wrong(name, f"JSON of another shape ({error})", shape)
@@ -282,19 +295,6 @@ def _pools(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
     except ValueError as error:
         reader.wrong(name, f"a mailbox that is no address: {error}", shape)
         return MappingProxyType({})
-
-
-def secret_setting(route: str) -> str:
-    """The name of the variable with a route's secrets: `uptime-kuma` has MAIL_SECRET_UPTIME_KUMA."""
-    return SECRETS + re.sub(r"[^A-Z0-9]", "_", route.upper())
-
-
-def _secrets(reader: _Reader) -> Mapping[str, tuple[str, ...]]:
-    """Secrets that are set. One that is a reference which Azure could not resolve is missing: its route says so."""
-    given = {name: value.split() for name, value in reader.environ.items() if name.startswith(SECRETS)}
-    return MappingProxyType(
-        {name: tuple(words) for name, words in given.items() if words and not words[0].startswith(UNRESOLVED)}
-    )
 
 
 def _addresses(value: str) -> tuple[str, ...]:

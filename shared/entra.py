@@ -26,6 +26,7 @@ __all__ = ["Caller", "Fetch", "KeysUnavailable", "Registration", "Verifier", "re
 
 LONGEST_HEADER = 16 * 1024  # characters; Entra's tokens stay below, with every group and role in them
 LEEWAY = 60  # seconds that two clocks may differ
+LATEST = 253_402_300_799  # the end of the year 9999, in seconds since 1970
 # A client sends the same token for an hour. One that was verified is not verified again for so many seconds: that
 # costs as much as reading a mail. It is forgotten when it ends, and a key that is withdrawn holds no longer than this.
 REMEMBERED = 60.0
@@ -114,8 +115,8 @@ class Verifier:
             application_id=application.lower(),
             tenant=self._tenant,
             user=user.lower() if delegated else None,
-            roles=_roles(claims.get("roles")),
-            scopes=_scopes(claims.get("scp")),
+            roles=frozenset(claims.get("roles", ())),
+            scopes=frozenset(claims.get("scp", "").split()),
             delegated=delegated,
         )
 
@@ -171,7 +172,36 @@ def _verified(token: str, key: "PyJWK", issuer: str, audiences: list[str]) -> Ma
         raise Unauthenticated("Access token validation failure.") from error
     if not isinstance(claims["aud"], str):  # Entra's is one audience; a list is none of its tokens
         raise Unauthenticated("Access token validation failure. Invalid audience.")
+    for name, value in claims.items():
+        if not _TYPES.get(name, _is_any)(value):
+            raise Unauthenticated(f"Access token validation failure. The claim {name} is not of its type.")
     return claims
+
+
+def _is_any(value: object) -> bool:  # noqa: ARG001 - of a claim that nothing here reads
+    return True
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_time(value: object) -> bool:
+    """NumericDate, RFC 7519 section 2. The library also takes a text that is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+# What is read of a token, by the type that Entra gives it:
+# https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+_TYPES: Mapping[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("exp", "nbf", "iat"), _is_time),
+    **dict.fromkeys(("aud", "iss", "tid", "ver", "appid", "azp", "oid", "sub", "idtyp", "scp"), _is_text),
+    "roles": _is_list_of_texts,
+}
 
 
 def _is_app_only(claims: Mapping[str, Any]) -> bool:
@@ -188,13 +218,3 @@ def _is_app_only(claims: Mapping[str, Any]) -> bool:
 def _is_guid(value: object) -> TypeIs[str]:
     """Applications, users and service principals are named by GUIDs, and by nothing else that a rule could name."""
     return isinstance(value, str) and _GUID.fullmatch(value) is not None
-
-
-def _roles(value: object) -> frozenset[str]:
-    """A list of texts; anything else grants nothing."""
-    return frozenset(word for word in value if isinstance(word, str)) if isinstance(value, list) else frozenset()
-
-
-def _scopes(value: object) -> frozenset[str]:
-    """Words in one text; anything else grants nothing."""
-    return frozenset(value.split()) if isinstance(value, str) else frozenset()

@@ -1,18 +1,23 @@
 """Takes values out of the environment, and notes what is wrong with them instead of raising it."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
 from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
 from shared.policy.patterns import Patterns
 
-__all__ = ["GUID", "UNRESOLVED", "Problem", "Reader"]
+__all__ = ["GUID", "SECRETS", "Problem", "Reader", "no_twins", "secret_setting"]
 
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 SECRET: Final = frozenset({"AzureWebJobsStorage"})  # never shown
+PREFIX: Final = "MAIL_"
+SECRETS: Final = "MAIL_SECRET_"  # never shown
 UNRESOLVED: Final = "@Microsoft.KeyVault("
 
 
@@ -34,12 +39,16 @@ class Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.problems: list[Problem] = []
+        self.unused: list[Problem] = []
+        self.asked: set[str] = set()  # names of every value that was asked for, there or not
         self.in_azure = bool(environ.get("WEBSITE_SITE_NAME"))
 
     def given(self, name: str) -> bool:
+        self.asked.add(name)
         return bool(self.environ.get(name, "").strip())
 
     def text(self, name: str) -> str | None:
+        self.asked.add(name)
         value = self.environ.get(name, "").strip()
         if value.startswith(UNRESOLVED):
             # Azure hands a reference that it could not resolve to the app as it stands. It is no value.
@@ -104,6 +113,51 @@ class Reader:
         except ValueError as error:
             self.wrong(name, f"a pattern that is none: {error}", "addresses; * as a whole local part or first label")
             return Patterns.parse("")
+
+    def secrets(self) -> Mapping[str, tuple[str, ...]]:
+        """Secrets of routes, by the variable's name.
+
+        What stands in a reference that Azure could not resolve is none: it would be one that everybody knows.
+        """
+        given = {name: value.partition(UNRESOLVED)[0].split() for name, value in self._of_routes()}
+        return MappingProxyType({name: tuple(words) for name, words in given.items() if words})
+
+    def unresolved_secrets(self) -> frozenset[str]:
+        return frozenset(name for name, value in self._of_routes() if UNRESOLVED in value)
+
+    def unknown(self) -> tuple[Problem, ...]:
+        """Names that are meant for Mailroom and that nothing has asked for, with the nearest one.
+
+        They stop nothing: a setting that another version has must not take this one down while versions change. To be
+        called when everything is read. Which secrets have a route is known later (routing/status.py).
+        """
+        names = (name for name in self.environ if name.upper().startswith(PREFIX) and name not in self.asked)
+        found = "a name that Mailroom does not know"
+        return tuple(Problem(name, found, self._meant(name)) for name in sorted(names) if not name.startswith(SECRETS))
+
+    def _meant(self, name: str) -> str:
+        upper = name.upper()
+        known = [*sorted(self.asked), upper if upper.startswith(SECRETS) else f"{SECRETS}<ROUTE>"]
+        return f"one of Mailroom's settings; the nearest is {get_close_matches(upper, known, 1, 0.0)[0]}"
+
+    def _of_routes(self) -> list[tuple[str, str]]:
+        return [(name, value) for name, value in self.environ.items() if name.startswith(SECRETS) and value.strip()]
+
+
+def secret_setting(route: str) -> str:
+    """The name of the variable with a route's secrets: `uptime-kuma` has MAIL_SECRET_UPTIME_KUMA."""
+    return SECRETS + re.sub(r"[^A-Z0-9]", "_", route.upper())
+
+
+def no_twins(text: str) -> None:
+    """Raise ValueError where an object of a JSON text has a name twice: readers take the last, without a word."""
+
+    def check(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(names) > len(set(names)):
+            raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands there twice")
+
+    json.loads(text, object_pairs_hook=check)
 
 
 def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N) -> Callable[[str], N]:

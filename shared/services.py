@@ -55,9 +55,22 @@ class Services:
         self._webhook_verifiers: dict[tuple[str | None, str], Verifier] = {}  # by tenant and audience: they keep keys
 
     def report_problems(self) -> None:
-        """Say which settings cannot be used."""
+        """Say which settings cannot be used, and which nothing reads."""
         for problem in self.settings.problems:
             emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
+        for problem in self.settings.unused:
+            emit(Event.SETTING_UNUSED, setting=problem.setting, expected=problem.expected)
+
+    async def report_routes(self) -> None:
+        """Say which routes, or parts of their settings, cannot be used."""
+        from shared.routing.status import status_of
+
+        catalog = self.catalog
+        if catalog.missing:
+            emit(Event.ROUTE_REFUSED, why=catalog.missing)
+            return
+        for name, problem in (await status_of(catalog, self.intake.composer, self.secrets)).problems.items():
+            emit(Event.ROUTE_REFUSED, route=name, why=problem)
 
     @cached_property
     def verifier(self) -> "Verifier | None":

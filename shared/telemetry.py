@@ -26,6 +26,7 @@ class Event(StrEnum):
     """What can be said, and when."""
 
     SETTING_REFUSED = "setting.refused"  # a setting cannot be used: 503. At the first invocation, then by timer
+    SETTING_UNUSED = "setting.unused"  # nothing reads it: its name is none of Mailroom's, or another takes its place
     MAIL_ACCEPTED = "mail.accepted"  # durable in the outbox, not sent yet
     MAIL_SENT = "mail.sent"  # Graph answered 202; `seconds` after it was accepted, or due
     MAIL_WAITING = "mail.waiting"  # put back, with the reason and the delay
@@ -61,11 +62,14 @@ class Event(StrEnum):
     BODY_LOST = "request.body-lost"  # it came with Transfer-Encoding and no body: 411; its sender must give its length
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
-    ROUTE_REFUSED = "route.refused"  # a route cannot be used; it alone answers 503. At the first webhook, then by timer
+    ROUTE_REFUSED = "route.refused"  # it, or one of its secrets, cannot be used. At the first webhook, then by timer
     EVENT_UNVERIFIED = "event.unverified"  # a webhook request that does not prove where it comes from
     EVENT_MALFORMED = "event.malformed"  # a verified one that cannot be read
     EVENT_FILTERED = "event.filtered"  # its route wants no mail of it
     EVENT_SIGNED_AGAIN = "event.signed-again"  # what was signed came under another id within a day; it is mailed
+    BATCH_ACCEPTED = "event.batch-accepted"  # more mails than are put one by one: its events are durable as one
+    BATCH_EXPANDED = "event.batch-expanded"  # each of its events has its mails in the outbox, or was set aside
+    EVENT_CRASHED = "event.crashed"  # one of a batch made Mailroom fail: kept in mail-dead, the others went on
     EVENT_PUT_OFF = "event.put-off"  # it cannot be stored now, or its route not be used; its sender is told so
     TEMPLATE_FAILED = "template.failed"  # the general table stands in for the mail
     VAULT_UNREACHED = "vault.unreached"  # a secret cannot be read; what was read before stays in use
@@ -73,6 +77,7 @@ class Event(StrEnum):
 
 LEVELS: Final = {
     Event.SETTING_REFUSED: logging.ERROR,
+    Event.SETTING_UNUSED: logging.ERROR,
     Event.MAIL_ACCEPTED: logging.INFO,
     Event.MAIL_SENT: logging.INFO,
     Event.MAIL_WAITING: logging.INFO,
@@ -113,6 +118,9 @@ LEVELS: Final = {
     Event.EVENT_MALFORMED: logging.WARNING,
     Event.EVENT_FILTERED: logging.INFO,
     Event.EVENT_SIGNED_AGAIN: logging.WARNING,
+    Event.BATCH_ACCEPTED: logging.INFO,
+    Event.BATCH_EXPANDED: logging.INFO,
+    Event.EVENT_CRASHED: logging.WARNING,
     Event.EVENT_PUT_OFF: logging.ERROR,
     Event.TEMPLATE_FAILED: logging.ERROR,
     Event.VAULT_UNREACHED: logging.ERROR,

@@ -1,6 +1,8 @@
 """Settings: read once, never raised, each fault named."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -276,3 +278,56 @@ def test_secrets_of_routes_are_words_and_an_unresolved_reference_is_none() -> No
     assert dict(settings.secrets) == {"MAIL_SECRET_MY_SHOP": ("old", "new")}
     assert "old" not in repr(settings)
     assert secret_setting("my-shop") == "MAIL_SECRET_MY_SHOP"
+
+
+def test_a_name_that_nothing_reads_is_reported_with_the_nearest_and_stops_nothing() -> None:
+    """A misspelt setting is otherwise silently not there."""
+    lost = {
+        "MAIL_ALLOWED_RECIPIENT": "MAIL_ALLOWED_RECIPIENTS",
+        "MAIL_ALOWED_SENDERS": "MAIL_ALLOWED_SENDERS",
+        "MAIL_REDIRECTTO": "MAIL_REDIRECT_TO",
+        "MAIL_SECRETS_GITHUB": "MAIL_SECRET_<ROUTE>",
+        "mail_secret_github": "MAIL_SECRET_GITHUB",
+        "mail_mode": "MAIL_MODE",
+        "MAIL_": "MAIL_",
+    }
+    settings = read(MINIMAL | dict.fromkeys(lost, "hush") | {"MAIL_SECRET_GITHUB": "a", "MAIL": "/var/mail/me"})
+    assert not settings.problems
+    assert {one.setting for one in settings.unused} == set(lost)
+    for one in settings.unused:
+        assert one.expected.partition("nearest is ")[2].startswith(lost[one.setting]), one
+        assert "hush" not in str(one)
+
+
+def test_every_setting_that_the_readme_names_is_read() -> None:
+    table = Path(__file__).parents[1].joinpath("README.md").read_text().partition("\n## Settings\n")[2]
+    names = set(re.findall(r"`(MAIL_[A-Z_]+[A-Z])`", table))
+    assert len(names) > 25
+    assert [one.setting for one in read(MINIMAL | dict.fromkeys(names, " ")).unused] == []
+
+
+def test_a_connection_string_takes_the_place_of_the_accounts_name_and_says_so() -> None:
+    settings = read(MINIMAL | {"AzureWebJobsStorage__accountName": "contoso", "AzureWebJobsStorage__clientId": ""})
+    assert not settings.problems
+    assert [one.setting for one in settings.unused] == ["AzureWebJobsStorage__accountName"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAIL_CALLERS", f'{{"{GUID}": {{"senders": ["a@b.example"]}}, "{GUID}": {{"senders": ["*"]}}}}'),
+        ("MAIL_CALLERS", f'{{"{GUID}": {{"senders": ["a@b.example"], "senders": ["*"]}}}}'),
+        ("MAIL_CALLERS", json.dumps({one: {"senders": ["*"]} for one in (GUID[:-1] + "a", GUID[:-1] + "A")})),
+        ("MAIL_CALLERS", '{"mail-outbox": {"senders": ["*"], "attachments": ["files"]}}'),
+        ("MAIL_SENDER_POOLS", '{"team": ["a@b.example"], "team": ["c@b.example"]}'),
+    ],
+)
+def test_what_would_be_read_once_or_not_at_all_is_a_fault(name: str, value: str) -> None:
+    assert problems(**{name: value}) == [name]
+
+
+def test_a_reference_that_was_not_resolved_is_remembered_wherever_it_stands() -> None:
+    given = {"MAIL_SECRET_A": "old @Microsoft.KeyVault(SecretUri=x y)", "MAIL_SECRET_B": "@Microsoft.KeyVault(x)"}
+    settings = read(MINIMAL | given)
+    assert dict(settings.secrets) == {"MAIL_SECRET_A": ("old",)}
+    assert settings.unresolved_secrets == {"MAIL_SECRET_A", "MAIL_SECRET_B"}

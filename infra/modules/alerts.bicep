@@ -242,7 +242,7 @@ var rules = [
     operator: 'GreaterThan'
     threshold: 0
     query: '''
-| where event in ('route.refused', 'template.failed', 'vault.unreached', 'caller.keys-unreached', 'mail.row-unwritten', 'mail.unchecked', 'mail.draft-left')
+| where event in ('setting.unused', 'route.refused', 'template.failed', 'vault.unreached', 'caller.keys-unreached', 'mail.row-unwritten', 'mail.unchecked', 'mail.draft-left')
 | summarize value = count() by event
 '''
   }

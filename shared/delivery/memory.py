@@ -14,7 +14,7 @@ from shared.delivery.ledger import Conflict, Row, State
 from shared.delivery.outbox import BODY, QUEUE, Kept, Payload, carrying, delay
 from shared.delivery.partitions import partition
 from shared.delivery.payload import apart, files_of, message_name, payload_name
-from shared.delivery.work import ProducerMessage, Work
+from shared.delivery.work import Batch, ProducerMessage, Work
 from shared.letters.letter import Letter, decode, encode
 from shared.letters.wire import BlobAttachment
 
@@ -115,6 +115,7 @@ class MemoryOutbox:
 
     def __init__(self) -> None:
         self.messages: list[tuple[datetime, Work]] = []
+        self.batches: list[tuple[timedelta, Batch]] = []
         self.returned: list[tuple[str, bytes, timedelta]] = []
         self.payloads: dict[str, bytes] = {}
         self.put_at: dict[str, datetime] = {}
@@ -150,6 +151,17 @@ class MemoryOutbox:
             return message
         body = self.payloads.get(message.payload)
         return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
+
+    async def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> None:
+        if content is not None:
+            self.payloads[batch.payload] = content
+        self.batches.append((after, batch))
+
+    async def content_of(self, batch: Batch) -> bytes | None:
+        return self.payloads.get(batch.payload)
+
+    async def finish(self, batch: Batch) -> None:
+        self.payloads[batch.payload] = b""
 
     async def letter_of(self, work: Work) -> Letter | None:
         if work.payload is None:

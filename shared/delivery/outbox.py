@@ -18,7 +18,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.delivery.files import OWN, reading
 from shared.delivery.payload import apart, files_of, message_name, payload_name
-from shared.delivery.work import ProducerMessage, Work
+from shared.delivery.work import Batch, ProducerMessage, Work
 from shared.letters.letter import Letter, decode, encode
 
 __all__ = [
@@ -87,6 +87,18 @@ class Outbox(Protocol):
 
     def whole(self, message: ProducerMessage) -> Awaitable[ProducerMessage | None]:
         """A producer's message with its body; None when its blob is gone."""
+        ...
+
+    def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> Awaitable[None]:
+        """Put a batch into `mail-work`. content: its events, to be kept first; again, they are kept for longer."""
+        ...
+
+    def content_of(self, batch: Batch) -> Awaitable[bytes | None]:
+        """The events of a batch; empty when it was finished, None when somebody has removed them."""
+        ...
+
+    def finish(self, batch: Batch) -> Awaitable[None]:
+        """Forget the events of a batch, and remember that they are no longer needed: a late copy of it may come."""
         ...
 
     def letter_of(self, work: Work) -> Awaitable[Letter | None]:
@@ -179,6 +191,17 @@ class StorageOutbox:
             return message
         body = await self._read(message.payload)
         return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
+
+    async def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> None:
+        if content is not None:
+            await self._upload(batch.payload, content)
+        await self.put_back(QUEUE, msgspec.json.encode(batch), after)
+
+    async def content_of(self, batch: Batch) -> bytes | None:
+        return await self._read(batch.payload)
+
+    async def finish(self, batch: Batch) -> None:
+        await self._upload(batch.payload, b"")
 
     async def letter_of(self, work: Work) -> Letter | None:
         if work.payload is None:

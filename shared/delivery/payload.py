@@ -2,6 +2,7 @@
 
     {partition}/{id}/{fingerprint}/{token}.json     the envelope; left out where the letter fits into a queue message
     {partition}/{id}/{fingerprint}/{token}/{n}      the file of attachment n
+    {partition}/{id}/events                         no letter yet: the events of a batch; empty when each has its mails
     {partition}/{id}/message.json                   no letter yet: a producer's message, as it came
 
 So a file can be read piece by piece when it is sent. The token is new for each message that is put first; those put
@@ -20,7 +21,7 @@ from shared.delivery.partitions import partition
 from shared.letters.letter import Letter
 from shared.letters.wire import Attachment, BlobAttachment, FileAttachment
 
-__all__ = ["apart", "files_of", "folder", "message_name", "payload_name"]
+__all__ = ["apart", "batch_name", "files_of", "folder", "message_name", "payload_name"]
 
 LARGE: Final = 256 * 1024  # bytes of a file that gets a blob of its own
 
@@ -33,6 +34,11 @@ def payload_name(letter: Letter) -> str:
 def message_name(mail: str) -> str:
     """Where a producer's message lies that does not fit into one of ours. The same each time: so is what it holds."""
     return f"{partition(mail)}/{mail}/message.json"
+
+
+def batch_name(batch: str) -> str:
+    """Where the events of a batch lie."""
+    return f"{partition(batch)}/{batch}/events"
 
 
 def folder(payload: str) -> str:

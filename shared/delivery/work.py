@@ -7,6 +7,8 @@
      [, "knownBy": "…"] [, "signed": {"body": "<digest>", "event": "<digest>"}]}
     {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>" or "payload": "<blob>"
      [, "paced": true] [, "poisoned": true]}
+    {"kind": "batch", "v": 1, "id", "route", "acceptedAt", "payload": "<blob>", "count": n
+     [, "left": [n, …]] [, "paced": true]}
 
 No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of another version.
 """
@@ -20,7 +22,7 @@ from shared.letters.letter import KnownBy, Letter, Repeat, Signed, decode, ident
 from shared.policy.before_send import count_of
 from shared.queue_text import elements
 
-__all__ = ["ProducerMessage", "Work", "apart", "parse_work", "work_of"]
+__all__ = ["Batch", "ProducerMessage", "Work", "apart", "parse_work", "work_of"]
 
 NO_LETTER = msgspec.Raw()
 
@@ -76,6 +78,17 @@ class ProducerMessage(_OfMailWork, frozen=True, kw_only=True, rename="camel", ta
     poisoned: bool = False  # the platform has given it up after ten failures
 
 
+class Batch(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults=True, tag_field="kind", tag="batch"):
+    """The events of one request that asks for more mails than are put one by one (routing/batches.py)."""
+
+    route: str
+    accepted_at: datetime
+    payload: str  # the name of the blob in mail-payloads that holds the events
+    count: int
+    left: tuple[int, ...] | None = None  # the numbers of those whose mails are still to be put; None: all
+    paced: bool = False  # nobody waits for an answer: each mail gets its time in the rate of the route
+
+
 def apart(message: ProducerMessage) -> list[ProducerMessage] | None:
     """One message for each element of one that is an array, named by its place in it; None where it is none.
 
@@ -109,9 +122,9 @@ def work_of(letter: Letter) -> Work:
     )
 
 
-def parse_work(body: bytes) -> Work | ProducerMessage:
+def parse_work(body: bytes) -> Work | ProducerMessage | Batch:
     """Raises msgspec.DecodeError (ValidationError when it is JSON of another shape)."""
     try:
-        return msgspec.json.decode(body, type=Work | ProducerMessage)
+        return msgspec.json.decode(body, type=Work | ProducerMessage | Batch)
     except RecursionError:
         raise msgspec.DecodeError("it is nested too deeply") from None

@@ -129,6 +129,11 @@ class Renderer:
         """What is wrong with the subject of a route; None: nothing."""
         return next((problem for _, problem in problems_of(self._sandbox(()), subject)), None)
 
+    def has(self, template: str, templates: Sequence[Path]) -> bool:
+        """Whether one of the folders has a template of this name, or it is the general table."""
+        name = template.removesuffix(SUFFIX)
+        return name == TABLE or any(name in self._in(folder) for folder in templates)
+
     def _named(
         self, kind: str, folders: Sequence[Path], chosen: str | None, template: str | None
     ) -> tuple[str, str | None]:

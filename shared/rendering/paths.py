@@ -22,7 +22,7 @@ def at_in(value: Any, path: str, default: Any = None) -> Any:
     expression = compiled(path)
     try:
         found = expression.search(value)
-    except ValueError:  # JMESPath's error of types is one
+    except Exception:  # noqa: BLE001 - of types, mostly; of numbers that are too large, others
         return default
     return default if found is None else found
 

@@ -63,7 +63,10 @@ def _check_templates(route: Route, renderer: "Renderer") -> None:
     """Raise RouteError for the first fault that can be seen without an event."""
     for problem in renderer.check(route.folder / "templates"):
         raise RouteError(str(problem))
+    folders = (route.folder / "templates", BUILT_IN / route.source.name / "templates")
     for rules in (route.rules, *route.events.values()):
+        if rules.template and not renderer.has(rules.template, folders):
+            raise RouteError(f"{route.folder / FILE}: template: there is none that is called {rules.template}.")
         if rules.subject and (fault := renderer.check_subject(rules.subject)):
             raise RouteError(f"{route.folder / FILE}: subject: {fault}")
 

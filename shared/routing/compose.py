@@ -61,15 +61,19 @@ class Composer:
             if not all(self.settings.allowed_recipients.allow(address) for address in addresses):
                 raise RouteUnusable(f"{name} has a recipient that MAIL_ALLOWED_RECIPIENTS does not allow.")
 
+    def wants(self, route: Route, event: Event) -> bool:
+        """Whether the route wants mail of an event."""
+        rules = route.rules_for(event.type)
+        return not rules.skip and (not rules.when or route.queries[rules.when].holds(as_object(event)))
+
     def compose(self, route: Route, event: Event, now: datetime) -> Letter | None:
         """The letter of an event; None where its route wants no mail of it.
 
         Raises RouteUnusable; Malformed and NotAllowed where the recipients that stand in the event cannot be used.
         """
-        rules = route.rules_for(event.type)
-        values = as_object(event)
-        if rules.skip or (rules.when and not route.queries[rules.when].holds(values)):
+        if not self.wants(route, event):
             return None
+        rules, values = route.rules_for(event.type), as_object(event)
         mail = SendMail(
             message=self._message(route, rules, event, values),
             save_to_sent_items=rules.save_to_sent_items is not False,

@@ -1,10 +1,11 @@
 """Events come in: from a webhook or from the queue `mail-events`, and each mail they ask for is made durable.
 
-Nothing is sent here and no row is written: one message for each mail into `mail-work`, and the answer when all are put.
-What has come twice has the same id, and ends at its row.
+Nothing is sent here and no row is written: one message for each mail into `mail-work`, or one for all the events of a
+large request, and then the answer. What has come twice has the same id, and ends at its row.
 """
 
 import asyncio
+import json
 import math
 import re
 from collections.abc import Awaitable, Callable
@@ -19,19 +20,22 @@ from shared.aside import LARGE, aside
 from shared.config import secret_setting
 from shared.deadline import within
 from shared.delivery.courier import Courier
-from shared.delivery.outbox import Outbox
+from shared.delivery.outbox import QUEUE, Outbox
 from shared.delivery.pacing.store import PacingUnavailable
-from shared.delivery.work import work_of
+from shared.delivery.payload import batch_name
+from shared.delivery.work import Batch, work_of
 from shared.entra import KeysUnavailable
 from shared.errors import Malformed, Refused
-from shared.letters.letter import identity
+from shared.letters.letter import Letter, identity, new_id
 from shared.rendering.bounds import size_of
+from shared.routing.batches import Expander, packed
 from shared.routing.catalog import Catalog
 from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.messages import EVENTS, LONGEST_ID, EventMessage, events_of, parse_event
 from shared.routing.naming import name_of
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
+from shared.routing.status import secret_fault
 from shared.sources.reading import MOST_EVENTS
 from shared.sources.source import Event, RawRequest, Reply, Result, Source, TokenRule, Unverified
 from shared.telemetry import Event as Said
@@ -39,8 +43,9 @@ from shared.telemetry import emit
 
 __all__ = ["Intake"]
 
-PATIENCE: Final = 8.0  # seconds to put all mails of a request; most senders wait for ten
-PUTS: Final = 16  # mails of one request that are put at the same time
+PATIENCE: Final = 8.0  # seconds to read a request and to make it durable; most senders wait for ten
+ONE_BY_ONE: Final = 4  # mails of one request that are put in a message each; the events of more are put as one
+TURN: Final = 50  # events that are looked at before others have their turn
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 METHODS: Final = "OPTIONS, POST"  # those that a route takes
 PROBED: Final = "GET, HEAD, OPTIONS, POST"
@@ -107,12 +112,13 @@ class Intake:
             async with within(PATIENCE):
                 events = await aside(len(request.body), source.events, request, self.now())
                 _check_number(events)
-                until = await self._over_rate(route, len(events))
+                wanted = await self._wanted(route, events)
+                until = await self._over_rate(route, len(wanted))
                 if until is not None:
                     return self._come_again(source, until)
-                made = await self._take(route, events)
-            if route.rate_per_minute and made < len(events):
-                self.courier.attempts.pacing.asked_in_vain(_caller(route), len(events) - made)
+                made = await self._take(route, wanted)
+            if route.rate_per_minute and made < len(wanted):
+                self.courier.attempts.pacing.asked_in_vain(_caller(route), len(wanted) - made)
         except Unverified as error:
             emit(Said.EVENT_UNVERIFIED, route=name)
             return source.reply(Result.UNVERIFIED, str(error))
@@ -137,9 +143,16 @@ class Intake:
             route = self._route_of(name)
             events = events_of(message, route.source, mail, self.now())
             _check_number(events)
-            await self._take(route, events, waits=True)
+            await self._take(route, await self._wanted(route, events), paced=True)
         except Refused as refusal:
             await self.courier.refuse(mail, EVENTS, body, refusal)
+
+    async def expand(self, batch: Batch) -> None:
+        """Put the mails of a batch that was accepted. Raises AzureError, PacingUnavailable: it is to come again."""
+        try:
+            await Expander(self.outbox, self._route_of, self._take_one, self._crashed).expand(batch)
+        except Malformed as refusal:
+            await self.courier.refuse(batch.id, QUEUE, msgspec.json.encode(batch), refusal)
 
     def _no_route(self, name: str) -> Reply:
         if self.catalog.missing is None and name not in self.catalog.problems:
@@ -168,9 +181,11 @@ class Intake:
             raise RouteUnusable("What proves a request cannot be read at the moment.") from None
         except Refused as refusal:
             raise Unverified(str(refusal)) from None
-        if not secrets:
-            raise RouteUnusable(f"{secret_setting(route.name)} is not set: the route is off.")
-        return route.source.authenticate(request, secrets, self.now())
+        usable = [secret for secret in secrets if route.source.fault_of(secret) is None]
+        if not usable:
+            fault = secret_fault(route, secrets, self.composer.settings)
+            raise RouteUnusable(fault or f"{secret_setting(route.name)} is not set: the route is off.")
+        return route.source.authenticate(request, usable, self.now())
 
     async def _over_rate(self, route: Route, mails: int) -> datetime | None:
         """When a route that is over its rate may be asked again; None: now."""
@@ -183,44 +198,86 @@ class Intake:
         seconds = max(1, math.ceil((until - self.now()).total_seconds()))
         return replace(reply, headers={**reply.headers, "Retry-After": str(seconds)})
 
-    async def _take(self, route: Route, events: list[Event], *, waits: bool = False) -> int:
+    async def _wanted(self, route: Route, events: list[Event]) -> list[Event]:
+        """Those that the route wants mail of."""
+        wanted = []
+        for number, event in enumerate(events):
+            if number % TURN == TURN - 1:
+                await asyncio.sleep(0)  # a filter may take its time, and there are others
+            if self.composer.wants(route, event):
+                wanted.append(event)
+            else:
+                emit(Said.EVENT_FILTERED, route=route.name, type=_kind(event))
+        return wanted
+
+    async def _take(self, route: Route, events: list[Event], *, paced: bool = False) -> int:
         """Make every mail durable that these events ask for; returns how many do.
 
-        waits: nobody waits for the answer, so mails beyond the route's rate are put for later. PacingUnavailable then.
+        Up to ONE_BY_ONE mails are put one message each. More are durable as one: to put thousands would outlast the
+        patience of every sender, and what was put of them would be put again at each try.
+
+        paced: nobody waits for the answer, so mails beyond the route's rate are put for later. PacingUnavailable then.
         Raises AzureError, RouteUnusable.
         """
-        at_once = asyncio.Semaphore(PUTS)
-
-        async def take(event: Event) -> bool:
-            async with at_once:
-                return await self._take_one(route, event, waits=waits)
-
-        return sum(await asyncio.gather(*map(take, events)))
-
-    async def _take_one(self, route: Route, event: Event, *, waits: bool) -> bool:
         now = self.now()
-        kind = event.type if TYPE.fullmatch(event.type) else None  # what else it holds may be anything
+        if len(events) <= ONE_BY_ONE:
+            composed = [(event, await self._letters(route, event, now)) for event in events]
+            events = [event for event, letters in composed if letters]
+            if sum(len(letters) for _, letters in composed) <= ONE_BY_ONE:
+                await asyncio.gather(*(self._put(route, event, letters, paced) for event, letters in composed))
+                return len(events)
+        name = new_id()
+        batch = Batch(
+            v=1,
+            id=name,
+            route=route.name,
+            accepted_at=now,
+            payload=batch_name(name),
+            count=len(events),
+            paced=paced,
+        )
+        await self.outbox.put_batch(batch, packed(events))
+        emit(Said.BATCH_ACCEPTED, id=name, route=route.name, events=len(events))
+        return len(events)
+
+    async def _take_one(self, route: Route, event: Event, now: datetime, paced: bool) -> None:  # noqa: FBT001 - the fact
+        await self._put(route, event, await self._letters(route, event, now), paced)
+
+    async def _letters(self, route: Route, event: Event, now: datetime) -> tuple[Letter, ...]:
+        """The mails of an event; none where it was set aside. Raises RouteUnusable, AzureError."""
         try:
             letters = await aside(size_of(event.data, LARGE), self.composer.letters, route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
-            name, repeats = name_of(route, event, now)
-            mail = identity(f"route:{route.name}", f"refused {name}")
-            # A key that counts for a while only cannot name what an operator puts back at any time.
-            lasting = repeats is None and len(event.key) <= LONGEST_ID
-            again = _as_message(route, event, event.key if lasting else mail)
-            await self.courier.refuse(mail, EVENTS, again, refusal)
-            return False
-        if not letters:
-            emit(Said.EVENT_FILTERED, route=route.name, type=kind)
-            return False
+            await self._set_aside(route, event, now, refusal)
+            return ()
+        if not letters:  # the route has changed since the event was accepted
+            emit(Said.EVENT_FILTERED, route=route.name, type=_kind(event))
+        return letters
+
+    async def _put(self, route: Route, event: Event, letters: tuple[Letter, ...], paced: bool) -> None:  # noqa: FBT001
         for letter in letters:
             due = None
-            if waits and route.rate_per_minute:
+            if paced and route.rate_per_minute:
                 due = await self.courier.attempts.pacing.come_at(_caller(route), route.rate_per_minute)
-            await self.outbox.put(work_of(letter), now, due, letter)
-            emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=kind, state="accepted")
-        return True
+            await self.outbox.put(work_of(letter), self.now(), due, letter)
+            emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=_kind(event), state="accepted")
+
+    async def _set_aside(self, route: Route, event: Event, now: datetime, refusal: Refused) -> None:
+        name, repeats = name_of(route, event, now)
+        mail = identity(f"route:{route.name}", f"refused {name}")
+        # A key that counts for a while only cannot name what an operator puts back at any time.
+        lasting = repeats is None and len(event.key) <= LONGEST_ID
+        again = _as_message(route, event, event.key if lasting else mail)
+        await self.courier.refuse(mail, EVENTS, again, refusal)
+
+    async def _crashed(self, route: Route, event: Event, now: datetime) -> None:
+        await self._set_aside(route, event, now, Malformed(400, "Crashed", "The event made Mailroom fail."))
+
+
+def _kind(event: Event) -> str | None:
+    """The type of an event as it can be logged; what else it holds may be anything."""
+    return event.type if TYPE.fullmatch(event.type) else None
 
 
 def _caller(route: Route) -> str:
@@ -253,4 +310,4 @@ def _as_message(route: Route, event: Event, name: str) -> bytes:
         time=event.time.isoformat() if event.time else None,
         thread=event.thread,
     )
-    return msgspec.json.encode(message)
+    return json.dumps(msgspec.to_builtins(message)).encode()  # numbers of any size, halves of surrogate pairs

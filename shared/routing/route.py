@@ -172,6 +172,8 @@ class _Reader:
 
     def check(self, route: Route) -> None:
         """What the types do not say."""
+        if route.allow is not None and not any(rules.recipients_from for _, rules in self.every(route)):
+            raise self.wrong(("allow",), "nothing uses this without recipients_from; it limits no other recipients")
         for place, rules in self.every(route):
             for name in ("when", "recipients_from"):
                 if expression := getattr(rules, name):

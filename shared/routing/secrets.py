@@ -2,15 +2,18 @@
 
 The vault is read by the app itself, under its identity, so that a secret is never in a setting, and is read anew every
 ten minutes, so that rotation needs no restart. While the vault cannot be reached what was read before stays in use.
+Whoever sends a request causes a reading, before it has proved anything: so there is one at a time of each secret, for
+all who wait, and one that fails is not tried again for seconds.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 
 from shared.config import Settings, secret_setting
 from shared.deadline import within
@@ -21,6 +24,7 @@ __all__ = ["Secrets", "SecretsUnavailable", "Vault", "vault_name"]
 KEPT: Final = 600.0  # seconds
 AGAIN: Final = 10.0  # seconds until the vault is asked again after it has failed, or had nothing
 PATIENCE: Final = 5.0  # seconds; the sender's patience ends after ten
+Fetch = Callable[[str], Awaitable[str | None]]
 
 
 class SecretsUnavailable(Exception):  # noqa: N818 - it passes
@@ -45,13 +49,14 @@ class Secrets:
     def __init__(
         self,
         settings: Settings,
-        fetch: Callable[[str], Awaitable[str | None]] | None = None,
+        fetch: Fetch | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._fetch = fetch
         self._clock = clock
         self._read: dict[str, _Read] = {}
+        self._reading: dict[str, asyncio.Task[_Read]] = {}
 
     async def of(self, route: str) -> tuple[str, ...]:
         """The secrets that are good for a route; none when it has none. Raises SecretsUnavailable."""
@@ -61,17 +66,24 @@ class Secrets:
         before = self._read.get(route)
         if before is not None and self._clock() < before.good_until:
             return self._answer(before)
+        reading = self._reading.get(route)
+        if reading is None:
+            reading = self._reading[route] = asyncio.create_task(self._read_anew(route, self._fetch, before))
+            reading.add_done_callback(lambda _: self._reading.pop(route, None))
+        return self._answer(await asyncio.shield(reading))  # who goes away leaves it to the others
+
+    async def _read_anew(self, route: str, fetch: Fetch, before: _Read | None) -> _Read:
         try:
-            text = await self._fetch(vault_name(route))
+            text = await fetch(vault_name(route))
             now = _Read(tuple((text or "").split()), self._clock() + KEPT, known=True)
         except ResourceNotFoundError:
             now = _Read((), self._clock() + AGAIN, known=True)
-        except (AzureError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the secret is not known and may be in a while
             emit(Event.VAULT_UNREACHED, route=route, code=type(error).__name__)
             old = before.secrets if before else ()
             now = _Read(old, self._clock() + AGAIN, known=before is not None and before.known)
         self._read[route] = now
-        return self._answer(now)
+        return now
 
     def _answer(self, read: _Read) -> tuple[str, ...]:
         if not read.known:

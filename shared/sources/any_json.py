@@ -92,8 +92,8 @@ class AnyJson(Source, frozen=True, kw_only=True):
         for name, expression in self._expressions():
             try:
                 value = text(compiled(expression).search(seen))
-            except (ValueError, TypeError, RecursionError):
-                continue  # a function met a value of another type than it takes: nothing is found
+            except Exception:  # noqa: BLE001 - a function met a value that it does not take: nothing is found
+                value = None
             if value:
                 result[name] = value
         return result

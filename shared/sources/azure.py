@@ -30,6 +30,8 @@ class AzureService(Source, frozen=True, forbid_unknown_fields=True, kw_only=True
     tenant: str | None = None
 
     def __post_init__(self) -> None:
+        if not self.audience and (idle := self.given("allowed_apps", "app_role", "tenant")):
+            raise ValueError(f"{', '.join(idle)}: nothing uses this without audience")
         if self.audience and not self.allowed_apps:
             raise ValueError("allowed_apps is empty: no application may call")
         if self.audience and self.header:
@@ -41,6 +43,9 @@ class AzureService(Source, frozen=True, forbid_unknown_fields=True, kw_only=True
             return None
         apps = frozenset(app.lower() for app in self.allowed_apps)
         return TokenRule(self.audience, apps, self.app_role or None, self.tenant or None)
+
+    def fault_of(self, secret: str) -> str | None:  # noqa: ARG002 - none counts
+        return "the route takes Entra tokens (audience), and no secret" if self.audience else None
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         if self.audience:

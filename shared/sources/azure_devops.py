@@ -52,6 +52,11 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
         else:
             proofs.basic(request, secrets)
 
+    def fault_of(self, secret: str) -> str | None:
+        if not self.header and ":" not in secret:
+            return "expected user:password, since the route takes basic authentication only"
+        return None
+
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
         value = read_object(request.body, request.charset)
         name, kind = text(value, "id"), text(value, "eventType") or self.name

@@ -32,6 +32,10 @@ class Grafana(Source, frozen=True, forbid_unknown_fields=True, kw_only=True):
     timestamp_header: str | None = None
     tolerance: float = 300
 
+    def __post_init__(self) -> None:
+        if not self.timestamp_header and self.given("tolerance"):
+            raise ValueError("tolerance: nothing uses this without timestamp_header")
+
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:
         if self.signature_header.lower() not in request.headers:
             proved(request, secrets)

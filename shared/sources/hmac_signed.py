@@ -50,6 +50,8 @@ class Hmac(AnyJson, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.timestamp_header and self.given("tolerance"):
+            raise ValueError("tolerance: nothing uses this without timestamp_header")
         names = re.findall(r"\{[a-z]*\}", self._signed)
         expected = [BODY, TIMESTAMP] if self.timestamp_header else [BODY]
         if sorted(names) != expected:

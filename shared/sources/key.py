@@ -32,6 +32,11 @@ class Key(AnyJson, frozen=True, kw_only=True):
     accept: Annotated[tuple[Way, ...], Meta(min_length=1)] = ("bearer", "header", "basic")
     header: HeaderName = "x-api-key"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "header" not in self.accept and self.given("header"):
+            raise ValueError("header: nothing uses this where accept has no header")
+
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002 - no time
         for way in self.accept:
             try:
@@ -40,6 +45,11 @@ class Key(AnyJson, frozen=True, kw_only=True):
                 continue
             return
         raise Unverified(f"The request carries no secret of this route, which takes: {', '.join(self.accept)}.")
+
+    def fault_of(self, secret: str) -> str | None:
+        if set(self.accept) == {"basic"} and ":" not in secret:
+            return "expected user:password, since the route takes basic authentication only"
+        return None
 
     def secret_headers(self) -> frozenset[str]:
         return super().secret_headers() | {self.header.lower()}

@@ -7,6 +7,7 @@ passed over, and stands in the mail's table all the same.
 
 import hashlib
 import json
+import math
 import re
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +24,6 @@ DEEPEST: Final = 200  # levels; what reads a value later may do so in functions 
 MOST_EVENTS: Final = 5_000  # of one request: Event Grid's largest batch
 MOST_VALUES: Final = 400_000  # some 60 MB of memory, of 25 MB (GitHub's largest) one for each 60 bytes
 _HALVES = re.compile("[\ud800-\udfff]")
-_WITH_CONSTANTS = partial(json.loads, parse_constant=str)  # NaN and Infinity, as Python and others write them
 _HALF = re.compile(r"\\u[dD]")
 
 
@@ -35,7 +35,7 @@ def read_json(body: bytes, charset: str = "") -> Any:
     """
     text = decode(body, charset, repair=True)
     try:
-        value = load(text, values=MOST_VALUES, levels=DEEPEST, read=_WITH_CONSTANTS)
+        value = load(text, values=MOST_VALUES, levels=DEEPEST, read=_READ)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
         raise Malformed(400, "BadRequest", f"The body is not JSON: {error.msg}, at {where}.") from None
@@ -102,6 +102,16 @@ def digest(*parts: str) -> str:
         data = part.encode("utf-8", "surrogatepass")
         result.update(b"%d:%b" % (len(data), data))
     return result.hexdigest()[:32]
+
+
+def _number(written: str) -> float | str:
+    """A number; one that is larger than any that there is, such as 1e999, stays as it was written."""
+    value = float(written)
+    return value if math.isfinite(value) else written
+
+
+# NaN and Infinity are written by Python and others.
+_READ: Final = partial(json.loads, parse_constant=str, parse_float=_number)
 
 
 def _whole(value: Any) -> Any:

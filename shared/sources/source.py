@@ -128,6 +128,12 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Given where Entra tokens take the place of secrets; `authenticate` is not called then."""
         return None
 
+    def given(self, *names: str) -> list[str]:
+        """Those of these options that the route sets to something else than their default."""
+        fields, defaults = self.__struct_fields__, self.__struct_defaults__
+        plain = dict(zip(fields[len(fields) - len(defaults) :], defaults, strict=True))
+        return [name for name in names if getattr(self, name) != plain.get(name)]
+
     def preflight(self, request: RawRequest) -> Reply | None:  # noqa: ARG002 - most have none
         """Answer OPTIONS. None: nothing is expected."""
         return None
@@ -135,6 +141,10 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:
         """Return if one of the secrets proves the request; raise Unverified for everything else, nothing else."""
         raise NotImplementedError
+
+    def fault_of(self, secret: str) -> str | None:  # noqa: ARG002 - most take any
+        """Why no request can prove itself by this secret, without a part of it; None: one can."""
+        return None
 
     def handshake(self, request: RawRequest) -> Reply | None:  # noqa: ARG002 - most have none
         """Answer a verified request that is no event; None: it has events. Raises Malformed."""

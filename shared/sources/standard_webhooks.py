@@ -6,7 +6,9 @@ nothing else here needs, and lets the errors of a malformed header out as ValueE
 Senders try again for days; an answer of 410 makes them switch the endpoint off, and none follows a redirect.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import ClassVar, Final, Literal
 
@@ -18,6 +20,10 @@ __all__ = ["StandardWebhooks"]
 
 TOLERANCE: Final = 300.0  # seconds, to both sides
 PREFIX: Final = "whsec_"
+VERSION: Final = "v1,"
+ASYMMETRIC: Final = re.compile(r"(?:v1a,)?wh[ps]k_")
+# What is no plain text of a secret: one in quotes, or with the prefix of another form somewhere in it.
+OTHER: Final = re.compile(r"""["'`]|v1a?,|.*wh(?:sec|[ps]k)_""", re.DOTALL)
 
 
 class StandardWebhooks(Source, frozen=True, kw_only=True):
@@ -32,14 +38,21 @@ class StandardWebhooks(Source, frozen=True, kw_only=True):
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:
         """One signature of several, each `v1,<base64>`, over `{id}.{timestamp}.{body}`.
 
-        Asymmetric signatures, v1a, prove nothing here. A secret that is not base64 is none.
+        Asymmetric signatures, v1a, prove nothing here.
         """
         identifier = header(request, f"{self.headers}-id")
         timestamp = header(request, f"{self.headers}-timestamp")
         given = list(_signatures(header(request, f"{self.headers}-signature")))
         fresh(timestamp, now, TOLERANCE)
         signed = b"%b.%b.%b" % (octets(identifier), octets(timestamp), request.body)
-        one_of(given, [mac(key, signed) for key in _keys(secrets)])
+        one_of(given, [mac(key, signed) for secret in secrets for key in _keys(secret)])
+
+    def fault_of(self, secret: str) -> str | None:
+        if _keys(secret):
+            return None
+        if ASYMMETRIC.match(secret):
+            return "it is a key for asymmetric signatures (v1a), which are not supported"
+        return "expected whsec_ and the key in base64, as the sender shows it, or the key alone"
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what the sender says
         """The specification recommends `{type, timestamp, data}` and does not demand it: what is missing may be."""
@@ -67,10 +80,19 @@ def _signatures(value: str) -> Iterator[bytes]:
             yield decoded
 
 
-def _keys(secrets: Sequence[str]) -> Iterator[bytes]:
-    for secret in secrets:
-        encoded = secret.removeprefix(PREFIX).rstrip("=")
-        try:
-            yield unbase64(encoded + "=" * (-len(encoded) % 4))
-        except Unverified:
-            continue  # the one beside it still counts
+def _keys(secret: str) -> list[bytes]:
+    """The keys that a secret stands for; none where it cannot be read.
+
+    With its prefix it is base64, and nothing else; some senders, such as Supabase, put the version of the signature
+    before that. Without the prefix it is what the specification's libraries take it for, base64, or what a sender's own
+    library makes its base64 of, as Polar's does: the text itself. Who does not know the secret can sign with neither.
+    """
+    plain = secret.removeprefix(VERSION)
+    encoded = plain.removeprefix(PREFIX)
+    keys = []
+    with suppress(Unverified):
+        bare = encoded.rstrip("=")
+        keys.append(unbase64(bare + "=" * (-len(bare) % 4)))
+    if not OTHER.match(secret):
+        keys.append(octets(secret))
+    return [key for key in keys if key]

@@ -25,8 +25,8 @@ __all__ = [
 
 LONGEST_ID: Final = 128
 BODY_LOST: Final = (
-    "The request has a Transfer-Encoding and its body did not arrive: Azure Functions hands on only bodies whose length "
-    "is given. Send it again with Content-Length instead."
+    "The request has a Transfer-Encoding and its body did not arrive: Azure Functions hands on only bodies of a known "
+    "length. Send it again with Content-Length instead."
 )
 
 

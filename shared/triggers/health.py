@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import azure.functions as func
 
 from shared.deadline import within
 from shared.services import Services, services
 from shared.triggers.answers import json_answer
-
-if TYPE_CHECKING:
-    from shared.routing.route import Route
 
 __all__ = ["blueprint"]
 
@@ -32,13 +29,13 @@ async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
     """Readiness: every setting that is wrong by name, and each dependency asked. 200 or 503."""
     app = services()
     checks: dict[str, dict[str, object]] = {"settings": {"status": "pass"}}
-    if app.settings.problems:
+    wrong = (*app.settings.problems, *app.settings.unused)
+    if wrong:
         problems = [
-            {"setting": problem.setting, "found": problem.found, "expected": problem.expected}
-            for problem in app.settings.problems
+            {"setting": problem.setting, "found": problem.found, "expected": problem.expected} for problem in wrong
         ]
         checks["settings"] = {"status": "fail", "problems": problems}
-    else:
+    if not app.settings.problems:
         names = ("storage", "identity", "callers")
         results = await asyncio.gather(*map(_asked, (_storage(app), _identity(app), _callers(app))))
         checks |= dict(zip(names, results, strict=True))
@@ -68,30 +65,14 @@ async def _identity(app: Services) -> None:
 
 async def _routes(app: Services) -> dict[str, object]:
     """Routes that cannot be used, with the reason, and those that are on. The others are off: they have no secret."""
-    from shared.routing.compose import RouteUnusable
-    from shared.routing.secrets import SecretsUnavailable
+    from shared.routing.status import status_of
 
     catalog = app.catalog
-    problems = dict(catalog.problems)
-    on = []
-
-    async def ask(name: str, route: "Route") -> None:
-        try:
-            if route.source.token_rule or await app.secrets.of(name):
-                app.intake.composer.check(route)
-                on.append(name)
-        except RouteUnusable as error:
-            problems[name] = str(error)
-        except SecretsUnavailable:
-            problems[name] = "The vault of MAIL_VAULT_URL cannot be reached."
-
-    # All at once: a vault that does not answer costs its patience once, not once for each route.
-    await asyncio.gather(*(ask(name, route) for name, route in catalog.routes.items()))
-    on.sort()
     if catalog.missing:
         return {"status": "fail", "error": catalog.missing}
-    facts: dict[str, object] = {"status": "fail" if problems else "pass", "on": on}
-    return {**facts, "problems": problems} if problems else facts
+    status = await status_of(catalog, app.intake.composer, app.secrets)
+    facts: dict[str, object] = {"status": "fail" if status.problems else "pass", "on": status.on}
+    return {**facts, "problems": status.problems} if status.problems else facts
 
 
 async def _callers(app: Services) -> str | None:

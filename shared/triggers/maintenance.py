@@ -18,12 +18,13 @@ blueprint = func.Blueprint()
 @blueprint.timer_trigger(schedule="0 */5 * * * *", arg_name="timer", run_on_startup=False)
 async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
     app = services()
+    app.report_problems()  # said again and again, so that the alert stays on
     if app.settings.problems:
-        app.report_problems()  # said again and again, so that the alert stays on
         return
     from shared.delivery.backlog import measure
     from shared.delivery.upkeep import partitions_of_run
 
+    await app.report_routes()
     async with within(TIME_FOR_A_RUN):
         await measure(app.storage.queues, ALL, datetime.now(UTC))
         partitions = partitions_of_run(datetime.now(UTC))

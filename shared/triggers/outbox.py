@@ -47,7 +47,7 @@ async def mail_events(message: func.QueueMessage) -> None:
 
 
 async def mail_work(message: func.QueueMessage) -> None:
-    from shared.delivery.work import ProducerMessage, parse_work
+    from shared.delivery.work import Batch, ProducerMessage, parse_work
 
     app = services()
     if app.settings.problems:
@@ -58,6 +58,8 @@ async def mail_work(message: func.QueueMessage) -> None:
         return await _not_ours(app, message, error)
     if isinstance(work, ProducerMessage):
         return await _put_off_before(app, work)
+    if isinstance(work, Batch):
+        return await app.intake.expand(work)
     await app.courier.deliver(work)
     return None
 

@@ -40,8 +40,8 @@ def api(path: str, method: str = "GET", roles: str | None = "", *, key: bool = F
 
 
 def in_pieces(path: str) -> Act:
-    """A request in no pieces at all: what the platform hands on of any that comes in pieces."""
-    return api(path, "POST", None, content=iter(()))
+    """A request in pieces, of which the platform hands on none."""
+    return api(path, "POST", None, content=iter([b"{}"]))
 
 
 def event(route: str, body: bytes, **headers: str) -> Act:
@@ -113,7 +113,9 @@ def messages(function: str, prefix: str, *, key: bool) -> dict[tuple[str, str, i
         (message, "DELETE", 409): of_a_mail("", "DELETE", key=key),
         (replay, "POST", 202): put_back(key=key),
         (replay, "POST", 404): api(f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key),
-        (replay, "POST", 411): api(f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key, content=iter(())),
+        (replay, "POST", 411): api(
+            f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key, content=iter([b"{}"])
+        ),
         (replay, "POST", 409): of_a_mail("/replay", "POST", operate, key=key),
         (listed, "GET", 200): api(f"{prefix}messages?top=3", roles=operate, key=key),
         (listed, "GET", 400): api(f"{prefix}messages?state=lost", roles=operate, key=key),
@@ -155,7 +157,7 @@ def suppressions(function: str, prefix: str, *, key: bool) -> dict[tuple[str, st
         (entries, "POST", 201): add(f"new{key}@contoso.example"),
         (entries, "POST", 200): again,
         (entries, "POST", 400): add("nobody"),
-        (entries, "POST", 411): ask(method="POST", content=iter(())),
+        (entries, "POST", 411): ask(method="POST", content=iter([b"{}"])),
         (entries, "POST", 413): ask(method="POST", content=b" " * 9000),
         (entry, "GET", 200): of_it("GET"),
         (entry, "DELETE", 204): of_it("DELETE"),

@@ -62,6 +62,24 @@ def test_a_wrong_template_of_an_own_route_is_named_with_file_and_line(tmp_path: 
     assert "order.html.j2:2: " in catalog.problems["shop"]
 
 
+def test_a_template_that_there_is_not_is_named_before_an_event_comes(tmp_path: Path) -> None:
+    renderer = Renderer(BUILT_IN / "_layout")
+    for name, template, there in (
+        ("a", "order", False),
+        ("b", "push", True),
+        ("c", "mine.html.j2", True),
+        ("d", "table", True),
+    ):
+        route(tmp_path, name, f'source = "github"\n[events."push"]\ntemplate = "{template}"')
+        (tmp_path / name / "templates").mkdir()
+        (tmp_path / name / "templates" / "mine.html.j2").write_text(
+            '{% extends "mail.html.j2" %}{% block subject %}a{% endblock %}'
+        )
+        catalog = load(tmp_path, renderer)
+        assert (name in catalog.routes) is there, catalog.problems
+        assert there or "none that is called order" in catalog.problems[name]
+
+
 def test_a_wrong_subject_of_an_own_route_is_named(tmp_path: Path) -> None:
     route(tmp_path, "shop", 'source = "key"\nsubject = "{{ order"')
     assert "subject" in load(tmp_path, Renderer(BUILT_IN / "_layout")).problems["shop"]

@@ -109,8 +109,13 @@ async def test_a_verified_event_is_durable_before_it_is_acknowledged(tmp_path: P
     assert await counter.office.ledger.read(letter.id) is None
 
 
-async def test_an_unknown_route_is_404(tmp_path: Path) -> None:
-    assert (await Counter(tmp_path).post({}, "nothing")).status == 404
+async def test_an_unknown_route_is_404_and_the_vault_is_not_asked(tmp_path: Path) -> None:
+    async def fetch(name: str) -> str:
+        raise AssertionError(name)
+
+    counter = Counter(tmp_path)
+    counter.intake = replace(counter.intake, secrets=Secrets(settings(), fetch))
+    assert (await counter.post({}, "nothing")).status == 404
 
 
 async def test_a_route_may_be_named_in_another_case(tmp_path: Path) -> None:
@@ -168,6 +173,37 @@ async def test_a_setting_that_is_missing_or_wrong_names_itself(
     assert named in reply.detail
     assert "@" not in reply.detail
     assert not counter.outbox.messages
+
+
+WEBHOOKS = 'source = "standard-webhooks"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "secret", "word"),
+    [
+        (WEBHOOKS, "whsec_no-base64?", "whsec_ and the key in base64"),
+        (WEBHOOKS, "v1a,whpk_c2VjcmV0", "asymmetric"),
+        ('source = "azure-devops"\n', "hush", "user:password"),
+        ('accept = ["basic"]\n', "hush", "user:password"),
+        ("", "@Microsoft.KeyVault(SecretUri=https://contoso.example/hush)", "Key Vault reference"),
+    ],
+)
+async def test_a_secret_that_can_prove_nothing_is_a_fault_of_the_route_and_not_of_its_sender(
+    tmp_path: Path, text: str, secret: str, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = f"[options]\n{text}" if "accept" in text else text
+    counter = Counter(tmp_path, routes={"shop": text}, environ={"MAIL_SECRET_SHOP": secret})
+    reply = await counter.post({})
+    assert reply.status == 503
+    assert reply.detail.startswith("MAIL_SECRET_SHOP")
+    assert word in reply.detail
+    assert "MAIL_SECRET_SHOP" in caplog.text
+    assert secret not in reply.detail + caplog.text
+
+
+async def test_an_unusable_secret_beside_a_good_one_takes_nothing_from_it(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, routes={"shop": '[options]\naccept = ["basic"]'}, environ={"MAIL_SECRET_SHOP": "x a:b"})
+    assert (await counter.post({}, authorization="Basic YTpi")).status == 202
 
 
 async def test_what_a_stranger_sends_to_a_wrong_route_learns_nothing_of_it(tmp_path: Path) -> None:
@@ -410,9 +446,10 @@ class Rated(Unpaced):
     def __init__(self, mails: int) -> None:
         self.mails = mails
         self.times = 0
+        self.route = "route shop"
 
     async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
-        assert (caller, per_minute) == ("route shop", 3)
+        assert (caller, per_minute) == (self.route, 3)
         if self.mails < 1:
             return NOW + timedelta(seconds=12.3)
         self.mails -= mails

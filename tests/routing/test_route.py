@@ -98,6 +98,26 @@ WRONG = {
         "/route.toml:3: recipients_from: recipients out of events need a list",
     ),
     "a wrong list": ('source = "key"\nallow = ["a*@contoso.com"]', "/route.toml:2: allow: "),
+    "a list that nothing uses": (
+        'source = "key"\n\nallow = ["*@contoso.com"]\nrecipients = ["a@fabrikam.com"]',
+        "/route.toml:3: allow: nothing uses this without recipients_from",
+    ),
+    "a tolerance that nothing uses": (
+        'source = "hmac"\n[options]\nheader = "X-A"\ntolerance = 60',
+        "/route.toml:2: options: tolerance: nothing uses this without timestamp_header",
+    ),
+    "the same of Grafana": (
+        'source = "grafana"\n[options]\ntolerance = 60',
+        "/route.toml:2: options: tolerance: nothing",
+    ),
+    "a header that nothing uses": (
+        'source = "key"\n[options]\naccept = ["bearer"]\nheader = "X-A"',
+        "/route.toml:2: options: header: nothing uses this",
+    ),
+    "applications without an audience": (
+        f'source = "eventgrid"\n[options]\nallowed_apps = ["{"1" * 8}"]\ntenant = "x"',
+        "/route.toml:2: options: allowed_apps, tenant: nothing uses this without audience",
+    ),
     "too short a memory": ('source = "key"\nkeep_days = 7', "/route.toml:2: keep_days: Expected `int` >= 8"),
     "an unknown option": ('source = "github"\n[options]\ncolour = "red"', "/route.toml:3: options.colour: there is no"),
     "a wrong event rule": (

@@ -180,6 +180,61 @@ async def test_the_real_client_reads_the_vault_under_the_managed_identity(
     assert any(path.startswith("/secrets/mail-secret-other") for path in read)
 
 
+async def test_many_requests_at_once_are_one_reading_of_the_vault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Anybody may cause one, before anything is proved."""
+    certificate = issue(tmp_path)
+    with endpoint() as (identity, asked), endpoint(certificate) as (url, read):
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{identity}/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "header")
+        vault = Vault(url, None, connection_verify=str(certificate.ca), verify_challenge_resource=False)
+        secrets = Secrets(settings(MAIL_VAULT_URL=url), vault.fetch)
+        try:
+            found = await asyncio.gather(*(secrets.of("shop") for _ in range(500)))
+            none = await asyncio.gather(*(secrets.of("other") for _ in range(500)))
+        finally:
+            await vault.close()
+    assert set(found) == {("one", "two")}
+    assert set(none) == {()}
+    assert len(asked) == 1
+    # Each is asked for twice: the client shows its token to a vault that asks for one.
+    assert [sum(path.startswith(f"/secrets/mail-secret-{name}/") for path in read) for name in ("shop", "other")] == [
+        2,
+        1,
+    ]
+
+
+@pytest.mark.parametrize(
+    "error", [HttpResponseError("away"), TimeoutError(), ValueError("another vault's challenge"), OSError()]
+)
+async def test_a_reading_that_fails_is_one_for_all_who_wait_and_is_remembered_for_seconds(error: Exception) -> None:
+    vault = FakeVault()
+    vault.answers["mail-secret-shop"] = error
+    secrets = vault.secrets()
+    for asked in (1, 1, 2):
+        answers = await asyncio.gather(*(secrets.of("shop") for _ in range(100)), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {SecretsUnavailable}
+        assert vault.asked == asked
+        vault.now += AGAIN * 0.6
+
+
+async def test_who_goes_away_takes_the_reading_from_nobody() -> None:
+    answered = asyncio.Event()
+
+    async def fetch(name: str) -> str:
+        await answered.wait()
+        return "one"
+
+    secrets = Secrets(settings(), fetch)
+    first, second = (asyncio.create_task(secrets.of("shop")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    answered.set()
+    assert await second == ("one",)
+
+
 async def test_a_vault_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(name: str) -> str | None:
         async with asyncio.timeout(0.01):

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from sandbox.environment import SETTINGS
+from sandbox.supervisor import settings_problems
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).with_name("stand_ins.py")
@@ -301,3 +302,22 @@ def test_a_killed_supervisor_leaves_nothing_behind(start: Callable[..., Sandbox]
     sandbox.ready()
     sandbox.end(signal.SIGKILL)
     assert sandbox.nothing_is_left()
+
+
+def test_a_misspelt_setting_and_a_secret_that_proves_nothing_stop_the_sandbox() -> None:
+    """In Azure they are reported; here whoever has set them stands before the screen."""
+    given = {
+        "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+        "MAIL_SENDERS": "a@contoso.com",
+        "MAIL_SECRET_GITHIB": "hush",
+        "MAIL_SECRET_STANDARD_WEBHOOKS": "whsec_hush?",
+    }
+    wrong = settings_problems(given)
+    assert len(wrong) == 3
+    for name, word in (
+        ("MAIL_SENDERS", "MAIL_SENDER"),
+        ("MAIL_SECRET_GITHIB", "MAIL_SECRET_GITHUB"),
+        ("standard-webhooks", "MAIL_SECRET_STANDARD_WEBHOOKS"),
+    ):
+        assert any(line.startswith(name) and word in line for line in wrong), wrong
+    assert "hush" not in str(wrong)

@@ -102,8 +102,6 @@ def test_without_an_id_the_same_bytes_are_the_same_for_the_three_minutes_in_whic
         ("workitem.updated", {"id": 9, "workItemId": 0, "revision": {"id": 5}}, "workitem/5"),
         ("workitem.updated", {"id": 9, "workItemId": 5}, "workitem/5"),
         ("workitem.updated", {"id": 9, "url": "https://x/_apis/wit/workItems/5/updates/9"}, "workitem/5"),
-        ("workitem.updated", {"id": 9, "url": "https://x/_apis/wit/workItems/odd/updates/9"}, None),
-        ("workitem.updated", {"id": 9}, None),
         ("workitem.deleted", {"id": 5, "url": "https://x/_apis/wit/recyclebin/5"}, "workitem/5"),
         ("build.complete", {"id": 2727068, "buildNumber": "20261122.1"}, "build/2727068"),
         ("ms.vss-pipelines.run-state-changed-event", {"run": {"id": 2727068}, "pipeline": {"id": 8}}, "build/2727068"),
@@ -136,6 +134,16 @@ def test_all_mails_on_one_resource_are_one_conversation(kind: str, resource: dic
     event = read(payload(kind, resource))
     assert event.subject == about
     assert event.thread == f"{COLLECTION}/{about}"
+
+
+@pytest.mark.parametrize(
+    "resource", [{"id": 9}, {"id": 9, "url": "https://x/_apis/wit/workItems/odd/updates/9"}, {}, None, "odd"]
+)
+def test_an_update_that_does_not_name_its_work_item_is_of_none(resource: Any) -> None:
+    """Its own id counts the changes of the item, and is another item's number."""
+    event = read(payload("workitem.updated", resource))
+    assert event.subject is None
+    assert event.thread is None
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,37 @@ def test_a_secret_that_is_not_base64_is_none_and_spoils_no_other(wrong: str) -> 
     assert proved(b"{}", signed("{}"), wrong, SECRET)
 
 
+@pytest.mark.parametrize("form", ["{0}", "whsec_{0}", "v1,whsec_{0}", "v1,{0}"])
+def test_a_secret_is_read_in_every_form_that_senders_show_it_in(form: str) -> None:
+    """Supabase shows it with the version of the signature before it."""
+    secret = form.format(SECRET.removeprefix("whsec_"))
+    assert proved(b"{}", signed("{}"), secret)
+    assert SOURCE.fault_of(secret) is None
+
+
+@pytest.mark.parametrize("secret", ["polar_whs_Zm9vYmFyYmF6", "my-own-secret!", "fifteen_letters", "c2VjcmV0c2VjcmV0"])
+def test_a_secret_without_prefix_is_also_the_text_that_it_is(secret: str) -> None:
+    """Polar's library makes base64 of the text, and signs with what that stands for. One may look like base64."""
+    assert proved(b"{}", signed("{}", base64.b64encode(secret.encode()).decode()), secret)
+    assert SOURCE.fault_of(secret) is None
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *("whsec_", "whsec_?", "whsec_A", "v1,whsec_?", "whsec_====", '"whsec_c2VjcmV0"', "'c2VjcmV0'"),
+        *("v1a,whpk_c2VjcmV0", "whsk_c2VjcmV0", "whpk_c2VjcmV0", "v1a,c2VjcmV0", "SECRET=whsec_c2VjcmV0"),
+        "v1,whsec_c2VjcmV0|v1,whsec_c2VjcmV0",
+    ],
+)
+def test_a_secret_that_can_be_read_in_no_way_says_so_and_proves_nothing(secret: str) -> None:
+    fault = SOURCE.fault_of(secret)
+    assert fault
+    assert "c2VjcmV0" not in fault
+    for key in (secret, "c2VjcmV0"):
+        assert not proved(b"{}", signed("{}", base64.b64encode(key.encode()).decode()), secret)
+
+
 def test_senders_with_the_older_names_of_the_headers_are_taken_where_the_route_says_so() -> None:
     older = msgspec.convert({"headers": "svix"}, StandardWebhooks)
     headers = {name.replace("webhook", "svix"): value for name, value in signed("{}").items()}

@@ -14,7 +14,7 @@ from shared.config import Problem, read
 from shared.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
 from shared.delivery.outbox import BODY, DEAD, Kept
 from shared.delivery.payload import message_name
-from shared.delivery.work import ProducerMessage, Work, parse_work
+from shared.delivery.work import Batch, ProducerMessage, Work, parse_work
 from shared.letters import parse
 from shared.letters.letter import identity
 from shared.services import Services
@@ -87,7 +87,7 @@ def refuse_settings(app: Services, *problems: Problem) -> None:
     app.settings = replace(app.settings, problems=problems or (REFUSED,))
 
 
-def put_off(app: Services) -> ProducerMessage | Work:
+def put_off(app: Services) -> ProducerMessage | Work | Batch:
     [(queue, content, after)] = memory(app).returned
     assert (queue, after) == ("mail-work", timedelta(minutes=5))
     return parse_work(content)

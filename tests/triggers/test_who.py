@@ -115,10 +115,7 @@ OPERATORS = [
     ("with any scope", user_claims(**OPERATOR | {"scp": "Mail.Send profile"}), False),
     ("with the role's name as a scope", user_claims(**OPERATOR | {"scp": "Mailroom.Operate"}), False),
     ("with no scope", user_claims(**OPERATOR | {"scp": ""}), False),
-    ("with scopes of another shape", user_claims(**OPERATOR | {"scp": ["Mailroom.OperateAsUser"]}), False),
     ("in an application that is not allowed", user_claims(**OPERATOR | {"azp": APPLICATION}), False),
-    ("with roles of another shape", user_claims(**OPERATOR | {"roles": "Mailroom.Operate"}), False),
-    ("an application with roles of another shape", app_claims(roles="Mailroom.Operate Mail.Send"), False),
     ("an application with the scope's name", app_claims(roles=["Mailroom.OperateAsUser"]), False),
 ]
 
@@ -147,6 +144,19 @@ async def test_a_user_operates_with_role_scope_and_application_and_an_applicatio
         )
         answer = await function(request)
         assert answer.status_code in ((400, 404) if operates else (403,)), function
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    "claims",
+    [
+        user_claims(**OPERATOR | {"scp": ["Mailroom.OperateAsUser"]}),
+        user_claims(**OPERATOR | {"roles": "Mailroom.Operate"}),
+        app_claims(roles="Mailroom.Operate Mail.Send"),
+    ],
+)
+async def test_roles_and_scopes_of_another_shape_than_entras_prove_nothing(claims: dict[str, Any]) -> None:
+    assert (await ask(messages.message, token=bearer(claims), id="none", method="GET")).status_code == 401
 
 
 def test_no_application_may_operate_for_users_until_one_is_named() -> None:

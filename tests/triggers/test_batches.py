@@ -1,0 +1,51 @@
+"""The events of one request in `mail-work`: expanded, or kept, whatever is in the way."""
+
+import json
+from datetime import timedelta
+
+import msgspec
+
+from shared.delivery.payload import batch_name
+from shared.delivery.work import Batch, parse_work
+from shared.routing.batches import packed
+from shared.services import Services
+from shared.triggers import outbox as trigger
+from tests.routing.samples import NOW, event
+from tests.triggers.test_poison import REFUSED, Message, app, memory, refuse_settings
+
+__all__ = ["app"]  # a fixture
+
+NAME = "b" * 32
+BATCH = Batch(v=1, id=NAME, route="generic", accepted_at=NOW, payload=batch_name(NAME), count=5)
+MESSAGE = msgspec.json.encode(BATCH)
+
+
+def store(app: Services) -> None:
+    memory(app).payloads[BATCH.payload] = packed([event(id=str(number), key=str(number)) for number in range(5)])
+
+
+async def test_the_queue_expands_a_batch(app: Services) -> None:
+    """Its route has neither sender nor recipients here, so it waits for them and keeps its events."""
+    store(app)
+    await trigger.mail_work(Message(MESSAGE))
+    assert memory(app).batches == [(timedelta(minutes=5), BATCH)]
+    assert len(json.loads(memory(app).payloads[BATCH.payload])["events"]) == 5
+
+
+async def test_with_a_refused_setting_it_is_put_back_as_it_is(app: Services) -> None:
+    refuse_settings(app, REFUSED)
+    await trigger.mail_work(Message(MESSAGE))
+    ((queue, content, after),) = memory(app).returned
+    assert (queue, content, after) == ("mail-work", MESSAGE, timedelta(minutes=5))
+
+
+async def test_one_that_the_platform_has_given_up_is_tried_again_later(app: Services) -> None:
+    await trigger.mail_work_poison(Message(MESSAGE))
+    ((queue, content, _),) = memory(app).returned
+    assert (queue, parse_work(content)) == ("mail-work", BATCH)
+
+
+async def test_one_whose_events_are_gone_is_kept_with_its_reason(app: Services) -> None:
+    await trigger.mail_work(Message(MESSAGE))
+    assert memory(app).dead[NAME].reason == "PayloadMissing"
+    assert not memory(app).batches

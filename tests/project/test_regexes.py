@@ -154,7 +154,7 @@ def _nullable(item: Any) -> bool:
 
 def _edge(item: Any, *, last: bool) -> set[str]:
     """The characters that it may end with, or begin with."""
-    kind, value = item
+    kind = item[0]
     if kind in (c.LITERAL, c.NOT_LITERAL, c.IN, c.ANY):
         return _characters(item)
     found: set[str] = set()
@@ -188,8 +188,10 @@ def _characters(item: Any) -> set[str]:
 
 def _in_category(sign: str, category: Any) -> bool:
     signs = {
-        c.CATEGORY_DIGIT: sign.isdigit(), c.CATEGORY_SPACE: sign.isspace(), c.CATEGORY_WORD: sign.isalnum() or sign == "_"
-    }  # fmt: skip
+        c.CATEGORY_DIGIT: sign.isdigit(),
+        c.CATEGORY_SPACE: sign.isspace(),
+        c.CATEGORY_WORD: sign.isalnum() or sign == "_",
+    }
     signs |= {
         c.CATEGORY_NOT_DIGIT: not sign.isdigit(),
         c.CATEGORY_NOT_SPACE: not sign.isspace(),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tests.readers.shapes import TEXTS
+from tests.readers.shapes import TEXTS, bound
 
 __all__ = ["HOSTILE", "VALUES", "as_json"]
 
@@ -46,7 +46,7 @@ def _faulty(size: int) -> Any:
 
 
 VALUES: Final[Mapping[str, Callable[[int], Any]]] = {
-    **{f"a text of {name}": (lambda kind: lambda size: {"a": TEXTS[kind](size)})(name) for name in HOSTILE},
+    **{f"a text of {name}": bound(lambda kind, size: {"a": TEXTS[kind](size)}, name) for name in HOSTILE},
     "a wide array": lambda size: [0] * (size // 2),
     "an array of texts": lambda size: ["aaa"] * (size // 6),
     "an array of objects": lambda size: [{"a": n} for n in range(size // 13)],

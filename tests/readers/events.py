@@ -23,7 +23,7 @@ from shared.sources.registry import source_named
 from shared.sources.source import Event, RawRequest
 from tests.readers.documents import VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
-from tests.readers.shapes import TEXTS
+from tests.readers.shapes import TEXTS, bound
 
 __all__ = ["READERS"]
 
@@ -46,7 +46,7 @@ KINDS: Final = (
 )
 Shape = Callable[[int], Any]
 JSON: Final[Mapping[str, Shape]] = {
-    name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items()
+    name: bound(lambda shape, size: as_json(shape(size)), shape) for name, shape in VALUES.items()
 }
 
 
@@ -205,7 +205,7 @@ READERS: Final = [
         largest=QUEUE,
         bounded=False,
         shapes={
-            name: (lambda shape: lambda size: as_json({"route": "a", "data": shape(size)}))(shape)
+            name: bound(lambda shape, size: as_json({"route": "a", "data": shape(size)}), shape)
             for name, shape in VALUES.items()
             if "fault" not in name
         },

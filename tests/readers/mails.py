@@ -16,7 +16,7 @@ from shared.letters.wire import SendMail
 from shared.policy.redirect import redirected, redirected_letter
 from tests.readers.documents import HOSTILE, VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
-from tests.readers.shapes import TEXTS
+from tests.readers.shapes import TEXTS, bound
 
 __all__ = ["READERS"]
 
@@ -57,42 +57,39 @@ def _text(kind: str, size: int, longest: int) -> list[str]:
 # As much of each as a mail may have, or as has room.
 MAILS: Final[Mapping[str, Shape]] = {
     **{
-        f"a body of {name}": (lambda kind: lambda size: _mail(body={"content": TEXTS[kind](size - 150)}))(name)
+        f"a body of {name}": bound(lambda kind, size: _mail(body={"content": TEXTS[kind](size - 150)}), name)
         for name in HOSTILE[:8]
     },
     **{
-        f"properties of {name}": (
-            lambda kind: (
-                lambda size: _mail(
-                    singleValueExtendedProperties=[{"id": one, "value": ""} for one in _text(kind, size, LONGEST_ID)][
-                        :1_000
-                    ]
-                )
-            )
-        )(name)
+        f"properties of {name}": bound(
+            lambda kind, size: _mail(
+                singleValueExtendedProperties=[{"id": one, "value": ""} for one in _text(kind, size, LONGEST_ID)][
+                    :1_000
+                ]
+            ),
+            name,
+        )
         for name in ("combining marks, unsorted", "ligatures that grow", "em spaces", "full-width letters", "letters")
     },
     **{
-        f"names of {name}": (
-            lambda kind: (
-                lambda size: _mail(
-                    ccRecipients=[_person("a@b.test", one) for one in _text(kind, size, LONGEST_NAME)][:499]
-                )
-            )
-        )(name)
+        f"names of {name}": bound(
+            lambda kind, size: _mail(
+                ccRecipients=[_person("a@b.test", one) for one in _text(kind, size, LONGEST_NAME)][:499]
+            ),
+            name,
+        )
         for name in ("combining marks, unsorted", "quotes", "em spaces", "words")
     },
     **{
-        f"files with names of {name}": (
-            lambda kind: (
-                lambda size: _mail(
-                    attachments=[
-                        {"@odata.type": "#microsoft.graph.fileAttachment", "name": one, "contentBytes": ""}
-                        for one in _text(kind, size, LONGEST_LINE)
-                    ][:250]
-                )
-            )
-        )(name)
+        f"files with names of {name}": bound(
+            lambda kind, size: _mail(
+                attachments=[
+                    {"@odata.type": "#microsoft.graph.fileAttachment", "name": one, "contentBytes": ""}
+                    for one in _text(kind, size, LONGEST_LINE)
+                ][:250]
+            ),
+            name,
+        )
         for name in ("letters", "quotes", "percents", "em spaces")
     },
     "a subject": lambda size: _mail(subject=TEXTS["status prefixes"](min(size, LONGEST_SUBJECT))),
@@ -206,9 +203,9 @@ def _people(person: Callable[[int], str], size: int, most: int = 500) -> bytes:
 
 MIMES: Final[Mapping[str, Shape]] = {
     **{
-        f"a body of {name}": (
-            lambda kind: lambda size: _headed().removesuffix(b"body") + TEXTS[kind](size - 50).encode()
-        )(name)
+        f"a body of {name}": bound(
+            lambda kind, size: _headed().removesuffix(b"body") + TEXTS[kind](size - 50).encode(), name
+        )
         for name in ("letters", "line breaks", "dashes", "combining marks, unsorted")
     },
     "quoted names of many words": lambda size: _people(lambda n: f'"{" ".join(["ab"] * 300)}" <a{n}@b.test>', size),
@@ -340,7 +337,7 @@ READERS: Final = [
         covers=("letters.reading:read_json", "letters.reading:member"),
         read=reading.read_json,
         largest=MEGABYTE,
-        shapes={name: (lambda shape: lambda size: as_json(shape(size)))(shape) for name, shape in VALUES.items()}
+        shapes={name: bound(lambda shape, size: as_json(shape(size)), shape) for name, shape in VALUES.items()}
         | {
             "long names above 100,000": lambda _: as_json(VALUES["a fault behind many"](110_000)),
             "escaped halves": lambda size: as_json(VALUES["a text of halves of pairs"](size // 6), ascii_only=True),
@@ -408,7 +405,7 @@ READERS: Final = [
         largest=QUEUE,
         bounded=False,
         shapes={
-            name: (lambda shape: lambda size: as_json(shape(size)))(shape)
+            name: bound(lambda shape, size: as_json(shape(size)), shape)
             for name, shape in VALUES.items()
             if "fault" not in name
         }
@@ -424,7 +421,7 @@ READERS: Final = [
         largest=QUEUE,
         bounded=False,
         shapes={
-            name: (lambda shape: lambda size: as_json(shape(size)))(shape)
+            name: bound(lambda shape, size: as_json(shape(size)), shape)
             for name, shape in VALUES.items()
             if "fault" not in name
         },

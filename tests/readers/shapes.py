@@ -1,12 +1,19 @@
 """Texts that cost more than they look: each function makes one of about so many bytes in UTF-8."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["TEXTS", "text"]
+__all__ = ["TEXTS", "bound"]
 
 # Of one class each (ccc 220 and 230), so that a run of both has to be sorted.
 _BELOW, _ABOVE = "\u0316", "\u0300"
+
+
+def bound[T](make: Callable[[T, int], Any], value: T) -> Callable[[int], Any]:
+    """A shape that is made with this value."""
+    return lambda size: make(value, size)
+
+
 _UNITS: Final[Mapping[str, str]] = {
     "letters": "a",
     "words": "word ",
@@ -75,10 +82,6 @@ _UNITS: Final[Mapping[str, str]] = {
     "prefixes": "RE: ",
 }
 TEXTS: Final[Mapping[str, Callable[[int], str]]] = {
-    name: (lambda unit: lambda size: unit * (size // len(unit.encode("utf-8", "surrogatepass"))))(unit)
+    name: bound(lambda unit, size: unit * (size // len(unit.encode("utf-8", "surrogatepass"))), unit)
     for name, unit in _UNITS.items()
 }
-
-
-def text(name: str, size: int) -> str:
-    return TEXTS[name](size)

@@ -37,19 +37,20 @@ NO_READERS: Final[dict[str, str]] = {
         delivery.work:apart delivery.work:work_of letters.letter:new_id letters.mime_head:malformed
         triggers.answers:graph_error triggers.answers:json_answer triggers.answers:problem
         triggers.answers:settings_refused triggers.callers:scope_of entra:require routing.naming:name_of
-        routing.naming:scope_of rendering.filters:told sources.copies:fresh sources.copies:same_bytes sources.copies:canonical rendering.bounds:size_of
-        triggers.callers:origin_of triggers.callers:operates
+        routing.naming:scope_of rendering.filters:told sources.copies:fresh sources.copies:same_bytes
+        sources.copies:canonical rendering.bounds:size_of triggers.callers:origin_of triggers.callers:operates
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
-        letters.draft:body_too_large letters.draft:check_sizes letters.draft:file_size letters.draft:in_one_request
-        letters.draft:needs_draft letters.draft:plan_of letters.limits:too_large letters.model:attachment_to_sdk
-        letters.model:sdk_class letters.model:to_sdk letters.sizes:check_size policy.admit:admit policy.admit:admit_sender policy.admit:known
-        policy.before_send:before_send policy.before_send:count_of policy.before_send:recipients_of
-        policy.extended:refused routing.split:check_count routing.split:parts_of
+        letters.draft:body_too_large letters.draft:check_sizes letters.draft:file_size
+        letters.draft:in_one_request letters.draft:needs_draft letters.draft:plan_of letters.limits:too_large
+        letters.model:attachment_to_sdk letters.model:sdk_class letters.model:to_sdk letters.sizes:check_size
+        policy.admit:admit policy.admit:admit_sender policy.admit:known policy.before_send:before_send
+        policy.before_send:count_of policy.before_send:recipients_of policy.extended:refused
+        routing.split:check_count routing.split:parts_of
     """,
     "a header that the platform bounds, compared with a few characters": """
-        triggers.answers:request_ids triggers.paging:top_of triggers.callers:authenticated triggers.answers:length_required
-        triggers.answers:lost_its_body
+        triggers.answers:request_ids triggers.paging:top_of triggers.callers:authenticated
+        triggers.answers:length_required triggers.answers:lost_its_body
     """,
 }  # fmt: skip
 

@@ -37,7 +37,7 @@ NO_READERS: Final[dict[str, str]] = {
         delivery.work:apart delivery.work:work_of letters.letter:new_id letters.mime_head:malformed
         triggers.answers:graph_error triggers.answers:json_answer triggers.answers:problem
         triggers.answers:settings_refused triggers.callers:scope_of entra:require routing.naming:name_of
-        routing.naming:scope_of rendering.filters:told sources.copies:fresh sources.copies:same_bytes
+        routing.naming:scope_of sources.copies:fresh sources.copies:same_bytes
         sources.copies:canonical rendering.bounds:size_of triggers.callers:origin_of triggers.callers:operates
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """

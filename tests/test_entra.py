@@ -173,7 +173,9 @@ WRONG_TYPES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), WRONG_TYPES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "value"), WRONG_TYPES, ids=[f"{name}-{at}" for at, (name, _) in enumerate(WRONG_TYPES)]
+)
 async def test_a_claim_of_another_type_than_entra_gives_it_proves_nothing(entra: Entra, name: str, value: Any) -> None:
     """401, and nothing that fails later: the time of an end is also computed with."""
     for claims in (app_claims(), user_claims()):

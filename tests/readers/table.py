@@ -26,12 +26,15 @@ PACKAGES: Final = (
 # What is public and reads no foreign text, or reads what another reader has read and bounded.
 NO_READERS: Final[dict[str, str]] = {
     "the operator's own files and settings": """
-        rendering.checks:problems_in rendering.checks:problems_of rendering.paths:fault_of routing.catalog:load
+        rendering.checks:problems_in
+        routing.status:faults_of_secrets routing.status:secret_fault routing.status:status_of
+        rendering.checks:problems_of rendering.paths:fault_of routing.catalog:load
         routing.compose:templates_of routing.route:read_route routing.secrets:vault_name
         sources.registry:source_named sources.expressions:compiled entra_keys:fetch
     """,
     "made by Mailroom itself, of what was read": """
-        delivery.work:apart delivery.work:work_of letters.letter:new_id letters.mime_head:malformed
+        delivery.work:apart routing.batches:packed
+        routing.batches:unpacked delivery.work:work_of letters.letter:new_id letters.mime_head:malformed
         triggers.answers:graph_error triggers.answers:json_answer triggers.answers:problem
         triggers.answers:settings_refused triggers.callers:scope_of entra:require routing.naming:name_of
         routing.naming:scope_of rendering.filters:told sources.copies:fresh sources.copies:same_bytes

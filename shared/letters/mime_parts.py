@@ -9,6 +9,7 @@ import binascii
 from collections.abc import Iterator
 from typing import Final
 
+from shared.letters.calendar import TNEF
 from shared.letters.limits import MAX_NESTING
 from shared.letters.mime_head import Field, Head, malformed, place_of, read_head
 from shared.letters.mime_parameters import Parameters, read_parameters
@@ -19,7 +20,6 @@ MAX_PARTS: Final = 500  # Exchange Online has 250 attachments
 MAX_SIMILAR: Final = 10_000
 MAX_SEMICOLONS: Final = 10_000  # before parameters, of all parts: each takes microseconds to read
 MAX_BOUNDARY: Final = 70  # RFC 2046, section 5.1.1
-TNEF: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 ENCODINGS: Final = frozenset({"7bit", "8bit", "binary", "quoted-printable", "base64"})
 UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
 WITH_PARAMETERS: Final = frozenset({"content-type", "content-disposition"})

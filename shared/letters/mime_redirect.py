@@ -7,14 +7,12 @@ has been read before (mime_read.py), so that everybody finds the same parts in i
 
 import binascii
 import contextlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.letters.calendar import is_calendar
+from shared.letters.calendar import is_calendar, is_message
 from shared.letters.mime_head import Field, read_head
-from shared.letters.mime_parameters import Parameters
 from shared.letters.mime_parts import between, parameters
 from shared.letters.people_headers import NAME_NOBODY
 
@@ -23,7 +21,8 @@ __all__ = ["Kept", "without_ways_back"]
 NOTICE: Final = b"This mail was a calendar part alone. Mailroom left it out when it redirected the mail.\r\n"
 _PLAIN: Final = b"Content-Type: text/plain; charset=us-ascii\r\n"
 _CONTENT: Final = "content-"
-_HOLDS_CALENDAR: Final = re.compile(rb"text/(?:x-)?v?calendar|application/ics|begin:vcalendar|\.ics\b", re.IGNORECASE)
+_DIGEST: Final = "multipart/digest"  # its parts are messages unless they say otherwise (RFC 2046, section 5.1.5)
+_MESSAGE: Final = "message/rfc822"
 _BEGINNING: Final = 400  # characters of an encoded part, enough to see how it begins
 
 
@@ -53,17 +52,23 @@ def without_ways_back(mime: bytes) -> Kept:
 _ALL: Final = -1
 
 
-def _cut(data: bytes, fields: Sequence[Field], start: int, end: int, cuts: list[tuple[int, int]]) -> int:
-    """Note what to cut out of a part's body, in order. How many parts go: _ALL when the part itself has to."""
+def _cut(  # noqa: PLR0913, PLR0917 - a part is where it begins and ends, and what it is in
+    data: bytes, fields: Sequence[Field], start: int, end: int, cuts: list[tuple[int, int]], default: str = "text/plain"
+) -> int:
+    """Note what to cut out of a part's body, in order. How many parts go: _ALL when the part itself has to.
+
+    default: the type of a part that names none.
+    """
     named = {field.key: field for field in fields}
     kind = parameters(data, named["content-type"], "") if "content-type" in named else None
     if kind is None or not kind.is_multipart:
-        return _ALL if _leads_back(data, named, kind, start, end) else 0
+        return _ALL if _leads_back(data, named, kind.value if kind else default, start, end) else 0
     count, last_kept, first_gone = 0, -1, -1
+    default = _MESSAGE if kind.value == _DIGEST else "text/plain"
     for first, last in between(data, start, end, "", kind):
         part = read_head(data, first, last, "part")
         inner: list[tuple[int, int]] = []
-        gone = _cut(data, part.fields, part.body, last, inner)
+        gone = _cut(data, part.fields, part.body, last, inner, default)
         if gone == _ALL:
             count += 1
             if last_kept >= 0:
@@ -80,20 +85,21 @@ def _cut(data: bytes, fields: Sequence[Field], start: int, end: int, cuts: list[
     return count if last_kept >= 0 else _ALL
 
 
-def _leads_back(data: bytes, named: dict[str, Field], kind: Parameters | None, start: int, end: int) -> bool:
+def _leads_back(data: bytes, named: dict[str, Field], content_type: str, start: int, end: int) -> bool:
     """Whether a part that is no multipart is calendar content, or a message with some in it."""
-    content_type = "text/plain" if kind is None else kind.value
-    if content_type.startswith("message/"):
-        return _HOLDS_CALENDAR.search(data, start, end) is not None
-    names = ["", *(() if kind is None else kind.file_names)]
-    if disposition := named.get("content-disposition"):
-        names += parameters(data, disposition, "").file_names
+    names = [""]
+    for header in ("content-type", "content-disposition"):
+        if field := named.get(header):
+            names += parameters(data, field, "").file_names
+    whole = any(is_message(content_type, name) for name in names)
     encoding = named["content-transfer-encoding"].value.lower() if "content-transfer-encoding" in named else ""
-    content = data[start : min(end, start + _BEGINNING)]
+    content = data[start : end if whole else min(end, start + _BEGINNING)]
     if encoding == "base64":
         packed = content.translate(None, b" \t\r\n")
         with contextlib.suppress(binascii.Error):
             content = binascii.a2b_base64(packed[: len(packed) // 4 * 4])
+    elif encoding == "quoted-printable":
+        content = binascii.a2b_qp(content)
     return any(is_calendar(content_type, name, content) for name in names)
 
 

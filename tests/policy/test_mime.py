@@ -103,6 +103,22 @@ CALENDARS = {
     "a message that holds one": leaf(
         "message/rfc822", f"Subject: x\r\n{multipart('mixed', TEXT, INVITE, boundary='i')}"
     ),
+    "by a name that Windows shortens": leaf('application/octet-stream; name="invite.ics. "', "x"),
+    "by how it begins in quoted-printable": leaf(
+        "application/octet-stream", ICS.replace("BEGIN", "=42EGIN"), "Content-Transfer-Encoding: quoted-printable\r\n"
+    ),
+    "application/x-ics": leaf("application/x-ics", "x"),
+    "a message that is encoded": leaf("message/rfc822", base64.b64encode(INVITE.encode()).decode(), BASE64),
+    "a message by its file's name": leaf(
+        "application/octet-stream; name=forwarded.eml", base64.b64encode(INVITE.encode()).decode(), BASE64
+    ),
+    "a message with an encoded file": leaf(
+        "message/rfc822", leaf('application/octet-stream; name="=?utf-8?b?YS5pY3M=?="', PACKED, BASE64)
+    ),
+    "a message as Outlook writes invitations": leaf(
+        "message/rfc822", leaf('application/octet-stream; name="winmail.dat"', "eJ8+", BASE64)
+    ),
+    "a message in a digest, which need not say so": multipart("digest", f"\r\n{INVITE}", boundary="d"),
     "multiparts of nothing else": multipart("mixed", INVITE, multipart("mixed", INVITE, boundary="i"), boundary="o"),
 }
 

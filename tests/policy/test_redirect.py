@@ -1,5 +1,6 @@
 """A redirected mail reaches one address, and says whom it was meant for."""
 
+import base64
 import time
 from typing import Any
 
@@ -139,6 +140,12 @@ CALENDARS: list[Attachment] = [
     file(kind="text/calendar; method=REQUEST; charset=utf-8"),
     file(kind="Text/Calendar"),
     file(kind="application/ics"),
+    file("Invite.ics. "),
+    file(kind="application/x-ics"),
+    file("winmail.dat"),
+    file(kind="application/vnd.ms-tnef"),
+    file("forwarded.eml", content=b"Subject: x\r\nContent-Type: Text/Calendar\r\n\r\nx"),
+    file(kind="message/rfc822", content=b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.b64encode(ICS)),
     file(kind="text/plain", content=ICS),
     file(content=b"\xef\xbb\xbf\r\nbegin:vcalendar\r\n"),
     item(Event(subject="Lunch")),
@@ -165,6 +172,7 @@ def test_an_invitation_is_left_out_and_the_banner_names_it(attachment: Attachmen
         file("calendar.pdf", kind="application/pdf"),
         file("ics"),
         file("notes.txt", content=b"about BEGIN:VCALENDAR"),
+        file("forwarded.eml", content=b"Subject: physics\r\n\r\nhttps://lectures.physics.example/"),
         item(Contact(display_name="Adele")),
         item(Message(attachments=(file("a.txt"),))),
     ],

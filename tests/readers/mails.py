@@ -376,6 +376,7 @@ READERS: Final = [
             "letters.mime_redirect:without_ways_back",
             "letters.calendar:invites",
             "letters.calendar:is_calendar",
+            "letters.calendar:is_message",
             "policy.redirect:redirected_letter",
         ),
         read=_whole_mime,

@@ -14,8 +14,9 @@ import azure.functions as func
 import msgspec
 
 from shared.entra import KeysUnavailable
-from shared.errors import Refused, Unauthenticated
+from shared.errors import Malformed, Refused, Unauthenticated
 from shared.letters.addresses import checked
+from shared.letters.reading import read_json
 from shared.policy.suppression import NewSuppression
 from shared.services import Services, services
 from shared.telemetry import Event, emit
@@ -105,8 +106,8 @@ async def _add(app: Services, req: func.HttpRequest, by: str) -> func.HttpRespon
     from shared.delivery.suppressions import Entry, entry_id
 
     try:
-        body = msgspec.json.decode(req.get_body(), type=NewSuppression)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        body = msgspec.convert(read_json(req.get_body()), NewSuppression)
+    except (Malformed, msgspec.ValidationError) as error:
         return problem(400, f'Expected {{"address": "…", "reason": "…"}}. {error}')
     try:
         address = checked(body.address)

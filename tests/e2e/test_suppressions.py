@@ -26,7 +26,7 @@ def ask(sandbox: Sandbox, method: str, path: str = "", body: Any = None, **heade
     by_token = "Authorization" in headers
     whole = f"{sandbox.facts['host']}/api/{'' if by_token else 'operator/'}suppressions{path}"
     key = {} if by_token else {"x-functions-key": sandbox.facts["keys"]["default"]}
-    content = None if body is None else json.dumps(body).encode()
+    content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     return sandbox.http.request(method, whole, content=content, headers=key | headers)
 
 
@@ -132,6 +132,8 @@ WRONG: dict[str, tuple[Any, int]] = {
     "two": ({"address": "a@b.example, c@d.example"}, 400),
     "more than there is": ({"address": "a@b.example", "until": "tomorrow"}, 400),
     "a reason in lines": ({"address": "a@b.example", "reason": "a\nb"}, 400),
+    "an address twice": (b'{"address": "a@b.example", "address": "c@d.example"}', 400),
+    "an address that is half of a pair": (b'{"address": "a\\ud800@b.example"}', 400),
     "too much": ({"address": "a@b.example", "reason": "x" * 9000}, 413),
 }
 

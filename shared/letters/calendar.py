@@ -31,6 +31,7 @@ _MESSAGES: Final = "message/"
 _FILE: Final = re.compile(r"(?:\.(?:ics|ical|icalendar|ifb|vcs|vcal)|\Awinmail\.dat)[.\s]*\Z", re.IGNORECASE)
 _MESSAGE_FILE: Final = re.compile(r"\.(?:eml|mht|mhtml)[.\s]*\Z", re.IGNORECASE)
 _BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}begin:vcalendar", re.IGNORECASE)
+_CLASS: Final = re.compile(r" (?:id )?0x0*1a\s*\Z", re.IGNORECASE)  # PidTagMessageClass, in any namespace
 # What tells of calendar content in a message that is a file, in lower case; and how such content begins in base64,
 # where it is, or the mark of UTF-8 is, the first thing that is encoded.
 _SIGNS: Final = (
@@ -70,7 +71,14 @@ def invites(attachment: Attachment) -> bool:
             return is_calendar(attachment.content_type or "", attachment.name) or is_calendar("", attachment.blob)
         case _:
             item = attachment.item
-            return isinstance(item, Event) or (isinstance(item, Message) and any(map(invites, item.attachments or ())))
+            if isinstance(item, Message):
+                return _has_class(item) or any(map(invites, item.attachments or ()))
+            return isinstance(item, Event)
+
+
+def _has_class(message: Message) -> bool:
+    """Whether it says by an extended property what it is: a meeting request, for instance."""
+    return any(_CLASS.search(one.id) for one in message.single_value_extended_properties or ())
 
 
 def _media_type(content_type: str) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 from shared.letters.calendar import is_calendar, is_message
 from shared.letters.mime_head import Field, read_head
+from shared.letters.mime_parameters import Parameters
 from shared.letters.mime_parts import between, parameters
 from shared.letters.people_headers import NAME_NOBODY
 
@@ -62,7 +63,7 @@ def _cut(  # noqa: PLR0913, PLR0917 - a part is where it begins and ends, and wh
     named = {field.key: field for field in fields}
     kind = parameters(data, named["content-type"], "") if "content-type" in named else None
     if kind is None or not kind.is_multipart:
-        return _ALL if _leads_back(data, named, kind.value if kind else default, start, end) else 0
+        return _ALL if _leads_back(data, named, kind or Parameters(default, {}), start, end) else 0
     count, last_kept, first_gone = 0, -1, -1
     default = _MESSAGE if kind.value == _DIGEST else "text/plain"
     for first, last in between(data, start, end, "", kind):
@@ -85,13 +86,12 @@ def _cut(  # noqa: PLR0913, PLR0917 - a part is where it begins and ends, and wh
     return count if last_kept >= 0 else _ALL
 
 
-def _leads_back(data: bytes, named: dict[str, Field], content_type: str, start: int, end: int) -> bool:
+def _leads_back(data: bytes, named: dict[str, Field], kind: Parameters, start: int, end: int) -> bool:
     """Whether a part that is no multipart is calendar content, or a message with some in it."""
-    names = [""]
-    for header in ("content-type", "content-disposition"):
-        if field := named.get(header):
-            names += parameters(data, field, "").file_names
-    whole = any(is_message(content_type, name) for name in names)
+    names = ["", *kind.file_names]
+    if disposition := named.get("content-disposition"):
+        names += parameters(data, disposition, "").file_names
+    whole = any(is_message(kind.value, name) for name in names)
     encoding = named["content-transfer-encoding"].value.lower() if "content-transfer-encoding" in named else ""
     content = data[start : end if whole else min(end, start + _BEGINNING)]
     if encoding == "base64":
@@ -100,7 +100,7 @@ def _leads_back(data: bytes, named: dict[str, Field], content_type: str, start: 
             content = binascii.a2b_base64(packed[: len(packed) // 4 * 4])
     elif encoding == "quoted-printable":
         content = binascii.a2b_qp(content)
-    return any(is_calendar(content_type, name, content) for name in names)
+    return any(is_calendar(kind.value, name, content) for name in names)
 
 
 def _left(data: bytes, start: int, cuts: list[tuple[int, int]]) -> list[bytes]:

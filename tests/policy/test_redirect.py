@@ -122,6 +122,7 @@ def test_nobody_is_asked_for_a_receipt() -> None:
 
 
 ICS = b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nORGANIZER:mailto:adele@fabrikam.test\r\nEND:VEVENT\r\n"
+REQUEST = "IPM.Schedule.Meeting.Request"
 
 
 def file(name: str = "a.bin", content: bytes = b"x", kind: str | None = None) -> FileAttachment:
@@ -151,6 +152,10 @@ CALENDARS: list[Attachment] = [
     item(Event(subject="Lunch")),
     item(Message(subject="outer", attachments=(file("invite.ics"),))),
     item(Message(attachments=(file("a.txt"), item(Message(attachments=(item(Event()),)))))),
+    *(
+        item(Message(single_value_extended_properties=(SingleValueLegacyExtendedProperty(id=tag, value=REQUEST),)))
+        for tag in ("String 0x001A", "string 0x1a", "String {00020328-0000-0000-c000-000000000046} Id 0x001a")
+    ),
     BlobAttachment(name="a", blob="mail-attachments/invite.ics"),
     BlobAttachment(name="a", blob="mail-attachments/a", content_type="text/calendar"),
 ]

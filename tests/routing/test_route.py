@@ -90,7 +90,10 @@ WRONG = {
     "another source": ('\nsource = "gitlab"', "/route.toml:2: source: 'gitlab' is none of alertmanager, "),
     "an unknown entry": ('source = "key"\n\nrecipient = ["a@contoso.com"]', "/route.toml:3: recipient: there is no "),
     "a wrong type": ('source = "key"\nrecipients = "a@contoso.com"', "/route.toml:2: recipients: Expected `array`"),
-    "a wrong choice": ('source = "key"\n\n\nimportance = "urgent"', "/route.toml:4: importance: 'urgent' is none of low, normal, high"),
+    "a wrong choice": (
+        'source = "key"\n\n\nimportance = "urgent"',
+        "/route.toml:4: importance: 'urgent' is none of low, normal, high",
+    ),
     "no address": ('source = "key"\ncc = ["a@contoso.com", "b"]', "/route.toml:2: cc: entry 2 is no mail address"),
     "no JMESPath": ('source = "key"\nwhen = "data.["', "/route.toml:2: when: no JMESPath"),
     "recipients without a list": (

@@ -18,12 +18,12 @@ CODECS: Final = {
     "utf-8": "utf-8", "utf8": "utf-8", "unicode-1-1-utf-8": "utf-8",
     "us-ascii": "utf-8", "ascii": "utf-8",  # what declares ASCII and is none is UTF-8
     "utf-16": "utf-16-le", "utf-16le": "utf-16-le", "unicode": "utf-16-le", "utf-16be": "utf-16-be",
-    "latin1": "latin-1", "iso8859-1": "latin-1", "iso_8859-1": "latin-1",
+    "latin1": "latin-1", "latin-1": "latin-1", "l1": "latin-1", "iso8859-1": "latin-1", "ansi_x3.4-1968": "utf-8",
     "koi8-r": "koi8-r", "koi8-u": "koi8-u", "tis-620": "cp874", "windows-874": "cp874",
     "gb2312": "gb18030", "gbk": "gb18030", "gb18030": "gb18030", "big5": "big5",
     "shift_jis": "cp932", "windows-31j": "cp932", "euc-jp": "euc-jp", "euc-kr": "euc-kr",
 } | {
-    f"iso-8859-{number}": f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))
+    f"iso{dash}8859-{number}": f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17)) for dash in "-_"
 } | {
     f"{prefix}{number}": f"cp{number}" for number in range(1250, 1259) for prefix in ("windows-", "cp")
 }  # fmt: skip

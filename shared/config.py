@@ -247,12 +247,17 @@ def _callers(reader: _Reader) -> Mapping[str, CallerRule]:
     )
     try:
         no_twins(text)
-        entries = msgspec.json.decode(text, type=dict[str, _Caller])
+        entries = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except (ValueError, RecursionError) as error:
         reader.wrong(name, f"JSON of another shape ({error})", shape)
         return MappingProxyType({})
     callers: dict[str, CallerRule] = {}
-    for application, entry in entries.items():
+    for application, raw in entries.items():
+        try:
+            entry = msgspec.json.decode(raw, type=_Caller)
+        except (ValueError, RecursionError) as error:
+            reader.wrong(name, f"JSON of another shape ({error}), for {application}", shape)
+            continue
         if not GUID.fullmatch(application) and application != PRODUCERS:
             reader.wrong(name, repr(application), f"the GUID of an application, or {PRODUCERS}, as each key")
             continue

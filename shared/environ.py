@@ -138,6 +138,8 @@ class Reader:
     def _meant(self, name: str) -> str:
         upper = name.upper()
         known = [*sorted(self.asked), upper if upper.startswith(SECRETS) else f"{SECRETS}<ROUTE>"]
+        begun = [one for one in known if one.startswith(f"{upper}_")]  # MAIL_RATE is MAIL_RATE_PER_MINUTE, not MAIL_TO
+        known = begun if upper != PREFIX.rstrip("_") and begun else known
         return f"one of Mailroom's settings; the nearest is {get_close_matches(upper, known, 1, 0.0)[0]}"
 
     def _of_routes(self) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ MOST_LAYERS: Final = 4  # of base64 and JSON strings, in any order
 MOST_VALUES: Final = 100_000  # more than 64 KB, the size of a message, can hold
 DEEPEST: Final = 200
 MOST_ELEMENTS: Final = 1_000  # of an array: each becomes a message, and what is refused a blob
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")  # of either alphabet, with its padding or without
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -130,7 +131,8 @@ def _of_string(body: bytes) -> bytes:
 
 def _of_base64(body: bytes) -> bytes:
     try:
-        return base64.b64decode(b"".join(body.split()), validate=True)
+        text = b"".join(body.split()).translate(_URL_SAFE).rstrip(b"=")
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise _wrong("Found neither a JSON object nor base64 of one.") from None
 

@@ -28,6 +28,7 @@ def written(encoding: str, value: Any = MAIL) -> bytes:
         ("application/json", ""),
         ("application/json; charset=utf-8", "utf-8"),
         ('application/json;charset="ISO-8859-1"', "iso-8859-1"),
+        ("application/json; charset=ISO_8859-15", "iso_8859-15"),
         ("application/json; odata.metadata=minimal; Charset = UTF-16 ", "utf-16"),
         ("application/json; charset", ""),
         ("charset=latin1", ""),
@@ -56,6 +57,7 @@ def test_the_charset_of_a_content_type_is_its_parameter(content_type: str, chars
         ("utf-8", "utf-16"),  # what some proxies declare for everything
         ("cp1252", "windows-1252"),
         ("iso8859-15", "iso-8859-15"),
+        ("iso8859-15", "iso_8859-15"),
     ],
 )
 def test_a_mail_is_read_in_the_encoding_that_it_tells_of(encoding: str, charset: str) -> None:
@@ -68,6 +70,14 @@ def test_a_declared_charset_is_read_by_sendmail_and_webhooks(encoding: str, text
     message = {"message": {**MAIL["message"], "subject": text}}
     assert send_mail(written(encoding, message), label).message.subject == text
     assert read_json(written(encoding, {"a": text}), label) == {"a": text}
+
+
+@pytest.mark.parametrize("label", ["iso-8859-1", "ISO_8859-1", "latin1", "latin-1", "l1", "iso8859-1"])
+def test_latin_1_may_be_called_by_any_of_its_names(label: str) -> None:
+    charset = charset_of(f"application/json; charset={label}")
+    assert read_json(written("latin-1", "größe"), charset) == "größe"
+    mail = send_mail(written("latin-1", {"message": MAIL["message"] | {"subject": "größe"}}), charset)
+    assert mail.message.subject == "größe"
 
 
 def test_a_mail_that_is_not_in_its_encoding_is_refused_with_the_byte() -> None:

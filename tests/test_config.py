@@ -203,6 +203,16 @@ def test_callers_are_found_by_lower_case_id() -> None:
     assert settings.callers[GUID].recipients
 
 
+def test_each_caller_whose_rule_is_wrong_is_named_and_nothing_of_the_others() -> None:
+    other = GUID[:-1] + "f"
+    rules = {GUID: {"senders": ["a@contoso.com"], "sendrs": []}, other: {"senders": ["a@contoso.com"], "recipients": 5}}
+    misspelt, typed = read(MINIMAL | {"MAIL_CALLERS": json.dumps(rules)}).problems
+    assert GUID in misspelt.found
+    assert "sendrs" in misspelt.found
+    assert other in typed.found
+    assert "$.recipients" in typed.found
+
+
 def test_rates_of_callers_and_of_the_queues_producers() -> None:
     rule = {"senders": ["a@contoso.com"], "ratePerMinute": 5}
     settings = read(MINIMAL | {"MAIL_CALLERS": json.dumps({GUID.upper(): rule, "mail-outbox": rule})})
@@ -286,6 +296,9 @@ def test_a_name_that_nothing_reads_is_reported_with_the_nearest_and_stops_nothin
         "MAIL_ALLOWED_RECIPIENT": "MAIL_ALLOWED_RECIPIENTS",
         "MAIL_ALOWED_SENDERS": "MAIL_ALLOWED_SENDERS",
         "MAIL_REDIRECTTO": "MAIL_REDIRECT_TO",
+        "MAIL_RATE": "MAIL_RATE_PER_MINUTE",
+        "MAIL_RECIPIENTS": "MAIL_RECIPIENTS_PER_DAY",
+        "MAIL_SECRET": "MAIL_SECRET_<ROUTE>",
         "MAIL_SECRETS_GITHUB": "MAIL_SECRET_<ROUTE>",
         "mail_secret_github": "MAIL_SECRET_GITHUB",
         "mail_mode": "MAIL_MODE",

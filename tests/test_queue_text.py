@@ -70,6 +70,25 @@ def test_what_holds_no_object_is_refused_or_empty(body: bytes) -> None:
         assert not unwrapped(body)
 
 
+@pytest.mark.parametrize("padded", [True, False])
+def test_base64_for_urls_and_without_padding_is_base64(padded: bool) -> None:  # noqa: FBT001 - the case
+    text = '{"a": "??>>~~\u00ff\u00fe??>"}'
+    encoded = base64.urlsafe_b64encode(text.encode())
+    assert {b"-", b"_"} & {bytes([byte]) for byte in encoded}
+    assert unwrapped(encoded if padded else encoded.rstrip(b"=")) == text.encode()
+
+
+def test_a_message_that_is_json_in_a_text_is_what_that_says() -> None:
+    message = {"subject": "x", "toRecipients": [{"emailAddress": {"address": "ada@contoso.test"}}]}
+    inner, outer = json.dumps(message), {"sender": "alerts@contoso.test"}
+    plain = outbox_mail(json.dumps(outer | {"message": message}).encode())
+    for name in ("message", "Message"):
+        assert outbox_mail(json.dumps(outer | {name: inner}).encode()) == plain
+    with pytest.raises(Malformed, match=r"\$\.message: \$.*|comma") as caught:
+        outbox_mail(json.dumps(outer | {"message": inner[:-1] + ",}"}).encode())
+    assert caught.value.path == "$.message: $"
+
+
 def test_bytes_that_are_no_utf_8_are_left_for_who_reads_the_text() -> None:
     assert unwrapped(base64.b64encode(b'{"a": "\xfc"}')) == b'{"a": "\xfc"}'
     assert unwrapped(b'"{\\"a\\": \\"\xfc\\"}"') == b'{"a": "\xfc"}'

@@ -86,7 +86,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
     Instead of `message` it may have `mime`: a whole MIME mail in base64, as sendMail takes it; a copy is always saved.
     Anything else is refused, the fields of Mailroom's own `mail-work` messages too. Raises Malformed as `send_mail`.
     """
-    tree = _named(read_json(unwrapped(body)))
+    tree = _named(_opened(read_json(unwrapped(body))))
     outer = _shaped(tree, _OutboxBody)
     sender = _sender(outer.sender)
     if outer.thread is not None and not (outer.thread.strip() and outer.thread.isprintable()):
@@ -110,6 +110,18 @@ def _names() -> dict[str, str]:
     known = {name for shape in shapes for name in shape.__struct_encode_fields__}
     known = known.union(*READ_ONLY.values(), *NOT_SENT.values()) - {"Message", "SaveToSentItems"}
     return {name.lower(): name for name in known} | {"odatatype": TYPE}  # as .NET's models have it
+
+
+def _opened(tree: Any) -> Any:
+    """The same, where `message` is JSON in a text: with what it says."""
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            if name.lower() == "message" and isinstance(value, str) and value.lstrip().startswith("{"):
+                try:
+                    tree[name] = read_json(value.encode())
+                except Malformed as error:
+                    raise Malformed(error.status, error.code, error.message, f"$.message: {error.path}") from None
+    return tree
 
 
 def _named(tree: Any) -> Any:

@@ -1,7 +1,7 @@
 """What can be seen of a template without an event: its syntax, and names, filters, templates and paths it asks for."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +9,7 @@ from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
 
 from shared.rendering.environment import SUFFIX, TONES, Sandbox
 from shared.rendering.paths import fault_of
+from shared.sources.source import Event
 
 __all__ = ["Problem", "problems_in", "problems_of"]
 
@@ -16,6 +17,7 @@ CONTEXT: Final = frozenset({
     "at", "caller", "data", "event", "kwargs", "left_out", "list_at", "loop", "object_at", "route", "self", "super",
     "text_at", "varargs",
 })  # fmt: skip
+ATTRIBUTES: Final = tuple(one.name for one in fields(Event))  # of an event; another would be an empty text
 # The functions that take JMESPath: which of their arguments do.
 PATHS: Final = {
     "at": slice(0, 1), "at_in": slice(1, 2), "list_at": slice(0, 1), "list_in": slice(1, 2),
@@ -64,6 +66,9 @@ def problems_of(sandbox: Sandbox, text: str) -> Iterator[tuple[int, str]]:
     yield from _unknown_names(sandbox, tree)
     yield from _missing_templates(sandbox, tree)
     yield from _wrong_paths(tree)
+    for got in tree.find_all(nodes.Getattr):
+        if isinstance(got.node, nodes.Name) and got.node.name == "event" and got.attr not in ATTRIBUTES:
+            yield got.lineno, f"An event has no {got.attr}; it has {', '.join(ATTRIBUTES)}."
     for modifier in tree.find_all(nodes.ScopedEvalContextModifier):
         yield modifier.lineno, "Escaping cannot be turned off; clean_html keeps the HTML of others."
     for assigned in tree.find_all(nodes.Assign):

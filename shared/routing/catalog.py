@@ -43,6 +43,8 @@ def load(extra: Path | None = None, renderer: "Renderer | None" = None, built_in
     folders = {folder.name: folder for root in (built_in, extra) if root for folder in _folders(root)}
     routes: dict[str, Route] = {}
     problems: dict[str, str] = {}
+    if extra and (stray := extra / FILE).is_file():
+        problems["MAIL_ROUTES_DIR"] = f"{stray} is no route: each has a folder of its own, whose name is the route's."
     for name, folder in folders.items():
         try:
             routes[name] = read_route(name, folder)

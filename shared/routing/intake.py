@@ -178,7 +178,7 @@ class Intake:
             raise RouteUnusable("What proves a request cannot be read at the moment.") from None
         except Refused as refusal:
             raise Unverified(str(refusal)) from None
-        usable = [secret for secret in secrets if route.source.fault_of(secret) is None]
+        usable = [secret for secret in secrets if route.source.unusable(secret) is None]
         if not usable:
             fault = secret_fault(route, secrets, self.composer.settings)
             raise RouteUnusable(fault or f"{secret_setting(route.name)} is not set: the route is off.")

@@ -79,7 +79,7 @@ def parse_event(body: bytes) -> tuple[str, EventMessage | Event | AsSent]:
         return text(tree, ROUTE) or ours, replace(event, data=_read(event.data), thread=text(tree, THREAD))
     if "route" not in tree and "eventType" in tree:
         return EVENT_GRID, AsSent(tree)
-    numbers_as_text(tree, "id", "thread")
+    numbers_as_text(tree, "id", "source", "subject", "thread", "type")
     try:
         message = msgspec.convert(tree, EventMessage)
     except msgspec.ValidationError as error:

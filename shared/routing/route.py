@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -126,7 +126,7 @@ def read_route(name: str, folder: Path) -> Route:
     if not NAME.fullmatch(name):
         raise RouteError(f"{folder}: a route's name has letters a to z, digits, dots, dashes and underscores.")
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # editors of Windows write a mark
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RouteError(f"{path}: {error}") from None
@@ -199,7 +199,9 @@ class _Reader:
             if unknown := re.search(r"unknown field `(.+)`", message):
                 steps.append(unknown[1])
                 known = ", ".join(shape.__struct_fields__)
-                message = f"there is no such entry; here are {known}"
+                message = f"there is no such entry; here are {known or 'none'}"
+            elif found := re.search(r"Invalid enum value (.+)", message):
+                message = f"{found[1]} is none of {', '.join(_choices(shape, steps))}"
             elif missing := re.search(r"missing required field `(.+)`", message):
                 message = f"the entry {missing[1]} is missing"
             raise self.wrong((*place, *steps), message) from None
@@ -240,6 +242,17 @@ class _Reader:
 _TABLE: Final = re.compile(r"\s*\[([^\[].*?)\]\s*(?:#.*)?")
 _ENTRY: Final = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=""")
 _STEP: Final = re.compile(r""""([^"]*)"|'([^']*)'|([\w-]+)""")
+
+
+def _choices(shape: type[msgspec.Struct], steps: list[str]) -> list[str]:
+    """What an entry may be of which it has found that it is none; those of a list's members count as its own."""
+    todo = [one.type for one in msgspec.structs.fields(shape) if steps and one.name == steps[-1]]
+    choices: list[str] = []
+    while todo:
+        inner = get_args(todo.pop())
+        choices += [one for one in inner if isinstance(one, str)]
+        todo += [one for one in inner if not isinstance(one, str)]
+    return choices
 
 
 def _line(text: str, place: tuple[str, ...]) -> int:

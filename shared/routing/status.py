@@ -36,7 +36,7 @@ async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> S
         by_token = route.source.token_rule is not None
         try:
             known = () if by_token else await secrets.of(route.name)
-            if by_token or any(route.source.fault_of(secret) is None for secret in known):
+            if by_token or any(route.source.unusable(secret) is None for secret in known):
                 composer.check(route)
                 status.on.append(route.name)
             if (fault := secret_fault(route, known, composer.settings)) is not None:  # of the vault's, too
@@ -57,7 +57,7 @@ def secret_fault(route: Route, secrets: Sequence[str], settings: Settings) -> st
     if name in settings.unresolved_secrets:
         return f"{name} is a Key Vault reference that Azure has not resolved. Expected the secret, or the reference's."
     for number, secret in enumerate(secrets, 1):
-        if (fault := route.source.fault_of(secret)) is not None:
+        if (fault := route.source.unusable(secret)) is not None:
             which = "the secret" if len(secrets) == 1 else f"secret {number} of {len(secrets)}"
             return f"{name}: {which} cannot be used: {fault}."
     return None

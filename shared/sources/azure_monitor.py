@@ -26,6 +26,15 @@ SERVICES: Final = {
     "costalerts": "cost",
 }
 SIGNALS: Final = {"metric": "metric", "log": "log", "activitylog": "activity"}
+# Where the older schemas, and payloads of an alert rule's own making, have what they are about.
+LEGACY_NAMES: Final = (
+    ("data", "context", "name"),
+    ("context", "name"),
+    ("data", "AlertRuleName"),
+    ("AlertRuleName",),
+    ("data", "BudgetName"),
+    ("data", "context", "activityLog", "operationName"),
+)
 CONDITIONS: Final = ("fired", "resolved")
 
 
@@ -50,7 +59,7 @@ class AzureMonitor(AzureService, frozen=True, forbid_unknown_fields=True, kw_onl
         raw = same_bytes(request.body)
         if not isinstance(essentials, dict) or not essentials:
             context = pick(value, "data", "context") or value.get("context")
-            name = text(context, "name") or text(value, "data", "AlertRuleName")
+            name = next((found for path in LEGACY_NAMES if (found := text(value, *path))), None)
             time = moment(pick(context, "timestamp"))
             return [
                 Event(

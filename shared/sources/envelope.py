@@ -111,7 +111,7 @@ def _text(body: bytes, media_type: str, charset: str) -> str:
 def _decoded(value: Any, content_type: str | None, path: str) -> Any:
     """A `data_base64`, read by its content type. Without one nothing may be assumed: it stays base64."""
     try:
-        body = base64.b64decode(value.encode("ascii"), validate=True)
+        body = base64.b64decode(b"".join(value.encode("ascii").split()), validate=True)  # some write it in lines
     except (AttributeError, UnicodeEncodeError, binascii.Error):
         raise Malformed(400, "BadRequest", "Expected base64.", path) from None
     if not content_type:

@@ -25,6 +25,8 @@ from shared.letters.letter import KnownBy
 __all__ = ["MEGABYTE", "Event", "RawRequest", "Reply", "Result", "Source", "TokenRule", "Unverified"]
 
 MEGABYTE: Final = 1024 * 1024
+QUOTED: Final = ('""', "''", "``", "\u201c\u201d", "\u2018\u2019")  # how a text in quotes begins and ends
+SCHEMES: Final = ("bearer", "basic")  # of the header Authorization
 
 
 class Unverified(Exception):  # noqa: N818 - the verdict, not a fault of ours
@@ -142,8 +144,21 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Return if one of the secrets proves the request; raise Unverified for everything else, nothing else."""
         raise NotImplementedError
 
+    def unusable(self, secret: str) -> str | None:
+        """Why no request can prove itself by this secret, without a part of it; None: one can.
+
+        What was copied along with a secret is taken for a part of it, and then no request of its sender is right.
+        """
+        if not secret.isprintable():
+            return "it has an invisible character in it, such as a byte order mark; expected the secret alone"
+        if len(secret) > 1 and secret[0] + secret[-1] in QUOTED:
+            return "it stands in quotes; expected the secret alone"
+        if secret.lower() in SCHEMES:
+            return "it is the scheme that stands before a secret in a header; expected the secret alone"
+        return self.fault_of(secret)
+
     def fault_of(self, secret: str) -> str | None:  # noqa: ARG002 - most take any
-        """Why no request can prove itself by this secret, without a part of it; None: one can."""
+        """The same, for what a source has to say of it."""
         return None
 
     def handshake(self, request: RawRequest) -> Reply | None:  # noqa: ARG002 - most have none

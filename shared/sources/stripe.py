@@ -16,6 +16,7 @@ __all__ = ["Stripe"]
 
 TOLERANCE: Final = 300.0  # seconds, to both sides
 API: Final = "https://api.stripe.com"
+OTHERS: Final = ("sk_", "rk_", "pk_", "we_")  # what stands near the signing secret, and signs nothing
 
 # What a payment's objects have in common: each names, first of all, the invoice it pays, and so on.
 BELONGS: Final = ("invoice", "payment_intent", "charge")
@@ -40,6 +41,13 @@ class Stripe(Source, frozen=True, kw_only=True):
         fresh(times[0], now, TOLERANCE)
         signed = b"%b.%b" % (octets(times[0]), request.body)
         one_of(given, [mac(secret, signed) for secret in secrets])
+
+    def fault_of(self, secret: str) -> str | None:
+        if secret.startswith(OTHERS):
+            return (
+                "it is a key of the API or the number of an endpoint; expected the endpoint's signing secret, whsec_…"
+            )
+        return None
 
     def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what Stripe says
         data = read_object(request.body, request.charset)

@@ -17,6 +17,7 @@ from tests.rendering.samples import LAYOUT, templates
         ("{{ data is absent }}", 3, "There is no test absent."),
         ("{% block body %}\n{{ data|safe }}{% endblock %}", 4, "'safe'"),
         ("\n{{ absent }}", 4, "There is no absent here"),
+        ("\n{{ event.sbject or 'x' }}", 4, "An event has no sbject; it has id, source, type"),
         ("{% block body %}{{ fcats([]) }}{% endblock %}", 3, "There is no fcats here"),
         ("\n{% include 'absent.html.j2' %}", 4, "There is no template absent.html.j2."),
         ("{% from 'parts.html.j2' import absent %}", 3, "parts.html.j2 has no absent."),

@@ -100,6 +100,16 @@ def test_a_folder_of_routes_that_is_not_there_stops_them_all(tmp_path: Path) -> 
     assert "MAIL_ROUTES_DIR" in (catalog.missing or "")
 
 
+def test_a_route_file_outside_of_a_folder_of_its_own_is_reported_and_stops_no_route(tmp_path: Path) -> None:
+    """MAIL_ROUTES_DIR is then the folder of one route, not that of all."""
+    route(tmp_path, "shop")
+    (tmp_path / "route.toml").write_text('source = "key"')
+    catalog = load(tmp_path)
+    assert "shop" in catalog.routes
+    assert catalog.problems.keys() == {"MAIL_ROUTES_DIR"}
+    assert str(tmp_path / "route.toml") in catalog.problems["MAIL_ROUTES_DIR"]
+
+
 def test_hidden_empty_and_layout_folders_are_no_routes(tmp_path: Path) -> None:
     route(tmp_path, ".git")
     route(tmp_path, "_layout")

@@ -187,6 +187,11 @@ WEBHOOKS = 'source = "standard-webhooks"\n'
         (WEBHOOKS, "v1a,whpk_c2VjcmV0", "asymmetric"),
         ('source = "azure-devops"\n', "hush", "user:password"),
         ('accept = ["basic"]\n', "hush", "user:password"),
+        ("", '"hush"', "in quotes"),
+        ("", "\ufeffhush", "byte order mark"),
+        ("", "hu\u200bsh", "invisible"),
+        ("", "Bearer", "the scheme"),
+        ('source = "stripe"\n', "sk_live_hush", "signing secret"),
         ("", "@Microsoft.KeyVault(SecretUri=https://contoso.example/hush)", "Key Vault reference"),
     ],
 )

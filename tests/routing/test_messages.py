@@ -127,6 +127,9 @@ def test_names_of_a_message_come_in_any_case_and_data_keeps_its_own() -> None:
     assert isinstance(message, EventMessage)
     assert (name, message.id, message.type, message.thread) == ("shop", "4711", "x", "12")
     assert message.data == {"Key": 1, "key": 2}
+    _, numbers = read({"route": "shop", "type": 5, "subject": 16, "source": 7, "data": None})
+    assert isinstance(numbers, EventMessage)
+    assert (numbers.type, numbers.subject, numbers.source) == ("5", "16", "7")
     name, event = read({key.capitalize(): value for key, value in ENVELOPE.items()})
     assert (name, event) == read(ENVELOPE)
 

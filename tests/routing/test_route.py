@@ -90,7 +90,10 @@ WRONG = {
     "another source": ('\nsource = "gitlab"', "/route.toml:2: source: 'gitlab' is none of alertmanager, "),
     "an unknown entry": ('source = "key"\n\nrecipient = ["a@contoso.com"]', "/route.toml:3: recipient: there is no "),
     "a wrong type": ('source = "key"\nrecipients = "a@contoso.com"', "/route.toml:2: recipients: Expected `array`"),
-    "a wrong choice": ('source = "key"\n\n\nimportance = "urgent"', "/route.toml:4: importance: Invalid enum value"),
+    "a wrong choice": (
+        'source = "key"\n\n\nimportance = "urgent"',
+        "/route.toml:4: importance: 'urgent' is none of low, normal, high",
+    ),
     "no address": ('source = "key"\ncc = ["a@contoso.com", "b"]', "/route.toml:2: cc: entry 2 is no mail address"),
     "no JMESPath": ('source = "key"\nwhen = "data.["', "/route.toml:2: when: no JMESPath"),
     "recipients without a list": (
@@ -134,6 +137,24 @@ WRONG = {
 @pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
 def test_a_fault_is_named_with_file_line_and_entry(tmp_path: Path, text: str, expected: str) -> None:
     assert refused(tmp_path, text).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('source = "key"\nimportance = "HIGH"', "'HIGH' is none of low, normal, high"),
+        ('source = "key"\n[options]\naccept = ["bearr"]', "'bearr' is none of bearer, header, basic"),
+        ('source = "standard-webhooks"\n[options]\nheaders = "swix"', "'swix' is none of webhook, svix"),
+        ('source = "stripe"\n[options]\nheader = "x"', "no such entry; here are none"),
+    ],
+)
+def test_what_may_stand_in_an_entry_is_said_where_something_else_does(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in refused(tmp_path, text)
+
+
+def test_a_byte_order_mark_before_a_route_is_no_part_of_it(tmp_path: Path) -> None:
+    """Editors of Windows write it."""
+    assert written(tmp_path, "\ufeffsource = 'key'").source.name == "key"
 
 
 def test_a_folder_without_its_file_says_so(tmp_path: Path) -> None:

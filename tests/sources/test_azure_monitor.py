@@ -161,6 +161,19 @@ def test_an_older_alert_has_its_name_and_time_and_a_key_of_its_own() -> None:
     assert read(LEGACY_METRIC).key == metric.key
 
 
+@pytest.mark.parametrize(
+    ("value", "subject"),
+    [
+        ({"AlertRuleName": "errors", "MyText": "x"}, "errors"),
+        ({"schemaId": "AIP Budget Notification", "data": {"BudgetName": "monthly", "Budget": "50"}}, "monthly"),
+        ({"data": {"status": "Activated", "context": {"activityLog": {"operationName": "a/delete"}}}}, "a/delete"),
+        ({"text": "hello"}, None),
+    ],
+)
+def test_what_an_older_schema_or_an_own_payload_is_about_is_its_subject(value: dict[str, Any], subject: str) -> None:
+    assert read(value).subject == subject
+
+
 def test_the_portals_test_gives_a_mail_each_time() -> None:
     """Its alert id is always the same; the time is that of the test."""
     sample = {

@@ -258,6 +258,15 @@ def test_json_that_is_none_is_malformed_and_says_where() -> None:
             structured({name: other for name, other in ENVELOPE.items() if name != "data"} | {"data_base64": broken})
 
 
+def test_base64_in_lines_is_base64() -> None:
+    """Ruby's `Base64.encode64` and `openssl base64` write it so."""
+    data = base64.encodebytes(json.dumps({"text": "a" * 100}).encode()).decode()
+    bare = {name: other for name, other in ENVELOPE.items() if name != "data"}
+    for lines in (data, data.replace("\n", "\r\n")):
+        (event,) = structured(bare | {"data_base64": lines, "datacontenttype": "application/json"})
+        assert event.data == {"text": "a" * 100}
+
+
 def test_a_secret_counts_as_bearer_or_as_access_token_and_the_header_decides_where_both_are() -> None:
     def proves(headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
         try:

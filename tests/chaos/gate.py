@@ -62,7 +62,7 @@ class Gate:
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # uvloop says RuntimeError of a transport that is closed
         while data := await source.read(PIECE):
             sink.write(data)
             await sink.drain()

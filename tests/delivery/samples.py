@@ -29,11 +29,11 @@ TIMED_OUT = Unknown("timeout")
 NO_LONGER_ALLOWED = Withheld("failed", status=403, code="ErrorSendAsDenied", message="MAIL_ALLOWED_SENDERS does not.")
 
 
-def letter(mail: str = "0" * 32, subject: str = "Meet for lunch?", size: int = 0) -> Letter:
+def letter(mail: str = "0" * 32, subject: str = "Meet for lunch?", size: int = 0, sign: str = ".") -> Letter:
     body = {
         "message": {
             "subject": subject,
-            "body": {"contentType": "text", "content": "." * size},
+            "body": {"contentType": "text", "content": sign * size},
             "toRecipients": [{"emailAddress": {"address": "fannyd@sandbox.example"}}],
         }
     }

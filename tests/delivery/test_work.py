@@ -36,7 +36,7 @@ def test_a_letter_within_its_wake_up_comes_back() -> None:
 def test_a_letter_that_does_not_fit_is_not_carried() -> None:
     """Measured as it is sent: in XML, where each < takes four characters."""
     assert carrying(work(), letter(size=INLINE)) is None
-    assert carrying(work(), letter(subject="<" * (INLINE // 4))) is None
+    assert carrying(work(), letter(size=INLINE // 4, sign="<")) is None
     assert not work().carries
 
 

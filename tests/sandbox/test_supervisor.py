@@ -156,7 +156,7 @@ def test_options_reach_the_parts_they_are_for(start: Callable[..., Sandbox], tmp
     graph, host, storage = (" ".join(sandbox.given(name)["arguments"]) for name in ("graph", "host", "storage"))
     assert "--fault 429:2 --fault lost=0.1 --seed 7 --concurrency 4 --sent-delay 0.5" in graph
     assert "--smtp 127.0.0.1:" in graph
-    assert host == f"--app {app} --port 0 --queue-lease 3"
+    assert host == f"--app {app} --port 0 --loop uvloop --queue-lease 3"
     assert f"--location {data} " in storage
 
 

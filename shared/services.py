@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shared.aside import aside
 from shared.config import Settings, read
 from shared.errors import Malformed, NotAllowed, Unauthenticated
 from shared.telemetry import Event, emit
@@ -232,23 +233,16 @@ class Services:
     async def _send(self, letter: "Letter", row: "Row", still_ours: "StillOurs") -> "Outcome":
         from shared.graph.outcome import Rejected
         from shared.graph.send import send_mail
-        from shared.letters.letter import Letter
-        from shared.letters.model import send_mail_body
-        from shared.letters.stamp import stamped
-        from shared.letters.thread import threaded
+        from shared.letters.letter import Letter, encode
 
         whole = await self._with_files(letter)
         if not isinstance(whole, Letter):
             return whole
-        letter = whole
-        body: SendMailPostRequestBody | bytes | None
+        size = len(encode(whole))
         try:
-            body = self._mime(letter, row.mailbox) if row.mime else None
+            body = await aside(size, self._body, whole, row)
         except Malformed as error:  # of an address that policy has put in, or by the rules of a later version
             return Rejected(error.status, error.code, "permanent", str(error))
-        if body is None:
-            mail = threaded(letter)
-            body = send_mail_body(msgspec.structs.replace(mail, message=stamped(mail.message, letter.id)))
         return await send_mail(
             self.graph,
             row.mailbox,
@@ -256,7 +250,19 @@ class Services:
             client_request_id=str(uuid.uuid4()),
             deadline=self.settings.send_timeout,
             still_ours=still_ours,
+            size=size,
         )
+
+    def _body(self, letter: "Letter", row: "Row") -> "SendMailPostRequestBody | bytes":
+        """What goes to Graph. Raises Malformed, as `_mime` does."""
+        from shared.letters.model import send_mail_body
+        from shared.letters.stamp import stamped
+        from shared.letters.thread import threaded
+
+        if row.mime and (mime := self._mime(letter, row.mailbox)) is not None:
+            return mime
+        mail = threaded(letter)
+        return send_mail_body(msgspec.structs.replace(mail, message=stamped(mail.message, letter.id)))
 
     async def _with_files(self, letter: "Letter") -> "Letter | Outcome":
         """The letter with every file in it that it names; or what has become of it where one cannot be read."""

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from azure.core.exceptions import AzureError
 
+from shared.aside import aside
 from shared.config import Settings
 from shared.delivery import protocol
 from shared.delivery.hold import Hold
@@ -279,7 +280,9 @@ class Attempts:
 
     async def verdict(self, letter: Letter) -> Goes | Withheld:
         """What policy says of a letter now. Raises AzureError when it cannot be asked: then nothing may go."""
-        return self.policy.verdict(letter, await self.policy.suppressed(letter))
+        suppressed = await self.policy.suppressed(letter)
+        size = len(letter.mime or b"")  # to redirect it is to read it once more
+        return await aside(size, self.policy.verdict, letter, suppressed)
 
     async def write(self, row: Row) -> Row:
         """Add a row, or replace the one it was read as. Raises Conflict, AzureError."""

@@ -9,10 +9,12 @@ from urllib.parse import quote
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from kiota_abstractions.headers_collection import HeadersCollection
 from kiota_abstractions.native_response_handler import NativeResponseHandler
+from kiota_abstractions.request_information import RequestInformation
 from kiota_http.middleware.options import ResponseHandlerOption
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
+from shared.aside import aside
 from shared.deadline import within
 from shared.graph.client import GraphConnection
 from shared.graph.errors import outcome_of, timed_out
@@ -35,12 +37,13 @@ async def send_mail(  # noqa: PLR0913 - one request has that many sides
     client_request_id: str,
     deadline: float,
     still_ours: Callable[[], bool] = lambda: True,
+    size: int = 0,
 ) -> Outcome:
     """Send `body` from `mailbox` (id or user principal name), once. Bytes are a whole MIME mail.
 
     client_request_id: names the request in Graph's logs; diagnosis only. deadline: seconds for everything, the token
     and the connection included. still_ours: asked immediately before the request leaves; when it says no, nothing is
-    sent and the outcome is NotConnected("lease").
+    sent and the outcome is NotConnected("lease"). size: bytes of the mail; a large one is written in a thread.
 
     Raises nothing but asyncio.CancelledError, and that only when the caller cancels: the mail may then have gone.
     """
@@ -49,14 +52,17 @@ async def send_mail(  # noqa: PLR0913 - one request has that many sides
         async with within(deadline) as end:
             progress = Progress(end)
             await connection.ensure_token()
-            if not still_ours():
-                return NotConnected("lease")
             progress.stage = Stage.BUILDING
             # The address as a whole: out of its template the SDK would make it three times for one request, and each
             # time by the character.
             address = f"{connection.client.request_adapter.base_url}/users/{quote(mailbox, safe='')}/sendMail"
             builder = connection.client.users.by_user_id(mailbox).send_mail.with_url(address)
-            response = await _post(builder, body, _configuration(client_request_id, progress))
+            request = await aside(size, _request, builder, body, _configuration(client_request_id, progress))
+            if not still_ours():
+                return NotConnected("lease")
+            # What builder.post does after it has written the request, which here may have been done in a thread.
+            answer = await builder.request_adapter.send_no_response_content_async(request, {"XXX": ODataError})  # type: ignore[func-returns-value]  # NativeResponseHandler's
+            response = cast("httpx.Response", answer)
     except TimeoutError:
         return timed_out(progress)
     except Exception as error:  # noqa: BLE001 - the table covers every class; a mail whose outcome is lost may go twice
@@ -67,21 +73,19 @@ async def send_mail(  # noqa: PLR0913 - one request has that many sides
     return outcome
 
 
-async def _post(
+def _request(
     builder: "SendMailRequestBuilder",
     body: SendMailPostRequestBody | bytes,
     configuration: "RequestConfiguration[QueryParameters]",
-) -> "httpx.Response":
+) -> RequestInformation:
     if isinstance(body, SendMailPostRequestBody):
-        answer = await builder.post(body, configuration)  # type: ignore[func-returns-value]  # NativeResponseHandler's
-        return cast("httpx.Response", answer)
+        return builder.to_post_request_information(body, configuration)
     # The SDK has no method for MIME: its request, with another body. Base64, also of what is ASCII, is Graph's wish:
     # https://learn.microsoft.com/graph/outlook-send-mime-message
     request = builder.to_post_request_information(SendMailPostRequestBody(), configuration)
     request.headers.remove(request.CONTENT_TYPE_HEADER)
     request.set_stream_content(base64.b64encode(body), "text/plain")
-    answer = await builder.request_adapter.send_no_response_content_async(request, {"XXX": ODataError})  # type: ignore[func-returns-value]  # the same
-    return cast("httpx.Response", answer)
+    return request
 
 
 def _configuration(client_request_id: str, progress: Progress) -> "RequestConfiguration[QueryParameters]":

@@ -19,6 +19,7 @@ __all__ = ["ONCE_IN_A_PART", "between", "check_parts", "parameters"]
 MAX_PARTS: Final = 500  # Exchange Online has 250 attachments
 MAX_SIMILAR: Final = 10_000
 MAX_SEMICOLONS: Final = 10_000  # before parameters, of all parts: each takes microseconds to read
+MAX_HEADS: Final = 512 * 1024  # bytes of the headers of all parts: 250 files with the longest names take half of it
 MAX_BOUNDARY: Final = 70  # RFC 2046, section 5.1.1
 ENCODINGS: Final = frozenset({"7bit", "8bit", "binary", "quoted-printable", "base64"})
 UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
@@ -34,7 +35,7 @@ ONCE_IN_A_PART: Final = frozenset(
 def check_parts(data: bytes, head: Head) -> None:
     """Return if the mail is whole. Raises Malformed, at `part 1.2, Content-Type, line 40`."""
     todo = [("", head.fields, head.body, len(data))]
-    parts, semicolons = 0, 0
+    parts, semicolons, heads = 0, 0, 0
     while todo:
         number, fields, start, end = todo.pop()
         semicolons += sum(field.value.count(";") for field in fields if field.key in WITH_PARAMETERS)
@@ -53,6 +54,10 @@ def check_parts(data: bytes, head: Head) -> None:
                 raise malformed(f"Found more than {MAX_PARTS} parts.", place_of(data, first))
             name = f"{number}.{inner}" if number else str(inner)
             found = read_head(data, first, last, _part(name))
+            heads += found.body - first
+            if heads > MAX_HEADS:
+                text = f"Found more than {MAX_HEADS} bytes of headers of parts, all together."
+                raise malformed(text, place_of(data, first, _part(name)))
             todo.append((name, found.fields, found.body, last))
 
 

@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 from azure.core.exceptions import AzureError
 
+from shared.aside import aside
 from shared.delivery.outbox import Outbox
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Batch
@@ -93,7 +94,7 @@ class Expander:
         except RouteUnusable as error:
             emit(Said.EVENT_PUT_OFF, id=batch.id, route=batch.route, why=str(error))
             return await self.outbox.put_batch(batch, content, LATER)
-        events = unpacked(content)
+        events = await aside(len(content), unpacked, content)
         todo = list(range(len(events)) if batch.left is None else batch.left)
         waiting: list[int] = []
         end, began = self.clock() + TIME, len(todo)

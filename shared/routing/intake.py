@@ -44,7 +44,7 @@ __all__ = ["Intake"]
 
 PATIENCE: Final = 8.0  # seconds to read a request and to make it durable; most senders wait for ten
 ONE_BY_ONE: Final = 4  # mails of one request that are put in a message each; the events of more are put as one
-TURN: Final = 50  # events that are looked at before others have their turn
+TURN: Final = 50  # events that are reported before others have their turn
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 METHODS: Final = "OPTIONS, POST"  # those that a route takes
 PROBED: Final = "GET, HEAD, OPTIONS, POST"
@@ -105,16 +105,17 @@ class Intake:
             _check_body(request, source)
             await self._verify(route, request)
             self.composer.check(route)
-            answer = source.handshake(request)
+            answer = await aside(len(request.body), source.handshake, request)
             if answer is not None:
                 return answer
             async with within(PATIENCE):
-                events = await aside(len(request.body), source.events, request, self.now())
-                wanted = await self._wanted(route, events)
+                size = len(request.body)
+                events = await aside(size, source.events, request, self.now())
+                wanted = await self._wanted(route, events, size)
                 until = await self._over_rate(route, len(wanted))
                 if until is not None:
                     return self._come_again(source, until)
-                made = await self._take(route, wanted)
+                made = await self._take(route, wanted, size)
             if route.rate_per_minute and made < len(wanted):
                 self.courier.attempts.pacing.asked_in_vain(_caller(route), len(wanted) - made)
         except Unverified as error:
@@ -140,7 +141,7 @@ class Intake:
             name, message = parse_event(body)
             route = self._route_of(name)
             events = events_of(message, route.source, mail, self.now())
-            await self._take(route, await self._wanted(route, events), paced=True)
+            await self._take(route, await self._wanted(route, events, len(body)), len(body), paced=True)
         except Refused as refusal:
             await self.courier.refuse(mail, EVENTS, body, refusal)
 
@@ -195,19 +196,17 @@ class Intake:
         seconds = max(1, math.ceil((until - self.now()).total_seconds()))
         return replace(reply, headers={**reply.headers, "Retry-After": str(seconds)})
 
-    async def _wanted(self, route: Route, events: list[Event]) -> list[Event]:
-        """Those that the route wants mail of."""
-        wanted = []
-        for number, event in enumerate(events):
-            if number % TURN == TURN - 1:
-                await asyncio.sleep(0)  # a filter may take its time, and there are others
-            if self.composer.wants(route, event):
-                wanted.append(event)
-            else:
+    async def _wanted(self, route: Route, events: list[Event], size: int) -> list[Event]:
+        """Those that the route wants mail of. size: bytes that they were read of."""
+        verdicts = await aside(size, lambda: [self.composer.wants(route, event) for event in events])
+        for number, (event, wants) in enumerate(zip(events, verdicts, strict=True), 1):
+            if not wants:
                 emit(Said.EVENT_FILTERED, route=route.name, type=_kind(event))
-        return wanted
+            if number % TURN == 0:
+                await asyncio.sleep(0)  # there are others
+        return [event for event, wants in zip(events, verdicts, strict=True) if wants]
 
-    async def _take(self, route: Route, events: list[Event], *, paced: bool = False) -> int:
+    async def _take(self, route: Route, events: list[Event], size: int, *, paced: bool = False) -> int:
         """Make every mail durable that these events ask for; returns how many do.
 
         Up to ONE_BY_ONE mails are put one message each. More are durable as one: to put thousands would outlast the
@@ -233,7 +232,7 @@ class Intake:
             count=len(events),
             paced=paced,
         )
-        await self.outbox.put_batch(batch, packed(events))
+        await self.outbox.put_batch(batch, await aside(size, packed, events))
         emit(Said.BATCH_ACCEPTED, id=name, route=route.name, events=len(events))
         return len(events)
 

@@ -66,7 +66,7 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         admit_sender(origin_of(caller), sender, app.settings)
         letter = await aside(len(req.get_body()), _letter, req, caller, sender)
         admit(letter, app.settings)
-        whole = await _with_files(app, letter)
+        whole = await _with_files(app, letter, len(req.get_body()))
     except KeysUnavailable:
         message = "The tenant's signing keys cannot be fetched; nothing was sent."
         return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
@@ -77,8 +77,11 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
     return await _sent(app, req, whole, ids)
 
 
-async def _with_files(app: Services, letter: Letter) -> Letter | None:
-    """The letter with what its references stand for, its size checked. None: storage cannot be reached."""
+async def _with_files(app: Services, letter: Letter, size: int) -> Letter | None:
+    """The letter with what its references stand for, its size checked. None: storage cannot be reached.
+
+    size: bytes that it was read of.
+    """
     if any(isinstance(one, BlobAttachment) for one in letter.mail.message.attachments or ()):
         from azure.core.exceptions import AzureError
 
@@ -86,7 +89,7 @@ async def _with_files(app: Services, letter: Letter) -> Letter | None:
             letter = await app.pinning.pinned(letter)
         except AzureError:
             return None
-    check_size(letter, large=app.settings.large_attachments)
+    await aside(size, check_size, letter, large=app.settings.large_attachments)
     return letter
 
 

@@ -62,8 +62,8 @@ def test_one_byte_more_is_413_with_the_limit_named() -> None:
 
 def test_letters_outside_ascii_count_as_the_sdk_escapes_them() -> None:
     """A body that fits as UTF-8 and not as it is sent is refused, not sent."""
-    message = {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}], "body": {"content": "é" * 1_000_000}}
-    body = {"message": message}
+    to = [{"emailAddress": {"address": "a@b.test"}}]
+    body = {"message": {"toRecipients": to, "body": {"content": "é" * 1_000_000}}}
     read = send_mail(json.dumps(body, ensure_ascii=False).encode())
     with pytest.raises(Malformed) as caught:
         limits.check_size(read)

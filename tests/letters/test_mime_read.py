@@ -376,6 +376,11 @@ def with_parameters(count: int) -> list[bytes]:
             "10000 parameters",
         ),
         (
+            parts(*[b"--b", *[b"X-A: " + b"a" * 900] * 10, b""] * 57, b"--b--"),
+            parts(*[b"--b", *[b"X-A: " + b"a" * 900] * 10, b""] * 58, b"--b--"),
+            "524288 bytes of headers",
+        ),
+        (
             b"To: " + b",\r\n ".join(b'"%s" <a@b.example>' % (b"(" * n) for n in range(1, 33)) + b"\r\n\r\n",
             b"To: " + b",\r\n ".join(b'"%s" <a@b.example>' % (b"(" * n) for n in range(1, 60)) + b"\r\n\r\n",
             "too many signs",

@@ -13,7 +13,7 @@ from shared.json_limits import TooMuch
 from shared.sources.source import Unverified
 from tests.readers.shapes import TEXTS
 
-__all__ = ["MEGABYTE", "Reader", "cpu", "of_texts", "peak", "weight"]
+__all__ = ["ANSWERS", "MEGABYTE", "Reader", "cpu", "of_texts", "peak", "weight"]
 
 MEGABYTE: Final = 1_000_000
 Shape = Callable[[int], Any]
@@ -39,7 +39,7 @@ class Reader:
     bounded: bool = True
 
 
-def of_texts(*, begin: str = "", end: str = "", only: tuple[str, ...] = ()) -> Mapping[str, Shape]:
+def of_texts(*, begin: str = "", end: str = "", only: tuple[str, ...] = ()) -> dict[str, Shape]:
     """A text of each kind, between these."""
 
     def shape(kind: str) -> Shape:

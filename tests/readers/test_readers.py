@@ -1,11 +1,13 @@
 """No foreign text costs time or memory out of proportion: every reader, with what costs it most.
 
 Seconds say little on a machine that does other things, so what is asserted is growth: twice as much may take at most
-three times as long, where it takes long enough to be measured. `make bench PART=readers` has the times.
+three times as long, where it takes long enough to be measured. What takes the square of the time is slow at a tenth of
+a megabyte already, so `make test` goes no further; `make proof` goes to the largest size that each reader has.
+`make bench PART=readers` has the times.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -16,47 +18,75 @@ MEASURED: Final = 0.08  # seconds of CPU: below that it does not matter, and is 
 GROWTH: Final = 3.0
 TIMES: Final = 10  # of its own size that a text may take in memory
 BESIDE: Final = 32_000_000  # bytes, and so much more
-EXACT: Final = 50_000  # memory is measured at this size, or at the largest where that is less: it takes its time
+QUICK: Final = 100_000  # bytes at most, in `make test`
+EACH = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+# What `make test` measures the memory of; `make proof` that of all. Texts of some KB never come near the 32 MB, and all
+# routes read and render with the same functions, so two stand for them.
+SOME = [
+    reader
+    for reader in READERS
+    if reader.largest >= QUICK // 4
+    and (" of the route " not in reader.name or reader.name.endswith(("alertmanager", "generic")))
+]
 
 
-def _both(reader: Reader, name: str) -> tuple[Any, Any]:
-    shape = reader.shapes[name]
-    return shape(reader.largest // 2), shape(reader.largest)
-
-
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+@EACH
 def test_twice_as_much_takes_at_most_three_times_as_long(reader: Reader) -> None:
     """Also beyond the limit of what has one: it is refused at once."""
-    slow = []
-    for name in reader.shapes:
-        half, full = _both(reader, name)
-        sizes = [half, full]
-        if reader.bounded:
-            sizes.append(reader.shapes[name](4 * reader.largest))
-        cpu(reader, half)  # loads what is loaded once
-        first = cpu(reader, half)
-        for value in sizes[1:]:
-            took = cpu(reader, value)
-            if took > MEASURED and took > GROWTH * first:
-                took, first = cpu(reader, value, rounds=3), cpu(reader, half, rounds=3)
-            if took > MEASURED and took > GROWTH * first:
-                slow.append(f"{name}: {first:.3f} s, then {took:.3f} s")
-    assert slow == [], slow
+    assert slow(reader, QUICK) == []
 
 
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+@pytest.mark.parametrize("reader", SOME, ids=lambda reader: reader.name)
 def test_what_is_read_takes_memory_in_proportion(reader: Reader) -> None:
-    """Ten times its size and 32 MB, of a text of the largest size; here of a smaller one, and of both in proportion."""
-    size = min(reader.largest, EXACT)
-    room = BESIDE * size // min(reader.largest, MEGABYTE)
-    large = []
+    """Ten times its size and 32 MB at the largest size, and the same in proportion where less than that is read."""
+    assert large(reader, QUICK // 4) == []
+
+
+@pytest.mark.proof
+@EACH
+def test_at_the_largest_size_too_twice_as_much_takes_at_most_three_times_as_long(reader: Reader) -> None:
+    assert slow(reader, reader.largest) == []
+
+
+@pytest.mark.proof
+@EACH
+def test_at_the_largest_size_too_memory_is_in_proportion(reader: Reader) -> None:
+    assert large(reader, reader.largest) == []
+
+
+def slow(reader: Reader, most: int) -> list[str]:
+    """The shapes that take too long, at sizes up to this one."""
+    size = min(reader.largest, most)
+    found = []
+    for name, shape in reader.shapes.items():
+        values = [shape(one) for one in ((size, 4 * size) if reader.bounded and size == reader.largest else (size,))]
+        if max(cpu(reader, value) for value in values) <= MEASURED:
+            continue
+        half = shape(size // 2)
+        # Shapes come in whole pieces: what is meant as twice as much may be more.
+        most_times = GROWTH * max(1.0, weight(values[0]) / weight(half) / 2)
+        for rounds in (3, 9):  # what else runs on the machine makes the one or the other slow
+            first = cpu(reader, half, rounds)
+            took = max(cpu(reader, value, rounds) for value in values)
+            if took <= max(MEASURED, most_times * first):
+                break
+        else:
+            found.append(f"{name}: {first:.3f} s, then {took:.3f} s")
+    return found
+
+
+def large(reader: Reader, most: int) -> list[str]:
+    """The shapes that take too much memory, at this size or at the largest where that is less."""
+    size = min(reader.largest, most)
+    found = []
     for name, shape in reader.shapes.items():
         value = shape(size)
-        cpu(reader, value)
-        found = peak(reader, value)
-        if found > TIMES * weight(value) + room:
-            large.append(f"{name}: {found:,} bytes for {weight(value):,}")
-    assert large == [], large
+        cpu(reader, value)  # loads what is loaded once
+        took = peak(reader, value)
+        room = BESIDE * min(1.0, max(size, weight(value)) / min(reader.largest, MEGABYTE))
+        if took > TIMES * weight(value) + room:
+            found.append(f"{name}: {took:,} bytes for {weight(value):,}")
+    return found
 
 
 def test_every_public_function_has_a_row_or_is_said_to_read_nothing_foreign() -> None:
@@ -70,19 +100,18 @@ def test_every_public_function_has_a_row_or_is_said_to_read_nothing_foreign() ->
 def test_the_test_notices_what_takes_the_square() -> None:
     def square(text: str) -> None:
         for at in range(0, len(text), 16):
-            text[at:].count("a")
+            text[at:].count("b")
 
-    reader = Reader(name="", covers=(), read=square, largest=400_000, shapes={"a": lambda size: "a" * size})
-    with pytest.raises(AssertionError):
-        test_twice_as_much_takes_at_most_three_times_as_long(reader)
+    shapes = {"a": lambda size: "a" * size}
+    reader = Reader(name="", covers=(), read=square, largest=200_000, shapes=shapes, bounded=False)
+    assert len(slow(reader, reader.largest)) == 1
 
 
 def test_the_test_notices_what_takes_memory() -> None:
     reader = Reader(
         name="", covers=(), read=lambda text: [text] * 5_000_000, largest=1_000, shapes={"a": lambda _: "a"}
     )
-    with pytest.raises(AssertionError):
-        test_what_is_read_takes_memory_in_proportion(reader)
+    assert len(large(reader, reader.largest)) == 1
 
 
 def _listed() -> Iterator[str]:

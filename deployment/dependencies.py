@@ -21,7 +21,6 @@ SITE_PACKAGES = PurePosixPath(".python_packages/lib/site-packages")
 """Where the Functions host looks for an app's packages."""
 
 UNUSED: Mapping[str, str] = {
-    "dns": "dnspython",  # email-validator looks names up only when it is asked to; Mailroom asks it not to
     # They write and compile extension modules. cryptography loads _cffi_backend alone, which is a file beside cffi.
     "cffi": "cffi",
     "pycparser": "pycparser",

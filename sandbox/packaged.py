@@ -20,7 +20,7 @@ _PACKAGES = Path(".python_packages", "lib", "site-packages")
 _HOSTS_OWN = ("croniter", "starlette", "uvicorn", "uvloop")
 """What `sandbox.host` needs that an app does not bring: Azure's host is another program, and its worker has uvloop."""
 
-_SEALED = ("msgraph", "dns", "cffi", "pycparser")
+_SEALED = ("msgraph", "cffi", "pycparser")
 """What a package has in part, or not at all: a host on it ends when more of that is asked for."""
 
 

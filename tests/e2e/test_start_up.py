@@ -166,7 +166,7 @@ HEAVY = (
     "httpx",
     "jwt",
     "cryptography",
-    "email_validator",
+    "idna",
     # Mailroom's own: reading and checking mails, tokens, delivery.
     "shared.letters.letter",
     "shared.letters.wire",

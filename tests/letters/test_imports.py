@@ -6,7 +6,6 @@ import pytest
 FOREIGN = (
     "msgraph",
     "kiota_abstractions",
-    "email_validator",
     "idna",
     "azure",
     "httpx",

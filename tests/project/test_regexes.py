@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from re import _constants as c  # type: ignore[attr-defined] # where CPython keeps its parser
-from re import _parser  # type: ignore[attr-defined]
+from re import _constants as c  # where CPython keeps its parser
+from re import _parser
 from typing import Any, Final
 
 import pytest

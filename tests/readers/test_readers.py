@@ -2,7 +2,7 @@
 
 Seconds say little on a machine that does other things, so what is asserted is growth: twice as much may take at most
 three times as long, where it takes long enough to be measured. What takes the square of the time is slow at less than
-a tenth of a megabyte already, so `make test` goes no further; `make proof` goes to the largest size that each reader has.
+a tenth of a megabyte, so `make test` goes no further; `make proof` goes to the largest size that each reader has.
 `make bench PART=readers` has the times.
 """
 

@@ -237,12 +237,17 @@ class Intake:
         return len(events)
 
     async def _take_one(self, route: Route, event: Event, now: datetime, paced: bool) -> None:  # noqa: FBT001 - the fact
-        await self._put(route, event, await self._letters(route, event, now), paced)
+        # Beside the loop whatever its size: many of a batch are ready at once, one after the other would hold it.
+        await self._put(route, event, await self._letters(route, event, now, LARGE), paced)
 
-    async def _letters(self, route: Route, event: Event, now: datetime) -> tuple[Letter, ...]:
-        """The mails of an event; none where it was set aside. Raises RouteUnusable, AzureError."""
+    async def _letters(self, route: Route, event: Event, now: datetime, size: int = 0) -> tuple[Letter, ...]:
+        """The mails of an event; none where it was set aside. Raises RouteUnusable, AzureError.
+
+        size: bytes that composing counts as, at least; see aside.
+        """
         try:
-            letters = await aside(size_of(event.data, LARGE), self.composer.letters, route, event, now)
+            size = size or size_of(event.data, LARGE)
+            letters = await aside(size, self.composer.letters, route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
             await self._set_aside(route, event, now, refusal)

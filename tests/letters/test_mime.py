@@ -316,7 +316,7 @@ names_of_people = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=120, derandomize=True, deadline=None)
 @given(names_of_people)
 @example("c@d.example, ü")
 @example('"c@d.example" <x')

@@ -18,7 +18,7 @@ MEASURED: Final = 0.08  # seconds of CPU: below that it does not matter, and is 
 GROWTH: Final = 3.0
 TIMES: Final = 10  # of its own size that a text may take in memory
 BESIDE: Final = 32_000_000  # bytes, and so much more
-QUICK: Final = 80_000  # bytes at most, in `make test`
+QUICK: Final = 50_000  # bytes at most, in `make test`
 SMALL: Final = 25_000  # and for memory, whose measuring takes its time
 EACH = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 # What `make test` measures the memory of; `make proof` that of all. Texts of some KB never come near the 32 MB, and all
@@ -100,11 +100,11 @@ def test_every_public_function_has_a_row_or_is_said_to_read_nothing_foreign() ->
 
 def test_the_test_notices_what_takes_the_square() -> None:
     def square(text: str) -> None:
-        for at in range(0, len(text), 16):
+        for at in range(0, len(text), 8):
             text[at:].count("b")
 
     shapes = {"a": lambda size: "a" * size}
-    reader = Reader(name="", covers=(), read=square, largest=200_000, shapes=shapes, bounded=False)
+    reader = Reader(name="", covers=(), read=square, largest=100_000, shapes=shapes, bounded=False)
     assert len(slow(reader, reader.largest)) == 1
 
 

@@ -43,7 +43,7 @@ def with_numbers(body: bytes, number: str, *, strings: bool) -> bytes:
 @pytest.mark.parametrize("strings", [False, True])
 def test_every_example_is_read_and_rendered_with_such_numbers(number: str, strings: bool) -> None:  # noqa: FBT001
     seen = 0
-    for route, example in list(examples_of(load()))[:: 3 if number == "1e999" else 9]:
+    for route, example in list(examples_of(load()))[:: 9 if number == "1e999" else 27]:
         request = example.request()
         body = with_numbers(request.body, number, strings=strings)
         try:
@@ -53,7 +53,7 @@ def test_every_example_is_read_and_rendered_with_such_numbers(number: str, strin
         for event in events:
             studio()._composer.compose(route, event, NOW)
             seen += 1
-    assert seen > (60 if number == "1e999" and not strings else 5)
+    assert seen > (20 if number == "1e999" and not strings else 1)
 
 
 FILTERS = ["avg", "sum", "ceil", "floor", "abs", "to_number", "to_string", "max", "min", "sort", "length", "type"]

@@ -380,7 +380,7 @@ MAIL = letter()
 TROUBLES = st.lists(st.sampled_from(["", "", "", "fail", "lose", "die", "dies"]), max_size=60)
 
 
-@configured(max_examples=200, deadline=None)
+@configured(max_examples=60, deadline=None)
 @given(plan=TROUBLES, count=st.sampled_from([5, 20, 2 * GROUP + 5]), copies=st.integers(0, 2))
 def test_whatever_fails_or_dies_on_the_way_each_event_has_its_mail_and_no_other(
     plan: list[str], count: int, copies: int

@@ -37,7 +37,7 @@ def body(code: Any, inner: str = "innerError") -> bytes:
     ],
 )
 def test_a_refusal_has_its_kind(status: int, code: str, kind: Kind) -> None:
-    """graph.md's table of 4xx: by code where the code decides, else by status."""
+    """A 4xx: by code where the code decides, else by status."""
     outcome = classify(status, {}, body(code), NOW)
     assert outcome == Rejected(status, code, kind, "Said Graph.", None, body(code), "r-1", "c-1")
 

@@ -124,7 +124,7 @@ async def test_a_trailing_slash_of_the_base_url_is_not_doubled(service: Service)
 async def test_every_answer_has_its_outcome_and_is_asked_for_once(
     service: Service, connection: GraphConnection, status: int, answered: dict[str, Any], outcome: Outcome
 ) -> None:
-    """Whatever Graph answers, there is one request, and its outcome is graph.md's."""
+    """Whatever Graph answers, there is one request, and one outcome by its status and code."""
     service.say(status, **answered)
     assert await send(connection) == outcome
     assert len(service.requests) == 1

@@ -4,8 +4,8 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -160,21 +160,29 @@ def endpoint(certificate: Certificate | None = None) -> Iterator[tuple[str, list
         thread.join()
 
 
-async def test_the_real_client_reads_the_vault_under_the_managed_identity(
+@asynccontextmanager
+async def a_vault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+) -> AsyncIterator[tuple[Secrets, list[str], list[str]]]:
+    """Secrets by the real client; what the identity endpoint and the vault were asked."""
     certificate = issue(tmp_path)
     with endpoint() as (identity, asked), endpoint(certificate) as (url, read):
         monkeypatch.setenv("IDENTITY_ENDPOINT", f"{identity}/token")
         monkeypatch.setenv("IDENTITY_HEADER", "header")
         # Only here: loopback has no name of Azure's, which the client would insist on before it shows its token.
         vault = Vault(url, None, connection_verify=str(certificate.ca), verify_challenge_resource=False)
-        secrets = Secrets(settings(MAIL_VAULT_URL=url), vault.fetch)
         try:
-            assert await secrets.of("shop") == ("one", "two")
-            assert await secrets.of("other") == ()
+            yield Secrets(settings(MAIL_VAULT_URL=url), vault.fetch), asked, read
         finally:
             await vault.close()
+
+
+async def test_the_real_client_reads_the_vault_under_the_managed_identity(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with a_vault(monkeypatch, tmp_path) as (secrets, asked, read):
+        assert await secrets.of("shop") == ("one", "two")
+        assert await secrets.of("other") == ()
     assert len(asked) == 1
     assert "vault.azure.net" in asked[0]
     assert any(path.startswith("/secrets/mail-secret-other") for path in read)
@@ -184,17 +192,9 @@ async def test_many_requests_at_once_are_one_reading_of_the_vault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Anybody may cause one, before anything is proved."""
-    certificate = issue(tmp_path)
-    with endpoint() as (identity, asked), endpoint(certificate) as (url, read):
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{identity}/token")
-        monkeypatch.setenv("IDENTITY_HEADER", "header")
-        vault = Vault(url, None, connection_verify=str(certificate.ca), verify_challenge_resource=False)
-        secrets = Secrets(settings(MAIL_VAULT_URL=url), vault.fetch)
-        try:
-            found = await asyncio.gather(*(secrets.of("shop") for _ in range(500)))
-            none = await asyncio.gather(*(secrets.of("other") for _ in range(500)))
-        finally:
-            await vault.close()
+    async with a_vault(monkeypatch, tmp_path) as (secrets, asked, read):
+        found = await asyncio.gather(*(secrets.of("shop") for _ in range(500)))
+        none = await asyncio.gather(*(secrets.of("other") for _ in range(500)))
     assert set(found) == {("one", "two")}
     assert set(none) == {()}
     assert len(asked) == 1

@@ -28,5 +28,6 @@ async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     async with within(TIME_FOR_A_RUN):
         await measure(app.storage.queues, ALL, datetime.now(UTC))
         partitions = partitions_of_run(datetime.now(UTC))
-        await app.upkeep.run(partitions)
+        # First what takes little: a ledger that needs the whole time must not keep yesterday's signed bodies for ever.
         await app.storage.signed_bodies().forget(partitions, datetime.now(UTC))
+        await app.upkeep.run(partitions)

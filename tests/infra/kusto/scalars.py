@@ -10,9 +10,21 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
-__all__ = ["COMPARISONS", "FUNCTIONS", "LITERALS", "OPERATORS", "TYPES", "Unknown", "equal", "has", "member"]
+__all__ = [
+    "AGGREGATES",
+    "COMPARISONS",
+    "FUNCTIONS",
+    "LITERALS",
+    "OPERATORS",
+    "TYPES",
+    "Unknown",
+    "equal",
+    "has",
+    "member",
+]
 
 TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "string": str,
@@ -87,6 +99,7 @@ OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = COMPARISONS | {
     "OrExpression": either,
     "AddExpression": _known(operator.add),
     "SubtractExpression": _known(operator.sub),
+    "MultiplyExpression": _known(operator.mul),
 }
 LITERALS: Final[dict[str, Callable[[Any], Any]]] = {
     "StringLiteralExpression": lambda value: value,
@@ -99,6 +112,7 @@ LITERALS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
+@cache
 def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -172,4 +186,44 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "isnotnull": lambda value: value is not None,
     "not": inverse,
     "strcat": lambda *parts: "".join(_tostring(part) for part in parts),
+}
+
+
+def _of_known(function: Callable[[list[Any]], Any], default: Any = None) -> Callable[..., list[Any]]:
+    """Of the values that are not null; a second argument says which rows count."""
+
+    def aggregate(_: int, values: list[Any], wanted: list[Any] | None = None) -> list[Any]:
+        counted = zip(values, wanted or [True] * len(values), strict=True)
+        known = [value for value, yes in counted if yes is True and value is not None]
+        return [function(known) if known else default]
+
+    return aggregate
+
+
+def _arg_max(_: int, best: list[Any], *others: list[Any]) -> list[Any]:
+    known = [value for value in best if value is not None]
+    at = best.index(max(known)) if known else None
+    return [None if at is None else values[at] for values in (best, *others)]
+
+
+def _percentile(_: int, values: list[Any], share: list[int]) -> list[Any]:
+    """By nearest rank; Kusto's own is an estimate."""
+    known = sorted(value for value in values if value is not None)
+    return [known[max(0, -(-len(known) * share[0] // 100) - 1)] if known else None]
+
+
+# Each takes the number of rows and the values of its arguments. Without any row count and sum are 0, the others null:
+# https://learn.microsoft.com/kusto/query/summarize-operator, "default values".
+AGGREGATES: Final[dict[str, Callable[..., list[Any]]]] = {
+    "count": lambda rows: [rows],
+    "countif": lambda _, wanted: [sum(yes is True for yes in wanted)],
+    "sum": _of_known(sum, 0),
+    "sumif": _of_known(sum, 0),
+    "max": _of_known(max),
+    "maxif": _of_known(max),
+    "min": _of_known(min),
+    "minif": _of_known(min),
+    "dcount": _of_known(lambda values: len(set(values)), 0),
+    "arg_max": _arg_max,
+    "percentile": _percentile,
 }

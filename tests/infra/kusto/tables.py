@@ -4,30 +4,16 @@ What is not known here raises Unknown. A table that does not exist, and a column
 Failed, as they fail a query in Azure; unless a `union isfuzzy=true` does without the table.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
+from tests.infra.kusto.expressions import Expressions, Failed, Row, bare
 from tests.infra.kusto.language import SCHEMAS, Node, read
-from tests.infra.kusto.scalars import COMPARISONS, FUNCTIONS, LITERALS, OPERATORS, TYPES, Unknown, equal, has, member
+from tests.infra.kusto.scalars import AGGREGATES, FUNCTIONS, Unknown, equal
 
 __all__ = ["Failed", "Row", "Table", "run"]
-
-type Row = dict[str, Any]
-HAS_IT: Final = {"InExpression": equal, "NotInExpression": equal, "HasAnyExpression": has}
-# Of the values that are not null. https://learn.microsoft.com/kusto/query/summarize-operator, "default values".
-AGGREGATES: Final[dict[str, Callable[..., Any]]] = {
-    "sum": sum,
-    "max": lambda values: max(values, default=None),
-    "min": lambda values: min(values, default=None),
-    "dcount": lambda values: len(set(values)),
-    "percentile": lambda values, share=0: _ranked(values, share),
-}
-
-
-class Failed(Exception):  # noqa: N818 - the query's failure, not this program's
-    """What Azure would answer instead of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +41,8 @@ class _Run:
     def __init__(self, tables: Mapping[str, Table], now: datetime) -> None:
         self.tables = dict(tables)
         self.lets: dict[str, Node] = {}
-        self.functions = FUNCTIONS | {"now": lambda: now, "ago": lambda before: now - before}
+        functions = FUNCTIONS | {"now": lambda: now, "ago": lambda before: now - before}
+        self.expressions = Expressions(self.lets, functions, self._first_value)
 
     # Tables
 
@@ -102,24 +89,22 @@ class _Run:
             "UnionOperator": lambda before, now: self._union(now, before),
             "SortOperator": self._sorted,
             "TakeOperator": lambda before, now: Table(
-                before.columns, before.rows[: self.value(now["Expression"], {}, {})]
+                before.columns, before.rows[: self.expressions.of(now["Expression"], {})({})]
             ),
         }
         if node["kind"] not in known:
             raise Unknown(f"{node['kind']}: {node['text']}")
-        if node["kind"] not in ("UnionOperator", "JoinOperator"):  # a query fails though there be no row
-            for name in _names(node):
-                if name not in self.lets:
-                    self._column(table.columns, name)
         return known[node["kind"]](table, node)
 
     def _where(self, table: Table, node: Node) -> Table:
-        return Table(table.columns, [row for row in table.rows if self._in(table, node["Condition"], row) is True])
+        true = self.expressions.of(node["Condition"], table.columns)
+        return Table(table.columns, [row for row in table.rows if true(row) is True])
 
     def _extended(self, table: Table, node: Node, *, only: bool = False) -> Table:
         named = [(self._named(one, node), one) for one in node["Expressions"]]
         columns = {name: one["type"] for name, one in named}
-        rows = [{name: self._in(table, one, row) for name, one in named} for row in table.rows]
+        values = [(name, self.expressions.of(one, table.columns)) for name, one in named]
+        rows = [{name: value(row) for name, value in values} for row in table.rows]
         if only:
             return Table(columns, rows)
         return Table(table.columns | columns, [old | new for old, new in zip(table.rows, rows, strict=True)])
@@ -133,7 +118,7 @@ class _Run:
         for one in reversed(node["Expressions"]):
             if one["kind"] != "OrderedExpression" or one["Ordering"].keys() & {"NullsClause"}:
                 raise Unknown(node["text"])
-            keys = [self._in(table, one["Expression"], row) for row in rows]
+            keys = [*map(self.expressions.of(one["Expression"], table.columns), rows)]
             if None in keys:
                 raise Unknown(f"null in {node['text']}")
             order = sorted(
@@ -144,7 +129,7 @@ class _Run:
 
     def _datatable(self, node: Node) -> Table:
         columns = {one["Name"]["Name"]: one["Type"]["text"] for one in node["Schema"]["Columns"]}
-        values = [self.value(one, {}, {}) for one in node["Values"]]
+        values = [self.expressions.of(one, {})({}) for one in node["Values"]]
         rows = [values[at : at + len(columns)] for at in range(0, len(values), len(columns))]
         return Table(columns, [dict(zip(columns, row, strict=True)) for row in rows])
 
@@ -176,8 +161,8 @@ class _Run:
         if len(keys) != len(node["ConditionClause"]["Expressions"]):
             raise Unknown(node["text"])
         for key in keys:
-            self._column(left.columns, key)
-            self._column(right.columns, key)
+            for side in (left, right):
+                self.expressions.of({"kind": "NameReference", "Name": key, "type": "string"}, side.columns)
             if None in (row[key] for row in left.rows + right.rows):
                 raise Unknown(f"null in {node['text']}")
         names = {name: f"{name}1" if name in left.columns else name for name in right.columns}
@@ -200,37 +185,38 @@ class _Run:
         if not by:  # an empty table still gives one row
             groups[()] = table.rows
         else:
+            keys = [self.expressions.of(one, table.columns) for one in by]
             for row in table.rows:
-                groups.setdefault(tuple(self._in(table, one, row) for one in by), []).append(row)
+                groups.setdefault(tuple(key(row) for key in keys), []).append(row)
+        aggregates = [self._aggregate(bare(one), table.columns) for one in node["Aggregates"]]
         rows = []
         for key, members in groups.items():
             values = [*key]
-            for one in node["Aggregates"]:
-                values.extend(self._aggregate(Table(table.columns, members), _bare(one)))
+            for aggregate in aggregates:
+                values.extend(aggregate(members))
             rows.append(dict(zip(names, values, strict=True)))
         return Table(dict(node["columns"]), rows)
 
-    def _aggregate(self, group: Table, node: Node) -> list[Any]:
-        """The values of one aggregate; arg_max has several."""
+    def _aggregate(self, node: Node, columns: Mapping[str, str]) -> Callable[[list[Row]], list[Any]]:
+        """The values of one aggregate in a group of rows: one, and of arg_max several."""
         if node["kind"] != "FunctionCallExpression":
             raise Unknown(node["text"])
-        name, arguments = node["Name"]["Name"], node["ArgumentList"]["Expressions"]
-        given = [[self._in(group, one, row) for row in group.rows] for one in arguments]
-        if name == "count":
-            return [len(group.rows)]
-        if name == "arg_max":
-            best = max((value for value in given[0] if value is not None), default=None)
-            return [None if best is None else values[given[0].index(best)] for values in given]
-        if name.endswith("if"):  # the last argument says which rows count
-            *given, wanted = given
-            given = [[value for value, yes in zip(values, wanted, strict=True) if yes is True] for values in given]
-            if name == "countif":
-                return [sum(yes is True for yes in wanted)]
-        if name.removesuffix("if") not in AGGREGATES:
+        name = node["Name"]["Name"]
+        if name not in AGGREGATES:
             raise Unknown(f"{name}: {node['text']}")
-        values, *others = given
-        ends = [other[0] for other in others if other]  # the same in every row
-        return [AGGREGATES[name.removesuffix("if")]([value for value in values if value is not None], *ends)]
+        arguments = [self.expressions.of(one, columns) for one in node["ArgumentList"]["Expressions"]]
+        return lambda rows: AGGREGATES[name](len(rows), *[[*map(argument, rows)] for argument in arguments])
+
+    def _named(self, one: Node, operator: Node) -> str:
+        if one["kind"] == "SimpleNamedExpression":
+            return str(one["Name"]["Name"])
+        if one["kind"] == "NameReference":
+            return str(one["Name"])
+        raise Unknown(f"a column without a name: {operator['text']}")
+
+    def _first_value(self, node: Node) -> Any:
+        table = self.of(node)
+        return next(iter(table.rows[0].values())) if table.rows else None
 
     def _parameters(self, node: Node, known: set[str]) -> dict[str, Any]:
         given = {one["Name"]["Name"]: one["Expression"] for one in node["Parameters"]}
@@ -244,75 +230,3 @@ class _Run:
         if one["kind"] == "NameReference":
             return str(one["Name"])
         raise Unknown(f"a column without a name: {operator['text']}")
-
-    # Values
-
-    def _in(self, table: Table, node: Node, row: Row) -> Any:
-        return self.value(_bare(node), row, table.columns)
-
-    def _column(self, columns: Mapping[str, str], name: str) -> None:
-        if name not in columns:
-            raise Failed(f"Failed to resolve column or scalar expression named '{name}'")
-
-    def value(self, node: Node, row: Row, columns: Mapping[str, str]) -> Any:
-        found = self._value(node, row, columns)
-        kind = TYPES.get(node["type"])
-        if kind and found is not None and (not isinstance(found, kind) or (kind is int and found is True)):
-            raise Unknown(f"{found!r} is no {node['type']}: {node['text']}")
-        return found
-
-    def _value(self, node: Node, row: Row, columns: Mapping[str, str]) -> Any:
-        kind = node["kind"]
-        if kind in LITERALS:
-            return LITERALS[kind](node["value"])
-        if kind in OPERATORS:
-            if kind in COMPARISONS and "dynamic" in (node["Left"]["type"], node["Right"]["type"]):
-                raise Unknown(f"a dynamic compared: {node['text']}")
-            return OPERATORS[kind](*(self.value(node[side], row, columns) for side in ("Left", "Right")))
-        if kind in ("InExpression", "NotInExpression", "HasAnyExpression"):
-            left = self.value(node["Left"], row, columns)
-            found = HAS_IT[kind]
-            inside = any(found(left, self.value(one, row, columns)) for one in node["Right"]["Expressions"])
-            return inside != kind.startswith("Not")
-        return self._named_value(node, row, columns)
-
-    def _named_value(self, node: Node, row: Row, columns: Mapping[str, str]) -> Any:
-        match node["kind"]:
-            case "ParenthesizedExpression":
-                return self.value(node["Expression"], row, columns)
-            case "NameReference" if node["Name"] in self.lets:
-                return self.value(self.lets[node["Name"]], {}, {})
-            case "NameReference":
-                self._column(columns, node["Name"])
-                return row[node["Name"]]
-            case "PathExpression":
-                return member(self.value(node["Expression"], row, columns), node["Selector"]["Name"])
-            case "ToScalarExpression":
-                table = self.of(node["Expression"])
-                return next(iter(table.rows[0].values())) if table.rows else None
-            case "FunctionCallExpression" if function := self.functions.get(node["Name"]["Name"]):
-                return function(*(self.value(one, row, columns) for one in node["ArgumentList"]["Expressions"]))
-        raise Unknown(f"{node['kind']}: {node['text']}")
-
-
-def _ranked(values: list[Any], share: int) -> Any:
-    """By nearest rank; Kusto's own is an estimate."""
-    return sorted(values)[max(0, -(-len(values) * share // 100) - 1)] if values else None
-
-
-def _bare(node: Node) -> Node:
-    """The expression without the name that it is given."""
-    return dict(node["Expression"]) if node["kind"] == "SimpleNamedExpression" else node
-
-
-def _names(node: Any) -> Iterator[str]:
-    """The columns that an operator's expressions speak of."""
-    if isinstance(node, list):
-        for one in node:
-            yield from _names(one)
-    elif isinstance(node, dict) and node["kind"] != "ToScalarExpression":
-        if node["kind"] == "NameReference":
-            yield node["Name"]
-        for name, part in node.items():
-            if name != "Selector" and (name, node["kind"]) != ("Name", "FunctionCallExpression"):
-                yield from _names(part if isinstance(part, dict | list) and name != "columns" else [])

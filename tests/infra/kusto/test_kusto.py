@@ -65,6 +65,8 @@ SCALARS: Final[dict[str, Any]] = {
     "bin(datetime(2026-03-01T12:07:30Z), 5m)": datetime(2026, 3, 1, 12, 5, tzinfo=UTC),
     "bin(datetime(null), 5m)": None,
     "bin(17, 5)": 15,
+    "3 * 4 > 11": True,
+    "1s * 90.0 == 90s": True,
     "ago(30m)": datetime(2026, 3, 1, 11, 37, 30, tzinfo=UTC),
     "now() - ago(30m) == 30m": True,
     "datetime(2026-01-01) < datetime(2026-01-02)": True,
@@ -147,7 +149,7 @@ def test_a_query_of_what_does_not_exist_fails(query: str) -> None:
         f"{SOME} | top 1 by n",
         f"{SOME} | summarize make_set(k)",
         f"{SOME} | extend x = strlen(k)",
-        f"{SOME} | extend x = n * 2",
+        f"{SOME} | extend x = n / 2",
         f"{SOME} | join (datatable(k: string)['a']) on k",
         f"{SOME} | order by n desc",  # where nulls go
         "datatable(a: long)[long(null)] | join kind=inner (datatable(a: long)[long(null)]) on a",

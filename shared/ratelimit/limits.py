@@ -147,8 +147,9 @@ class RateLimits:
     async def upload(self, mailbox: str, size: int) -> datetime | None:
         """Count so many bytes that are about to be sent to Graph for this mailbox. None: they may go now.
 
-        Else nothing is counted, and this is the time at which to ask again: Graph takes 150 MB in five minutes.
-        Asked for each request with a body. What is less than a megabyte in all is counted with the row's next write.
+        Else nothing is counted, and this is the time at which to ask again: Graph takes 150 MB in five minutes. What is
+        larger by itself waits until nothing else counts. What is less than a megabyte in all is counted with the row's
+        next write.
         """
         found = await self._mailbox(mailbox).upload(size)
         return found.until if isinstance(found, NoRoom) else None

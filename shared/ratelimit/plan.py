@@ -106,7 +106,7 @@ def plan(row: Values, held: Held, wants: Sequence[Want], law: Law, now: datetime
         time = max([now, *[*mine, *booked][:1]])
         if time > now and not want.waits:
             answers.append(NoRoom(time))
-        elif want.size and (until := BYTES.full_until(uploads, now, held.size + size + want.size)):
+        elif want.size and (until := BYTES.full_until(uploads, now, min(BYTES.limit, held.size + size + want.size))):
             answers.append(NoRoom(until))
         elif day and want.recipients and (until := day.full_until(counts, time, want.recipients)):
             answers.append(NoRoom(until, day=True))

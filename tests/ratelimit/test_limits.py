@@ -460,6 +460,18 @@ def test_no_more_than_a_hundred_and_fifty_megabytes_go_in_five_minutes_from_all_
     run(scenario())
 
 
+def test_what_is_larger_than_five_minutes_take_waits_until_nothing_else_counts_and_then_goes() -> None:
+    async def scenario() -> None:
+        limits = instance(FarStore(0))
+        assert await limits.upload(SHOP, 4_000_000) is None
+        assert await limits.upload(SHOP, 150_000_000) == at(310)
+        await asyncio.sleep(310)
+        assert await limits.upload(SHOP, 150_000_000) is None
+        assert await limits.upload(SHOP, 4_000_000) == at(620)
+
+    run(scenario())
+
+
 def test_small_mails_are_counted_without_a_write_of_their_own() -> None:
     async def scenario() -> None:
         store = FarStore(0)

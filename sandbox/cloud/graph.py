@@ -1,4 +1,4 @@
-"""The way of each request to Graph: token, slot, fault, permission, mailbox, handler; and the table of operations."""
+"""The way of each request to Graph: token, limits, fault, permission, mailbox, handler; and the table of operations."""
 
 import asyncio
 import re
@@ -72,11 +72,15 @@ async def graph(request: Request) -> Response:
 
 
 async def upload(request: Request) -> Response:
-    """An upload URL: no token, no slot; faults with `"on": "upload"`."""
+    """An upload URL: no token; it counts for who has opened it. Faults with `"on": "upload"`."""
 
     async def inner(request: Request, ids: Ids) -> Response:
         cloud: Cloud = request.app.state.cloud
-        return await _with_fault(cloud, "upload", ids, lambda: attachments.upload(request), request)
+        body = await read_body(request)
+        session = cloud.uploads.get(request.path_params["token"])
+        pair = (session.app_id, session.mailbox) if session else ("", "")
+        with cloud.throttling.admitted(pair, request.method, len(body), cloud.limits()):
+            return await _with_fault(cloud, "upload", ids, lambda: attachments.upload(request, body), request)
 
     return await _respond(request, inner)
 
@@ -118,8 +122,8 @@ async def _authenticated(request: Request, ids: Ids) -> Response:
         body = await read_body(request)
     finally:  # a token that is missing counts for more than a body that is too large
         caller = cloud.issuer.graph_caller(request.headers.get("authorization"))
-    cloud.take_slot(caller.app_id)
-    try:
+    pair = caller.app_id, cloud.directory.address(_user(request) or caller.oid)
+    with cloud.throttling.admitted(pair, request.method, len(body), cloud.limits()):
         await asyncio.sleep(cloud.settings.latency)
         operation, params = _find(request)
 
@@ -127,8 +131,6 @@ async def _authenticated(request: Request, ids: Ids) -> Response:
             return await operation.handler(_call(request, ids, body, caller, operation, params))
 
         return await _with_fault(cloud, operation.fault, ids, work)
-    finally:
-        cloud.free_slot(caller.app_id)
 
 
 async def _with_fault(
@@ -151,6 +153,12 @@ async def _with_fault(
         hits[fault.kind] -= 1
         raise
     return faults.after(fault, ids) or response
+
+
+def _user(request: Request) -> str | None:
+    """Whose mailbox the path is about; None: the caller's own."""
+    match = re.match(r"users/([^/]+)", request.path_params["path"].strip("/"), re.IGNORECASE)
+    return match and match[1]
 
 
 def _find(request: Request) -> tuple[_Operation, dict[str, Any]]:

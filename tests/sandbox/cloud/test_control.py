@@ -28,6 +28,8 @@ async def test_stats_count_requests_to_graph(emulator: Emulator) -> None:
         "unauthorized": 1,
         "throttled": 0,
         "in_flight_max": 1,
+        "in_flight_max_in_all": 1,
+        "over_limits": {},
         "by_status": {"202": 1, "400": 1, "401": 1},
         "faults": {},
     }

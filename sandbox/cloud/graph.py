@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -13,8 +13,10 @@ from starlette.routing import Route
 from sandbox.cloud import attachments, faults, messages, sendmail
 from sandbox.cloud.calls import Call, read_body
 from sandbox.cloud.errors import Cut, Ids, Refusal, graph_error
-from sandbox.cloud.state import Cloud, Stats
 from sandbox.cloud.tokens import Caller
+
+if TYPE_CHECKING:
+    from sandbox.cloud.state import Cloud
 
 __all__ = ["ROUTES"]
 
@@ -80,7 +82,7 @@ async def upload(request: Request) -> Response:
         session = cloud.uploads.get(request.path_params["token"])
         pair = (session.app_id, session.mailbox) if session else ("", "")
         with cloud.throttling.admitted(pair, request.method, len(body), cloud.limits()):
-            return await _with_fault(cloud, "upload", ids, lambda: attachments.upload(request, body), request)
+            return await _with_fault(request, "upload", ids, lambda: attachments.upload(request, body))
 
     return await _respond(request, inner)
 
@@ -99,9 +101,11 @@ ROUTES = [
 
 async def _respond(request: Request, inner: Callable[[Request, Ids], Awaitable[Response]]) -> Response:
     """Counts the request and puts the ids on its answer."""
-    stats: Stats = request.app.state.cloud.stats
+    cloud: Cloud = request.app.state.cloud
+    stats = cloud.stats
     ids = Ids.of(request)
     stats.requests += 1
+    entry = request.state.entry = cloud.journal.begin(request)
     try:
         response = await inner(request, ids)
     except Refusal as refusal:
@@ -113,6 +117,7 @@ async def _respond(request: Request, inner: Callable[[Request, Ids], Awaitable[R
     stats.throttled += response.status_code == 429  # noqa: PLR2004 - an HTTP status
     stats.unauthorized += response.status_code == 401  # noqa: PLR2004 - the same
     response.headers.update(ids.headers())
+    entry.ended(response)
     return response
 
 
@@ -122,6 +127,8 @@ async def _authenticated(request: Request, ids: Ids) -> Response:
         body = await read_body(request)
     finally:  # a token that is missing counts for more than a body that is too large
         caller = cloud.issuer.graph_caller(request.headers.get("authorization"))
+    if cloud.settings.journal:
+        request.state.entry.read(request, body)
     pair = caller.app_id, cloud.directory.address(_user(request) or caller.oid)
     with cloud.throttling.admitted(pair, request.method, len(body), cloud.limits()):
         await asyncio.sleep(cloud.settings.latency)
@@ -130,18 +137,18 @@ async def _authenticated(request: Request, ids: Ids) -> Response:
         async def work() -> Response:
             return await operation.handler(_call(request, ids, body, caller, operation, params))
 
-        return await _with_fault(cloud, operation.fault, ids, work)
+        return await _with_fault(request, operation.fault, ids, work)
 
 
-async def _with_fault(
-    cloud: Cloud, operation: str, ids: Ids, work: Callable[[], Awaitable[Response]], request: Request | None = None
-) -> Response:
+async def _with_fault(request: Request, operation: str, ids: Ids, work: Callable[[], Awaitable[Response]]) -> Response:
+    cloud: Cloud = request.app.state.cloud
     fault = cloud.faults.draw(operation)
     if fault is None:
         return await work()
+    request.state.entry.fault = fault.kind
     hits = cloud.stats.faults
     hits[fault.kind] = hits.get(fault.kind, 0) + 1
-    if fault.kind == "expired" and request is not None:
+    if fault.kind == "expired":
         cloud.uploads.pop(request.path_params["token"], None)
         return await work()
     if (instead := await faults.before(fault, ids)) is not None:

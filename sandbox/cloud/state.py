@@ -12,6 +12,7 @@ from sandbox.cloud.directory import DOMAIN, Directory
 from sandbox.cloud.errors import Ids, Refusal
 from sandbox.cloud.faults import Faults
 from sandbox.cloud.handover import Handover, Parcel
+from sandbox.cloud.journal import Journal
 from sandbox.cloud.mailboxes import Item, Mailboxes, new_id
 from sandbox.cloud.recipients import recipients_of
 from sandbox.cloud.throttling import Limits, Throttling
@@ -28,7 +29,8 @@ class Settings:
     sent_delay: seconds until the copy is in Sent Items. latency: seconds added to each request. concurrency: requests
     at a time per application and mailbox. retry_after: seconds, as text, when that is exceeded. requests: in ten
     minutes, upload_bytes: in five minutes, per application and mailbox. message_size_limit: bytes of a message with its
-    attachments (Exchange's default is 35 MB). in_outbox: a copy not due yet shows in the Outbox.
+    attachments (Exchange's default is 35 MB). in_outbox: a copy not due yet shows in the Outbox. journal: requests are
+    found by the ids in them.
     """
 
     sent_delay: float = 0.0
@@ -39,6 +41,7 @@ class Settings:
     upload_bytes: int = 150 * 1024 * 1024
     message_size_limit: int = 35 * 1024 * 1024
     in_outbox: bool = False
+    journal: bool = False
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class Cloud:
     handover: Handover | None
     mailboxes: Mailboxes
     throttling: Throttling
+    journal: Journal = field(default_factory=Journal)
     directory: Directory = field(default_factory=Directory)
     stats: Stats = field(default_factory=Stats)
     # Operations taken away, by mailbox; "*" for all.
@@ -136,6 +140,7 @@ class Cloud:
         self.uploads.clear()
         self.faults.clear()
         self.throttling.reset()
+        self.journal.clear()
         self.stats = Stats()
 
 

@@ -175,7 +175,7 @@ def standard_webhook(mail: Mail) -> tuple[str, dict[str, str], bytes]:
     now = datetime.now(UTC)
     name = f"msg_{mail.subject.replace(' ', '_')}"
     signature = Webhook(SECRET).sign(name, now, body)
-    stamps = {"webhook-id": name, "webhook-timestamp": f"{now.timestamp():.0f}", "webhook-signature": signature}
+    stamps = {"webhook-id": name, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
     return "standard-webhooks", {"Content-Type": "application/json", **stamps}, body.encode()
 
 

@@ -305,7 +305,7 @@ class Services:
         from shared.letters.stamp import STAMP_PROPERTY
 
         known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
-        return await look(self.graph, row.mailbox, known, self.settings.send_timeout)
+        return await look(self.graph, row.mailbox, known, self.settings.send_timeout, row.new_token_from)
 
 
 class _ByDraft:

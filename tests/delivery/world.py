@@ -137,7 +137,6 @@ class World:
         self._pacing = Turns(self)
         self._policy = LastWord(self)
         self._skews = cycle(plan.skews)
-        self._mime = cycle(plan.mime)
         self._graph = iter(plan.graph)
         self._looks = iter(plan.looks)
         self._silent_until: float | None = None
@@ -210,7 +209,6 @@ class World:
         """A process of its own, with clocks of its own."""
         skew, started = next(self._skews), next(self._numbers) * 1000.0
         verify = self.plan.policy in ("verify", "verify-hold")
-        mime = next(self._mime)
 
         async def verifier(row: Row) -> Finding:
             return await self._look(row, skew)
@@ -223,7 +221,6 @@ class World:
             self._pacing,
             self._policy,
             verifier if verify else None,
-            as_mime=lambda *_: mime,
             now=lambda: NOON + timedelta(seconds=self.now + skew),
             monotonic=lambda: self.now + started,
             by_draft=_ByDraft(self.drafts, self.drafts, MemoryFiles(self.outbox), verifier, lambda: self.silence(skew)),
@@ -237,7 +234,8 @@ class World:
     def _letter(self, body: int, now: datetime, *, later: bool) -> Letter:
         not_before = now + timedelta(seconds=self.plan.wait) if later and self.plan.wait else None
         made = self.drafts.large(letter(MAIL, BODIES[body])) if self.plan.parts else letter(MAIL, BODIES[body])
-        return replace(made, accepted_at=now, not_before=not_before)
+        mime = b"Subject: x\r\n\r\n" if self.plan.mime and not self.plan.parts else None
+        return replace(made, accepted_at=now, not_before=not_before, mime=mime)
 
     def _ask(self, client: Client) -> None:
         process = self._process()

@@ -289,7 +289,7 @@ class Services:
         from shared.letters.stamp import STAMP_PROPERTY, message_id
 
         known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
-        return await look(self.graph, row.mailbox, known, self.settings.send_timeout)
+        return await look(self.graph, row.mailbox, known, self.settings.send_timeout, row.new_token_from)
 
 
 class _ByDraft:

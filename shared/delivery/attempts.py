@@ -20,7 +20,17 @@ from shared.delivery.ledger import Ledger, Row, State
 from shared.delivery.outbox import Outbox
 from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Work
-from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unknown
+from shared.graph.outcome import (
+    Accepted,
+    Interrupted,
+    NotConnected,
+    Outcome,
+    Rejected,
+    Stopped,
+    Throttled,
+    Unanswered,
+    Unknown,
+)
 from shared.letters.draft import needs_draft
 from shared.letters.letter import Letter
 from shared.policy.before_send import Goes, Withheld, count_of
@@ -240,11 +250,24 @@ class Attempts:
         outcome = await self.by_draft.send(letter, hold)
         return outcome, hold.row, hold.lease
 
-    async def look(self, letter: Letter, row: Row) -> protocol.Finding | None:
-        """What the mailbox says of a mail that may have gone. None: it cannot be asked."""
+    async def look(self, letter: Letter | None, row: Row) -> protocol.Finding | None:
+        """What the mailbox says of a mail that may have gone. None: nothing could be found in it, so it is not asked.
+
+        letter None: it is not at hand; whether it left a copy at all is not known then.
+        """
+        finding = await self._found(letter, row)
+        if isinstance(finding, Unanswered):
+            _report_unanswered(row, finding.outcome)
+            if isinstance(finding.outcome, Throttled):
+                after = 30 if finding.outcome.after is None else finding.outcome.after
+                await self._block(row.mailbox, self.now() + timedelta(seconds=after), finding.outcome)
+        return finding
+
+    async def _found(self, letter: Letter | None, row: Row) -> protocol.Finding | None:
         if row.progress is not None and self.by_draft is not None:
             return await self.by_draft.look(row)
-        return await self.verifier(row) if self.verifier and letter.mail.save_to_sent_items else None
+        saved = letter is None or letter.mail.save_to_sent_items
+        return await self.verifier(row) if self.verifier and saved else None
 
     async def without_draft(self, row: Row) -> Row:
         """The row of a mail that will not be sent, its draft deleted; unchanged while that cannot be done."""
@@ -262,10 +285,12 @@ class Attempts:
         jitter = secrets.SystemRandom().random()
         settled = protocol.settle(row, outcome, self.now(), self.settings, jitter)
         if isinstance(outcome, Throttled) and settled.again is not None:
-            with suppress(PacingUnavailable):  # it holds in this process all the same
-                app_wide = outcome.code == "ApplicationThrottled"
-                await self.pacing.block(row.mailbox, settled.again, app_wide=app_wide)
+            await self._block(row.mailbox, settled.again, outcome)
         return settled
+
+    async def _block(self, mailbox: str, until: datetime, throttled: Throttled) -> None:
+        with suppress(PacingUnavailable):  # it holds in this process all the same
+            await self.pacing.block(mailbox, until, app_wide=throttled.code == "ApplicationThrottled")
 
     async def verdict(self, letter: Letter) -> Goes | Withheld:
         """What policy says of a letter now. Raises AzureError when it cannot be asked: then nothing may go."""
@@ -336,3 +361,15 @@ def _report(row: Row, outcome: Outcome) -> None:
         case Rejected():
             event = Event.GRAPH_PERMISSION if outcome.kind == "permission" else Event.GRAPH_QUOTA
             emit(event, id=row.id, status=outcome.status, code=outcome.code, request_id=outcome.request_id)
+
+
+def _report_unanswered(row: Row, outcome: Outcome) -> None:
+    """Say that a look had no answer, as what keeps mail back wherever it is that too."""
+    match outcome:
+        case Throttled() | NotConnected() | Rejected(kind="permission"):
+            _report(row, outcome)
+        case Accepted():
+            emit(Event.MAIL_UNVERIFIED, id=row.id, status=202)
+        case Rejected() | Unknown() | Interrupted():
+            code = outcome.code or (None if isinstance(outcome, Rejected) else outcome.reason)
+            emit(Event.MAIL_UNVERIFIED, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery import protocol
+from shared.delivery import protocol, verification
 from shared.delivery.attempts import Attempts, Lease, bound, new_token, report_end
 from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.outbox import Kept
@@ -200,7 +200,7 @@ class Courier:
         if look:
             finding = await self.attempts.look(letter, row)
             now, settings = self.attempts.now(), self.attempts.settings
-            seen = protocol.look_over(row, finding, now, settings, letter.on_unknown)
+            seen = verification.look_over(row, finding, now, settings, letter.on_unknown)
             if isinstance(seen, protocol.Settled):
                 return _Tried(seen, letter)
             if seen.row.resends > row.resends:

@@ -77,7 +77,7 @@ class GroupOfResources:
         return {"name": name, "properties": {"parameters": given, "timestamp": time}}
 
 
-def recorded(environment: str = "prod", **values: Any) -> dict[str, Any]:
+def recorded(values: Mapping[str, Any], environment: str = "prod") -> dict[str, Any]:
     """The parameters of a deployment as Resource Manager remembers them: with the template's defaults."""
     defaults = {name: one.get("defaultValue") for name, one in TEMPLATE["parameters"].items()}
     computed = {name for name, value in defaults.items() if isinstance(value, str) and value.startswith("[")}

@@ -87,7 +87,7 @@ def here(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def deployer(cloud: Azure, tools: Path, dist: Path, here: Path, capfd: pytest.CaptureFixture[str]) -> Deployer:
     """A group with an app in it, which was deployed by GIVEN."""
-    cloud.group = GroupOfResources(settings=dict(SETTINGS), deployments={"mailroom-prod-1": recorded(**GIVEN)})
+    cloud.group = GroupOfResources(settings=dict(SETTINGS), deployments={"mailroom-prod-1": recorded(GIVEN)})
     one = Deployer(cloud, tools, dist, here, az(tools), capfd)
     one.parameters(**GIVEN)
     return one
@@ -218,7 +218,7 @@ LOST: list[tuple[str, dict[str, Any], dict[str, Any], set[str]]] = [
 def test_what_would_be_lost_is_named(settings: dict[str, str], values: dict[str, Any], names: set[str]) -> None:
     """Whoever set it, and wherever: in the app, or as a parameter of the last deployment."""
     given = {name: value for name, value in GIVEN.items() if name not in values}
-    last = Recorded(recorded(**GIVEN | values), TEMPLATE)
+    last = Recorded(recorded(GIVEN | values), TEMPLATE)
     found = losses(SETTINGS | settings, last, Parameters(given, TEMPLATE))
     assert found.keys() == names
     assert not any(value in str(found) for value in settings.values() if len(value) > 2)
@@ -228,7 +228,7 @@ def test_what_would_be_lost_is_named(settings: dict[str, str], values: dict[str,
 
 def test_a_loss_is_refused_before_anything_is_changed_unless_it_is_allowed_by_name(deployer: Deployer) -> None:
     deployer.group.settings = SETTINGS | {"MAIL_SECRET_STRIPE": "whsec_hush"}
-    deployer.group.deployments["mailroom-prod-2"] = recorded(**GIVEN | {"network": "private"})
+    deployer.group.deployments["mailroom-prod-2"] = recorded(GIVEN | {"network": "private"})
     for allowed in ("", "network", "MAIL_SECRET_STRIPE,MAIL_TO"):
         refused = deployer.deploy("--yes", "--allow-empty", allowed)
         assert refused.returncode == 1
@@ -243,7 +243,7 @@ def test_a_loss_is_refused_before_anything_is_changed_unless_it_is_allowed_by_na
 def test_nothing_is_lost_by_the_same_again_or_by_another_value(deployer: Deployer) -> None:
     more = {"maximumInstanceCount": 100, "callers": {"1": {"senders": ["a@contoso.com"]}}, "tags": {"team": "x"}}
     deployer.group.settings = SETTINGS | {"MAIL_CALLERS": "{}", "MAIL_MODE": "", "AZURE_CLIENT_ID": "1"}
-    deployer.group.deployments["mailroom-prod-2"] = recorded(**GIVEN | more)
+    deployer.group.deployments["mailroom-prod-2"] = recorded(GIVEN | more)
     deployer.parameters(**GIVEN | more | {"mailTo": "sre@contoso.com", "maximumInstanceCount": 50})
     done = deployer.deploy("--yes")
     assert done.returncode == 0, done.stderr
@@ -252,9 +252,9 @@ def test_nothing_is_lost_by_the_same_again_or_by_another_value(deployer: Deploye
 def test_only_the_environments_own_last_deployment_counts(deployer: Deployer) -> None:
     """A module's has no environment, another environment is another Mailroom, and what is over is over."""
     deployer.group.deployments = {
-        "prod-1": recorded(**GIVEN | {"network": "private"}),
-        "prod-2": recorded(**GIVEN),
-        "test-1": recorded("test", network="private"),
+        "prod-1": recorded(GIVEN | {"network": "private"}),
+        "prod-2": recorded(GIVEN),
+        "test-1": recorded({"network": "private"}, "test"),
         "alerts-x": {"email": "sre@contoso.com"},
     }
     assert deployer.deploy("--yes").returncode == 0
@@ -264,13 +264,13 @@ def test_a_default_that_a_new_version_changes_is_no_loss(deployer: Deployer) -> 
     old = json.loads(json.dumps(deployer.group.template))
     old["parameters"]["maximumInstanceCount"]["defaultValue"] = 20
     deployer.group.template = old
-    deployer.group.deployments = {"prod-1": recorded(**GIVEN | {"maximumInstanceCount": 20})}
+    deployer.group.deployments = {"prod-1": recorded(GIVEN | {"maximumInstanceCount": 20})}
     assert deployer.deploy("--yes").returncode == 0
 
 
 def test_where_the_app_is_gone_the_last_deployment_says_what_was_set(deployer: Deployer) -> None:
     deployer.group.settings = None
-    deployer.group.deployments["mailroom-prod-2"] = recorded(**GIVEN | {"allowedSenders": "a@contoso.com"})
+    deployer.group.deployments["mailroom-prod-2"] = recorded(GIVEN | {"allowedSenders": "a@contoso.com"})
     done = deployer.deploy("--yes")
     assert done.returncode == 1
     assert "\n  allowedSenders: " in done.stderr

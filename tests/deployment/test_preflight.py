@@ -19,10 +19,10 @@ def file(cloud: Azure, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     environment = {"ENV_NAME": "prod", "SUBSCRIPTION_ID": "sub-1", "RESOURCE_GROUP": "rg-mail"}
     for name, value in environment.items():
         monkeypatch.setenv(f"AZURE_{name}", value)
-    for name, value in {"PATH": tools, "HOME": tools, "MAILROOM_ROLES_WITHIN": 0.5}.items():
-        monkeypatch.setenv(name, str(value))
+    for name, there in {"PATH": tools, "HOME": tools, "MAILROOM_ROLES_WITHIN": 0.5}.items():
+        monkeypatch.setenv(name, str(there))
     cloud.group = GroupOfResources(
-        settings={"MAIL_SENDER": "alerts@contoso.com"}, deployments={"prod-1700000000": recorded(**GIVEN)}
+        settings={"MAIL_SENDER": "alerts@contoso.com"}, deployments={"prod-1700000000": recorded(GIVEN)}
     )
     path = tmp_path / "main.bicepparam"
     path.with_name("main.bicepparam.json").write_text(json.dumps(GIVEN))

@@ -123,8 +123,8 @@ def test_pauses_grow_from_seconds_to_a_minute_over_more_than_half_an_hour(monkey
     def refuse() -> None:
         raise patience.Refused("No.")
 
-    monkeypatch.setattr(patience.time, "monotonic", lambda: now)
-    monkeypatch.setattr(patience.time, "sleep", sleep)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr("time.sleep", sleep)
     with pytest.raises(DeploymentError, match="40 minutes"):
         patience.until_allowed(refuse, patience.WITHIN)
     assert (pauses[0], max(pauses), now) == (5.0, 60.0, patience.WITHIN)

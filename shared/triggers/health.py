@@ -64,7 +64,7 @@ async def _identity(app: Services) -> None:
 
 
 async def _routes(app: Services) -> dict[str, object]:
-    """Routes that cannot be used, with the reason, and those that are on. The others are off: they have no secret."""
+    """The routes that are on, those that are off, and those that cannot be used, with the reason."""
     from shared.routing.status import status_of
 
     catalog = app.catalog
@@ -72,6 +72,7 @@ async def _routes(app: Services) -> dict[str, object]:
         return {"status": "fail", "error": catalog.missing}
     status = await status_of(catalog, app.intake.composer, app.secrets)
     facts: dict[str, object] = {"status": "fail" if status.problems else "pass", "on": status.on}
+    facts["off"] = dict.fromkeys(status.off, "no secret")
     return {**facts, "problems": status.problems} if status.problems else facts
 
 

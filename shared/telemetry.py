@@ -6,7 +6,7 @@ carries ids, counts, codes and names of routes and settings; never an address, a
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
@@ -133,7 +133,7 @@ LEVELS: Final = {
 }
 
 DAY: Final = 86_400.0  # seconds
-STRANGERS: Final = {
+STRANGERS: Final[Mapping[str, float]] = {
     Event.BODY_LOST: 1.0,
     Event.CALLER_REFUSED: 1.0,
     Event.EVENT_MALFORMED: 1.0,

@@ -148,7 +148,7 @@ async def test_the_marker_is_no_mail_and_no_address(account: Account) -> None:
     address = "a@contoso.com"
     entry = Entry(id=entry_id(address), address=address, reason="left", added_by="key", added_at=account.now)
     await suppressed.add(entry)
-    assert await suppressed.ids(10) == {entry.id}
+    assert await suppressed.ids(10) == frozenset({entry.id})
     assert [one.id for one in (await suppressed.page(10, None))[0]] == [entry.id]
 
 

@@ -10,7 +10,7 @@ import pytest
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TableServiceClient, UpdateMode
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobBlock, BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from tests.azurite import azurite
@@ -39,8 +39,7 @@ def refused(call: Callable[[], Any]) -> str:
     with pytest.raises(HttpResponseError) as caught:
         call()
     assert caught.value.status_code == 403
-    assert caught.value.response is not None
-    assert caught.value.response.headers["x-ms-error-code"] == "AuthorizationPermissionMismatch"
+    assert "AuthorizationPermissionMismatch" in str(caught.value)
     return str(caught.value)
 
 
@@ -67,7 +66,7 @@ def test_what_concerns_a_service_is_refused_and_each_thing_in_it_is_allowed(stor
         container = blobs.create_container(name)
         blob = container.upload_blob("a/b", b"x" * 100, metadata={"a": "b"})
         blob.stage_block("1", b"y")
-        blob.commit_block_list(["1"])
+        blob.commit_block_list([BlobBlock("1")])
         assert blob.download_blob().readall() == b"y"
         assert blob.get_blob_properties().size == 1
         assert list(container.list_blob_names()) == ["a/b"]

@@ -1,4 +1,4 @@
-"""A ledger that was deleted: the timer says so, readiness is degraded, and so does each mail that was accepted since."""
+"""A ledger that was deleted: the timer says so, readiness is degraded, and each mail accepted since is doubted."""
 
 import json
 from collections.abc import AsyncIterator

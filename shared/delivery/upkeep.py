@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from shared.delivery.attempts import Attempts, new_token, report_end
+from shared.delivery.claims import new_token
+from shared.delivery.engine import Engine
+from shared.delivery.reports import report_end
 from shared.delivery.ledger import ENDED, Conflict, Row, State
 from shared.delivery.outbox import Payload
 from shared.delivery.partitions import PARTITIONS
@@ -37,7 +39,7 @@ def partitions_of_run(now: datetime) -> range:
 class Upkeep:
     """One for a process."""
 
-    attempts: Attempts
+    engine: Engine
 
     async def run(self, partitions: range) -> int:
         """Go through these partitions. Returns how many rows and payloads were changed or removed."""
@@ -45,12 +47,12 @@ class Upkeep:
         waiting: list[timedelta] = []
         for number in partitions:
             known: dict[str, Row] = {}
-            async for row in self.attempts.ledger.partition(number):
+            async for row in self.engine.claims.ledger.partition(number):
                 known[row.id] = row
                 if row.state in WAITING:
-                    waiting.append(self.attempts.now() - max(row.not_before or row.accepted_at, row.accepted_at))
+                    waiting.append(self.engine.claims.now() - max(row.not_before or row.accepted_at, row.accepted_at))
                 changed += await self._keep(row)
-            async for payload in self.attempts.outbox.payloads_of(number):
+            async for payload in self.engine.outbox.payloads_of(number):
                 changed += await self._keep_payload(payload, known.get(payload.mail))
         oldest = round(max(waiting).total_seconds(), 1) if waiting else None
         emit(Event.BACKLOG_MEASURED, waiting=len(waiting), oldest=oldest)
@@ -59,16 +61,16 @@ class Upkeep:
         return changed
 
     async def _keep(self, row: Row) -> bool:
-        now = self.attempts.now()
-        settings = self.attempts.settings
+        now = self.engine.claims.now()
+        settings = self.engine.settings
         try:
             if row.state in ENDED:
                 kept = timedelta(days=row.keep_days or settings.retention_days)
                 if row.settled_at and row.settled_at + kept < now:
                     if row.state == "held":  # a draft that is still there was not sent; nobody has asked for it
-                        await self.attempts.without_draft(replace(row, state="failed"))
-                    await self.attempts.outbox.forget(row.id)
-                    await self.attempts.ledger.remove(row)
+                        await self.engine.without_draft(replace(row, state="failed"))
+                    await self.engine.outbox.forget(row.id)
+                    await self.engine.claims.ledger.remove(row)
                     return True
                 return await self._discard(row)
             if not row.queued and row.state in ("sending", "unknown"):
@@ -83,30 +85,30 @@ class Upkeep:
         return False
 
     async def _discard(self, row: Row) -> bool:
-        without = await self.attempts.without_draft(row)
+        without = await self.engine.without_draft(row)
         if without == row:
             return False
-        await self.attempts.write(without)
+        await self.engine.claims.write(without)
         return True
 
     async def _end(self, row: Row, now: datetime, code: str) -> bool:
         ended = replace(row, state="failed", token=new_token(), due_at=None, settled_at=now, code=code)
         may_have_gone = row.may_have_gone or row.state in ("sending", "unknown")
         ended = replace(ended, may_have_gone=may_have_gone)  # so that it is looked for when its caller asks again
-        if may_have_gone and self.attempts.verifier and await self.attempts.verifier(row) == "sent":
+        if may_have_gone and self.engine.verifier and await self.engine.verifier(row) == "sent":
             ended = replace(ended, state="sent", code=None)
-        ended = await self.attempts.without_draft(ended)
-        await self.attempts.write(ended)
+        ended = await self.engine.without_draft(ended)
+        await self.engine.claims.write(ended)
         report_end(ended)
         return True
 
     async def _keep_payload(self, payload: Payload, row: Row | None) -> bool:
         """A payload is put before its message and its row: a new one may be of a mail, or a replay, just coming in."""
-        settings = self.attempts.settings
-        if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.attempts.now():
+        settings = self.engine.settings
+        if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.engine.claims.now():
             return False
-        row = row or await self.attempts.ledger.read(payload.mail)
+        row = row or await self.engine.claims.ledger.read(payload.mail)
         if row is not None and (row.state not in ENDED or (payload.is_file and row.state in ("failed", "held"))):
             return False
-        await self.attempts.outbox.remove_payload(payload.name)
+        await self.engine.outbox.remove_payload(payload.name)
         return True

@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -32,6 +32,7 @@ from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unknown
 from shared.letters.draft import needs_draft
 from shared.letters.letter import Letter, encode
+from shared.letters.sizes import weight
 from shared.policy.before_send import Goes, Withheld, count_of
 from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
 from shared.telemetry import Event, emit
@@ -39,11 +40,25 @@ from shared.telemetry import Event, emit
 if TYPE_CHECKING:
     from shared.delivery.large import LargeMails
 
-__all__ = ["Ended", "Engine", "Later", "Policy", "Ready", "Result", "Send", "StillOurs", "Verifier", "Waits", "bound"]
+__all__ = [
+    "Ended",
+    "Engine",
+    "Job",
+    "Later",
+    "Policy",
+    "Ready",
+    "Result",
+    "Send",
+    "StillOurs",
+    "Verifier",
+    "Waits",
+    "bound",
+]
 
 PATIENCE: Final = 2.0  # seconds that an execution waits for its mailbox: for its time, and for a request to end
 CROWDED: Final = timedelta(seconds=5)  # until a mail comes again that found too many requests in flight
 UNASKED: Final = timedelta(seconds=30)  # until a mail comes again that policy could not be asked about
+SMALL: Final = 64 * 1024  # bytes of a mail that do not count among its mailbox's uploads
 UNSENT: Final[frozenset[State]] = frozenset({"failed", "cancelled", "suppressed", "captured"})
 StillOurs = Callable[[], bool]
 
@@ -66,6 +81,17 @@ class Policy(Protocol):
     def verdict(self, mail: Letter) -> Awaitable[Goes | Withheld]:
         """Raises azure.core's AzureError when it cannot be asked: then nothing may go."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One mail on its way. work: the message that carries it, or would. keeps: if it ends in one of these states its
+    content is kept before its row says so.
+    """
+
+    mail: Letter
+    work: Work
+    keeps: frozenset[State]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +127,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """It has ended. outcome: of the attempt, if there was one. unwritten: why its row does not say so, or not surely."""
+    """It has ended. outcome: of the attempt, if there was one. unwritten: why its row does not say so, or may not."""
 
     row: Row
     outcome: Outcome | Withheld | None = None
@@ -124,79 +150,57 @@ class Engine:
     verifier: Verifier | None = None
     drafts: "Callable[[], LargeMails] | None" = None
 
-    async def run(
-        self, mail: Letter, work: Work, decision: protocol.Claim, keeps: frozenset[State], ready: Ready | None = None
-    ) -> Result:
+    async def run(self, job: Job, decision: protocol.Claim, ready: Ready | None = None) -> Result:
         """Send a mail under the row that `decision` claims, if it may and can go now.
 
-        keeps: the content of a mail that ends in one of these states is kept before its row says so. ready: what
-        `prepare` has said already. Raises Conflict: another one has the mail; AzureError, RateLimitUnavailable: storage
-        is in the way, and whoever reads the row next knows what may have happened.
+        ready: what `prepare` has said already. Raises Conflict: another one has the mail; AzureError,
+        RateLimitUnavailable: storage is in the way, and whoever reads the row next knows what may have happened.
         """
         if decision.then == "send":
-            return await self._go(mail, work, decision.row, keeps, ready)
-        verified = await self._verify(mail, work, decision.row, keeps)
+            return await self._go(job, decision.row, ready)
+        verified = await self._verify(job, decision.row)
         if not isinstance(verified, _NotGone):
             return verified
         suspect, row = verified.suspect, verified.row
-        result = await self._go(mail, work, row, keeps, resend=row.resends > suspect.resends)
+        result = await self._go(job, row, resend=row.resends > suspect.resends)
         if isinstance(result, Later):  # what was to be verified is so still
             return Waits(protocol.give_back(suspect, result.due, look=True), result.work)
         return result
 
-    async def _go(
-        self,
-        mail: Letter,
-        work: Work,
-        row: Row,
-        keeps: frozenset[State],
-        ready: Ready | None = None,
-        *,
-        resend: bool = False,
-    ) -> Result:
+    async def _go(self, job: Job, row: Row, ready: Ready | None = None, *, resend: bool = False) -> Result:
         # 1 policy, 2 quota and time
-        found = ready or await self.prepare(mail, work, row)
+        found = ready or await self.prepare(job.mail, job.work, row)
         if isinstance(found, Later):
             return found
         if isinstance(found, Withheld):  # of a mail that may have gone: it does not go again, and must not say so
             row, lease = await self.claims.claim(row, resends=row.resends - resend)
-            settled = protocol.withhold(row, found, self.claims.now())
-            return await self._record(mail, settled.row, found, lease, keeps)
-        goes, reservation = found.goes, found.reservation
+            return await self._record(job, protocol.withhold(row, found, self.claims.now()).row, found, lease)
+        mail, reservation = found.goes.letter, found.reservation
         gone, carried = False, True
         try:
-            wait = (reservation.at - self.claims.now()).total_seconds()
-            if wait > PATIENCE:
-                return Later(reservation.at, _carrying(work, reservation), reservation)
-            if wait > 0:
-                await asyncio.sleep(wait)
+            if (due := await self._its_time(reservation)) is not None:
+                return Later(due, _carrying(job.work, reservation), reservation)
             async with self.pace.in_flight(reservation.mailbox, PATIENCE) as free:
-                if (due := self._not_now(reservation.mailbox, free=free)) is not None:
-                    return Later(due, _carrying(work, reservation), reservation)
-                # 3 claim
+                if (due := await self._not_now(reservation.mailbox, free=free, mail=mail)) is not None:
+                    return Later(due, _carrying(job.work, reservation), reservation)
                 carried = False
-                row, lease = await self.claims.claim(
-                    row,
-                    mailbox=reservation.mailbox,
-                    mime=mail.mime is not None,
-                    suppressed_recipients=goes.left_out or None,
-                )
+                # 3 claim
+                row, lease = await self.claims.claim(row, **_how(job.mail, found))
+                _say_how(row, resend=resend)
                 # 4 send
-                self._say_what_goes(row, goes, resend=resend)
                 gone = True  # for all that anybody knows until there is an outcome
-                outcome, row, lease = await self._ask_graph(goes.letter, row, lease)
-                gone = isinstance(outcome, Accepted | Unknown)
-                carried = isinstance(outcome, NotConnected)
+                outcome, row, lease = await self._ask_graph(mail, row, lease)
+                gone, carried = isinstance(outcome, Accepted | Unknown), isinstance(outcome, NotConnected)
         finally:
             if gone:
-                self.pace.used(reservation, count_of(goes.letter.mail.message))
+                self.pace.used(reservation, count_of(mail.mail.message))
             elif not carried:
                 self.pace.give_back(reservation)
         # 5 record
         settled = await self._settled(row, outcome)
         if settled.again is None:
-            return await self._record(mail, settled.row, outcome, lease, keeps)
-        return Waits(settled, _carrying(work, reservation) if carried else _free(work), outcome)
+            return await self._record(job, settled.row, outcome, lease)
+        return Waits(settled, _carrying(job.work, reservation) if carried else _free(job.work), outcome)
 
     async def prepare(self, mail: Letter, work: Work, row: Row | None = None) -> Ready | Withheld | Later:
         """What policy says of a mail now; then its recipients and its time, reserved in the mailbox that it goes from.
@@ -223,15 +227,33 @@ class Engine:
             restored = await self.pace.restore(work.via, work.reserved, recipients)
             if restored is not None:
                 return restored
-        first = self.pace.soonest(pool)
-        refused: NoRoom | None = None
+        first, refused = self.pace.soonest(pool), list[NoRoom]()
         for mailbox in (first, *(one for one in pool if one != first)):
             found = await self.pace.reserve(mailbox, recipients)
             if isinstance(found, Reservation):
                 return found
-            refused = found if refused is None or found.until < refused.until else refused
-        assert refused is not None
-        return refused
+            refused.append(found)
+        return min(refused, key=lambda one: one.until)
+
+    async def _its_time(self, reservation: Reservation) -> datetime | None:
+        """Wait for the time that is reserved. It, where that takes too long."""
+        wait = (reservation.at - self.claims.now()).total_seconds()
+        if wait > PATIENCE:
+            return reservation.at
+        if wait > 0:
+            await asyncio.sleep(wait)
+        return None
+
+    async def _not_now(self, mailbox: str, *, free: bool, mail: Letter | None = None) -> datetime | None:
+        """When a mail comes again whose mailbox is blocked, or has too much in flight or uploaded. None: it goes on."""
+        now = self.claims.now()
+        blocked = self.pace.blocked_until(mailbox)
+        if blocked is not None and blocked > now:
+            return blocked
+        if not free:
+            return now + CROWDED
+        size = weight(mail) if mail is not None else 0
+        return await self.pace.upload(mailbox, size) if size > SMALL else None
 
     async def _ask_graph(self, mail: Letter, row: Row, lease: Lease) -> tuple[Outcome, Row, Lease]:
         """Send, by one request or by way of a draft. The outcome, the row as it was last written, the lease of that."""
@@ -244,33 +266,25 @@ class Engine:
         outcome = await self.drafts().send(mail, claim)
         return outcome, claim.row, claim.lease
 
-    async def _verify(self, mail: Letter, work: Work, row: Row, keeps: frozenset[State]) -> "Result | _NotGone":
+    async def _verify(self, job: Job, row: Row) -> "Result | _NotGone":
         """Ask the mailbox of a mail that may have gone. Verifications count among its requests in flight."""
         async with self.pace.in_flight(row.mailbox, PATIENCE) as free:
-            if (due := self._not_now(row.mailbox, free=free)) is not None:
-                return Later(due, work)
+            if (due := await self._not_now(row.mailbox, free=free)) is not None:
+                return Later(due, job.work)
             suspect, lease = await self.claims.claim(row)
-            finding = await self._ask_mailbox(mail, suspect)
-        seen = protocol.look_over(suspect, finding, self.claims.now(), self.settings, mail.on_unknown)
+            finding = await self._ask_mailbox(job.mail, suspect)
+        seen = protocol.look_over(suspect, finding, self.claims.now(), self.settings, job.mail.on_unknown)
         if isinstance(seen, protocol.Claim):
             return _NotGone(suspect, seen.row)
         if seen.again is not None:
-            return Waits(seen, work)
-        return await self._record(mail, seen.row, None, lease, keeps)
+            return Waits(seen, job.work)
+        return await self._record(job, seen.row, None, lease)
 
     async def _ask_mailbox(self, mail: Letter, row: Row) -> protocol.Finding | None:
         """None: it cannot be asked."""
         if row.progress is not None and self.drafts is not None:
             return await self.drafts().look(row)
         return await self.verifier(row) if self.verifier and mail.mail.save_to_sent_items else None
-
-    def _not_now(self, mailbox: str, *, free: bool) -> datetime | None:
-        """When a mail comes again whose mailbox is blocked, or has too many requests in flight. None: it is neither."""
-        now = self.claims.now()
-        blocked = self.pace.blocked_until(mailbox)
-        if blocked is not None and blocked > now:
-            return blocked
-        return None if free else now + CROWDED
 
     async def _settled(self, row: Row, outcome: Outcome) -> protocol.Settled:
         report_outcome(row, outcome)
@@ -279,16 +293,14 @@ class Engine:
             outcome = replace(outcome, after=(until - self.claims.now()).total_seconds())
         return protocol.settle(row, outcome, self.claims.now(), self.settings, secrets.SystemRandom().random())
 
-    async def _record(
-        self, mail: Letter, row: Row, outcome: Outcome | Withheld | None, lease: Lease, keeps: frozenset[State]
-    ) -> Ended:
+    async def _record(self, job: Job, row: Row, outcome: Outcome | Withheld | None, lease: Lease) -> Ended:
         """Write down how a mail has ended: first its content, where that is to be kept, then the row."""
         try:
             if isinstance(outcome, Accepted):
                 await self.claims.write_sent(row, lease)
             else:
-                if row.state in keeps:
-                    await self.outbox.set_aside(row.id, Kept("mail", row.code or row.state, encode(mail)))
+                if row.state in job.keeps:
+                    await self.outbox.set_aside(row.id, Kept("mail", row.code or row.state, encode(job.mail)))
                 row = await self.without_draft(row)
                 await self.claims.write(row)
         except (AzureError, Conflict) as error:
@@ -306,13 +318,6 @@ class Engine:
             return row
         return replace(row, progress=None)
 
-    @staticmethod
-    def _say_what_goes(row: Row, goes: Goes, *, resend: bool) -> None:
-        if resend:
-            emit(Event.MAIL_RESENT, id=row.id)
-        if goes.left_out:
-            emit(Event.RECIPIENTS_LEFT_OUT, id=row.id, count=goes.left_out)
-
 
 @dataclass(frozen=True, slots=True)
 class _NotGone:
@@ -325,6 +330,22 @@ class _NotGone:
 def bound(row: Row) -> bool:
     """Whether the mail has to go from the mailbox of an earlier attempt: it may have gone, or its draft is there."""
     return row.may_have_gone or row.progress is not None
+
+
+def _how(mail: Letter, ready: Ready) -> dict[str, Any]:
+    """How it goes, as its row has to say before it does: by that it is found again."""
+    return {
+        "mailbox": ready.reservation.mailbox,
+        "mime": mail.mime is not None,
+        "suppressed_recipients": ready.goes.left_out or None,
+    }
+
+
+def _say_how(row: Row, *, resend: bool) -> None:
+    if resend:
+        emit(Event.MAIL_RESENT, id=row.id)
+    if row.suppressed_recipients:
+        emit(Event.RECIPIENTS_LEFT_OUT, id=row.id, count=row.suppressed_recipients)
 
 
 def _carrying(work: Work, reservation: Reservation) -> Work:

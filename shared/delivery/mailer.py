@@ -6,21 +6,20 @@ Loads the SDK, and opens the connection, with the first mail.
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.aside import LARGE, aside
+from shared.aside import aside
 from shared.delivery.files import FileGone, Files, filled
 from shared.delivery.ledger import Row
 from shared.errors import Malformed
 from shared.graph.outcome import NotConnected, Outcome, Rejected
 from shared.letters.letter import Letter
+from shared.letters.sizes import weight
 from shared.letters.stamp import STAMP_PROPERTY, stamped
 from shared.letters.thread import threaded
-from shared.letters.wire import FileAttachment, Message
-from shared.policy.before_send import count_of
 
 if TYPE_CHECKING:
     from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from shared.graph.client import GraphConnection
 
 __all__ = ["GraphMailer"]
-
-OF_A_RECIPIENT: Final = 100  # bytes, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class GraphMailer:
             except AzureError:
                 return NotConnected("storage")
             mail = replace(mail, mail=msgspec.structs.replace(mail.mail, message=message))
-        size = len(mail.mime) if mail.mime is not None else _weight(mail.mail.message)
+        size = weight(mail)
         try:
             body = await aside(size, _body, mail, row.mailbox)
         except Malformed as error:  # of an address that policy has put in, or by the rules of a later version
@@ -87,15 +84,3 @@ def _body(mail: Letter, mailbox: str) -> "SendMailPostRequestBody | bytes":
 
     marked = threaded(mail)
     return send_mail_body(msgspec.structs.replace(marked, message=stamped(marked.message, mail.id)))
-
-
-def _weight(message: Message) -> int:
-    """Bytes of it, about: what is large is written beside the loop."""
-    size = OF_A_RECIPIENT * count_of(message)
-    if message.body is not None and message.body.content is not None:
-        size += len(message.body.content)
-    for one in message.attachments or ():
-        size += len(one.content_bytes) if isinstance(one, FileAttachment) else LARGE  # an item may hold anything
-    for prop in message.single_value_extended_properties or ():
-        size += len(prop.value)
-    return size if message.multi_value_extended_properties is None else LARGE

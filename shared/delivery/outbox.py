@@ -302,7 +302,9 @@ class StorageOutbox:
 async def _send(queue: Any, text: str, seconds: int) -> Any:
     """Returns the azure.storage.queue.QueueMessage."""
     # Time to live -1: for ever. The default of seven days would lose mail.
-    return await _made(queue.create_queue, lambda: queue.send_message(text, visibility_timeout=seconds, time_to_live=-1))
+    return await _made(
+        queue.create_queue, lambda: queue.send_message(text, visibility_timeout=seconds, time_to_live=-1)
+    )
 
 
 async def _made[T](create: Callable[[], Awaitable[object]], use: Callable[[], Awaitable[T]]) -> T:

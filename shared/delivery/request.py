@@ -25,7 +25,7 @@ from azure.core.exceptions import AzureError
 
 from shared.delivery import protocol, worker
 from shared.delivery.claims import new_token
-from shared.delivery.engine import Ended, Engine, Later, Ready, Waits
+from shared.delivery.engine import Ended, Engine, Job, Later, Ready, Waits
 from shared.delivery.ledger import REPLAYABLE, Conflict, Row, State
 from shared.delivery.outbox import Receipt
 from shared.delivery.reports import report_end
@@ -214,7 +214,7 @@ class Requests:
                 case protocol.Claim() if later is not None:
                     return await self._without_attempt(mail, reply.row, later)
                 case protocol.Claim():
-                    result = await self.engine.run(mail, work, reply, KEEPS)
+                    result = await self.engine.run(Job(mail, work, KEEPS), reply)
                 case _:
                     raise AssertionError(reply)
         except Conflict:
@@ -338,8 +338,8 @@ class Requests:
         row = protocol.first_claim(put.work, self.engine.claims.now(), self.engine.settings, token, queued=True)
         with said_while(heard):
             try:
-                claim = protocol.Claim(row, "send")
-                result = await self.engine.run(put.mail, put.work, claim, worker.KEEPS, put.ready)
+                job = Job(put.mail, put.work, worker.KEEPS)
+                result = await self.engine.run(job, protocol.Claim(row, "send"), put.ready)
                 match result:
                     case Later():
                         return None

@@ -14,10 +14,10 @@ from typing import Final
 
 from shared.delivery.claims import new_token
 from shared.delivery.engine import Engine
-from shared.delivery.reports import report_end
 from shared.delivery.ledger import ENDED, Conflict, Row, State
 from shared.delivery.outbox import Payload
 from shared.delivery.partitions import PARTITIONS
+from shared.delivery.reports import report_end
 from shared.telemetry import Event, emit
 
 __all__ = ["RUNS_AN_HOUR", "Upkeep", "partitions_of_run"]

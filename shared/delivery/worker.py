@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from azure.core.exceptions import AzureError
 
 from shared.delivery import protocol
 from shared.delivery.claims import new_token
-from shared.delivery.engine import Engine, Later, Waits
+from shared.delivery.engine import Engine, Job, Later, Waits
 from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.reports import report_end
@@ -107,7 +106,7 @@ class Worker:
         mail = mail or await self.engine.outbox.letter_of(work)
         if mail is None:
             return await self._lost(work, claim.row)
-        result = await self.engine.run(mail, work, claim, KEEPS)
+        result = await self.engine.run(Job(mail, work, KEEPS), claim)
         match result:
             case Later():
                 due = spread(result.due) if result.day_spent else result.due

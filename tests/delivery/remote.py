@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shared.delivery.ledger import Conflict, Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox
 from shared.delivery.outbox import Kept, Payload, delay
-from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.payload import payload_name
 from shared.delivery.work import Work
 from shared.letters.letter import Letter, encode
 from shared.policy.before_send import Goes, Withheld
+from shared.ratelimit.row import RateLimitUnavailable
+from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.delivery.plan import LOST, Point
 from tests.delivery.samples import NO_LONGER_ALLOWED, NOON
 
@@ -183,7 +183,7 @@ class Turns:
     async def _point(self, name: str) -> None:
         trouble = await Point(name)
         if trouble and trouble.kind in LOST:
-            raise PacingUnavailable(name)
+            raise RateLimitUnavailable(name)
 
 
 class LastWord:

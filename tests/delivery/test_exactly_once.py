@@ -18,15 +18,15 @@ from hypothesis import HealthCheck, Phase, currently_in_test_context, find, give
 from hypothesis import strategies as st
 
 from shared.delivery import direct, large, protocol
-from shared.delivery.attempts import Lease
-from shared.delivery.direct import Answer, DirectRequests, Done, Mismatch, Rejection, Spent, Unavailable
+from shared.delivery.claims import Lease
 from shared.delivery.ledger import ENDED, Conflict, Row
-from shared.delivery.memory import MemoryLedger
 from shared.delivery.protocol import Decision, Drop, PutAgain, Settled
+from shared.delivery.request import Answer, Done, Mismatch, Rejection, Requests, Spent, Unavailable
 from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, Stopped
 from shared.letters.letter import Letter
 from tests.delivery.drafts import Drafts
+from tests.delivery.memory import MemoryLedger
 from tests.delivery.plan import HARMLESS, LOST, GraphDoes, Kind, Plan, Says, Start, Trouble
 from tests.delivery.remote import StorageLedger
 from tests.delivery.samples import BAD_RECIPIENT, NO_LONGER_ALLOWED, NOON
@@ -174,16 +174,16 @@ class Broken:
 
     @staticmethod
     def the_row_is_settled_before_the_message_is_put() -> Any:
-        async def queue(self: DirectRequests, letter: Letter, work: Work, settled: Settled) -> Answer | None:
+        async def queue(self: Requests, letter: Letter, work: Work, settled: Settled) -> Answer | None:
             try:
-                row = await self.attempts.write(replace(settled.row, queued=True))
+                row = await self.engine.write(replace(settled.row, queued=True))
             except Conflict:
                 return None
             known = msgspec.structs.replace(work, known=True)
-            await self.attempts.outbox.put(known, self.attempts.now(), settled.again, letter)
+            await self.engine.outbox.put(known, self.engine.now(), settled.again, letter)
             return Done(row.id, "accepted")
 
-        return patch.object(DirectRequests, "_queue", queue)
+        return patch.object(Requests, "_queue", queue)
 
     @staticmethod
     def a_message_of_a_busy_mail_is_dropped() -> Any:

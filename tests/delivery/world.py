@@ -17,25 +17,25 @@ from typing import Any, Final, Literal
 from unittest.mock import patch
 
 from azure.core.exceptions import AzureError, ServiceResponseError
+from shared.delivery.attempts import Attempts, StillOurs
 
 from shared.config import OnUnknown, Settings
 from shared.delivery import attempts, courier, direct
-from shared.delivery.attempts import Attempts, StillOurs
 from shared.delivery.control import Control
-from shared.delivery.courier import Courier
-from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection, Spent
 from shared.delivery.large import LargeMails
 from shared.delivery.ledger import REPLAYABLE, Conflict, Row
-from shared.delivery.memory import MemoryFiles
-from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import Finding
+from shared.delivery.request import Answer, Busy, Done, Mismatch, Rejection, Requests, Spent
 from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import Work, work_of
+from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
 from shared.letters.letter import Letter
+from shared.ratelimit.row import RateLimitUnavailable
 from shared.telemetry import logger
 from tests.delivery.drafts import Drafts
+from tests.delivery.memory import MemoryFiles
 from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Trouble
 from tests.delivery.remote import LastWord, StorageLedger, StorageOutbox, Turns
 from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, letter
@@ -222,7 +222,7 @@ class World:
 
         async def serve() -> Answer:
             made = self._letter(client.body, process.now(), later=client.later)
-            requests = DirectRequests(process)
+            requests = Requests(process)
             answer = await (requests.accept(made) if client.later else requests.send_now(made))
             await Point("reply")
             return answer
@@ -244,7 +244,7 @@ class World:
     def _deliver(self, message: Message) -> None:
         message.receipt += 1
         message.visible = inf  # the host renews it while it lives
-        receipt, carrier = message.receipt, Courier(self._process())
+        receipt, carrier = message.receipt, Worker(self._process())
 
         async def deliver() -> None:
             try:
@@ -252,7 +252,7 @@ class World:
                     await carrier.wake_later(message.work, message.letter)
                 else:
                     await carrier.deliver(message.work, message.letter)
-            except (AzureError, PacingUnavailable):
+            except (AzureError, RateLimitUnavailable):
                 self._release(message, receipt)
                 return
             if trouble := await Point("complete"):

@@ -18,7 +18,7 @@ from shared.errors import Malformed
 from shared.graph.outcome import NotConnected, Outcome, Rejected
 from shared.letters.letter import Letter
 from shared.letters.sizes import weight
-from shared.letters.stamp import STAMP_PROPERTY, stamped
+from shared.letters.stamp import STAMP_PROPERTY, message_id, stamped
 from shared.letters.thread import threaded
 
 if TYPE_CHECKING:
@@ -68,7 +68,6 @@ class GraphMailer:
     async def verify(self, row: Row) -> "Finding":
         """Ask the mailbox whether the mail has gone. Never raises."""
         from shared.graph.look import MessageId, Stamp, look
-        from shared.letters.mime import message_id
 
         known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
         return await look(self.connection(), row.mailbox, known, self.timeout)

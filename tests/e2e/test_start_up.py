@@ -42,7 +42,6 @@ WRONG = {
     "MAIL_SENDER": "*@contoso.com",
     "MAIL_TO": "ops",
     "MAIL_VAULT_URL": "http://contoso.vault.azure.net",
-    "MAIL_THREADS": "subject",
     "MAIL_RECIPIENTS_PER_DAY": "499",
     "MAIL_EXTENDED_PROPERTIES": "Colour",
     "MAIL_MODE": "test",

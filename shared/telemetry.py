@@ -31,6 +31,7 @@ class Event(StrEnum):
     MAIL_SENT = "mail.sent"  # Graph answered 202; `seconds` after it was accepted, or due
     MAIL_WAITING = "mail.waiting"  # put back, with the reason and the delay
     MAIL_UNKNOWN = "mail.unknown"  # it may have gone; Graph's answer is missing or says neither
+    MAIL_UNVERIFIED = "mail.unverified"  # its mailbox did not say whether it has gone: it is asked again
     MAIL_INTERRUPTED = "mail.interrupted"  # its draft, or a file of it, could not be finished; it is gone on with later
     DRAFT_LEFT = "mail.draft-left"  # the draft of a mail that ended unsent could not be deleted; tried again hourly
     MAIL_RESENT = "mail.resent"  # sent again after an unknown outcome: it may have gone twice
@@ -82,6 +83,7 @@ LEVELS: Final = {
     Event.MAIL_SENT: logging.INFO,
     Event.MAIL_WAITING: logging.INFO,
     Event.MAIL_UNKNOWN: logging.WARNING,
+    Event.MAIL_UNVERIFIED: logging.WARNING,
     Event.MAIL_INTERRUPTED: logging.WARNING,
     Event.DRAFT_LEFT: logging.WARNING,
     Event.MAIL_RESENT: logging.WARNING,

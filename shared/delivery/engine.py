@@ -27,9 +27,10 @@ from shared.delivery import protocol
 from shared.delivery.claims import Claims, Lease, LongClaim
 from shared.delivery.ledger import Conflict, Row, State
 from shared.delivery.outbox import Kept, Outbox
-from shared.delivery.reports import report_outcome
+from shared.delivery.reports import report_outcome, report_unanswered
+from shared.delivery.verification import look_over
 from shared.delivery.work import Work
-from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unknown
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unanswered, Unknown
 from shared.letters.draft import needs_draft
 from shared.letters.letter import Letter, encode
 from shared.letters.sizes import weight
@@ -158,35 +159,35 @@ class Engine:
         """
         if decision.then == "send":
             return await self._go(job, decision.row, ready)
-        verified = await self._verify(job, decision.row)
+        verified = await self._verified(job, decision.row)
         if not isinstance(verified, _NotGone):
             return verified
-        suspect, row = verified.suspect, verified.row
-        result = await self._go(job, row, resend=row.resends > suspect.resends)
+        result = await self._go(job, verified.row, suspect=verified.suspect)
         if isinstance(result, Later):  # what was to be verified is so still
-            return Waits(protocol.give_back(suspect, result.due, look=True), result.work)
+            return Waits(protocol.give_back(verified.suspect, result.due, look=True), result.work)
         return result
 
-    async def _go(self, job: Job, row: Row, ready: Ready | None = None, *, resend: bool = False) -> Result:
+    async def _go(self, job: Job, row: Row, ready: Ready | None = None, suspect: Row | None = None) -> Result:
         # 1 policy, 2 quota and time
         found = ready or await self.prepare(job.mail, job.work, row)
         if isinstance(found, Later):
             return found
         if isinstance(found, Withheld):  # of a mail that may have gone: it does not go again, and must not say so
-            row, lease = await self.claims.claim(row, resends=row.resends - resend)
+            was = suspect or row
+            twice = was.may_have_gone_twice
+            row, lease = await self.claims.claim(row, resends=was.resends, may_have_gone_twice=twice)
             return await self._record(job, protocol.withhold(row, found, self.claims.now()).row, found, lease)
         mail, reservation = found.goes.letter, found.reservation
-        gone, carried = False, True
+        gone = carried = False
         try:
-            if (due := await self._its_time(reservation)) is not None:
+            if carried := (due := await self._its_time(reservation)) is not None:
                 return Later(due, _carrying(job.work, reservation), reservation)
             async with self.pace.in_flight(reservation.mailbox, PATIENCE) as free:
-                if (due := await self._not_now(reservation.mailbox, free=free, mail=mail)) is not None:
+                if carried := (due := await self._not_now(reservation.mailbox, free=free, mail=mail)) is not None:
                     return Later(due, _carrying(job.work, reservation), reservation)
-                carried = False
                 # 3 claim
                 row, lease = await self.claims.claim(row, **_how(job.mail, found))
-                _say_how(row, resend=resend)
+                _say_how(row, suspect)
                 # 4 send
                 gone = True  # for all that anybody knows until there is an outcome
                 outcome, row, lease = await self._ask_graph(mail, row, lease)
@@ -200,6 +201,7 @@ class Engine:
         settled = await self._settled(row, outcome)
         if settled.again is None:
             return await self._record(job, settled.row, outcome, lease)
+        reservation.carried |= carried
         return Waits(settled, _carrying(job.work, reservation) if carried else _free(job.work), outcome)
 
     async def prepare(self, mail: Letter, work: Work, row: Row | None = None) -> Ready | Withheld | Later:
@@ -266,25 +268,36 @@ class Engine:
         outcome = await self.drafts().send(mail, claim)
         return outcome, claim.row, claim.lease
 
-    async def _verify(self, job: Job, row: Row) -> "Result | _NotGone":
+    async def _verified(self, job: Job, row: Row) -> "Result | _NotGone":
         """Ask the mailbox of a mail that may have gone. Verifications count among its requests in flight."""
         async with self.pace.in_flight(row.mailbox, PATIENCE) as free:
             if (due := await self._not_now(row.mailbox, free=free)) is not None:
                 return Later(due, job.work)
             suspect, lease = await self.claims.claim(row)
-            finding = await self._ask_mailbox(job.mail, suspect)
-        seen = protocol.look_over(suspect, finding, self.claims.now(), self.settings, job.mail.on_unknown)
+            finding = await self.verify(job.mail, suspect)
+        now, chance = self.claims.now(), secrets.SystemRandom().random()
+        seen = look_over(suspect, finding, now, self.settings, job.mail.on_unknown, jitter=chance)
         if isinstance(seen, protocol.Claim):
             return _NotGone(suspect, seen.row)
         if seen.again is not None:
             return Waits(seen, job.work)
         return await self._record(job, seen.row, None, lease)
 
-    async def _ask_mailbox(self, mail: Letter, row: Row) -> protocol.Finding | None:
-        """None: it cannot be asked."""
+    async def verify(self, mail: Letter | None, row: Row) -> protocol.Finding | None:
+        """What the mailbox says of a mail that may have gone. None: nothing could be found in it, so it is not asked.
+
+        mail None: it is not at hand; whether it left a copy at all is not known then.
+        """
+        finding: protocol.Finding | None = None
         if row.progress is not None and self.drafts is not None:
-            return await self.drafts().look(row)
-        return await self.verifier(row) if self.verifier and mail.mail.save_to_sent_items else None
+            finding = await self.drafts().look(row)
+        elif self.verifier is not None and (mail is None or mail.mail.save_to_sent_items):
+            finding = await self.verifier(row)
+        if isinstance(finding, Unanswered):
+            report_unanswered(row, finding.outcome)
+            if isinstance(finding.outcome, Throttled):
+                await self.pace.throttled(row.mailbox, finding.outcome.after)
+        return finding
 
     async def _settled(self, row: Row, outcome: Outcome) -> protocol.Settled:
         report_outcome(row, outcome)
@@ -341,8 +354,8 @@ def _how(mail: Letter, ready: Ready) -> dict[str, Any]:
     }
 
 
-def _say_how(row: Row, *, resend: bool) -> None:
-    if resend:
+def _say_how(row: Row, suspect: Row | None) -> None:
+    if suspect is not None and row.resends > suspect.resends:
         emit(Event.MAIL_RESENT, id=row.id)
     if row.suppressed_recipients:
         emit(Event.RECIPIENTS_LEFT_OUT, id=row.id, count=row.suppressed_recipients)

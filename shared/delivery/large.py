@@ -29,7 +29,7 @@ from shared.delivery.files import FileGone, Files, filled
 from shared.delivery.ledger import Conflict, Row
 from shared.delivery.protocol import Finding
 from shared.graph.draft import Draft, FileItem
-from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Stopped
+from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
 from shared.graph.upload import Uploaded
 from shared.letters.draft import DraftPlan, file_size, in_one_request, plan_of
 from shared.letters.letter import Letter
@@ -118,8 +118,8 @@ class LargeMails:
             return "unsent"
         try:
             there = await self.box.look(row.mailbox, seen.draft)
-        except Stopped:
-            return "undetermined"
+        except Stopped as stopped:
+            return Unanswered(stopped.outcome)
         if there is None:
             return await self.verifier(row)
         if not there.is_draft:

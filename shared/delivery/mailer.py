@@ -70,7 +70,7 @@ class GraphMailer:
         from shared.graph.look import MessageId, Stamp, look
 
         known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
-        return await look(self.connection(), row.mailbox, known, self.timeout)
+        return await look(self.connection(), row.mailbox, known, self.timeout, row.new_token_from)
 
 
 def _body(mail: Letter, mailbox: str) -> "SendMailPostRequestBody | bytes":

@@ -17,7 +17,7 @@ import msgspec
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.delivery.files import OWN, reading
-from shared.delivery.payload import apart, files_of, message_name, payload_name
+from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.work import Batch, ProducerMessage, Work
 from shared.letters.letter import Letter, decode, encode
 
@@ -121,6 +121,10 @@ class Outbox(Protocol):
 
     def letter_of(self, work: Work) -> Awaitable[Letter | None]:
         """The letter that a message carries or names; None when its blob is gone."""
+        ...
+
+    def left_of(self, mail: str, fingerprint: str) -> Awaitable[Letter | None]:
+        """The letter of a mail whose message is lost; None where it was in that message, and is lost with it."""
         ...
 
     def set_aside(self, mail: str, kept: Kept) -> Awaitable[None]:
@@ -234,6 +238,15 @@ class StorageOutbox:
             return work.inline()
         content = await self._read(work.payload)
         return None if content is None else decode(content)
+
+    async def left_of(self, mail: str, fingerprint: str) -> Letter | None:
+        with suppress(ResourceNotFoundError):
+            blobs = self._payloads.list_blobs(name_starts_with=envelopes(mail, fingerprint))
+            found = [blob async for blob in blobs if blob.name.endswith(".json")]
+            if found:
+                content = await self._read(max(found, key=lambda blob: blob.last_modified).name)
+                return None if content is None else decode(content)
+        return None
 
     async def set_aside(self, mail: str, kept: Kept) -> None:
         metadata = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}

@@ -6,7 +6,7 @@ from shared.delivery.ledger import Row, State
 from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.telemetry import Event, emit
 
-__all__ = ["report_end", "report_outcome"]
+__all__ = ["report_end", "report_outcome", "report_unanswered"]
 
 ENDS: Final[dict[State, Event]] = {
     "sent": Event.MAIL_SENT,
@@ -53,3 +53,15 @@ def report_outcome(row: Row, outcome: Outcome) -> None:
         case Rejected():
             event = Event.GRAPH_PERMISSION if outcome.kind == "permission" else Event.GRAPH_QUOTA
             emit(event, id=row.id, status=outcome.status, code=outcome.code, request_id=outcome.request_id)
+
+
+def report_unanswered(row: Row, outcome: Outcome) -> None:
+    """Say that a verification had no answer, as what keeps mail back wherever it is that too."""
+    match outcome:
+        case Throttled() | NotConnected() | Rejected(kind="permission"):
+            report_outcome(row, outcome)
+        case Accepted():
+            emit(Event.MAIL_UNVERIFIED, id=row.id, status=202)
+        case Rejected() | Unknown() | Interrupted():
+            code = outcome.code or (None if isinstance(outcome, Rejected) else outcome.reason)
+            emit(Event.MAIL_UNVERIFIED, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)

@@ -1,7 +1,9 @@
 """Upkeep: what no message comes by for. Some partitions a run, the whole table in an hour; safe to run twice at once.
 
-sending, unknown; nobody was told 2xx, lease over for an hour  looked for: sent, else failed (Abandoned)
-open far past its age                                          failed (TooOld), with its event
+sending, unknown; nobody was told 2xx, lease over for an hour  looked for: sent, or failed (Abandoned); asked again the
+                                                               next hour where there was no answer, held at last
+open far past its age                                          failed (TooOld); held or sent where it may have gone. Its
+                                                               letter is kept where it lies in a blob
 ended longer ago than the retention                            row, and what was kept of it, removed
 ended unsent, its draft not deleted                            deleted
 a payload without a row, or whose row has ended                removed, once no attempt can still be on its way; the
@@ -10,14 +12,17 @@ a payload without a row, or whose row has ended                removed, once no 
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
+from shared.delivery import protocol
 from shared.delivery.claims import new_token
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import ENDED, Conflict, Row, State
-from shared.delivery.outbox import Payload
+from shared.delivery.outbox import Kept, Payload
 from shared.delivery.partitions import PARTITIONS
 from shared.delivery.reports import report_end
+from shared.graph.outcome import Unanswered
+from shared.letters.letter import encode
 from shared.telemetry import Event, emit
 
 __all__ = ["RUNS_AN_HOUR", "Upkeep", "partitions_of_run"]
@@ -75,11 +80,11 @@ class Upkeep:
                 return await self._discard(row)
             if not row.queued and row.state in ("sending", "unknown"):
                 if (row.lease_until or row.accepted_at) + ABANDONED_AFTER < now:
-                    return await self._end(row, now, "Abandoned")
+                    return await self._abandon(row, now)
                 return False
             age = timedelta(hours=settings.max_age_hours) + GRACE
             if now - max(row.not_before or row.accepted_at, row.accepted_at) > age:
-                return await self._end(row, now, "TooOld")
+                return await self._expire(row, now)
         except Conflict:  # it has moved on by itself
             return False
         return False
@@ -91,12 +96,31 @@ class Upkeep:
         await self.engine.claims.write(without)
         return True
 
-    async def _end(self, row: Row, now: datetime, code: str) -> bool:
-        ended = replace(row, state="failed", token=new_token(), due_at=None, settled_at=now, code=code)
-        may_have_gone = row.may_have_gone or row.state in ("sending", "unknown")
-        ended = replace(ended, may_have_gone=may_have_gone)  # so that it is looked for when its caller asks again
-        if may_have_gone and self.engine.verifier and await self.engine.verifier(row) == "sent":
-            ended = replace(ended, state="sent", code=None)
+    async def _abandon(self, row: Row, now: datetime) -> bool:
+        """An attempt died and nobody was told anything. Where its mailbox does not answer, the next hour decides."""
+        finding = await self.engine.verify(None, row)
+        if isinstance(finding, Unanswered) or finding == "waiting":
+            if not protocol.too_old(row, now, self.engine.settings):
+                return False
+            return await self._end(row, "held", now, "Abandoned")
+        # Failed, and yet in doubt: so it is looked for when its caller asks again.
+        return await self._end(row, "sent" if finding == "sent" else "failed", now, "Abandoned")
+
+    async def _expire(self, row: Row, now: datetime) -> bool:
+        """No message comes for it any more. What may have gone is a person's: so late a copy may have been deleted."""
+        if not _may_have_gone(row):
+            return await self._end(row, "failed", now, "TooOld")
+        finding = await self.engine.verify(None, row)
+        if finding == "waiting":
+            return False
+        return await self._end(row, "sent" if finding == "sent" else "held", now, "TooOld")
+
+    async def _end(self, row: Row, state: Literal["sent", "failed", "held"], now: datetime, code: str) -> bool:
+        doubted = replace(row, token=new_token(), may_have_gone=_may_have_gone(row))
+        ended = protocol.ended(doubted, state, now, code=None if state == "sent" else code)
+        letter = None if state == "sent" else await self.engine.outbox.left_of(row.id, row.fingerprint)
+        if letter is not None:
+            await self.engine.outbox.set_aside(row.id, Kept("mail", code, encode(letter)))
         ended = await self.engine.without_draft(ended)
         await self.engine.claims.write(ended)
         report_end(ended)
@@ -112,3 +136,7 @@ class Upkeep:
             return False
         await self.engine.outbox.remove_payload(payload.name)
         return True
+
+
+def _may_have_gone(row: Row) -> bool:
+    return row.may_have_gone or row.state in ("sending", "unknown")

@@ -13,7 +13,7 @@ from shared.delivery.files import OWN, FileGone, Found
 from shared.delivery.ledger import Conflict, Row, State
 from shared.delivery.outbox import BODY, QUEUE, Kept, Payload, Receipt, carrying, delay
 from shared.delivery.partitions import partition
-from shared.delivery.payload import apart, files_of, message_name, payload_name
+from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.work import Batch, ProducerMessage, Work
 from shared.letters.letter import Letter, decode, encode
 from shared.letters.wire import BlobAttachment
@@ -176,6 +176,11 @@ class MemoryOutbox:
             return work.inline()
         content = self.payloads.get(work.payload)
         return decode(content) if content is not None else None
+
+    async def left_of(self, mail: str, fingerprint: str) -> Letter | None:
+        folder = envelopes(mail, fingerprint)
+        found = [name for name in self.payloads if name.startswith(folder) and name.endswith(".json")]
+        return decode(self.payloads[max(found, key=lambda name: self.put_at[name])]) if found else None
 
     async def set_aside(self, mail: str, kept: Kept) -> None:
         self.dead[mail] = kept

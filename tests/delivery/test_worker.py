@@ -213,7 +213,7 @@ async def test_a_claim_that_a_block_has_come_between_waits_for_its_end() -> None
 
 async def test_a_mail_that_may_have_gone_is_still_to_be_looked_for_when_its_slot_did_not_come() -> None:
     async def found(row: Row) -> Finding:
-        return "sent" if row.may_have_gone else "undetermined"
+        return "sent" if row.may_have_gone else "absent"
 
     office = Office(graph=ScriptedGraph([TIMED_OUT]), pacing=SlotFor([True, False, True]), verifier=found)
     kept = letter()

@@ -116,6 +116,11 @@ class Later:
     reservation: Reservation | None = None
     day_spent: bool = False
 
+    def carry(self) -> None:
+        """Its message is about to be put: whoever receives that, or a copy of it, has what is reserved."""
+        if self.reservation is not None:
+            self.reservation.carried = True
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:
@@ -164,6 +169,7 @@ class Engine:
             return verified
         result = await self._go(job, verified.row, suspect=verified.suspect)
         if isinstance(result, Later):  # what was to be verified is so still
+            result.carry()
             return Waits(protocol.give_back(verified.suspect, result.due, look=True), result.work)
         return result
 
@@ -198,10 +204,10 @@ class Engine:
             elif not carried:
                 self.pace.give_back(reservation)
         # 5 record
+        reservation.carried |= carried
         settled = await self._settled(row, outcome)
         if settled.again is None:
             return await self._record(job, settled.row, outcome, lease)
-        reservation.carried |= carried
         return Waits(settled, _carrying(job.work, reservation) if carried else _free(job.work), outcome)
 
     async def prepare(self, mail: Letter, work: Work, row: Row | None = None) -> Ready | Withheld | Later:

@@ -258,8 +258,7 @@ class Requests:
             # Claimed first: a worker that met the message before this row had left its end would drop it.
             row = await self.engine.claims.write(row)
             work = msgspec.structs.replace(work, released=row.token)
-        if later.reservation is not None:
-            later.reservation.carried = True
+        later.carry()
         return await self._queue(mail, work, protocol.wait_for_turn(row, mail.not_before, now))
 
     async def _queue(self, mail: Letter, work: Work, settled: protocol.Settled) -> Answer | None:
@@ -341,7 +340,8 @@ class Requests:
                 job = Job(put.mail, put.work, worker.KEEPS)
                 result = await self.engine.run(job, protocol.Claim(row, "send"), put.ready)
                 match result:
-                    case Later():
+                    case Later():  # its message is there, and carries what is reserved
+                        result.carry()
                         return None
                     case Waits():
                         await self.engine.claims.write(result.settled.row)  # its message is there

@@ -109,8 +109,7 @@ class Worker:
         result = await self.engine.run(Job(mail, work, KEEPS), claim)
         match result:
             case Later():
-                if result.reservation is not None:
-                    result.reservation.carried = True
+                result.carry()
                 due = spread(result.due) if result.day_spent else result.due
                 return await self._put_again(result.work, mail, due, known=row is not None)
             case Waits():

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
+from shared.delivery.attempts import Attempts, StillOurs
+from shared.delivery.pacing.pacer import Pacer
+from shared.delivery.pacing.store import MemoryStore
+
 from bench.machine import median, table
 from bench.rig import Window, mail, mailroom, put_at_once, wait_for
 from sandbox.loop import chosen, factory
 from shared.config import Settings
-from shared.delivery.attempts import Attempts, StillOurs
-from shared.delivery.courier import Courier
 from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox
-from shared.delivery.pacing.pacer import Pacer
-from shared.delivery.pacing.store import MemoryStore
 from shared.delivery.work import Work, work_of
+from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.letters.letter import Letter, Origin, fingerprint, identity
 from shared.letters.parse import send_mail
@@ -30,6 +30,7 @@ from shared.letters.wire import SendMail
 from shared.policy.before_send import Goes, Withheld, before_send
 from shared.policy.patterns import Patterns
 from shared.telemetry import logger
+from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.e2e.running import eventually
 
 __all__ = ["measure"]
@@ -79,7 +80,7 @@ async def _drain(size: int) -> float:
     settings = Settings(rate_per_minute=RATE, allowed_senders=Patterns.parse("*"))
     pacer = Pacer(MemoryStore(), rate_per_minute=RATE, concurrency=4)
     ledger, outbox = MemoryLedger(), MemoryOutbox()
-    courier = Courier(Attempts(settings, ledger, outbox, accept, pacer, _Nobody(settings)))
+    courier = Worker(Attempts(settings, ledger, outbox, accept, pacer, _Nobody(settings)))
     waiting: deque[tuple[Work, Letter]] = deque()
     for number in range(size):
         letter = _letter(number)

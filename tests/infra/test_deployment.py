@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pytest
+from shared.delivery.pacing import table as pacing
 
 from deployment.infra import as_template
 from shared import config
 from shared.delivery import outbox, table
-from shared.delivery.pacing import table as pacing
 from tests.infra.deployed import PARAMETERS, PRIVATE, ROOT, SETS, deployed, functions
 
 MAIN: Final = (ROOT / "infra" / "main.bicep").read_text()

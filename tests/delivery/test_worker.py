@@ -8,16 +8,16 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.config import Settings
 from shared.delivery.control import Control
-from shared.delivery.courier import Courier
 from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from shared.delivery.outbox import INLINE, Kept
 from shared.delivery.protocol import Finding
 from shared.delivery.work import Work
+from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter, decode
 from shared.policy.before_send import Mode, Withheld
+from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
@@ -36,14 +36,14 @@ from tests.delivery.samples import (
 
 
 async def deliver(office: Office) -> None:
-    await Courier(office.attempts).deliver(work(), letter())
+    await Worker(office.engine).deliver(work(), letter())
 
 
 async def deliver_next(office: Office) -> None:
     """The next message of mail-work, when it is due."""
     due, message = office.outbox.messages.pop(0)
     office.clock.at = max(office.clock.at, due)
-    await Courier(office.attempts).deliver(message)
+    await Worker(office.engine).deliver(message)
 
 
 async def test_a_new_mail_is_sent_and_nothing_is_left_in_the_outbox() -> None:
@@ -129,7 +129,7 @@ async def test_missing_permission_is_tried_again_until_the_bound_then_failed() -
 async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blob_goes_with_the_end() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
     large = letter(size=INLINE)
-    await Courier(office.attempts).deliver(work(large), large)
+    await Worker(office.engine).deliver(work(large), large)
     [(_, message)] = office.outbox.messages
     assert message.inline() is None
     assert list(office.outbox.payloads) == [message.payload]
@@ -140,7 +140,7 @@ async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blo
 
 async def test_a_missing_payload_fails_the_mail_instead_of_sending_an_empty_one() -> None:
     office = Office()
-    await Courier(office.attempts).deliver(work(payload="gone/letter.json"))
+    await Worker(office.engine).deliver(work(payload="gone/letter.json"))
     row = await office.row()
     assert (row.state, row.code) == ("failed", "PayloadMissing")
     assert office.graph.sent == []
@@ -155,10 +155,10 @@ async def test_too_little_lease_left_gives_the_claim_up() -> None:
             return letter()
 
     office = Office(outbox=SlowOutbox())
-    await Courier(office.attempts).deliver(work())
+    await Worker(office.engine).deliver(work())
     assert office.graph.rows == []
     assert (await office.row()).state == "accepted"
-    await Courier(office.attempts).deliver(work(known=True), letter())
+    await Worker(office.engine).deliver(work(known=True), letter())
     assert office.graph.sent == [letter().id]
 
 
@@ -213,11 +213,11 @@ async def test_a_claim_that_a_block_has_come_between_waits_for_its_end() -> None
 
 async def test_a_mail_that_may_have_gone_is_still_to_be_looked_for_when_its_slot_did_not_come() -> None:
     async def found(row: Row) -> Finding:
-        return "sent" if row.may_have_gone else "undetermined"
+        return "sent" if row.may_have_gone else "absent"
 
     office = Office(graph=ScriptedGraph([TIMED_OUT]), pacing=SlotFor([True, False, True]), verifier=found)
     kept = letter()
-    await Courier(office.attempts).deliver(work(kept), kept)
+    await Worker(office.engine).deliver(work(kept), kept)
     await deliver_next(office)
     row = await office.row()
     assert (row.state, row.looks, row.attempts, row.may_have_gone) == ("unknown", 0, 1, True)
@@ -238,7 +238,7 @@ async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_
                 raise ServiceRequestError("gone")
             return await super().replace(row)
 
-    monkeypatch.setattr("shared.delivery.attempts.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.claims.BETWEEN_WRITES", 0)
     office = Office(ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
@@ -246,12 +246,12 @@ async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_
 
 async def test_what_is_no_mail_is_set_aside_with_its_reason_as_it_came() -> None:
     office = Office()
-    await Courier(office.attempts).refuse(
+    await Worker(office.engine).refuse(
         "a" * 32, "mail-outbox", b"not json", Malformed(400, "BadRequest", "no JSON", "$")
     )
     assert office.outbox.dead["a" * 32] == Kept("message", "BadRequest", b"not json", "mail-outbox")
     assert (await office.row("a" * 32)).state == "failed"
-    await Courier(office.attempts).refuse(
+    await Worker(office.engine).refuse(
         "a" * 32, "mail-outbox", b"not json", Malformed(400, "BadRequest", "no JSON", "$")
     )
 
@@ -276,7 +276,7 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
                 raise ServiceRequestError("gone")
             return await super().replace(row)
 
-    monkeypatch.setattr("shared.delivery.attempts.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.claims.BETWEEN_WRITES", 0)
     office = Office(graph=Late(), ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
@@ -294,7 +294,7 @@ async def test_what_policy_withholds_ends_unsent_is_kept_and_can_be_put_back(wit
     assert (row.suppressed_recipients, row.attempts) == (withheld.left_out or None, 0)
     assert office.graph.rows == []
     assert decode(office.outbox.dead[row.id].content) == letter()
-    await Control(office.attempts).replay(row)
+    await Control(office.engine).replay(row)
     await deliver_next(office)
     assert (await office.row()).state == "sent"
     assert (await office.row()).suppressed_recipients is None

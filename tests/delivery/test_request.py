@@ -10,17 +10,17 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.config import Settings
-from shared.delivery.courier import Courier
-from shared.delivery.direct import Busy, DirectRequests, Done, Mismatch, Rejection, Spent, TooMany, Unavailable
 from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from shared.delivery.outbox import Kept
+from shared.delivery.request import Busy, Done, Mismatch, Rejection, Requests, Spent, TooMany, Unavailable
 from shared.delivery.work import Work
+from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter, decode
 from shared.policy.admit import CallerRule
 from shared.policy.before_send import Withheld
 from shared.policy.patterns import Patterns
+from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
@@ -46,23 +46,23 @@ class NoQueue(MemoryOutbox):
 
 async def test_a_mail_that_graph_takes_is_sent_and_puts_no_message() -> None:
     office = Office()
-    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "sent", "r")
+    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "sent", "r")
     assert office.outbox.messages == []
 
 
 async def test_a_throttled_mail_waits_in_the_outbox_and_is_delivered_from_there() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
-    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "accepted")
+    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "accepted")
     [(due, message)] = office.outbox.messages
     office.clock.at = due
-    await Courier(office.attempts).deliver(message)
+    await Worker(office.engine).deliver(message)
     assert office.graph.sent == [letter().id]
 
 
 async def test_a_message_that_outran_the_row_may_take_the_claim_that_was_given_up() -> None:
     """The message is put before the row is settled; its receiver must not wait for a lease nobody holds."""
     office = Office(graph=ScriptedGraph([NOT_CONNECTED]))
-    courier = Courier(office.attempts)
+    courier = Worker(office.engine)
 
     class Impatient(MemoryOutbox):
         async def put(
@@ -73,7 +73,7 @@ async def test_a_message_that_outran_the_row_may_take_the_claim_that_was_given_u
             return put
 
     office.outbox = Impatient()
-    answer = await DirectRequests(office.attempts).send_now(letter())
+    answer = await Requests(office.engine).send_now(letter())
     assert answer == Done(letter().id, "sent", "r")
     assert office.graph.sent == [letter().id]
 
@@ -81,21 +81,21 @@ async def test_a_message_that_outran_the_row_may_take_the_claim_that_was_given_u
 async def test_an_unknown_outcome_is_answered_as_accepted_never_as_an_error() -> None:
     """A client that repeats after a 5xx would send twice."""
     office = Office(graph=ScriptedGraph([TIMED_OUT]))
-    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "accepted")
+    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "accepted")
     assert (await office.row()).state == "unknown"
     assert len(office.outbox.messages) == 1
 
 
 async def test_graphs_refusal_is_the_callers_and_the_same_mail_may_be_tried_again() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     assert await direct.send_now(letter()) == Rejection(letter().id, BAD_RECIPIENT)
     assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
 
 
 async def test_the_same_key_again_sends_nothing_and_answers_the_same() -> None:
     office = Office()
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     assert await direct.send_now(letter()) == await direct.send_now(letter())
     assert len(office.graph.sent) == 1
 
@@ -114,7 +114,7 @@ async def test_a_key_that_needs_no_attempt_gives_back_its_time_at_the_mailbox() 
             self.times.append(reserved)
 
     pacing = Crowded()
-    direct = DirectRequests(Office(pacing=pacing).attempts)
+    direct = Requests(Office(pacing=pacing).engine)
     assert await direct.send_now(letter()) == Done(letter().id, "accepted")
     assert len(pacing.times) == 2
     assert await direct.send_now(letter()) == Done(letter().id, "accepted")
@@ -123,7 +123,7 @@ async def test_a_key_that_needs_no_attempt_gives_back_its_time_at_the_mailbox() 
 
 
 async def test_the_same_key_with_another_body_is_a_mismatch() -> None:
-    direct = DirectRequests(Office().attempts)
+    direct = Requests(Office().engine)
     await direct.send_now(letter())
     assert await direct.send_now(letter(subject="another")) == Mismatch()
     assert await direct.accept(letter(subject="another")) == Mismatch()
@@ -136,7 +136,7 @@ async def test_two_requests_with_one_key_at_once_send_one_mail() -> None:
             return await super().__call__(letter, row, still_ours)
 
     office = Office(graph=Slow())
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     answers = await asyncio.gather(*(direct.send_now(letter()) for _ in range(5)))
     assert len(office.graph.sent) == 1
     assert sorted(type(answer).__name__ for answer in answers) == ["Busy"] * 4 + ["Done"]
@@ -148,7 +148,7 @@ async def test_a_key_whose_attempt_died_goes_to_the_queue_as_unknown() -> None:
             raise asyncio.CancelledError
 
     office = Office(graph=Dying())
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     dead = asyncio.ensure_future(direct.send_now(letter()))
     await asyncio.wait([dead])
     assert dead.cancelled()
@@ -166,20 +166,20 @@ async def test_without_storage_nothing_is_sent() -> None:
             raise ServiceRequestError("gone")
 
     office = Office(ledger=NoTable())
-    assert await DirectRequests(office.attempts).send_now(letter()) == Unavailable()
+    assert await Requests(office.engine).send_now(letter()) == Unavailable()
     assert office.graph.rows == []
 
 
 async def test_what_graph_did_not_take_and_no_queue_can_keep_may_be_repeated_at_once() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED, ACCEPTED]), outbox=NoQueue())
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     assert await direct.send_now(letter()) == Unavailable()
     assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
 
 
 async def test_what_may_have_gone_and_no_queue_can_keep_says_so() -> None:
     office = Office(graph=ScriptedGraph([TIMED_OUT]), outbox=NoQueue())
-    assert await DirectRequests(office.attempts).send_now(letter()) == Unavailable(maybe_sent=True)
+    assert await Requests(office.engine).send_now(letter()) == Unavailable(maybe_sent=True)
 
 
 async def test_that_graph_accepted_is_answered_although_it_cannot_be_written_down() -> None:
@@ -189,21 +189,21 @@ async def test_that_graph_accepted_is_answered_although_it_cannot_be_written_dow
             raise ServiceRequestError("gone")
 
     office = Office(ledger=NoSettling())
-    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "sent", "r")
+    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "sent", "r")
 
 
 async def test_respond_async_puts_the_mail_into_the_outbox_without_trying() -> None:
     office = Office()
-    assert await DirectRequests(office.attempts).accept(letter()) == Done(letter().id, "accepted")
+    assert await Requests(office.engine).accept(letter()) == Done(letter().id, "accepted")
     assert office.graph.rows == []
     [(_, message)] = office.outbox.messages
-    await Courier(office.attempts).deliver(message)
+    await Worker(office.engine).deliver(message)
     assert office.graph.sent == [letter().id]
 
 
 async def test_respond_async_again_puts_no_second_message() -> None:
     office = Office()
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     await direct.accept(letter())
     assert await direct.accept(letter()) == Done(letter().id, "accepted")
     assert len(office.outbox.messages) == 1
@@ -222,7 +222,7 @@ async def test_respond_async_whose_message_may_have_been_stored_does_not_say_tha
 
     for outbox in (NoQueue(), Deaf()):
         office = Office(outbox=outbox)
-        assert await DirectRequests(office.attempts).accept(letter()) == Unavailable(maybe_sent=True)
+        assert await Requests(office.engine).accept(letter()) == Unavailable(maybe_sent=True)
         assert await office.ledger.read(letter().id) is None
 
 
@@ -232,7 +232,7 @@ async def test_respond_async_whose_row_cannot_be_written_does_not_say_that_nothi
             raise ServiceRequestError("gone")
 
     office = Office(ledger=NoTable())
-    assert await DirectRequests(office.attempts).accept(letter()) == Unavailable(maybe_sent=True)
+    assert await Requests(office.engine).accept(letter()) == Unavailable(maybe_sent=True)
     assert len(office.outbox.messages) == 1
 
 
@@ -244,7 +244,7 @@ async def test_respond_async_does_not_take_a_dead_attempt_for_an_accepted_mail()
             raise asyncio.CancelledError
 
     office = Office(graph=Dying())
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     await asyncio.wait([asyncio.ensure_future(direct.send_now(letter()))])
     assert isinstance(await direct.accept(letter()), Busy)
     office.clock.move(minutes=2)
@@ -257,7 +257,7 @@ async def test_respond_async_puts_a_failed_mail_into_the_queue_again_even_when_a
     None
 ):
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
-    courier = Courier(office.attempts)
+    courier = Worker(office.engine)
 
     class Impatient(MemoryOutbox):
         async def put(
@@ -267,9 +267,9 @@ async def test_respond_async_puts_a_failed_mail_into_the_queue_again_even_when_a
             await courier.deliver(put)
             return put
 
-    await DirectRequests(office.attempts).send_now(letter())
+    await Requests(office.engine).send_now(letter())
     office.outbox = Impatient()
-    assert await DirectRequests(office.attempts).accept(letter()) == Done(letter().id, "sent", "r")
+    assert await Requests(office.engine).accept(letter()) == Done(letter().id, "sent", "r")
     assert office.graph.sent == [letter().id]
 
 
@@ -283,10 +283,10 @@ async def test_a_failed_mail_that_is_tried_again_is_not_called_accepted_before_a
             raise asyncio.CancelledError
 
     office = Office(graph=Dying([BAD_RECIPIENT]))
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     await direct.accept(letter())
     [(_, message)] = office.outbox.messages
-    await Courier(office.attempts).deliver(message)
+    await Worker(office.engine).deliver(message)
     assert (await office.row()).state == "failed"
     await asyncio.wait([asyncio.ensure_future(direct.send_now(letter()))])
     assert isinstance(await direct.send_now(letter()), Busy)
@@ -297,18 +297,18 @@ async def test_a_failed_mail_that_is_tried_again_is_not_called_accepted_before_a
 
 async def test_respond_async_puts_a_failed_mail_into_the_queue_again() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     await direct.send_now(letter())
     assert await direct.accept(letter()) == Done(letter().id, "accepted")
     [(_, message)] = office.outbox.messages
-    await Courier(office.attempts).deliver(message)
+    await Worker(office.engine).deliver(message)
     assert office.graph.sent == [letter().id]
 
 
 async def test_an_age_counts_from_the_acceptance_where_the_time_to_wait_for_had_passed() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
     long_due = replace(letter(), not_before=office.clock.now() - timedelta(days=4))
-    assert await DirectRequests(office.attempts).send_now(long_due) == Done(letter().id, "accepted")
+    assert await Requests(office.engine).send_now(long_due) == Done(letter().id, "accepted")
 
 
 @pytest.mark.parametrize("state", ["suppressed", "captured"])
@@ -316,7 +316,7 @@ async def test_a_mail_that_is_withheld_is_kept_and_its_caller_told_so_each_time(
     state: Literal["suppressed", "captured"],
 ) -> None:
     office = Office(policy=ScriptedPolicy([Withheld(state, 1)]))
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     assert await direct.send_now(letter()) == Done(letter().id, state)
     assert decode(office.outbox.dead[letter().id].content) == letter()
     assert await direct.send_now(letter()) == Done(letter().id, state)
@@ -325,14 +325,14 @@ async def test_a_mail_that_is_withheld_is_kept_and_its_caller_told_so_each_time(
 
 
 async def test_a_mail_that_is_not_allowed_any_more_is_refused_in_graphs_words() -> None:
-    answer = await DirectRequests(Office(policy=ScriptedPolicy([NO_LONGER_ALLOWED])).attempts).send_now(letter())
+    answer = await Requests(Office(policy=ScriptedPolicy([NO_LONGER_ALLOWED])).engine).send_now(letter())
     assert isinstance(answer, Rejection)
     assert (answer.outcome.status, answer.outcome.code) == (403, "ErrorSendAsDenied")
 
 
 async def test_while_the_suppression_list_cannot_be_read_the_mail_is_accepted_and_waits() -> None:
     office = Office(policy=ScriptedPolicy(down=True))
-    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "accepted")
+    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "accepted")
     assert office.graph.rows == []
     assert len(office.outbox.messages) == 1
 
@@ -343,7 +343,7 @@ async def test_what_cannot_be_kept_is_not_withheld_with_a_success() -> None:
             raise ServiceRequestError("down")
 
     office = Office(policy=ScriptedPolicy([Withheld("captured")]), outbox=Full())
-    assert await DirectRequests(office.attempts).send_now(letter()) == Unavailable()
+    assert await Requests(office.engine).send_now(letter()) == Unavailable()
     assert ((await office.row()).state, (await office.row()).code) == ("failed", "NotStored")
 
 
@@ -387,7 +387,7 @@ def rated(pacing: Limited) -> Office:
 
 async def test_a_caller_over_its_rate_is_refused_and_nothing_is_stored() -> None:
     office = rated(Limited(mails=1))
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     assert await direct.send_now(letter("1" * 32)) == Done("1" * 32, "sent", "r")
     assert await direct.send_now(letter()) == TooMany(20)
     assert await direct.accept(letter()) == TooMany(20)
@@ -397,7 +397,7 @@ async def test_a_caller_over_its_rate_is_refused_and_nothing_is_stored() -> None
 
 async def test_a_repeated_key_gets_back_what_it_was_counted() -> None:
     office = rated(pacing := Limited(mails=2))
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     for _ in range(3):
         assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
         assert await direct.accept(letter()) == Done(letter().id, "sent", "r")
@@ -407,7 +407,7 @@ async def test_a_repeated_key_gets_back_what_it_was_counted() -> None:
 
 async def test_a_mailbox_whose_day_is_spent_refuses_new_mail_and_answers_repeated_keys() -> None:
     office = Office(pacing=Limited(recipients=1))
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
     assert await direct.send_now(letter("1" * 32)) == Spent(5 * 3600)
     assert await direct.send_now(letter()) == Done(letter().id, "sent", "r")
@@ -420,7 +420,7 @@ async def test_a_mailbox_whose_day_is_spent_refuses_new_mail_and_answers_repeate
 )
 async def test_only_what_may_have_gone_counts_for_the_mailboxes_day(outcome: Outcome, spent: int) -> None:
     pacing = Limited()
-    await DirectRequests(Office(graph=ScriptedGraph([outcome]), pacing=pacing).attempts).send_now(letter())
+    await Requests(Office(graph=ScriptedGraph([outcome]), pacing=pacing).engine).send_now(letter())
     assert sum(pacing.spent.values()) == spent
     assert pacing.holds == {}
 
@@ -428,7 +428,7 @@ async def test_only_what_may_have_gone_counts_for_the_mailboxes_day(outcome: Out
 async def test_a_pool_sends_from_the_mailbox_that_has_recipients_left() -> None:
     pools = {SENDER: ("a@sandbox.example", "b@sandbox.example")}
     office = Office(settings=Settings(sender_pools=pools), pacing=(pacing := Limited(recipients=1)))
-    direct = DirectRequests(office.attempts)
+    direct = Requests(office.engine)
     for number in range(2):
         assert isinstance(await direct.send_now(letter(str(number) * 32)), Done)
     assert pacing.spent == {"a@sandbox.example": 1, "b@sandbox.example": 1}
@@ -438,4 +438,4 @@ async def test_a_pool_sends_from_the_mailbox_that_has_recipients_left() -> None:
 async def test_in_capture_nothing_counts_for_the_day() -> None:
     policy = ScriptedPolicy([Withheld("captured")])
     office = Office(settings=Settings(mode="capture"), policy=policy, pacing=Limited(recipients=0))
-    assert await DirectRequests(office.attempts).send_now(letter()) == Done(letter().id, "captured")
+    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "captured")

@@ -76,8 +76,8 @@ var rules = [
     id: 'throttled'
     severity: 2
     title: 'Graph has throttled for longer than ten minutes'
-    text: 'Graph answered 429 in three pieces of five minutes of the last twenty. Mail waits and is sent later.'
-    window: 'PT20M'
+    text: 'Graph answered 429 in three pieces of five minutes of the last thirty. Mail waits and is sent later.'
+    window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 2
     query: '''
@@ -128,8 +128,8 @@ var rules = [
     id: 'silent'
     severity: 0
     title: 'Mailroom does not run'
-    text: 'The timer that speaks every five minutes has been silent for twenty: no functions found, or none can run.'
-    window: 'PT20M'
+    text: 'The timer that speaks every five minutes has been silent for thirty: no functions found, or none can run.'
+    window: 'PT30M'
     operator: 'LessThan'
     threshold: 1
     query: '''
@@ -210,8 +210,8 @@ var rules = [
     id: 'unreached'
     severity: 2
     title: 'Graph cannot be reached'
-    text: 'No connection, or no token from the managed identity, in three pieces of five minutes of the last twenty.'
-    window: 'PT20M'
+    text: 'No connection, or no token from the managed identity, in three pieces of five minutes of the last thirty.'
+    window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 2
     query: '''

@@ -1,8 +1,9 @@
-"""How fast mails may go: one row a mailbox, and one a caller, which all instances share.
+"""How fast mails may go: one row for each mailbox, and one for each caller, shared by all instances.
 
 limits      what the engine and the functions call
-lane        one row as this process knows it: how times are taken from it, in blocks, by one conditional write
-schedule    a rate as arithmetic (GCRA)
-window      so much in a stretch of time: recipients of a day, bytes of five minutes
-row, table  what a row is, and where the rows are
+lane        one row as this process knows it, and how a block is taken from it
+plan        what the callers who wait for a row get of it; pure, as are
+schedule    a rate (GCRA), and
+window      a limit for a stretch of time
+row         what a row is, and where the rows are
 """

@@ -117,9 +117,8 @@ def test_one_mailboxs_rate_is_kept_by_all_together() -> None:
         eventually(lambda: len(first.accepted()) >= 8, 30)
         while time.monotonic() - began < 12:
             time.sleep(0.2)
-        so_far = len(first.accepted())
-        assert so_far <= 10 + (time.monotonic() - began) + 1
-        assert so_far >= 10
+        assert len(first.accepted()) <= 10 + (time.monotonic() - began) + 1
+        eventually(lambda: len(first.accepted()) == 20, 60)  # and the others come, however slow the machine
 
 
 def test_what_one_host_is_told_by_a_429_holds_for_the_others() -> None:

@@ -63,6 +63,7 @@ def named_events(query: str) -> set[str]:
     return set(compared)
 
 
+@cache
 def fields_of_events() -> dict[str, set[str]]:
     """Which fields the code gives each event: read from its calls of `emit`."""
     fields: dict[str, set[str]] = {}
@@ -156,15 +157,6 @@ def test_no_stranger_wakes_the_operator_with_one_request() -> None:
     (counted,) = re.findall(r"\| where thrown > 0 or broken >= (\d+)\n", query)
     assert 16 < int(counted) <= 100
     assert alerts()["intake-5xx"]["criteria"]["allOf"][0]["threshold"] == 0
-
-
-@pytest.mark.parametrize("name", alert_queries())
-def test_no_moment_lies_between_two_questions(name: str) -> None:
-    def minutes(text: str) -> int:
-        return {"M": 1, "H": 60}[text[-1]] * int(text[2:-1])
-
-    rule = alerts()[name]
-    assert minutes(rule["windowSize"]) >= minutes(rule["evaluationFrequency"])
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -223,8 +223,9 @@ class Requests:
             case Later():
                 return result
             case Waits():
-                token = None if isinstance(result.outcome, Unknown) else result.settled.row.token
-                return await self._queue(mail, msgspec.structs.replace(result.work, released=token), result.settled)
+                token = None if isinstance(result.outcome, Unknown) else result.row.token
+                work = msgspec.structs.replace(result.work, released=token)
+                return await self._queue(mail, work, protocol.Settled(result.row, result.due))
             case Ended():
                 return await self._told(result)
 
@@ -344,8 +345,8 @@ class Requests:
                         result.carry()
                         return None
                     case Waits():
-                        await self.engine.claims.write(result.settled.row)  # its message is there
-                        return result.settled.row.state
+                        await self.engine.claims.write(result.row)  # its message is there
+                        return result.row.state
             except (AzureError, Conflict, RateLimitUnavailable):
                 return None
             if result.unwritten is not None:

@@ -212,8 +212,8 @@ class Intake:
         Up to ONE_BY_ONE mails are put one message each. More are durable as one: to put thousands would outlast the
         patience of every sender, and what was put of them would be put again at each try.
 
-        paced: nobody waits for the answer, so mails beyond the route's rate are put for later. RateLimitUnavailable then.
-        Raises AzureError, RouteUnusable.
+        paced: nobody waits for the answer, so mails beyond the route's rate are put for later.
+        Raises AzureError, RouteUnusable, RateLimitUnavailable.
         """
         now = self.now()
         if len(events) <= ONE_BY_ONE:

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from shared.delivery.attempts import Verifier
 
 from shared.config import Settings
+from shared.delivery.engine import Verifier
 from shared.delivery.ledger import Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.partitions import PARTITIONS

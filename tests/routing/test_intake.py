@@ -399,7 +399,7 @@ async def test_a_missing_folder_of_routes_stops_every_route(tmp_path: Path) -> N
         counter.intake.secrets,
         counter.tokens,
         counter.outbox,
-        counter.intake.courier,
+        counter.intake.worker,
     )
     assert (await intake.receive("github", RawRequest())).status == 503
     with pytest.raises(RouteUnusable, match="MAIL_ROUTES_DIR"):
@@ -451,6 +451,7 @@ class Rated(Unpaced):
     """A minute's mails, and a time a minute later for each one that does not wait for an answer."""
 
     def __init__(self, mails: int) -> None:
+        super().__init__(lambda: NOW)
         self.mails = mails
         self.times = 0
         self.route = "route shop"
@@ -472,8 +473,8 @@ class Rated(Unpaced):
 
 def rated(folder: Path, pacing: Rated, text: str = "") -> Counter:
     counter = Counter(folder, routes={"shop": f"rate_per_minute = 3\n{text}"})
-    counter.office.pacing = pacing
-    counter.intake = replace(counter.intake, courier=Worker(counter.office.engine))
+    counter.office.pace = pacing
+    counter.intake = replace(counter.intake, worker=Worker(counter.office.engine))
     return counter
 
 

@@ -23,12 +23,11 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.config import Settings
-from shared.delivery import protocol
+from shared.delivery import protocol, verification
 from shared.delivery.claims import Claims, Lease, LongClaim
 from shared.delivery.ledger import Conflict, Row, State
 from shared.delivery.outbox import Kept, Outbox
 from shared.delivery.reports import report_outcome, report_unanswered
-from shared.delivery.verification import look_over
 from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unanswered, Unknown
 from shared.letters.draft import needs_draft
@@ -280,7 +279,7 @@ class Engine:
             suspect, lease = await self.claims.claim(row)
             finding = await self.verify(job.mail, suspect)
         now, chance = self.claims.now(), secrets.SystemRandom().random()
-        seen = look_over(suspect, finding, now, self.settings, job.mail.on_unknown, jitter=chance)
+        seen = verification.look_over(suspect, finding, now, self.settings, job.mail.on_unknown, jitter=chance)
         if isinstance(seen, protocol.Claim):
             return _NotGone(suspect, seen.row)
         if seen.again is not None:

@@ -6,7 +6,7 @@ carries ids, counts, codes and names of routes and settings; never an address, a
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.bounded import Bounded, Fields
 
-__all__ = ["LEVELS", "STRANGERS", "Event", "emit", "kept"]
+__all__ = ["LEVELS", "STRANGERS", "Event", "emit", "kept", "said_while"]
 
 logger: Final = logging.getLogger("mailroom")
 # Azure's worker lets everything through from INFO on, and its SDKs say there several lines for each request to storage:
@@ -167,6 +167,23 @@ def kept() -> Iterator[None]:
         while waiting:  # a thread that nobody waits for any more may still say something
             event, fields = waiting.pop(0)
             emit(event, **fields)
+
+
+@contextmanager
+def said_while(heard: Callable[[], bool]) -> Iterator[None]:
+    """Keep what is said within it, and say it at its end if anybody hears it then.
+
+    For what may outlast its invocation: the platform drops what is logged outside of one.
+    """
+    waiting: list[Said] = []
+    token = _waiting.set(waiting)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+        if heard():
+            for event, fields in waiting:
+                emit(event, **fields)
 
 
 def emit(event: Event, **fields: str | float | bool | None) -> None:

@@ -26,8 +26,8 @@ from shared.delivery.suppressions_table import TABLE as SUPPRESSED
 from shared.delivery.suppressions_table import TableSuppressions
 from shared.delivery.table import TABLE, TableLedger
 from shared.identity import Identity
-from shared.ratelimit.table import TABLE as RATES
-from shared.ratelimit.table import TableStore
+from shared.ratelimit.row import TABLE as RATES
+from shared.ratelimit.row import TableStore
 from shared.tables import Tables
 
 if TYPE_CHECKING:

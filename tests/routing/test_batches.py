@@ -292,8 +292,8 @@ async def test_events_of_the_queue_are_expanded_the_same_way_and_get_their_times
     (at.folder / "clouds" / "route.toml").write_text('source = "eventgrid"\nrate_per_minute = 3\n')
     pacing = Rated(0)
     pacing.route = "route clouds"
-    at.office.pacing = pacing
-    at.intake = replace(at.intake, catalog=load(at.folder), courier=Worker(at.office.engine))
+    at.office.pace = pacing
+    at.intake = replace(at.intake, catalog=load(at.folder), worker=Worker(at.office.engine))
     events = [{"id": str(n), "topic": "/t", "eventType": "a", "subject": "s", "data": {}} for n in range(7)]
     await at.intake.take_message("m" * 32, json.dumps({"route": "clouds", "data": events}).encode())
     assert [batch.paced for _, batch in at.outbox.batches] == [True]

@@ -82,7 +82,7 @@ class Counter:
         composer = Composer(given, RENDERER)
         catalog = load(self.folder)
         courier = Worker(self.office.engine)
-        self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, lambda: NOW)
+        self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, now=lambda: NOW)
 
     async def tokens(self, rule: TokenRule, authorization: str | None) -> None:
         if self.token:
@@ -399,7 +399,7 @@ async def test_a_missing_folder_of_routes_stops_every_route(tmp_path: Path) -> N
         counter.intake.secrets,
         counter.tokens,
         counter.outbox,
-        counter.intake.courier,
+        counter.intake.worker,
     )
     assert (await intake.receive("github", RawRequest())).status == 503
     with pytest.raises(RouteUnusable, match="MAIL_ROUTES_DIR"):
@@ -472,8 +472,8 @@ class Rated(Unpaced):
 
 def rated(folder: Path, pacing: Rated, text: str = "") -> Counter:
     counter = Counter(folder, routes={"shop": f"rate_per_minute = 3\n{text}"})
-    counter.office.pacing = pacing
-    counter.intake = replace(counter.intake, courier=Worker(counter.office.engine))
+    counter.office.pace = pacing
+    counter.intake = replace(counter.intake, worker=Worker(counter.office.engine))
     return counter
 
 

@@ -61,19 +61,13 @@ CROWDED: Final = timedelta(seconds=5)  # until a mail comes again that found too
 UNASKED: Final = timedelta(seconds=30)  # until a mail comes again that policy could not be asked about
 SMALL: Final = 64 * 1024  # bytes of a mail that do not count among its mailbox's uploads
 UNSENT: Final[frozenset[State]] = frozenset({"failed", "cancelled", "suppressed", "captured"})
-StillOurs = Callable[[], bool]
+type StillOurs = Callable[[], bool]
 
 
-class Send(Protocol):
-    """Makes one request to Graph; see mailer.GraphMailer. `still_ours` is asked immediately before it goes out."""
-
-    def __call__(self, mail: Letter, row: Row, still_ours: StillOurs) -> Awaitable[Outcome]: ...
-
-
-class Verifier(Protocol):
-    """Asks the mailbox whether a mail has gone. It must have been asked to keep a copy."""
-
-    def __call__(self, row: Row) -> Awaitable[protocol.Finding]: ...
+type Send = Callable[[Letter, Row, StillOurs], Awaitable[Outcome]]
+"""Makes one request to Graph; see mailer.GraphMailer. It asks whether the claim is still ours before it goes out."""
+type Verifier = Callable[[Row], Awaitable[protocol.Finding]]
+"""Asks the mailbox whether a mail has gone. It must have been asked to keep a copy."""
 
 
 class Policy(Protocol):
@@ -116,12 +110,18 @@ class Later:
     reservation: Reservation | None = None
     day_spent: bool = False
 
+    def carry(self) -> None:
+        """Its message is about to be put: whoever receives that, or a copy of it, has what is reserved."""
+        if self.reservation is not None:
+            self.reservation.carried = True
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """It was claimed, and goes on at settled.again: the row is still to be written. work: as above."""
+    """It was claimed, and goes on when it is due. row: still to be written. work: as above."""
 
-    settled: protocol.Settled
+    row: Row
+    due: datetime
     work: Work
     outcome: Outcome | None = None
 
@@ -164,7 +164,9 @@ class Engine:
             return verified
         result = await self._go(job, verified.row, suspect=verified.suspect)
         if isinstance(result, Later):  # what was to be verified is so still
-            return Waits(protocol.give_back(verified.suspect, result.due, look=True), result.work)
+            result.carry()
+            settled = protocol.give_back(verified.suspect, result.due, look=True)
+            return Waits(settled.row, result.due, result.work)
         return result
 
     async def _go(self, job: Job, row: Row, ready: Ready | None = None, suspect: Row | None = None) -> Result:
@@ -198,11 +200,12 @@ class Engine:
             elif not carried:
                 self.pace.give_back(reservation)
         # 5 record
+        reservation.carried |= carried
         settled = await self._settled(row, outcome)
         if settled.again is None:
             return await self._record(job, settled.row, outcome, lease)
-        reservation.carried |= carried
-        return Waits(settled, _carrying(job.work, reservation) if carried else _free(job.work), outcome)
+        work = _carrying(job.work, reservation) if carried else _free(job.work)
+        return Waits(settled.row, settled.again, work, outcome)
 
     async def prepare(self, mail: Letter, work: Work, row: Row | None = None) -> Ready | Withheld | Later:
         """What policy says of a mail now; then its recipients and its time, reserved in the mailbox that it goes from.
@@ -280,7 +283,7 @@ class Engine:
         if isinstance(seen, protocol.Claim):
             return _NotGone(suspect, seen.row)
         if seen.again is not None:
-            return Waits(seen, job.work)
+            return Waits(seen.row, seen.again, job.work)
         return await self._record(job, seen.row, None, lease)
 
     async def verify(self, mail: Letter | None, row: Row) -> protocol.Finding | None:

@@ -17,7 +17,7 @@ its answer and the message stays, to be dropped by whoever it wakes.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -50,6 +50,7 @@ __all__ = [
     "Unavailable",
 ]
 
+AT_ONCE: Final = timedelta(seconds=0.5)  # an attempt beside a message may wait so long for its mailbox's time
 # A caller who is told of a refusal keeps the mail; one who is told 202 does not.
 KEEPS: Final[frozenset[State]] = frozenset({"suppressed", "captured"})
 
@@ -223,8 +224,9 @@ class Requests:
             case Later():
                 return result
             case Waits():
-                token = None if isinstance(result.outcome, Unknown) else result.settled.row.token
-                return await self._queue(mail, msgspec.structs.replace(result.work, released=token), result.settled)
+                token = None if isinstance(result.outcome, Unknown) else result.row.token
+                work = msgspec.structs.replace(result.work, released=token)
+                return await self._queue(mail, work, protocol.Settled(result.row, result.due))
             case Ended():
                 return await self._told(result)
 
@@ -258,8 +260,7 @@ class Requests:
             # Claimed first: a worker that met the message before this row had left its end would drop it.
             row = await self.engine.claims.write(row)
             work = msgspec.structs.replace(work, released=row.token)
-        if later.reservation is not None:
-            later.reservation.carried = True
+        later.carry()
         return await self._queue(mail, work, protocol.wait_for_turn(row, mail.not_before, now))
 
     async def _queue(self, mail: Letter, work: Work, settled: protocol.Settled) -> Answer | None:
@@ -315,7 +316,7 @@ class Requests:
             case Later():  # where policy could not be asked, who delivers the message asks again
                 return Put(mail, work, worker.spread(ready.due) if ready.day_spent else None)
         work = msgspec.structs.replace(work, via=ready.reservation.mailbox, reserved=ready.reservation.at)
-        if ready.reservation.at > now:
+        if ready.reservation.at > now + AT_ONCE:
             ready.reservation.carried = True
             return Put(mail, work, ready.reservation.at)
         first = protocol.first_claim(work, now, self.engine.settings, new_token(), queued=True)
@@ -342,15 +343,14 @@ class Requests:
                 job = Job(put.mail, put.work, worker.KEEPS)
                 result = await self.engine.run(job, protocol.Claim(row, "send"), put.ready)
                 match result:
-                    case Later():
-                        if result.reservation is not None:
-                            result.reservation.carried = True
+                    case Later():  # its message carries what is reserved
+                        result.carry()
                         await self.wake(receipt, result.due)
                         return None
                     case Waits():
-                        await self.engine.claims.write(result.settled.row)  # its message is there
-                        await self.wake(receipt, result.settled.again)
-                        return result.settled.row.state
+                        await self.engine.claims.write(result.row)
+                        await self.wake(receipt, result.due)
+                        return result.row.state
             except (AzureError, Conflict, RateLimitUnavailable):
                 return None
             if result.unwritten is not None:

@@ -109,19 +109,15 @@ class Worker:
         result = await self.engine.run(Job(mail, work, KEEPS), claim)
         match result:
             case Later():
-                if result.reservation is not None:
-                    result.reservation.carried = True
+                result.carry()
                 due = spread(result.due) if result.day_spent else result.due
                 return await self._put_again(result.work, mail, due, known=row is not None)
             case Waits():
-                return await self._wait(result.work, mail, result.settled)
+                await self.engine.claims.write(result.row)
+                return await self._put_again(result.work, mail, result.due, known=True)
         if result.unwritten is not None:
             raise result.unwritten
         return await self._ended(work, result.row)
-
-    async def _wait(self, work: Work, mail: Letter | None, settled: protocol.Settled) -> None:
-        await self.engine.claims.write(settled.row)
-        await self._put_again(work, mail, settled.again, known=True)
 
     async def _fail(self, work: Work, mail: Letter | None, row: Row) -> None:
         """End a mail without an attempt."""

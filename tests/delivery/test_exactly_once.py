@@ -349,7 +349,7 @@ def test_without_any_safeguard_of_its_draft_the_search_finds_a_broken_promise(sa
 
 @pytest.mark.parametrize("start", ["direct", "accept", "queue", "hook"])
 def test_every_large_mail_ends_and_is_sent_once_with_its_files_and_leaves_no_draft(start: Start) -> None:
-    @settings(SEARCH, max_examples=400)
+    @settings(SEARCH, max_examples=300)
     @given(PLANS)
     def search(plan: Plan) -> None:
         assert broken_promises(replace(plan, start=start, parts=True)) == []
@@ -359,7 +359,7 @@ def test_every_large_mail_ends_and_is_sent_once_with_its_files_and_leaves_no_dra
 
 @pytest.mark.parametrize("start", ["direct", "accept", "queue", "hook"])
 def test_every_acknowledged_mail_ends_and_is_sent_once_whatever_goes_wrong(start: Start) -> None:
-    @settings(SEARCH, max_examples=600)
+    @settings(SEARCH, max_examples=450)
     @given(PLANS)
     def search(plan: Plan) -> None:
         assert broken_promises(replace(plan, start=start)) == []

@@ -175,14 +175,14 @@ async def test_a_claim_can_be_renewed_by_its_holder_and_by_nobody_who_has_lost_i
     office = Office(ledger=ledger)
     row = await ledger.insert(replace(ROW, progress="part 1 of 3"))
     office.clock.move(seconds=50)
-    renewed, lease = await office.engine.renew(row)
+    renewed, lease = await office.engine.claims.claim(row)
     assert renewed.lease_until == NOON + timedelta(seconds=110)
     assert renewed.progress == "part 1 of 3"
     office.clock.move(seconds=59)
     assert lease.lives()
     await ledger.replace(replace(renewed, token="token-2"))
     with pytest.raises(Conflict):
-        await office.engine.renew(renewed)
+        await office.engine.claims.claim(renewed)
 
 
 def _after(token: Any) -> str:

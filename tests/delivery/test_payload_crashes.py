@@ -314,7 +314,7 @@ async def test_the_files_of_a_refused_mail_are_there_for_its_replay(site: Site) 
     number = int(partition(made.id), 16)
     site.clock.move(days=12)  # its letter's blob is an orphan by then
     await Upkeep(site.alive.engine).run(range(number, number + 1))
-    row = await site.alive.engine.ledger.read(made.id)
+    row = await site.alive.engine.claims.ledger.read(made.id)
     assert row
     await Control(site.alive.engine).replay(row)
     await site.deliver_all()
@@ -375,7 +375,7 @@ async def test_a_late_duplicate_of_a_refused_mail_does_not_take_the_letter_of_it
     [(message, duplicate)] = await site.alive.messages()
     await Worker(site.alive.engine).deliver(duplicate)
     await site.alive.queue.delete_message(message)
-    row = await site.alive.engine.ledger.read(made.id)
+    row = await site.alive.engine.claims.ledger.read(made.id)
     assert row
     await Control(site.alive.engine).replay(row)
 

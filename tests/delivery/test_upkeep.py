@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.config import Settings
-from shared.delivery.attempts import Verifier
+from shared.delivery.engine import Verifier
 from shared.delivery.ledger import Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.partitions import PARTITIONS

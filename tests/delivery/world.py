@@ -1,9 +1,9 @@
 """A small world with one mail in it: the real delivery code over storage, queue and Graph that fail as planned.
 
-Requests, webhooks, workers, operators and maintenance are coroutines driven by hand. Everything they await of the world is a point at
-which another one may run, time may pass, an operation may fail or lose its answer, or a process may die. By default
-the world is calm: one runs to its end before the next begins, and time passes when nobody has anything to do. A `Plan`
-says what is asked of the world and where it is troubled. The same plan always gives the same run.
+Requests, webhooks, workers, operators and maintenance are coroutines driven by hand. Everything they await of the world
+is a point at which another one may run, time may pass, an operation may fail or lose its answer, or a process may die.
+By default the world is calm: one runs to its end before the next begins, and time passes when nobody has anything to
+do. A `Plan` says what is asked of the world and where it is troubled. The same plan always gives the same run.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator

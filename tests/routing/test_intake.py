@@ -451,6 +451,7 @@ class Rated(Unpaced):
     """A minute's mails, and a time a minute later for each one that does not wait for an answer."""
 
     def __init__(self, mails: int) -> None:
+        super().__init__(lambda: NOW)
         self.mails = mails
         self.times = 0
         self.route = "route shop"

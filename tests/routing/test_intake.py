@@ -83,7 +83,7 @@ class Counter:
         composer = Composer(given, RENDERER)
         catalog = load(self.folder)
         courier = Worker(self.office.engine)
-        self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, lambda: NOW)
+        self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, now=lambda: NOW)
 
     async def tokens(self, rule: TokenRule, authorization: str | None) -> None:
         if self.token:

@@ -30,10 +30,9 @@ from shared.registration import Registration
 if TYPE_CHECKING:
     from shared.letters.letter import Origin
 
-__all__ = ["SECRETS", "OnUnknown", "Problem", "Settings", "Storage", "Threads", "read", "secret_setting"]
+__all__ = ["SECRETS", "OnUnknown", "Problem", "Settings", "Storage", "read", "secret_setting"]
 
 OnUnknown = Literal["resend", "hold"]
-Threads = Literal["properties", "mime"]
 
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
@@ -93,7 +92,6 @@ class Settings:
     to: tuple[str, ...] = field(default=(), repr=False)  # and its recipients
     routes_dir: Path | None = None
     vault_url: str | None = None
-    threads: Threads = "properties"
     route_senders: Patterns | None = None  # what mails of routes may be sent as; None: the allowed senders
     # Of routes, by the variable's name; several, so that one can be replaced by another.
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
@@ -168,7 +166,6 @@ def read(environ: Mapping[str, str]) -> Settings:
         to=reader.parsed("MAIL_TO", (), _addresses, "mail addresses, separated by spaces or commas"),
         routes_dir=reader.parsed("MAIL_ROUTES_DIR", None, Path, "a folder"),
         vault_url=reader.parsed("MAIL_VAULT_URL", None, _vault, "the vault's URL, https://….vault.azure.net"),
-        threads=reader.parsed("MAIL_THREADS", "properties", _threads, "properties or mime"),
         route_senders=_route_senders(reader, pools, sender),
         secrets=reader.secrets(),
         unresolved_secrets=reader.unresolved_secrets(),
@@ -379,12 +376,6 @@ def _vault(value: str) -> str | None:
     if parts.scheme != "https" or not parts.hostname or not bare:
         raise ValueError
     return value.rstrip("/")
-
-
-def _threads(value: str) -> Threads:
-    if value.lower() not in get_args(Threads):
-        raise ValueError
-    return cast("Threads", value.lower())
 
 
 def _on_unknown(value: str) -> OnUnknown:

@@ -107,7 +107,6 @@ class Services:
             self.pacer,
             policy,
             verifier,
-            as_mime=self._as_mime,
             by_draft=_ByDraft(self),
         )
 
@@ -254,13 +253,15 @@ class Services:
         )
 
     def _body(self, letter: "Letter", row: "Row") -> "SendMailPostRequestBody | bytes":
-        """What goes to Graph. Raises Malformed, as `_mime` does."""
+        """What goes to Graph. Raises Malformed where a header of a mail that came as MIME cannot be written."""
+        if letter.mime is not None:
+            from shared.letters.mime_send import as_sent
+
+            return as_sent(letter, row.mailbox)
         from shared.letters.model import send_mail_body
         from shared.letters.stamp import stamped
         from shared.letters.thread import threaded
 
-        if row.mime and (mime := self._mime(letter, row.mailbox)) is not None:
-            return mime
         mail = threaded(letter)
         return send_mail_body(msgspec.structs.replace(mail, message=stamped(mail.message, letter.id)))
 
@@ -283,26 +284,9 @@ class Services:
             return NotConnected("storage")
         return replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
 
-    def _as_mime(self, letter: "Letter", mailbox: str) -> bool:
-        if letter.mime is not None:
-            return True
-        threaded = self.settings.threads == "mime" and letter.thread is not None
-        return threaded and self._mime(letter, mailbox) is not None
-
-    def _mime(self, letter: "Letter", mailbox: str) -> bytes | None:
-        """The mail as MIME; None where that cannot carry it. Raises Malformed where a header cannot be written."""
-        if letter.mime is not None:
-            from shared.letters.mime_send import as_sent
-
-            return as_sent(letter, mailbox)
-        from shared.letters.mime import mime_of
-
-        return mime_of(letter, mailbox)
-
     async def _look(self, row: "Row") -> "Finding":
         from shared.graph.look import MessageId, Stamp, look
-        from shared.letters.mime import message_id
-        from shared.letters.stamp import STAMP_PROPERTY
+        from shared.letters.stamp import STAMP_PROPERTY, message_id
 
         known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
         return await look(self.graph, row.mailbox, known, self.settings.send_timeout)

@@ -83,7 +83,6 @@ WRONG = [
     ("MAIL_OPERATOR_KEYS", "off"),
     ("MAIL_VAULT_URL", "http://contoso.vault.azure.net"),
     ("MAIL_VAULT_URL", "https://contoso.vault.azure.net/secrets/mine"),
-    ("MAIL_THREADS", "subject"),
     ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@contoso.com"], "ratePerMinute": 0}})),
     ("MAIL_CALLERS", json.dumps({"mail-events": {"senders": ["a@contoso.com"]}})),
     ("MAIL_RECIPIENTS_PER_DAY", "499"),

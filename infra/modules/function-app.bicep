@@ -228,7 +228,6 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     MAIL_LARGE_ATTACHMENTS: mailSettings.?MAIL_LARGE_ATTACHMENTS ?? ''
     MAIL_ATTACHMENT_CONTAINERS: mailSettings.?MAIL_ATTACHMENT_CONTAINERS ?? ''
     MAIL_MAX_REQUEST_MB: mailSettings.?MAIL_MAX_REQUEST_MB ?? ''
-    MAIL_THREADS: mailSettings.?MAIL_THREADS ?? ''
     MAIL_ROUTES_DIR: mailSettings.?MAIL_ROUTES_DIR ?? ''
     MAIL_RATE_PER_MINUTE: mailSettings.?MAIL_RATE_PER_MINUTE ?? ''
     MAIL_CONCURRENCY: mailSettings.?MAIL_CONCURRENCY ?? ''

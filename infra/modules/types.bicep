@@ -52,7 +52,6 @@ type MailSettings = {
   MAIL_LARGE_ATTACHMENTS: ('true' | 'false')?
   MAIL_ATTACHMENT_CONTAINERS: string?
   MAIL_MAX_REQUEST_MB: string?
-  MAIL_THREADS: ('properties' | 'mime')?
   MAIL_ROUTES_DIR: string?
   MAIL_RATE_PER_MINUTE: string?
   MAIL_CONCURRENCY: string?

@@ -139,10 +139,7 @@ class Pacing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """One for a process. now and monotonic are the clocks, in UTC and in seconds; tests have their own.
-
-    as_mime: whether a letter goes as MIME from this mailbox.
-    """
+    """One for a process. now and monotonic are the clocks, in UTC and in seconds; tests have their own."""
 
     settings: Settings
     ledger: Ledger
@@ -153,7 +150,6 @@ class Attempts:
     verifier: Verifier | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
-    as_mime: Callable[[Letter, str], bool] = lambda letter, _: letter.mime is not None
     by_draft: ByDraft | None = None
 
     def mailbox_for(self, sender: str, row: Row | None = None) -> str:
@@ -162,12 +158,6 @@ class Attempts:
             return row.mailbox
         members = self.settings.sender_pools.get(sender)
         return self.pacing.soonest(members) if members else sender
-
-    def goes_as_mime(self, letter: Letter, row: Row) -> bool:
-        """Whether the next attempt does. What may have gone goes again as it went, so that one look finds either."""
-        if row.may_have_gone and letter.mime is None:
-            return row.mime
-        return self.as_mime(letter, row.mailbox)
 
     async def hold(self, work: Work, mailbox: str, *, alone: bool = False) -> tuple[str, datetime | None]:
         """Hold a mail's recipients in the day of this mailbox, or of another one of its pool unless it is to be alone.
@@ -234,12 +224,11 @@ class Attempts:
         return outcome, await self._settled(row, outcome), lease
 
     async def _by_one_request(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, Row]:
-        """Whether it goes as MIME is in the row before it goes: nothing else says how it is to be looked for. Where
+        """Whether it came as MIME is in the row before it goes: nothing else says how it is to be looked for. Where
         the claim has said so already nothing is written here.
         """
-        mime = self.goes_as_mime(letter, row)
-        if mime is not row.mime:
-            row = await self.write(replace(row, mime=mime))
+        if row.mime is not (letter.mime is not None):
+            row = await self.write(replace(row, mime=letter.mime is not None))
         return await self.send(letter, row, lease.may_start), row
 
     async def _in_parts(self, letter: Letter, row: Row, lease: Lease) -> tuple[Outcome, Row, Lease]:
@@ -247,7 +236,7 @@ class Attempts:
         if self.by_draft is None or (row.progress is None and not self.settings.large_attachments):
             text = "It does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
             return Rejected(413, "LargeAttachmentsOff", "permanent", text), row, lease
-        hold = Hold(self, replace(row, mime=False), lease)  # a draft has the stamp
+        hold = Hold(self, row, lease)
         outcome = await self.by_draft.send(letter, hold)
         return outcome, hold.row, hold.lease
 

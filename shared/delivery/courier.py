@@ -157,7 +157,7 @@ class Courier:
             raise Conflict(work.id)  # its time has run out over the waiting: look again
         claim, look = replace(decision.row, mailbox=mailbox), decision.then == "look"
         if letter is not None and not look:
-            claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
+            claim = replace(claim, mime=letter.mime is not None)
         return await self.attempts.write(claim), look
 
     async def _room_in_the_day(self, work: Work, mailbox: str, row: Row | None) -> tuple[Work, datetime] | None:

@@ -190,7 +190,7 @@ class DirectRequests:
         lease = self.attempts.lease()
         now = self.attempts.now()
         claim = protocol.first_claim(work, now, self.attempts.settings, new_token(), queued=False)
-        claim = replace(claim, mime=self.attempts.goes_as_mime(letter, claim))
+        claim = replace(claim, mime=letter.mime is not None)
         try:
             row = await self.attempts.write(claim)
         except Conflict:
@@ -215,8 +215,8 @@ class DirectRequests:
             return self._reply(letter, reply)
         try:
             via = row.mailbox if row.may_have_gone or isinstance(reply, protocol.TakeOver) else work.via or row.mailbox
-            claim = replace(reply.row, mailbox=via)
-            claimed = await self.attempts.write(replace(claim, mime=self.attempts.goes_as_mime(letter, claim)))
+            claim = replace(reply.row, mailbox=via, mime=letter.mime is not None)
+            claimed = await self.attempts.write(claim)
         except Conflict:
             return None
         if isinstance(reply, protocol.TakeOver):

@@ -39,7 +39,7 @@ class Row:
     lease_until: datetime | None = None
     queued: bool = False  # a message in mail-work or a producer's queue carries it: it was acknowledged
     attempts: int = 0  # answers of Graph other than 429, and attempts whose answer is missing
-    mime: bool = False  # goes as MIME, so it is looked for by its Message-ID; as JSON it has the stamp
+    mime: bool = False  # came as MIME, so it is looked for by its Message-ID; from JSON it has the stamp
     may_have_gone: bool = False  # an attempt's outcome is unknown: from now on only this mailbox can be asked
     resends: int = 0  # attempts after an unknown outcome that could not be looked up
     replays: int = 0

@@ -22,12 +22,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from shared.letters.letter import Letter
-from shared.letters.mime import address_list, message_id, unstructured
 from shared.letters.mime_head import malformed, read_head
+from shared.letters.mime_headers import address_list, unstructured
 from shared.letters.mime_read import envelope
 from shared.letters.parts import Recipient
 from shared.letters.people_headers import NAME_RECIPIENTS
-from shared.letters.stamp import STAMP_HEADER
+from shared.letters.stamp import STAMP_HEADER, message_id
 from shared.letters.thread import marks_of
 from shared.letters.wire import Message
 

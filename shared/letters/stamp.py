@@ -2,7 +2,7 @@
 
 The extended property is what is searched for; the header is for people who read a mail's source. Callers may set
 neither: parse.py refuses both. The GUID is Mailroom's own and never changes: with a new one, mail on its way would not
-be found.
+be found. A mail that came as MIME has no extended property: its Message-ID is what is searched for.
 """
 
 import re
@@ -16,7 +16,16 @@ from shared.letters.names import STAMP_GUID
 from shared.letters.parts import LONGEST_ID, InternetMessageHeader, SingleValueLegacyExtendedProperty
 from shared.letters.wire import Message
 
-__all__ = ["MAX_HEADERS", "STAMP_GUID", "STAMP_HEADER", "STAMP_NAME", "STAMP_PROPERTY", "forged", "stamped"]
+__all__ = [
+    "MAX_HEADERS",
+    "STAMP_GUID",
+    "STAMP_HEADER",
+    "STAMP_NAME",
+    "STAMP_PROPERTY",
+    "forged",
+    "message_id",
+    "stamped",
+]
 
 STAMP_NAME: Final = "MailroomId"
 STAMP_PROPERTY: Final = f"String {{{STAMP_GUID}}} Name {STAMP_NAME}"
@@ -24,8 +33,12 @@ STAMP_HEADER: Final = "x-mailroom-id"
 # Graph takes this many internetMessageHeaders: https://learn.microsoft.com/graph/api/resources/internetmessageheader
 MAX_HEADERS: Final = 5
 
+NO_DOMAIN: Final = "mailroom.invalid"  # for ids of mails whose mailbox has no address; never a host (RFC 6761)
 RESERVED_HEADERS: Final = "x-mailroom-"
 _OWN_NAME: Final = f"name{STAMP_NAME}".casefold()
+_PLAIN_DOMAIN: Final = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+)
 _BLANK: Final = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
 
 
@@ -43,6 +56,15 @@ def stamped(message: Message, letter_id: str) -> Message:
         single_value_extended_properties=(*(message.single_value_extended_properties or ()), mark),
         internet_message_headers=headers,
     )
+
+
+def message_id(letter_id: str, mailbox: str) -> str:
+    """The Message-ID of a letter of MIME that goes from this mailbox, by which it is found again.
+
+    letter_id: 32 hex digits. mailbox: an address or an object id.
+    """
+    domain = mailbox.rpartition("@")[2].lower() if "@" in mailbox else ""
+    return f"<{letter_id}@{domain if _PLAIN_DOMAIN.fullmatch(domain) else NO_DOMAIN}>"
 
 
 def forged(*, header: str = "", property_id: str = "") -> bool:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from sandbox.watchdog import Watchdog
 from tests.chaos.gate import Gate
 from tests.e2e.running import environment
 
-__all__ = ["Cloud", "Host", "Storage"]
+__all__ = ["Cloud", "Host", "Storage", "maintain"]
 
 CONCURRENCY = 12
 SETTINGS = {
@@ -42,6 +43,8 @@ SETTINGS = {
 QUEUE_LEASE = 4  # seconds
 QUIET = 0.5  # seconds that Azurite has to finish what it was asked before the gate was shut
 PATIENT = 60.0  # seconds that Azurite has to write its data
+MAINTENANCE_WITHIN = 240.0  # seconds; the timer has as many for a twelfth
+ROOT = Path(__file__).parents[2]
 
 
 class Storage:
@@ -131,3 +134,25 @@ class Host:
                 os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.ended()
             self._process = None
+
+
+async def maintain(environment: Mapping[str, str]) -> str:
+    """Run maintenance in a process of its own, with a host's environment; what it said. Raises RuntimeError with it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chaos.maintenance"),
+        cwd=ROOT,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(MAINTENANCE_WITHIN):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    said = output.decode(errors="replace")
+    if process.returncode:
+        raise RuntimeError(f"Maintenance ended with {process.returncode}: {said}")
+    return said

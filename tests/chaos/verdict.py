@@ -63,11 +63,13 @@ def _wrong(mail: Mail, known: Known, stamps: Sequence[str], rows: Sequence[Row])
         return f"refused: {known.refused}"
     if len(set(stamps)) > 1:
         return f"{said}, accepted under {len(set(stamps))} ids"
-    if known.acknowledged and (still := [row["state"] for row in rows if row["state"] in OPEN]):
+    if still := [row["state"] for row in rows if row["state"] in OPEN]:
         return f"{said}, but still {still[0]}"
     if mail.copy:
         if len(stamps) > 1:
             return f"{said}, accepted {len(stamps)} times although its copy could be looked for"
+        if stamps and not any(row["state"] == "sent" for row in rows):
+            return f"{said}, accepted once, but {', '.join(row['state'] for row in rows) or 'no row'}"
         if known.acknowledged and not stamps:
             return f"{said}, lost: {', '.join(row['state'] for row in rows) or 'no row'}"
         return None

@@ -43,7 +43,7 @@ class Plan:
     start: Start = "direct"
     policy: Policy = "verify"
     large: bool = False  # the letter does not fit into a message
-    mime: tuple[bool, ...] = (False,)  # whether mails go as MIME by the settings of one process after another
+    mime: bool = False  # the mail comes as MIME
     parts: bool = False  # nor the mail into one request to Graph: it goes by way of a draft
     wait: float = 0.0  # seconds until it may be sent, where it is asked for without waiting
     retries: int = 1  # of a client that got no 2xx

@@ -53,7 +53,7 @@ CALM = st.builds(
     start=st.sampled_from(["direct", "accept", "queue"]),
     policy=st.sampled_from(["verify", "verify-hold", "resend", "hold"]),
     large=st.booleans(),
-    mime=st.sampled_from([(False,), (True,), (False, True)]),
+    mime=st.booleans(),
     retries=st.integers(0, 3),
     patience=st.sampled_from([1.0, 100.0]),
     skews=st.sampled_from([(0.0, 0.0, 0.0), (2.5, -2.5, 0.0), (-2.5, 2.5, -2.5)]),
@@ -341,15 +341,6 @@ FOUND: Final[dict[str, Plan]] = {
         policy="resend",
         graph=("throttle", "reject"),
         troubles=(Trouble(8, "fail"), Trouble(8, "stall", 3)),
-    ),
-    "sent as JSON, not determined, then as MIME, looked for as MIME alone, and rejected": Plan(
-        large=True,
-        mime=(False, True),
-        skews=(-2.5, 2.5, -2.5),
-        graph=("lose accepted", "lose", "reject"),
-        turns=("late", "no slot"),
-        looks=(False, False, False),
-        copy=30.0,
     ),
 }
 

@@ -121,7 +121,6 @@ class World:
         self._pacing = Turns(self)
         self._policy = LastWord(self)
         self._skews = cycle(plan.skews)
-        self._mime = cycle(plan.mime)
         self._graph = iter(plan.graph)
         self._looks = iter(plan.looks)
         self._numbers = count(1)
@@ -192,7 +191,6 @@ class World:
         """A process of its own, with clocks of its own."""
         skew, started = next(self._skews), next(self._numbers) * 1000.0
         verify = self.plan.policy in ("verify", "verify-hold")
-        mime = next(self._mime)
         return Attempts(
             self.settings,
             self.ledger,
@@ -201,7 +199,6 @@ class World:
             self._pacing,
             self._policy,
             self._look if verify else None,
-            as_mime=lambda *_: mime,
             now=lambda: NOON + timedelta(seconds=self.now + skew),
             monotonic=lambda: self.now + started,
             by_draft=LargeMails(self.drafts, self.drafts, MemoryFiles(self.outbox), self._look),
@@ -215,7 +212,8 @@ class World:
     def _letter(self, body: int, now: datetime, *, later: bool) -> Letter:
         not_before = now + timedelta(seconds=self.plan.wait) if later and self.plan.wait else None
         made = self.drafts.large(letter(MAIL, BODIES[body])) if self.plan.parts else letter(MAIL, BODIES[body])
-        return replace(made, accepted_at=now, not_before=not_before)
+        mime = b"Subject: x\r\n\r\n" if self.plan.mime and not self.plan.parts else None
+        return replace(made, accepted_at=now, not_before=not_before, mime=mime)
 
     def _ask(self, client: Client) -> None:
         process = self._process()

@@ -107,7 +107,7 @@ def test_a_mail_with_bcc_only_is_sent(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("kind", ["lost", "gateway_timeout", "throttle", "dropped", "unavailable"])
 def test_it_goes_once_whatever_becomes_of_the_answer(sandbox: Sandbox, kind: str) -> None:
-    """What Graph took without saying so is found by its Message-ID, also where other mail goes as JSON."""
+    """What Graph took without saying so is found by its Message-ID."""
     sandbox.fault(kind=kind, count=1)
     answer = send(sandbox, mail(sandbox, kind))
     assert (answer.status_code, answer.headers["mailroom-state"]) == (202, "accepted")

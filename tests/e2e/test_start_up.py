@@ -42,7 +42,6 @@ WRONG = {
     "MAIL_SENDER": "*@contoso.com",
     "MAIL_TO": "ops",
     "MAIL_VAULT_URL": "http://contoso.vault.azure.net",
-    "MAIL_THREADS": "subject",
     "MAIL_RECIPIENTS_PER_DAY": "499",
     "MAIL_EXTENDED_PROPERTIES": "Colour",
     "MAIL_MODE": "test",
@@ -98,13 +97,22 @@ def host(settings: Mapping[str, str]) -> Iterator[dict[str, Any]]:
             process.stdout.close()
 
 
+REGISTRATION = {"MAIL_API_TENANT": GUID, "MAIL_API_CLIENT_ID": GUID}
+
+
 @pytest.mark.parametrize("name", WRONG)
+def test_each_wrong_setting_is_one_problem_under_its_own_name(name: str) -> None:
+    given = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", **REGISTRATION, name: WRONG[name]}
+    assert [problem.setting for problem in read(given).problems] == [name]
+
+
+# Of where storage is, of the API and of the rules: what is asked of a process. The table above has them all.
+@pytest.mark.parametrize("name", ["AzureWebJobsStorage", "MAIL_API_TENANT", "MAIL_MODE"])
 def test_with_a_wrong_setting_every_function_is_there_and_answers_503_that_names_it(
     started: Sandbox, name: str
 ) -> None:
-    registration = {"MAIL_API_TENANT": GUID, "MAIL_API_CLIENT_ID": GUID}
     storage = started.facts["storage"]
-    settings = {"AzureWebJobsStorage": storage, **registration, name: WRONG[name]}
+    settings = {"AzureWebJobsStorage": storage, **REGISTRATION, name: WRONG[name]}
     settings["AzureWebJobsAzureWebJobsStorage"] = storage  # where the host itself looks first
     with host(settings) as facts, httpx.Client(base_url=facts["url"], trust_env=False) as http:
         assert {function["name"] for function in facts["functions"]} == FUNCTIONS
@@ -119,23 +127,21 @@ def test_with_a_wrong_setting_every_function_is_there_and_answers_503_that_names
         assert http.get("/api/health").status_code == 200
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_the_sandbox_stops_and_says_the_same(started: Sandbox, name: str) -> None:
+def test_the_sandbox_stops_and_says_the_same_of_every_one(started: Sandbox) -> None:
     given = {
-        "AzureWebJobsStorage": started.facts["storage"],
         "GRAPH_BASE_URL": started.facts["graph"],
         "IDENTITY_ENDPOINT": started.facts["identity"],
         "IDENTITY_HEADER": started.facts["identity_header"],
-        "MAIL_API_TENANT": GUID,
-        "MAIL_API_CLIENT_ID": GUID,
-        name: WRONG[name],
+        **WRONG,
     }
     result = subprocess.run(
         command("--only", "host"), env=environment(**given), cwd=ROOT, capture_output=True, text=True, check=False
     )
-    [problem] = read(given).problems
+    problems = read(given).problems
+    assert {problem.setting for problem in problems} == set(WRONG)
     assert result.returncode == 2
-    assert str(problem) in result.stderr
+    for problem in problems:
+        assert str(problem) in result.stderr
     assert result.stdout == ""
 
 

@@ -1,35 +1,13 @@
-"""Conversations: the mails of one thread carry the same marks, whichever way they came in and go out."""
+"""Conversations: the mails of one thread carry the same marks, whichever way they came in."""
 
 import json
-from collections.abc import Iterator
-from email import message_from_string
-from email.message import EmailMessage
-from email.policy import default
 from typing import Any
 
 import pytest
 
-from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
-from tests.e2e.running import Sandbox, eventually, running, titled
+from tests.e2e.running import Sandbox, eventually, titled
 
 MARKS = ("String 0x1042", "String 0x1039", "String 0x0070", "Binary 0x0071", "Boolean 0x3016")
-HEADERS = ("In-Reply-To", "References", "Thread-Topic", "Thread-Index")
-
-
-@pytest.fixture(scope="module")
-def by_mime() -> Iterator[Sandbox]:
-    """A sandbox whose threads go as MIME."""
-    settings = {
-        "MAIL_THREADS": "mime",
-        "MAIL_ALLOWED_SENDERS": f"{SENDER} {SENDER_OID}",
-        "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": [SENDER, SENDER_OID]}}),
-        "MAIL_SEND_TIMEOUT": "2",
-        "MAIL_LEASE_MARGIN": "1",
-        "MAIL_VERIFY_DELAYS": "0.5 1 2",
-        "MAIL_RATE_PER_MINUTE": "100000",
-    }
-    with running("--without", "mail", **settings) as sandbox:
-        yield sandbox
 
 
 def queued(sandbox: Sandbox, subject: str, thread: str) -> None:
@@ -41,16 +19,9 @@ def marks(mail: dict[str, Any]) -> dict[str, str]:
     return {one["id"]: one["value"] for one in properties if one["id"] in MARKS}
 
 
-def mime(mail: dict[str, Any]) -> EmailMessage:
-    assert mail["via"] == "mime"
-    read = message_from_string(mail["mime"], policy=default)
-    assert isinstance(read, EmailMessage)
-    return read
-
-
 def conversation(marks: dict[str, str]) -> dict[str, str]:
     """What must be the same in all mails of a thread: of the index its header, in base64 that is 29 characters."""
-    return {name: value[:29] if name in {"Binary 0x0071", "Thread-Index"} else value for name, value in marks.items()}
+    return {name: value[:29] if name == "Binary 0x0071" else value for name, value in marks.items()}
 
 
 def accepted(sandbox: Sandbox, count: int) -> list[dict[str, Any]]:
@@ -104,58 +75,3 @@ def test_the_same_key_in_another_thread_is_another_mail(sandbox: Sandbox) -> Non
         assert sandbox.send(titled("x"), Idempotency_Key="threads-1", Mailroom_Thread="a").status_code == 202
     assert sandbox.send(titled("x"), Idempotency_Key="threads-1", Mailroom_Thread="b").status_code == 422
     assert len(sandbox.accepted()) == 1
-
-
-def test_with_mail_threads_mime_the_marks_are_real_headers(by_mime: Sandbox) -> None:
-    by_mime.reset()
-    hidden = {"bccRecipients": [{"emailAddress": {"address": "hidden@sandbox.example"}}]}
-    for subject in ("[Firing] Größe", "[Resolved] Größe"):
-        assert by_mime.send(titled(subject, **hidden), Mailroom_Thread="incident 7").status_code == 202
-    queued(by_mime, "[Firing] Größe", "incident 7")
-    accepted(by_mime, 3)
-    queued(by_mime, "[Resolved] Größe", "incident 7")
-    mails = [mime(mail) for mail in accepted(by_mime, 4)]
-    found = [{name: str(mail[name]) for name in HEADERS} for mail in mails]
-    assert {one["Thread-Topic"] for one in found} == {"Größe"}
-    first, second, third, fourth = (conversation(one) for one in found)
-    assert first == second
-    assert third == fourth
-    assert first["In-Reply-To"] == first["References"] != third["In-Reply-To"]
-    assert mails[0]["Bcc"] == "hidden@sandbox.example", "Graph takes the recipients from the headers"
-    assert mails[0].get_content().startswith("The new cafeteria is open.")
-
-
-def test_a_mail_without_a_thread_and_one_that_mime_cannot_carry_go_as_json(by_mime: Sandbox) -> None:
-    """The latter with its thread as properties; nothing of it is left out."""
-    by_mime.reset()
-    by_mime.send(titled("plain"))
-    by_mime.send(titled("flagged", flag={"flagStatus": "flagged"}), Mailroom_Thread="incident 7")
-    by_mime.send({**titled("no copy"), "saveToSentItems": False}, Mailroom_Thread="incident 7")
-    plain, flagged, unsaved = accepted(by_mime, 3)
-    assert marks(plain) == {}
-    assert flagged["message"]["flag"] == {"flagStatus": "flagged"}
-    assert unsaved["saveToSentItems"] is False
-    assert marks(flagged).keys() == marks(unsaved).keys() == set(MARKS)
-
-
-@pytest.mark.parametrize("kind", ["lost", "gateway_timeout", "throttle", "dropped", "unavailable"])
-def test_a_mime_mail_goes_once_whatever_becomes_of_its_answer(by_mime: Sandbox, kind: str) -> None:
-    """What Graph took without saying so is found by its Message-ID; what it did not take goes again."""
-    by_mime.reset()
-    by_mime.fault(kind=kind, count=1)
-    answer = by_mime.send(titled(kind), Mailroom_Thread="incident 7")
-    assert (answer.status_code, answer.headers["mailroom-state"]) == (202, "accepted")
-    eventually(lambda: by_mime.message(answer).json()["state"] == "sent", 60)
-    [mail] = by_mime.accepted()
-    letter = answer.headers["location"].rpartition("/")[2]
-    assert mime(mail)["Message-ID"] == f"<{letter}@sandbox.example>"
-    assert mime(mail)["x-mailroom-id"] == letter
-
-
-def test_where_threads_go_as_mime_a_mail_that_went_as_json_is_looked_for_by_its_stamp(by_mime: Sandbox) -> None:
-    """It has the stamp and no Message-ID of ours; the row says which of both to ask for."""
-    by_mime.reset()
-    by_mime.fault(kind="lost", count=1)
-    answer = by_mime.send(titled("flagged", flag={"flagStatus": "flagged"}), Mailroom_Thread="incident 7")
-    eventually(lambda: by_mime.message(answer).json()["state"] == "sent", 60)
-    assert by_mime.subjects() == ["flagged"]

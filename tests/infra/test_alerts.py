@@ -63,6 +63,7 @@ def named_events(query: str) -> set[str]:
     return set(compared)
 
 
+@cache
 def fields_of_events() -> dict[str, set[str]]:
     """Which fields the code gives each event: read from its calls of `emit`."""
     fields: dict[str, set[str]] = {}

@@ -14,7 +14,7 @@ FOREIGN = (
     "shared.letters.mime_read",
 )
 MODULES = [
-    "shared.letters.letter", "shared.letters.limits", "shared.letters.mime", "shared.letters.model",
+    "shared.letters.letter", "shared.letters.limits", "shared.letters.mime_headers", "shared.letters.model",
     "shared.letters.parse", "shared.letters.sizes", "shared.letters.stamp", "shared.letters.thread",
     "shared.letters.wire",
     "shared.policy.admit", "shared.policy.patterns",

@@ -1,6 +1,6 @@
 import pytest
 
-from shared.letters.stamp import STAMP_GUID, STAMP_HEADER, STAMP_PROPERTY, forged, stamped
+from shared.letters.stamp import STAMP_GUID, STAMP_HEADER, STAMP_PROPERTY, forged, message_id, stamped
 from shared.letters.wire import InternetMessageHeader, Message, SingleValueLegacyExtendedProperty
 
 LETTER = "0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4"
@@ -58,3 +58,18 @@ def test_other_names_are_not_forged() -> None:
     assert not forged(property_id="SystemTime 0x3FEF")
     assert not forged(header="x-mailrooms")
     assert forged(header="X-Mailroom-Anything")
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "domain"),
+    [
+        ("alerts@Contoso.test", "contoso.test"),
+        ("7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10e001", "mailroom.invalid"),
+        ("alerts@bücher.example", "mailroom.invalid"),
+        ("a@b'c", "mailroom.invalid"),
+        ("a@", "mailroom.invalid"),
+    ],
+)
+def test_the_message_id_follows_from_the_row_alone(mailbox: str, domain: str) -> None:
+    """By it a mail is looked for, when all that is known are its id and its mailbox. No quote can get into a filter."""
+    assert message_id(LETTER, mailbox) == f"<{LETTER}@{domain}>"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from shared import json_limits, json_text, queue_text
 from shared.delivery.work import parse_work
-from shared.letters import limits, mime, mime_read, mime_send, parse, reading, thread
+from shared.letters import limits, mime_read, mime_send, parse, reading, thread
 from shared.letters.letter import Letter, Origin, decode, encode, fingerprint
 from shared.letters.model import send_mail_body
 from shared.letters.parts import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
@@ -161,7 +161,6 @@ def _whole(body: bytes) -> None:
     letter = _letter(mail)
     fingerprint("a@b.test", mail)
     limits.check_size(mail)
-    mime.mime_of(letter, "a@b.test")
     send_mail_body(redirected(thread.threaded(letter), "b@b.test"))
     decode(encode(letter))
 
@@ -296,7 +295,6 @@ READERS: Final = [
             "letters.letter:decode",
             "letters.thread:threaded",
             "letters.thread:marks_of",
-            "letters.mime:mime_of",
             "letters.model:send_mail_body",
             "letters.stamp:stamped",
             "policy.redirect:redirected",

@@ -9,8 +9,8 @@ from shared.delivery import suppressions
 from shared.letters import (
     addresses,
     blobs,
-    mime,
     mime_addresses,
+    mime_headers,
     mime_parameters,
     parts,
     stamp,
@@ -188,19 +188,21 @@ READERS: Final = [
     ),
     Reader(
         name="a header written",
-        covers=("letters.mime:unstructured", "letters.mime:address_list"),
+        covers=("letters.mime_headers:unstructured", "letters.mime_headers:address_list"),
         read=lambda text: (
-            mime.unstructured("Subject", text),
-            mime.address_list([parts.Recipient(email_address=parts.EmailAddress(address="a@b.test", name=text))]),
+            mime_headers.unstructured("Subject", text),
+            mime_headers.address_list(
+                [parts.Recipient(email_address=parts.EmailAddress(address="a@b.test", name=text))]
+            ),
         ),
         largest=parts.LONGEST_SUBJECT,
         shapes=of_texts(),
         bounded=False,
     ),
     Reader(
-        name="the name of a file, written",
-        covers=("letters.mime:message_id",),
-        read=lambda text: (mime._filename(text), mime._MEDIA_TYPE.fullmatch(f"a/b{text}"), mime.message_id("0", text)),
+        name="the domain of a message id",
+        covers=("letters.stamp:message_id",),
+        read=lambda text: stamp.message_id("0", f"a@{text}"),
         largest=parts.LONGEST_LINE,
         shapes=of_texts(),
         bounded=False,

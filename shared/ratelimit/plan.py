@@ -1,0 +1,144 @@
+"""What those who wait for a row get of it: decided from the row as last seen, what this process holds, and the time.
+
+tat             where the schedule is
+blocked_until   Graph takes nothing from the mailbox before
+recipients      of the mailbox's day, by hour, each at the time that its mail was given
+near, reached   when the operator was last told about those
+bytes           uploaded for the mailbox in five minutes
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from shared.ratelimit.row import RateLimitUnavailable, Values
+from shared.ratelimit.schedule import Rate, book
+from shared.ratelimit.window import BYTES, Counts, Window, text_of
+
+__all__ = ["Answer", "Held", "Law", "NoRoom", "Notice", "Plan", "Want", "plan"]
+
+Notice = Literal["near", "reached"]
+NEAR: Final = 0.8  # of a day's recipients
+DAY: Final = timedelta(hours=24)
+MOST: Final = 1000  # times kept that were given back
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """Nothing was taken. until: when to ask again. day: the mailbox has too few recipients left in its day."""
+
+    until: datetime
+    day: bool = False
+
+
+Answer = datetime | NoRoom
+
+
+@dataclass(eq=False, slots=True)
+class Want:
+    """So many times, of which the first is the answer, for so many recipients; and so many bytes now.
+
+    waits: a time to come will do. failed: there is no answer.
+    """
+
+    times: int = 1
+    recipients: int = 0
+    size: int = 0
+    waits: bool = True
+    answer: Answer | None = None
+    failed: RateLimitUnavailable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """What a row allows. day: a mailbox's recipients; None: a caller, whose row counts mails only.
+
+    concurrency: requests of one process in flight.
+    """
+
+    rate: Rate
+    day: Window | None = None
+    concurrency: int = 1
+
+
+@dataclass(slots=True)
+class Held:
+    """What a process has of a row and does not need.
+
+    recipients: by hour; a negative number is missing in the row. size: bytes that the row does not count yet.
+    """
+
+    times: list[datetime] = field(default_factory=list)
+    recipients: Counts = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, more: "Held") -> None:
+        self.times = sorted([*self.times, *more.times])[:MOST]
+        for hour, count in more.recipients.items():
+            self.recipients[hour] = self.recipients.get(hour, 0) + count
+        self.size += more.size
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """values: the row to be written, None: it stays as it is. held: what is left."""
+
+    values: Values | None
+    answers: list[Answer]
+    held: Held
+    notices: list[Notice]
+
+
+def plan(row: Values, held: Held, wants: Sequence[Want], law: Law, now: datetime) -> Plan:
+    """Serve in order, first from what is held. What one is refused, the next may still get."""
+    rate, day = law.rate, law.day
+    tat, blocked = _time(row, "tat") or now, _time(row, "blocked_until") or now
+    times = [time for time in held.times if time + rate.late >= now and (time >= blocked or blocked <= now)]
+    before = day.read(row.get("recipients"), now) if day else {}
+    counts = {hour: max(0, before.get(hour, 0) - held.recipients.get(hour, 0)) for hour in {*before, *held.recipients}}
+    uploads, size = BYTES.read(row.get("bytes"), now), 0
+    answers: list[Answer] = []
+    changed = False
+    for want in wants:
+        mine = times[: want.times]
+        booked, tat_after = book(tat, max(now, blocked), want.times - len(mine), rate)
+        time = max([now, *[*mine, *booked][:1]])
+        if time > now and not want.waits:
+            answers.append(NoRoom(time))
+        elif want.size and (until := BYTES.full_until(uploads, now, min(BYTES.limit, held.size + size + want.size))):
+            answers.append(NoRoom(until))
+        elif day and want.recipients and (until := day.full_until(counts, time, want.recipients)):
+            answers.append(NoRoom(until, day=True))
+        else:
+            answers.append(time)
+            del times[: len(mine)]
+            if booked:
+                changed, tat = True, tat_after
+            if day and want.recipients:
+                counts[day.piece(time)] = counts.get(day.piece(time), 0) + want.recipients
+            size += want.size
+    notices = _notices(row, counts, answers, day, now) if day else []
+    if not (changed or size or notices or any(count > before.get(hour, 0) for hour, count in counts.items())):
+        unused = {hour: before[hour] - count for hour, count in counts.items() if before.get(hour, 0) > count}
+        return Plan(None, answers, Held(times, unused, held.size), [])
+    values: dict[str, str | int | datetime] = {**row, "tat": tat, **dict.fromkeys(notices, now)}
+    if day:
+        values["recipients"] = text_of(counts)
+    if size + held.size:
+        uploads[BYTES.piece(now)] = uploads.get(BYTES.piece(now), 0) + size + held.size
+        values["bytes"] = text_of(uploads)
+    return Plan(values, answers, Held(times), notices)
+
+
+def _notices(row: Values, counts: Counts, answers: Sequence[Answer], day: Window, now: datetime) -> list[Notice]:
+    """What the operator is to be told: each once a day, by whichever instance writes it into the row."""
+    near = sum(day.counting(counts, now).values()) >= NEAR * day.limit
+    reached = any(isinstance(answer, NoRoom) and answer.day for answer in answers)
+    found: list[Notice] = [*(("near",) if near else ()), *(("reached",) if reached else ())]
+    return [notice for notice in found if not (said := _time(row, notice)) or now - said >= DAY]
+
+
+def _time(row: Values, name: str) -> datetime | None:
+    found = row.get(name)
+    return found if isinstance(found, datetime) else None

@@ -1,0 +1,88 @@
+"""A row that all instances share, and where it is kept: in Azure Table Storage.
+
+A write whose answer is lost is tried again by the storage client and then meets itself. So each write carries a stamp
+of its own, and on 409 and 412 the row is read once: one's own stamp in it means that the write had succeeded.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+
+from shared.tables import Entity, Table
+
+__all__ = ["TABLE", "Changed", "RateLimitUnavailable", "Store", "Stored", "TableStore", "Values", "key_of"]
+
+TABLE: Final = "mailpacing"
+KEYS: Final = frozenset({"PartitionKey", "RowKey", "Timestamp", "stamp"})  # columns that are not values
+
+Values = Mapping[str, str | int | datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row as it was read. Times are in UTC."""
+
+    values: Values
+    etag: str
+
+
+class Changed(Exception):  # noqa: N818 - a state of the world, not a fault in the program
+    """The row is another than the one that was to be replaced. found: what it is now, None when it is gone."""
+
+    def __init__(self, found: Stored | None) -> None:
+        super().__init__()
+        self.found = found
+
+
+class RateLimitUnavailable(Exception):  # noqa: N818 - the same
+    """Storage cannot be reached, or too many write the same row: nobody can say when the mail may go. Try later."""
+
+
+class Store(Protocol):
+    """Rows by key. Both methods may raise azure.core's AzureError."""
+
+    def read(self, key: str) -> Awaitable[Stored | None]: ...
+
+    def write(self, key: str, values: Values, etag: str | None) -> Awaitable[str]:
+        """Put the row in place of the one with this ETag; None: there must be none yet. Returns the new ETag.
+
+        Raises Changed, with the row as it is: a write that fails costs two operations.
+        """
+        ...
+
+
+class TableStore:
+    """Rows in one table, spread over 256 partitions."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def read(self, key: str) -> Stored | None:
+        entity = await self._table.get(key[:2], key)
+        return None if entity is None else _stored(entity)
+
+    async def write(self, key: str, values: Values, etag: str | None) -> str:
+        stamp = secrets.token_hex(8)
+        entity = {**values, "PartitionKey": key[:2], "RowKey": key, "stamp": stamp}
+        try:
+            return await (self._table.insert(entity) if etag is None else self._table.replace(entity, etag))
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+            found = await self._table.get(key[:2], key)
+            if found is not None and found["stamp"] == stamp:
+                return _stored(found).etag
+            raise Changed(None if found is None else _stored(found)) from error
+
+
+def key_of(name: str) -> str:
+    """The key of a mailbox or a caller: addresses are personal data, and not all of their characters fit a key."""
+    return hashlib.sha256(name.lower().encode()).hexdigest()
+
+
+def _stored(entity: Entity) -> Stored:
+    values = {name: value for name, value in entity.items() if name not in KEYS and not name.startswith("odata.")}
+    return Stored(values, entity["odata.etag"])

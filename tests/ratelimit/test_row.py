@@ -1,0 +1,117 @@
+"""Both stores keep the same promises: one suite for the table and for its stand-in in memory."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from shared.ratelimit.limits import RateLimits, Reservation
+from shared.ratelimit.row import Changed, Store, TableStore, Values
+from shared.tables import Tables
+from tests.ratelimit.far import MemoryStore
+from tests.ratelimit.virtual import START
+from tests.wire import Wire
+
+KEY, OTHER_KEY = "ab" * 32, "cd" * 32
+VALUES: Values = {"tat": START + timedelta(microseconds=123_457), "recipients": "{}", "step": 4}
+OTHER: Values = {"recipients": "another"}
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+async def table(storage: str, wire: Wire) -> AsyncIterator[TableStore]:
+    """In a table that is not there yet."""
+    async with wire:
+        yield TableStore(Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}"))
+
+
+@pytest.fixture(params=["memory", "table"])
+def store(request: pytest.FixtureRequest) -> Store:
+    if request.param == "memory":
+        return MemoryStore()
+    found: TableStore = request.getfixturevalue("table")
+    return found
+
+
+async def test_what_is_written_is_read_with_the_etag_of_the_write(store: Store) -> None:
+    assert await store.read(KEY) is None
+    etag = await store.write(KEY, VALUES, None)
+    found = await store.read(KEY)
+    assert found is not None
+    assert (found.values, found.etag) == (VALUES, etag)
+    assert type(found.values["tat"]) is datetime
+
+
+async def test_a_row_is_replaced_whole_by_one_who_has_seen_it(store: Store) -> None:
+    etag = await store.write(KEY, VALUES, None)
+    newer = await store.write(KEY, OTHER, etag)
+    found = await store.read(KEY)
+    assert found is not None
+    assert (found.values, found.etag) == (OTHER, newer)
+
+
+async def test_nobody_replaces_a_row_that_has_changed_and_is_told_what_it_is(store: Store) -> None:
+    seen = await store.write(KEY, VALUES, None)
+    newer = await store.write(KEY, OTHER, seen)
+    for etag in (seen, None):
+        with pytest.raises(Changed) as caught:
+            await store.write(KEY, VALUES, etag)
+        assert caught.value.found is not None
+        assert (caught.value.found.values, caught.value.found.etag) == (OTHER, newer)
+
+
+async def test_a_row_that_is_gone_cannot_be_replaced(store: Store) -> None:
+    etag = await store.write(KEY, VALUES, None)
+    with pytest.raises(Changed) as caught:
+        await store.write(OTHER_KEY, VALUES, etag)
+    assert caught.value.found is None
+
+
+async def test_a_write_whose_answer_is_lost_knows_itself_again(table: TableStore, wire: Wire) -> None:
+    first = await table.write(OTHER_KEY, OTHER, None)
+    for values in (VALUES, OTHER):
+        wire.lose = 1
+        found = await table.read(KEY)
+        etag = await table.write(KEY, values, found.etag if found else None)
+        found = await table.read(KEY)
+        assert found is not None
+        assert (found.values, found.etag) == (values, etag)
+        assert wire.lose == 0
+    assert await table.write(OTHER_KEY, VALUES, first)
+
+
+async def test_instances_share_rate_day_block_and_callers_in_either_store(store: Store) -> None:
+    def instance() -> RateLimits:
+        return RateLimits(store, per_minute=30, recipients_per_day=8)
+
+    one, other = instance(), instance()
+    times = []
+    for limits in (one, other) * 3:
+        reservation = await limits.reserve("Shop@Example.com", 1)
+        assert isinstance(reservation, Reservation)
+        times.append(reservation.at)
+    assert times[-1] - times[0] > timedelta(seconds=3)
+    assert not isinstance(await one.reserve("shop@example.com", 3), Reservation)
+    until = await one.throttled("desk@example.com", 60)
+    third = await instance().reserve("desk@example.com", 1)
+    assert isinstance(third, Reservation)
+    assert third.at >= until > datetime.now(UTC)
+    assert [await limits.ask("the shop", 2) is None for limits in (one, other, one)] == [True, True, False]
+
+
+async def test_a_row_says_nothing_of_whom_it_is_for(storage: str) -> None:
+    async with Wire() as wire:
+        table = Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}")
+        limits = RateLimits(TableStore(table))
+        await limits.reserve("shop@example.com", 1)
+        await limits.throttled("shop@example.com", None)
+        await limits.upload("shop@example.com", 4_000_000)
+        await limits.ask("the shop", 1)
+        rows = [entity async for entity in table.all()]
+    assert len(rows) == 2
+    assert "shop" not in str(rows).lower()

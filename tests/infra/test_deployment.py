@@ -13,6 +13,7 @@ from shared.delivery import outbox, table
 from shared.delivery.pacing import table as pacing
 from tests.infra.deployed import PARAMETERS, ROOT, SETS, STORAGE, deployed, functions, mail_account, package_account
 
+COSTS: Final = (ROOT / "docs" / "costs.md").read_text()
 MAIN: Final = (ROOT / "infra" / "main.bicep").read_text()
 # What is no setting of Mailroom's but of Azure's, with who reads it.
 AZURES: Final = {
@@ -128,6 +129,16 @@ def test_instances_are_in_several_zones_if_asked_to_and_azure_takes_how_many_are
     assert {one["sku"]["name"] for one in here.all(STORAGE)} == {"Standard_GZRS" if zones else "Standard_ZRS"}
     scale = here.one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
     assert all(group["instanceCount"] >= (2 if zones else 1) for group in scale["alwaysReady"])
+
+
+def test_the_price_of_zones_is_that_of_two_instances_for_each_group_that_scales_by_itself() -> None:
+    """All HTTP functions are one group, every other function is one. What an instance costs stands in docs/costs.md."""
+    groups = 1 + sum(trigger["type"] != "httpTrigger" for trigger in functions().values())
+    (instance,) = re.findall(r"^`alwaysReadyHttp = 1`: .* = ([\d.]+),", COSTS, re.MULTILINE)
+    price = groups * 2 * 2 * 730 * 3600 * 0.000004
+    assert abs(price - groups * 2 * float(instance)) < 0.1
+    assert f"for each of {groups} groups | + {price:.2f} " in COSTS
+    assert re.search(rf"\b{price:.0f}\s+dollars", (ROOT / "docs" / "deploy.md").read_text())
 
 
 @every_set

@@ -81,6 +81,19 @@ var rules = [
 '''
   }
   {
+    id: 'table-replaced'
+    severity: 1
+    title: 'A table was deleted and made anew'
+    text: 'Keys of mails, or suppressed addresses, are forgotten: a mail that is repeated may go a second time, or go to whom it must not.'
+    window: 'PT15M'
+    operator: 'GreaterThan'
+    threshold: 0
+    query: '''
+| where event == 'table.replaced'
+| summarize value = count() by replaced = tostring(said['table'])
+'''
+  }
+  {
     id: 'resent'
     severity: 2
     title: 'Mail was sent a second time'

@@ -57,6 +57,7 @@ FAULTS: Final[dict[str, list[Fault]]] = {
         lambda log, at: log.said(at, Event.MAIL_POISONED, queue="mail-outbox"),
     ],
     "held-mail": [lambda log, at: log.said(at, Event.MAIL_HELD, code="ErrorAccessDenied")],
+    "table-replaced": [lambda log, at: log.said(at, Event.TABLE_REPLACED, table="mailledger", seen="…", found="…")],
     "resent": [lambda log, at: log.said(at, Event.MAIL_RESENT)],
     "throttled": [_over(11, Event.GRAPH_THROTTLED)],
     "intake-5xx": [
@@ -229,6 +230,7 @@ def test_one_stranger_wakes_nobody() -> None:
     log.said(61, Event.EVENT_UNVERIFIED, route="github")
     log.said(61, Event.CALLER_REFUSED, status=401)
     log.said(61, Event.BODY_LOST, function="events", route="generic")
+    log.said(61, Event.ROUTE_OFF, route="slack")
     log.request(61, "events", 500, ABORTED)
     log.request(61, "send_mail", 500, TOO_LARGE)
     log.request(61, "events", 404)

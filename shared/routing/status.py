@@ -1,7 +1,8 @@
 """Which routes are on, and what keeps the others, or a part of their settings, from being used: for the operator.
 
-A route without a secret is off, which is no fault. A secret that no request could prove itself by is one, also where
-another one beside it works: its sender will be turned away one day, and nobody would know why.
+A route without a secret is off, which is no fault: it answers as if it did not exist. A secret that no request could
+prove itself by is one, also where another one beside it works: its sender will be turned away one day, and nobody would
+know why.
 """
 
 import asyncio
@@ -22,11 +23,14 @@ VAULT_AWAY = "The vault of MAIL_VAULT_URL cannot be read."
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """on: routes that take events. problems: what is wrong, by the route's name, or the setting's where it has none.
-    notes: what works and will not for long, by the setting.
+    """on: routes that take events. off: those without a secret.
+
+    problems: what is wrong, by the route's name, or the setting's where it has none. notes: what works and will not for
+    long, by the setting.
     """
 
     on: list[str] = field(default_factory=list)
+    off: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
@@ -47,6 +51,8 @@ async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> S
                 status.on.append(route.name)
             if (fault := secret_fault(route, known, settings)) is not None:  # of the vault's, too
                 status.problems[route.name] = fault
+            elif not by_token and not known:
+                status.off.append(route.name)
         except SecretsUnavailable:
             status.problems[route.name] = VAULT_AWAY
         except RouteUnusable as error:
@@ -54,6 +60,7 @@ async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> S
 
     await asyncio.gather(*map(ask, catalog.routes.values()))
     status.on.sort()
+    status.off.sort()
     return status
 
 

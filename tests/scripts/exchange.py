@@ -96,7 +96,7 @@ class Run:
 
 
 class Shell:
-    """One PowerShell with a module of fakes. A test sets .state, which they know, and runs a script, which changes it."""
+    """One PowerShell with a module of fakes. A test sets .state, which they know, and runs a script that changes it."""
 
     def __init__(self, process: subprocess.Popen[str], file: Path) -> None:
         self._process = process

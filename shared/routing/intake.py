@@ -34,7 +34,7 @@ from shared.routing.messages import EVENTS, LONGEST_ID, EventMessage, events_of,
 from shared.routing.naming import name_of
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
-from shared.routing.status import secret_fault
+from shared.routing.status import secret_fault, tenant_fault
 from shared.sources.source import Event, RawRequest, Reply, Result, Source, TokenRule, Unverified
 from shared.telemetry import Event as Said
 from shared.telemetry import emit
@@ -200,6 +200,8 @@ class Intake:
         """Return if the request proves where it comes from. Raises Unverified, RouteUnusable."""
         rule = route.source.token_rule
         if rule is not None:
+            if (fault := tenant_fault(route, self.composer.settings)) is not None:
+                raise _Unprovable(fault)
             try:
                 return await self.tokens(rule, request.headers.get("authorization"))
             except KeysUnavailable:

@@ -6,7 +6,7 @@ carries ids, counts, codes and names of routes and settings; never an address, a
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.bounded import Bounded, Fields
 
-__all__ = ["LEVELS", "STRANGERS", "Event", "emit", "kept"]
+__all__ = ["LEVELS", "STRANGERS", "Event", "emit", "kept", "said_while"]
 
 logger: Final = logging.getLogger("mailroom")
 # Azure's worker lets everything through from INFO on, and its SDKs say there several lines for each request to storage:
@@ -33,6 +33,7 @@ class Event(StrEnum):
     MAIL_SENT = "mail.sent"  # Graph answered 202; `seconds` after it was accepted, or due
     MAIL_WAITING = "mail.waiting"  # put back, with the reason and the delay
     MAIL_UNKNOWN = "mail.unknown"  # it may have gone; Graph's answer is missing or says neither
+    MAIL_UNVERIFIED = "mail.unverified"  # its mailbox did not say whether it has gone: it is asked again
     MAIL_INTERRUPTED = "mail.interrupted"  # its draft, or a file of it, could not be finished; it is gone on with later
     DRAFT_LEFT = "mail.draft-left"  # the draft of a mail that ended unsent could not be deleted; tried again hourly
     MAIL_RESENT = "mail.resent"  # sent again after an unknown outcome: it may have gone twice
@@ -86,6 +87,7 @@ LEVELS: Final = {
     Event.MAIL_SENT: logging.INFO,
     Event.MAIL_WAITING: logging.INFO,
     Event.MAIL_UNKNOWN: logging.WARNING,
+    Event.MAIL_UNVERIFIED: logging.WARNING,
     Event.MAIL_INTERRUPTED: logging.WARNING,
     Event.DRAFT_LEFT: logging.WARNING,
     Event.MAIL_RESENT: logging.WARNING,
@@ -165,6 +167,23 @@ def kept() -> Iterator[None]:
         while waiting:  # a thread that nobody waits for any more may still say something
             event, fields = waiting.pop(0)
             emit(event, **fields)
+
+
+@contextmanager
+def said_while(heard: Callable[[], bool]) -> Iterator[None]:
+    """Keep what is said within it, and say it at its end if anybody hears it then.
+
+    For what may outlast its invocation: the platform drops what is logged outside of one.
+    """
+    waiting: list[Said] = []
+    token = _waiting.set(waiting)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+        if heard():
+            for event, fields in waiting:
+                emit(event, **fields)
 
 
 def emit(event: Event, **fields: str | float | bool | None) -> None:

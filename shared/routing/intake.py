@@ -1,14 +1,14 @@
 """Events come in: from a webhook or from the queue `mail-events`, and each mail they ask for is made durable.
 
-Nothing is sent here and no row is written: one message for each mail into `mail-work`, or one for all the events of a
-large request, and then the answer. What has come twice has the same id, and ends at its row.
+One message for each mail into `mail-work`, or one for all the events of a large request, and then the answer. The few
+mails of a webhook are sent before it (at_once.py). What has come twice has the same id, and ends at its row.
 """
 
 import asyncio
 import json
 import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -17,16 +17,17 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.aside import LARGE, aside
-from shared.deadline import within
-from shared.delivery.courier import Courier
+from shared.deadline import Deadline, within
 from shared.delivery.outbox import QUEUE, Outbox
-from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.payload import batch_name
 from shared.delivery.work import Batch, work_of
+from shared.delivery.worker import Worker
 from shared.entra import KeysUnavailable
 from shared.errors import Malformed, Refused
 from shared.letters.letter import Letter, identity, new_id
+from shared.ratelimit.row import RateLimitUnavailable
 from shared.rendering.bounds import size_of
+from shared.routing.at_once import AtOnce, Made
 from shared.routing.batches import Expander, packed
 from shared.routing.catalog import Catalog
 from shared.routing.compose import Composer, RouteUnusable
@@ -42,6 +43,7 @@ from shared.telemetry import emit
 __all__ = ["Intake"]
 
 PATIENCE: Final = 8.0  # seconds to read a request and to make it durable; most senders wait for ten
+ANSWER: Final = 3.0  # seconds after which a sender is answered, once its mails are durable, whatever Graph does
 ONE_BY_ONE: Final = 4  # mails of one request that are put in a message each; the events of more are put as one
 TURN: Final = 50  # events that are reported before others have their turn
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
@@ -58,14 +60,18 @@ class _Unprovable(RouteUnusable):
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """One for a process. tokens: verifies an Authorization header; raises Refused, KeysUnavailable."""
+    """One for a process. tokens: verifies an Authorization header; raises Refused, KeysUnavailable.
+
+    at_once: sends the few mails of a webhook before it is answered; None: they are only put.
+    """
 
     catalog: Catalog
     composer: Composer
     secrets: Secrets
     tokens: Tokens
     outbox: Outbox
-    courier: Courier
+    worker: Worker
+    at_once: AtOnce | None = None
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     async def answer(self, name: str, request: RawRequest) -> Reply:
@@ -106,7 +112,7 @@ class Intake:
         route = self.catalog.routes.get(name)
         if route is None:
             return self._no_route(name)
-        source = route.source
+        source, waited = route.source, Deadline(ANSWER)
         try:
             secrets = await self._secrets(route)
             if secrets is None:
@@ -124,9 +130,9 @@ class Intake:
                 until = await self._over_rate(route, len(wanted))
                 if until is not None:
                     return self._come_again(source, until)
-                made = await self._take(route, wanted, size)
-            if route.rate_per_minute and made < len(wanted):
-                self.courier.attempts.pacing.asked_in_vain(_caller(route), len(wanted) - made)
+                taken = await self._take(route, wanted, size)
+            if route.rate_per_minute and taken.events < len(wanted):
+                self.worker.engine.pace.asked_in_vain(_caller(route), len(wanted) - taken.events)
         except Unverified as error:
             emit(Said.EVENT_UNVERIFIED, route=name)
             return source.reply(Result.UNVERIFIED, str(error))
@@ -136,10 +142,12 @@ class Intake:
         except RouteUnusable as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=str(error))
             return source.reply(Result.UNAVAILABLE, UNUSABLE if isinstance(error, _Unprovable) else str(error))
-        except (AzureError, PacingUnavailable, TimeoutError) as error:
+        except (AzureError, RateLimitUnavailable, TimeoutError) as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
-        return source.reply(Result.DONE)
+        if self.at_once is not None:
+            await self.at_once.attempt(taken.made, waited.left)
+        return _done(source, taken.mails)
 
     async def take_message(self, mail: str, body: bytes) -> None:
         """Take a message of `mail-events`. mail: names it, the same in every delivery.
@@ -152,14 +160,14 @@ class Intake:
             events = events_of(message, route.source, mail, self.now())
             await self._take(route, await self._wanted(route, events, len(body)), len(body), paced=True)
         except Refused as refusal:
-            await self.courier.refuse(mail, EVENTS, body, refusal)
+            await self.worker.refuse(mail, EVENTS, body, refusal)
 
     async def expand(self, batch: Batch) -> None:
-        """Put the mails of a batch that was accepted. Raises AzureError, PacingUnavailable: it is to come again."""
+        """Put the mails of a batch that was accepted. Raises AzureError, RateLimitUnavailable: it is to come again."""
         try:
             await Expander(self.outbox, self._route_of, self._take_one, self._crashed).expand(batch)
         except Malformed as refusal:
-            await self.courier.refuse(batch.id, QUEUE, msgspec.json.encode(batch), refusal)
+            await self.worker.refuse(batch.id, QUEUE, msgspec.json.encode(batch), refusal)
 
     def _no_route(self, name: str) -> Reply:
         if self.catalog.missing is None and name not in self.catalog.problems:
@@ -217,7 +225,7 @@ class Intake:
         """When a route that is over its rate may be asked again; None: now."""
         if not route.rate_per_minute or not mails:
             return None
-        return await self.courier.attempts.pacing.ask(_caller(route), route.rate_per_minute, mails)
+        return await self.worker.engine.pace.ask(_caller(route), route.rate_per_minute, mails)
 
     def _come_again(self, source: Source, until: datetime) -> Reply:
         reply = source.reply(Result.OVERLOADED, "The route is over its rate, rate_per_minute; send it again.")
@@ -234,22 +242,28 @@ class Intake:
                 await asyncio.sleep(0)  # there are others
         return [event for event, wants in zip(events, verdicts, strict=True) if wants]
 
-    async def _take(self, route: Route, events: list[Event], size: int, *, paced: bool = False) -> int:
-        """Make every mail durable that these events ask for; returns how many do.
+    async def _take(self, route: Route, events: list[Event], size: int, *, paced: bool = False) -> "_Taken":
+        """Make every mail durable that these events ask for.
 
         Up to ONE_BY_ONE mails are put one message each. More are durable as one: to put thousands would outlast the
         patience of every sender, and what was put of them would be put again at each try.
 
-        paced: nobody waits for the answer, so mails beyond the route's rate are put for later. PacingUnavailable then.
-        Raises AzureError, RouteUnusable.
+        paced: nobody waits for the answer, so mails beyond the route's rate are put for later.
+        Raises AzureError, RouteUnusable; RateLimitUnavailable where it is paced.
         """
         now = self.now()
         if len(events) <= ONE_BY_ONE:
             composed = [(event, await self._letters(route, event, now)) for event in events]
             events = [event for event, letters in composed if letters]
             if sum(len(letters) for _, letters in composed) <= ONE_BY_ONE:
+                mails = tuple(letter.id for _, letters in composed for letter in letters)
+                if self.at_once is not None and not paced:
+                    made = await self.at_once.put([letter for _, letters in composed for letter in letters])
+                    for event, letters in composed:
+                        _say_accepted(route, event, letters)
+                    return _Taken(len(events), mails, made)
                 await asyncio.gather(*(self._put(route, event, letters, paced) for event, letters in composed))
-                return len(events)
+                return _Taken(len(events), mails)
         name = new_id()
         batch = Batch(
             v=1,
@@ -262,7 +276,7 @@ class Intake:
         )
         await self.outbox.put_batch(batch, await aside(size, packed, events))
         emit(Said.BATCH_ACCEPTED, id=name, route=route.name, events=len(events))
-        return len(events)
+        return _Taken(len(events))
 
     async def _take_one(self, route: Route, event: Event, now: datetime, paced: bool) -> None:  # noqa: FBT001 - the fact
         # Beside the loop whatever its size: many of a batch are ready at once, one after the other would hold it.
@@ -288,9 +302,9 @@ class Intake:
         for letter in letters:
             due = None
             if paced and route.rate_per_minute:
-                due = await self.courier.attempts.pacing.come_at(_caller(route), route.rate_per_minute)
+                due = await self.worker.engine.pace.come_at(_caller(route), route.rate_per_minute)
             await self.outbox.put(work_of(letter), self.now(), due, letter)
-            emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=_kind(event), state="accepted")
+            _say_accepted(route, event, (letter,))
 
     async def _set_aside(self, route: Route, event: Event, now: datetime, refusal: Refused) -> None:
         name, repeats = name_of(route, event, now)
@@ -298,10 +312,32 @@ class Intake:
         # A key that counts for a while only cannot name what an operator puts back at any time.
         lasting = repeats is None and len(event.key) <= LONGEST_ID
         again = _as_message(route, event, event.key if lasting else mail)
-        await self.courier.refuse(mail, EVENTS, again, refusal)
+        await self.worker.refuse(mail, EVENTS, again, refusal)
 
     async def _crashed(self, route: Route, event: Event, now: datetime) -> None:
         await self._set_aside(route, event, now, Malformed(400, "Crashed", "The event made Mailroom fail."))
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """events: how many ask for mail. mails: their ids, unless there are too many to say. made: to be attempted."""
+
+    events: int
+    mails: tuple[str, ...] = ()
+    made: Sequence[Made] = ()
+
+
+def _done(source: Source, mails: tuple[str, ...]) -> Reply:
+    """That all is durable, in the sender's terms; and what to ask /api/messages for."""
+    reply = source.reply(Result.DONE)
+    if len(mails) == 1:
+        return replace(reply, headers={**reply.headers, "Location": f"/api/messages/{mails[0]}"})
+    return replace(reply, body=json.dumps(mails).encode()) if mails and source.body_allowed else reply
+
+
+def _say_accepted(route: Route, event: Event, letters: Sequence[Letter]) -> None:
+    for letter in letters:
+        emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=_kind(event), state="accepted")
 
 
 def _kind(event: Event) -> str | None:

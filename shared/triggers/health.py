@@ -108,9 +108,10 @@ async def _routes(app: Services) -> dict[str, object]:
     if catalog.missing:
         return {"status": "fail", "error": catalog.missing}
     status = await status_of(catalog, app.intake.composer, app.secrets)
-    facts: dict[str, object] = {"status": "fail" if status.problems else "pass", "on": status.on}
-    facts["off"] = dict.fromkeys(status.off, "no secret")
-    return {**facts, "problems": status.problems} if status.problems else facts
+    verdict = "fail" if status.problems else "warn" if status.notes else "pass"
+    facts: dict[str, object] = {"status": verdict, "on": status.on, "off": dict.fromkeys(status.off, "no secret")}
+    more = {"problems": status.problems, "notes": status.notes}
+    return facts | {name: value for name, value in more.items() if value}
 
 
 async def _callers(app: Services) -> str | None:

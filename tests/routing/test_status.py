@@ -105,3 +105,15 @@ async def test_a_vault_that_is_away_is_what_keeps_each_route_that_needs_it(tmp_p
     )
     assert found.on == ["alerts", "github"]
     assert "vault" in found.problems["stripe"]
+
+
+async def test_a_setting_that_takes_the_vaults_place_is_noted_and_nothing_is_wrong(tmp_path: Path) -> None:
+    """It works until the next deployment removes it. Without a vault there is nothing else to use."""
+    vault = {"mail-secret-github": "a", "mail-secret-stripe": "whsec_c2VjcmV0"}
+    away = {"MAIL_VAULT_URL": "https://kv-1.vault.azure.net"}
+    found = await status(tmp_path, {}, vault, MAIL_SECRET_GITHUB="hush", **away)
+    assert (found.on, found.problems) == (["github", "stripe"], {})
+    assert found.notes.keys() == {"MAIL_SECRET_GITHUB"}
+    assert "mail-secret-github" in found.notes["MAIL_SECRET_GITHUB"]
+    assert "hush" not in str(found)
+    assert (await status(tmp_path, {}, vault, MAIL_SECRET_GITHUB="hush")).notes == {}

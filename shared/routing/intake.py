@@ -141,7 +141,7 @@ class Intake:
             return source.reply(RESULTS.get(error.status, Result.MALFORMED), str(error))
         except RouteUnusable as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=str(error))
-            return source.reply(Result.UNAVAILABLE, UNUSABLE if isinstance(error, _Unprovable) else str(error))
+            return source.reply(Result.UNAVAILABLE, _told(error))
         except (AzureError, RateLimitUnavailable, TimeoutError) as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
@@ -343,6 +343,11 @@ def _say_accepted(route: Route, event: Event, letters: Sequence[Letter]) -> None
 def _kind(event: Event) -> str | None:
     """The type of an event as it can be logged; what else it holds may be anything."""
     return event.type if TYPE.fullmatch(event.type) else None
+
+
+def _told(error: RouteUnusable) -> str:
+    """What the sender may know of the reason: of a request that is not proved, nothing."""
+    return UNUSABLE if isinstance(error, _Unprovable) else str(error)
 
 
 def _caller(route: Route) -> str:

@@ -281,3 +281,10 @@ output MAILROOM_IDENTITY_OBJECT_ID string = identity.outputs.principalId
 
 @description('The Application Insights resource.')
 output MAILROOM_APPLICATION_INSIGHTS string = monitoring.outputs.insightsName
+
+@description('Whom alerts are told.')
+output MAILROOM_ALERTS string = !empty(alertEmail)
+  ? 'mailed to alertEmail${empty(actionGroupIds) ? '' : ', and to ${length(actionGroupIds)} action groups'}'
+  : !empty(actionGroupIds)
+      ? 'told to ${length(actionGroupIds)} action groups'
+      : 'NOBODY IS TOLD when mail is not sent: set MAILROOM_ALERT_EMAIL, or actionGroupIds, and deploy again'

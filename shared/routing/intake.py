@@ -112,27 +112,9 @@ class Intake:
         route = self.catalog.routes.get(name)
         if route is None:
             return self._no_route(name)
-        source, waited = route.source, Deadline(ANSWER)
+        source = route.source
         try:
-            secrets = await self._secrets(route)
-            if secrets is None:
-                return self._no_route(name)
-            _check_body(request, source)
-            await self._verify(route, request, secrets)
-            self.composer.check(route)
-            answer = await aside(len(request.body), source.handshake, request)
-            if answer is not None:
-                return answer
-            async with within(PATIENCE):
-                size = len(request.body)
-                events = await aside(size, source.events, request, self.now())
-                wanted = await self._wanted(route, events, size)
-                until = await self._over_rate(route, len(wanted))
-                if until is not None:
-                    return self._come_again(source, until)
-                taken = await self._take(route, wanted, size)
-            if route.rate_per_minute and taken.events < len(wanted):
-                self.worker.engine.pace.asked_in_vain(_caller(route), len(wanted) - taken.events)
+            return await self._received(route, request, Deadline(ANSWER))
         except Unverified as error:
             emit(Said.EVENT_UNVERIFIED, route=name)
             return source.reply(Result.UNVERIFIED, str(error))
@@ -145,6 +127,28 @@ class Intake:
         except (AzureError, RateLimitUnavailable, TimeoutError) as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
+
+    async def _received(self, route: Route, request: RawRequest, waited: Deadline) -> Reply:
+        source = route.source
+        secrets = await self._secrets(route)
+        if secrets is None:
+            return self._no_route(route.name)
+        _check_body(request, source)
+        await self._verify(route, request, secrets)
+        self.composer.check(route)
+        answer = await aside(len(request.body), source.handshake, request)
+        if answer is not None:
+            return answer
+        async with within(PATIENCE):
+            size = len(request.body)
+            events = await aside(size, source.events, request, self.now())
+            wanted = await self._wanted(route, events, size)
+            until = await self._over_rate(route, len(wanted))
+            if until is not None:
+                return self._come_again(source, until)
+            taken = await self._take(route, wanted, size)
+        if route.rate_per_minute and taken.events < len(wanted):
+            self.worker.engine.pace.asked_in_vain(_caller(route), len(wanted) - taken.events)
         if self.at_once is not None:
             await self.at_once.attempt(taken.made, waited.left)
         return _done(source, taken.mails)

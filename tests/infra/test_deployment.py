@@ -222,6 +222,7 @@ def test_a_deployment_says_what_azd_and_the_documents_need(name: str) -> None:
         "AZURE_KEY_VAULT_NAME",
         "AZURE_RESOURCE_GROUP",
         "AZURE_STORAGE_ACCOUNT_NAME",
+        "MAILROOM_ALERTS",
         "MAILROOM_APPLICATION_INSIGHTS",
         "MAILROOM_IDENTITY_CLIENT_ID",
         "MAILROOM_IDENTITY_OBJECT_ID",

@@ -33,6 +33,12 @@ def _rotated(log: Log, at: int) -> None:
         log.said(at + minute, Event.EVENT_UNVERIFIED, route="generic", times=3)
 
 
+def _secret_gone(log: Log, at: int) -> None:
+    """Said once a day, whatever comes."""
+    log.said(at - 300, Event.MAIL_ACCEPTED, route="generic")
+    log.said(at, Event.ROUTE_OFF, route="generic")
+
+
 def _no_token(log: Log, at: int) -> None:
     """The only caller asks for its token in the wrong place."""
     log.request(at - 600, "send_mail", 202)
@@ -94,6 +100,7 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     ],
     "turned-away": [
         _rotated,
+        _secret_gone,
         _no_token,
         _one_of_two,
         _broken_off,

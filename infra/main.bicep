@@ -55,7 +55,7 @@ param producers Producer[] = []
 @description('The application (client) id of the Entra app registration that callers of sendMail get tokens for; accepted audiences are this and api://this. Empty: sendMail answers 401.')
 param apiClientId string = ''
 
-@description('Have Entra issue these tokens only to applications and people to whom a role of the API was given. Needs Application.ReadWrite.All to deploy; az ad sp update does the same: docs/deploy.md.')
+@description('Have Entra issue these tokens only to applications and people to whom a role of the API was given. Needs Application.ReadWrite.All to deploy; scripts/register-api.ps1 does it for a registration that it makes.')
 param requireApiAssignment bool = false
 
 @description('The tenant that issues these tokens.')
@@ -376,3 +376,10 @@ output MAILROOM_PACKAGE_ACCOUNT_ID string = packages.outputs.id
 
 @description('The Application Insights resource.')
 output MAILROOM_APPLICATION_INSIGHTS string = monitoring.outputs.insightsName
+
+@description('Whom alerts are told.')
+output MAILROOM_ALERTS string = !empty(alertEmail)
+  ? 'mailed to alertEmail${empty(actionGroupIds) ? '' : ', and to ${length(actionGroupIds)} action groups'}'
+  : !empty(actionGroupIds)
+      ? 'told to ${length(actionGroupIds)} action groups'
+      : 'NOBODY IS TOLD when mail is not sent: set MAILROOM_ALERT_EMAIL, or actionGroupIds, and deploy again'

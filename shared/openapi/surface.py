@@ -80,6 +80,7 @@ EXAMPLE: Final = {
     },
     "saveToSentItems": True,
 }
+MADE: Final = {"Location": "where to ask what becomes of the mail, where there is one"}
 AGAIN: Final = {"Retry-After": "seconds after which it may be tried again"}
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer, as RFC 6750 has it"}
 MAILBOX: Final = Parameter("id", "path", "the mailbox: an address, an object id, or the name of a pool")
@@ -301,8 +302,8 @@ OPERATIONS: Final = (
         "events/{route}",
         "A webhook: what proves it, and what it is answered, is the source's (docs/sources)",
         {
-            200: Answer("Done, or a handshake."),
-            202: Answer("Done."),
+            200: Answer("Done, with the ids of several mails as a JSON list; or a handshake.", headers=MADE),
+            202: Answer("Done, with the ids of several mails as a JSON list.", headers=MADE),
             400: _problem("Not what this source sends; or, from Stripe, not signed with the route's secret."),
             401: _problem("Nothing proves where it comes from."),
             404: _problem("There is no such route."),

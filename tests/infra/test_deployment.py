@@ -10,7 +10,7 @@ import pytest
 from deployment.infra import as_template
 from shared import config
 from shared.delivery import outbox, table
-from shared.delivery.pacing import table as pacing
+from shared.ratelimit import row as rates
 from tests.infra.deployed import PARAMETERS, ROOT, SETS, STORAGE, deployed, functions, mail_account, package_account
 
 COSTS: Final = (ROOT / "docs" / "costs.md").read_text()
@@ -87,7 +87,7 @@ def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
         for path in (ROOT / "shared").rglob("*.py")
         for match in re.finditer(r'^TABLE: Final = "(mail\w+)"', path.read_text(), re.MULTILINE)
     }
-    assert {table.TABLE, pacing.TABLE} <= in_code
+    assert {table.TABLE, rates.TABLE} <= in_code
     assert deployed(name).names(f"{STORAGE}/tableServices/tables") == in_code
 
 
@@ -172,6 +172,7 @@ def test_a_deployment_says_what_azd_and_the_documents_need(name: str) -> None:
         "AZURE_KEY_VAULT_NAME",
         "AZURE_RESOURCE_GROUP",
         "AZURE_STORAGE_ACCOUNT_NAME",
+        "MAILROOM_ALERTS",
         "MAILROOM_APPLICATION_INSIGHTS",
         "MAILROOM_DEPLOYMENT_IDENTITY_OBJECT_ID",
         "MAILROOM_IDENTITY_CLIENT_ID",

@@ -31,6 +31,7 @@ SETTINGS = {
     "MAIL_VERIFY_DELAYS": "0.5 1 2",
     "MAIL_RATE_PER_MINUTE": "100000",
     "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.2",
+    "MAIL_ALLOWED_SENDERS": "*@sandbox.example",
     "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": ["*@sandbox.example"], "attachments": [CONTAINER]}}),
 }
 # Each test has a mailbox of its own: Graph, and so Mailroom, takes 150 MB of one in five minutes.

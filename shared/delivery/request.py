@@ -125,7 +125,7 @@ class Requests:
     engine: Engine
 
     async def send_now(self, mail: Letter) -> Answer:
-        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable.
+        """Send what was just admitted; put what cannot go now into the outbox; answer when it is sent or durable.
 
         What does not fit into one request goes into the outbox at once: a caller does not wait for an upload.
         """
@@ -215,7 +215,7 @@ class Requests:
                 case protocol.Claim() if later is not None:
                     return await self._without_attempt(mail, reply.row, later)
                 case protocol.Claim():
-                    result = await self.engine.run(Job(mail, work, KEEPS), reply)
+                    result = await self.engine.run(Job(mail, work, KEEPS, admitted=True), reply)
                 case _:
                     raise AssertionError(reply)
         except Conflict:
@@ -306,7 +306,7 @@ class Requests:
         if large or not mail.mail.save_to_sent_items or self.engine.verifier is None or mail.not_before is not None:
             return Put(mail, work, mail.not_before)
         try:
-            ready = await self.engine.prepare(mail, work)
+            ready = await self.engine.prepare(Job(mail, work, worker.KEEPS, admitted=True))
         except (AzureError, RateLimitUnavailable):
             return Put(mail, work)
         now = self.engine.claims.now()

@@ -176,7 +176,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: datetime
         message if isinstance(message, str) else "",
         after,
         body if error else None,
-        **ids,
+        ids["request_id"],
+        ids["client_request_id"],
     )
 
 

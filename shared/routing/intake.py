@@ -17,7 +17,6 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.aside import LARGE, aside
-from shared.config import secret_setting
 from shared.deadline import Deadline, within
 from shared.delivery.outbox import QUEUE, Outbox
 from shared.delivery.payload import batch_name
@@ -50,8 +49,13 @@ TURN: Final = 50  # events that are reported before others have their turn
 TYPE: Final = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
 METHODS: Final = "OPTIONS, POST"  # those that a route takes
 PROBED: Final = "GET, HEAD, OPTIONS, POST"
+UNUSABLE: Final = "This route cannot be used; its operator finds the reason at /api/health/ready."
 RESULTS: Final = {413: Result.TOO_LARGE, 415: Result.UNSUPPORTED}
 Tokens = Callable[[TokenRule, str | None], Awaitable[None]]
+
+
+class _Unprovable(RouteUnusable):
+    """No request can be proved now. Whoever sent this one may be anybody, and is not told why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +78,33 @@ class Intake:
         """Answer a request, whatever its method."""
         match request.method:
             case "OPTIONS":
-                return self.preflight(name, request)
+                return await self.preflight(name, request)
             case "GET" | "HEAD":
-                return self.probe(name)
+                return await self.probe(name)
             case _:
                 return await self.receive(name, request)
 
-    def preflight(self, name: str, request: RawRequest) -> Reply:
-        """Answer OPTIONS. A route that does not exist answers as one without a handshake."""
+    async def preflight(self, name: str, request: RawRequest) -> Reply:
+        """Answer OPTIONS. A route that does not exist, or is off, answers as one without a handshake."""
         route = self.catalog.routes.get(self.catalog.named(name))
-        reply = (route and route.source.preflight(request)) or Reply(200, {"Allow": METHODS})
+        plain = Reply(200, {"Allow": METHODS})
+        reply = (route and route.source.preflight(request)) or plain
         if route is not None and route.probe:
             reply = replace(reply, headers={**reply.headers, "Allow": PROBED})
-        return reply
+        return reply if route is None or reply == plain else await self._if_on(route, reply, plain)
 
-    def probe(self, name: str) -> Reply:
+    async def probe(self, name: str) -> Reply:
         """Answer GET and HEAD, which deliver nothing: 405 whether there is such a route or not.
 
         Senders that use GET for their events, as some do by default, must not be told that these have arrived. Those
         that ask whether an address is there before they send to it need a route with `probe`.
         """
         route = self.catalog.routes.get(self.catalog.named(name))
-        if route is not None and route.probe:
-            return Reply(200, {"Cache-Control": "no-store"})
         text = "Events are sent by POST. For a sender that asks by GET or HEAD first, the route can have probe = true."
-        return Reply(405, {"Allow": METHODS}, detail=text)
+        nothing = Reply(405, {"Allow": METHODS}, detail=text)
+        if route is None or not route.probe:
+            return nothing
+        return await self._if_on(route, Reply(200, {"Cache-Control": "no-store"}), nothing)
 
     async def receive(self, name: str, request: RawRequest) -> Reply:
         """Answer a webhook's request, in its source's terms."""
@@ -106,24 +112,9 @@ class Intake:
         route = self.catalog.routes.get(name)
         if route is None:
             return self._no_route(name)
-        source, waited = route.source, Deadline(ANSWER)
+        source = route.source
         try:
-            _check_body(request, source)
-            await self._verify(route, request)
-            self.composer.check(route)
-            answer = await aside(len(request.body), source.handshake, request)
-            if answer is not None:
-                return answer
-            async with within(PATIENCE):
-                size = len(request.body)
-                events = await aside(size, source.events, request, self.now())
-                wanted = await self._wanted(route, events, size)
-                until = await self._over_rate(route, len(wanted))
-                if until is not None:
-                    return self._come_again(source, until)
-                taken = await self._take(route, wanted, size)
-            if route.rate_per_minute and taken.events < len(wanted):
-                self.worker.engine.pace.asked_in_vain(_caller(route), len(wanted) - taken.events)
+            return await self._received(route, request, Deadline(ANSWER))
         except Unverified as error:
             emit(Said.EVENT_UNVERIFIED, route=name)
             return source.reply(Result.UNVERIFIED, str(error))
@@ -132,10 +123,32 @@ class Intake:
             return source.reply(RESULTS.get(error.status, Result.MALFORMED), str(error))
         except RouteUnusable as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=str(error))
-            return source.reply(Result.UNAVAILABLE, str(error))
+            return source.reply(Result.UNAVAILABLE, UNUSABLE if isinstance(error, _Unprovable) else str(error))
         except (AzureError, RateLimitUnavailable, TimeoutError) as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
+
+    async def _received(self, route: Route, request: RawRequest, waited: Deadline) -> Reply:
+        source = route.source
+        secrets = await self._secrets(route)
+        if secrets is None:
+            return self._no_route(route.name)
+        _check_body(request, source)
+        await self._verify(route, request, secrets)
+        self.composer.check(route)
+        answer = await aside(len(request.body), source.handshake, request)
+        if answer is not None:
+            return answer
+        async with within(PATIENCE):
+            size = len(request.body)
+            events = await aside(size, source.events, request, self.now())
+            wanted = await self._wanted(route, events, size)
+            until = await self._over_rate(route, len(wanted))
+            if until is not None:
+                return self._come_again(source, until)
+            taken = await self._take(route, wanted, size)
+        if route.rate_per_minute and taken.events < len(wanted):
+            self.worker.engine.pace.asked_in_vain(_caller(route), len(wanted) - taken.events)
         if self.at_once is not None:
             await self.at_once.attempt(taken.made, waited.left)
         return _done(source, taken.mails)
@@ -163,8 +176,27 @@ class Intake:
     def _no_route(self, name: str) -> Reply:
         if self.catalog.missing is None and name not in self.catalog.problems:
             return Reply(404, detail="There is no such route.")
-        text = "This route cannot be used; its operator finds the reason at /api/health/ready."
-        return Reply(503, {"Retry-After": "60"}, detail=text)
+        return Reply(503, {"Retry-After": "60"}, detail=UNUSABLE)
+
+    async def _if_on(self, route: Route, reply: Reply, off: Reply) -> Reply:
+        """An answer that only a route which is on gives."""
+        try:
+            return off if await self._secrets(route) is None else reply
+        except RouteUnusable:
+            return Reply(503, {"Retry-After": "60"}, detail=UNUSABLE)
+
+    async def _secrets(self, route: Route) -> tuple[str, ...] | None:
+        """What proves a route's requests; none where tokens do. None: the route is off. Raises RouteUnusable."""
+        if route.source.token_rule is not None:
+            return ()
+        try:
+            secrets = await self.secrets.of(route.name)
+        except SecretsUnavailable:
+            raise _Unprovable("What proves a request cannot be read at the moment.") from None
+        if secrets or secret_fault(route, secrets, self.composer.settings) is not None:
+            return secrets
+        emit(Said.ROUTE_OFF, route=route.name)
+        return None
 
     def _route_of(self, name: str) -> Route:
         name = self.catalog.named(name)
@@ -176,21 +208,19 @@ class Intake:
         self.composer.check(route)
         return route
 
-    async def _verify(self, route: Route, request: RawRequest) -> None:
+    async def _verify(self, route: Route, request: RawRequest, secrets: tuple[str, ...]) -> None:
         """Return if the request proves where it comes from. Raises Unverified, RouteUnusable."""
         rule = route.source.token_rule
-        try:
-            if rule is not None:
+        if rule is not None:
+            try:
                 return await self.tokens(rule, request.headers.get("authorization"))
-            secrets = await self.secrets.of(route.name)
-        except (KeysUnavailable, SecretsUnavailable):
-            raise RouteUnusable("What proves a request cannot be read at the moment.") from None
-        except Refused as refusal:
-            raise Unverified(str(refusal)) from None
+            except KeysUnavailable:
+                raise _Unprovable("What proves a request cannot be read at the moment.") from None
+            except Refused as refusal:
+                raise Unverified(str(refusal)) from None
         usable = [secret for secret in secrets if route.source.unusable(secret) is None]
         if not usable:
-            fault = secret_fault(route, secrets, self.composer.settings)
-            raise RouteUnusable(fault or f"{secret_setting(route.name)} is not set: the route is off.")
+            raise _Unprovable(secret_fault(route, secrets, self.composer.settings) or UNUSABLE)
         return route.source.authenticate(request, usable, self.now())
 
     async def _over_rate(self, route: Route, mails: int) -> datetime | None:

@@ -150,6 +150,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
         What was copied along with a secret is taken for a part of it, and then no request of its sender is right.
         """
+        if not secret:
+            return "it is blank; expected the secret alone"
         if not secret.isprintable():
             return "it has an invisible character in it, such as a byte order mark; expected the secret alone"
         if len(secret) > 1 and secret[0] + secret[-1] in QUOTED:

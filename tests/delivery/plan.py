@@ -4,13 +4,26 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["HARMLESS", "LOST", "OF_THE_WORLD", "GraphDoes", "Kind", "Plan", "Point", "Says", "Start", "Trouble"]
+__all__ = [
+    "HARMLESS",
+    "LOST",
+    "OF_THE_WORLD",
+    "Asked",
+    "GraphDoes",
+    "Kind",
+    "Plan",
+    "Point",
+    "Says",
+    "Start",
+    "Trouble",
+]
 
 type Start = Literal["direct", "accept", "queue", "hook"]  # hook: a webhook, whose mail is sent at once
 type Policy = Literal["verify", "verify-hold", "resend", "hold"]
 type GraphDoes = Literal[
     "accept", "accept slowly", "throttle", "not connected", "reject", "no permission", "lose", "lose accepted", "hang"
 ]
+type Asked = Literal["answers", "429", "503", "time-out", "401", "403"]
 type Says = Literal["go", "suppressed", "captured", "refused"]
 type Time = Literal["now", "soon", "late"]
 type Kind = Literal[
@@ -56,9 +69,13 @@ class Plan:
     void: tuple[bool, ...] = ()  # whether a reservation that a message carries has become void
     uploads: tuple[bool, ...] = ()  # whether the mailbox has uploaded too much lately
     policy_says: tuple[Says, ...] = ()  # of one attempt after another; all further ones may go
-    looks: tuple[bool, ...] = ()  # whether the mailbox answers; afterwards it does
+    looks: tuple[Asked, ...] = ()  # what the mailbox says to one look after another; afterwards it answers
+    silence: float = 0.0  # seconds, from the first look, in which it answers none
+    silent: Asked = "503"  # and what it says instead
+    token_age: float = 0.0  # seconds since the token that it refuses was fetched
     copy: float = 0.0  # seconds until the copy is in Sent Items
     draft: bool = False  # and whether it can be seen as a draft before
+    gap: float = 0.0  # for how long it is then neither, at the end of that time
     troubles: tuple[Trouble, ...] = ()
 
 

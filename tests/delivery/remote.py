@@ -214,7 +214,7 @@ class PreSend:
         self._world = world
         self._says = iter(world.plan.policy_says)
 
-    async def verdict(self, mail: Letter) -> Goes | Withheld:
+    async def verdict(self, mail: Letter, *, admitted: bool = False) -> Goes | Withheld:
         async def none() -> None:
             """Nobody is suppressed."""
 

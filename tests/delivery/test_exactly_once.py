@@ -8,7 +8,7 @@ promised (delivery.md) is checked when nothing moves any more.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 from unittest.mock import patch
@@ -19,19 +19,20 @@ from azure.core.exceptions import AzureError
 from hypothesis import HealthCheck, Phase, currently_in_test_context, find, given, note, settings
 from hypothesis import strategies as st
 
-from shared.delivery import large, protocol, request, worker
+from shared.delivery import large, protocol, request, verification, worker
 from shared.delivery.claims import Lease
 from shared.delivery.engine import Engine, Job, Ready, Result
 from shared.delivery.ledger import ENDED, Conflict, Row, State
 from shared.delivery.outbox import Receipt
-from shared.delivery.protocol import Decision, Drop, PutAgain, Settled
+from shared.delivery.protocol import Decision, Drop, Finding, PutAgain, Settled
 from shared.delivery.request import Answer, Done, Mismatch, Put, Rejection, Requests, Spent, Unavailable
+from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import Work
-from shared.graph.outcome import Accepted, Stopped
+from shared.graph.outcome import Accepted, Rejected, Stopped, Unanswered
 from shared.letters.letter import Letter
 from tests.delivery.drafts import Drafts
 from tests.delivery.memory import MemoryLedger
-from tests.delivery.plan import HARMLESS, LOST, GraphDoes, Kind, Plan, Says, Start, Trouble
+from tests.delivery.plan import HARMLESS, LOST, Asked, GraphDoes, Kind, Plan, Says, Start, Trouble
 from tests.delivery.remote import Pace, StorageLedger
 from tests.delivery.samples import BAD_RECIPIENT, NO_LONGER_ALLOWED, NOON
 from tests.delivery.world import MAIL, World
@@ -51,6 +52,7 @@ ANSWERS: Final[list[GraphDoes]] = [
     *("accept", "accept slowly", "throttle", "not connected", "reject", "no permission"),
     *("lose", "lose accepted", "hang"),
 ]
+ASKED: Final[list[Asked]] = ["answers", "429", "503", "time-out", "401", "403"]
 SAYS: Final[list[Says]] = ["go", "go", "suppressed", "captured", "refused"]
 CALM = st.builds(
     Plan,
@@ -76,7 +78,11 @@ WILD = st.builds(
     uploads=st.lists(st.booleans(), max_size=2).map(tuple),
     spent=st.lists(st.booleans(), max_size=3).map(tuple),
     policy_says=st.lists(st.sampled_from(SAYS), max_size=3).map(tuple),
-    looks=st.lists(st.booleans(), max_size=4).map(tuple),
+    looks=st.lists(st.sampled_from(ASKED), max_size=6).map(tuple),
+    silence=st.sampled_from([0.0, 0.0, 0.0, 0.0, 200.0, 1_000.0, 5_000.0, 80 * 3600.0]),
+    silent=st.sampled_from(ASKED[1:]),
+    token_age=st.sampled_from([0.0, 0.0, 40.0, 10_000.0]),
+    gap=st.sampled_from([0.0, 20.0]),
     troubles=st.lists(TROUBLES, max_size=7).map(tuple),
 )
 PLANS = CALM | WILD
@@ -89,6 +95,7 @@ SEARCH = settings(
     suppress_health_check=list(HealthCheck),
 )
 DECIDE = protocol.decide
+LOOK_OVER = verification.look_over
 WRITE = large._write
 FILL = large.LargeMails._fill
 RUN = Engine.run
@@ -109,7 +116,7 @@ def broken_promises(plan: Plan) -> list[str]:
 def _sent(world: World) -> list[str]:
     """How often Graph has accepted it."""
     row, times = world.row, len(world.taken)
-    sure = world.settings.on_unknown == "hold" or world.plan.policy == "verify"
+    sure = world.settings.on_unknown == "hold" or (world.plan.policy == "verify" and not world.cannot_be_asked)
     # Each time an operator has replayed what may have gone, it may go again.
     rounds = 1 + sum(seen.may_have_gone or seen.code == "Abandoned" for seen in world.replayed)
     most = rounds * (1 if sure else 2)
@@ -133,7 +140,8 @@ def _ended(world: World) -> list[str]:
     wrong = []
     if row.state == "sent" and not times:
         wrong.append("sent, says the row, and was not")
-    if row.state == "failed" and times and row.code != "Abandoned":
+    asked = world.plan.policy in ("verify", "verify-hold")
+    if row.state == "failed" and times and (row.code != "Abandoned" or (asked and not world.cannot_be_asked)):
         wrong.append(f"failed for {row.code}, says the row, and was sent")
     if row.state in ("suppressed", "captured") and times and not row.may_have_gone and not row.replays:
         wrong.append(f"{row.state}, says the row, and was sent")
@@ -269,6 +277,47 @@ class Broken:
     def what_is_reserved_is_not_given_back() -> Any:
         return patch.object(Pace, "give_back", lambda *_: None)
 
+    @staticmethod
+    def a_look_without_an_answer_counts_as_one_that_found_nothing() -> Any:
+        def looked(row: Row, finding: Finding, *given: Any, **named: Any) -> Any:
+            return LOOK_OVER(row, "absent" if isinstance(finding, Unanswered) else finding, *given, **named)
+
+        return patch.object(verification, "look_over", looked)
+
+    @staticmethod
+    def what_was_not_answered_is_for_the_policy() -> Any:
+        return patch.object(verification, "cannot_be_asked", lambda *_: True)
+
+    @staticmethod
+    def one_refusal_is_enough() -> Any:
+        return patch.object(verification, "cannot_be_asked", lambda _, seen: _refused(seen))
+
+    @staticmethod
+    def a_refusal_counts_twice_with_the_same_token() -> Any:
+        def cannot(row: Row, seen: Finding) -> bool:
+            return _refused(seen) and row.new_token_from is not None
+
+        return patch.object(verification, "cannot_be_asked", cannot)
+
+    @staticmethod
+    def what_has_left_the_outbox_is_sent_again_at_once() -> Any:
+        def looked(row: Row, finding: Finding, *given: Any, **named: Any) -> Any:
+            seen = LOOK_OVER(row, finding, *given, **named)
+            return replace(seen, row=replace(seen.row, looks=9)) if finding == "waiting" else seen
+
+        return patch.object(verification, "look_over", looked)
+
+    @staticmethod
+    def maintenance_abandons_what_its_mailbox_does_not_answer_for() -> Any:
+        async def abandon(self: Upkeep, row: Row, now: datetime) -> bool:
+            return await self._end(row, "failed", now, "Abandoned")
+
+        return patch.object(Upkeep, "_abandon", abandon)
+
+
+def _refused(seen: Finding) -> bool:
+    return isinstance(seen, Unanswered) and isinstance(seen.outcome, Rejected) and seen.outcome.status == 403
+
 
 class BrokenInParts:
     """The same for mails that go by way of a draft."""
@@ -307,6 +356,7 @@ class BrokenInParts:
         return patch.object(large.LargeMails, "look", look)
 
 
+UNANSWERED: Final[dict[str, Any]] = {"start": "queue", "policy": "verify", "graph": ("lose accepted",)}
 # In which worlds it shows soonest, so that the search takes seconds: what the plan says, and the kinds of trouble.
 WHERE: Final[dict[str, dict[str, Any]]] = {
     "the_lease_is_not_checked_before_the_request": {"start": "queue", "policy": "verify"},
@@ -325,6 +375,17 @@ WHERE: Final[dict[str, dict[str, Any]]] = {
     },
     "the_message_of_a_webhook_is_deleted_although_its_mail_waits": {"start": "hook", "policy": "verify"},
     "what_is_reserved_is_not_given_back": {"kinds": HARMLESS},
+    "a_look_without_an_answer_counts_as_one_that_found_nothing": UNANSWERED | {"looks": ("503", "429", "time-out")},
+    "what_was_not_answered_is_for_the_policy": UNANSWERED | {"looks": ("401",)},
+    "one_refusal_is_enough": UNANSWERED | {"looks": ("403",)},
+    "a_refusal_counts_twice_with_the_same_token": UNANSWERED | {"looks": ("403", "403"), "token_age": 10_000.0},
+    "what_has_left_the_outbox_is_sent_again_at_once": UNANSWERED | {"copy": 200.0, "draft": True, "gap": 110.0},
+    "maintenance_abandons_what_its_mailbox_does_not_answer_for": {
+        "start": "direct",
+        "policy": "verify",
+        "retries": 0,
+        "kinds": frozenset({"crash"}),
+    },
 }
 
 

@@ -47,7 +47,7 @@ def looked(finding: Finding | None, looks: int = LAST_LOOK, settings: Settings =
 
 
 def settled(finding: Finding | None, looks: int = LAST_LOOK, **changes: object) -> Settled:
-    found = looked(finding, looks, **changes)
+    found = looked(finding, looks, SETTINGS, **changes)
     assert isinstance(found, Settled)
     return found
 

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from azure.core.exceptions import AzureError, ServiceResponseError
 
 from shared.config import OnUnknown, Settings
-from shared.delivery import claims, engine, worker
+from shared.delivery import claims, engine, large, worker
 from shared.delivery.claims import Claims
 from shared.delivery.control import Control
 from shared.delivery.engine import Engine, StillOurs
@@ -31,7 +31,7 @@ from shared.delivery.request import Answer, Busy, Done, Mismatch, Rejection, Req
 from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import Work, work_of
 from shared.delivery.worker import Worker
-from shared.graph.outcome import Accepted, NotConnected, Outcome, Unanswered, Unknown
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Throttled, Unanswered, Unknown
 from shared.letters.letter import Letter
 from shared.ratelimit.row import RateLimitUnavailable
 from shared.telemetry import logger
@@ -47,9 +47,14 @@ MAIL: Final = "0" * 32
 BODIES: Final = ("Meet for lunch?", "Something else under the same key")
 VISIBILITY: Final = 30.0  # seconds until the message of a process that died, or that failed, is there again
 MOST_DELIVERIES: Final = 3  # of one message; then it is poison. host.json says 10: that would take too much trouble
-MOST_TURNS: Final = 3000  # a world that is not quiet by then never will be
+MOST_TURNS: Final = 6000  # a world that is not quiet by then never will be; three days of silence take half of them
 SIZES: Final = (1.0, 20.0, 70.0, 400.0)  # seconds that something takes, by the size of the trouble
 STEPS: Final = (1, 3, 8, 1000)  # for how long others go first
+SILENCES: Final[dict[str, Outcome]] = {
+    "429": Throttled(60.0),
+    "503": Unknown("status", 503),
+    "time-out": Unknown("timeout"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,17 @@ class Actor:
     behind: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _ByDraft(LargeMails):
+    """A mailbox that does not say what has become of a draft, either."""
+
+    silence: Callable[[], Outcome | None]
+
+    async def look(self, row: Row) -> Finding:
+        outcome = self.silence() if large._read(row).asked else None
+        return Unanswered(outcome) if outcome else await LargeMails.look(self, row)
+
+
 class World:
     """Make one with a plan and `run` it; then look at what has become of it."""
 
@@ -111,7 +127,7 @@ class World:
         self.acknowledged = False  # and not refused by Graph since
         self.cancelled = False  # an operator was told so
         self.replayed: list[Row] = []  # as an operator saw them
-        self.undetermined = False  # a look at the mailbox was not answered
+        self.cannot_be_asked = False  # the mailbox has refused twice, the second time with a token of after the first
         self.doubt = False  # something has happened after which nobody can know for sure
         self.trail: list[str] = []
         self._actors: list[Actor] = []
@@ -124,6 +140,8 @@ class World:
         self._skews = cycle(plan.skews)
         self._graph = iter(plan.graph)
         self._looks = iter(plan.looks)
+        self._silent_until: float | None = None
+        self._refused_at = inf
         self._numbers = count(1)
 
     def run(self) -> None:
@@ -194,7 +212,11 @@ class World:
         """A process of its own, with clocks of its own."""
         skew, started = next(self._skews), next(self._numbers) * 1000.0
         verify = self.plan.policy in ("verify", "verify-hold")
-        drafts = LargeMails(self.drafts, self.drafts, MemoryFiles(self.outbox), self._look)
+
+        async def verifier(row: Row) -> Finding:
+            return await self._look(row, skew)
+
+        drafts = _ByDraft(self.drafts, self.drafts, MemoryFiles(self.outbox), verifier, lambda: self.silence(skew))
         now, monotonic = (lambda: NOON + timedelta(seconds=self.now + skew)), (lambda: self.now + started)
         return Engine(
             self.settings,
@@ -203,7 +225,7 @@ class World:
             self.pace,
             self._policy,
             self._send,
-            self._look if verify else None,
+            verifier if verify else None,
             lambda: drafts,
         )
 
@@ -352,16 +374,31 @@ class World:
         """Graph has a mail, from then on."""
         self.taken.append(Taken(fingerprint, at, mime))
 
-    async def _look(self, row: Row) -> Finding:
+    def silence(self, skew: float) -> Outcome | None:
+        """What a mailbox that is asked about a mail says instead of an answer. None: it answers."""
+        if self._silent_until is None:
+            self._silent_until = self.now + self.plan.silence
+        says = self.plan.silent if self.now < self._silent_until else next(self._looks, "answers")
+        if says == "answers":
+            return None
+        self._note(f"unanswered: {says}")
+        if says in ("401", "403"):
+            token_at = self.now - self.plan.token_age
+            if says == "403":
+                self.cannot_be_asked |= token_at > self._refused_at
+                self._refused_at = min(self._refused_at, self.now)
+            return replace(NO_PERMISSION, status=int(says), token_at=NOON + timedelta(seconds=token_at + skew))
+        return SILENCES[says]
+
+    async def _look(self, row: Row, skew: float) -> Finding:
         trouble = await Point("look")
-        if not next(self._looks, True) or (trouble and trouble.kind in LOST):
-            self.undetermined = True
-            return Unanswered(Unknown("timeout"))
+        if (outcome := self.silence(skew)) or (trouble and trouble.kind in LOST):
+            return Unanswered(outcome or Unknown("connection"))
         # Graph shows what it is asked for: a stamp, which MIME has not, or a Message-ID.
         shown = [taken for taken in self.taken if taken.mime is row.mime]
         if any(taken.at + self.plan.copy <= self.now for taken in shown):
             return "sent"
-        if self.plan.draft and any(taken.at <= self.now for taken in shown):
+        if self.plan.draft and any(taken.at <= self.now < taken.at + self.plan.copy - self.plan.gap for taken in shown):
             return "waiting"
         return "absent"
 

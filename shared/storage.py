@@ -19,15 +19,16 @@ from azure.core.settings import settings as azure_core
 from shared.config import Storage
 from shared.deadline import within
 from shared.delivery.files import StorageFiles
+from shared.delivery.marker import Marker
 from shared.delivery.outbox import StorageOutbox
-from shared.delivery.pacing.table import TABLE as PACING
-from shared.delivery.pacing.table import TableStore
 from shared.delivery.signed import TABLE as SIGNED
 from shared.delivery.signed import TableSignedBodies
 from shared.delivery.suppressions_table import TABLE as SUPPRESSED
 from shared.delivery.suppressions_table import TableSuppressions
 from shared.delivery.table import TABLE, TableLedger
 from shared.identity import Identity
+from shared.ratelimit.row import TABLE as RATES
+from shared.ratelimit.row import TableStore
 from shared.tables import Tables
 
 if TYPE_CHECKING:
@@ -104,14 +105,23 @@ class StorageAccount:
     def files(self) -> StorageFiles:
         return StorageFiles(lambda: self.blobs)
 
-    def pacing(self) -> TableStore:
-        return TableStore(self.tables.table(PACING))
+    def rate_limits(self) -> TableStore:
+        return TableStore(self.tables.table(RATES))
 
     def ledger(self) -> TableLedger:
         return TableLedger(self.tables.table(TABLE))
 
     def suppressions(self) -> TableSuppressions:
         return TableSuppressions(self.tables.table(SUPPRESSED))
+
+    @cached_property
+    def markers(self) -> tuple[Marker, Marker]:
+        """Of the tables whose rows nothing else can tell, once they are gone: the ledger's, and the suppression list's.
+
+        What the others have (rates, quotas of the day, bodies of the day) heals by itself within a day.
+        """
+        ledger, suppressed = (Marker(self.tables.table(name), lambda: self.blobs) for name in (TABLE, SUPPRESSED))
+        return ledger, suppressed
 
     def signed_bodies(self) -> TableSignedBodies:
         return TableSignedBodies(self.tables.table(SIGNED))

@@ -23,7 +23,7 @@ from shared.delivery.ledger import Row
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
 from shared.graph.client import open_client
-from shared.graph.outcome import Unknown
+from shared.graph.outcome import Unanswered, Unknown
 from shared.graph.send import send_mail
 from shared.identity import Identity
 from shared.routing import secrets
@@ -78,8 +78,8 @@ STORAGE: dict[str, Callable[[StorageAccount], Awaitable[object]]] = {
     "a row added": lambda account: account.ledger().insert(ROW),
     "a row read": lambda account: account.ledger().read("1"),
     "rows listed": lambda account: account.ledger().page("sent", 10, None),
-    "pacing read": lambda account: account.pacing().rows("x"),
-    "pacing written": lambda account: account.pacing().write("x", "y", {}, None),
+    "a rate read": lambda account: account.rate_limits().read("x"),
+    "a rate written": lambda account: account.rate_limits().write("x", {}, None),
     "its health": lambda account: account.queues.get_service_properties(),
 }
 
@@ -186,7 +186,7 @@ async def test_a_tenants_metadata_that_does_not_come_is_an_error_in_time(kind: s
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-async def test_graph_that_does_not_answer_is_unknown_or_undetermined_in_time(
+async def test_graph_that_does_not_answer_is_unknown_or_unanswered_in_time(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sending and looking, once the identity has a token."""
@@ -200,9 +200,8 @@ async def test_graph_that_does_not_answer_is_unknown_or_undetermined_in_time(
         began = time.monotonic()
         outcome = await send_mail(graph, "a@b.test", b"", client_request_id="", deadline=0.5)
         assert outcome == Unknown("timeout")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the SDK's, of its own classes
-            from shared.graph.look import Stamp, look
-        assert await look(graph, "a@b.test", Stamp("String x", "1"), 0.5) == "undetermined"
+        from shared.graph.look import Stamp, look
+
+        assert await look(graph, "a@b.test", Stamp("String x", "1"), 0.5) == Unanswered(Unknown("timeout"))
         await graph.close()
     assert time.monotonic() - began < MOST

@@ -42,10 +42,13 @@ class Row:
     mime: bool = False  # came as MIME, so it is looked for by its Message-ID; from JSON it has the stamp
     may_have_gone: bool = False  # an attempt's outcome is unknown: from now on only this mailbox can be asked
     resends: int = 0  # attempts after an unknown outcome that could not be looked up
+    may_have_gone_twice: bool = False  # one was made, by the policy or an operator; whatever is found out later
     replays: int = 0
     not_before: datetime | None = None
     due_at: datetime | None = None  # accepted, scheduled: not sent before; unknown: not looked at before
-    looks: int = 0  # at the mailbox, since the last attempt
+    looks: int = 0  # at the mailbox that it has answered, and found nothing, since the last attempt
+    unanswered: int = 0  # looks in a row that it has not answered
+    new_token_from: datetime | None = None  # it has answered 403: again by a token from then on, and it cannot be asked
     progress: str | None = None  # of an attempt in parts, opaque to the protocol
     settled_at: datetime | None = None
     status: int | None = None  # HTTP status and code of Graph's last answer

@@ -21,14 +21,19 @@ from shared.delivery.partitions import partition
 from shared.letters.letter import Letter
 from shared.letters.wire import Attachment, BlobAttachment, FileAttachment
 
-__all__ = ["apart", "batch_name", "files_of", "folder", "message_name", "payload_name"]
+__all__ = ["apart", "batch_name", "envelopes", "files_of", "folder", "message_name", "payload_name"]
 
 LARGE: Final = 256 * 1024  # bytes of a file that gets a blob of its own
 
 
 def payload_name(letter: Letter) -> str:
     """A new envelope for a letter."""
-    return f"{partition(letter.id)}/{letter.id}/{letter.fingerprint}/{secrets.token_hex(8)}.json"
+    return f"{envelopes(letter.id, letter.fingerprint)}{secrets.token_hex(8)}.json"
+
+
+def envelopes(mail: str, fingerprint: str) -> str:
+    """Where all envelopes of a mail lie."""
+    return f"{partition(mail)}/{mail}/{fingerprint}/"
 
 
 def message_name(mail: str) -> str:

@@ -2,21 +2,30 @@
 
     decide    a message of the queue meets the row: claim, put the message again, or drop it
     meet      a direct request meets a row that is there already
-    look_over a look at the mailbox, or that there can be none, meets the row
     settle    the outcome of an attempt meets the row
     withhold  that policy lets nothing go meets the row
 
-Messages are wake-ups, the row is the truth. All I/O is in courier.py.
+What a look at the mailbox says is in verification.py. Messages are wake-ups, the row is the truth. All I/O is in
+courier.py.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, assert_never
 
-from shared.config import OnUnknown, Settings
+from shared.config import Settings
 from shared.delivery.ledger import ENDED, REPLAYABLE, Row, State
 from shared.delivery.work import Work
-from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.graph.outcome import (
+    Accepted,
+    Interrupted,
+    NotConnected,
+    Outcome,
+    Rejected,
+    Throttled,
+    Unanswered,
+    Unknown,
+)
 from shared.policy.before_send import Withheld
 
 __all__ = [
@@ -34,23 +43,27 @@ __all__ = [
     "Schedule",
     "Settled",
     "TakeOver",
+    "backoff",
     "decide",
+    "ended",
     "first_claim",
     "first_look",
     "give_back",
+    "given_up",
     "is_copy",
     "lease",
-    "look_over",
     "meet",
     "repeated",
     "settle",
+    "too_old",
+    "unlooked",
     "wait_for_turn",
     "withhold",
 ]
 
 SKEW: Final = timedelta(seconds=5)  # what two hosts' clocks may differ by
 # unsent: not even asked for, whatever became of the attempt; so there is nothing to wait for.
-Finding = Literal["sent", "waiting", "absent", "unsent", "undetermined"]
+Finding = Literal["sent", "waiting", "absent", "unsent"] | Unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +196,8 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
         return PutAgain(row.due_at)
     if row.state == "unknown":
         return Claim(claimed, "look")
-    if _too_old(row, now, settings):
-        return Fail(_given_up(row, now, code="TooOld"))
+    if too_old(row, now, settings):
+        return Fail(given_up(row, now, code="TooOld"))
     return Claim(claimed, "send")
 
 
@@ -206,8 +219,8 @@ def repeated(work: Work, earlier: Row) -> bool:
 
 def _begin(work: Work, now: datetime, settings: Settings, token: str) -> Decision:
     fresh = first_claim(work, now, settings, token, queued=True)
-    if _too_old(fresh, now, settings):
-        return Fail(_ended(fresh, "failed", now, code="TooOld"))
+    if too_old(fresh, now, settings):
+        return Fail(ended(fresh, "failed", now, code="TooOld"))
     if work.not_before and work.not_before > now:
         return Schedule(replace(fresh, state="scheduled", due_at=work.not_before, lease_until=None), work.not_before)
     return Claim(fresh, "send")
@@ -219,9 +232,10 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
         return Mismatch()
     # Its message has gone with its end: until there is another one, nobody may be told that it waits.
     claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), due_at=None, queued=False)
-    if row.state == "failed" and not row.may_have_gone and row.code != "Abandoned":
+    abandoned = row.code == "Abandoned" and row.state in ("failed", "held")
+    if row.state == "failed" and not row.may_have_gone and not abandoned:
         return Claim(_anew(claimed, now), "send")  # surely not sent: the caller may try again, from the start
-    if row.state != "failed" and (row.queued or row.state in ENDED):
+    if row.state != "failed" and (row.queued or row.state in ENDED) and not abandoned:
         return Answered(row)
     if row.state == "sending" and row.lease_until and row.lease_until + SKEW > now:
         return Busy((row.lease_until + SKEW - now).total_seconds())
@@ -234,33 +248,6 @@ def give_back(row: Row, due: datetime, *, look: bool) -> Settled:
     return Settled(replace(row, state=state, due_at=due), due)
 
 
-def look_over(
-    row: Row, finding: Finding | None, now: datetime, settings: Settings, policy: OnUnknown | None = None
-) -> Settled | Claim:
-    """What a look says of a claimed row that may have gone. finding None: the mailbox cannot be asked.
-
-    policy: the mail's own, where it has one, for what is not determined.
-
-    "absent" counts only at the last look: a copy appears late. What is not determined then is decided by the policy.
-    """
-    delays = settings.verify_delays
-    if finding == "sent":
-        return Settled(_ended(row, "sent", now), None)
-    if finding not in (None, "unsent") and (finding == "waiting" or row.looks + 1 < len(delays)):
-        last = len(delays) - 1
-        here, there = min(row.looks, last), min(row.looks + 1, last)
-        due = now + timedelta(seconds=max(delays[there] - delays[here], delays[0]))
-        return Settled(replace(row, state="unknown", due_at=due, looks=row.looks + 1), due)
-    if finding in ("absent", "unsent"):
-        if row.attempts >= settings.max_attempts or _too_old(row, now, settings):
-            return Settled(_ended(row, "failed", now, row.status, row.code or "TooOld"), None)
-        # What could not be looked up before it was sent once more stays in doubt.
-        return Claim(replace(row, looks=0, may_have_gone=finding == "unsent" and row.resends > 0), "send")
-    if (policy or settings.on_unknown) == "resend" and row.resends == 0:
-        return Claim(replace(row, looks=0, resends=1), "send")
-    return Settled(_ended(row, "held", now, row.status, row.code), None)
-
-
 def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter: float = 0.0) -> Settled:
     """The row after an attempt. jitter, 0 to 1, lengthens every delay by up to a fifth."""
     if not isinstance(outcome, NotConnected):
@@ -268,33 +255,33 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
 
     def wait(row: Row, seconds: float, status: int | None = None, code: str | None = None) -> Settled:
         row = replace(row, status=status, code=code)
-        if _too_old(row, now, settings) or row.attempts >= settings.max_attempts:
-            return Settled(_given_up(row, now, row.status, row.code or "TooOld"), None)
+        if too_old(row, now, settings) or row.attempts >= settings.max_attempts:
+            return Settled(given_up(row, now, row.status, row.code or "TooOld"), None)
         due = now + timedelta(seconds=seconds * (1 + jitter / 5))
         return Settled(replace(row, state="accepted", due_at=due), due)
 
     match outcome:
         case Accepted():
-            return Settled(_ended(replace(row, attempts=row.attempts + 1), "sent", now, 202), None)
+            return Settled(ended(replace(row, attempts=row.attempts + 1), "sent", now, 202), None)
         case Throttled():
             return wait(
                 row, outcome.after if outcome.after is not None else 30, status=outcome.status, code=outcome.code
             )
         case NotConnected():
-            seconds = 0.0 if outcome.reason == "lease" else _backoff(row, now, 5, 600)
+            seconds = 0.0 if outcome.reason == "lease" else backoff(row, now, 5, 600)
             return wait(row, seconds, code=outcome.reason)
         case Rejected() if outcome.kind == "permanent":
             tried = replace(row, attempts=row.attempts + 1)
-            return Settled(_given_up(tried, now, outcome.status, outcome.code), None)
+            return Settled(given_up(tried, now, outcome.status, outcome.code), None)
         case Rejected() | Interrupted():
             tried = replace(row, attempts=row.attempts + 1)
             least, code = _trouble(outcome)
-            seconds = max(outcome.after or 0, _backoff(row, now, least, 3600))
+            seconds = max(outcome.after or 0, backoff(row, now, least, 3600))
             return wait(tried, seconds, status=outcome.status, code=code)
         case Unknown():
             due = first_look(row, now, settings)
             tried = replace(row, attempts=row.attempts + 1, status=outcome.status, code=outcome.code or outcome.reason)
-            return Settled(replace(tried, state="unknown", due_at=due, looks=0, may_have_gone=True), due)
+            return Settled(replace(unlooked(tried), state="unknown", due_at=due, may_have_gone=True), due)
     assert_never(outcome)
 
 
@@ -302,8 +289,8 @@ def withhold(row: Row, withheld: Withheld, now: datetime) -> Settled:
     """The end of a claimed row whose mail is not to be sent. Whether an earlier attempt has sent it stays in doubt."""
     row = replace(row, suppressed_recipients=withheld.left_out or None)
     if withheld.state == "failed":
-        return Settled(_given_up(row, now, withheld.status, withheld.code), None)
-    return Settled(_ended(row, withheld.state, now), None)
+        return Settled(given_up(row, now, withheld.status, withheld.code), None)
+    return Settled(ended(row, withheld.state, now), None)
 
 
 def _trouble(outcome: Rejected | Interrupted) -> tuple[float, str | None]:
@@ -316,13 +303,12 @@ def _trouble(outcome: Rejected | Interrupted) -> tuple[float, str | None]:
 def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
     """A claim that begins from the start: the caller, or an operator, has asked for it again."""
     return replace(
-        claimed,
+        unlooked(claimed),
         accepted_at=now,
         not_before=None,
         settled_at=None,
         attempts=0,
         resends=0,
-        looks=0,
         status=None,
         code=None,
         suppressed_recipients=None,
@@ -330,11 +316,16 @@ def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
     )
 
 
-def _too_old(row: Row, now: datetime, settings: Settings) -> bool:
+def unlooked(row: Row) -> Row:
+    """As if nothing had been looked for yet."""
+    return replace(row, looks=0, unanswered=0, new_token_from=None)
+
+
+def too_old(row: Row, now: datetime, settings: Settings) -> bool:
     return now - _begins(row) > timedelta(hours=settings.max_age_hours)
 
 
-def _backoff(row: Row, now: datetime, least: float, most: float) -> float:
+def backoff(row: Row, now: datetime, least: float, most: float) -> float:
     """Half of the mail's age: doubles the distance of each try without a counter of its own."""
     return min(most, max(least, (now - _begins(row)).total_seconds() / 2))
 
@@ -344,16 +335,18 @@ def _begins(row: Row) -> datetime:
     return max(row.not_before or row.accepted_at, row.accepted_at)
 
 
-def _given_up(row: Row, now: datetime, status: int | None = None, code: str | None = None) -> Row:
+def given_up(row: Row, now: datetime, status: int | None = None, code: str | None = None) -> Row:
     """The end of a mail that cannot be sent. Whether an attempt before this one has sent it stays in doubt."""
-    return _ended(row, "held" if row.may_have_gone else "failed", now, status, code)
+    return ended(row, "held" if row.may_have_gone else "failed", now, status, code)
 
 
-def _ended(
+def ended(
     row: Row,
     state: Literal["sent", "failed", "held", "suppressed", "captured"],
     now: datetime,
     status: int | None = None,
     code: str | None = None,
 ) -> Row:
-    return replace(row, state=state, due_at=None, settled_at=now, status=status or row.status, code=code)
+    may_have_gone = row.may_have_gone and state != "sent"  # then it has
+    row = replace(row, state=state, due_at=None, settled_at=now, may_have_gone=may_have_gone)
+    return replace(row, status=status or row.status, code=code)

@@ -21,6 +21,7 @@ import importlib
 import logging
 import time
 import warnings
+from datetime import UTC, datetime
 
 import httpx
 from azure.core.exceptions import AzureError
@@ -51,7 +52,9 @@ RENEWAL_PAUSE = 60.0
 class GraphConnection:
     """An open connection.
 
-    client: the SDK's client; its requests go to `{base_url}/users/…`. scope: what its tokens are asked for.
+    client: the SDK's client; its requests go to `{base_url}/users/…`. scope: what its tokens are asked for. token_at:
+    when the present token was asked of the platform. That keeps tokens itself for up to a day, and nobody can have it
+    ask Entra sooner: a grant in Entra that is younger than that may be missing from a token that is new here.
     """
 
     def __init__(
@@ -64,21 +67,28 @@ class GraphConnection:
         self.client = client
         self.credential = credential
         self.scope = scope
+        self.token_at: datetime | None = None
         self._transport = transport
+        self._token = ""
         self._refused = False
         self._renew_from = 0.0
 
-    async def ensure_token(self) -> None:
+    async def ensure_token(self, newer_than: datetime | None = None) -> None:
         """Have a token at hand, so that the request that follows need not wait for one.
 
-        Raises azure-core's errors; nothing was sent to Graph then.
+        newer_than: if the present token is not, ask for a new one, unless that was done within the last minute. Raises
+        azure-core's errors; nothing was sent to Graph then.
         """
-        if self._refused and time.monotonic() >= self._renew_from:
+        old = newer_than is not None and self.token_at is not None and self.token_at <= newer_than
+        if (self._refused or old) and time.monotonic() >= self._renew_from:
             self._refused, self._renew_from = False, time.monotonic() + RENEWAL_PAUSE
             with contextlib.suppress(AzureError):  # the old token is still there, and may serve other mailboxes
                 # Asking for claims makes the credential pass its cache by; a managed identity does not mind which.
-                await self.credential.get_token(self.scope, claims="{}", enable_cae=True)
-        await self.credential.get_token(self.scope, enable_cae=True)
+                renewed = await self.credential.get_token(self.scope, claims="{}", enable_cae=True)
+                self._token, self.token_at = renewed.token, datetime.now(UTC)
+        token = await self.credential.get_token(self.scope, enable_cae=True)
+        if token.token != self._token:
+            self._token, self.token_at = token.token, datetime.now(UTC)
 
     def distrust_token(self) -> None:
         """Graph refused the token or its rights: ask for a new one before the next request.

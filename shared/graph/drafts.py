@@ -7,33 +7,23 @@ Needs Mail.ReadWrite on the mailbox, and Mail.Send for `send`.
 """
 
 import importlib
-import uuid
 import warnings
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from kiota_abstractions.base_request_configuration import RequestConfiguration
-from kiota_abstractions.headers_collection import HeadersCollection
-from kiota_abstractions.native_response_handler import NativeResponseHandler
-from kiota_http.middleware.options import ResponseHandlerOption
 
-from shared.deadline import within
+from shared.graph.asked import Configure, asked
 from shared.graph.client import GraphConnection
 from shared.graph.draft import Draft, FileItem
-from shared.graph.errors import outcome_of, timed_out
 from shared.graph.outcome import (
     Accepted,
     Interrupted,
-    NotConnected,
     Outcome,
     Rejected,
     Stopped,
     Unknown,
-    classify,
 )
-from shared.graph.stage import Progress, Stage
 
 with warnings.catch_warnings():
     # The SDK's modules warn of their own deprecated classes; see client.py. All that is needed is loaded here.
@@ -88,9 +78,6 @@ class _Attachments(msgspec.Struct):
 
 class _Session(msgspec.Struct):
     upload_url: str = msgspec.field(name="uploadUrl")
-
-
-_Configure = Callable[[Any], "RequestConfiguration[Any]"]
 
 
 class Drafts:
@@ -191,7 +178,7 @@ class Drafts:
 
     async def _prepared(
         self,
-        ask: Callable[[_Configure], Awaitable[object]],
+        ask: Callable[[Configure], Awaitable[object]],
         expected: set[int],
         passing: frozenset[int] = PASSING,
     ) -> "httpx.Response":
@@ -201,38 +188,13 @@ class Drafts:
             return answer
         raise Stopped(_preparing(outcome, passing))
 
-    async def _outcome(self, ask: Callable[[_Configure], Awaitable[object]], still_ours: Callable[[], bool]) -> Outcome:
+    async def _outcome(self, ask: Callable[[Configure], Awaitable[object]], still_ours: Callable[[], bool]) -> Outcome:
         return (await self._asked(ask, still_ours))[1]
 
     async def _asked(
-        self, ask: Callable[[_Configure], Awaitable[object]], still_ours: Callable[[], bool]
+        self, ask: Callable[[Configure], Awaitable[object]], still_ours: Callable[[], bool]
     ) -> tuple["httpx.Response | None", Outcome]:
-        """One request under its deadline: its answer, if there was one, and what it stands for."""
-        progress = Progress()
-        try:
-            async with within(self._deadline) as end:
-                progress = Progress(end)
-                await self._connection.ensure_token()
-                if not still_ours():
-                    return None, NotConnected("lease")
-                progress.stage = Stage.BUILDING
-                answer = cast("httpx.Response", await ask(lambda query: _configuration(query, progress)))
-        except TimeoutError:
-            return None, timed_out(progress)
-        except Exception as error:  # noqa: BLE001 - the table covers every class; see errors.py
-            return None, outcome_of(error, progress, datetime.now(UTC))
-        outcome = classify(answer.status_code, answer.headers, answer.content, datetime.now(UTC))
-        if isinstance(outcome, Rejected) and outcome.kind == "permission":
-            self._connection.distrust_token()
-        return answer, outcome
-
-
-def _configuration(query: Any, progress: Progress) -> "RequestConfiguration[Any]":
-    headers = HeadersCollection()
-    headers.add("client-request-id", str(uuid.uuid4()))
-    headers.add("return-client-request-id", "true")
-    options = [ResponseHandlerOption(NativeResponseHandler()), progress]
-    return RequestConfiguration(headers, options, query)
+        return await asked(self._connection, ask, self._deadline, still_ours=still_ours)
 
 
 def _preparing(outcome: Outcome, passing: frozenset[int]) -> Outcome:

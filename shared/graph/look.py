@@ -3,24 +3,26 @@
 One question: with two, one that fails makes the other worth nothing.
 """
 
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from datetime import datetime
+from typing import Final, Literal
 
 import msgspec
-from kiota_abstractions.base_request_configuration import RequestConfiguration
-from kiota_abstractions.native_response_handler import NativeResponseHandler
-from kiota_http.middleware.options import ResponseHandlerOption
-from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
 
-from shared.deadline import within
+from shared.graph.asked import asked
 from shared.graph.client import GraphConnection
+from shared.graph.outcome import Unanswered
 
-if TYPE_CHECKING:
-    import httpx
+with warnings.catch_warnings():
+    # The SDK's modules warn of their own deprecated classes; see client.py.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
 
 __all__ = ["Found", "MessageId", "Stamp", "look"]
 
-Found = Literal["sent", "waiting", "absent", "undetermined"]
+OK: Final = 200
+Found = Literal["sent", "waiting", "absent"] | Unanswered
 
 
 class _Item(msgspec.Struct, rename="camel"):
@@ -52,32 +54,29 @@ class MessageId:
         return f"internetMessageId eq '{self.value}'"
 
 
-async def look(connection: GraphConnection, mailbox: str, known_by: Stamp | MessageId, deadline: float) -> Found:
-    """What the mailbox holds of a mail. deadline: in seconds.
+async def look(
+    connection: GraphConnection,
+    mailbox: str,
+    known_by: Stamp | MessageId,
+    deadline: float,
+    newer_than: datetime | None = None,
+) -> Found:
+    """What the mailbox holds of a mail. deadline: in seconds. newer_than: the token has to be, if that can be had.
 
     sent: a copy that is no draft, wherever it was moved to. waiting: only a draft, as what is in the Outbox is.
-    absent: nothing. undetermined: the mailbox did not say, for whatever reason; never raises. Needs Mail.Read.
+    absent: nothing. Unanswered: the mailbox did not say, for whatever reason; never raises. Needs Mail.Read.
     """
-    try:
-        async with within(deadline):
-            return await _found(connection, mailbox, str(known_by))
-    except Exception:  # noqa: BLE001 - not to know is an answer here: it is asked again, then the policy decides
-        return "undetermined"
-
-
-async def _found(connection: GraphConnection, mailbox: str, wanted: str) -> Found:
-    query = MessagesRequestBuilder.MessagesRequestBuilderGetQueryParameters(filter=wanted, select=["isDraft"])
-    configuration = RequestConfiguration(
-        options=[ResponseHandlerOption(NativeResponseHandler())], query_parameters=query
+    query = MessagesRequestBuilder.MessagesRequestBuilderGetQueryParameters(filter=str(known_by), select=["isDraft"])
+    messages = connection.client.users.by_user_id(mailbox).messages
+    answer, outcome = await asked(
+        connection, lambda configure: messages.get(configure(query)), deadline, newer_than=newer_than
     )
-    answer = await connection.client.users.by_user_id(mailbox).messages.get(configuration)
-    response = cast("httpx.Response", answer)
-    if response.status_code != 200:  # noqa: PLR2004 - OK
-        return "undetermined"
+    if answer is None or answer.status_code != OK:
+        return Unanswered(outcome)
     try:
-        items = msgspec.json.decode(response.content, type=_Items).value
+        items = msgspec.json.decode(answer.content, type=_Items).value
     except msgspec.DecodeError:
-        return "undetermined"
+        return Unanswered(outcome)
     if any(not item.is_draft for item in items):
         return "sent"
     return "waiting" if items else "absent"

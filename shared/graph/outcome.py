@@ -29,6 +29,7 @@ __all__ = [
     "Rejected",
     "Stopped",
     "Throttled",
+    "Unanswered",
     "Unknown",
     "classify",
 ]
@@ -77,7 +78,8 @@ class Rejected:
     """Graph read the request and refused it.
 
     message: Graph's text; it may hold addresses, so it goes to the caller only, never into a log. body: Graph's error
-    JSON as it came, for a direct caller; None when Graph sent no such JSON or was not asked at all.
+    JSON as it came, for a direct caller; None when Graph sent no such JSON or was not asked at all. token_at: when the
+    token that the request came with was fetched, where that matters.
     """
 
     status: int
@@ -88,6 +90,7 @@ class Rejected:
     body: bytes | None = field(default=None, repr=False)
     request_id: str | None = None
     client_request_id: str | None = None
+    token_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,16 @@ class Interrupted:
 
 
 type Outcome = Accepted | Throttled | NotConnected | Rejected | Unknown | Interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A mailbox did not say whether it holds a mail. outcome: what the request that asked for it came to instead.
+
+    It says nothing about the mail: neither that it has gone nor that it has not.
+    """
+
+    outcome: Outcome
 
 
 class Stopped(Exception):  # noqa: N818 - an outcome on its way to who asked; not a fault of ours
@@ -163,7 +176,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now: datetime
         message if isinstance(message, str) else "",
         after,
         body if error else None,
-        **ids,
+        ids["request_id"],
+        ids["client_request_id"],
     )
 
 

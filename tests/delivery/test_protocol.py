@@ -14,17 +14,14 @@ from shared.delivery.protocol import (
     Claim,
     Drop,
     Fail,
-    Finding,
     Mismatch,
     PutAgain,
     Schedule,
-    Settled,
     TakeOver,
     decide,
     first_claim,
     is_copy,
     lease,
-    look_over,
     meet,
     settle,
 )
@@ -222,91 +219,6 @@ def test_an_unknown_outcome_is_not_looked_at_before_the_lease_is_over() -> None:
     assert settled.again == settled.row.due_at == FIRST_LOOK
 
 
-# A look, or that none is possible.
-
-LAST_LOOK = len(SETTINGS.verify_delays) - 1
-
-
-def looked(finding: Finding | None, looks: int = LAST_LOOK, settings: Settings = SETTINGS, **changes: object) -> object:
-    return look_over(replace(CLAIMED, looks=looks, **changes), finding, NOON, settings)  # type: ignore[arg-type] # by name
-
-
-def test_what_cannot_be_looked_up_is_sent_once_more_then_held() -> None:
-    again = looked(None, looks=0)
-    assert isinstance(again, Claim)
-    assert (again.row.resends, again.then) == (1, "send")
-    held = looked(None, looks=0, resends=1)
-    assert isinstance(held, Settled)
-    assert (held.row.state, held.again) == ("held", None)
-
-
-def test_what_cannot_be_looked_up_is_held_at_once_where_the_policy_says_hold() -> None:
-    held = looked(None, settings=Settings(on_unknown="hold"))
-    assert isinstance(held, Settled)
-    assert held.row.state == "held"
-
-
-def test_the_choice_can_be_the_mails_own() -> None:
-    """A route that sends invoices may hold where all others send again."""
-    held = look_over(CLAIMED, None, NOON, SETTINGS, "hold")
-    assert isinstance(held, Settled)
-    assert held.row.state == "held"
-    assert isinstance(look_over(CLAIMED, None, NOON, Settings(on_unknown="hold"), "resend"), Claim)
-
-
-@pytest.mark.parametrize("looks", range(LAST_LOOK + 1))
-def test_a_copy_found_is_sent_at_any_look(looks: int) -> None:
-    found = looked("sent", looks)
-    assert isinstance(found, Settled)
-    assert (found.row.state, found.again) == ("sent", None)
-
-
-@pytest.mark.parametrize("finding", ["absent", "undetermined"])
-def test_a_copy_not_found_is_looked_for_again_at_the_given_times(finding: Finding) -> None:
-    """15, 60 and 180 seconds after the attempt: copies appear late."""
-    for looks, distance in ((0, 45), (1, 120)):
-        waiting = looked(finding, looks)
-        assert isinstance(waiting, Settled)
-        assert (waiting.row.state, waiting.row.looks, waiting.row.resends) == ("unknown", looks + 1, 0)
-        assert waiting.again == waiting.row.due_at == NOON + timedelta(seconds=distance)
-
-
-def test_a_copy_found_nowhere_at_the_last_look_is_sent_again() -> None:
-    assert looked("absent") == Claim(replace(CLAIMED, looks=0), "send")
-
-
-@pytest.mark.parametrize("looks", [0, 1, 2])
-def test_what_was_not_even_asked_for_is_sent_without_waiting_for_more_looks(looks: int) -> None:
-    assert looked("unsent", looks) == Claim(replace(CLAIMED, looks=0, may_have_gone=False), "send")
-
-
-def test_what_was_sent_once_more_without_being_looked_up_stays_in_doubt() -> None:
-    """The draft of the second attempt says nothing of the first."""
-    again = looked("unsent", 0, resends=1, may_have_gone=True)
-    assert isinstance(again, Claim)
-    assert again.row.may_have_gone
-
-
-def test_a_copy_found_nowhere_after_the_last_attempt_fails_the_mail() -> None:
-    for failed in (looked("absent", attempts=20), looked("absent", accepted_at=NOON - timedelta(hours=73))):
-        assert isinstance(failed, Settled)
-        assert (failed.row.state, failed.again) == ("failed", None)
-
-
-def test_a_copy_among_drafts_or_in_the_outbox_is_waited_for_however_long() -> None:
-    waiting = looked("waiting", looks=9)
-    assert isinstance(waiting, Settled)
-    assert (waiting.row.state, waiting.row.looks) == ("unknown", 10)
-    assert waiting.again is not None
-    assert waiting.again > NOON
-
-
-def test_what_is_undetermined_at_the_last_look_is_for_the_policy() -> None:
-    again = looked("undetermined")
-    assert isinstance(again, Claim)
-    assert again.row.resends == 1
-
-
 # A direct request whose key is known.
 
 
@@ -346,5 +258,7 @@ def test_a_failed_mail_may_be_tried_again_from_the_start() -> None:
     assert (reply.row.attempts, reply.row.accepted_at, reply.row.code) == (0, LATER, None)
 
 
-def test_a_mail_whose_attempt_was_abandoned_may_have_gone() -> None:
-    assert isinstance(same(row("failed", queued=False, code="Abandoned"), LATER), TakeOver)
+@pytest.mark.parametrize("state", ["failed", "held"])
+def test_a_mail_whose_attempt_was_abandoned_may_have_gone(state: State) -> None:
+    """Nobody was told anything of it: with its caller its letter comes again, and it is looked for."""
+    assert isinstance(same(row(state, queued=False, code="Abandoned"), LATER), TakeOver)

@@ -6,12 +6,15 @@ from datetime import timedelta
 import pytest
 
 from shared.config import Settings
+from shared.delivery.engine import Verifier
 from shared.delivery.ledger import Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.partitions import PARTITIONS
 from shared.delivery.protocol import Finding, first_claim
 from shared.delivery.upkeep import RUNS_AN_HOUR, Upkeep, partitions_of_run
-from tests.delivery.samples import NOON, Office, letter, work
+from shared.graph.outcome import Unanswered
+from shared.letters.letter import decode
+from tests.delivery.samples import NO_PERMISSION, NOON, THROTTLED, TIMED_OUT, Office, letter, work
 
 ALL = range(PARTITIONS)
 CLAIM = first_claim(work(), NOON, Settings(), "token-1", queued=False)
@@ -19,7 +22,7 @@ CLAIM = first_claim(work(), NOON, Settings(), "token-1", queued=False)
 
 async def after(office: Office, **time: float) -> Row | None:
     office.clock.move(**time)
-    await Upkeep(office.attempts).run(ALL)
+    await Upkeep(office.engine).run(ALL)
     return await office.ledger.read(CLAIM.id)
 
 
@@ -44,17 +47,33 @@ async def test_an_attempt_that_nobody_was_told_of_is_abandoned_an_hour_after_its
     assert (row.state, row.code) == ("failed", "Abandoned")
 
 
-@pytest.mark.parametrize(("finding", "state"), [("sent", "sent"), ("absent", "failed"), ("undetermined", "failed")])
-async def test_before_it_is_abandoned_it_is_looked_for(finding: Finding, state: State) -> None:
-    office = await holding("unknown")
-
+def answering(finding: Finding) -> Verifier:
     async def verifier(row: Row) -> Finding:
         return finding
 
-    office.verifier = verifier
+    return verifier
+
+
+@pytest.mark.parametrize(("finding", "state"), [("sent", "sent"), ("absent", "failed")])
+async def test_before_it_is_abandoned_it_is_looked_for(finding: Finding, state: State) -> None:
+    office = await holding("unknown")
+    office.verifier = answering(finding)
     row = await after(office, hours=2)
     assert row is not None
-    assert row.state == state
+    assert (row.state, row.may_have_gone) == (state, state == "failed")
+
+
+@pytest.mark.parametrize("finding", [Unanswered(THROTTLED), Unanswered(NO_PERMISSION), "waiting"])
+async def test_a_look_that_was_not_answered_abandons_nothing_until_it_needs_a_person(finding: Finding) -> None:
+    office = await holding("sending")
+    office.verifier = answering(finding)
+    for _ in range(3):
+        row = await after(office, hours=2)
+        assert row is not None
+        assert row.state == "sending"
+    row = await after(office, hours=70)
+    assert row is not None
+    assert (row.state, row.code, row.may_have_gone) == ("held", "Abandoned", True)
 
 
 @pytest.mark.parametrize("state", ["sending", "unknown", "accepted"])
@@ -64,12 +83,42 @@ async def test_what_is_in_the_queue_is_left_to_its_message(state: State) -> None
     assert row.state == state
 
 
-@pytest.mark.parametrize("state", ["sending", "unknown", "accepted", "scheduled"])
+@pytest.mark.parametrize("state", ["accepted", "scheduled"])
 async def test_what_is_open_far_past_its_age_fails(state: State) -> None:
     """No message can come for it any more; it must not vanish without a word."""
     row = await after(await holding(state, queued=True), days=11)
     assert row is not None
     assert (row.state, row.code) == ("failed", "TooOld")
+
+
+@pytest.mark.parametrize("finding", ["absent", Unanswered(TIMED_OUT), Unanswered(NO_PERMISSION), None])
+@pytest.mark.parametrize("state", ["sending", "unknown", "accepted"])
+async def test_what_may_have_gone_and_is_far_past_its_age_needs_a_person(state: State, finding: Finding | None) -> None:
+    office = await holding(state, queued=True, may_have_gone=True)
+    office.verifier = answering(finding) if finding is not None else None
+    row = await after(office, days=11)
+    assert row is not None
+    assert (row.state, row.code, row.may_have_gone) == ("held", "TooOld", True)
+
+
+@pytest.mark.parametrize(("finding", "state"), [("sent", "sent"), ("waiting", "unknown")])
+async def test_what_is_far_past_its_age_and_in_the_mailbox_is_no_persons(finding: Finding, state: State) -> None:
+    office = await holding("unknown", queued=True)
+    office.verifier = answering(finding)
+    row = await after(office, days=11)
+    assert row is not None
+    assert row.state == state
+
+
+@pytest.mark.parametrize("state", ["unknown", "accepted"])
+async def test_what_ends_far_past_its_age_is_kept_where_its_letter_lies_in_a_blob(state: State) -> None:
+    office = Office()
+    large = letter(size=100_000)
+    await office.outbox.put(work(large), NOON, None, large)
+    await office.ledger.insert(replace(first_claim(work(large), NOON, Settings(), "token-1", queued=True), state=state))
+    await after(office, days=11)
+    kept = office.outbox.dead[large.id]
+    assert (kept.kind, kept.reason, decode(kept.content)) == ("mail", "TooOld", large)
 
 
 async def test_what_waits_for_its_time_does_not_age_before_it() -> None:
@@ -108,6 +157,6 @@ async def test_the_payload_of_an_open_row_stays() -> None:
 async def test_two_runs_at_once_do_what_one_does() -> None:
     office = await holding("sending")
     office.clock.move(hours=2)
-    upkeep = Upkeep(office.attempts)
+    upkeep = Upkeep(office.engine)
     assert await upkeep.run(ALL) == 1
     assert await upkeep.run(ALL) == 0

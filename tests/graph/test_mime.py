@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
 import httpx
 import pytest
@@ -92,7 +91,7 @@ async def test_a_mail_whose_headers_cannot_be_written_is_rejected_and_graph_is_n
     row = Row(
         id=made.id, state="sending", scope="", fingerprint="", mailbox=BOX, accepted_at=made.accepted_at, mime=True
     )
-    outcome = await Services(Settings())._send(made, row, lambda: True)
+    outcome = await Services(Settings()).mailer.send(made, row, lambda: True)
     assert isinstance(outcome, Rejected)
     assert (outcome.status, outcome.code, outcome.kind) == (400, "ErrorInvalidRecipients", "permanent")
 
@@ -112,45 +111,6 @@ async def test_no_server_is_not_connected(service: Service, unused_tcp_port: int
     connection = open_client(f"http://127.0.0.1:{unused_tcp_port}/v1.0", None)
     assert await send(connection) == NotConnected("connect")
     await connection.close()
-
-
-COPY = {"body": b'{"value": [{"isDraft": false}]}', "headers": {"Content-Type": "application/json"}}
-DRAFT = {"body": b'{"value": [{"isDraft": true}]}', "headers": {"Content-Type": "application/json"}}
-NOTHING = {"body": b'{"value": []}', "headers": {"Content-Type": "application/json"}}
-
-
-@pytest.mark.parametrize(
-    ("status", "answer", "verdict"),
-    [
-        (200, COPY, "sent"),
-        (200, DRAFT, "waiting"),
-        (200, NOTHING, "absent"),
-        (200, {"body": b"<html>"}, "undetermined"),
-        (200, {"body": b"{}"}, "undetermined"),
-        (403, {}, "undetermined"),
-        (503, {}, "undetermined"),
-    ],
-)
-async def test_a_look_is_one_question_and_names_one_mark(
-    service: Service, connection: GraphConnection, status: int, answer: dict[str, Any], verdict: "Found"
-) -> None:
-    """A second question is a second one to fail."""
-    from shared.graph.look import Stamp, look
-
-    service.say(status, **answer)
-    assert await found(connection) == verdict
-    service.say(status, **answer)
-    assert await look(connection, BOX, Stamp(STAMP, "0" * 32), 5.0) == verdict
-    by_id, by_stamp = (unquote_plus(request.line) for request in service.requests)
-    assert f"internetMessageId eq '{ID}'" in by_id
-    assert "singleValueExtendedProperties" not in by_id
-    assert f"ep/id eq '{STAMP}' and ep/value eq '{'0' * 32}'" in by_stamp
-    assert "internetMessageId" not in by_stamp
-
-
-async def test_a_look_has_a_deadline(service: Service, connection: GraphConnection) -> None:
-    service.say(200, **COPY, delay=5)
-    assert await found(connection, deadline=0.3) == "undetermined"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,105 @@
+"""What a look at the mailbox says of a mail that may have gone: pure, as protocol.py is.
+
+sent               it has gone
+waiting            Graph has it and is at it: look again
+absent             it is not there: look again, and after the last of these looks it has not gone
+unsent             it was not even asked for: it has not gone
+Unanswered         nothing: look again, until the mail is too old; then a person decides
+cannot be asked    403 that repeats with a new token, no copy, or no verification: the policy decides
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, TypeGuard
+
+from shared.config import OnUnknown, Settings
+from shared.delivery.ledger import Row
+from shared.delivery.protocol import (
+    SKEW,
+    Claim,
+    Finding,
+    Settled,
+    backoff,
+    ended,
+    given_up,
+    too_old,
+    unlooked,
+)
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Unanswered
+
+__all__ = ["cannot_be_asked", "look_over"]
+
+LONGEST_PAUSE: Final = 1800.0  # seconds between two looks of which none was answered, or that find a draft
+NEW_TOKEN: Final = 60.0  # seconds before a refused look is repeated: a token is not asked for more often
+FORBIDDEN: Final = 403
+
+
+def look_over(  # noqa: PLR0913 - what a look depends on
+    row: Row,
+    finding: Finding | None,
+    now: datetime,
+    settings: Settings,
+    policy: OnUnknown | None = None,
+    *,
+    jitter: float = 0.0,
+) -> Settled | Claim:
+    """What a look says of a claimed row that may have gone. finding None: nothing could be found, so nobody is asked.
+
+    A look without an answer says nothing: it is repeated until the mail is too old, and then a person decides. Only
+    what cannot be asked is for the policy; policy: the mail's own, where it has one. "absent" counts only at the last
+    of the looks that were answered, in a row: a copy appears late. jitter, 0 to 1: as in settle.
+    """
+    delays = settings.verify_delays
+    match finding:
+        case "sent":
+            return Settled(ended(row, "sent", now), None)
+        case "waiting":  # what goes from there to Sent Items may be in neither for a moment: the count begins anew
+            pause = backoff(row, now, delays[0], LONGEST_PAUSE)
+            return _look_again(replace(row, looks=0), now, pause, jitter)
+        case "absent" if row.looks + 1 < len(delays):
+            pause = max(delays[row.looks + 1] - delays[row.looks], delays[0])
+            return _look_again(replace(row, looks=row.looks + 1), now, pause, 0.0)
+        case "absent" | "unsent":
+            # What could not be looked up before it was sent once more stays in doubt.
+            seen = replace(unlooked(row), may_have_gone=finding == "unsent" and row.resends > 0)
+            if row.attempts >= settings.max_attempts or too_old(row, now, settings):
+                return Settled(given_up(seen, now, row.status, row.code or "TooOld"), None)
+            return Claim(seen, "send")
+        case Unanswered() if not cannot_be_asked(row, finding):
+            return _unanswered(row, finding.outcome, now, settings, jitter)
+    if (policy or settings.on_unknown) == "resend" and row.resends == 0:
+        return Claim(replace(unlooked(row), resends=1, may_have_gone_twice=True), "send")
+    return Settled(ended(row, "held", now, row.status, row.code), None)
+
+
+def cannot_be_asked(row: Row, finding: Finding) -> bool:
+    """Whether the mailbox has refused, by 403, once more, and with a token that is newer than its first refusal."""
+    if not isinstance(finding, Unanswered) or not _forbidden(finding.outcome):
+        return False
+    token_at = finding.outcome.token_at
+    return row.new_token_from is not None and token_at is not None and token_at > row.new_token_from
+
+
+def _forbidden(outcome: Outcome) -> TypeGuard[Rejected]:
+    return isinstance(outcome, Rejected) and outcome.kind == "permission" and outcome.status == FORBIDDEN
+
+
+def _unanswered(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter: float) -> Settled:
+    """Ask again at distances that double; and where Graph says when, not before."""
+    if too_old(row, now, settings):
+        return Settled(ended(row, "held", now, row.status, "Unverified"), None)
+    pause = min(LONGEST_PAUSE, settings.verify_delays[0] * 2.0 ** min(row.unanswered, 20))
+    refused = isinstance(outcome, Rejected) and outcome.kind == "permission"
+    least = NEW_TOKEN if refused else 0.0
+    after = 0.0 if isinstance(outcome, Accepted | NotConnected) else outcome.after or 0.0
+    if _forbidden(outcome) and row.new_token_from is None:
+        row = replace(row, new_token_from=now + SKEW)
+    seen = replace(row, unanswered=row.unanswered + 1, state="unknown")
+    due = now + timedelta(seconds=max(pause, least, after) * (1 + jitter / 5))
+    return Settled(replace(seen, due_at=due), due)
+
+
+def _look_again(row: Row, now: datetime, seconds: float, jitter: float) -> Settled:
+    """The mailbox has answered, and that is not all there is to know."""
+    due = now + timedelta(seconds=seconds * (1 + jitter / 5))
+    return Settled(replace(row, state="unknown", due_at=due, unanswered=0, new_token_from=None), due)

@@ -1,0 +1,236 @@
+"""Ledger and outbox in this process's memory, for tests and benchmarks: as conditional as storage."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import msgspec
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.delivery.files import OWN, FileGone, Found
+from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.outbox import BODY, QUEUE, Kept, Payload, Receipt, carrying, delay
+from shared.delivery.partitions import partition
+from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
+from shared.delivery.work import Batch, ProducerMessage, Work
+from shared.letters.letter import Letter, decode, encode
+from shared.letters.wire import BlobAttachment
+from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
+
+__all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
+
+
+class MemoryLedger:
+    """Rows by id, with ETags that never come again."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Row] = {}
+        self._etags = count(1)
+
+    async def insert(self, row: Row) -> Row:
+        if row.id in self._rows:
+            raise Conflict(row.id)
+        return self._put(row)
+
+    async def read(self, mail: str) -> Row | None:
+        return self._rows.get(mail)
+
+    async def replace(self, row: Row) -> Row:
+        if row.id not in self._rows or self._rows[row.id].etag != row.etag:
+            raise Conflict(row.id)
+        return self._put(row)
+
+    async def remove(self, row: Row) -> None:
+        found = self._rows.get(row.id)
+        if found is not None and found.etag != row.etag:
+            raise Conflict(row.id)
+        self._rows.pop(row.id, None)
+
+    async def partition(self, number: int) -> AsyncIterator[Row]:
+        for row in [row for row in self._rows.values() if partition(row.id) == f"{number:02x}"]:
+            yield row
+
+    async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
+        matching = sorted(row.id for row in self._rows.values() if state is None or row.state == state)
+        rest = [mail for mail in matching if after is None or mail > after]
+        rows = [self._rows[mail] for mail in rest[:most]]
+        return rows, rows[-1].id if len(rest) > most else None
+
+    def _put(self, row: Row) -> Row:
+        stored = replace(row, etag=str(next(self._etags)))
+        self._rows[row.id] = stored
+        return stored
+
+
+class Unpaced(RateLimits):
+    """Never makes anyone wait."""
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.now = now
+
+    async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
+        return Reservation(mailbox, datetime.min.replace(tzinfo=UTC), recipients)
+
+    async def restore(self, mailbox: str, at: datetime, recipients: int) -> Reservation | None:
+        return Reservation(mailbox, at, recipients, carried=True)
+
+    def give_back(self, reservation: Reservation) -> None:
+        """Nothing is counted; so below."""
+
+    def used(self, reservation: Reservation, recipients: int) -> None:
+        """See above."""
+
+    @asynccontextmanager
+    async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
+        yield True
+
+    async def throttled(self, mailbox: str, after: float | None) -> datetime:
+        return self.now() + timedelta(seconds=after or 2)
+
+    def blocked_until(self, mailbox: str) -> datetime | None:
+        return None
+
+    def soonest(self, mailboxes: Sequence[str]) -> str:
+        return mailboxes[0]
+
+    async def upload(self, mailbox: str, size: int) -> datetime | None:
+        return None
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
+        return None
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        """See above."""
+
+    async def come_at(self, caller: str, per_minute: int) -> datetime:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+class MemoryOutbox:
+    """`messages` holds (due, message) in the order they were put."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[datetime, Work]] = []
+        self.batches: list[tuple[timedelta, Batch]] = []
+        self.returned: list[tuple[str, bytes, timedelta]] = []
+        self.payloads: dict[str, bytes] = {}
+        self.put_at: dict[str, datetime] = {}
+        self.dead: dict[str, Kept] = {}
+
+    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
+        if letter is not None and not work.carries:
+            payload = payload_name(letter)
+            letter, files = apart(letter, payload)
+            work = msgspec.structs.replace(work, files=files_of(letter))
+            whole = carrying(work, letter)
+            if whole is None:
+                files[payload] = encode(letter)
+                whole = msgspec.structs.replace(work, payload=payload)
+            self.payloads |= files
+            self.put_at |= dict.fromkeys(files, now)
+            work = whole
+        self.messages.append((now + timedelta(seconds=delay(now, due)), work))
+        return work
+
+    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Receipt:
+        put = await self.put(work, now, due, mail)
+        return Receipt(put, put.id, str(id(self.messages[-1])))
+
+    async def take_back(self, receipt: Receipt) -> None:
+        for message in self.messages:
+            if message[1] is receipt.work:
+                return self.messages.remove(message)
+        raise ResourceNotFoundError
+
+    async def show(self, receipt: Receipt, now: datetime, due: datetime) -> None:
+        for number, message in enumerate(self.messages):
+            if message[1] is receipt.work:
+                self.messages[number] = (now + timedelta(seconds=delay(now, due)), receipt.work)
+                return
+        raise ResourceNotFoundError
+
+    async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
+        self.returned.append((queue, content, after))
+
+    async def put_off(self, message: ProducerMessage, after: timedelta) -> None:
+        if len(message.body) > BODY:
+            name = message_name(message.id)
+            self.payloads[name], self.put_at[name] = message.body, datetime.now(UTC)
+            message = msgspec.structs.replace(message, body=b"", payload=name)
+        await self.put_back(QUEUE, msgspec.json.encode(message), after)
+
+    async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
+        if message.payload is None:
+            return message
+        body = self.payloads.get(message.payload)
+        return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
+
+    async def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> None:
+        if content is not None:
+            self.payloads[batch.payload] = content
+        self.batches.append((after, batch))
+
+    async def content_of(self, batch: Batch) -> bytes | None:
+        return self.payloads.get(batch.payload)
+
+    async def finish(self, batch: Batch) -> None:
+        self.payloads[batch.payload] = b""
+
+    async def letter_of(self, work: Work) -> Letter | None:
+        if work.payload is None:
+            return work.inline()
+        content = self.payloads.get(work.payload)
+        return decode(content) if content is not None else None
+
+    async def left_of(self, mail: str, fingerprint: str) -> Letter | None:
+        folder = envelopes(mail, fingerprint)
+        found = [name for name in self.payloads if name.startswith(folder) and name.endswith(".json")]
+        return decode(self.payloads[max(found, key=lambda name: self.put_at[name])]) if found else None
+
+    async def set_aside(self, mail: str, kept: Kept) -> None:
+        self.dead[mail] = kept
+
+    async def kept(self, mail: str) -> Kept | None:
+        return self.dead.get(mail)
+
+    async def forget(self, mail: str) -> None:
+        self.dead.pop(mail, None)
+
+    async def remove(self, work: Work) -> None:
+        if work.payload is not None:
+            self.payloads.pop(work.payload, None)
+        for name in [name for name in self.payloads if work.files is not None and name.startswith(work.files)]:
+            self.payloads.pop(name)
+
+    async def payloads_of(self, number: int) -> AsyncIterator[Payload]:
+        for name in [name for name in self.payloads if name.startswith(f"{number:02x}/")]:
+            yield Payload(name.split("/")[1], name, self.put_at[name])
+
+    async def remove_payload(self, name: str) -> None:
+        self.payloads.pop(name, None)
+
+
+class MemoryFiles:
+    """The files of an outbox in memory, and blobs by `container/name` that mails may attach."""
+
+    def __init__(self, outbox: MemoryOutbox) -> None:
+        self._outbox = outbox
+        self.blobs: dict[str, tuple[bytes, str]] = {}  # content and ETag
+
+    async def read(self, file: BlobAttachment, start: int, length: int) -> bytes:
+        container, _, name = file.blob.partition("/")
+        if container == OWN:
+            content = self._outbox.payloads.get(name)
+            if content is None:
+                raise FileGone("PayloadMissing")
+            return content[start : start + length]
+        content, etag = self.blobs.get(file.blob, (None, None))
+        if content is None or file.etag is None or etag != file.etag:
+            raise FileGone("AttachmentChanged")
+        return content[start : start + length]
+
+    async def find(self, container: str, name: str) -> Found | None:
+        content, etag = self.blobs.get(f"{container}/{name}", (None, ""))
+        return None if content is None else Found(len(content), etag)

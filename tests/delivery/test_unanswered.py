@@ -1,0 +1,77 @@
+"""A mailbox that does not say whether a mail has gone: what the operator is told, and who waits for it."""
+
+import json
+from datetime import datetime
+
+import pytest
+
+from shared.delivery.ledger import Row
+from shared.delivery.protocol import Finding
+from shared.delivery.worker import Worker
+from shared.graph.outcome import Outcome, Rejected, Throttled, Unanswered, Unknown
+from shared.telemetry import Event
+from tests.delivery.memory import Unpaced
+from tests.delivery.samples import (
+    NO_PERMISSION,
+    NOT_CONNECTED,
+    THROTTLED,
+    TIMED_OUT,
+    Office,
+    ScriptedGraph,
+    letter,
+    work,
+)
+
+
+async def deliver_next(office: Office) -> None:
+    """The next message of mail-work, when it is due."""
+    due, message = office.outbox.messages.pop(0)
+    office.clock.at = max(office.clock.at, due)
+    await Worker(office.engine).deliver(message)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "event"),
+    [
+        (Rejected(401, "InvalidAuthenticationToken", "permission"), Event.GRAPH_PERMISSION),
+        (NO_PERMISSION, Event.GRAPH_PERMISSION),
+        (THROTTLED, Event.GRAPH_THROTTLED),
+        (NOT_CONNECTED, Event.GRAPH_UNREACHED),
+        (Unknown("status", 503), Event.MAIL_UNVERIFIED),
+        (Rejected(404, "ErrorInvalidUser", "permanent"), Event.MAIL_UNVERIFIED),
+    ],
+)
+async def test_why_a_mailbox_did_not_say_whether_a_mail_has_gone_is_an_event(
+    outcome: Outcome, event: Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one that the alerts count for a mail that met the same."""
+
+    async def silent(row: Row) -> Finding:
+        return Unanswered(outcome)
+
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=silent)
+    kept = letter()
+    await Worker(office.engine).deliver(work(kept), kept)
+    caplog.clear()
+    await deliver_next(office)
+    assert (await office.row()).state == "unknown"
+    said = [json.loads(record.getMessage())["event"] for record in caplog.records]
+    assert [one for one in said if one != Event.MAIL_WAITING] == [event]
+
+
+async def test_a_look_that_is_throttled_blocks_its_mailbox() -> None:
+    blocked: list[tuple[str, float | None]] = []
+
+    class Blocking(Unpaced):
+        async def throttled(self, mailbox: str, after: float | None) -> datetime:
+            blocked.append((mailbox, after))
+            return await super().throttled(mailbox, after)
+
+    async def silent(row: Row) -> Finding:
+        return Unanswered(Throttled(20.0))
+
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=silent, pace=Blocking())
+    kept = letter()
+    await Worker(office.engine).deliver(work(kept), kept)
+    await deliver_next(office)
+    assert blocked == [((await office.row()).mailbox, 20.0)]

@@ -1,0 +1,472 @@
+"""One message of a queue: what is written, in which order, and what is left behind."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+
+from shared.config import Settings
+from shared.delivery.control import Control
+from shared.delivery.ledger import Conflict, Row
+from shared.delivery.outbox import INLINE, Kept
+from shared.delivery.protocol import Finding
+from shared.delivery.work import Work
+from shared.delivery.worker import Worker
+from shared.errors import Malformed
+from shared.graph.outcome import Outcome
+from shared.letters.letter import Letter, decode
+from shared.policy.before_send import Withheld
+from shared.ratelimit.limits import NoRoom, Reservation
+from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
+from tests.delivery.samples import (
+    ACCEPTED,
+    BAD_RECIPIENT,
+    NO_LONGER_ALLOWED,
+    NO_PERMISSION,
+    NOON,
+    NOT_CONNECTED,
+    SENDER,
+    THROTTLED,
+    TIMED_OUT,
+    Office,
+    ScriptedGraph,
+    ScriptedPolicy,
+    letter,
+    work,
+)
+
+
+async def deliver(office: Office) -> None:
+    await Worker(office.engine).deliver(work(), letter())
+
+
+async def deliver_next(office: Office) -> None:
+    """The next message of mail-work, when it is due."""
+    due, message = office.outbox.messages.pop(0)
+    office.clock.at = max(office.clock.at, due)
+    await Worker(office.engine).deliver(message)
+
+
+async def test_a_new_mail_is_sent_and_nothing_is_left_in_the_outbox() -> None:
+    office = Office()
+    await deliver(office)
+    assert office.graph.sent == [letter().id]
+    assert (await office.row()).state == "sent"
+    assert office.outbox.messages == []
+
+
+async def test_the_same_message_again_sends_nothing() -> None:
+    office = Office()
+    await deliver(office)
+    await deliver(office)
+    assert office.graph.sent == [letter().id]
+
+
+async def test_a_throttled_mail_is_put_again_with_its_letter_and_sent_when_due() -> None:
+    office = Office(graph=ScriptedGraph([THROTTLED]))
+    await deliver(office)
+    [(due, message)] = office.outbox.messages
+    assert due > NOON + timedelta(seconds=2)
+    assert message.known
+    await deliver_next(office)
+    assert office.graph.sent == [letter().id]
+    assert office.outbox.messages == []
+
+
+async def test_an_unknown_outcome_is_sent_once_more_and_says_so_in_the_row() -> None:
+    """Where the mailbox cannot be asked and the policy is `resend`."""
+    office = Office(graph=ScriptedGraph([TIMED_OUT]))
+    await deliver(office)
+    assert (await office.row()).state == "unknown"
+    await deliver_next(office)
+    row = await office.row()
+    assert (row.state, row.resends, row.attempts) == ("sent", 1, 2)
+
+
+async def test_a_second_unknown_outcome_is_held_with_its_letter_kept() -> None:
+    office = Office(graph=ScriptedGraph([TIMED_OUT, TIMED_OUT]))
+    await deliver(office)
+    await deliver_next(office)
+    await deliver_next(office)
+    assert (await office.row()).state == "held"
+    assert len(office.graph.rows) == 2
+    kept = office.outbox.dead[letter().id]
+    assert (kept.kind, decode(kept.content)) == ("mail", letter())
+
+
+async def test_hold_never_sends_twice() -> None:
+    office = Office(settings=Settings(on_unknown="hold"), graph=ScriptedGraph([TIMED_OUT]))
+    await deliver(office)
+    await deliver_next(office)
+    assert (await office.row()).state == "held"
+    assert len(office.graph.rows) == 1
+
+
+async def test_a_rejected_mail_is_kept_before_its_row_ends() -> None:
+    """If the process dies between the two, the mail is tried again; the other way round it would be gone."""
+
+    class NoSettling(MemoryLedger):
+        async def replace(self, row: Row) -> Row:
+            raise ServiceRequestError("gone")
+
+    office = Office(graph=ScriptedGraph([BAD_RECIPIENT]), ledger=NoSettling())
+    with pytest.raises(ServiceRequestError):
+        await deliver(office)
+    assert letter().id in office.outbox.dead
+    assert (await office.row()).state == "sending"
+
+
+async def test_missing_permission_is_tried_again_until_the_bound_then_failed() -> None:
+    office = Office(settings=Settings(max_attempts=3), graph=ScriptedGraph([NO_PERMISSION] * 3))
+    await deliver(office)
+    await deliver_next(office)
+    await deliver_next(office)
+    row = await office.row()
+    assert (row.state, row.code, row.attempts) == ("failed", "ErrorAccessDenied", 3)
+    assert letter().id in office.outbox.dead
+    assert office.outbox.messages == []
+
+
+async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blob_goes_with_the_end() -> None:
+    office = Office(graph=ScriptedGraph([THROTTLED]))
+    large = letter(size=INLINE)
+    await Worker(office.engine).deliver(work(large), large)
+    [(_, message)] = office.outbox.messages
+    assert message.inline() is None
+    assert list(office.outbox.payloads) == [message.payload]
+    await deliver_next(office)
+    assert office.graph.sent == [large.id]
+    assert office.outbox.payloads == {}
+
+
+async def test_a_missing_payload_fails_the_mail_instead_of_sending_an_empty_one() -> None:
+    office = Office()
+    await Worker(office.engine).deliver(work(payload="gone/letter.json"))
+    row = await office.row()
+    assert (row.state, row.code) == ("failed", "PayloadMissing")
+    assert office.graph.sent == []
+
+
+async def test_too_little_lease_left_gives_the_claim_up() -> None:
+    """A slow storage or a stalled process must not send after others may have begun to verify."""
+
+    class SlowClaim(MemoryLedger):
+        async def insert(self, row: Row) -> Row:
+            written = await super().insert(row)
+            office.clock.move(seconds=31)
+            return written
+
+    office = Office(ledger=SlowClaim())
+    await deliver(office)
+    assert office.graph.sent == []
+    assert (await office.row()).state == "accepted"
+    await deliver_next(office)
+    assert office.graph.sent == [letter().id]
+
+
+async def test_a_slow_blob_costs_nothing_of_the_lease() -> None:
+    """The claim is written when the mail is at hand."""
+
+    class SlowOutbox(MemoryOutbox):
+        async def letter_of(self, work: Work) -> Letter:
+            office.clock.move(seconds=31)
+            return letter()
+
+    office = Office(outbox=SlowOutbox())
+    await Worker(office.engine).deliver(work())
+    assert office.graph.sent == [letter().id]
+
+
+class Flights(Unpaced):
+    """Whether there is room for one more request in flight, one after the other; and until when Graph blocks."""
+
+    def __init__(self, free: Sequence[bool] = (), blocked: datetime | None = None) -> None:
+        super().__init__(lambda: NOON)
+        self.free = list(free)
+        self.blocked = blocked
+        self.given_back: list[Reservation] = []
+
+    @asynccontextmanager
+    async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
+        yield self.free.pop(0) if self.free else True
+
+    def blocked_until(self, mailbox: str) -> datetime | None:
+        return self.blocked
+
+    def give_back(self, reservation: Reservation) -> None:
+        if not reservation.carried:
+            self.given_back.append(reservation)
+
+
+async def test_a_mail_that_finds_too_many_requests_in_flight_comes_again_and_nothing_was_written() -> None:
+    office = Office(pace=(pace := Flights([False])))
+    await deliver(office)
+    assert await office.ledger.read(letter().id) is None
+    [(due, message)] = office.outbox.messages
+    assert (due - NOON, message.via) == (timedelta(seconds=5), SENDER)
+    assert message.reserved is not None
+    assert pace.given_back == [], "the message carries it"
+    await deliver_next(office)
+    assert office.graph.sent == [letter().id]
+
+
+async def test_a_mail_of_a_blocked_mailbox_waits_for_the_end_of_the_block() -> None:
+    office = Office(pace=Flights(blocked=NOON + timedelta(minutes=2)))
+    await deliver(office)
+    [(due, _)] = office.outbox.messages
+    assert due == NOON + timedelta(minutes=2)
+    assert office.graph.rows == []
+
+
+async def test_a_mail_that_may_have_gone_is_still_to_be_verified_when_there_was_no_time_for_it_after_all() -> None:
+    async def found(row: Row) -> Finding:
+        return "sent" if row.may_have_gone else "absent"
+
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), pace=Flights([True, False]), verifier=found)
+    await deliver(office)
+    await deliver_next(office)
+    row = await office.row()
+    assert (row.state, row.looks, row.attempts, row.may_have_gone) == ("unknown", 0, 1, True)
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+    assert len(office.graph.rows) == 1, "found, not sent again"
+
+
+async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stumbling(MemoryLedger):
+        failures = 2
+
+        async def replace(self, row: Row) -> Row:
+            if self.failures:
+                self.failures -= 1
+                raise ServiceRequestError("gone")
+            return await super().replace(row)
+
+    monkeypatch.setattr("shared.delivery.claims.BETWEEN_WRITES", 0)
+    office = Office(ledger=Stumbling())
+    await deliver(office)
+    assert (await office.row()).state == "sent"
+
+
+async def test_what_is_no_mail_is_set_aside_with_its_reason_as_it_came() -> None:
+    office = Office()
+    await Worker(office.engine).refuse(
+        "a" * 32, "mail-outbox", b"not json", Malformed(400, "BadRequest", "no JSON", "$")
+    )
+    assert office.outbox.dead["a" * 32] == Kept("message", "BadRequest", b"not json", "mail-outbox")
+    assert (await office.row("a" * 32)).state == "failed"
+    await Worker(office.engine).refuse(
+        "a" * 32, "mail-outbox", b"not json", Malformed(400, "BadRequest", "no JSON", "$")
+    )
+
+
+async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request may take all of its deadline, and storage may stumble after it."""
+
+    class Late(ScriptedGraph):
+        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+            outcome = await super().__call__(letter, row, still_ours)
+            office.clock.move(seconds=45)
+            return outcome
+
+    class Stumbling(MemoryLedger):
+        failures = 1
+
+        async def replace(self, row: Row) -> Row:
+            if self.failures:
+                self.failures -= 1
+                raise ServiceRequestError("gone")
+            return await super().replace(row)
+
+    monkeypatch.setattr("shared.delivery.claims.BETWEEN_WRITES", 0)
+    office = Office(graph=Late(), ledger=Stumbling())
+    await deliver(office)
+    assert (await office.row()).state == "sent"
+
+
+WITHHELD = [Withheld("suppressed", 2), Withheld("captured", 1), NO_LONGER_ALLOWED]
+
+
+@pytest.mark.parametrize("withheld", WITHHELD, ids=[one.state for one in WITHHELD])
+async def test_what_policy_withholds_ends_unsent_is_kept_and_can_be_put_back(withheld: Withheld) -> None:
+    office = Office(policy=ScriptedPolicy([withheld]))
+    await deliver(office)
+    row = await office.row()
+    assert (row.state, row.status, row.code) == (withheld.state, withheld.status, withheld.code)
+    assert (row.suppressed_recipients, row.attempts) == (withheld.left_out or None, 0)
+    assert office.graph.rows == []
+    assert decode(office.outbox.dead[row.id].content) == letter()
+    await Control(office.engine).replay(row)
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+    assert (await office.row()).suppressed_recipients is None
+    assert office.outbox.dead == {}
+
+
+async def test_a_mail_that_waited_is_asked_about_again() -> None:
+    """What held when it was accepted may hold no longer."""
+    office = Office(graph=ScriptedGraph([THROTTLED]))
+    await deliver(office)
+    office.policy = ScriptedPolicy([WITHHELD[0]])
+    await deliver_next(office)
+    assert (await office.row()).state == "suppressed"
+    assert len(office.graph.rows) == 1
+
+
+async def test_a_mail_that_goes_to_some_of_its_recipients_says_how_many_were_left_out() -> None:
+    office = Office(policy=ScriptedPolicy(left_out=3))
+    await deliver(office)
+    row = await office.row()
+    assert (row.state, row.suppressed_recipients) == ("sent", 3)
+
+
+async def test_while_the_suppression_list_cannot_be_read_the_mail_waits_and_is_then_sent() -> None:
+    policy = ScriptedPolicy(down=True)
+    office = Office(policy=policy)
+    await deliver(office)
+    assert await office.ledger.read(letter().id) is None
+    assert office.graph.rows == []
+    policy.down = False
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+
+
+async def test_what_may_have_gone_and_is_no_longer_allowed_is_left_to_a_person() -> None:
+    """Failed would say that it was not sent; and it was not sent a second time."""
+    office = Office(graph=ScriptedGraph([TIMED_OUT]))
+    await deliver(office)
+    office.policy = ScriptedPolicy([NO_LONGER_ALLOWED])
+    await deliver_next(office)
+    row = await office.row()
+    assert (row.state, row.code, row.resends) == ("held", "ErrorSendAsDenied", 0)
+    assert len(office.graph.rows) == 1
+
+
+class Spent(Unpaced):
+    """The mailboxes that are named have reached their daily recipient limit."""
+
+    def __init__(self, *mailboxes: str) -> None:
+        super().__init__(lambda: NOON)
+        self.mailboxes = set(mailboxes)
+        self.asked: list[tuple[str, int]] = []
+        self.first: str | None = None
+        self.ends: list[str] = []
+
+    async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
+        self.asked.append((mailbox, recipients))
+        if mailbox in self.mailboxes:
+            return NoRoom(NOON + timedelta(hours=5))
+        return await super().reserve(mailbox, recipients)
+
+    def give_back(self, reservation: Reservation) -> None:
+        self.ends.append("given back")
+
+    def used(self, reservation: Reservation, recipients: int) -> None:
+        self.ends.append("used")
+
+    def soonest(self, mailboxes: Sequence[str]) -> str:
+        return self.first or mailboxes[0]
+
+
+async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room() -> None:
+    pace = Spent(SENDER)
+    office = Office(pace=pace)
+    await deliver(office)
+    assert office.graph.rows == []
+    assert await office.ledger.read(letter().id) is None, "no claim is written for nothing"
+    [(due, message)] = office.outbox.messages
+    assert timedelta(hours=5) <= due - NOON <= timedelta(hours=5, minutes=6)
+    assert (message.via, message.reserved) == (None, None)
+    pace.mailboxes.clear()
+    await deliver_next(office)
+    assert (await office.row()).state == "sent"
+
+
+async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_left() -> None:
+    one, other = "a@sandbox.example", "b@sandbox.example"
+    pace = Spent(one)
+    pace.first = one
+    office = Office(settings=Settings(sender_pools={SENDER: (one, other)}), pace=pace)
+    await deliver(office)
+    assert [mailbox for mailbox, _ in pace.asked] == [one, other]
+    assert (await office.row()).mailbox == other
+
+
+async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> None:
+    """Each may have some left, only not enough for this mail."""
+    pool = ("a@sandbox.example", "b@sandbox.example")
+    office = Office(settings=Settings(sender_pools={SENDER: pool}), pace=Spent(*pool))
+    await deliver(office)
+    [(due, message)] = office.outbox.messages
+    assert due - NOON >= timedelta(hours=5)
+    assert message.via is None
+
+
+async def test_a_mail_counts_for_those_whom_policy_lets_it_reach() -> None:
+    await deliver(Office(pace=(pace := Spent())))
+    assert pace.asked == [(SENDER, 1)]
+
+
+async def test_what_policy_withholds_reserves_nothing() -> None:
+    await deliver(Office(policy=ScriptedPolicy([WITHHELD[1]]), pace=(pace := Spent())))
+    assert (pace.asked, pace.ends) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [(ACCEPTED, "used"), (TIMED_OUT, "used"), (THROTTLED, "given back"), (BAD_RECIPIENT, "given back")],
+)
+async def test_what_is_reserved_is_used_or_given_back_however_the_attempt_ends(outcome: Outcome, end: str) -> None:
+    await deliver(Office(graph=ScriptedGraph([outcome]), pace=(pace := Spent())))
+    assert pace.ends == [end]
+
+
+async def test_what_is_reserved_is_given_back_where_another_one_has_the_mail() -> None:
+    class Taken(MemoryLedger):
+        async def insert(self, row: Row) -> Row:
+            with suppress(Conflict):
+                await super().insert(replace(row, state="sent", token="another"))
+            raise Conflict(row.id)
+
+    await deliver(Office(ledger=Taken(), pace=(pace := Spent())))
+    assert pace.ends == ["given back"]
+
+
+async def test_a_mail_that_graph_was_not_asked_about_keeps_its_time() -> None:
+    office = Office(graph=ScriptedGraph([NOT_CONNECTED]), pace=(pace := Spent()))
+    await deliver(office)
+    [(_, message)] = office.outbox.messages
+    assert (message.via, message.reserved is not None, pace.ends) == (SENDER, True, [])
+
+
+async def test_a_throttled_mail_gets_another_time_and_waits_as_long_as_its_mailbox_is_blocked() -> None:
+    class Blocks(Unpaced):
+        async def throttled(self, mailbox: str, after: float | None) -> datetime:
+            return NOON + timedelta(minutes=10)
+
+    office = Office(graph=ScriptedGraph([THROTTLED]), pace=Blocks())
+    await deliver(office)
+    [(due, message)] = office.outbox.messages
+    assert due >= NOON + timedelta(minutes=10)
+    assert (message.via, message.reserved) == (None, None)
+
+
+async def test_the_end_of_an_attempt_that_outlasted_its_request_is_reported_by_the_message_beside_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    office = Office()
+    await deliver(office)
+    token = (await office.row()).token
+    caplog.clear()
+    with caplog.at_level("INFO", "mailroom"):
+        await Worker(office.engine).deliver(work(claimed="another"), letter())
+        assert "mail.sent" not in caplog.text
+        await Worker(office.engine).deliver(work(claimed=token), letter())
+    assert "mail.sent" in caplog.text

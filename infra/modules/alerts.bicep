@@ -20,6 +20,21 @@ param actionGroupIds string[]
 @description('An address to tell besides; empty: none.')
 param email string
 
+type Rule = {
+  id: string
+  severity: int
+  title: string
+  text: string
+  window: string
+  operator: string
+  threshold: int
+
+  @description('What the query uses, before it.')
+  let: string?
+
+  query: string
+}
+
 // Each line is one event, named in shared/telemetry.py; a test holds the names here and there together. A line that stands
 // for several says how many. A new workspace has no such table, and a query that fails is no alert: hence the union.
 var said = '''
@@ -53,7 +68,7 @@ let ended = toscalar(
 
 // Asked over `window`, every five minutes where it is urgent and every fifteen where not; the window is longer by five
 // minutes at least, since lines arrive late. The largest `value` of the query's rows is compared with the threshold.
-var rules = [
+var rules Rule[] = [
   {
     id: 'dead-mail'
     severity: 1

@@ -1,7 +1,8 @@
 using 'main.bicep'
 
-// For azd: every parameter, from azd's environment (`azd env set MAIL_SENDER …`), so that this file is never edited. What
-// is no text is JSON. Those who deploy with `make deploy` have a file of their own instead: example.bicepparam.
+// For azd: every parameter but those that Azure computes (location, apiTenantId, httpConcurrency), from azd's environment
+// (`azd env set MAIL_SENDER …`), so that this file is never edited. What is no text is JSON. Those who deploy with
+// `make deploy` have a file of their own instead: example.bicepparam.
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'mailroom')
 param tags = json(readEnvironmentVariable('MAILROOM_TAGS', '{}'))
@@ -14,6 +15,7 @@ param callers = json(readEnvironmentVariable('MAIL_CALLERS', '{}'))
 param senderPools = json(readEnvironmentVariable('MAIL_SENDER_POOLS', '{}'))
 param producers = json(readEnvironmentVariable('MAILROOM_PRODUCERS', '[]'))
 param apiClientId = readEnvironmentVariable('MAIL_API_CLIENT_ID', '')
+param requireApiAssignment = json(readEnvironmentVariable('MAILROOM_REQUIRE_API_ASSIGNMENT', 'false'))
 param retentionDays = json(readEnvironmentVariable('MAIL_RETENTION_DAYS', '14'))
 
 // The other settings by their names: {"MAIL_MODE": "redirect", "MAIL_REDIRECT_TO": "you@contoso.com"}
@@ -37,7 +39,6 @@ param zoneRedundant = json(readEnvironmentVariable('MAILROOM_ZONE_REDUNDANT', 'f
 param lockStorage = json(readEnvironmentVariable('MAILROOM_LOCK_STORAGE', 'false'))
 param packageAccess = readEnvironmentVariable('MAILROOM_PACKAGE_ACCESS', 'write')
 param vaultCreateMode = readEnvironmentVariable('MAILROOM_VAULT_CREATE_MODE', 'default')
-param requireApiAssignment = json(readEnvironmentVariable('MAILROOM_REQUIRE_API_ASSIGNMENT', 'false'))
 param tenantWideGrants = json(readEnvironmentVariable('MAILROOM_TENANT_WIDE_GRANTS', '[]'))
 
 param alertEmail = readEnvironmentVariable('MAILROOM_ALERT_EMAIL', '')

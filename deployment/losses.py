@@ -16,6 +16,7 @@ from deployment.parameters import Parameters, defaults_of, is_empty
 __all__ = ["losses", "refuse_losses"]
 
 SECRET = "MAIL_SECRET_"  # noqa: S105 - the beginning of names
+FOR_ONCE = frozenset({"vaultCreateMode"})  # parameters that are meant to go back to their defaults
 
 
 def refuse_losses(group: Group, parameters: Parameters, allowed: str) -> None:
@@ -44,7 +45,7 @@ def losses(settings: Mapping[str, str] | None, last: Recorded | None, parameters
             found[name] = _why(name, known=name in coming)
     if last is None:
         return found
-    compared = last.values.keys() - (parameters.in_settings() if settings is not None else set())
+    compared = last.values.keys() - FOR_ONCE - (parameters.in_settings() if settings is not None else set())
     now, defaults, then = parameters.values, defaults_of(parameters.template), defaults_of(last.template)
     for name in sorted(compared & parameters.template["parameters"].keys()):
         before = last.values[name]

@@ -1,7 +1,8 @@
 using 'main.bicep'
 
-// For azd: every parameter, from azd's environment (`azd env set MAIL_SENDER …`), so that this file is never edited. What
-// is no text is JSON. Those who deploy with `make deploy` have a file of their own instead: example.bicepparam.
+// For azd: every parameter but those that Azure computes (location, apiTenantId, httpConcurrency), from azd's environment
+// (`azd env set MAIL_SENDER …`), so that this file is never edited. What is no text is JSON. Those who deploy with
+// `make deploy` have a file of their own instead: example.bicepparam.
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'mailroom')
 param tags = json(readEnvironmentVariable('MAILROOM_TAGS', '{}'))
@@ -14,6 +15,7 @@ param callers = json(readEnvironmentVariable('MAIL_CALLERS', '{}'))
 param senderPools = json(readEnvironmentVariable('MAIL_SENDER_POOLS', '{}'))
 param producers = json(readEnvironmentVariable('MAILROOM_PRODUCERS', '[]'))
 param apiClientId = readEnvironmentVariable('MAIL_API_CLIENT_ID', '')
+param requireApiAssignment = json(readEnvironmentVariable('MAILROOM_REQUIRE_API_ASSIGNMENT', 'false'))
 param retentionDays = json(readEnvironmentVariable('MAIL_RETENTION_DAYS', '14'))
 
 // The other settings by their names: {"MAIL_MODE": "redirect", "MAIL_REDIRECT_TO": "you@contoso.com"}
@@ -24,11 +26,19 @@ param networkAddresses = json(readEnvironmentVariable(
   'MAILROOM_NETWORK_ADDRESSES',
   '{"addressPrefix": "10.84.0.0/24", "appSubnetPrefix": "10.84.0.0/26", "endpointSubnetPrefix": "10.84.0.64/27"}'
 ))
+param existingSubnets = json(readEnvironmentVariable('MAILROOM_EXISTING_SUBNETS', 'null'))
+param dnsZoneIds = json(readEnvironmentVariable('MAILROOM_DNS_ZONE_IDS', 'null'))
+param siteAccess = json(readEnvironmentVariable('MAILROOM_SITE_ACCESS', '[]'))
+param scmAccess = json(readEnvironmentVariable('MAILROOM_SCM_ACCESS', '[]'))
 param instanceMemoryMB = json(readEnvironmentVariable('MAILROOM_INSTANCE_MEMORY_MB', '2048'))
 param maximumInstanceCount = json(readEnvironmentVariable('MAILROOM_MAXIMUM_INSTANCE_COUNT', '40'))
 param alwaysReadyHttp = json(readEnvironmentVariable('MAILROOM_ALWAYS_READY_HTTP', '0'))
 param alwaysReadyWork = json(readEnvironmentVariable('MAILROOM_ALWAYS_READY_WORK', '0'))
-param storageSku = readEnvironmentVariable('MAILROOM_STORAGE_SKU', 'Standard_ZRS')
+param storageSku = readEnvironmentVariable('MAILROOM_STORAGE_SKU', '')
+param zoneRedundant = json(readEnvironmentVariable('MAILROOM_ZONE_REDUNDANT', 'false'))
+param lockStorage = json(readEnvironmentVariable('MAILROOM_LOCK_STORAGE', 'false'))
+param packageAccess = readEnvironmentVariable('MAILROOM_PACKAGE_ACCESS', 'write')
+param vaultCreateMode = readEnvironmentVariable('MAILROOM_VAULT_CREATE_MODE', 'default')
 param tenantWideGrants = json(readEnvironmentVariable('MAILROOM_TENANT_WIDE_GRANTS', '[]'))
 
 param alertEmail = readEnvironmentVariable('MAILROOM_ALERT_EMAIL', '')

@@ -66,6 +66,7 @@ class Settings:
     authority: str = "https://login.microsoftonline.com"  # where tenants' metadata is
     api: Registration | None = None
     operator_apps: frozenset[str] = frozenset()  # application ids, in lower case, with which users may operate
+    operator_keys: bool = True  # whether a function key opens /api/operator
     callers: Mapping[str, CallerRule] = field(default_factory=lambda: MappingProxyType({}))
     allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -130,6 +131,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         operator_apps=reader.parsed(
             "MAIL_OPERATOR_APPS", frozenset(), _applications, "GUIDs of applications, separated by spaces or commas"
         ),
+        operator_keys=reader.parsed("MAIL_OPERATOR_KEYS", True, _switch, "true or false"),  # noqa: FBT003 - the default
         callers=_callers(reader),
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
         sender_pools=pools,

@@ -283,7 +283,10 @@ def _suppressions(access: Access, prefix: str, function: str) -> tuple[Operation
 
 def _refused(access: Access) -> dict[int, Answer]:
     if access == "key":
-        return {401: Answer("No function key, or a wrong one.")}
+        return {
+            401: Answer("No function key, or a wrong one."),
+            403: _problem("Function keys are switched off (MAIL_OPERATOR_KEYS)."),
+        }
     return {
         401: _problem("No token, or none that proves who calls.", CHALLENGE),
         403: _problem("The token has not the app role that this takes."),

@@ -10,12 +10,14 @@ from shared.errors import NotAllowed, Refused, Unauthenticated
 from shared.letters.letter import Origin
 from shared.services import Services
 from shared.telemetry import Event, emit
+from shared.triggers.answers import problem
 
 __all__ = [
     "NO_OPERATOR",
     "OPERATE",
     "OPERATE_AS_USER",
     "authenticated",
+    "key_refused",
     "operates",
     "origin_of",
     "report_refused",
@@ -56,6 +58,18 @@ def operates(caller: Caller, settings: Settings) -> bool:
     if not caller.delegated:
         return True
     return OPERATE_AS_USER in caller.scopes and caller.application_id in settings.operator_apps
+
+
+def key_refused(settings: Settings) -> func.HttpResponse | None:
+    """The answer to whoever comes with a function key to a path of operators; None: the key opens it.
+
+    The platform has checked the key by then, and cannot be told to take none. A key names nobody and does not expire.
+    """
+    if settings.operator_keys:
+        return None
+    return problem(
+        403, f"Function keys open nothing here: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
+    )
 
 
 def origin_of(caller: Caller) -> Origin:

@@ -17,7 +17,14 @@ from shared.entra import KeysUnavailable, require
 from shared.errors import Refused, Unauthenticated
 from shared.services import Services, services
 from shared.triggers.answers import json_answer, length_required, problem, settings_refused
-from shared.triggers.callers import NO_OPERATOR, authenticated, operates, report_refused, scope_of
+from shared.triggers.callers import (
+    NO_OPERATOR,
+    authenticated,
+    key_refused,
+    operates,
+    report_refused,
+    scope_of,
+)
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
 __all__ = ["message", "message_replay", "messages", "operator_message", "operator_message_replay", "operator_messages"]
@@ -41,15 +48,19 @@ async def messages(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def operator_message(req: func.HttpRequest) -> func.HttpResponse:
-    return await _answer(req, _one, None)
+    return await _by_key(req, _one)
 
 
 async def operator_message_replay(req: func.HttpRequest) -> func.HttpResponse:
-    return length_required(req, "operator_message_replay") or await _answer(req, _replay, None)
+    return length_required(req, "operator_message_replay") or await _by_key(req, _replay)
 
 
 async def operator_messages(req: func.HttpRequest) -> func.HttpResponse:
-    return await _answer(req, _list, None)
+    return await _by_key(req, _list)
+
+
+async def _by_key(req: func.HttpRequest, handler: Handler) -> func.HttpResponse:
+    return key_refused(services().settings) or await _answer(req, handler, None)
 
 
 async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpResponse:

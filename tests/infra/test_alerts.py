@@ -4,6 +4,7 @@ import ast
 import json
 import logging
 import re
+from functools import cache
 from typing import Final
 
 import pytest

@@ -44,7 +44,7 @@ def test_a_parameter_file_gives_everything_that_main_bicep_needs(file: str) -> N
     given = set(re.findall(r"^param (\w+)", text, re.MULTILINE))
     parameters = template()["parameters"]
     assert given <= parameters.keys()
-    assert {name for name, one in parameters.items() if "defaultValue" not in one} <= given
+    assert {name for name, one in parameters.items() if "defaultValue" not in one and not one.get("nullable")} <= given
 
 
 def test_every_variable_of_the_parameter_file_has_a_default() -> None:
@@ -96,7 +96,7 @@ def test_variables_that_the_documents_set_are_read_by_the_parameter_file() -> No
 def test_outputs_that_the_documents_name_exist() -> None:
     named = set(
         re.findall(
-            r"(AZURE_FUNCTION_APP_NAME|AZURE_KEY_VAULT_NAME|AZURE_STORAGE_\w+|MAILROOM_URL|MAILROOM_IDENTITY_\w+)",
+            r"(AZURE_FUNCTION_APP_NAME|AZURE_KEY_VAULT_NAME|AZURE_STORAGE_\w+|MAILROOM_URL|MAILROOM_\w+_ID)",
             DEPLOY,
         )
     )

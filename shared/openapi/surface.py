@@ -347,7 +347,7 @@ OPERATIONS: Final = (
         "health/ready",
         "Every setting and dependency",
         {
-            200: Answer("All is well.", Readiness),
+            200: Answer("All is well; or degraded: all works, and something was lost.", Readiness),
             401: Answer("No function key, or a wrong one."),
             503: Answer("Something is not.", Readiness),
         },

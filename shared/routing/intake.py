@@ -35,7 +35,7 @@ from shared.routing.messages import EVENTS, LONGEST_ID, EventMessage, events_of,
 from shared.routing.naming import name_of
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable
-from shared.routing.status import secret_fault
+from shared.routing.status import secret_fault, tenant_fault
 from shared.sources.source import Event, RawRequest, Reply, Result, Source, TokenRule, Unverified
 from shared.telemetry import Event as Said
 from shared.telemetry import emit
@@ -123,7 +123,7 @@ class Intake:
             return source.reply(RESULTS.get(error.status, Result.MALFORMED), str(error))
         except RouteUnusable as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=str(error))
-            return source.reply(Result.UNAVAILABLE, UNUSABLE if isinstance(error, _Unprovable) else str(error))
+            return source.reply(Result.UNAVAILABLE, _told(error))
         except (AzureError, RateLimitUnavailable, TimeoutError) as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
@@ -212,6 +212,8 @@ class Intake:
         """Return if the request proves where it comes from. Raises Unverified, RouteUnusable."""
         rule = route.source.token_rule
         if rule is not None:
+            if (fault := tenant_fault(route, self.composer.settings)) is not None:
+                raise _Unprovable(fault)
             try:
                 return await self.tokens(rule, request.headers.get("authorization"))
             except KeysUnavailable:
@@ -345,6 +347,11 @@ def _say_accepted(route: Route, event: Event, letters: Sequence[Letter]) -> None
 def _kind(event: Event) -> str | None:
     """The type of an event as it can be logged; what else it holds may be anything."""
     return event.type if TYPE.fullmatch(event.type) else None
+
+
+def _told(error: RouteUnusable) -> str:
+    """What the sender may know of the reason: of a request that is not proved, nothing."""
+    return UNUSABLE if isinstance(error, _Unprovable) else str(error)
 
 
 def _caller(route: Route) -> str:

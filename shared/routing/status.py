@@ -16,7 +16,7 @@ from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.route import Route
 from shared.routing.secrets import Secrets, SecretsUnavailable, vault_name
 
-__all__ = ["Status", "faults_of_secrets", "secret_fault", "shadows_of_vault", "status_of"]
+__all__ = ["Status", "faults_of_secrets", "secret_fault", "shadows_of_vault", "status_of", "tenant_fault"]
 
 VAULT_AWAY = "The vault of MAIL_VAULT_URL cannot be read."
 
@@ -46,6 +46,9 @@ async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> S
         by_token = route.source.token_rule is not None
         try:
             known = () if by_token else await secrets.of(route.name)
+            if (missing := tenant_fault(route, composer.settings)) is not None:
+                status.problems[route.name] = missing
+                return
             if by_token or any(route.source.unusable(secret) is None for secret in known):
                 composer.check(route)
                 status.on.append(route.name)
@@ -86,6 +89,14 @@ def secret_fault(route: Route, secrets: Sequence[str], settings: Settings) -> st
             which = "the secret" if len(secrets) == 1 else f"secret {number} of {len(secrets)}"
             return f"{name}: {which} cannot be used: {fault}."
     return None
+
+
+def tenant_fault(route: Route, settings: Settings) -> str | None:
+    """Why no token can prove a route's requests; None: one can, or none has to."""
+    rule = route.source.token_rule
+    if rule is None or rule.tenant is not None or settings.api is not None:
+        return None
+    return "The route's options name no tenant, and MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set."
 
 
 def faults_of_secrets(settings: Settings, catalog: Catalog) -> dict[str, str]:

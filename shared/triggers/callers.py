@@ -6,9 +6,10 @@ import azure.functions as func
 
 from shared.config import Settings
 from shared.entra import Caller
-from shared.errors import Unauthenticated
+from shared.errors import NotAllowed, Refused, Unauthenticated
 from shared.letters.letter import Origin
 from shared.services import Services
+from shared.telemetry import Event, emit
 from shared.triggers.answers import problem
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "key_refused",
     "operates",
     "origin_of",
+    "report_refused",
     "scope_of",
 ]
 
@@ -36,6 +38,13 @@ async def authenticated(app: Services, req: func.HttpRequest) -> Caller:
     if app.verifier is None:
         raise Unauthenticated("No caller can be known: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
     return await app.verifier.verify(req.headers.get("authorization"))
+
+
+def report_refused(refusal: Refused, caller: Caller | None = None) -> None:
+    """Say in an event that somebody was not let in. What else is wrong with a request is for its sender alone."""
+    if isinstance(refusal, Unauthenticated | NotAllowed):
+        application = caller.application_id if caller else None
+        emit(Event.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
 
 
 def operates(caller: Caller, settings: Settings) -> bool:

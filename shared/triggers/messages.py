@@ -17,7 +17,14 @@ from shared.entra import KeysUnavailable, require
 from shared.errors import Refused, Unauthenticated
 from shared.services import Services, services
 from shared.triggers.answers import json_answer, length_required, problem, settings_refused
-from shared.triggers.callers import NO_OPERATOR, authenticated, key_refused, operates, scope_of
+from shared.triggers.callers import (
+    NO_OPERATOR,
+    authenticated,
+    key_refused,
+    operates,
+    report_refused,
+    scope_of,
+)
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
 __all__ = ["message", "message_replay", "messages", "operator_message", "operator_message_replay", "operator_messages"]
@@ -68,6 +75,7 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
     except KeysUnavailable:
         return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
     except Refused as refusal:
+        report_refused(refusal)
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return problem(refusal.status, str(refusal), challenge if isinstance(refusal, Unauthenticated) else None)
     return await _answer(req, handler, scope_of(caller))

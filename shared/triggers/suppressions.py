@@ -21,7 +21,7 @@ from shared.policy.suppression import NewSuppression
 from shared.services import Services, services
 from shared.telemetry import Event, emit
 from shared.triggers.answers import json_answer, length_required, problem, settings_refused
-from shared.triggers.callers import NO_OPERATOR, authenticated, key_refused, operates
+from shared.triggers.callers import NO_OPERATOR, authenticated, key_refused, operates, report_refused
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
     except KeysUnavailable:
         return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
     except Refused as refusal:
+        report_refused(refusal)
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return problem(refusal.status, str(refusal), challenge if isinstance(refusal, Unauthenticated) else None)
     if not operates(caller, app.settings):

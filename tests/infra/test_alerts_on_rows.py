@@ -1,7 +1,7 @@
 """Each alert rule is run on rows: it fires for its fault, once the fault's lines have arrived, and for nothing else."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -15,7 +15,7 @@ TOO_LARGE: Final = "Microsoft.AspNetCore.Server.Kestrel.Core.BadHttpRequestExcep
 DAY: Final = 24 * 60
 
 
-def _over(minutes: int, event: Event, **fields: str) -> Fault:
+def _over(minutes: int, event: Event, **fields: Any) -> Fault:
     """Said every minute for so long."""
 
     def write(log: Log, at: int) -> None:
@@ -31,6 +31,23 @@ def _rotated(log: Log, at: int) -> None:
     log.said(at - 298, Event.MAIL_SENT, route="generic", seconds=120.0)
     for minute in range(4):
         log.said(at + minute, Event.EVENT_UNVERIFIED, route="generic", times=3)
+
+
+def _no_token(log: Log, at: int) -> None:
+    """The only caller asks for its token in the wrong place."""
+    log.request(at - 600, "send_mail", 202)
+    log.said(at, Event.CALLER_REFUSED, status=401, times=12)
+
+
+def _one_of_two(log: Log, at: int) -> None:
+    """One caller may no longer send; the other's mails go on."""
+    for minute in range(at - 60, at + 30):
+        log.request(minute, "send_mail", 202)
+    log.said(at, Event.CALLER_REFUSED, status=403, application="7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10c002", times=12)
+
+
+def _broken_off(log: Log, at: int) -> None:
+    log.request(at, "events", 500, ABORTED, times=50)
 
 
 FAULTS: Final[dict[str, list[Fault]]] = {
@@ -76,17 +93,9 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     ],
     "turned-away": [
         _rotated,
-        lambda log, at: (
-            log.request(at - 600, "send_mail", 202),
-            log.said(at, Event.CALLER_REFUSED, status=401, times=12),
-        )[0],
-        lambda log, at: (  # one caller of two: the other's mails go on
-            [log.request(minute, "send_mail", 202) for minute in range(at - 60, at + 30)],
-            log.said(
-                at, Event.CALLER_REFUSED, status=403, application="7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10c002", times=12
-            ),
-        )[1],
-        lambda log, at: (log.request(at - 600, "events", 202), log.request(at, "events", 500, ABORTED, times=50))[0],
+        _no_token,
+        _one_of_two,
+        _broken_off,
     ],
 }
 CASES: Final = [pytest.param(rule, fault, id=f"{rule}-{n}") for rule in FAULTS for n, fault in enumerate(FAULTS[rule])]

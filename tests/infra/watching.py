@@ -61,13 +61,8 @@ class Log:
         """A run of maintenance, in place of one near it. oldest: ages in seconds by queue; backlog: of a mail."""
         self._forget_measurements(minute)
         for queue in ALL:
-            age = (oldest or {}).get(queue)
-            self.said(
-                minute, Event.QUEUE_MEASURED, queue=queue, **({} if age is None else {"messages": 3, "oldest": age})
-            )
-        self.said(
-            minute + 0.1, Event.BACKLOG_MEASURED, **({} if backlog is None else {"waiting": 3, "oldest": backlog})
-        )
+            self.said(minute, Event.QUEUE_MEASURED, queue=queue, **_waiting("messages", (oldest or {}).get(queue)))
+        self.said(minute + 0.1, Event.BACKLOG_MEASURED, **_waiting("waiting", backlog))
 
     def timers(self, first: int, last: int, **measured: Any) -> None:
         for minute in range(first, last + 1, EVERY):
@@ -120,6 +115,10 @@ class Log:
         measured = run(condition["query"], seen, now).rows
         values = [float(row["value"]) for row in measured if row["value"] is not None]
         return bool(values) and COMPARED[condition["operator"]](max(values), float(condition["threshold"]))
+
+
+def _waiting(count: str, oldest: float | None) -> dict[str, Any]:
+    return {} if oldest is None else {count: 3, "oldest": oldest}
 
 
 def minutes(text: str) -> int:

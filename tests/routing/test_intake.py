@@ -418,7 +418,16 @@ async def test_nothing_is_acknowledged_that_could_not_be_set_aside(tmp_path: Pat
     assert (await counter.post({"to": "a@evil.example"})).status == 503
 
 
-ENTRA = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+TENANTLESS = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+ENTRA = f'{TENANTLESS}tenant = "11111111-1111-1111-1111-111111111111"\n'
+
+
+async def test_a_route_of_tokens_without_a_tenant_is_a_fault_and_its_name_is_for_the_operator(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = await Counter(tmp_path, routes={"alerts": TENANTLESS}).post({}, "alerts")
+    assert (reply.status, reply.detail) == (503, intake_module.UNUSABLE)
+    assert "MAIL_API_TENANT" in caplog.text
 
 
 async def test_entra_tokens_take_the_place_of_a_secret(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from shared.routing.status import Status, status_of
 from tests.routing.samples import settings
 
 RENDERER = Renderer(BUILT_IN / "_layout")
-ENTRA = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+TENANTLESS = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+ENTRA = f'{TENANTLESS}tenant = "11111111-1111-1111-1111-111111111111"\n'
 
 
 async def status(folder: Path, routes: dict[str, str], vault: dict[str, str] | None = None, **environ: str) -> Status:
@@ -84,6 +85,12 @@ async def test_a_secret_of_a_route_that_takes_tokens_is_reported_and_the_route_i
     found = await status(tmp_path, {"alerts": ENTRA}, MAIL_SECRET_ALERTS="a")
     assert found.on == ["alerts"]
     assert "Entra" in found.problems["alerts"]
+
+
+async def test_a_route_of_tokens_without_a_tenant_is_reported(tmp_path: Path) -> None:
+    found = await status(tmp_path, {"alerts": TENANTLESS})
+    assert "alerts" not in (*found.on, *found.off)
+    assert "MAIL_API_TENANT" in found.problems["alerts"]
 
 
 async def test_a_reference_that_was_not_resolved_is_reported(tmp_path: Path) -> None:

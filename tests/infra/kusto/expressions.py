@@ -67,7 +67,7 @@ class Expressions:
 
         def found(row: Row) -> bool:
             value = left(row)
-            return any(test(value, one(row)) for one in several) != negated
+            return any(bool(test(value, one(row))) for one in several) is not negated
 
         return found
 

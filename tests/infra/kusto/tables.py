@@ -207,13 +207,6 @@ class _Run:
         arguments = [self.expressions.of(one, columns) for one in node["ArgumentList"]["Expressions"]]
         return lambda rows: AGGREGATES[name](len(rows), *[[*map(argument, rows)] for argument in arguments])
 
-    def _named(self, one: Node, operator: Node) -> str:
-        if one["kind"] == "SimpleNamedExpression":
-            return str(one["Name"]["Name"])
-        if one["kind"] == "NameReference":
-            return str(one["Name"])
-        raise Unknown(f"a column without a name: {operator['text']}")
-
     def _first_value(self, node: Node) -> Any:
         table = self.of(node)
         return next(iter(table.rows[0].values())) if table.rows else None

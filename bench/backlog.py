@@ -16,21 +16,22 @@ from bench.machine import median, table
 from bench.rig import Window, mail, mailroom, put_at_once, wait_for
 from sandbox.loop import chosen, factory
 from shared.config import Settings
-from shared.delivery.attempts import Attempts, StillOurs
-from shared.delivery.courier import Courier
+from shared.delivery.claims import Claims
+from shared.delivery.engine import Engine, StillOurs
 from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox
-from shared.delivery.pacing.pacer import Pacer
-from shared.delivery.pacing.store import MemoryStore
 from shared.delivery.work import Work, work_of
+from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.letters.letter import Letter, Origin, fingerprint, identity
 from shared.letters.parse import send_mail
 from shared.letters.wire import SendMail
 from shared.policy.before_send import Goes, Withheld, before_send
 from shared.policy.patterns import Patterns
+from shared.ratelimit.limits import RateLimits
 from shared.telemetry import logger
+from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.e2e.running import eventually
+from tests.ratelimit.far import MemoryStore
 
 __all__ = ["measure"]
 
@@ -57,16 +58,12 @@ def measure(*, quick: bool) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Nobody:
-    """The last check before a mail goes, with an empty suppression list."""
+    """The pre-send policy, with an empty suppression list."""
 
     settings: Settings
 
-    async def suppressed(self, letter: Letter) -> frozenset[str]:
-        del letter
-        return frozenset()
-
-    def verdict(self, letter: Letter, suppressed: frozenset[str]) -> Goes | Withheld:
-        return before_send(letter, self.settings, suppressed)
+    async def verdict(self, mail: Letter) -> Goes | Withheld:
+        return before_send(mail, self.settings, frozenset())
 
 
 async def _drain(size: int) -> float:
@@ -77,9 +74,9 @@ async def _drain(size: int) -> float:
         return Accepted("r", "c")
 
     settings = Settings(rate_per_minute=RATE, allowed_senders=Patterns.parse("*"))
-    pacer = Pacer(MemoryStore(), rate_per_minute=RATE, concurrency=4)
+    pace = RateLimits(MemoryStore(), per_minute=RATE, concurrency=4)
     ledger, outbox = MemoryLedger(), MemoryOutbox()
-    courier = Courier(Attempts(settings, ledger, outbox, accept, pacer, _Nobody(settings)))
+    worker = Worker(Engine(settings, Claims(settings, ledger), outbox, pace, _Nobody(settings), accept))
     waiting: deque[tuple[Work, Letter]] = deque()
     for number in range(size):
         letter = _letter(number)
@@ -99,13 +96,12 @@ async def _drain(size: int) -> float:
     async def carry() -> None:
         for _ in range(MEASURED // 16):
             work, letter = waiting.popleft()
-            await courier.deliver(work, letter)
+            await worker.deliver(work, letter)
 
-    await courier.deliver(*waiting.pop())  # what is made on first use is there
+    await worker.deliver(*waiting.pop())  # what is made on first use is there
     began = time.process_time()
     await asyncio.gather(*(carry() for _ in range(16)))
     spent = time.process_time() - began
-    await pacer.close()
     return spent / (MEASURED // 16 * 16)
 
 

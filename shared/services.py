@@ -5,39 +5,28 @@ keeps indexing short. Whatever opens one first pays for it, and only for what it
 """
 
 import os
-import uuid
-from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from shared.aside import aside
 from shared.config import Settings, read
-from shared.errors import Malformed, NotAllowed, Unauthenticated
+from shared.errors import NotAllowed, Unauthenticated
 from shared.telemetry import Event, emit
 
 if TYPE_CHECKING:
-    from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
-
-    from shared.delivery.attempts import Attempts, StillOurs
     from shared.delivery.control import Control
-    from shared.delivery.courier import Courier
-    from shared.delivery.direct import DirectRequests
+    from shared.delivery.engine import Engine
     from shared.delivery.files import Files
-    from shared.delivery.hold import Hold
     from shared.delivery.large import LargeMails
-    from shared.delivery.ledger import Row
+    from shared.delivery.mailer import GraphMailer
     from shared.delivery.outbox import Outbox
-    from shared.delivery.pacing.pacer import Pacer
     from shared.delivery.pinning import Pinning
-    from shared.delivery.protocol import Finding
+    from shared.delivery.request import Requests
     from shared.delivery.suppressions import Suppressions
     from shared.delivery.upkeep import Upkeep
+    from shared.delivery.worker import Worker
     from shared.entra import Verifier
     from shared.graph.client import GraphConnection
-    from shared.graph.outcome import Outcome
-    from shared.letters.letter import Letter
+    from shared.ratelimit.limits import RateLimits
     from shared.rendering.mails import Renderer
     from shared.routing.catalog import Catalog
     from shared.routing.intake import Intake
@@ -93,21 +82,27 @@ class Services:
         return open_client(self.settings.graph.base_url, self.settings.identity_client_id)
 
     @cached_property
-    def attempts(self) -> "Attempts":
-        from shared.delivery.attempts import Attempts
-        from shared.delivery.last_check import LastCheck
+    def mailer(self) -> "GraphMailer":
+        from shared.delivery.mailer import GraphMailer
 
-        verifier = self._look if self.settings.verify_sent else None
-        policy, ledger = LastCheck(self.settings, self.suppressions), self.storage.ledger()
-        return Attempts(
-            self.settings,
-            ledger,
+        return GraphMailer(lambda: self.graph, self.files, self.settings.send_timeout)
+
+    @cached_property
+    def engine(self) -> "Engine":
+        from shared.delivery.claims import Claims
+        from shared.delivery.engine import Engine
+        from shared.delivery.pre_send import PreSendPolicy
+
+        settings = self.settings
+        return Engine(
+            settings,
+            Claims(settings, self.storage.ledger()),
             self.outbox,
-            self._send,
-            self.pacer,
-            policy,
-            verifier,
-            by_draft=_ByDraft(self),
+            self.pace,
+            PreSendPolicy(settings, self.suppressions),
+            self.mailer.send,
+            self.mailer.verify if settings.verify_sent else None,
+            lambda: self.large_mails,
         )
 
     @cached_property
@@ -124,7 +119,7 @@ class Services:
 
         box = Drafts(self.graph, self.settings.send_timeout)
         uploader = Uploader(self.settings.graph.host, self.settings.send_timeout)
-        return LargeMails(box, uploader, self.files, self._look)
+        return LargeMails(box, uploader, self.files, self.mailer.verify)
 
     @cached_property
     def files(self) -> "Files":
@@ -134,21 +129,20 @@ class Services:
     def pinning(self) -> "Pinning":
         from shared.delivery.pinning import Pinning
 
-        return Pinning(self.settings, self.files, self.attempts.ledger)
+        return Pinning(self.settings, self.files, self.engine.claims.ledger)
 
     @cached_property
     def outbox(self) -> "Outbox":
         return self.storage.outbox()
 
     @cached_property
-    def pacer(self) -> "Pacer":
-        from shared.delivery.pacing.pacer import Pacer
+    def pace(self) -> "RateLimits":
+        from shared.ratelimit.limits import RateLimits
 
         settings = self.settings
-        store = self.storage.pacing()
-        return Pacer(
-            store,
-            rate_per_minute=settings.rate_per_minute,
+        return RateLimits(
+            self.storage.rate_limits(),
+            per_minute=settings.rate_per_minute,
             concurrency=settings.concurrency,
             recipients_per_day=settings.recipients_per_day,
         )
@@ -157,25 +151,25 @@ class Services:
     def control(self) -> "Control":
         from shared.delivery.control import Control
 
-        return Control(self.attempts)
+        return Control(self.engine)
 
     @cached_property
     def upkeep(self) -> "Upkeep":
         from shared.delivery.upkeep import Upkeep
 
-        return Upkeep(self.attempts)
+        return Upkeep(self.engine)
 
     @cached_property
-    def courier(self) -> "Courier":
-        from shared.delivery.courier import Courier
+    def worker(self) -> "Worker":
+        from shared.delivery.worker import Worker
 
-        return Courier(self.attempts, self.storage.signed_bodies())
+        return Worker(self.engine, self.storage.signed_bodies())
 
     @cached_property
-    def direct(self) -> "DirectRequests":
-        from shared.delivery.direct import DirectRequests
+    def requests(self) -> "Requests":
+        from shared.delivery.request import Requests
 
-        return DirectRequests(self.attempts)
+        return Requests(self.engine)
 
     @cached_property
     def catalog(self) -> "Catalog":
@@ -209,7 +203,7 @@ class Services:
         from shared.routing.intake import Intake
 
         composer = Composer(self.settings, self.renderer)
-        return Intake(self.catalog, composer, self.secrets, self._verify_token, self.outbox, self.courier)
+        return Intake(self.catalog, composer, self.secrets, self._verify_token, self.outbox, self.worker)
 
     async def _verify_token(self, rule: "TokenRule", authorization: str | None) -> None:
         """Return if an Entra token proves a webhook. Raises Unauthenticated, NotAllowed, KeysUnavailable."""
@@ -228,84 +222,6 @@ class Services:
             raise NotAllowed("The token's application is not among the route's allowed_apps.")
         if rule.app_role is not None:
             require(caller, rule.app_role)
-
-    async def _send(self, letter: "Letter", row: "Row", still_ours: "StillOurs") -> "Outcome":
-        from shared.graph.outcome import Rejected
-        from shared.graph.send import send_mail
-        from shared.letters.letter import Letter, encode
-
-        whole = await self._with_files(letter)
-        if not isinstance(whole, Letter):
-            return whole
-        size = len(encode(whole))
-        try:
-            body = await aside(size, self._body, whole, row)
-        except Malformed as error:  # of an address that policy has put in, or by the rules of a later version
-            return Rejected(error.status, error.code, "permanent", str(error))
-        return await send_mail(
-            self.graph,
-            row.mailbox,
-            body,
-            client_request_id=str(uuid.uuid4()),
-            deadline=self.settings.send_timeout,
-            still_ours=still_ours,
-            size=size,
-        )
-
-    def _body(self, letter: "Letter", row: "Row") -> "SendMailPostRequestBody | bytes":
-        """What goes to Graph. Raises Malformed where a header of a mail that came as MIME cannot be written."""
-        if letter.mime is not None:
-            from shared.letters.mime_send import as_sent
-
-            return as_sent(letter, row.mailbox)
-        from shared.letters.model import send_mail_body
-        from shared.letters.stamp import stamped
-        from shared.letters.thread import threaded
-
-        mail = threaded(letter)
-        return send_mail_body(msgspec.structs.replace(mail, message=stamped(mail.message, letter.id)))
-
-    async def _with_files(self, letter: "Letter") -> "Letter | Outcome":
-        """The letter with every file in it that it names; or what has become of it where one cannot be read."""
-        from shared.letters.wire import BlobAttachment
-
-        if not any(isinstance(one, BlobAttachment) for one in letter.mail.message.attachments or ()):
-            return letter
-        from azure.core.exceptions import AzureError
-
-        from shared.delivery.files import FileGone, filled
-        from shared.graph.outcome import NotConnected, Rejected
-
-        try:
-            message = await filled(letter.mail.message, self.files)
-        except FileGone as gone:
-            return Rejected(400, gone.code, "permanent", str(gone))
-        except AzureError:
-            return NotConnected("storage")
-        return replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
-
-    async def _look(self, row: "Row") -> "Finding":
-        from shared.graph.look import MessageId, Stamp, look
-        from shared.letters.stamp import STAMP_PROPERTY, message_id
-
-        known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
-        return await look(self.graph, row.mailbox, known, self.settings.send_timeout, row.new_token_from)
-
-
-class _ByDraft:
-    """Large mails, loaded with the first of them: most processes never see one. See attempts.ByDraft."""
-
-    def __init__(self, app: Services) -> None:
-        self._app = app
-
-    async def send(self, letter: "Letter", hold: "Hold") -> "Outcome":
-        return await self._app.large_mails.send(letter, hold)
-
-    async def look(self, row: "Row") -> "Finding":
-        return await self._app.large_mails.look(row)
-
-    async def discard(self, row: "Row") -> None:
-        await self._app.large_mails.discard(row)
 
 
 @cache

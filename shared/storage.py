@@ -20,14 +20,14 @@ from shared.config import Storage
 from shared.deadline import within
 from shared.delivery.files import StorageFiles
 from shared.delivery.outbox import StorageOutbox
-from shared.delivery.pacing.table import TABLE as PACING
-from shared.delivery.pacing.table import TableStore
 from shared.delivery.signed import TABLE as SIGNED
 from shared.delivery.signed import TableSignedBodies
 from shared.delivery.suppressions_table import TABLE as SUPPRESSED
 from shared.delivery.suppressions_table import TableSuppressions
 from shared.delivery.table import TABLE, TableLedger
 from shared.identity import Identity
+from shared.ratelimit.row import TABLE as RATES
+from shared.ratelimit.row import TableStore
 from shared.tables import Tables
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class StorageAccount:
     def files(self) -> StorageFiles:
         return StorageFiles(lambda: self.blobs)
 
-    def pacing(self) -> TableStore:
-        return TableStore(self.tables.table(PACING))
+    def rate_limits(self) -> TableStore:
+        return TableStore(self.tables.table(RATES))
 
     def ledger(self) -> TableLedger:
         return TableLedger(self.tables.table(TABLE))

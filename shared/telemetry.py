@@ -6,13 +6,13 @@ carries ids, counts, codes and names of routes and settings; never an address, a
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["LEVELS", "Event", "emit", "kept"]
+__all__ = ["LEVELS", "Event", "emit", "kept", "said_while"]
 
 logger: Final = logging.getLogger("mailroom")
 # Azure's worker lets everything through from INFO on, and its SDKs say there several lines for each request to storage:
@@ -145,6 +145,23 @@ def kept() -> Iterator[None]:
         while waiting:  # a thread that nobody waits for any more may still say something
             event, fields = waiting.pop(0)
             emit(event, **fields)
+
+
+@contextmanager
+def said_while(heard: Callable[[], bool]) -> Iterator[None]:
+    """Keep what is said within it, and say it at its end if anybody hears it then.
+
+    For what may outlast its invocation: the platform drops what is logged outside of one.
+    """
+    waiting: list[Said] = []
+    token = _waiting.set(waiting)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+        if heard():
+            for event, fields in waiting:
+                emit(event, **fields)
 
 
 def emit(event: Event, **fields: str | float | bool | None) -> None:

@@ -78,8 +78,8 @@ STORAGE: dict[str, Callable[[StorageAccount], Awaitable[object]]] = {
     "a row added": lambda account: account.ledger().insert(ROW),
     "a row read": lambda account: account.ledger().read("1"),
     "rows listed": lambda account: account.ledger().page("sent", 10, None),
-    "pacing read": lambda account: account.pacing().rows("x"),
-    "pacing written": lambda account: account.pacing().write("x", "y", {}, None),
+    "a rate read": lambda account: account.rate_limits().read("x"),
+    "a rate written": lambda account: account.rate_limits().write("x", {}, None),
     "its health": lambda account: account.queues.get_service_properties(),
 }
 

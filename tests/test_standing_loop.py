@@ -19,7 +19,7 @@ import pytest
 
 import shared.storage
 from shared.deadline import Deadline, within
-from shared.delivery.attempts import Lease
+from shared.delivery.claims import Lease
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.drafts import Drafts
 from shared.graph.look import Stamp, look

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from shared.delivery.attempts import Attempts, new_token
+from shared.delivery.claims import new_token
+from shared.delivery.engine import Engine
 from shared.delivery.ledger import REPLAYABLE, Conflict, Row, State
 from shared.delivery.work import work_of
 from shared.letters.letter import decode
@@ -26,7 +27,7 @@ class Cannot:
 class Control:
     """Changes rows and messages; sends nothing itself."""
 
-    attempts: Attempts
+    engine: Engine
 
     async def cancel(self, row: Row) -> Row | Cannot:
         """Cancel what is not sent yet. What is being sent, or may have gone, cannot be cancelled.
@@ -36,13 +37,13 @@ class Control:
         while True:
             if row.state not in ("scheduled", "accepted") or row.may_have_gone:
                 return Cannot("state", row)
-            now = self.attempts.now()
+            now = self.engine.claims.now()
             try:
-                row = await self.attempts.write(
+                row = await self.engine.claims.write(
                     replace(row, state="cancelled", token=new_token(), due_at=None, settled_at=now)
                 )
             except Conflict:
-                row = await self.attempts.ledger.read(row.id) or row
+                row = await self.engine.claims.ledger.read(row.id) or row
                 continue
             emit(Event.MAIL_CANCELLED, id=row.id)
             return row
@@ -55,22 +56,22 @@ class Control:
         """
         if row.state not in REPLAYABLE:
             return Cannot("state", row)
-        kept = await self.attempts.outbox.kept(row.id)
+        kept = await self.engine.outbox.kept(row.id)
         if kept is None or not kept.content:
             return Cannot("nothing-kept", row)
         if kept.kind == "message":
-            await self.attempts.outbox.put_back(kept.queue, kept.content)
-            await self.attempts.outbox.forget(row.id)
+            await self.engine.outbox.put_back(kept.queue, kept.content)
+            await self.engine.outbox.forget(row.id)
         else:
             letter = decode(kept.content)
             work = msgspec.structs.replace(work_of(letter), known=True, replay=row.replays + 1)
-            await self.attempts.outbox.put(work, self.attempts.now(), None, letter)
+            await self.engine.outbox.put(work, self.engine.claims.now(), None, letter)
         emit(Event.MAIL_REPLAYED, id=row.id, state=row.state)
         return row
 
     async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
         """Up to `most` rows, and where the next page begins. Raises ValueError when `after` is none of ours."""
-        return await self.attempts.ledger.page(state, most, after)
+        return await self.engine.claims.ledger.page(state, most, after)
 
     async def read(self, mail: str) -> Row | None:
-        return await self.attempts.ledger.read(mail)
+        return await self.engine.claims.ledger.read(mail)

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery.attempts import Verifier
+from shared.delivery.claims import LongClaim
+from shared.delivery.engine import Verifier
 from shared.delivery.files import FileGone, Files, filled
-from shared.delivery.hold import Hold
 from shared.delivery.ledger import Conflict, Row
 from shared.delivery.protocol import Finding
 from shared.graph.draft import Draft, FileItem
@@ -94,16 +94,16 @@ class LargeMails:
     files: Files
     verifier: Verifier
 
-    async def send(self, letter: Letter, hold: Hold) -> Outcome:
+    async def send(self, letter: Letter, claim: LongClaim) -> Outcome:
         """Send a letter by way of a draft, under a claim; goes on with the draft that there is.
 
         Raises Conflict when the claim was lost: another one goes on.
         """
         plan = plan_of(stamped(threaded(letter).message, letter.id))
         try:
-            progress = await self._draft(letter, plan, hold)
-            await self._fill(plan, progress, hold)
-            return await self._send(letter, progress, hold)
+            progress = await self._draft(letter, plan, claim)
+            await self._fill(plan, progress, claim)
+            return await self._send(letter, progress, claim)
         except Stopped as stopped:
             return stopped.outcome
         except FileGone as gone:
@@ -137,10 +137,10 @@ class LargeMails:
             if there is not None and there.is_draft:
                 await self.box.delete(row.mailbox, draft)
 
-    async def _draft(self, letter: Letter, plan: DraftPlan, hold: Hold) -> _Progress:
+    async def _draft(self, letter: Letter, plan: DraftPlan, claim: LongClaim) -> _Progress:
         """The draft that there is, if it is the right one; else a new one."""
-        seen, made = _read(hold.row), _digest(plan)
-        mailbox = hold.row.mailbox
+        seen, made = _read(claim.row), _digest(plan)
+        mailbox = claim.row.mailbox
         if seen.draft is not None:
             there = await self.box.look(mailbox, seen.draft)
             found = [there] if there is not None and there.is_draft else []
@@ -152,62 +152,62 @@ class LargeMails:
             await self.box.delete(mailbox, draft.id)
         message = await filled(plan.first, self.files)
         # Of an earlier draft nothing is left to be known: it is gone, or it was deleted here.
-        await hold.keep(_write(_Progress(made=made, doubt=True)))
+        await claim.keep(_write(_Progress(made=made, doubt=True)))
         draft = await self.box.create(mailbox, to_sdk(message))
         progress = _Progress(draft=draft.id, folder=draft.folder, made=made, doubt=seen.doubt)
         try:
-            await hold.keep(_write(progress))
+            await claim.keep(_write(progress))
         except Conflict:  # it took so long that another one has the mail, with a draft of its own
             await self.box.delete(mailbox, draft.id)
             raise
         return progress
 
-    async def _fill(self, plan: DraftPlan, progress: _Progress, hold: Hold) -> None:
-        mailbox, draft = hold.row.mailbox, progress.draft or ""
+    async def _fill(self, plan: DraftPlan, progress: _Progress, claim: LongClaim) -> None:
+        mailbox, draft = claim.row.mailbox, progress.draft or ""
         there = await self.box.names(mailbox, draft)
         begun = len(there) - len(plan.first.attachments or ())
         for attachment in plan.rest[begun:]:
-            await hold.stay()
-            await self._attach(attachment, mailbox, draft, hold)
+            await claim.stay()
+            await self._attach(attachment, mailbox, draft, claim)
         if Counter(await self.box.names(mailbox, draft)) != Counter(plan.names):
             raise Stopped(Interrupted("attachments"))
 
-    async def _attach(self, one: Attachment, mailbox: str, draft: str, hold: Hold) -> None:
+    async def _attach(self, one: Attachment, mailbox: str, draft: str, claim: LongClaim) -> None:
         if isinstance(one, ItemAttachment) or in_one_request(one):
-            return await self._add(one, mailbox, draft, hold)
+            return await self._add(one, mailbox, draft, claim)
         for _ in range(SESSIONS):
             url = await self.box.open_session(mailbox, draft, _item(one))
             if url is None:
-                return await self._add(one, mailbox, draft, hold)
+                return await self._add(one, mailbox, draft, claim)
             before = await self._count(one.name, mailbox, draft)
-            if await self._uploaded(url, one, hold) or await self._count(one.name, mailbox, draft) > before:
+            if await self._uploaded(url, one, claim) or await self._count(one.name, mailbox, draft) > before:
                 return None
         raise Stopped(Interrupted("upload"))
 
-    async def _uploaded(self, url: str, file: FileAttachment | BlobAttachment, hold: Hold) -> bool:
+    async def _uploaded(self, url: str, file: FileAttachment | BlobAttachment, claim: LongClaim) -> bool:
         async def read(start: int, length: int) -> bytes:
             if isinstance(file, FileAttachment):
                 return file.content_bytes[start : start + length]
             return await self.files.read(file, start, length)
 
-        return await self.uploader.upload(url, file_size(file), read, hold.stay) is Uploaded.WHOLE
+        return await self.uploader.upload(url, file_size(file), read, claim.stay) is Uploaded.WHOLE
 
     async def _count(self, name: str, mailbox: str, draft: str) -> int:
         return (await self.box.names(mailbox, draft)).count(name)
 
-    async def _add(self, one: Attachment, mailbox: str, draft: str, hold: Hold) -> None:
+    async def _add(self, one: Attachment, mailbox: str, draft: str, claim: LongClaim) -> None:
         whole = one.filled(await self.files.read(one, 0, one.size or 0)) if isinstance(one, BlobAttachment) else one
-        await hold.stay()
+        await claim.stay()
         await self.box.add(mailbox, draft, attachment_to_sdk(whole))
 
-    async def _send(self, letter: Letter, progress: _Progress, hold: Hold) -> Outcome:
-        mailbox, draft = hold.row.mailbox, progress.draft or ""
+    async def _send(self, letter: Letter, progress: _Progress, claim: LongClaim) -> Outcome:
+        mailbox, draft = claim.row.mailbox, progress.draft or ""
         if progress.doubt:
             for other in await self.box.find(mailbox, STAMP_PROPERTY, letter.id):
                 if other.id != draft:
                     await self.box.delete(mailbox, other.id)
-        await hold.keep(_write(msgspec.structs.replace(progress, asked=True)))
-        return await self.box.send(mailbox, draft, hold.lease.may_start)
+        await claim.keep(_write(msgspec.structs.replace(progress, asked=True)))
+        return await self.box.send(mailbox, draft, claim.lease.may_start)
 
 
 def _read(row: Row) -> _Progress:

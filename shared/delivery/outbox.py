@@ -28,6 +28,7 @@ __all__ = [
     "Kept",
     "Outbox",
     "Payload",
+    "Receipt",
     "StorageOutbox",
     "carrying",
     "delay",
@@ -68,6 +69,15 @@ class Payload:
         return not self.name.endswith(".json")
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """By which a message that was just put is deleted, until somebody else has received it. work: as it was put."""
+
+    work: Work
+    message: str
+    pop: str
+
+
 class Outbox(Protocol):
     """Where wake-ups and letters are kept. Every method may raise azure.core's AzureError."""
 
@@ -75,6 +85,14 @@ class Outbox(Protocol):
         self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None
     ) -> Awaitable[Work]:
         """Put a message, visible when due; with its letter when it does not carry one yet. Returns it as it was put."""
+        ...
+
+    def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Awaitable[Receipt]:
+        """The same; with what it can be taken back by while it hides."""
+        ...
+
+    def take_back(self, receipt: Receipt) -> Awaitable[None]:
+        """Delete a message that was put. Raises ResourceNotFoundError where somebody has received it since."""
         ...
 
     def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> Awaitable[None]:
@@ -178,6 +196,14 @@ class StorageOutbox:
             work = await self._carrying(work, letter)
         await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
         return work
+
+    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Receipt:
+        work = await self._carrying(work, mail)
+        put = await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
+        return Receipt(work, put.id, put.pop_receipt)
+
+    async def take_back(self, receipt: Receipt) -> None:
+        await self._queue.delete_message(receipt.message, receipt.pop)
 
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         await _send(self._queues().get_queue_client(queue), content.decode(), int(after.total_seconds()))
@@ -286,16 +312,19 @@ class StorageOutbox:
         await _made(self._payloads.create_container, lambda: self._payloads.upload_blob(name, content, overwrite=True))
 
 
-async def _send(queue: Any, text: str, seconds: int) -> None:
+async def _send(queue: Any, text: str, seconds: int) -> Any:
+    """Returns the azure.storage.queue.QueueMessage."""
     # Time to live -1: for ever. The default of seven days would lose mail.
-    await _made(queue.create_queue, lambda: queue.send_message(text, visibility_timeout=seconds, time_to_live=-1))
+    return await _made(
+        queue.create_queue, lambda: queue.send_message(text, visibility_timeout=seconds, time_to_live=-1)
+    )
 
 
-async def _made(create: Callable[[], Awaitable[object]], use: Callable[[], Awaitable[object]]) -> None:
+async def _made[T](create: Callable[[], Awaitable[object]], use: Callable[[], Awaitable[T]]) -> T:
     """Use a queue or container; where it is missing, create it and use it again."""
     try:
-        await use()
+        return await use()
     except ResourceNotFoundError:
         with suppress(ResourceExistsError):  # another instance was faster
             await create()
-        await use()
+        return await use()

@@ -15,10 +15,12 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from shared.delivery import protocol
-from shared.delivery.attempts import Attempts, new_token, report_end
+from shared.delivery.claims import new_token
+from shared.delivery.engine import Engine
 from shared.delivery.ledger import ENDED, Conflict, Row, State
 from shared.delivery.outbox import Kept, Payload
 from shared.delivery.partitions import PARTITIONS
+from shared.delivery.reports import report_end
 from shared.graph.outcome import Unanswered
 from shared.letters.letter import encode
 from shared.telemetry import Event, emit
@@ -42,7 +44,7 @@ def partitions_of_run(now: datetime) -> range:
 class Upkeep:
     """One for a process."""
 
-    attempts: Attempts
+    engine: Engine
 
     async def run(self, partitions: range) -> int:
         """Go through these partitions. Returns how many rows and payloads were changed or removed."""
@@ -50,12 +52,12 @@ class Upkeep:
         waiting: list[timedelta] = []
         for number in partitions:
             known: dict[str, Row] = {}
-            async for row in self.attempts.ledger.partition(number):
+            async for row in self.engine.claims.ledger.partition(number):
                 known[row.id] = row
                 if row.state in WAITING:
-                    waiting.append(self.attempts.now() - max(row.not_before or row.accepted_at, row.accepted_at))
+                    waiting.append(self.engine.claims.now() - max(row.not_before or row.accepted_at, row.accepted_at))
                 changed += await self._keep(row)
-            async for payload in self.attempts.outbox.payloads_of(number):
+            async for payload in self.engine.outbox.payloads_of(number):
                 changed += await self._keep_payload(payload, known.get(payload.mail))
         oldest = round(max(waiting).total_seconds(), 1) if waiting else None
         emit(Event.BACKLOG_MEASURED, waiting=len(waiting), oldest=oldest)
@@ -64,16 +66,16 @@ class Upkeep:
         return changed
 
     async def _keep(self, row: Row) -> bool:
-        now = self.attempts.now()
-        settings = self.attempts.settings
+        now = self.engine.claims.now()
+        settings = self.engine.settings
         try:
             if row.state in ENDED:
                 kept = timedelta(days=row.keep_days or settings.retention_days)
                 if row.settled_at and row.settled_at + kept < now:
                     if row.state == "held":  # a draft that is still there was not sent; nobody has asked for it
-                        await self.attempts.without_draft(replace(row, state="failed"))
-                    await self.attempts.outbox.forget(row.id)
-                    await self.attempts.ledger.remove(row)
+                        await self.engine.without_draft(replace(row, state="failed"))
+                    await self.engine.outbox.forget(row.id)
+                    await self.engine.claims.ledger.remove(row)
                     return True
                 return await self._discard(row)
             if not row.queued and row.state in ("sending", "unknown"):
@@ -88,17 +90,17 @@ class Upkeep:
         return False
 
     async def _discard(self, row: Row) -> bool:
-        without = await self.attempts.without_draft(row)
+        without = await self.engine.without_draft(row)
         if without == row:
             return False
-        await self.attempts.write(without)
+        await self.engine.claims.write(without)
         return True
 
     async def _abandon(self, row: Row, now: datetime) -> bool:
         """An attempt died and nobody was told anything. Where its mailbox does not answer, the next hour decides."""
-        finding = await self.attempts.look(None, row)
+        finding = await self.engine.verify(None, row)
         if isinstance(finding, Unanswered) or finding == "waiting":
-            if not protocol.too_old(row, now, self.attempts.settings):
+            if not protocol.too_old(row, now, self.engine.settings):
                 return False
             return await self._end(row, "held", now, "Abandoned")
         # Failed, and yet in doubt: so it is looked for when its caller asks again.
@@ -108,7 +110,7 @@ class Upkeep:
         """No message comes for it any more. What may have gone is a person's: so late a copy may have been deleted."""
         if not _may_have_gone(row):
             return await self._end(row, "failed", now, "TooOld")
-        finding = await self.attempts.look(None, row)
+        finding = await self.engine.verify(None, row)
         if finding == "waiting":
             return False
         return await self._end(row, "sent" if finding == "sent" else "held", now, "TooOld")
@@ -116,23 +118,23 @@ class Upkeep:
     async def _end(self, row: Row, state: Literal["sent", "failed", "held"], now: datetime, code: str) -> bool:
         doubted = replace(row, token=new_token(), may_have_gone=_may_have_gone(row))
         ended = protocol.ended(doubted, state, now, code=None if state == "sent" else code)
-        letter = None if state == "sent" else await self.attempts.outbox.left_of(row.id, row.fingerprint)
+        letter = None if state == "sent" else await self.engine.outbox.left_of(row.id, row.fingerprint)
         if letter is not None:
-            await self.attempts.outbox.set_aside(row.id, Kept("mail", code, encode(letter)))
-        ended = await self.attempts.without_draft(ended)
-        await self.attempts.write(ended)
+            await self.engine.outbox.set_aside(row.id, Kept("mail", code, encode(letter)))
+        ended = await self.engine.without_draft(ended)
+        await self.engine.claims.write(ended)
         report_end(ended)
         return True
 
     async def _keep_payload(self, payload: Payload, row: Row | None) -> bool:
         """A payload is put before its message and its row: a new one may be of a mail, or a replay, just coming in."""
-        settings = self.attempts.settings
-        if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.attempts.now():
+        settings = self.engine.settings
+        if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.engine.claims.now():
             return False
-        row = row or await self.attempts.ledger.read(payload.mail)
+        row = row or await self.engine.claims.ledger.read(payload.mail)
         if row is not None and (row.state not in ENDED or (payload.is_file and row.state in ("failed", "held"))):
             return False
-        await self.attempts.outbox.remove_payload(payload.name)
+        await self.engine.outbox.remove_payload(payload.name)
         return True
 
 

@@ -2,9 +2,9 @@
 
     {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
      "letter": {…} or "payload": "<blob>"[, "files": "<folder>"]
-     [, "released": "<claim token>"] [, "known": true] [, "replay": n] [, "via": "<mailbox>"] [, "reserved": time]
-     [, "recipients": n] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n] [, "route": "<name>"]
-     [, "knownBy": "…"] [, "signed": {"body": "<digest>", "event": "<digest>"}]}
+     [, "released": "<claim token>"] [, "claimed": "<claim token>"] [, "known": true] [, "replay": n]
+     [, "via": "<mailbox>"] [, "reserved": time] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n]
+     [, "route": "<name>"] [, "knownBy": "…"] [, "signed": {"body": "<digest>", "event": "<digest>"}]}
     {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>" or "payload": "<blob>"
      [, "paced": true] [, "poisoned": true]}
     {"kind": "batch", "v": 1, "id", "route", "acceptedAt", "payload": "<blob>", "count": n
@@ -19,7 +19,6 @@ from typing import Literal
 import msgspec
 
 from shared.letters.letter import KnownBy, Letter, Repeat, Signed, decode, identity
-from shared.policy.before_send import count_of
 from shared.queue_text import elements
 
 __all__ = ["Batch", "ProducerMessage", "Work", "apart", "parse_work", "work_of"]
@@ -47,10 +46,10 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     files: str | None = None  # where its larger files lie in mail-payloads
     released: str | None = None  # the token of a claim that was given up: whoever holds this may take it over
     known: bool = False  # the mail has a row: read it, do not try to insert
+    claimed: str | None = None  # the token of the attempt that was made beside it, whose end nobody may have reported
     replay: int = 0  # an operator has asked for it this many times: a row that ended unsent begins anew
     via: str | None = None  # the mailbox chosen of a pool
     reserved: datetime | None = None  # its time in the mailbox's rate: it needs no other one
-    recipients: int = 1  # to, cc and bcc, for the mailbox's day
     repeats: Repeat | None = None  # it is a duplicate of that one, if that one is young enough
     keep_days: int | None = None
     route: str | None = None
@@ -113,7 +112,6 @@ def work_of(letter: Letter) -> Work:
         mailbox=letter.sender,
         accepted_at=letter.accepted_at,
         not_before=letter.not_before,
-        recipients=count_of(letter.mail.message),
         repeats=letter.repeats,
         keep_days=letter.keep_days,
         route=letter.origin.name if letter.origin.kind == "route" else None,

@@ -1,12 +1,21 @@
-"""Whether a letter fits into one request to Graph, as it will be sent: with its stamp and the marks of its thread."""
+"""Whether a letter fits into one request to Graph, as it will be sent: with its stamp and the marks of its thread.
+
+And how large it is, about, without writing it.
+"""
+
+from typing import Final
 
 from shared.errors import Malformed
 from shared.letters import limits
-from shared.letters.draft import check_sizes
+from shared.letters.draft import check_sizes, file_size
 from shared.letters.letter import Letter
 from shared.letters.thread import threaded
+from shared.letters.wire import BlobAttachment, FileAttachment
 
-__all__ = ["check_size"]
+__all__ = ["check_size", "weight"]
+
+OF_A_PERSON: Final = 100  # bytes, about
+OF_AN_ITEM: Final = 64 * 1024  # an attached message, event or contact: it may hold anything
 
 
 def check_size(letter: Letter, *, large: bool) -> None:
@@ -23,3 +32,18 @@ def check_size(letter: Letter, *, large: bool) -> None:
             "draft: send larger files as attachments of a JSON message."
         )
         raise Malformed(413, "RequestEntityTooLarge", text, "$")
+
+
+def weight(letter: Letter) -> int:
+    """Bytes of a letter, about, with the files that it names."""
+    if letter.mime is not None:
+        return len(letter.mime)
+    message = letter.mail.message
+    size = len(message.body.content) if message.body is not None and message.body.content is not None else 0
+    for group in (message.to_recipients, message.cc_recipients, message.bcc_recipients):
+        size += OF_A_PERSON * len(group or ())
+    for one in message.attachments or ():
+        size += file_size(one) if isinstance(one, FileAttachment | BlobAttachment) else OF_AN_ITEM
+    for prop in message.single_value_extended_properties or ():
+        size += len(prop.value)
+    return size + OF_AN_ITEM * len(message.multi_value_extended_properties or ())

@@ -25,9 +25,9 @@ from azure.core.exceptions import AzureError
 
 from shared.aside import aside
 from shared.delivery.outbox import Outbox
-from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.work import Batch
 from shared.errors import Malformed
+from shared.ratelimit.row import RateLimitUnavailable
 from shared.routing.compose import RouteUnusable
 from shared.routing.route import Route
 from shared.sources.source import Event
@@ -43,7 +43,7 @@ LATER: Final = timedelta(minutes=5)  # until an operator may have mended a route
 SOON: Final = timedelta(seconds=10)  # until storage may have come back
 
 Take = Callable[[Route, Event, datetime, bool], Awaitable[object]]
-FAILS: Final = (AzureError, PacingUnavailable, TimeoutError)
+FAILS: Final = (AzureError, RateLimitUnavailable, TimeoutError)
 
 
 def packed(events: Iterable[Event]) -> bytes:
@@ -68,7 +68,7 @@ def _values(kept: dict[str, Any]) -> dict[str, Any]:
 @dataclass(frozen=True, slots=True)
 class Expander:
     """Carries a batch through. take: makes the mails of one event durable, each with its time in the route's rate where
-    the batch is paced; raises RouteUnusable, AzureError, PacingUnavailable. crashed: sets an event aside for good.
+    the batch is paced; raises RouteUnusable, AzureError, RateLimitUnavailable. crashed: sets an event aside for good.
 
     route_of: raises RouteUnusable; Malformed where there is none of this name.
     """
@@ -82,7 +82,7 @@ class Expander:
     async def expand(self, batch: Batch) -> None:
         """Put the mails of a batch. When this returns its message may be completed; when it raises it must not be.
 
-        Raises Malformed where nothing can be made of it, ever; AzureError, PacingUnavailable where nothing was put.
+        Raises Malformed where nothing can be made of it, ever; AzureError, RateLimitUnavailable where nothing was put.
         """
         content = await self.outbox.content_of(batch)
         if content is None:

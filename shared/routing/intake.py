@@ -19,14 +19,14 @@ from azure.core.exceptions import AzureError
 from shared.aside import LARGE, aside
 from shared.config import secret_setting
 from shared.deadline import within
-from shared.delivery.courier import Courier
 from shared.delivery.outbox import QUEUE, Outbox
-from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.payload import batch_name
 from shared.delivery.work import Batch, work_of
+from shared.delivery.worker import Worker
 from shared.entra import KeysUnavailable
 from shared.errors import Malformed, Refused
 from shared.letters.letter import Letter, identity, new_id
+from shared.ratelimit.row import RateLimitUnavailable
 from shared.rendering.bounds import size_of
 from shared.routing.batches import Expander, packed
 from shared.routing.catalog import Catalog
@@ -61,7 +61,7 @@ class Intake:
     secrets: Secrets
     tokens: Tokens
     outbox: Outbox
-    courier: Courier
+    worker: Worker
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     async def answer(self, name: str, request: RawRequest) -> Reply:
@@ -117,7 +117,7 @@ class Intake:
                     return self._come_again(source, until)
                 made = await self._take(route, wanted, size)
             if route.rate_per_minute and made < len(wanted):
-                self.courier.attempts.pacing.asked_in_vain(_caller(route), len(wanted) - made)
+                self.worker.engine.pace.asked_in_vain(_caller(route), len(wanted) - made)
         except Unverified as error:
             emit(Said.EVENT_UNVERIFIED, route=name)
             return source.reply(Result.UNVERIFIED, str(error))
@@ -127,7 +127,7 @@ class Intake:
         except RouteUnusable as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=str(error))
             return source.reply(Result.UNAVAILABLE, str(error))
-        except (AzureError, PacingUnavailable, TimeoutError) as error:
+        except (AzureError, RateLimitUnavailable, TimeoutError) as error:
             emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
         return source.reply(Result.DONE)
@@ -143,14 +143,14 @@ class Intake:
             events = events_of(message, route.source, mail, self.now())
             await self._take(route, await self._wanted(route, events, len(body)), len(body), paced=True)
         except Refused as refusal:
-            await self.courier.refuse(mail, EVENTS, body, refusal)
+            await self.worker.refuse(mail, EVENTS, body, refusal)
 
     async def expand(self, batch: Batch) -> None:
-        """Put the mails of a batch that was accepted. Raises AzureError, PacingUnavailable: it is to come again."""
+        """Put the mails of a batch that was accepted. Raises AzureError, RateLimitUnavailable: it is to come again."""
         try:
             await Expander(self.outbox, self._route_of, self._take_one, self._crashed).expand(batch)
         except Malformed as refusal:
-            await self.courier.refuse(batch.id, QUEUE, msgspec.json.encode(batch), refusal)
+            await self.worker.refuse(batch.id, QUEUE, msgspec.json.encode(batch), refusal)
 
     def _no_route(self, name: str) -> Reply:
         if self.catalog.missing is None and name not in self.catalog.problems:
@@ -189,7 +189,7 @@ class Intake:
         """When a route that is over its rate may be asked again; None: now."""
         if not route.rate_per_minute or not mails:
             return None
-        return await self.courier.attempts.pacing.ask(_caller(route), route.rate_per_minute, mails)
+        return await self.worker.engine.pace.ask(_caller(route), route.rate_per_minute, mails)
 
     def _come_again(self, source: Source, until: datetime) -> Reply:
         reply = source.reply(Result.OVERLOADED, "The route is over its rate, rate_per_minute; send it again.")
@@ -212,8 +212,8 @@ class Intake:
         Up to ONE_BY_ONE mails are put one message each. More are durable as one: to put thousands would outlast the
         patience of every sender, and what was put of them would be put again at each try.
 
-        paced: nobody waits for the answer, so mails beyond the route's rate are put for later. PacingUnavailable then.
-        Raises AzureError, RouteUnusable.
+        paced: nobody waits for the answer, so mails beyond the route's rate are put for later.
+        Raises AzureError, RouteUnusable, RateLimitUnavailable.
         """
         now = self.now()
         if len(events) <= ONE_BY_ONE:
@@ -260,7 +260,7 @@ class Intake:
         for letter in letters:
             due = None
             if paced and route.rate_per_minute:
-                due = await self.courier.attempts.pacing.come_at(_caller(route), route.rate_per_minute)
+                due = await self.worker.engine.pace.come_at(_caller(route), route.rate_per_minute)
             await self.outbox.put(work_of(letter), self.now(), due, letter)
             emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=_kind(event), state="accepted")
 
@@ -270,7 +270,7 @@ class Intake:
         # A key that counts for a while only cannot name what an operator puts back at any time.
         lasting = repeats is None and len(event.key) <= LONGEST_ID
         again = _as_message(route, event, event.key if lasting else mail)
-        await self.courier.refuse(mail, EVENTS, again, refusal)
+        await self.worker.refuse(mail, EVENTS, again, refusal)
 
     async def _crashed(self, route: Route, event: Event, now: datetime) -> None:
         await self._set_aside(route, event, now, Malformed(400, "Crashed", "The event made Mailroom fail."))

@@ -60,7 +60,7 @@ async def mail_work(message: func.QueueMessage) -> None:
         return await _put_off_before(app, work)
     if isinstance(work, Batch):
         return await app.intake.expand(work)
-    await app.courier.deliver(work)
+    await app.worker.deliver(work)
     return None
 
 
@@ -83,7 +83,7 @@ async def mail_work_poison(message: func.QueueMessage) -> None:
         except ValueError as error:
             return await _not_ours(app, message, error)
         emit(Event.MAIL_POISONED, id=work.id, queue=WORK)
-        return await (app.courier.wake_later(work, None) if isinstance(work, Work) else _put_back(app, body))
+        return await (app.worker.wake_later(work, None) if isinstance(work, Work) else _put_back(app, body))
 
     await _or_later(settle, lambda app: _put_back(app, body))
 
@@ -128,14 +128,14 @@ async def _given_up(message: "ProducerMessage") -> None:
             queued = parse.outbox_mail(message.body) if message.queue == OUTBOX else None
             if queued is not None and queued.key is not None:
                 letter = await _admitted(app, _letter(queued, message.id, message.inserted_at))
-                return await app.courier.wake_later(work_of(letter), letter)
+                return await app.worker.wake_later(work_of(letter), letter)
         except AzureError:
             raise
         except Refused as error:
             refusal = error
         except Exception as error:  # noqa: BLE001 - whatever made it fail ten times: it is kept, not tried for ever
             refusal = Malformed(400, "Crashed", f"It failed again and again, by {type(error).__name__}.")
-        return await app.courier.refuse(message.id, message.queue, message.body, refusal)
+        return await app.worker.refuse(message.id, message.queue, message.body, refusal)
 
     await _or_later(settle, lambda app: _put_off(app, message))
 
@@ -161,7 +161,7 @@ async def _put_off_before(app: Services, message: "ProducerMessage") -> None:
     whole = await app.outbox.whole(message)
     if whole is None:
         gone = Malformed(400, "PayloadMissing", "Somebody has removed its blob.")
-        return await app.courier.refuse(message.id, message.queue, b"", gone)
+        return await app.worker.refuse(message.id, message.queue, b"", gone)
     if whole.poisoned:
         return await _given_up(whole)
     return await (_event if whole.queue == EVENTS else _producers)(whole)
@@ -178,7 +178,7 @@ async def _taken_apart(app: Services, message: "ProducerMessage") -> bool:
     try:
         parts = apart(message)
     except Refused as refusal:
-        await app.courier.refuse(message.id, message.queue, message.body, refusal)
+        await app.worker.refuse(message.id, message.queue, message.body, refusal)
         return True
     for part in parts or ():
         await app.outbox.put_off(part, timedelta(0))
@@ -195,14 +195,14 @@ async def _producers(message: "ProducerMessage") -> None:
     try:
         letter = await _admitted(app, _letter(parse.outbox_mail(message.body), message.id, message.inserted_at))
     except Refused as refusal:
-        return await app.courier.refuse(message.id, message.queue, message.body, refusal)
+        return await app.worker.refuse(message.id, message.queue, message.body, refusal)
     from shared.delivery.work import work_of
 
     if not message.paced and await _waits_for_its_time(app, message, letter):
         return None
-    if not await app.courier.deliver(work_of(letter), letter):
+    if not await app.worker.deliver(work_of(letter), letter):
         reused = Malformed(422, "KeyReused", "The key was used for another mail. A key names one mail.", "$.key")
-        await app.courier.refuse(message.id, message.queue, message.body, reused)
+        await app.worker.refuse(message.id, message.queue, message.body, reused)
     return None
 
 
@@ -216,7 +216,7 @@ async def _waits_for_its_time(app: Services, message: "ProducerMessage", letter:
     if rate is None:
         return False
     now = datetime.now(UTC)
-    due = min(await app.pacer.come_at(letter.origin.name, rate), now + FURTHEST)
+    due = min(await app.pace.come_at(letter.origin.name, rate), now + FURTHEST)
     if due - now <= SOON:
         return False
     paced = msgspec.json.encode(msgspec.structs.replace(message, paced=True))
@@ -293,4 +293,4 @@ def _need_queues(app: Services) -> None:
 async def _not_ours(app: Services, message: func.QueueMessage, error: ValueError) -> None:
     """Only Mailroom writes to mail-work: a fault of ours, or a message of another version."""
     refusal = Malformed(400, "NotMailroomsOwn", str(error))
-    await app.courier.refuse(identity(f"queue:{WORK}", message.id or ""), WORK, message.get_body(), refusal)
+    await app.worker.refuse(identity(f"queue:{WORK}", message.id or ""), WORK, message.get_body(), refusal)

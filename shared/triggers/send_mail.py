@@ -204,11 +204,11 @@ def _not_before(headers: Mapping[str, str]) -> datetime | None:
 
 
 async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mapping[str, str]) -> func.HttpResponse:
-    from shared.delivery.direct import Busy, Done, Mismatch, Rejection, Spent, TooMany, Unavailable
+    from shared.delivery.request import Busy, Done, Mismatch, Rejection, Spent, TooMany, Unavailable
 
     later = "respond-async" in [item.strip().lower() for item in req.headers.get("prefer", "").split(",")]
     waits = later or letter.not_before is not None
-    answer = await (app.direct.accept(letter) if waits else app.direct.send_now(letter))
+    answer = await (app.requests.accept(letter) if waits else app.requests.send_now(letter))
     match answer:
         case Done():
             headers = {**ids, "Mailroom-State": answer.state, "Location": f"/api/messages/{answer.mail}"}

@@ -26,7 +26,8 @@ AT_ONCE: Final = 8  # runs, each of its own partitions
 async def maintain() -> None:
     app = Services(read(os.environ))
     assert not app.settings.problems, app.settings.problems
-    upkeep = Upkeep(replace(app.attempts, now=lambda: datetime.now(UTC) + LATER))
+    later = replace(app.engine.claims, now=lambda: datetime.now(UTC) + LATER)
+    upkeep = Upkeep(replace(app.engine, claims=later))
     await asyncio.gather(*(upkeep.run(range(first, PARTITIONS, AT_ONCE)) for first in range(AT_ONCE)))
 
 

@@ -18,14 +18,14 @@ __all__ = [
     "Trouble",
 ]
 
-type Start = Literal["direct", "accept", "queue"]
+type Start = Literal["direct", "accept", "queue", "hook"]  # hook: a webhook, whose mail is sent at once
 type Policy = Literal["verify", "verify-hold", "resend", "hold"]
 type GraphDoes = Literal[
     "accept", "accept slowly", "throttle", "not connected", "reject", "no permission", "lose", "lose accepted", "hang"
 ]
 type Asked = Literal["answers", "429", "503", "time-out", "401", "403"]
 type Says = Literal["go", "suppressed", "captured", "refused"]
-type Turn = Literal["go", "soon", "late", "no slot"]
+type Time = Literal["now", "soon", "late"]
 type Kind = Literal[
     # of the operation at hand: without effect; with, but no answer; with, later; answered only when repeated
     "fail", "lose", "late", "repeat",
@@ -63,9 +63,11 @@ class Plan:
     patience: float = 1.0  # seconds before that
     skews: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of one process after another
     graph: tuple[GraphDoes, ...] = ()  # one request after another; all further ones are accepted
-    turns: tuple[Turn, ...] = ()  # what pacing says; all further ones may go
-    slots: tuple[bool, ...] = ()  # whether the slot comes to who is next; afterwards it does
+    times: tuple[Time, ...] = ()  # when one mail after another may go; all further ones may go now
+    flights: tuple[bool, ...] = ()  # whether one request after another may be in flight; afterwards it may
     spent: tuple[bool, ...] = ()  # whether the mailbox has mailed its recipients of the day; afterwards it has not
+    void: tuple[bool, ...] = ()  # whether a reservation that a message carries has become void
+    uploads: tuple[bool, ...] = ()  # whether the mailbox has uploaded too much lately
     policy_says: tuple[Says, ...] = ()  # of one attempt after another; all further ones may go
     looks: tuple[Asked, ...] = ()  # what the mailbox says to one look after another; afterwards it answers
     silence: float = 0.0  # seconds, from the first look, in which it answers none

@@ -1,28 +1,30 @@
-"""Ledger, outbox and pacing of the small world of world.py: the ones in memory, at the far end of a network."""
+"""Ledger, outbox, pace and policy of the small world of world.py: the ones in memory, at the far end of a network."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
+from azure.core.exceptions import ResourceNotFoundError
 
 from shared.delivery.ledger import Conflict, Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox
-from shared.delivery.outbox import Kept, Payload, delay
-from shared.delivery.pacing.store import PacingUnavailable
+from shared.delivery.outbox import Kept, Payload, Receipt, delay
 from shared.delivery.payload import payload_name
 from shared.delivery.work import Work
 from shared.letters.letter import Letter, encode
 from shared.policy.before_send import Goes, Withheld
+from shared.ratelimit.limits import NoRoom, Reservation
+from shared.ratelimit.row import RateLimitUnavailable
+from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.plan import LOST, Point
 from tests.delivery.samples import NO_LONGER_ALLOWED, NOON
 
 if TYPE_CHECKING:
-    from tests.delivery.world import World
+    from tests.delivery.world import Message, World
 
-__all__ = ["LastWord", "StorageLedger", "StorageOutbox", "Turns"]
+__all__ = ["Pace", "PreSend", "StorageLedger", "StorageOutbox"]
 
 
 class StorageLedger(MemoryLedger):
@@ -73,26 +75,47 @@ class StorageOutbox(MemoryOutbox):
     def __init__(self, world: "World") -> None:
         super().__init__()
         self._world = world
+        self._hidden: dict[str, Message] = {}
 
     async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
         if letter is not None and not work.carries:
-            if self._world.plan.large:
-                name = payload_name(letter)
-                content = encode(letter)
-
-                async def write() -> None:
-                    self.payloads[name], self.put_at[name] = content, now
-
-                await self._world.operation("put payload", write)
-                work = msgspec.structs.replace(work, payload=name)
-            else:
-                work = msgspec.structs.replace(work, letter=msgspec.Raw(encode(letter)))
+            work = await self._carrying(work, now, letter)
 
         async def send() -> None:
             self._world.enqueue(work, delay(now, due))
 
         await self._world.operation("put message", send)
         return work
+
+    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Receipt:
+        work = await self._carrying(work, now, mail)
+
+        async def send() -> "Message":
+            return self._world.enqueue(work, delay(now, due))
+
+        self._hidden[work.id] = message = await self._world.operation("put hidden message", send)
+        return Receipt(work, work.id, str(message.receipt))
+
+    async def take_back(self, receipt: Receipt) -> None:
+        async def delete() -> None:
+            message = self._hidden[receipt.message]
+            if message not in self._world.messages or str(message.receipt) != receipt.pop:
+                raise ResourceNotFoundError
+            self._world.messages.remove(message)
+
+        await self._world.operation("take message back", delete)
+
+    async def _carrying(self, work: Work, now: datetime, letter: Letter) -> Work:
+        if not self._world.plan.large:
+            return msgspec.structs.replace(work, letter=msgspec.Raw(encode(letter)))
+        name = payload_name(letter)
+        content = encode(letter)
+
+        async def write() -> None:
+            self.payloads[name], self.put_at[name] = content, now
+
+        await self._world.operation("put payload", write)
+        return msgspec.structs.replace(work, payload=name)
 
     async def letter_of(self, work: Work) -> Letter | None:
         return await self._world.operation("get payload", lambda: super(StorageOutbox, self).letter_of(work))
@@ -119,87 +142,72 @@ class StorageOutbox(MemoryOutbox):
         await self._world.operation("remove payload", lambda: super(StorageOutbox, self).remove_payload(name))
 
 
-class Turns:
-    """Pacing, as planned."""
+class Pace(Unpaced):
+    """The mailbox's quota and time, and how many requests are in flight, as planned."""
 
     def __init__(self, world: "World") -> None:
+        super().__init__(lambda: NOON + timedelta(seconds=world.now))
         self._world = world
-        self._turns = iter(world.plan.turns)
-        self._comes = iter(world.plan.slots)
+        self._times = iter(world.plan.times)
         self._spent = iter(world.plan.spent)
-        self._none: list[None] = []
+        self._flights = iter(world.plan.flights)
+        self._void = iter(world.plan.void)
+        self._uploads = iter(world.plan.uploads)
+        self.open: list[Reservation] = []
 
-    async def reserve(self, mailbox: str) -> datetime:
+    async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
         await self._point("reserve")
-        turn = next(self._turns, "go")
-        if turn == "no slot":
-            self._none.append(None)
-        return NOON + timedelta(seconds=self._world.now + {"soon": 0.9, "late": 40.0}.get(turn, 0.0))
+        if next(self._spent, False):
+            return NoRoom(self.now() + timedelta(seconds=60))
+        wait = {"now": 0.0, "soon": 0.9, "late": 40.0}[next(self._times, "now")]
+        self.open.append(reservation := Reservation(mailbox, self.now() + timedelta(seconds=wait), recipients))
+        return reservation
 
-    def put_back(self, mailbox: str, reserved: datetime) -> None:
-        """Who gets it matters to no mail here."""
+    async def restore(self, mailbox: str, at: datetime, recipients: int) -> Reservation | None:
+        await self._point("restore")
+        return None if next(self._void, False) else Reservation(mailbox, at, recipients, carried=True)
+
+    def give_back(self, reservation: Reservation) -> None:
+        self._close(reservation)
+
+    def used(self, reservation: Reservation, recipients: int) -> None:
+        self._close(reservation)
+
+    def _close(self, reservation: Reservation) -> None:
+        if reservation in self.open:
+            self.open.remove(reservation)
 
     @asynccontextmanager
-    async def turn(self, mailbox: str, patience: float) -> AsyncGenerator["Turns | None"]:
-        await self._point("take a turn")
-        yield self._none.pop() if self._none else self
+    async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
+        await Point("wait for a request to end")
+        yield next(self._flights, True)
 
-    async def ready(self, seconds: float | None = None) -> bool:
-        await Point("wait for the slot")
-        return next(self._comes, True)
+    async def throttled(self, mailbox: str, after: float | None) -> datetime:
+        await Point("block")
+        return await super().throttled(mailbox, after)
 
-    async def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> None:
-        await self._point("block")
-
-    def blocked_until(self, mailbox: str) -> datetime | None:
-        return None
-
-    def soonest(self, mailboxes: Sequence[str]) -> str:
-        return mailboxes[0]
-
-    async def return_at(self) -> datetime:
-        await self._point("return at")
-        return NOON + timedelta(seconds=self._world.now + 5)
-
-    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:
-        await self._point("hold recipients")
-        return NOON + timedelta(seconds=self._world.now + 60) if next(self._spent, False) else None
-
-    def spend(self, mailbox: str, mail: str, recipients: int) -> None:
-        """How many there are left matters to no mail here."""
-
-    def release(self, mail: str) -> None:
-        """So here."""
-
-    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
-        return None
-
-    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
-        """Nobody has a rate."""
-
-    async def come_at(self, caller: str, per_minute: int) -> datetime:
-        return NOON + timedelta(seconds=self._world.now)
+    async def upload(self, mailbox: str, size: int) -> datetime | None:
+        await self._point("count an upload")
+        return self.now() + timedelta(seconds=70) if next(self._uploads, False) else None
 
     async def _point(self, name: str) -> None:
         trouble = await Point(name)
         if trouble and trouble.kind in LOST:
-            raise PacingUnavailable(name)
+            raise RateLimitUnavailable(name)
 
 
-class LastWord:
-    """Policy's last check, as planned. The list of the suppressed is in storage."""
+class PreSend:
+    """The pre-send policy, as planned. The list of the suppressed is in storage."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
         self._says = iter(world.plan.policy_says)
 
-    async def suppressed(self, letter: Letter) -> frozenset[str]:
-        async def none() -> frozenset[str]:
-            return frozenset()
+    async def verdict(self, mail: Letter) -> Goes | Withheld:
+        async def none() -> None:
+            """Nobody is suppressed."""
 
-        return await self._world.operation("ask for the suppressed", none)
-
-    def verdict(self, letter: Letter, suppressed: frozenset[str]) -> Goes | Withheld:
+        await self._world.operation("ask for the suppressed", none)
         match next(self._says, "go"):
             case "suppressed":
                 return Withheld("suppressed", left_out=1)
@@ -208,4 +216,4 @@ class LastWord:
             case "refused":
                 self._world.acknowledged = False  # as by Graph's refusal: it has ended, and is kept
                 return NO_LONGER_ALLOWED
-        return Goes(letter)
+        return Goes(mail)

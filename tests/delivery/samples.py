@@ -8,15 +8,16 @@ import msgspec
 from azure.core.exceptions import ServiceRequestError
 
 from shared.config import Settings
-from shared.delivery.attempts import Attempts, Pacing, Verifier
-from shared.delivery.last_check import Policy
+from shared.delivery.claims import Claims
+from shared.delivery.engine import Engine, Policy, Verifier
 from shared.delivery.ledger import Ledger, Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.letters.letter import Letter, Origin, fingerprint
 from shared.letters.parse import send_mail
 from shared.policy.before_send import Goes, Withheld
+from shared.ratelimit.limits import RateLimits
+from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 SENDER = "mailroom@sandbox.example"
@@ -95,13 +96,10 @@ class ScriptedPolicy:
     left_out: int = 0
     down: bool = False
 
-    async def suppressed(self, letter: Letter) -> frozenset[str]:
+    async def verdict(self, mail: Letter) -> Goes | Withheld:
         if self.down:
             raise ServiceRequestError("Storage is down.")
-        return frozenset()
-
-    def verdict(self, letter: Letter, suppressed: frozenset[str]) -> Goes | Withheld:
-        return self.verdicts.pop(0) if self.verdicts else Goes(letter, self.left_out)
+        return self.verdicts.pop(0) if self.verdicts else Goes(mail, self.left_out)
 
 
 @dataclass
@@ -113,22 +111,20 @@ class Office:
     graph: ScriptedGraph = field(default_factory=ScriptedGraph)
     ledger: Ledger = field(default_factory=MemoryLedger)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
-    pacing: Pacing = field(default_factory=Unpaced)
+    pace: RateLimits | None = None
     policy: Policy = field(default_factory=ScriptedPolicy)
     verifier: Verifier | None = None
 
     @property
-    def attempts(self) -> Attempts:
-        return Attempts(
+    def engine(self) -> Engine:
+        return Engine(
             self.settings,
-            self.ledger,
+            Claims(self.settings, self.ledger, self.clock.now, self.clock.monotonic),
             self.outbox,
-            self.graph,
-            self.pacing,
+            self.pace or Unpaced(self.clock.now),
             self.policy,
+            self.graph,
             self.verifier,
-            now=self.clock.now,
-            monotonic=self.clock.monotonic,
         )
 
     async def row(self, mail: str = "0" * 32) -> Row:

@@ -79,11 +79,11 @@ async def test_upkeep_says_how_many_mails_wait_and_how_long_the_first_of_them_ha
     await put(2, state="unknown", accepted_at=NOON - timedelta(hours=9), not_before=NOON - timedelta(minutes=12))
     await put(3, state="scheduled", accepted_at=NOON - timedelta(hours=3), not_before=NOON + timedelta(hours=3))
     await put(4, state="sent", accepted_at=NOON - timedelta(hours=1), settled_at=NOON)
-    await Upkeep(office.attempts).run(range(PARTITIONS))
+    await Upkeep(office.engine).run(range(PARTITIONS))
     assert said(caplog, "backlog.measured") == [{"event": None, "waiting": 2, "oldest": 720.0}]
 
 
 async def test_an_empty_part_of_the_ledger_says_so_too(caplog: pytest.LogCaptureFixture) -> None:
     """It is the heartbeat: silence means that nothing runs."""
-    await Upkeep(Office().attempts).run(range(3))
+    await Upkeep(Office().engine).run(range(3))
     assert said(caplog, "backlog.measured") == [{"event": None, "waiting": 0}]

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from azure.storage.queue import QueueMessage
 
-from shared.delivery.courier import Courier
 from shared.delivery.payload import batch_name
 from shared.delivery.work import Batch, Work, parse_work, work_of
+from shared.delivery.worker import Worker
 from shared.letters.letter import identity
 from shared.routing.batches import Expander, packed
 from shared.routing.catalog import load
@@ -63,7 +63,7 @@ async def carry(process: Process, found: Batch | Work) -> None:
     if isinstance(found, Batch):
         await expander(process).expand(found)
     else:
-        await Courier(process.attempts).deliver(found)
+        await Worker(process.engine).deliver(found)
 
 
 async def received(process: Process) -> list[tuple[QueueMessage, Batch | Work]]:

@@ -9,20 +9,20 @@ import msgspec
 import pytest
 
 from shared.config import Settings
-from shared.delivery.attempts import Attempts
-from shared.delivery.courier import Courier
+from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
 from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryFiles
 from shared.delivery.partitions import partition
 from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import work_of
+from shared.delivery.worker import Worker
 from shared.graph.draft import Draft, FileItem
 from shared.graph.outcome import Accepted, Interrupted, Outcome, Stopped, Throttled, Unknown
 from shared.graph.upload import Uploaded
 from shared.letters.letter import Letter
 from shared.letters.parts import EmailAddress, Recipient
 from shared.letters.wire import Attachment, BlobAttachment, FileAttachment
+from tests.delivery.memory import MemoryFiles
 from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, NO_PERMISSION, SENDER, Office, letter
 
 BIG = b"big" * 1_400_000
@@ -123,20 +123,20 @@ class LargeOffice(Office):
         self.files.blobs["mail-attachments/big"] = (BIG, "1")
 
     @property
-    def attempts(self) -> Attempts:
+    def engine(self) -> Engine:
         async def look(row: Row) -> Any:
             return "sent" if self.mailbox.sent else "absent"
 
-        return replace(super().attempts, by_draft=LargeMails(self.mailbox, self.mailbox, self.files, look))
+        return replace(super().engine, drafts=lambda: LargeMails(self.mailbox, self.mailbox, self.files, look))
 
     async def deliver(self, made: Letter | None = None) -> None:
         made = made or large()
-        await Courier(self.attempts).deliver(work_of(made), made)
+        await Worker(self.engine).deliver(work_of(made), made)
 
     async def deliver_next(self) -> None:
         due, work = self.outbox.messages.pop(0)
         self.clock.at = max(self.clock.at, due)
-        await Courier(self.attempts).deliver(work)
+        await Worker(self.engine).deliver(work)
 
 
 def large(*attachments: Attachment, sender: str = SENDER) -> Letter:
@@ -275,7 +275,7 @@ async def test_a_draft_that_cannot_be_deleted_now_is_deleted_by_upkeep() -> None
     assert (await office.row()).progress is not None
     assert len(office.mailbox.drafts) == 1
     number = int(partition(MAIL), 16)
-    await Upkeep(office.attempts).run(range(number, number + 1))
+    await Upkeep(office.engine).run(range(number, number + 1))
     assert (await office.row()).progress is None
     assert office.mailbox.drafts == {}
 

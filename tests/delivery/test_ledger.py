@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from shared.config import Settings
 from shared.delivery.ledger import Conflict, Ledger
-from shared.delivery.memory import MemoryLedger
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import first_claim
 from shared.delivery.table import TableLedger
 from shared.tables import Tables, continued
+from tests.delivery.memory import MemoryLedger
 from tests.delivery.samples import NOON, Office, work
 from tests.wire import Wire
 
@@ -175,14 +175,14 @@ async def test_a_claim_can_be_renewed_by_its_holder_and_by_nobody_who_has_lost_i
     office = Office(ledger=ledger)
     row = await ledger.insert(replace(ROW, progress="part 1 of 3"))
     office.clock.move(seconds=50)
-    renewed, lease = await office.attempts.renew(row)
+    renewed, lease = await office.engine.claims.claim(row)
     assert renewed.lease_until == NOON + timedelta(seconds=110)
     assert renewed.progress == "part 1 of 3"
     office.clock.move(seconds=59)
     assert lease.lives()
     await ledger.replace(replace(renewed, token="token-2"))
     with pytest.raises(Conflict):
-        await office.attempts.renew(renewed)
+        await office.engine.claims.claim(renewed)
 
 
 def _after(token: Any) -> str:

@@ -7,15 +7,15 @@ import msgspec
 
 from shared.config import Settings
 from shared.delivery.control import Control
-from shared.delivery.courier import Courier
 from shared.delivery.files import filled
-from shared.delivery.memory import MemoryFiles
 from shared.delivery.partitions import partition
 from shared.delivery.payload import LARGE, apart, files_of, folder, payload_name
 from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import work_of
+from shared.delivery.worker import Worker
 from shared.letters.letter import Letter, decode, encode
 from shared.letters.wire import BlobAttachment, FileAttachment
+from tests.delivery.memory import MemoryFiles
 from tests.delivery.samples import BAD_RECIPIENT, Office, ScriptedGraph, letter
 
 SMALL = FileAttachment(name="small", content_bytes=b"s" * LARGE)
@@ -60,7 +60,7 @@ async def refused() -> Office:
     office = Office(settings=Settings(), graph=ScriptedGraph([BAD_RECIPIENT]))
     work = await office.outbox.put(work_of(with_files()), office.clock.now(), None, with_files())
     office.outbox.messages.clear()
-    await Courier(office.attempts).deliver(work)
+    await Worker(office.engine).deliver(work)
     assert (await office.row()).state == "failed"
     return office
 
@@ -68,7 +68,7 @@ async def refused() -> Office:
 async def upkeep(office: Office, days: float) -> None:
     office.clock.move(days=days)
     number = int(partition(with_files().id), 16)
-    await Upkeep(office.attempts).run(range(number, number + 1))
+    await Upkeep(office.engine).run(range(number, number + 1))
 
 
 async def test_a_failed_mail_keeps_its_files_for_as_long_as_it_can_be_put_back() -> None:
@@ -76,12 +76,12 @@ async def test_a_failed_mail_keeps_its_files_for_as_long_as_it_can_be_put_back()
     assert len(office.outbox.dead[with_files().id].content) < 2 * LARGE  # they are not kept twice
     await upkeep(office, 12)
     assert len(office.outbox.payloads) == 2
-    assert await Control(office.attempts).replay(await office.row()) == await office.row()
+    assert await Control(office.engine).replay(await office.row()) == await office.row()
     [(_, work)] = office.outbox.messages
     found = await office.outbox.letter_of(work)
     assert found is not None
     assert await filled(found.mail.message, MemoryFiles(office.outbox)) == with_files().mail.message
-    await Courier(office.attempts).deliver(work)
+    await Worker(office.engine).deliver(work)
     assert (await office.row()).state == "sent"
     assert office.outbox.payloads == {}
     assert office.outbox.dead == {}

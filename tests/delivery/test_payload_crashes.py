@@ -20,23 +20,24 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueServiceClient
 
 from shared.config import Settings
-from shared.delivery.attempts import Attempts
+from shared.delivery.claims import Claims
 from shared.delivery.control import Control
-from shared.delivery.courier import Courier
-from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch
+from shared.delivery.engine import Engine
 from shared.delivery.files import StorageFiles, filled
 from shared.delivery.ledger import Row
-from shared.delivery.memory import Unpaced
 from shared.delivery.outbox import PAYLOADS, QUEUE, StorageOutbox
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import Finding
+from shared.delivery.request import Answer, Busy, Done, Mismatch, Requests
 from shared.delivery.table import TABLE, TableLedger
 from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import Work, parse_work, work_of
+from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.letters.letter import Letter
 from shared.letters.wire import FileAttachment
 from shared.tables import Tables
+from tests.delivery.memory import Unpaced
 from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, letter
 
 LARGE = 60_000  # does not fit into a message; what is really large takes no other way
@@ -107,16 +108,15 @@ class Process:
         self.blobs = BlobServiceClient.from_connection_string(site.storage, transport=Wire(life))
         self.queue = self._queues.get_queue_client(QUEUE)
         self.outbox = Punctual(lambda: self._queues, lambda: self.blobs)
-        self.attempts = Attempts(
+        ledger = TableLedger(Tables.of_connection_string(site.storage, self._wire).table(TABLE))
+        self.engine = Engine(
             Settings(),
-            TableLedger(Tables.of_connection_string(site.storage, self._wire).table(TABLE)),
+            Claims(Settings(), ledger, site.clock.now, site.clock.monotonic),
             self.outbox,
-            self._send,
             Unpaced(),
             ScriptedPolicy(),
+            self._send,
             self._look,
-            site.clock.now,
-            site.clock.monotonic,
         )
 
     async def __aenter__(self) -> Self:
@@ -170,7 +170,7 @@ class Site:
         for _ in range(20):
             received = await self.alive.messages()
             for message, found in received:
-                await Courier(self.alive.attempts).deliver(found)
+                await Worker(self.alive.engine).deliver(found)
                 await self.alive.queue.delete_message(message)
             if not received:
                 return
@@ -191,7 +191,7 @@ class Site:
         [(message, found)] = await self.alive.messages()
 
         async def deliver(process: Process, _: Letter) -> None:
-            await Courier(process.attempts).deliver(found)
+            await Worker(process.engine).deliver(found)
 
         if died := await self.dies(deliver, self.letter(), steps):
             await self.alive.queue.update_message(message, visibility_timeout=0)
@@ -207,7 +207,7 @@ class Site:
         """The mail's blobs after upkeep, weeks later."""
         self.clock.move(days=30)
         number = int(partition(mail), 16)
-        await Upkeep(self.alive.attempts).run(range(number, number + 1))
+        await Upkeep(self.alive.engine).run(range(number, number + 1))
         return await self.payloads(mail)
 
 
@@ -227,15 +227,15 @@ async def site(storage: str) -> AsyncIterator[Site]:
 
 
 async def respond_async(process: Process, made: Letter) -> Answer:
-    return await DirectRequests(process.attempts).accept(made)
+    return await Requests(process.engine).accept(made)
 
 
 async def send_now(process: Process, made: Letter) -> Answer:
-    return await DirectRequests(process.attempts).send_now(made)
+    return await Requests(process.engine).send_now(made)
 
 
 async def deliver_a_producers(process: Process, made: Letter) -> None:
-    await Courier(process.attempts).deliver(work_of(made), made)
+    await Worker(process.engine).deliver(work_of(made), made)
 
 
 @pytest.mark.parametrize("first", ["client", "queue"])
@@ -313,10 +313,10 @@ async def test_the_files_of_a_refused_mail_are_there_for_its_replay(site: Site) 
     await site.deliver_all()
     number = int(partition(made.id), 16)
     site.clock.move(days=12)  # its letter's blob is an orphan by then
-    await Upkeep(site.alive.attempts).run(range(number, number + 1))
-    row = await site.alive.attempts.ledger.read(made.id)
+    await Upkeep(site.alive.engine).run(range(number, number + 1))
+    row = await site.alive.engine.claims.ledger.read(made.id)
     assert row
-    await Control(site.alive.attempts).replay(row)
+    await Control(site.alive.engine).replay(row)
     await site.deliver_all()
     assert site.graph.sent == [made.id]
     assert await site.left_behind(made.id) == []
@@ -361,7 +361,7 @@ async def test_the_same_key_with_another_large_body_changes_nothing_of_the_first
     before = await site.payloads(made.id)
     other = replace(made, fingerprint="another")
     assert await respond_async(site.alive, other) == await send_now(site.alive, other) == Mismatch()
-    await Courier(site.alive.attempts).deliver(work_of(other), other)  # and as one that came by queue
+    await Worker(site.alive.engine).deliver(work_of(other), other)  # and as one that came by queue
     assert await site.payloads(made.id) == before
     await site.deliver_all()
     assert site.graph.sent == [made.id]
@@ -373,13 +373,13 @@ async def test_a_late_duplicate_of_a_refused_mail_does_not_take_the_letter_of_it
     made = site.letter()
     await site.ask(respond_async, made)
     [(message, duplicate)] = await site.alive.messages()
-    await Courier(site.alive.attempts).deliver(duplicate)
+    await Worker(site.alive.engine).deliver(duplicate)
     await site.alive.queue.delete_message(message)
-    row = await site.alive.attempts.ledger.read(made.id)
+    row = await site.alive.engine.claims.ledger.read(made.id)
     assert row
-    await Control(site.alive.attempts).replay(row)
+    await Control(site.alive.engine).replay(row)
 
-    await Courier(site.alive.attempts).deliver(duplicate)
+    await Worker(site.alive.engine).deliver(duplicate)
 
     await site.deliver_all()
     assert site.graph.sent == [made.id]

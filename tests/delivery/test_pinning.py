@@ -8,7 +8,6 @@ import pytest
 
 from shared.config import Settings
 from shared.delivery.files import Found
-from shared.delivery.memory import MemoryLedger
 from shared.delivery.pinning import Pinning
 from shared.delivery.protocol import first_claim
 from shared.delivery.work import work_of
@@ -18,6 +17,7 @@ from shared.letters.wire import BlobAttachment, FileAttachment
 from shared.policy.admit import CallerRule
 from shared.policy.blobs import BlobRules
 from shared.policy.patterns import Patterns
+from tests.delivery.memory import MemoryLedger
 from tests.delivery.samples import NOON, letter
 
 APP = "11111111-2222-3333-4444-555555555555"

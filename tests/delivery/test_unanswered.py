@@ -1,16 +1,16 @@
 """A mailbox that does not say whether a mail has gone: what the operator is told, and who waits for it."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 
-from shared.delivery.courier import Courier
 from shared.delivery.ledger import Row
-from shared.delivery.memory import Unpaced
 from shared.delivery.protocol import Finding
+from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome, Rejected, Throttled, Unanswered, Unknown
 from shared.telemetry import Event
+from tests.delivery.memory import Unpaced
 from tests.delivery.samples import (
     NO_PERMISSION,
     NOT_CONNECTED,
@@ -27,7 +27,7 @@ async def deliver_next(office: Office) -> None:
     """The next message of mail-work, when it is due."""
     due, message = office.outbox.messages.pop(0)
     office.clock.at = max(office.clock.at, due)
-    await Courier(office.attempts).deliver(message)
+    await Worker(office.engine).deliver(message)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ async def test_why_a_mailbox_did_not_say_whether_a_mail_has_gone_is_an_event(
 
     office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=silent)
     kept = letter()
-    await Courier(office.attempts).deliver(work(kept), kept)
+    await Worker(office.engine).deliver(work(kept), kept)
     caplog.clear()
     await deliver_next(office)
     assert (await office.row()).state == "unknown"
@@ -60,17 +60,19 @@ async def test_why_a_mailbox_did_not_say_whether_a_mail_has_gone_is_an_event(
 
 
 async def test_a_look_that_is_throttled_blocks_its_mailbox() -> None:
-    blocked: list[tuple[str, datetime]] = []
+    throttled: list[tuple[str, float | None]] = []
 
-    class Blocking(Unpaced):
-        async def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> None:
-            blocked.append((mailbox, until))
+    class Throttling(Unpaced):
+        async def throttled(self, mailbox: str, after: float | None) -> datetime:
+            throttled.append((mailbox, after))
+            return await super().throttled(mailbox, after)
 
     async def silent(row: Row) -> Finding:
         return Unanswered(Throttled(20.0))
 
-    office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=silent, pacing=Blocking())
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=silent)
+    office.pace = Throttling(office.clock.now)
     kept = letter()
-    await Courier(office.attempts).deliver(work(kept), kept)
+    await Worker(office.engine).deliver(work(kept), kept)
     await deliver_next(office)
-    assert blocked == [((await office.row()).mailbox, office.clock.now() + timedelta(seconds=20))]
+    assert throttled == [((await office.row()).mailbox, 20.0)]

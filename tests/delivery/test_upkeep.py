@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.config import Settings
-from shared.delivery.attempts import Verifier
+from shared.delivery.engine import Verifier
 from shared.delivery.ledger import Row, State
 from shared.delivery.outbox import Kept
 from shared.delivery.partitions import PARTITIONS
@@ -22,7 +22,7 @@ CLAIM = first_claim(work(), NOON, Settings(), "token-1", queued=False)
 
 async def after(office: Office, **time: float) -> Row | None:
     office.clock.move(**time)
-    await Upkeep(office.attempts).run(ALL)
+    await Upkeep(office.engine).run(ALL)
     return await office.ledger.read(CLAIM.id)
 
 
@@ -157,6 +157,6 @@ async def test_the_payload_of_an_open_row_stays() -> None:
 async def test_two_runs_at_once_do_what_one_does() -> None:
     office = await holding("sending")
     office.clock.move(hours=2)
-    upkeep = Upkeep(office.attempts)
+    upkeep = Upkeep(office.engine)
     assert await upkeep.run(ALL) == 1
     assert await upkeep.run(ALL) == 0

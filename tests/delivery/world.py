@@ -1,9 +1,9 @@
 """A small world with one mail in it: the real delivery code over storage, queue and Graph that fail as planned.
 
-Requests, couriers, operators and upkeep are coroutines driven by hand. Everything they await of the world is a point at
-which another one may run, time may pass, an operation may fail or lose its answer, or a process may die. By default
-the world is calm: one runs to its end before the next begins, and time passes when nobody has anything to do. A `Plan`
-says what is asked of the world and where it is troubled. The same plan always gives the same run.
+Requests, webhooks, workers, operators and maintenance are coroutines driven by hand. Everything they await of the world
+is a point at which another one may run, time may pass, an operation may fail or lose its answer, or a process may die.
+By default the world is calm: one runs to its end before the next begins, and time passes when nobody has anything to
+do. A `Plan` says what is asked of the world and where it is troubled. The same plan always gives the same run.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -19,25 +19,26 @@ from unittest.mock import patch
 from azure.core.exceptions import AzureError, ServiceResponseError
 
 from shared.config import OnUnknown, Settings
-from shared.delivery import attempts, courier, direct, large
-from shared.delivery.attempts import Attempts, StillOurs
+from shared.delivery import claims, engine, large, worker
+from shared.delivery.claims import Claims
 from shared.delivery.control import Control
-from shared.delivery.courier import Courier
-from shared.delivery.direct import Answer, Busy, DirectRequests, Done, Mismatch, Rejection, Spent
+from shared.delivery.engine import Engine, StillOurs
 from shared.delivery.large import LargeMails
 from shared.delivery.ledger import REPLAYABLE, Conflict, Row
-from shared.delivery.memory import MemoryFiles
-from shared.delivery.pacing.store import PacingUnavailable
 from shared.delivery.partitions import partition
 from shared.delivery.protocol import Finding
+from shared.delivery.request import Answer, Busy, Done, Mismatch, Rejection, Requests, Spent, Unavailable
 from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import Work, work_of
+from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Throttled, Unanswered, Unknown
 from shared.letters.letter import Letter
+from shared.ratelimit.row import RateLimitUnavailable
 from shared.telemetry import logger
 from tests.delivery.drafts import Drafts
-from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Trouble
-from tests.delivery.remote import LastWord, StorageLedger, StorageOutbox, Turns
+from tests.delivery.memory import MemoryFiles
+from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Start, Trouble
+from tests.delivery.remote import Pace, PreSend, StorageLedger, StorageOutbox
 from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, letter
 
 __all__ = ["MAIL", "World"]
@@ -79,7 +80,7 @@ class Message:
 class Client:
     """Asks with the same key until it gets an answer that it can live with."""
 
-    later: bool
+    way: Start
     body: int
     tries: int
     answers: list[Answer | None] = field(default_factory=list)  # None: the connection broke
@@ -134,8 +135,8 @@ class World:
         self._troubles = list(plan.troubles)
         self._points = 0  # since the last trouble
         self._passed = 0
-        self._pacing = Turns(self)
-        self._policy = LastWord(self)
+        self.pace = Pace(self)
+        self._policy = PreSend(self)
         self._skews = cycle(plan.skews)
         self._graph = iter(plan.graph)
         self._looks = iter(plan.looks)
@@ -156,9 +157,10 @@ class World:
             SystemRandom=lambda: SimpleNamespace(random=lambda: 0.5),
         )
         with ExitStack() as changed:
-            for module in (attempts, courier, direct):
+            for module in (claims, engine):
                 changed.enter_context(patch.object(module, "asyncio", SimpleNamespace(sleep=self._sleep)))
-            changed.enter_context(patch.object(attempts, "secrets", chance))
+            for module in (claims, engine, worker):
+                changed.enter_context(patch.object(module, "secrets", chance))
             changed.enter_context(patch.object(logger, "disabled", new=True))
             yield
 
@@ -169,7 +171,7 @@ class World:
         if self.plan.start == "queue":
             self._producer(0)
         else:
-            self._ask(Client(self.plan.start == "accept", 0, self.plan.retries))
+            self._ask(Client(self.plan.start, 0, self.plan.retries))
         self._live()
         for days in (0.1, 10.1):  # after an attempt counts as abandoned; after a payload counts as an orphan
             self.now = max(self.now, 0) + days * 86_400
@@ -199,13 +201,14 @@ class World:
             await Point(f"answer to {name}", self.now + SIZES[trouble.size])
         return result
 
-    def enqueue(self, work: Work, seconds: float, letter: Letter | None = None) -> None:
+    def enqueue(self, work: Work, seconds: float, letter: Letter | None = None) -> Message:
         """Put a message, visible after so long."""
-        self.messages.append(Message(work, letter, self.now + seconds))
+        self.messages.append(message := Message(work, letter, self.now + seconds))
+        return message
 
     # What lives in the world.
 
-    def _process(self) -> Attempts:
+    def _process(self) -> Engine:
         """A process of its own, with clocks of its own."""
         skew, started = next(self._skews), next(self._numbers) * 1000.0
         verify = self.plan.policy in ("verify", "verify-hold")
@@ -213,17 +216,18 @@ class World:
         async def verifier(row: Row) -> Finding:
             return await self._look(row, skew)
 
-        return Attempts(
+        files = MemoryFiles(self.outbox)
+        drafts = _ByDraft(self.drafts, self.drafts, files, verifier, lambda: self.silence(skew))
+        now, monotonic = (lambda: NOON + timedelta(seconds=self.now + skew)), (lambda: self.now + started)
+        return Engine(
             self.settings,
-            self.ledger,
+            Claims(self.settings, self.ledger, now, monotonic),
             self.outbox,
-            self._send,
-            self._pacing,
+            self.pace,
             self._policy,
+            self._send,
             verifier if verify else None,
-            now=lambda: NOON + timedelta(seconds=self.now + skew),
-            monotonic=lambda: self.now + started,
-            by_draft=_ByDraft(self.drafts, self.drafts, MemoryFiles(self.outbox), verifier, lambda: self.silence(skew)),
+            lambda: drafts,
         )
 
     def _producer(self, body: int) -> None:
@@ -241,9 +245,12 @@ class World:
         process = self._process()
 
         async def serve() -> Answer:
-            made = self._letter(client.body, process.now(), later=client.later)
-            requests = DirectRequests(process)
-            answer = await (requests.accept(made) if client.later else requests.send_now(made))
+            made = self._letter(client.body, process.claims.now(), later=client.way == "accept")
+            requests = Requests(process)
+            if client.way == "hook":
+                answer = await self._hook(requests, made)
+            else:
+                answer = await (requests.accept(made) if client.way == "accept" else requests.send_now(made))
             await Point("reply")
             return answer
 
@@ -261,10 +268,24 @@ class World:
             self.clients.append(client)
         self._begin(Actor(f"request {next(self._numbers)}", serve(), ended))
 
+    async def _hook(self, requests: Requests, mail: Letter) -> Answer:
+        """As intake does with a webhook's mail. The sender has its answer before, or 3 s after, the message is put."""
+        put = await requests.prepare_put(mail)
+        try:
+            now = requests.engine.claims.now()
+            receipt = await requests.engine.outbox.put_hidden(put.work, now, put.due, put.mail)
+        except AzureError:
+            requests.abandon(put)
+            return Unavailable(maybe_sent=True)
+        self.acknowledged, answered = True, self.now + 3
+        if put.ready is not None:
+            await requests.attempt_put(put, receipt, lambda: self.now < answered)
+        return Done(mail.id, "accepted")
+
     def _deliver(self, message: Message) -> None:
         message.receipt += 1
         message.visible = inf  # the host renews it while it lives
-        receipt, carrier = message.receipt, Courier(self._process())
+        receipt, carrier = message.receipt, Worker(self._process())
 
         async def deliver() -> None:
             try:
@@ -272,7 +293,7 @@ class World:
                     await carrier.wake_later(message.work, message.letter)
                 else:
                     await carrier.deliver(message.work, message.letter)
-            except (AzureError, PacingUnavailable):
+            except (AzureError, RateLimitUnavailable):
                 self._release(message, receipt)
                 return
             if trouble := await Point("complete"):
@@ -282,7 +303,7 @@ class World:
             if message.receipt == receipt and message in self.messages:
                 self.messages.remove(message)
 
-        self._begin(Actor(f"courier {next(self._numbers)}", deliver(), message=message, receipt=receipt))
+        self._begin(Actor(f"worker {next(self._numbers)}", deliver(), message=message, receipt=receipt))
 
     def _release(self, message: Message, receipt: int) -> None:
         if message.receipt == receipt:
@@ -473,7 +494,9 @@ class World:
             case "request" if self.plan.start == "queue":
                 self._producer(trouble.size % 2)
             case "request":
-                self._ask(Client(later=trouble.size > 1, body=trouble.size % 2, tries=self.plan.retries))
+                way: Start = "accept" if trouble.size > 1 else "direct"
+                way = "hook" if self.plan.start == "hook" else way
+                self._ask(Client(way, body=trouble.size % 2, tries=self.plan.retries))
             case "cancel" | "replay":
                 self._operate(trouble.kind)
             case "upkeep":

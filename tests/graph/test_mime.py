@@ -91,7 +91,7 @@ async def test_a_mail_whose_headers_cannot_be_written_is_rejected_and_graph_is_n
     row = Row(
         id=made.id, state="sending", scope="", fingerprint="", mailbox=BOX, accepted_at=made.accepted_at, mime=True
     )
-    outcome = await Services(Settings())._send(made, row, lambda: True)
+    outcome = await Services(Settings()).mailer.send(made, row, lambda: True)
     assert isinstance(outcome, Rejected)
     assert (outcome.status, outcome.code, outcome.kind) == (400, "ErrorInvalidRecipients", "permanent")
 

@@ -10,7 +10,7 @@ import pytest
 from deployment.infra import as_template
 from shared import config
 from shared.delivery import outbox, table
-from shared.delivery.pacing import table as pacing
+from shared.ratelimit import row as rates
 from tests.infra.deployed import PARAMETERS, PRIVATE, ROOT, SETS, deployed, functions
 
 MAIN: Final = (ROOT / "infra" / "main.bicep").read_text()
@@ -106,7 +106,7 @@ def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
         for path in (ROOT / "shared").rglob("*.py")
         for match in re.finditer(r'^TABLE: Final = "(mail\w+)"', path.read_text(), re.MULTILINE)
     }
-    assert {table.TABLE, pacing.TABLE} <= in_code
+    assert {table.TABLE, rates.TABLE} <= in_code
     assert deployed(name).names(f"{STORAGE}/tableServices/tables") == in_code
 
 

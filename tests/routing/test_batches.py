@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 
 from sandbox.examples import examples_of
 from shared.delivery.control import Control
-from shared.delivery.courier import Courier
-from shared.delivery.memory import MemoryOutbox
 from shared.delivery.partitions import partition
 from shared.delivery.upkeep import Upkeep
 from shared.delivery.work import Batch, Work, parse_work
+from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.letters.letter import Letter
 from shared.routing import intake as intake_module
@@ -30,6 +29,7 @@ from shared.routing.batches import GROUP, LATER, SOON, TIME, Expander, packed, u
 from shared.routing.catalog import Catalog, load
 from shared.routing.route import Route
 from shared.sources.source import Event, Reply
+from tests.delivery.memory import MemoryOutbox
 from tests.delivery.samples import letter, work
 from tests.routing.samples import NOW, event
 from tests.routing.test_intake import Counter, Rated, rated
@@ -232,8 +232,8 @@ async def test_a_batch_of_a_route_that_is_gone_is_set_aside_whole_and_can_be_put
     assert at.outbox.payloads[batch.payload]
     at.outbox.put_at[batch.payload] = NOW
     at.office.clock.at = NOW + timedelta(days=13)  # for as long as its row, an operator can put it back
-    await Upkeep(at.office.attempts).run(range(256))
-    await Control(at.office.attempts).replay(row)
+    await Upkeep(at.office.engine).run(range(256))
+    await Control(at.office.engine).replay(row)
     ((queue, content, _),) = at.outbox.returned
     at.intake = replace(at.intake, catalog=good)
     again = parse_work(content)
@@ -260,7 +260,7 @@ async def test_upkeep_removes_what_no_message_can_name_any_more(tmp_path: Path) 
     number = int(partition(batch.id), 16)
     for days, kept in ((9, True), (11, False)):
         at.office.clock.at = NOW + timedelta(days=days)
-        await Upkeep(at.office.attempts).run(range(number, number + 1))
+        await Upkeep(at.office.engine).run(range(number, number + 1))
         assert (batch.payload in at.outbox.payloads) is kept
 
 
@@ -292,8 +292,8 @@ async def test_events_of_the_queue_are_expanded_the_same_way_and_get_their_times
     (at.folder / "clouds" / "route.toml").write_text('source = "eventgrid"\nrate_per_minute = 3\n')
     pacing = Rated(0)
     pacing.route = "route clouds"
-    at.office.pacing = pacing
-    at.intake = replace(at.intake, catalog=load(at.folder), courier=Courier(at.office.attempts))
+    at.office.pace = pacing
+    at.intake = replace(at.intake, catalog=load(at.folder), worker=Worker(at.office.engine))
     events = [{"id": str(n), "topic": "/t", "eventType": "a", "subject": "s", "data": {}} for n in range(7)]
     await at.intake.take_message("m" * 32, json.dumps({"route": "clouds", "data": events}).encode())
     assert [batch.paced for _, batch in at.outbox.batches] == [True]

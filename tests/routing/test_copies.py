@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from shared.delivery.courier import Courier
 from shared.delivery.signed import REMEMBERED, Earlier
 from shared.delivery.work import work_of
+from shared.delivery.worker import Worker
 from shared.letters.letter import Signed
 from shared.rendering.mails import Renderer
 from shared.routing.catalog import BUILT_IN, load
@@ -50,7 +50,7 @@ class Post:
     async def take(self, events: Iterable[Event], minutes: float) -> None:
         """What came so many minutes after noon."""
         now = self.office.clock.at = NOW + timedelta(minutes=minutes)
-        courier = Courier(self.office.attempts, self.memory)
+        courier = Worker(self.office.engine, self.memory)
         for event in events:
             for letter in Composer(self.office.settings, RENDERER).letters(self.route, event, now):
                 await courier.deliver(work_of(letter), letter)
@@ -268,7 +268,7 @@ async def test_a_copy_that_comes_while_the_first_one_waits_is_told_once_however_
     while post.office.outbox.messages:
         due, message = post.office.outbox.messages.pop(0)
         post.office.clock.at = max(post.office.clock.at, due)
-        await Courier(post.office.attempts).deliver(message)
+        await Worker(post.office.engine).deliver(message)
     assert post.mails == 1
     assert [line["reason"] for line in said(caplog, "mail.duplicate")] == ["sender-id"]
 
@@ -279,7 +279,7 @@ async def test_one_message_of_mail_work_delivered_twice_is_no_copy(caplog: pytes
     (event,) = post.route.source.events(github("d-1"), NOW)
     (letter,) = Composer(post.office.settings, RENDERER).letters(post.route, event, NOW)
     for _ in range(2):
-        await Courier(post.office.attempts, post.memory).deliver(work_of(letter), letter)
+        await Worker(post.office.engine, post.memory).deliver(work_of(letter), letter)
     assert post.mails == 1
     assert said(caplog, "mail.duplicate") == []
 

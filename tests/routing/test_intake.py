@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery.courier import Courier
-from shared.delivery.memory import MemoryOutbox, Unpaced
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
+from shared.delivery.worker import Worker
 from shared.entra import KeysUnavailable
 from shared.errors import NotAllowed
 from shared.letters.letter import Letter
@@ -30,6 +29,7 @@ from shared.routing.messages import parse_event
 from shared.routing.secrets import Secrets
 from shared.sources import reading
 from shared.sources.source import RawRequest, Reply, TokenRule
+from tests.delivery.memory import MemoryOutbox, Unpaced
 from tests.delivery.samples import Office
 from tests.routing.samples import NOW, settings
 
@@ -81,7 +81,7 @@ class Counter:
         self.office = Office(settings=given, outbox=self.outbox)
         composer = Composer(given, RENDERER)
         catalog = load(self.folder)
-        courier = Courier(self.office.attempts)
+        courier = Worker(self.office.engine)
         self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, lambda: NOW)
 
     async def tokens(self, rule: TokenRule, authorization: str | None) -> None:
@@ -399,7 +399,7 @@ async def test_a_missing_folder_of_routes_stops_every_route(tmp_path: Path) -> N
         counter.intake.secrets,
         counter.tokens,
         counter.outbox,
-        counter.intake.courier,
+        counter.intake.worker,
     )
     assert (await intake.receive("github", RawRequest())).status == 503
     with pytest.raises(RouteUnusable, match="MAIL_ROUTES_DIR"):
@@ -451,6 +451,7 @@ class Rated(Unpaced):
     """A minute's mails, and a time a minute later for each one that does not wait for an answer."""
 
     def __init__(self, mails: int) -> None:
+        super().__init__(lambda: NOW)
         self.mails = mails
         self.times = 0
         self.route = "route shop"
@@ -472,8 +473,8 @@ class Rated(Unpaced):
 
 def rated(folder: Path, pacing: Rated, text: str = "") -> Counter:
     counter = Counter(folder, routes={"shop": f"rate_per_minute = 3\n{text}"})
-    counter.office.pacing = pacing
-    counter.intake = replace(counter.intake, courier=Courier(counter.office.attempts))
+    counter.office.pace = pacing
+    counter.intake = replace(counter.intake, worker=Worker(counter.office.engine))
     return counter
 
 

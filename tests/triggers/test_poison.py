@@ -11,7 +11,6 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.config import Problem, read
-from shared.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
 from shared.delivery.outbox import BODY, DEAD, Kept
 from shared.delivery.payload import message_name
 from shared.delivery.work import Batch, ProducerMessage, Work, parse_work
@@ -20,6 +19,7 @@ from shared.letters.letter import identity
 from shared.services import Services
 from shared.triggers import outbox as trigger
 from shared.triggers.queues import ALL
+from tests.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
 from tests.delivery.samples import SENDER, Office, work
 from tests.indexed import indexed
 
@@ -74,7 +74,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Services:
 
 
 def equip(app: Services, office: Office) -> None:
-    vars(app).update(outbox=office.outbox, attempts=office.attempts, files=MemoryFiles(office.outbox))
+    vars(app).update(outbox=office.outbox, engine=office.engine, files=MemoryFiles(office.outbox))
     for name in ("courier", "pinning"):
         vars(app).pop(name, None)
 
@@ -188,7 +188,7 @@ async def test_a_message_that_does_not_fit_into_one_of_ours_waits_in_a_blob(app:
     memory(app).returned.clear()
     app.settings = settings
     await trigger.mail_work(Message(msgspec.json.encode(later), "m-2"))
-    sent: Any = app.attempts.send
+    sent: Any = app.engine.send
     assert memory(app).messages or sent.sent
     assert memory(app).dead == {}
 

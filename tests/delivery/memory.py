@@ -1,22 +1,23 @@
 """Ledger and outbox in this process's memory, for tests and benchmarks: as conditional as storage."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import msgspec
+from azure.core.exceptions import ResourceNotFoundError
 
-from shared.delivery.attempts import Turn
 from shared.delivery.files import OWN, FileGone, Found
 from shared.delivery.ledger import Conflict, Row, State
-from shared.delivery.outbox import BODY, QUEUE, Kept, Payload, carrying, delay
+from shared.delivery.outbox import BODY, QUEUE, Kept, Payload, Receipt, carrying, delay
 from shared.delivery.partitions import partition
 from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.work import Batch, ProducerMessage, Work
 from shared.letters.letter import Letter, decode, encode
 from shared.letters.wire import BlobAttachment
+from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
 
@@ -63,50 +64,47 @@ class MemoryLedger:
         return stored
 
 
-class Unpaced:
-    """Pacing that never makes anyone wait."""
+class Unpaced(RateLimits):
+    """Never makes anyone wait."""
 
-    async def reserve(self, mailbox: str) -> datetime:  # noqa: ARG002 - as pacing has it; so below
-        return datetime.min.replace(tzinfo=UTC)
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.now = now
 
-    def put_back(self, mailbox: str, reserved: datetime) -> None:
-        """Nothing is reserved."""
+    async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
+        return Reservation(mailbox, datetime.min.replace(tzinfo=UTC), recipients)
+
+    async def restore(self, mailbox: str, at: datetime, recipients: int) -> Reservation | None:
+        return Reservation(mailbox, at, recipients, carried=True)
+
+    def give_back(self, reservation: Reservation) -> None:
+        """Nothing is counted; so below."""
+
+    def used(self, reservation: Reservation, recipients: int) -> None:
+        """See above."""
 
     @asynccontextmanager
-    async def turn(self, mailbox: str, patience: float) -> AsyncGenerator[Turn | None]:  # noqa: ARG002
-        yield self
+    async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
+        yield True
 
-    async def ready(self, seconds: float | None = None) -> bool:  # noqa: ARG002
-        return True
+    async def throttled(self, mailbox: str, after: float | None) -> datetime:
+        return self.now() + timedelta(seconds=after or 2)
 
-    async def block(self, mailbox: str, until: datetime, *, app_wide: bool = False) -> None:
-        """Nothing is blocked."""
-
-    def blocked_until(self, mailbox: str) -> datetime | None:  # noqa: ARG002
+    def blocked_until(self, mailbox: str) -> datetime | None:
         return None
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         return mailboxes[0]
 
-    async def return_at(self) -> datetime:
-        return datetime.min.replace(tzinfo=UTC)
-
-    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:  # noqa: ARG002
+    async def upload(self, mailbox: str, size: int) -> datetime | None:
         return None
 
-    def spend(self, mailbox: str, mail: str, recipients: int) -> None:
-        """Nothing is counted."""
-
-    def release(self, mail: str) -> None:
-        """Nothing is held."""
-
-    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:  # noqa: ARG002
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
         return None
 
     def asked_in_vain(self, caller: str, mails: int = 1) -> None:
-        """Nothing is counted."""
+        """See above."""
 
-    async def come_at(self, caller: str, per_minute: int) -> datetime:  # noqa: ARG002
+    async def come_at(self, caller: str, per_minute: int) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
@@ -135,6 +133,16 @@ class MemoryOutbox:
             work = whole
         self.messages.append((now + timedelta(seconds=delay(now, due)), work))
         return work
+
+    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Receipt:
+        put = await self.put(work, now, due, mail)
+        return Receipt(put, put.id, str(id(self.messages[-1])))
+
+    async def take_back(self, receipt: Receipt) -> None:
+        for message in self.messages:
+            if message[1] is receipt.work:
+                return self.messages.remove(message)
+        raise ResourceNotFoundError
 
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         self.returned.append((queue, content, after))

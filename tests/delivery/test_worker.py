@@ -1,6 +1,8 @@
 """One message of a queue: what is written, in which order, and what is left behind."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,22 +10,24 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.config import Settings
 from shared.delivery.control import Control
-from shared.delivery.courier import Courier
-from shared.delivery.ledger import Row
-from shared.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
+from shared.delivery.ledger import Conflict, Row
 from shared.delivery.outbox import INLINE, Kept
 from shared.delivery.protocol import Finding
 from shared.delivery.work import Work
+from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter, decode
-from shared.policy.before_send import Mode, Withheld
+from shared.policy.before_send import Withheld
+from shared.ratelimit.limits import NoRoom, Reservation
+from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
     NO_LONGER_ALLOWED,
     NO_PERMISSION,
     NOON,
+    NOT_CONNECTED,
     SENDER,
     THROTTLED,
     TIMED_OUT,
@@ -36,14 +40,14 @@ from tests.delivery.samples import (
 
 
 async def deliver(office: Office) -> None:
-    await Courier(office.attempts).deliver(work(), letter())
+    await Worker(office.engine).deliver(work(), letter())
 
 
 async def deliver_next(office: Office) -> None:
     """The next message of mail-work, when it is due."""
     due, message = office.outbox.messages.pop(0)
     office.clock.at = max(office.clock.at, due)
-    await Courier(office.attempts).deliver(message)
+    await Worker(office.engine).deliver(message)
 
 
 async def test_a_new_mail_is_sent_and_nothing_is_left_in_the_outbox() -> None:
@@ -129,7 +133,7 @@ async def test_missing_permission_is_tried_again_until_the_bound_then_failed() -
 async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blob_goes_with_the_end() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
     large = letter(size=INLINE)
-    await Courier(office.attempts).deliver(work(large), large)
+    await Worker(office.engine).deliver(work(large), large)
     [(_, message)] = office.outbox.messages
     assert message.inline() is None
     assert list(office.outbox.payloads) == [message.payload]
@@ -140,14 +144,31 @@ async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blo
 
 async def test_a_missing_payload_fails_the_mail_instead_of_sending_an_empty_one() -> None:
     office = Office()
-    await Courier(office.attempts).deliver(work(payload="gone/letter.json"))
+    await Worker(office.engine).deliver(work(payload="gone/letter.json"))
     row = await office.row()
     assert (row.state, row.code) == ("failed", "PayloadMissing")
     assert office.graph.sent == []
 
 
 async def test_too_little_lease_left_gives_the_claim_up() -> None:
-    """A slow blob or a stalled process must not send after others may have begun to look."""
+    """A slow storage or a stalled process must not send after others may have begun to verify."""
+
+    class SlowClaim(MemoryLedger):
+        async def insert(self, row: Row) -> Row:
+            written = await super().insert(row)
+            office.clock.move(seconds=31)
+            return written
+
+    office = Office(ledger=SlowClaim())
+    await deliver(office)
+    assert office.graph.sent == []
+    assert (await office.row()).state == "accepted"
+    await deliver_next(office)
+    assert office.graph.sent == [letter().id]
+
+
+async def test_a_slow_blob_costs_nothing_of_the_lease() -> None:
+    """The claim is written when the mail is at hand."""
 
     class SlowOutbox(MemoryOutbox):
         async def letter_of(self, work: Work) -> Letter:
@@ -155,69 +176,57 @@ async def test_too_little_lease_left_gives_the_claim_up() -> None:
             return letter()
 
     office = Office(outbox=SlowOutbox())
-    await Courier(office.attempts).deliver(work())
-    assert office.graph.rows == []
-    assert (await office.row()).state == "accepted"
-    await Courier(office.attempts).deliver(work(known=True), letter())
+    await Worker(office.engine).deliver(work())
     assert office.graph.sent == [letter().id]
 
 
-class SlotFor(Unpaced):
-    """Whether the slot comes to who is next, one after the other."""
+class Flights(Unpaced):
+    """Whether there is room for one more request in flight, one after the other; and until when Graph blocks."""
 
-    def __init__(self, comes: list[bool]) -> None:
-        self.comes = comes
+    def __init__(self, free: Sequence[bool] = (), blocked: datetime | None = None) -> None:
+        super().__init__(lambda: NOON)
+        self.free = list(free)
+        self.blocked = blocked
+        self.given_back: list[Reservation] = []
 
-    async def ready(self, seconds: float | None = None) -> bool:
-        assert seconds == Settings().lease_margin, "as long as the lease allows a request to start"
-        return self.comes.pop(0)
+    @asynccontextmanager
+    async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
+        yield self.free.pop(0) if self.free else True
+
+    def blocked_until(self, mailbox: str) -> datetime | None:
+        return self.blocked
+
+    def give_back(self, reservation: Reservation) -> None:
+        if not reservation.carried:
+            self.given_back.append(reservation)
 
 
-async def test_a_claim_is_written_before_its_slot_is_waited_for() -> None:
-    class Watching(Unpaced):
-        async def ready(self, seconds: float | None = None) -> bool:
-            assert (await office.row()).state == "sending"
-            return True
-
-    office = Office(pacing=Watching())
+async def test_a_mail_that_finds_too_many_requests_in_flight_comes_again_and_nothing_was_written() -> None:
+    office = Office(pace=(pace := Flights([False])))
     await deliver(office)
-    assert office.graph.sent == [letter().id]
-
-
-async def test_a_claim_whose_slot_does_not_come_is_given_back_and_nothing_has_been_tried() -> None:
-    office = Office(pacing=SlotFor([False, True]))
-    await deliver(office)
-    row = await office.row()
-    assert (row.state, row.attempts, row.code, row.may_have_gone) == ("accepted", 0, None, False)
-    assert office.graph.rows == []
-    [(due, _)] = office.outbox.messages
-    assert due == NOON, "another instance may have a slot for it at once"
+    assert await office.ledger.read(letter().id) is None
+    [(due, message)] = office.outbox.messages
+    assert (due - NOON, message.via) == (timedelta(seconds=5), SENDER)
+    assert message.reserved is not None
+    assert pace.given_back == [], "the message carries it"
     await deliver_next(office)
     assert office.graph.sent == [letter().id]
-    assert not (await office.row()).may_have_gone, "it was not looked for"
 
 
-async def test_a_claim_that_a_block_has_come_between_waits_for_its_end() -> None:
-    class Blocked(Unpaced):
-        async def ready(self, seconds: float | None = None) -> bool:
-            return False
-
-        def blocked_until(self, mailbox: str) -> datetime | None:
-            return NOON + timedelta(minutes=2)
-
-    office = Office(pacing=Blocked())
+async def test_a_mail_of_a_blocked_mailbox_waits_for_the_end_of_the_block() -> None:
+    office = Office(pace=Flights(blocked=NOON + timedelta(minutes=2)))
     await deliver(office)
     [(due, _)] = office.outbox.messages
-    assert due == (await office.row()).due_at == NOON + timedelta(minutes=2)
+    assert due == NOON + timedelta(minutes=2)
+    assert office.graph.rows == []
 
 
-async def test_a_mail_that_may_have_gone_is_still_to_be_looked_for_when_its_slot_did_not_come() -> None:
+async def test_a_mail_that_may_have_gone_is_still_to_be_verified_when_there_was_no_time_for_it_after_all() -> None:
     async def found(row: Row) -> Finding:
         return "sent" if row.may_have_gone else "absent"
 
-    office = Office(graph=ScriptedGraph([TIMED_OUT]), pacing=SlotFor([True, False, True]), verifier=found)
-    kept = letter()
-    await Courier(office.attempts).deliver(work(kept), kept)
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), pace=Flights([True, False]), verifier=found)
+    await deliver(office)
     await deliver_next(office)
     row = await office.row()
     assert (row.state, row.looks, row.attempts, row.may_have_gone) == ("unknown", 0, 1, True)
@@ -238,7 +247,7 @@ async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_
                 raise ServiceRequestError("gone")
             return await super().replace(row)
 
-    monkeypatch.setattr("shared.delivery.attempts.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.claims.BETWEEN_WRITES", 0)
     office = Office(ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
@@ -246,12 +255,12 @@ async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_
 
 async def test_what_is_no_mail_is_set_aside_with_its_reason_as_it_came() -> None:
     office = Office()
-    await Courier(office.attempts).refuse(
+    await Worker(office.engine).refuse(
         "a" * 32, "mail-outbox", b"not json", Malformed(400, "BadRequest", "no JSON", "$")
     )
     assert office.outbox.dead["a" * 32] == Kept("message", "BadRequest", b"not json", "mail-outbox")
     assert (await office.row("a" * 32)).state == "failed"
-    await Courier(office.attempts).refuse(
+    await Worker(office.engine).refuse(
         "a" * 32, "mail-outbox", b"not json", Malformed(400, "BadRequest", "no JSON", "$")
     )
 
@@ -276,7 +285,7 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
                 raise ServiceRequestError("gone")
             return await super().replace(row)
 
-    monkeypatch.setattr("shared.delivery.attempts.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.claims.BETWEEN_WRITES", 0)
     office = Office(graph=Late(), ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
@@ -294,7 +303,7 @@ async def test_what_policy_withholds_ends_unsent_is_kept_and_can_be_put_back(wit
     assert (row.suppressed_recipients, row.attempts) == (withheld.left_out or None, 0)
     assert office.graph.rows == []
     assert decode(office.outbox.dead[row.id].content) == letter()
-    await Control(office.attempts).replay(row)
+    await Control(office.engine).replay(row)
     await deliver_next(office)
     assert (await office.row()).state == "sent"
     assert (await office.row()).suppressed_recipients is None
@@ -322,8 +331,7 @@ async def test_while_the_suppression_list_cannot_be_read_the_mail_waits_and_is_t
     policy = ScriptedPolicy(down=True)
     office = Office(policy=policy)
     await deliver(office)
-    row = await office.row()
-    assert (row.state, row.code, row.attempts) == ("accepted", "policy", 0)
+    assert await office.ledger.read(letter().id) is None
     assert office.graph.rows == []
     policy.down = False
     await deliver_next(office)
@@ -342,71 +350,123 @@ async def test_what_may_have_gone_and_is_no_longer_allowed_is_left_to_a_person()
 
 
 class Spent(Unpaced):
-    """The mailboxes that are named have mailed their recipients of the day."""
+    """The mailboxes that are named have reached their daily recipient limit."""
 
     def __init__(self, *mailboxes: str) -> None:
+        super().__init__(lambda: NOON)
         self.mailboxes = set(mailboxes)
         self.asked: list[tuple[str, int]] = []
         self.first: str | None = None
-        self.released: list[str] = []
+        self.ends: list[str] = []
 
-    async def hold(self, mailbox: str, mail: str, recipients: int) -> datetime | None:
+    async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
         self.asked.append((mailbox, recipients))
-        return NOON + timedelta(hours=5) if mailbox in self.mailboxes else None
+        if mailbox in self.mailboxes:
+            return NoRoom(NOON + timedelta(hours=5))
+        return await super().reserve(mailbox, recipients)
 
-    def release(self, mail: str) -> None:
-        self.released.append(mail)
+    def give_back(self, reservation: Reservation) -> None:
+        self.ends.append("given back")
+
+    def used(self, reservation: Reservation, recipients: int) -> None:
+        self.ends.append("used")
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         return self.first or mailboxes[0]
 
 
 async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room() -> None:
-    pacing = Spent(SENDER)
-    office = Office(pacing=pacing)
+    pace = Spent(SENDER)
+    office = Office(pace=pace)
     await deliver(office)
     assert office.graph.rows == []
     assert await office.ledger.read(letter().id) is None, "no claim is written for nothing"
     [(due, message)] = office.outbox.messages
     assert timedelta(hours=5) <= due - NOON <= timedelta(hours=5, minutes=6)
     assert (message.via, message.reserved) == (None, None)
-    pacing.mailboxes.clear()
+    pace.mailboxes.clear()
     await deliver_next(office)
     assert (await office.row()).state == "sent"
 
 
 async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_left() -> None:
     one, other = "a@sandbox.example", "b@sandbox.example"
-    pacing = Spent(one)
-    pacing.first = one
-    office = Office(settings=Settings(sender_pools={SENDER: (one, other)}), pacing=pacing)
+    pace = Spent(one)
+    pace.first = one
+    office = Office(settings=Settings(sender_pools={SENDER: (one, other)}), pace=pace)
     await deliver(office)
-    [(due, message)] = office.outbox.messages
-    assert (message.via, due) == (other, NOON)
-    await deliver_next(office)
-    assert [mailbox for mailbox, _ in pacing.asked] == [one, other, other]
+    assert [mailbox for mailbox, _ in pace.asked] == [one, other]
     assert (await office.row()).mailbox == other
 
 
 async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> None:
     """Each may have some left, only not enough for this mail."""
     pool = ("a@sandbox.example", "b@sandbox.example")
-    office = Office(settings=Settings(sender_pools={SENDER: pool}), pacing=Spent(*pool))
+    office = Office(settings=Settings(sender_pools={SENDER: pool}), pace=Spent(*pool))
     await deliver(office)
     [(due, message)] = office.outbox.messages
     assert due - NOON >= timedelta(hours=5)
     assert message.via is None
 
 
-@pytest.mark.parametrize(("mode", "recipients"), [("live", 1), ("redirect", 1), ("capture", 0)])
-async def test_a_mail_counts_for_those_whom_it_reaches(mode: Mode, recipients: int) -> None:
-    pacing = Spent()
-    await deliver(Office(settings=Settings(mode=mode), pacing=pacing))
-    assert pacing.asked == [(SENDER, recipients)]
+async def test_a_mail_counts_for_those_whom_policy_lets_it_reach() -> None:
+    await deliver(Office(pace=(pace := Spent())))
+    assert pace.asked == [(SENDER, 1)]
 
 
-@pytest.mark.parametrize("outcome", [ACCEPTED, THROTTLED, BAD_RECIPIENT])
-async def test_what_a_mail_did_not_need_of_the_day_is_given_back_however_its_attempt_ends(outcome: Outcome) -> None:
-    pacing = Spent()
-    await deliver(Office(graph=ScriptedGraph([outcome]), pacing=pacing))
-    assert pacing.released == [letter().id]
+async def test_what_policy_withholds_reserves_nothing() -> None:
+    await deliver(Office(policy=ScriptedPolicy([WITHHELD[1]]), pace=(pace := Spent())))
+    assert (pace.asked, pace.ends) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [(ACCEPTED, "used"), (TIMED_OUT, "used"), (THROTTLED, "given back"), (BAD_RECIPIENT, "given back")],
+)
+async def test_what_is_reserved_is_used_or_given_back_however_the_attempt_ends(outcome: Outcome, end: str) -> None:
+    await deliver(Office(graph=ScriptedGraph([outcome]), pace=(pace := Spent())))
+    assert pace.ends == [end]
+
+
+async def test_what_is_reserved_is_given_back_where_another_one_has_the_mail() -> None:
+    class Taken(MemoryLedger):
+        async def insert(self, row: Row) -> Row:
+            with suppress(Conflict):
+                await super().insert(replace(row, state="sent", token="another"))
+            raise Conflict(row.id)
+
+    await deliver(Office(ledger=Taken(), pace=(pace := Spent())))
+    assert pace.ends == ["given back"]
+
+
+async def test_a_mail_that_graph_was_not_asked_about_keeps_its_time() -> None:
+    office = Office(graph=ScriptedGraph([NOT_CONNECTED]), pace=(pace := Spent()))
+    await deliver(office)
+    [(_, message)] = office.outbox.messages
+    assert (message.via, message.reserved is not None, pace.ends) == (SENDER, True, [])
+
+
+async def test_a_throttled_mail_gets_another_time_and_waits_as_long_as_its_mailbox_is_blocked() -> None:
+    class Blocks(Unpaced):
+        async def throttled(self, mailbox: str, after: float | None) -> datetime:
+            return NOON + timedelta(minutes=10)
+
+    office = Office(graph=ScriptedGraph([THROTTLED]), pace=Blocks())
+    await deliver(office)
+    [(due, message)] = office.outbox.messages
+    assert due >= NOON + timedelta(minutes=10)
+    assert (message.via, message.reserved) == (None, None)
+
+
+async def test_the_end_of_an_attempt_that_outlasted_its_request_is_reported_by_the_message_beside_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    office = Office()
+    await deliver(office)
+    token = (await office.row()).token
+    caplog.clear()
+    with caplog.at_level("INFO", "mailroom"):
+        await Worker(office.engine).deliver(work(claimed="another"), letter())
+        assert "mail.sent" not in caplog.text
+        await Worker(office.engine).deliver(work(claimed=token), letter())
+    assert "mail.sent" in caplog.text

@@ -1,0 +1,85 @@
+"""One mail and Microsoft Graph: how it is written and sent by one request, and how its copy is found again.
+
+Loads the SDK, and opens the connection, with the first mail.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+from azure.core.exceptions import AzureError
+
+from shared.aside import aside
+from shared.delivery.files import FileGone, Files, filled
+from shared.delivery.ledger import Row
+from shared.errors import Malformed
+from shared.graph.outcome import NotConnected, Outcome, Rejected
+from shared.letters.letter import Letter
+from shared.letters.sizes import weight
+from shared.letters.stamp import STAMP_PROPERTY, message_id, stamped
+from shared.letters.thread import threaded
+
+if TYPE_CHECKING:
+    from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
+
+    from shared.delivery.protocol import Finding
+    from shared.graph.client import GraphConnection
+
+__all__ = ["GraphMailer"]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphMailer:
+    """One for a process. timeout: seconds for one request, its token and its connection included."""
+
+    connection: Callable[[], "GraphConnection"]
+    files: Files
+    timeout: float
+
+    async def send(self, mail: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+        """Send a mail by one request, from the row's mailbox. still_ours: asked immediately before it goes out."""
+        from shared.graph.send import send_mail
+
+        if mail.mail.message.attachments:
+            try:
+                message = await filled(mail.mail.message, self.files)
+            except FileGone as gone:
+                return Rejected(400, gone.code, "permanent", str(gone))
+            except AzureError:
+                return NotConnected("storage")
+            mail = replace(mail, mail=msgspec.structs.replace(mail.mail, message=message))
+        size = weight(mail)
+        try:
+            body = await aside(size, _body, mail, row.mailbox)
+        except Malformed as error:  # of an address that policy has put in, or by the rules of a later version
+            return Rejected(error.status, error.code, "permanent", str(error))
+        return await send_mail(
+            self.connection(),
+            row.mailbox,
+            body,
+            client_request_id=str(uuid.uuid4()),
+            deadline=self.timeout,
+            still_ours=still_ours,
+            size=size,
+        )
+
+    async def verify(self, row: Row) -> "Finding":
+        """Ask the mailbox whether the mail has gone. Never raises."""
+        from shared.graph.look import MessageId, Stamp, look
+
+        known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
+        return await look(self.connection(), row.mailbox, known, self.timeout, row.new_token_from)
+
+
+def _body(mail: Letter, mailbox: str) -> "SendMailPostRequestBody | bytes":
+    """What goes to Graph. Raises Malformed."""
+    if mail.mime is not None:
+        from shared.letters.mime_send import as_sent
+
+        return as_sent(mail, mailbox)
+    from shared.letters.model import send_mail_body
+
+    marked = threaded(mail)
+    return send_mail_body(msgspec.structs.replace(marked, message=stamped(marked.message, mail.id)))

@@ -1,0 +1,360 @@
+"""Somebody waits: requests over HTTP, and webhooks that send at once. Nobody waits in worker.py.
+
+A request (`send_now`, `accept`) has no message yet that carries its mail. So what cannot go now is made durable in this
+order: the message, then the row, and only then "202".
+
+A webhook's mail is durable first. What intake does for each of a request's mails, in this order:
+
+    put = await requests.prepare_put(mail)              policy, then quota and time; asks and reserves, writes no row
+    receipt = await outbox.put_hidden(put.work, now, put.due, put.mail)
+    ... until all of them are confirmed; where one is not: requests.abandon(put) for each, 503, and nothing is attempted
+    state = await requests.attempt_put(put, receipt, heard)          claim, send, row, and the message deleted
+
+`put.ready` is None for what is only put, never sent at once. A row that is there already means a copy: its sender gets
+its answer and the message stays, to be dropped by whoever it wakes.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from azure.core.exceptions import AzureError
+
+from shared.delivery import protocol, worker
+from shared.delivery.claims import new_token
+from shared.delivery.engine import Ended, Engine, Job, Later, Ready, Waits
+from shared.delivery.ledger import REPLAYABLE, Conflict, Row, State
+from shared.delivery.outbox import Receipt
+from shared.delivery.reports import report_end
+from shared.delivery.work import Work, work_of
+from shared.graph.outcome import Accepted, Rejected, Unknown
+from shared.letters.draft import needs_draft
+from shared.letters.letter import Letter
+from shared.policy.before_send import Withheld
+from shared.ratelimit.row import RateLimitUnavailable
+from shared.telemetry import Event, emit, said_while
+
+__all__ = [
+    "Answer",
+    "Busy",
+    "Done",
+    "Mismatch",
+    "Put",
+    "Rejection",
+    "Requests",
+    "Spent",
+    "TooMany",
+    "Unavailable",
+]
+
+# A caller who is told of a refusal keeps the mail; one who is told 202 does not.
+KEEPS: Final[frozenset[State]] = frozenset({"suppressed", "captured"})
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The mail is sent, or durable; or recorded, and not to be sent. 202."""
+
+    mail: str
+    state: State
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Graph does not take this mail: its own status and body."""
+
+    mail: str
+    outcome: Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The same key is being sent at this moment. 409, try again after so many seconds."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The same key came with another body. 422."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Storage cannot be reached. 503. maybe_sent: the request had gone out to Graph, and nothing can be kept of it."""
+
+    maybe_sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """The caller is over its own rate. 429, try again after so many seconds; nothing is stored."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The mailbox has reached its daily recipient limit. 429, try again after so many seconds; nothing is stored."""
+
+    retry_after: float
+
+
+Answer = Done | Rejection | Busy | Mismatch | TooMany | Spent | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A message that is to be put, visible when due (None: at once). ready: it is to be attempted at once."""
+
+    mail: Letter
+    work: Work
+    due: datetime | None = None
+    ready: Ready | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Answers who waits."""
+
+    engine: Engine
+
+    async def send_now(self, mail: Letter) -> Answer:
+        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable.
+
+        What does not fit into one request goes into the outbox at once: a caller does not wait for an upload.
+        """
+        if mail.mail.message.attachments and needs_draft(mail.mail):
+            return await self.accept(mail)
+        return await self._counted(mail, None)
+
+    async def accept(self, mail: Letter) -> Answer:
+        """Put the mail into the outbox without trying to send it now: respond-async, or a time to wait for."""
+        return await self._counted(mail, Later(self.engine.claims.now(), work_of(mail)))
+
+    async def _counted(self, mail: Letter, later: Later | None) -> Answer:
+        """Count it in the caller's own rate. What turns out to be nothing new gets back what it was counted."""
+        pace, caller = self.engine.pace, mail.origin.name
+        rate = self.engine.settings.rate_of(mail.origin)
+        try:
+            until = await pace.ask(caller, rate) if rate else None
+            if until is not None:
+                return TooMany((until - self.engine.claims.now()).total_seconds())
+            answer, new = await self._until_answered(mail, later)
+        except (AzureError, RateLimitUnavailable):
+            return Unavailable()
+        if rate and not new:
+            pace.asked_in_vain(caller)
+        return answer
+
+    async def _until_answered(self, mail: Letter, later: Later | None) -> tuple[Answer, bool]:
+        """Go by the mail's row until one answer holds; whoever changes the row meanwhile begins another turn.
+
+        And whether it may have made a mail. later: it goes into the queue without an attempt.
+        """
+        work, row, changed = work_of(mail), None, False
+        # A new mail costs no read: the claim says whether there is a row. One that only waits does: a message once put
+        # cannot be taken back, and a key that is answered 422 must not have put one.
+        read = later is not None
+        try:
+            while True:
+                if read:
+                    try:
+                        row = await self.engine.claims.ledger.read(mail.id)
+                    except AzureError:
+                        if not changed:
+                            raise
+                        return Unavailable(maybe_sent=True), True  # there is a message, or an attempt
+                reply = self._met(work, row)
+                if (answer := self._repeated(mail, reply)) is not None:
+                    return answer, False
+                if later is not None and later.day_spent:
+                    return Spent((later.due - self.engine.claims.now()).total_seconds()), False
+                turn = await self._turn(mail, work, reply, later)
+                if isinstance(turn, Later):
+                    later = turn
+                elif turn is not None:
+                    return turn, True
+                read, changed = True, changed or turn is None
+        finally:
+            if later is not None and later.reservation is not None:
+                self.engine.pace.give_back(later.reservation)  # unless a message carries it
+
+    def _met(self, work: Work, row: Row | None) -> protocol.Reply:
+        now, settings = self.engine.claims.now(), self.engine.settings
+        if row is not None:
+            return protocol.meet(row, work.fingerprint, now, settings, new_token())
+        return protocol.Claim(protocol.first_claim(work, now, settings, new_token(), queued=False), "send")
+
+    def _repeated(self, mail: Letter, reply: protocol.Reply) -> Answer | None:
+        """The answer to a repeated key where nothing is to be done. None: something is."""
+        match reply:
+            case protocol.Mismatch():
+                emit(Event.MAIL_CONFLICT, id=mail.id)
+                return Mismatch()
+            case protocol.Answered():
+                emit(Event.MAIL_DUPLICATE, id=mail.id, state=reply.row.state, reason=mail.known_by)
+                return Done(mail.id, reply.row.state, reply.row.request_id)
+            case protocol.Busy():
+                return Busy(reply.retry_after)
+        return None
+
+    async def _turn(
+        self, mail: Letter, work: Work, reply: protocol.Reply, later: Later | None
+    ) -> Answer | Later | None:
+        """One attempt, or what takes its place. None: the row has changed; read it again. Later: it cannot go now."""
+        try:
+            match reply:
+                case protocol.TakeOver():
+                    return await self._take_over(mail, work, reply.row)
+                case protocol.Claim() if later is not None:
+                    return await self._without_attempt(mail, reply.row, later)
+                case protocol.Claim():
+                    result = await self.engine.run(Job(mail, work, KEEPS), reply)
+                case _:
+                    raise AssertionError(reply)
+        except Conflict:
+            return None
+        match result:
+            case Later():
+                return result
+            case Waits():
+                token = None if isinstance(result.outcome, Unknown) else result.row.token
+                work = msgspec.structs.replace(result.work, released=token)
+                return await self._queue(mail, work, protocol.Settled(result.row, result.due))
+            case Ended():
+                return await self._told(result)
+
+    async def _told(self, ended: Ended) -> Answer | None:
+        """The answer to a mail that has ended. None: its row has changed; read it again."""
+        row, outcome, unwritten = ended.row, ended.outcome, ended.unwritten
+        if isinstance(unwritten, Conflict) and not isinstance(outcome, Accepted):
+            return None  # the lease ran out over it, and an earlier message has the mail: what becomes of it counts
+        if unwritten is not None:
+            if isinstance(outcome, Withheld):
+                return await self._not_stored(row)  # what its caller is told 202 of is kept first
+            # What Graph said holds, and the caller is told. The row stays claimed; after its lease maintenance asks.
+            emit(Event.ROW_UNWRITTEN, id=row.id, state=row.state)
+        report_end(row)
+        if isinstance(outcome, Withheld) and row.state == "failed":
+            return Rejection(row.id, Rejected(outcome.status or 403, outcome.code, "permanent", outcome.message))
+        return Rejection(row.id, outcome) if isinstance(outcome, Rejected) else Done(row.id, row.state, row.request_id)
+
+    async def _take_over(self, mail: Letter, work: Work, row: Row) -> Answer | None:
+        """An attempt with this key died and may have sent: hand the mail to the queue as unknown."""
+        row = await self.engine.claims.write(row)
+        due = protocol.first_look(row, self.engine.claims.now(), self.engine.settings)
+        emit(Event.MAIL_UNKNOWN, id=row.id, code="TakenOver")
+        return await self._queue(mail, work, protocol.Settled(replace(row, state="unknown", due_at=due), due))
+
+    async def _without_attempt(self, mail: Letter, row: Row, later: Later) -> Answer | None:
+        """Into the queue, with the time that is reserved for it."""
+        work, now = later.work, self.engine.claims.now()
+        row = replace(row, mailbox=work.via or row.mailbox)
+        if row.etag:
+            # Claimed first: a worker that met the message before this row had left its end would drop it.
+            row = await self.engine.claims.write(row)
+            work = msgspec.structs.replace(work, released=row.token)
+        later.carry()
+        return await self._queue(mail, work, protocol.wait_for_turn(row, mail.not_before, now))
+
+    async def _queue(self, mail: Letter, work: Work, settled: protocol.Settled) -> Answer | None:
+        """First the message, then the row, then the answer. None: the row has changed; read it again."""
+        known = msgspec.structs.replace(work, known=True)
+        try:
+            await self.engine.outbox.put(known, self.engine.claims.now(), settled.again or work.reserved, mail)
+            await self.engine.claims.write(replace(settled.row, queued=True))
+        except Conflict:
+            return None
+        except AzureError:
+            if settled.row.state == "unknown":
+                return Unavailable(maybe_sent=True)
+            return await self._not_stored(settled.row)
+        state: State = "scheduled" if settled.row.state == "scheduled" else "accepted"
+        emit(Event.MAIL_ACCEPTED, id=settled.row.id, state=state)
+        return Done(settled.row.id, state)
+
+    async def _not_stored(self, row: Row) -> Answer | None:
+        """The message or the row could not be written, as far as was heard: an answer may be what was lost.
+
+        A row that has failed makes a worker drop the message, if there is one. Only then nothing is stored.
+        """
+        if not row.etag:
+            return Unavailable(maybe_sent=True)
+        now = self.engine.claims.now()
+        try:
+            await self.engine.claims.write(replace(row, state="failed", code="NotStored", due_at=None, settled_at=now))
+        except Conflict:  # it was stored, or a worker has the message
+            return None
+        except AzureError:
+            return Unavailable(maybe_sent=True)
+        return Unavailable()
+
+    async def prepare_put(self, mail: Letter) -> Put:
+        """Policy, quota and time of a mail that a message is to carry. Never raises.
+
+        Only put, never sent at once, is what a kill in the middle would double: a mail without a copy in Sent Items, or
+        that nobody asks the mailbox about; and what takes longer than a sender waits: a mail by way of a draft.
+        """
+        work = work_of(mail)
+        large = mail.mail.message.attachments and needs_draft(mail.mail)
+        if large or not mail.mail.save_to_sent_items or self.engine.verifier is None or mail.not_before is not None:
+            return Put(mail, work, mail.not_before)
+        try:
+            ready = await self.engine.prepare(mail, work)
+        except (AzureError, RateLimitUnavailable):
+            return Put(mail, work)
+        now = self.engine.claims.now()
+        match ready:
+            case Withheld():
+                return Put(mail, work)  # who delivers the message writes that down
+            case Later():
+                return Put(mail, work, worker.spread(ready.due) if ready.day_spent else ready.due)
+        work = msgspec.structs.replace(work, via=ready.reservation.mailbox, reserved=ready.reservation.at)
+        if ready.reservation.at > now:
+            ready.reservation.carried = True
+            return Put(mail, work, ready.reservation.at)
+        first = protocol.first_claim(work, now, self.engine.settings, new_token(), queued=True)
+        claimed = msgspec.structs.replace(work, claimed=first.token)
+        return Put(mail, claimed, protocol.first_look(first, now, self.engine.settings), ready)
+
+    def abandon(self, put: Put) -> None:
+        """A message of the same request could not be put: what is reserved for this one is given back. No storage."""
+        if put.ready is not None:
+            self.engine.pace.give_back(put.ready.reservation)
+
+    async def attempt_put(self, put: Put, receipt: Receipt, heard: Callable[[], bool]) -> State | None:
+        """Send a mail whose message is confirmed, write its row, and delete the message by its pop receipt.
+
+        heard: False once the sender was answered without waiting any longer. What happens then is not said, since the
+        platform drops it, and the message stays: the execution that it wakes reports the end. Returns the state that
+        this attempt has given the mail; None: there was a row already, so this is a copy, or storage is in the way.
+        """
+        token = put.work.claimed or new_token()
+        row = protocol.first_claim(put.work, self.engine.claims.now(), self.engine.settings, token, queued=True)
+        with said_while(heard):
+            try:
+                job = Job(put.mail, put.work, worker.KEEPS)
+                result = await self.engine.run(job, protocol.Claim(row, "send"), put.ready)
+                match result:
+                    case Later():  # its message is there, and carries what is reserved
+                        result.carry()
+                        return None
+                    case Waits():
+                        await self.engine.claims.write(result.row)  # its message is there
+                        return result.row.state
+            except (AzureError, Conflict, RateLimitUnavailable):
+                return None
+            if result.unwritten is not None:
+                return None
+            if heard():
+                report_end(result.row)
+                with suppress(AzureError):  # else it finds its row ended
+                    await self.engine.outbox.take_back(receipt)
+                    if result.row.state not in REPLAYABLE:
+                        await self.engine.outbox.remove(receipt.work)
+            return result.row.state

@@ -22,6 +22,11 @@ from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 __all__ = ["message", "message_replay", "messages", "operator_message", "operator_message_replay", "operator_messages"]
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
+UNASKABLE: Final = (
+    "It may have gone, and its mailbox cannot be asked: Graph answers 403, no copy was asked for (saveToSentItems is "
+    "false), or MAIL_VERIFY_SENT is false. Look into the mailbox; force=true sends it all the same, and it may then "
+    "arrive twice."
+)
 
 Scope = str | None  # of the producer; None: an operator's, everything
 Handler = Callable[[Services, func.HttpRequest, Scope], Awaitable[func.HttpResponse]]
@@ -98,9 +103,14 @@ async def _replay(app: Services, req: func.HttpRequest, scope: Scope) -> func.Ht
     row = await _row(app, req, scope)
     if row is None:
         return _not_found()
-    replayed = await app.control.replay(row)
+    force = req.params.get("force", "false")
+    if force not in ("true", "false"):
+        return problem(400, f"force is {force[:20]!r}, expected true or false.")
+    replayed = await app.control.replay(row, force=force == "true")
     if isinstance(replayed, Row):
-        return json_answer(202, {"id": row.id, "mayGoTwice": row.may_have_gone})
+        return json_answer(200 if replayed.state == "sent" else 202, _shown(replayed), {"Cache-Control": "no-store"})
+    if replayed.reason == "cannot-be-asked":
+        return problem(409, UNASKABLE)
     if replayed.reason == "nothing-kept":
         return problem(409, "Nothing is kept of this mail: its caller was answered with the refusal.")
     return problem(409, f"A mail that is {replayed.row.state} cannot be put back; only one that ended unsent can.")
@@ -150,8 +160,8 @@ def _shown(row: Row) -> dict[str, object]:
         "route": row.route,
         **{name: at.isoformat().replace("+00:00", "Z") for name, at in times.items() if at is not None},
         "attempts": row.attempts,
-        "mayHaveGone": row.may_have_gone or row.state == "sent",
-        "mayHaveGoneTwice": row.resends > 0,
+        "mayHaveGone": row.may_have_gone,
+        "mayHaveGoneTwice": row.may_have_gone_twice,
         "replays": row.replays,
         "status": row.status,
         "code": row.code,

@@ -126,7 +126,7 @@ class World:
         self.clients: list[Client] = []
         self.acknowledged = False  # and not refused by Graph since
         self.cancelled = False  # an operator was told so
-        self.replayed: list[Row] = []  # as an operator saw them
+        self.forced: list[Row] = []  # as an operator saw them who had them sent by force
         self.cannot_be_asked = False  # the mailbox has refused twice, the second time with a token of after the first
         self.doubt = False  # something has happened after which nobody can know for sure
         self.trail: list[str] = []
@@ -309,7 +309,7 @@ class World:
         if message.receipt == receipt:
             message.visible = self.now + VISIBILITY
 
-    def _operate(self, what: Literal["cancel", "replay"]) -> None:
+    def _operate(self, what: Literal["cancel", "replay", "force"]) -> None:
         control = Control(self._process())
 
         async def operate() -> None:
@@ -320,8 +320,9 @@ class World:
                 if what == "cancel":
                     self.cancelled |= isinstance(await control.cancel(row), Row)
                 elif row.state in REPLAYABLE:
-                    self.replayed.append(row)
-                    await control.replay(row)
+                    if what == "force":
+                        self.forced.append(row)
+                    await control.replay(row, force=what == "force")
 
         self._begin(Actor(f"{what} {next(self._numbers)}", operate()))
 
@@ -497,7 +498,7 @@ class World:
                 way: Start = "accept" if trouble.size > 1 else "direct"
                 way = "hook" if self.plan.start == "hook" else way
                 self._ask(Client(way, body=trouble.size % 2, tries=self.plan.retries))
-            case "cancel" | "replay":
+            case "cancel" | "replay" | "force":
                 self._operate(trouble.kind)
             case "upkeep":
                 self._maintain()

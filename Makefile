@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos bench preview package test-package publish check-deployed infra infra-write checkov check lint types lock clean
+.PHONY: help run test proof chaos bench preview deploy secret package test-package publish first-publish preflight check-deployed infra infra-write checkov check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -11,8 +11,11 @@ WORKERS ?= 4
 BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
+NEEDS_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \
+	{ echo "Mailroom needs Python 3.13, as Azure runs it; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.13 …" >&2; exit 1; }
+
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and everything it needs, on this machine; options in ARGS='…'
 	@$(BIN)/python -m sandbox $(ARGS)
@@ -33,6 +36,19 @@ bench: .venv/.ready sandbox/node_modules/.ready ## what a mail costs, beside oth
 preview: .venv/.ready ## the examples of all routes as mails, in one page; or one: ROUTE=… EVENT=…
 	@$(BIN)/python -m sandbox.preview $(if $(ROUTE),--route $(ROUTE)) $(if $(EVENT),--event $(EVENT)) $(ARGS)
 
+# What is missing on this machine is said before anything is set up or built.
+deploy: ## into Azure, with az: ENV=prod; a new resource group: LOCATION=…; YES=1 asks nothing; ALLOW_EMPTY=… loses settings
+	@$(NEEDS_PYTHON)
+	@$(PYTHON) -m deployment.deploy $(DEPLOY) --ready
+	@$(MAKE) --no-print-directory package
+	@$(PYTHON) -m deployment.deploy $(DEPLOY)
+DEPLOY = --environment '$(ENV)' $(if $(GROUP),--group '$(GROUP)') $(if $(LOCATION),--location '$(LOCATION)') \
+	$(if $(ALLOW_EMPTY),--allow-empty '$(ALLOW_EMPTY)') $(if $(YES),--yes) $(ARGS)
+
+secret: .venv/.ready ## a route's secret, into the vault: ROUTE=github ENV=prod; to rotate it: ROTATE=1, later DROP_OLD=1
+	@$(BIN)/python -m deployment.secret --route '$(ROUTE)' $(if $(ENV),--environment '$(ENV)') \
+		$(if $(GIVEN),--given) $(if $(ROTATE),--rotate) $(if $(DROP_OLD),--drop-old) $(if $(ROUTES),--routes '$(ROUTES)') $(ARGS)
+
 package: .venv/.ready ## dist/mailroom.zip, what Azure runs, and dist/package, the same unpacked
 	@$(BIN)/python -m deployment.package
 
@@ -41,6 +57,13 @@ test-package: package sandbox/node_modules/.ready ## the end-to-end tests on the
 
 publish: .venv/.ready ## deploy dist/mailroom.zip with az's login, without azd; which app, in ARGS='…'
 	@$(BIN)/python -m deployment.publish $(ARGS)
+
+first-publish: .venv/.ready # azd calls this before its own deployment, which does not wait for roles
+	@$(BIN)/python -m deployment.publish --first
+
+preflight: # azd calls this before it provisions
+	@$(NEEDS_PYTHON)
+	@$(PYTHON) -m deployment.preflight
 
 check-deployed: .venv/.ready ## whether Azure has found the functions of the package; which app, in ARGS='…'
 	@$(BIN)/python -m deployment.check $(ARGS)
@@ -75,8 +98,7 @@ clean: ## remove what the targets above have set up
 	rm -rf .venv .bench .preview dist sandbox/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/.ready: requirements-dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \
-		{ echo "Mailroom needs Python 3.13, as Azure runs it; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.13 …" >&2; exit 1; }
+	@$(NEEDS_PYTHON)
 	@echo "Setting up Python packages in .venv (a minute or two, once)"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt

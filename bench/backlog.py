@@ -62,8 +62,8 @@ class _Nobody:
 
     settings: Settings
 
-    async def verdict(self, mail: Letter) -> Goes | Withheld:
-        return before_send(mail, self.settings, frozenset())
+    async def verdict(self, mail: Letter, *, admitted: bool = False) -> Goes | Withheld:
+        return before_send(mail, self.settings, frozenset(), admitted=admitted)
 
 
 async def _drain(size: int) -> float:

@@ -60,7 +60,7 @@ def _silent(app: App) -> str:
     """What is wrong when the app's list of functions is a good one: the list may be that of the last package."""
     [site] = get(app)
     url = f"{app.scheme}://{site['properties']['defaultHostName']}/api/health"
-    status = request(app, url, authorized=False).status
+    status = request(app, url, audience=None).status
     if status == 200 or status in _SHUT:  # noqa: PLR2004 - OK
         return ""
     return f"{app.name} has its functions, but {url} answers {status} where 200 is expected."

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["INFRA", "PARAMETERS", "as_template", "check", "compiler", "snapshot_of", "write"]
+__all__ = ["INFRA", "PARAMETERS", "PLACE", "as_template", "check", "compiler", "snapshot_of", "write"]
 
 INFRA: Final = Path(__file__).parents[1] / "infra"
 PARAMETERS: Final = INFRA / "parameters"

@@ -33,7 +33,7 @@ def probe(app: App, pause: float) -> Iterator[str]:
     """
     [site] = get(app)
     url = f"{app.scheme}://{site['properties']['defaultHostName']}/api"
-    if request(app, f"{url}/health", authorized=False).status in _SHUT:
+    if request(app, f"{url}/health", audience=None).status in _SHUT:
         yield "From here nobody is let in: neither 5 MB nor two requests at once were tried."
         return
     yield _tried(lambda: _large(app, url), pause)
@@ -73,7 +73,7 @@ def _two(app: App, url: str) -> str:
     def ask(name: str) -> Answer:
         # The trace id of https://www.w3.org/TR/trace-context, which Application Insights has as OperationId.
         trace = {"client_request_id": name, "traceparent": f"00-{name}-{name[:16]}-01"}
-        return request(app, at, "POST", b"{}", authorized=False, Content_Type="application/json", **trace)
+        return request(app, at, "POST", b"{}", audience=None, Content_Type="application/json", **trace)
 
     with ThreadPoolExecutor(len(ids)) as pool:
         answers = list(pool.map(ask, ids))
@@ -94,4 +94,4 @@ def _two(app: App, url: str) -> str:
 
 
 def _post(app: App, url: str, body: bytes) -> Answer:
-    return request(app, url, "POST", body, authorized=False, Content_Type="application/json")
+    return request(app, url, "POST", body, audience=None, Content_Type="application/json")

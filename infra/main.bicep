@@ -1,16 +1,28 @@
 metadata name = 'Mailroom'
 metadata description = 'Mailroom in a resource group of its own, with no key and no secret: docs/deploy.md.'
 
-import { Caller, MailSettings, Network, Producer, Tags, TenantGrant } from './modules/types.bicep'
+import { dashed, solid, vaultOf } from './modules/names.bicep'
+import { redundancyOf } from './modules/regions.bicep'
+import {
+  AccessRule
+  Caller
+  DnsZones
+  ExistingSubnets
+  MailSettings
+  Network
+  Producer
+  Tags
+  TenantGrant
+} from './modules/types.bicep'
 
 // Where, and under which names
 
 @description('Where everything is. Flex Consumption is not in every region: az functionapp list-flexconsumption-locations.')
 param location string = resourceGroup().location
 
-@description('Names this Mailroom among others of the subscription; part of every name.')
+@description('Names this Mailroom among others of the subscription, as azd does: letters, digits and -._(). Every resource\'s name begins with what is left of it in small letters and digits, and ends with a hash of the whole.')
 @minLength(1)
-@maxLength(20)
+@maxLength(64)
 param environmentName string = 'mailroom'
 
 @description('Tags of every resource, besides azd\'s own.')
@@ -42,6 +54,9 @@ param producers Producer[] = []
 @description('The application (client) id of the Entra app registration that callers of sendMail get tokens for; accepted audiences are this and api://this. Empty: sendMail answers 401.')
 param apiClientId string = ''
 
+@description('Have Entra issue these tokens only to applications and people to whom a role of the API was given. Needs Application.ReadWrite.All to deploy; az ad sp update does the same: docs/deploy.md.')
+param requireApiAssignment bool = false
+
 @description('The tenant that issues these tokens.')
 param apiTenantId string = tenant().tenantId
 
@@ -65,18 +80,30 @@ param tenantWideGrants TenantGrant[] = []
 @allowed(['public', 'private'])
 param network string = 'public'
 
-@description('Addresses of the virtual network, if the network is private.')
+@description('The virtual network that is made if the network is private: its addresses, and what is attached to the app\'s subnet.')
 param networkAddresses Network = {
   addressPrefix: '10.84.0.0/24'
   appSubnetPrefix: '10.84.0.0/26'
   endpointSubnetPrefix: '10.84.0.64/27'
 }
 
+@description('Subnets that are there already, to be used on the network `private` as they are, instead of a virtual network of its own.')
+param existingSubnets ExistingSubnets?
+
+@description('Private DNS zones that are there already, to be used on the network `private`, such as those of a hub; otherwise four are made and linked.')
+param dnsZoneIds DnsZones?
+
+@description('Who may reach the app over HTTP, senders of webhooks among them. Empty: everyone; each way in has its own proof.')
+param siteAccess AccessRule[] = []
+
+@description('Who may reach the deployment endpoint (SCM), which takes tokens of Entra only. Empty: everyone. Whoever deploys the code must be among them.')
+param scmAccess AccessRule[] = []
+
 @description('MB of memory of one instance, for the functions host and the Python worker together. Only the worker was measured: some 115 MB for each request of 35 MB. Look at the memory of your instances before you take 512.')
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Instances at most, in each group that scales by itself: all HTTP functions together, each queue by itself. Graph takes four requests at a time whatever their number, so more do not send faster; they take in faster. Older regions insist on at least 40.')
+@description('Instances at most, in each group that scales by itself: all HTTP functions together, each queue by itself. They send faster only where there are more mailboxes than one instance keeps busy, since Graph counts by mailbox; they take in faster. Older regions insist on at least 40.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 40
@@ -98,9 +125,25 @@ param alwaysReadyHttp int = 0
 @maxValue(20)
 param alwaysReadyWork int = 0
 
-@description('How often storage keeps each mail: ZRS in three zones of the region, LRS in one. GRS and GZRS keep a copy in another region, which Mailroom does not read.')
-@allowed(['Standard_ZRS', 'Standard_LRS', 'Standard_GRS', 'Standard_GZRS'])
-param storageSku string = 'Standard_ZRS'
+@description('How often storage keeps each mail: ZRS in three zones of the region, LRS in one. GRS and GZRS keep a copy in another region, which Mailroom does not read. Empty: ZRS, and LRS where the region has no zones.')
+@allowed(['', 'Standard_ZRS', 'Standard_LRS', 'Standard_GRS', 'Standard_GZRS'])
+param storageSku string = ''
+
+@description('Spread instances over three zones, so that Mailroom goes on when one fails; mail that waits is kept in three anyway. Needs storage of three zones. Azure then keeps two instances always ready for each group that scales by itself, and bills them, many times what Mailroom costs at rest: docs/costs.md.')
+param zoneRedundant bool = false
+
+// What keeps it as it is
+
+@description('Have Azure refuse to delete the storage account, so the ledger, until the lock is taken off. Who deploys needs Microsoft.Authorization/locks/write (Owner, User Access Administrator).')
+param lockStorage bool = false
+
+@description('What the deployment identity may do with the package. write: as Microsoft documents it. read: nothing that runs in the app can replace the package; who deploys code lends it the role for so long: docs/deploy.md.')
+@allowed(['write', 'read'])
+param packageAccess string = 'write'
+
+@description('recover: once, for the first deployment after the resource group was deleted, bring back the vault with its secrets. With no deleted vault of the name it fails, so set it back to default.')
+@allowed(['default', 'recover'])
+param vaultCreateMode string = 'default'
 
 // What is watched
 
@@ -119,18 +162,26 @@ param logRetentionDays int = 30
 @minValue(-1)
 param logDailyQuotaGb int = -1
 
-var token = uniqueString(subscription().id, resourceGroup().id, environmentName)
-var name = '${toLower(environmentName)}-${token}'
+var hash = uniqueString(subscription().id, resourceGroup().id, environmentName)
+var name = dashed(environmentName, hash)
 var allTags = union(tags, { 'azd-env-name': environmentName })
-var isPrivate = network == 'private'
+var ownsNetwork = existingSubnets != null || dnsZoneIds != null
+var isPrivate = network == 'private' || (ownsNetwork
+  ? fail('existingSubnets and dnsZoneIds are of no use on the network ${network}: set network to private, or leave them out.')
+  : false)
+var sku = redundancyOf(storageSku, location, zoneRedundant)
 
 // Names and ids are made here, not read from what was deployed: so a preview of a deployment shows them.
 var identityName = 'id-${name}'
-var storageName = 'st${take(replace(toLower(environmentName), '-', ''), 9)}${token}'
-var vaultName = 'kv-${take(replace(toLower(environmentName), '-', ''), 8)}${token}'
+var deploymentIdentityName = 'id-deploy-${name}'
+var storageName = solid('st', environmentName, hash)
+var packagesName = solid('pk', environmentName, hash)
+var vaultName = vaultOf(environmentName, hash)
 var netName = 'vnet-${name}'
 var appSubnetName = 'app'
 var identityId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', identityName)
+var deploymentIdentityId = resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', deploymentIdentityName)
+var madeAppSubnetId = resourceId('Microsoft.Network/virtualNetworks/subnets', netName, appSubnetName)
 
 module identity 'modules/identity.bicep' = {
   params: {
@@ -140,16 +191,38 @@ module identity 'modules/identity.bicep' = {
   }
 }
 
+module deploymentIdentity 'modules/identity.bicep' = {
+  params: {
+    location: location
+    name: deploymentIdentityName
+    tags: allTags
+  }
+}
+
+module packages 'modules/packages.bicep' = {
+  params: {
+    location: location
+    name: packagesName
+    tags: allTags
+    sku: sku
+    isPrivate: isPrivate
+    principalId: deploymentIdentity.outputs.principalId
+    identityId: deploymentIdentityId
+    access: packageAccess
+  }
+}
+
 module storage 'modules/storage.bicep' = {
   params: {
     location: location
     name: storageName
     tags: allTags
-    sku: storageSku
+    sku: sku
     isPrivate: isPrivate
     principalId: identity.outputs.principalId
     identityId: identityId
     producers: producers
+    isLocked: lockStorage
     retentionDays: retentionDays
   }
 }
@@ -172,6 +245,7 @@ module vault 'modules/key-vault.bicep' = {
     name: vaultName
     tags: allTags
     isPrivate: isPrivate
+    createMode: vaultCreateMode
     principalId: identity.outputs.principalId
     identityId: identityId
     officerPrincipalIds: secretsOfficerPrincipalIds
@@ -187,10 +261,14 @@ module net 'modules/network.bicep' = if (isPrivate) {
     appSubnetName: appSubnetName
     tags: allTags
     network: networkAddresses
+    existingSubnets: existingSubnets
+    dnsZoneIds: dnsZoneIds
     storageId: resourceId('Microsoft.Storage/storageAccounts', storageName)
+    packagesId: resourceId('Microsoft.Storage/storageAccounts', packagesName)
     vaultId: resourceId('Microsoft.KeyVault/vaults', vaultName)
   }
   dependsOn: [
+    packages
     storage
     vault
   ]
@@ -204,6 +282,8 @@ module app 'modules/function-app.bicep' = {
     tags: allTags
     identityId: identityId
     identityClientId: identity.outputs.clientId
+    deploymentIdentityId: deploymentIdentityId
+    packagesAccountName: packagesName
     storageAccountName: storageName
     vaultName: vaultName
     insightsConnectionString: monitoring.outputs.connectionString
@@ -212,7 +292,10 @@ module app 'modules/function-app.bicep' = {
     httpConcurrency: httpConcurrency
     alwaysReadyHttp: alwaysReadyHttp
     alwaysReadyWork: alwaysReadyWork
-    subnetId: isPrivate ? resourceId('Microsoft.Network/virtualNetworks/subnets', netName, appSubnetName) : ''
+    zoneRedundant: zoneRedundant
+    siteAccess: siteAccess
+    scmAccess: scmAccess
+    subnetId: isPrivate ? existingSubnets.?app ?? madeAppSubnetId : ''
     mailSender: mailSender
     mailTo: mailTo
     allowedSenders: allowedSenders
@@ -226,6 +309,7 @@ module app 'modules/function-app.bicep' = {
   }
   dependsOn: [
     storage // containers, queues, tables and roles are there before the app starts
+    packages
     vault
     net
   ]
@@ -235,6 +319,14 @@ module graphPermission 'modules/graph-permission.bicep' = if (!empty(tenantWideG
   params: {
     principalId: identity.outputs.principalId
     grants: tenantWideGrants
+  }
+}
+
+module apiPrincipal 'modules/api-principal.bicep' = if (requireApiAssignment) {
+  params: {
+    apiClientId: empty(apiClientId)
+      ? fail('requireApiAssignment is true, and apiClientId is empty: which API?')
+      : apiClientId
   }
 }
 
@@ -279,5 +371,18 @@ output MAILROOM_IDENTITY_CLIENT_ID string = identity.outputs.clientId
 @description('The object id of its enterprise application, for the same.')
 output MAILROOM_IDENTITY_OBJECT_ID string = identity.outputs.principalId
 
+@description('The object id of the identity that deploys the package.')
+output MAILROOM_DEPLOYMENT_IDENTITY_OBJECT_ID string = deploymentIdentity.outputs.principalId
+
+@description('The storage account of the package: the scope of that identity\'s role.')
+output MAILROOM_PACKAGE_ACCOUNT_ID string = packages.outputs.id
+
 @description('The Application Insights resource.')
 output MAILROOM_APPLICATION_INSIGHTS string = monitoring.outputs.insightsName
+
+@description('Whom alerts are told.')
+output MAILROOM_ALERTS string = !empty(alertEmail)
+  ? 'mailed to alertEmail${empty(actionGroupIds) ? '' : ', and to ${length(actionGroupIds)} action groups'}'
+  : !empty(actionGroupIds)
+      ? 'told to ${length(actionGroupIds)} action groups'
+      : 'NOBODY IS TOLD when mail is not sent: set MAILROOM_ALERT_EMAIL, or actionGroupIds, and deploy again'

@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--fault", action="append", default=[], metavar="SPEC", help="may be given again")
     faults.add_argument("--seed", type=int, metavar="N", help="makes random faults repeatable")
     faults.add_argument("--latency", type=_seconds, metavar="SECONDS", help="added to every answer")
-    faults.add_argument("--concurrency", type=_count, metavar="N", help="requests at a time; the next one gets 429")
+    faults.add_argument("--concurrency", type=_count, metavar="N", help="requests of a mailbox at a time")
     faults.add_argument("--sent-delay", type=_seconds, metavar="SECONDS", help="until a mail is in Sent Items")
     return parser
 

@@ -66,6 +66,7 @@ class Settings:
     authority: str = "https://login.microsoftonline.com"  # where tenants' metadata is
     api: Registration | None = None
     operator_apps: frozenset[str] = frozenset()  # application ids, in lower case, with which users may operate
+    operator_keys: bool = True  # whether a function key opens /api/operator
     callers: Mapping[str, CallerRule] = field(default_factory=lambda: MappingProxyType({}))
     allowed_senders: Patterns = field(default_factory=lambda: Patterns.parse(""))
     sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -85,6 +86,7 @@ class Settings:
     concurrency: int = 4
     retention_days: int = 14
     large_attachments: bool = False
+    send_at_once: bool = True  # the mails of webhooks, before these are answered
     attachment_containers: BlobRules = field(default_factory=lambda: BlobRules.of(["mail-attachments"]))  # for queues
     max_request: int = 35_000_000  # bytes of a body over HTTP
     sender: str | None = field(default=None, repr=False)  # the mailbox, or the pool, of every route that names none
@@ -129,6 +131,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         operator_apps=reader.parsed(
             "MAIL_OPERATOR_APPS", frozenset(), _applications, "GUIDs of applications, separated by spaces or commas"
         ),
+        operator_keys=reader.parsed("MAIL_OPERATOR_KEYS", True, _switch, "true or false"),  # noqa: FBT003 - the default
         callers=_callers(reader),
         allowed_senders=reader.patterns("MAIL_ALLOWED_SENDERS", ""),
         sender_pools=pools,
@@ -151,6 +154,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         concurrency=reader.integer("MAIL_CONCURRENCY", 4, 1, 64),
         # Queued duplicates may come for a week; a row that had gone by then would let them through as new.
         retention_days=reader.integer("MAIL_RETENTION_DAYS", 14, 8, 3650),
+        send_at_once=reader.parsed("MAIL_SEND_AT_ONCE", True, _switch, "true or false"),  # noqa: FBT003
         large_attachments=reader.parsed("MAIL_LARGE_ATTACHMENTS", False, _switch, "true or false"),  # noqa: FBT003
         attachment_containers=reader.parsed(
             "MAIL_ATTACHMENT_CONTAINERS",

@@ -28,7 +28,12 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        return time.monotonic() >= self._end
+        return self.left <= 0
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self._end - time.monotonic()
 
 
 @asynccontextmanager

@@ -199,11 +199,13 @@ class Services:
 
     @cached_property
     def intake(self) -> "Intake":
+        from shared.routing.at_once import AtOnce
         from shared.routing.compose import Composer
         from shared.routing.intake import Intake
 
-        composer = Composer(self.settings, self.renderer)
-        return Intake(self.catalog, composer, self.secrets, self._verify_token, self.outbox, self.worker)
+        composer, worker = Composer(self.settings, self.renderer), self.worker
+        at_once = AtOnce(self.requests, worker) if self.settings.send_at_once else None
+        return Intake(self.catalog, composer, self.secrets, self._verify_token, self.outbox, worker, at_once)
 
     async def _verify_token(self, rule: "TokenRule", authorization: str | None) -> None:
         """Return if an Entra token proves a webhook. Raises Unauthenticated, NotAllowed, KeysUnavailable."""

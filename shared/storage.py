@@ -19,6 +19,7 @@ from azure.core.settings import settings as azure_core
 from shared.config import Storage
 from shared.deadline import within
 from shared.delivery.files import StorageFiles
+from shared.delivery.marker import Marker
 from shared.delivery.outbox import StorageOutbox
 from shared.delivery.signed import TABLE as SIGNED
 from shared.delivery.signed import TableSignedBodies
@@ -112,6 +113,15 @@ class StorageAccount:
 
     def suppressions(self) -> TableSuppressions:
         return TableSuppressions(self.tables.table(SUPPRESSED))
+
+    @cached_property
+    def markers(self) -> tuple[Marker, Marker]:
+        """Of the tables whose rows nothing else can tell, once they are gone: the ledger's, and the suppression list's.
+
+        What the others have (rates, quotas of the day, bodies of the day) heals by itself within a day.
+        """
+        ledger, suppressed = (Marker(self.tables.table(name), lambda: self.blobs) for name in (TABLE, SUPPRESSED))
+        return ledger, suppressed
 
     def signed_bodies(self) -> TableSignedBodies:
         return TableSignedBodies(self.tables.table(SIGNED))

@@ -252,7 +252,10 @@ class _SharedKeyLite(SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
 
 
 def _fail(answer: AsyncHttpResponse) -> NoReturn:
-    raise ERRORS.get(answer.status_code, HttpResponseError)(response=answer)
+    kind = ERRORS.get(answer.status_code, HttpResponseError)
+    if kind is ResourceExistsError and b"AlreadyExists" not in answer.content:
+        kind = HttpResponseError  # TableBeingDeleted: nothing is there, nor can be for a while
+    raise kind(response=answer)
 
 
 def _read(answer: AsyncHttpResponse) -> Any:

@@ -6,13 +6,15 @@ carries ids, counts, codes and names of routes and settings; never an address, a
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["LEVELS", "Event", "emit", "kept", "said_while"]
+from shared.bounded import Bounded, Fields
+
+__all__ = ["LEVELS", "STRANGERS", "Event", "emit", "kept", "said_while"]
 
 logger: Final = logging.getLogger("mailroom")
 # Azure's worker lets everything through from INFO on, and its SDKs say there several lines for each request to storage:
@@ -49,6 +51,7 @@ class Event(StrEnum):
     MAIL_CANCELLED = "mail.cancelled"  # by its producer or an operator, before it was sent
     MAIL_REPLAYED = "mail.replayed"  # an operator has put back what had ended unsent; a held one may go twice
     MAIL_POISONED = "mail.poisoned"  # its message failed again and again; it is tried on, or kept in mail-dead
+    TABLE_REPLACED = "table.replaced"  # it was deleted and made anew: keys, or suppressed addresses, are forgotten
     UPKEEP = "upkeep.changed"  # rows and payloads that upkeep has ended or removed
     MAIL_DUPLICATE = "mail.duplicate"  # a copy of one that came before, dropped; `reason` says by what it was known
     ROW_UNWRITTEN = "mail.row-unwritten"  # the ledger could not be told how an attempt ended; it is looked at later
@@ -63,6 +66,7 @@ class Event(StrEnum):
     BODY_LOST = "request.body-lost"  # it came with Transfer-Encoding and no body: 411; its sender must give its length
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
+    ROUTE_OFF = "route.off"  # a route without a secret was asked: answered 404, as one that does not exist; once a day
     ROUTE_REFUSED = "route.refused"  # it, or one of its secrets, cannot be used. At the first webhook, then by timer
     EVENT_UNVERIFIED = "event.unverified"  # a webhook request that does not prove where it comes from
     EVENT_MALFORMED = "event.malformed"  # a verified one that cannot be read
@@ -101,6 +105,7 @@ LEVELS: Final = {
     Event.MAIL_CANCELLED: logging.INFO,
     Event.MAIL_REPLAYED: logging.WARNING,
     Event.MAIL_POISONED: logging.ERROR,
+    Event.TABLE_REPLACED: logging.ERROR,
     Event.UPKEEP: logging.INFO,
     Event.MAIL_DUPLICATE: logging.INFO,
     Event.ROW_UNWRITTEN: logging.ERROR,
@@ -115,6 +120,7 @@ LEVELS: Final = {
     Event.BODY_LOST: logging.WARNING,
     Event.KEYS_UNREACHED: logging.ERROR,
     Event.CALLER_REFUSED: logging.WARNING,
+    Event.ROUTE_OFF: logging.INFO,
     Event.ROUTE_REFUSED: logging.ERROR,
     Event.EVENT_UNVERIFIED: logging.WARNING,
     Event.EVENT_MALFORMED: logging.WARNING,
@@ -127,6 +133,22 @@ LEVELS: Final = {
     Event.TEMPLATE_FAILED: logging.ERROR,
     Event.VAULT_UNREACHED: logging.ERROR,
 }
+
+DAY: Final = 86_400.0  # seconds
+STRANGERS: Final[Mapping[str, float]] = {
+    Event.BODY_LOST: 1.0,
+    Event.CALLER_REFUSED: 1.0,
+    Event.EVENT_MALFORMED: 1.0,
+    Event.EVENT_PUT_OFF: 1.0,
+    Event.EVENT_UNVERIFIED: 1.0,
+    Event.KEYS_UNREACHED: 1.0,
+    Event.ROUTE_OFF: DAY,
+    Event.VAULT_UNREACHED: 1.0,
+}
+"""Events that a request can cause which has proved nothing: the seconds between two lines of each and its fields.
+
+Each line has `count`, the events that it stands for. Their fields are of few values: see bounded.py."""
+_bounded: Final = Bounded(STRANGERS)
 
 
 Said = tuple[Event, dict[str, str | float | bool | None]]
@@ -165,10 +187,19 @@ def said_while(heard: Callable[[], bool]) -> Iterator[None]:
 
 
 def emit(event: Event, **fields: str | float | bool | None) -> None:
-    """Write one event with its fields; those that are None are left out."""
+    """Write one event with its fields; those that are None are left out. Those of STRANGERS may be counted."""
     if (waiting := _waiting.get()) is not None:
         waiting.append((event, fields))
         return
+    if event not in STRANGERS or "id" in fields:  # what has an id has been accepted: that no stranger can cause
+        _write(event, fields)
+    elif (line := _bounded.take(event, fields)) is not None:
+        _write(event, {**line.fields, "count": line.count})
+    for line in _bounded.late():
+        _write(Event(line.event), {**line.fields, "count": line.count})
+
+
+def _write(event: Event, fields: Fields) -> None:
     level = LEVELS[event]
     if logger.isEnabledFor(level):
         line = {"event": event.value, **{name: value for name, value in fields.items() if value is not None}}

@@ -12,15 +12,16 @@ ROOT = Path(__file__).parents[1]
 # Azurite's account and key are published: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _DEADLINE = 30.0
+AZURITE = "sandbox/node_modules/azurite/dist/src/azurite.js"
 
 
 @contextmanager
 def azurite(ports: Sequence[int] = (0, 0, 0)) -> Iterator[tuple[str, Sequence[int]]]:
-    """Azurite in memory on loopback: its connection string and its ports (blob, queue, table)."""
-    script = ROOT / "sandbox/node_modules/azurite/dist/src/azurite.js"
+    """Azurite in memory on loopback, as strict as Azure: its connection string and its ports (blob, queue, table)."""
+    node: list[str | Path] = ["node", "--require", ROOT / "sandbox/storage_roles.cjs", ROOT / AZURITE]
     asked = [f"--{name}Port={port}" for name, port in zip(("blob", "queue", "table"), ports, strict=True)]
     with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
-        ["node", script, "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", *asked],
+        [*node, "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", *asked],
         cwd=folder, text=True, stdout=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stdout is not None

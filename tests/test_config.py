@@ -80,6 +80,7 @@ WRONG = [
     ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@xn--contoso-.com"]}})),
     ("MAIL_OPERATOR_APPS", "portal"),
     ("MAIL_OPERATOR_APPS", f"{GUID} *"),
+    ("MAIL_OPERATOR_KEYS", "off"),
     ("MAIL_VAULT_URL", "http://contoso.vault.azure.net"),
     ("MAIL_VAULT_URL", "https://contoso.vault.azure.net/secrets/mine"),
     ("MAIL_CALLERS", json.dumps({GUID: {"senders": ["a@contoso.com"], "ratePerMinute": 0}})),

@@ -55,7 +55,7 @@ async def test_it_is_a_problem_with_the_reason(name: str, coding: str, caplog: p
     body = json.loads(answer.get_body())
     assert (answer.status_code, body["status"], answer.mimetype) == (411, 411, "application/problem+json")
     assert "Content-Length" in body["detail"]
-    assert f'{{"event":"request.body-lost","function":"{name}"}}' in caplog.text
+    assert f'{{"event":"request.body-lost","function":"{name}","count":1}}' in caplog.text
 
 
 @pytest.mark.parametrize("name", GRAPH)

@@ -20,18 +20,39 @@ param actionGroupIds string[]
 @description('An address to tell besides; empty: none.')
 param email string
 
-// Each line is one event, named in shared/telemetry.py; a test holds the names here and there together.
+// Each line is one event, named in shared/telemetry.py; a test holds the names here and there together. A line that stands
+// for several says how many. A new workspace has no such table, and a query that fails is no alert: hence the union.
 var said = '''
-AppTraces
+let events = union isfuzzy=true (datatable(TimeGenerated: datetime, Message: string)[]), AppTraces
 | where Message startswith '{"event":"'
 | extend said = parse_json(Message)
-| extend event = tostring(said.event), code = tostring(said.code), queue = tostring(said.queue)
+| extend event = tostring(said.event), code = tostring(said.code), queue = tostring(said.queue), route = tostring(said.route), times = coalesce(tolong(said.count), 1);
 '''
 
-// In intake-5xx: the host fails a request over 100 MB, and one whose caller went away in its middle, without asking a
-// function. Anybody can do that, so such requests count only where they are many; those of which the worker tells count.
+// Requests that functions answered: the host fails a request over 100 MB, and one whose caller went away in its middle,
+// without asking a function. Anybody can do that; what the worker throws is nobody's but ours.
+var failed = '''
+let failed = union isfuzzy=true (datatable(TimeGenerated: datetime, OperationName: string, OperationId: string, Success: bool, ItemCount: int)[]), AppRequests
+| where Success == false and OperationName in ('send_mail', 'send_mail_qualified', 'send_my_mail', 'send_my_mail_qualified', 'events')
+| join kind=leftouter (
+    union isfuzzy=true (datatable(OperationId: string, InnermostType: string)[]), AppExceptions
+    | where InnermostType endswith 'RpcException' or InnermostType endswith 'WorkerProcessExitException'
+    | distinct OperationId
+) on OperationId
+| extend thrown = isnotempty(OperationId1);
+'''
 
-// Asked over `window`, every five minutes where it is urgent and every fifteen where not: the largest `value` of the query's rows is compared with the threshold.
+// When a mail last ended, sent or not.
+var ended = '''
+let ended = toscalar(
+    events
+    | where event in ('mail.sent', 'mail.captured', 'mail.failed', 'mail.held', 'mail.suppressed', 'mail.cancelled')
+    | summarize max(TimeGenerated)
+);
+'''
+
+// Asked over `window`, every five minutes where it is urgent and every fifteen where not; the window is longer by five
+// minutes at least, since lines arrive late. The largest `value` of the query's rows is compared with the threshold.
 var rules = [
   {
     id: 'dead-mail'
@@ -64,7 +85,7 @@ var rules = [
     severity: 2
     title: 'Mail was sent a second time'
     text: 'The outcome of an attempt was unknown and its mailbox could not be asked, so by MAIL_ON_UNKNOWN the mail was sent again.'
-    window: 'PT15M'
+    window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 0
     query: '''
@@ -75,14 +96,15 @@ var rules = [
   {
     id: 'throttled'
     severity: 2
-    title: 'Graph has throttled for longer than ten minutes'
-    text: 'Graph answered 429 in three pieces of five minutes of the last thirty. Mail waits and is sent later.'
+    title: 'Graph throttles again and again'
+    text: 'In three pieces of five minutes of the last thirty, Graph answered 429 to more than a tenth of the attempts. Mail waits and is sent later.'
     window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 2
     query: '''
-| where event == 'graph.throttled'
-| summarize by piece = bin(TimeGenerated, 5m)
+| where event in ('graph.throttled', 'mail.sent')
+| summarize throttled = countif(event == 'graph.throttled'), sent = countif(event == 'mail.sent') by piece = bin(TimeGenerated, 5m)
+| where throttled * 9 > sent
 | summarize value = count()
 '''
   }
@@ -90,24 +112,18 @@ var rules = [
     id: 'intake-5xx'
     severity: 0
     title: 'Mail or events were turned away'
-    text: 'A caller was answered 5xx: storage cannot be reached, or a route cannot be used. Some senders never try again.'
+    text: 'A caller was answered 5xx: storage cannot be reached, a route cannot be used, or Mailroom made an error. Some senders never try again.'
     window: 'PT10M'
     operator: 'GreaterThan'
     threshold: 0
+    let: failed
     query: '''
-| where event in ('intake.unavailable', 'event.put-off')
-| summarize value = count() by event
+| where event == 'intake.unavailable' or (event == 'event.put-off' and isempty(tostring(said.id)))
+| summarize value = sum(times) by event
 | union (
-    AppRequests
-    | where Success == false and OperationName in ('send_mail', 'send_mail_qualified', 'send_my_mail', 'send_my_mail_qualified', 'events')
-    | join kind=leftouter (
-        AppExceptions
-        | where InnermostType endswith 'RpcException' or InnermostType endswith 'WorkerProcessExitException'
-        | distinct OperationId
-    ) on OperationId
-    | summarize thrown = sumif(ItemCount, isnotempty(OperationId1)), broken = sumif(ItemCount, isempty(OperationId1)) by event = OperationName
-    | where thrown > 0 or broken >= 50
-    | project event, value = thrown + broken
+    failed
+    | where thrown
+    | summarize value = sum(ItemCount) by event = OperationName
 )
 '''
   }
@@ -133,7 +149,7 @@ var rules = [
     operator: 'LessThan'
     threshold: 1
     query: '''
-| where event in ('queue.measured', 'setting.refused')
+| where event in ('queue.measured', 'backlog.measured', 'setting.refused')
 | summarize value = count()
 '''
   }
@@ -141,30 +157,31 @@ var rules = [
     id: 'nothing-sent'
     severity: 1
     title: 'Nothing is sent although mail waits'
-    text: 'Mail has been due for half an hour, and Graph has accepted none in the last half hour.'
+    text: 'Mail has been due for half an hour, and none has been sent or ended in that time.'
     window: 'PT1H'
     operator: 'GreaterThan'
     threshold: 0
+    let: ended
     query: '''
-| where event in ('mail.sent', 'queue.measured', 'backlog.measured')
-| where queue !endswith '-poison'
-| extend due = event != 'mail.sent' and toreal(said.oldest) > 1800
-| summarize sent = countif(event == 'mail.sent' and TimeGenerated > ago(30m)), value = countif(due)
-| where sent == 0
-| project value
+| where event in ('queue.measured', 'backlog.measured') and queue !endswith '-poison' and toreal(said.oldest) > 1800
+| where isempty(queue) or TimeGenerated > ago(15m)
+| where isnull(ended) or (ended < ago(30m) and ended < TimeGenerated)
+| summarize value = count() by queue
+| where isempty(queue) or value > 1
 '''
   }
   {
     id: 'producers-wait'
     severity: 2
     title: 'A producer\'s message waits'
-    text: 'The oldest message in mail-outbox or mail-events has been there for more than ten minutes.'
-    window: 'PT15M'
+    text: 'The oldest message in mail-outbox or mail-events was there for more than ten minutes, each time it was measured in the last quarter of an hour.'
+    window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 600
     query: '''
-| where event == 'queue.measured' and queue in ('mail-outbox', 'mail-events')
-| summarize value = max(toreal(said.oldest)) by queue
+| where event == 'queue.measured' and queue in ('mail-outbox', 'mail-events') and TimeGenerated > ago(15m)
+| summarize measured = count(), value = min(coalesce(toreal(said.oldest), 0.0)) by queue
+| where measured > 1
 '''
   }
   {
@@ -221,11 +238,46 @@ var rules = [
 '''
   }
   {
+    id: 'turned-away'
+    severity: 2
+    title: 'Who was let in before is turned away'
+    text: 'Within ten minutes a route refused ten requests that do not prove their sender, or sendMail ten without a valid token or of a caller that may not, although it had let in others that day and none since; or the host failed fifty requests by itself.'
+    window: 'P1D'
+    operator: 'GreaterThan'
+    threshold: 9
+    let: failed
+    query: '''
+| where event in ('event.unverified', 'caller.refused') and TimeGenerated > ago(30m)
+| extend application = tostring(said.application), target = iff(event == 'caller.refused', 'sendMail', strcat('route ', route))
+| summarize value = sum(times), began = min(TimeGenerated) by target, application, piece = bin(TimeGenerated, 10m)
+| join kind=inner (
+    events
+    | where isnotempty(route) and event in ('mail.accepted', 'mail.sent', 'mail.duplicate', 'event.filtered', 'event.batch-accepted')
+    | project target = strcat('route ', route), came = TimeGenerated - 1s * coalesce(toreal(said.seconds), 0.0)
+    | union (
+        union isfuzzy=true (datatable(TimeGenerated: datetime, OperationName: string, ResultCode: string)[]), AppRequests
+        | where OperationName startswith 'send_' and ResultCode startswith '2'
+        | project target = 'sendMail', came = TimeGenerated
+    )
+    | summarize before = max(came) by target
+) on target
+| where before < began or isnotempty(application)
+| project target, application, value
+| union (
+    failed
+    | where not(thrown) and TimeGenerated > ago(30m)
+    | summarize value = sum(ItemCount) by target = OperationName, piece = bin(TimeGenerated, 10m)
+    | where value >= 50
+    | project target, application = 'broken off or over 100 MB', value
+)
+'''
+  }
+  {
     id: 'near-limit'
     severity: 3
     title: 'A mailbox or a caller is near its limit'
     text: 'A mailbox has mailed four fifths of the recipients of its day, or a caller, queue or route is over its rate.'
-    window: 'PT15M'
+    window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 0
     query: '''
@@ -237,13 +289,14 @@ var rules = [
     id: 'degraded'
     severity: 3
     title: 'Mailroom works, but not as it should'
-    text: 'A route or a template is broken, the vault, the tenant\'s signing keys or the suppression list are out of reach, the ledger could not be written, or a draft not deleted.'
-    window: 'PT15M'
+    text: 'A route or a template is broken, an event waits for its route, the vault, the tenant\'s signing keys or the suppression list are out of reach, the ledger could not be written, or a draft not deleted.'
+    window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 0
     query: '''
 | where event in ('setting.unused', 'route.refused', 'template.failed', 'vault.unreached', 'caller.keys-unreached', 'mail.row-unwritten', 'mail.unchecked', 'mail.draft-left')
-| summarize value = count() by event
+    or (event == 'event.put-off' and isnotempty(tostring(said.id)))
+| summarize value = sum(times) by event
 '''
   }
 ]
@@ -283,7 +336,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       criteria: {
         allOf: [
           {
-            query: '${said}${one.query}'
+            query: '${said}${one.?let ?? ''}events\n${one.query}'
             metricMeasureColumn: 'value'
             timeAggregation: 'Maximum'
             operator: one.operator

@@ -1,6 +1,7 @@
 metadata description = 'The Flex Consumption plan and the function app with its settings. No setting is a secret.'
 
-import { Caller, MailSettings, Tags } from './types.bicep'
+import { restrictions } from './access.bicep'
+import { AccessRule, Caller, MailSettings, Tags } from './types.bicep'
 
 @description('Where the app is.')
 param location string
@@ -20,8 +21,14 @@ param identityId string
 @description('Its application id.')
 param identityClientId string
 
+@description('Resource id of the identity that deploys the package and starts instances from it.')
+param deploymentIdentityId string
+
 @description('The storage account.')
 param storageAccountName string
+
+@description('The storage account of the package.')
+param packagesAccountName string
 
 @description('The vault of webhooks\' secrets.')
 param vaultName string
@@ -43,6 +50,15 @@ param alwaysReadyHttp int
 
 @description('Instances for the queue mail-work that are always running.')
 param alwaysReadyWork int
+
+@description('Whether instances are spread over the zones of the region: see main.bicep for the price.')
+param zoneRedundant bool
+
+@description('Who may reach the app; empty: everyone.')
+param siteAccess AccessRule[]
+
+@description('Who may reach its deployment endpoint; empty: everyone.')
+param scmAccess AccessRule[]
 
 @description('The subnet that the app\'s outgoing connections come from; empty: none.')
 param subnetId string
@@ -77,7 +93,7 @@ param retentionDays int
 @description('The settings that few need to change.')
 param mailSettings MailSettings
 
-var packageContainer = 'app-package' // made in storage.bicep
+var packageContainer = 'app-package' // made in packages.bicep
 var storageSuffix = environment().suffixes.storage
 // https://learn.microsoft.com/graph/deployments
 var graphHosts = {
@@ -86,14 +102,16 @@ var graphHosts = {
 }
 var graphHost = graphHosts[?environment().name] ?? 'graph.microsoft.com'
 
+// With zones Azure takes no count of 1: https://learn.microsoft.com/azure/reliability/reliability-functions
+var leastReady = zoneRedundant ? 2 : 1
 var alwaysReady = [
   {
     name: 'http'
-    instanceCount: alwaysReadyHttp
+    instanceCount: alwaysReadyHttp == 0 ? 0 : max(alwaysReadyHttp, leastReady)
   }
   {
     name: 'function:mail_work'
-    instanceCount: alwaysReadyWork
+    instanceCount: alwaysReadyWork == 0 ? 0 : max(alwaysReadyWork, leastReady)
   }
 ]
 
@@ -108,6 +126,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   }
   properties: {
     reserved: true
+    zoneRedundant: zoneRedundant
   }
 }
 
@@ -120,6 +139,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
     type: 'UserAssigned'
     userAssignedIdentities: {
       '${identityId}': {}
+      '${deploymentIdentityId}': {}
     }
   }
   properties: {
@@ -133,15 +153,21 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       ftpsState: 'Disabled'
       http20Enabled: true
       remoteDebuggingEnabled: false
+      // Written without rules too, so that one which somebody added by hand does not outlive its reason.
+      ipSecurityRestrictions: restrictions(siteAccess)
+      ipSecurityRestrictionsDefaultAction: empty(siteAccess) ? 'Allow' : 'Deny'
+      scmIpSecurityRestrictions: restrictions(scmAccess)
+      scmIpSecurityRestrictionsDefaultAction: empty(scmAccess) ? 'Allow' : 'Deny'
+      scmIpSecurityRestrictionsUseMain: false
     }
     functionAppConfig: {
       deployment: {
         storage: {
           type: 'blobContainer'
-          value: 'https://${storageAccountName}.blob.${storageSuffix}/${packageContainer}'
+          value: 'https://${packagesAccountName}.blob.${storageSuffix}/${packageContainer}'
           authentication: {
             type: 'UserAssignedIdentity'
-            userAssignedIdentityResourceId: identityId
+            userAssignedIdentityResourceId: deploymentIdentityId
           }
         }
       }
@@ -196,8 +222,10 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     MAIL_RECIPIENTS_PER_DAY: mailSettings.?MAIL_RECIPIENTS_PER_DAY ?? ''
     MAIL_EXTENDED_PROPERTIES: mailSettings.?MAIL_EXTENDED_PROPERTIES ?? ''
     MAIL_OPERATOR_APPS: mailSettings.?MAIL_OPERATOR_APPS ?? ''
+    MAIL_OPERATOR_KEYS: mailSettings.?MAIL_OPERATOR_KEYS ?? ''
     MAIL_MODE: mailSettings.?MAIL_MODE ?? ''
     MAIL_REDIRECT_TO: mailSettings.?MAIL_REDIRECT_TO ?? ''
+    MAIL_SEND_AT_ONCE: mailSettings.?MAIL_SEND_AT_ONCE ?? ''
     MAIL_LARGE_ATTACHMENTS: mailSettings.?MAIL_LARGE_ATTACHMENTS ?? ''
     MAIL_ATTACHMENT_CONTAINERS: mailSettings.?MAIL_ATTACHMENT_CONTAINERS ?? ''
     MAIL_MAX_REQUEST_MB: mailSettings.?MAIL_MAX_REQUEST_MB ?? ''

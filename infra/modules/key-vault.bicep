@@ -16,6 +16,9 @@ param tags Tags
 @description('Whether only private endpoints reach it.')
 param isPrivate bool
 
+@description('recover: bring back the vault of this name that was deleted, with its secrets; see main.bicep.')
+param createMode 'default' | 'recover'
+
 @description('The object id of Mailroom\'s identity: reads secrets.')
 param principalId string
 
@@ -37,6 +40,7 @@ resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
   location: location
   tags: tags
   properties: {
+    createMode: createMode
     tenantId: tenant().tenantId
     sku: {
       family: 'A'

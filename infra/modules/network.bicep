@@ -1,6 +1,6 @@
-metadata description = 'For the network `private`: a virtual network for the app, and private endpoints with their DNS zones.'
+metadata description = 'For the network `private`: private endpoints with their DNS zones, and a virtual network, or those that are there already.'
 
-import { Network, Tags } from './types.bicep'
+import { DnsZones, ExistingSubnets, Network, Tags } from './types.bicep'
 
 @description('Where the network is.')
 param location string
@@ -8,7 +8,7 @@ param location string
 @description('Ends the names of its parts.')
 param name string
 
-@description('The network\'s own name.')
+@description('The network\'s own name, where it is made.')
 param netName string
 
 @description('Its subnet for the app.')
@@ -17,42 +17,85 @@ param appSubnetName string
 @description('Tags of every resource.')
 param tags Tags
 
-@description('Its addresses.')
+@description('Its addresses, and what is attached to the app\'s subnet.')
 param network Network
+
+@description('Subnets to use instead; none is made or changed then.')
+param existingSubnets ExistingSubnets?
+
+@description('DNS zones to use; none is made or linked then.')
+param dnsZoneIds DnsZones?
 
 @description('The storage account.')
 param storageId string
 
+@description('The storage account of the package.')
+param packagesId string
+
 @description('The vault.')
 param vaultId string
 
+var makesNetwork = existingSubnets == null
+var makesZones = dnsZoneIds == null
+var storageSuffix = environment().suffixes.storage
+
 // The zones are Azure's own names: https://learn.microsoft.com/azure/private-link/private-endpoint-dns
+var zones = [
+  {
+    service: 'blob'
+    name: 'privatelink.blob.${storageSuffix}'
+  }
+  {
+    service: 'queue'
+    name: 'privatelink.queue.${storageSuffix}'
+  }
+  {
+    service: 'table'
+    name: 'privatelink.table.${storageSuffix}'
+  }
+  {
+    service: 'vault'
+    name: 'privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}'
+  }
+]
+// zone: the place in the list above.
 var endpoints = [
   {
-    group: 'blob'
-    zone: 'privatelink.blob.${environment().suffixes.storage}'
+    name: 'blob'
+    zone: 0
+    target: 'storage'
   }
   {
-    group: 'queue'
-    zone: 'privatelink.queue.${environment().suffixes.storage}'
+    name: 'queue'
+    zone: 1
+    target: 'storage'
   }
   {
-    group: 'table'
-    zone: 'privatelink.table.${environment().suffixes.storage}'
+    name: 'table'
+    zone: 2
+    target: 'storage'
   }
   {
-    group: 'vault'
-    zone: 'privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}'
+    name: 'vault'
+    zone: 3
+    target: 'vault'
+  }
+  {
+    name: 'package'
+    zone: 0
+    target: 'packages'
   }
 ]
 
-resource guard 'Microsoft.Network/networkSecurityGroups@2025-03-01' = {
+resource guard 'Microsoft.Network/networkSecurityGroups@2025-03-01' = if (makesNetwork) {
   name: 'nsg-${name}'
   location: location
   tags: tags
 }
 
-resource net 'Microsoft.Network/virtualNetworks@2025-03-01' = {
+// Without `subnets`: since version 2023-11-01 a network that is written without them keeps those it has, and yours beside
+// Mailroom's (bicep-types-az issue 1687). Written here, each deployment would delete the others, or fail at it.
+resource net 'Microsoft.Network/virtualNetworks@2025-03-01' = if (makesNetwork) {
   name: netName
   location: location
   tags: tags
@@ -60,54 +103,69 @@ resource net 'Microsoft.Network/virtualNetworks@2025-03-01' = {
     addressSpace: {
       addressPrefixes: [network.addressPrefix]
     }
-    subnets: [
-      {
-        name: appSubnetName
-        properties: {
-          addressPrefix: network.appSubnetPrefix
-          defaultOutboundAccess: true // to Graph and Entra; where a policy forbids it, a NAT gateway
-          networkSecurityGroup: {
-            id: guard.id
-          }
-          delegations: [
-            {
-              name: 'flex-consumption'
-              properties: {
-                serviceName: 'Microsoft.App/environments'
-              }
-            }
-          ]
+  }
+}
+
+// A subnet is set as a whole: what is attached to it and not named here is detached by the next deployment. So NAT gateway
+// and route table are parameters; for anything else give subnets of your own.
+// The provider Microsoft.App must be registered in the subscription, or the app cannot join the subnet:
+// az provider register --namespace Microsoft.App --wait
+resource appSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-03-01' = if (makesNetwork) {
+  parent: net
+  name: appSubnetName
+  properties: {
+    addressPrefix: network.appSubnetPrefix
+    defaultOutboundAccess: empty(network.?natGatewayId) // to Graph and Entra, where nothing else leads out
+    natGateway: empty(network.?natGatewayId)
+      ? null
+      : {
+          id: network.?natGatewayId
         }
-      }
+    routeTable: empty(network.?routeTableId)
+      ? null
+      : {
+          id: network.?routeTableId
+        }
+    networkSecurityGroup: {
+      id: guard.id
+    }
+    delegations: [
       {
-        name: 'endpoints'
+        name: 'flex-consumption'
         properties: {
-          addressPrefix: network.endpointSubnetPrefix
-          defaultOutboundAccess: false
-          networkSecurityGroup: {
-            id: guard.id
-          }
-          privateEndpointNetworkPolicies: 'Enabled'
+          serviceName: 'Microsoft.App/environments'
         }
       }
     ]
   }
+}
 
-  resource endpoints 'subnets' existing = {
-    name: 'endpoints'
+resource endpointSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-03-01' = if (makesNetwork) {
+  parent: net
+  name: 'endpoints'
+  dependsOn: [
+    appSubnet // a network takes one change at a time
+  ]
+  properties: {
+    addressPrefix: network.endpointSubnetPrefix
+    defaultOutboundAccess: false
+    networkSecurityGroup: {
+      id: guard.id
+    }
+    privateEndpointNetworkPolicies: 'Enabled'
   }
 }
 
 resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = [
-  for endpoint in endpoints: {
-    name: endpoint.zone
+  for one in zones: if (makesZones) {
+    name: one.name
     location: 'global'
     tags: tags
   }
 ]
 
 resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
-  for (endpoint, at) in endpoints: {
+  for (one, at) in zones: if (makesZones) {
     parent: zone[at]
     name: 'mailroom'
     location: 'global'
@@ -115,7 +173,8 @@ resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01'
     properties: {
       registrationEnabled: false
       virtualNetwork: {
-        id: net.id
+        // The network of a subnet: the part of its id before /subnets/.
+        id: existingSubnets == null ? net.id : split(existingSubnets!.app, '/subnets/')[0]
       }
     }
   }
@@ -123,19 +182,21 @@ resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01'
 
 resource privateEndpoint 'Microsoft.Network/privateEndpoints@2025-03-01' = [
   for endpoint in endpoints: {
-    name: 'pe-${endpoint.group}-${name}'
+    name: 'pe-${endpoint.name}-${name}'
     location: location
     tags: tags
     properties: {
       subnet: {
-        id: net::endpoints.id
+        id: existingSubnets.?endpoints ?? endpointSubnet.id
       }
       privateLinkServiceConnections: [
         {
-          name: endpoint.group
+          name: endpoint.name
           properties: {
-            privateLinkServiceId: endpoint.group == 'vault' ? vaultId : storageId
-            groupIds: [endpoint.group]
+            privateLinkServiceId: endpoint.target == 'vault'
+              ? vaultId
+              : endpoint.target == 'packages' ? packagesId : storageId
+            groupIds: [zones[endpoint.zone].service]
           }
         }
       ]
@@ -150,9 +211,9 @@ resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-0
     properties: {
       privateDnsZoneConfigs: [
         {
-          name: endpoint.group
+          name: zones[endpoint.zone].service
           properties: {
-            privateDnsZoneId: zone[at].id
+            privateDnsZoneId: dnsZoneIds[?zones[endpoint.zone].service] ?? zone[endpoint.zone].id
           }
         }
       ]

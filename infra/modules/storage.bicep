@@ -28,6 +28,9 @@ param identityId string
 @description('Who may put messages into which queue.')
 param producers Producer[]
 
+@description('Whether Azure refuses to delete the account until the lock is taken off.')
+param isLocked bool
+
 @description('Days that ended mails are kept; the lifecycle rule of what is set aside comes after it.')
 param retentionDays int
 
@@ -44,7 +47,6 @@ var containerNames = [
   'mail-dead'
   'mail-attachments'
 ]
-var packageContainer = 'app-package'
 var tableNames = [
   'mailledger'
   'mailpacing'
@@ -81,7 +83,9 @@ resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
     publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     supportsHttpsTrafficOnly: true
     networkAcls: {
-      bypass: 'None'
+      // Lifecycle rules come from Azure itself, as one of its trusted services; with None they may find the door shut:
+      // https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-overview
+      bypass: 'AzureServices'
       defaultAction: isPrivate ? 'Deny' : 'Allow' // callers come from anywhere; what they may do their roles say
     }
   }
@@ -93,7 +97,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-08-01' = {
 }
 
 resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-08-01' = [
-  for container in concat(containerNames, [packageContainer]): {
+  for container in containerNames: {
     parent: blobs
     name: container
     properties: {
@@ -213,6 +217,18 @@ resource producerRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
     }
   }
 ]
+
+// Against the deletion of the account, its containers, queues and tables through Azure Resource Manager, and of the group.
+// What comes with a storage token, as Mailroom itself does, is not asked: a row or a whole table can still be deleted.
+// https://learn.microsoft.com/azure/azure-resource-manager/management/lock-resources
+resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (isLocked) {
+  scope: account
+  name: 'ledger'
+  properties: {
+    level: 'CanNotDelete'
+    notes: 'The ledger: without it Mailroom forgets which mails were sent, and a used key sends again.'
+  }
+}
 
 @description('The account\'s name, for producers.')
 output name string = account.name

@@ -46,8 +46,10 @@ type MailSettings = {
   MAIL_RECIPIENTS_PER_DAY: string?
   MAIL_EXTENDED_PROPERTIES: string?
   MAIL_OPERATOR_APPS: string?
+  MAIL_OPERATOR_KEYS: ('true' | 'false')?
   MAIL_MODE: ('live' | 'redirect' | 'capture')?
   MAIL_REDIRECT_TO: string?
+  MAIL_SEND_AT_ONCE: ('true' | 'false')?
   MAIL_LARGE_ATTACHMENTS: ('true' | 'false')?
   MAIL_ATTACHMENT_CONTAINERS: string?
   MAIL_MAX_REQUEST_MB: string?
@@ -64,7 +66,7 @@ type MailSettings = {
 }
 
 @export()
-@description('Addresses of networks, for the network `private`.')
+@description('The virtual network that is made for the network `private`.')
 type Network = {
   @description('Everything below, such as 10.84.0.0/24.')
   addressPrefix: string
@@ -74,4 +76,56 @@ type Network = {
 
   @description('For the private endpoints, at least a /28.')
   endpointSubnetPrefix: string
+
+  @description('Resource id of a NAT gateway that the app leaves by. Attach it here and not by hand: a deployment sets the subnet as it is written here.')
+  natGatewayId: string?
+
+  @description('Resource id of a route table for the app\'s subnet, such as one that leads to a firewall.')
+  routeTableId: string?
+}
+
+@export()
+@description('Subnets that are there already; nothing in them is changed. Who deploys needs Microsoft.Network/virtualNetworks/subnets/join/action on both.')
+type ExistingSubnets = {
+  @description('Resource id of the app\'s subnet: at least a /27, delegated to Microsoft.App/environments, without private endpoints, no underscore in its name.')
+  app: string
+
+  @description('Resource id of the subnet for the private endpoints; of the same network, or of one that the app\'s is peered with.')
+  endpoints: string
+}
+
+@export()
+@description('Resource ids of private DNS zones that are there already and are linked to the app\'s network. Who deploys needs Private DNS Zone Contributor on each.')
+type DnsZones = {
+  @description('privatelink.blob.core.windows.net')
+  blob: string
+
+  @description('privatelink.queue.core.windows.net')
+  queue: string
+
+  @description('privatelink.table.core.windows.net')
+  table: string
+
+  @description('privatelink.vaultcore.azure.net')
+  vault: string
+}
+
+@export()
+@description('Who may reach a site: one of ipAddress, serviceTag and subnetId. Everyone else is answered 403 by Azure.')
+type AccessRule = {
+  @description('Its name in the portal.')
+  @maxLength(32)
+  name: string
+
+  @description('An address or range: 203.0.113.7/32.')
+  ipAddress: string?
+
+  @description('Addresses that Azure keeps: ActionGroup, AzureEventGrid, AzureDevOps, AzureFrontDoor.Backend.')
+  serviceTag: string?
+
+  @description('Resource id of a subnet with the service endpoint Microsoft.Web.')
+  subnetId: string?
+
+  @description('Beside AzureFrontDoor.Backend: the id of your own Front Door, since that tag is of everybody\'s.')
+  frontDoorId: string?
 }

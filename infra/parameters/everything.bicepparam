@@ -1,7 +1,8 @@
 using '../main.bicep'
 
 // Every option on, as an example of each. The GUIDs stand for your own.
-param environmentName = 'Mailroom-Production'
+// Any name that azd takes: what Azure does not take of it is left out of the names of resources.
+param environmentName = 'Mailroom_Production.(West-Europe)'
 param tags = {
   team: 'platform'
 }
@@ -10,8 +11,35 @@ param networkAddresses = {
   addressPrefix: '10.20.0.0/24'
   appSubnetPrefix: '10.20.0.0/26'
   endpointSubnetPrefix: '10.20.0.64/27'
+  natGatewayId: '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network/natGateways/out'
+  routeTableId: '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network/routeTables/spokes'
 }
+param siteAccess = [
+  {
+    name: 'front-door'
+    serviceTag: 'AzureFrontDoor.Backend'
+    frontDoorId: '77777777-7777-7777-7777-777777777777'
+  }
+  {
+    name: 'azure-monitor'
+    serviceTag: 'ActionGroup'
+  }
+  {
+    name: 'office'
+    ipAddress: '203.0.113.0/24'
+  }
+]
+param scmAccess = [
+  {
+    name: 'build-agents'
+    subnetId: '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network/virtualNetworks/build/subnets/agents'
+  }
+]
 param storageSku = 'Standard_GZRS'
+param zoneRedundant = true
+param lockStorage = true
+param packageAccess = 'read'
+param vaultCreateMode = 'recover' // once, after the group was deleted: see main.bicep
 param instanceMemoryMB = 4096
 param maximumInstanceCount = 100
 param httpConcurrency = 8
@@ -26,6 +54,7 @@ param senderPools = {
   team: ['alerts@contoso.com', 'billing@contoso.com']
 }
 param apiClientId = '11111111-1111-1111-1111-111111111111'
+param requireApiAssignment = true
 param apiTenantId = '22222222-2222-2222-2222-222222222222'
 param callers = {
   '33333333-3333-3333-3333-333333333333': {
@@ -51,6 +80,7 @@ param mailSettings = {
   MAIL_ON_UNKNOWN: 'hold'
   MAIL_LARGE_ATTACHMENTS: 'true'
   MAIL_OPERATOR_APPS: '44444444-4444-4444-4444-444444444444'
+  MAIL_OPERATOR_KEYS: 'false'
   MAIL_MODE: 'redirect'
   MAIL_REDIRECT_TO: 'testers@contoso.com'
 }

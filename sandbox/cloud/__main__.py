@@ -90,7 +90,7 @@ def _read(arguments: list[str] | None) -> tuple[Options, int]:
     )
     parser.add_argument("--latency", type=_seconds, default=0.0, metavar="SECONDS", help="added to each Graph request")
     parser.add_argument(
-        "--concurrency", type=_positive, default=4, help="requests at a time per application (default 4)"
+        "--concurrency", type=_positive, default=4, help="requests at a time per application and mailbox (default 4)"
     )
     parser.add_argument(
         "--fault",

@@ -13,6 +13,7 @@ from sandbox.cloud.faults import Fault, Faults
 from sandbox.cloud.handover import Handover
 from sandbox.cloud.mailboxes import Mailboxes
 from sandbox.cloud.state import Cloud, Settings
+from sandbox.cloud.throttling import Throttling
 from sandbox.cloud.tokens import Issuer
 
 __all__ = ["Options", "create_app"]
@@ -34,7 +35,8 @@ def create_app(
 ) -> Starlette:
     """The application; its `state.cloud` is what it knows. Works in process over httpx.ASGITransport as well.
 
-    issuer: tests share one, since making a key takes a moment. clock: seconds, for the delay of sent copies.
+    issuer: tests share one, since making a key takes a moment. clock: seconds, for the delay of sent copies and for the
+    limits.
     """
     options = options or Options()
     cloud = Cloud(
@@ -44,6 +46,7 @@ def create_app(
         faults=Faults(options.faults, options.seed),
         handover=Handover(*options.smtp) if options.smtp else None,
         mailboxes=Mailboxes(clock),
+        throttling=Throttling(clock),
     )
     cloud.mailboxes.in_outbox = options.settings.in_outbox
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.cloud import wire
-from sandbox.cloud.calls import Call, read_body
+from sandbox.cloud.calls import Call
 from sandbox.cloud.errors import Refusal
 from sandbox.cloud.mailboxes import new_id
 from sandbox.cloud.messages import draft
@@ -55,18 +55,17 @@ async def create_upload_session(call: Call) -> Response:
     """`POST …/messages/{id}/attachments/createUploadSession`: 201 with the URL to PUT to."""
     item = draft(call)
     call.json()
-    session = UploadSession.open(call.mailbox, item.id, wire.read_attachment_item(call.body))
+    session = UploadSession.open(call.caller.app_id, call.mailbox, item.id, wire.read_attachment_item(call.body))
     token = uuid.uuid4().hex + uuid.uuid4().hex
     call.cloud.uploads[token] = session
     return JSONResponse(session.first_answer(f"{call.request.base_url}upload/{token}"), 201)
 
 
-async def upload(request: Request) -> Response:
+async def upload(request: Request, body: bytes) -> Response:
     """`PUT`, `GET` and `DELETE` of an upload URL, which is itself the permission: a bearer token beside it is refused.
 
     `GET` says where the session stands.
     """
-    body = await read_body(request)
     if "authorization" in request.headers:
         text = "The upload URL is already authorized; an Authorization header is not allowed."
         raise Refusal(401, "InvalidAuthenticationToken", text)

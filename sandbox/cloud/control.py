@@ -4,7 +4,8 @@ On loopback, without authentication, and for no page of another origin (own_name
 
 GET    /_control/accepted?mailbox=…&stamp=…   the mails accepted so far; &digests=true: files by their SHA-256 only
 GET    /_control/drafts?mailbox=…             the drafts that lie in mailboxes, and how many upload sessions are open
-GET    /_control/stats                        counts
+GET    /_control/stats                        counts; in_flight_max: at one mailbox, over_limits: 429 by limit
+GET    /_control/requests?id=…                the requests with this id in them; the setting `journal` has to be on
 POST   /_control/reset                        forgets mail, counters, faults; {"all": true}: all that was set, too
 GET, POST, DELETE  /_control/faults           {"kind", "on", "count" | "probability", …}, one or a list
 GET, POST, DELETE  /_control/grants           {"mailbox", "sendAs"}
@@ -66,7 +67,13 @@ def _drafts(cloud: Cloud, request: Request, _: dict[str, Any]) -> Any:
 
 
 def _stats(cloud: Cloud, _: Request, __: dict[str, Any]) -> Any:
-    return dataclasses.asdict(cloud.stats)
+    counted = cloud.throttling
+    most = {"in_flight_max": counted.most_at_once, "in_flight_max_in_all": counted.most_in_all}
+    return {**dataclasses.asdict(cloud.stats), **most, "over_limits": dict(counted.over)}
+
+
+def _requests(cloud: Cloud, request: Request, _: dict[str, Any]) -> Any:
+    return cloud.journal.of(request.query_params["id"])
 
 
 def _reset(cloud: Cloud, request: Request, body: dict[str, Any]) -> Any:
@@ -183,6 +190,7 @@ ROUTES = [
         ("accepted", _accepted, ["GET"]),
         ("drafts", _drafts, ["GET"]),
         ("stats", _stats, ["GET"]),
+        ("requests", _requests, ["GET"]),
         ("reset", _reset, ["POST"]),
         ("faults", _faults, ["GET", "POST", "DELETE"]),
         ("grants", _grants, ["GET", "POST", "DELETE"]),

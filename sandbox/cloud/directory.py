@@ -52,10 +52,14 @@ class Directory:
         self._addresses = {object_id(address): address for address in KNOWN}
         self._grants: set[tuple[str, str]] = set()
 
-    def mailbox(self, key: str) -> str:
-        """The lower-cased address for an address or object id. Raises Refusal 404 as Exchange does."""
+    def address(self, key: str) -> str:
+        """The lower-cased address for an address or object id, whether there is a mailbox or not."""
         name = key.strip().lower()
-        address = self._addresses.get(name, name)
+        return self._addresses.get(name, name)
+
+    def mailbox(self, key: str) -> str:
+        """The same of a mailbox. Raises Refusal 404 as Exchange does where there is none."""
+        address = self.address(key)
         if address == WITHOUT_EXCHANGE:
             raise Refusal(
                 404,
@@ -69,8 +73,7 @@ class Directory:
 
     def may_send_as(self, mailbox: str, address: str) -> bool:
         """Whether a mail of `mailbox` may name `address` in `from` or `sender`."""
-        address = address.strip().lower()
-        address = self._addresses.get(address, address)
+        address = self.address(address)
         return address == mailbox or (mailbox, address) in self._grants
 
     def grant(self, mailbox: str, address: str) -> None:

@@ -1,10 +1,10 @@
-"""The way of each request to Graph: token, slot, fault, permission, mailbox, handler; and the table of operations."""
+"""The way of each request to Graph: token, limits, fault, permission, mailbox, handler; and the table of operations."""
 
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -13,8 +13,10 @@ from starlette.routing import Route
 from sandbox.cloud import attachments, faults, messages, sendmail
 from sandbox.cloud.calls import Call, read_body
 from sandbox.cloud.errors import Cut, Ids, Refusal, graph_error
-from sandbox.cloud.state import Cloud, Stats
 from sandbox.cloud.tokens import Caller
+
+if TYPE_CHECKING:
+    from sandbox.cloud.state import Cloud
 
 __all__ = ["ROUTES"]
 
@@ -72,11 +74,15 @@ async def graph(request: Request) -> Response:
 
 
 async def upload(request: Request) -> Response:
-    """An upload URL: no token, no slot; faults with `"on": "upload"`."""
+    """An upload URL: no token; it counts for who has opened it. Faults with `"on": "upload"`."""
 
     async def inner(request: Request, ids: Ids) -> Response:
         cloud: Cloud = request.app.state.cloud
-        return await _with_fault(cloud, "upload", ids, lambda: attachments.upload(request), request)
+        body = await read_body(request)
+        session = cloud.uploads.get(request.path_params["token"])
+        pair = (session.app_id, session.mailbox) if session else ("", "")
+        with cloud.throttling.admitted(pair, request.method, len(body), cloud.limits()):
+            return await _with_fault(request, "upload", ids, lambda: attachments.upload(request, body))
 
     return await _respond(request, inner)
 
@@ -95,9 +101,11 @@ ROUTES = [
 
 async def _respond(request: Request, inner: Callable[[Request, Ids], Awaitable[Response]]) -> Response:
     """Counts the request and puts the ids on its answer."""
-    stats: Stats = request.app.state.cloud.stats
+    cloud: Cloud = request.app.state.cloud
+    stats = cloud.stats
     ids = Ids.of(request)
     stats.requests += 1
+    entry = request.state.entry = cloud.journal.begin(request)
     try:
         response = await inner(request, ids)
     except Refusal as refusal:
@@ -109,6 +117,7 @@ async def _respond(request: Request, inner: Callable[[Request, Ids], Awaitable[R
     stats.throttled += response.status_code == 429  # noqa: PLR2004 - an HTTP status
     stats.unauthorized += response.status_code == 401  # noqa: PLR2004 - the same
     response.headers.update(ids.headers())
+    entry.ended(response)
     return response
 
 
@@ -118,28 +127,28 @@ async def _authenticated(request: Request, ids: Ids) -> Response:
         body = await read_body(request)
     finally:  # a token that is missing counts for more than a body that is too large
         caller = cloud.issuer.graph_caller(request.headers.get("authorization"))
-    cloud.take_slot(caller.app_id)
-    try:
+    if cloud.settings.journal:
+        request.state.entry.read(request, body)
+    pair = caller.app_id, cloud.directory.address(_user(request) or caller.oid)
+    with cloud.throttling.admitted(pair, request.method, len(body), cloud.limits()):
         await asyncio.sleep(cloud.settings.latency)
         operation, params = _find(request)
 
         async def work() -> Response:
             return await operation.handler(_call(request, ids, body, caller, operation, params))
 
-        return await _with_fault(cloud, operation.fault, ids, work)
-    finally:
-        cloud.free_slot(caller.app_id)
+        return await _with_fault(request, operation.fault, ids, work)
 
 
-async def _with_fault(
-    cloud: Cloud, operation: str, ids: Ids, work: Callable[[], Awaitable[Response]], request: Request | None = None
-) -> Response:
+async def _with_fault(request: Request, operation: str, ids: Ids, work: Callable[[], Awaitable[Response]]) -> Response:
+    cloud: Cloud = request.app.state.cloud
     fault = cloud.faults.draw(operation)
     if fault is None:
         return await work()
+    request.state.entry.fault = fault.kind
     hits = cloud.stats.faults
     hits[fault.kind] = hits.get(fault.kind, 0) + 1
-    if fault.kind == "expired" and request is not None:
+    if fault.kind == "expired":
         cloud.uploads.pop(request.path_params["token"], None)
         return await work()
     if (instead := await faults.before(fault, ids)) is not None:
@@ -151,6 +160,12 @@ async def _with_fault(
         hits[fault.kind] -= 1
         raise
     return faults.after(fault, ids) or response
+
+
+def _user(request: Request) -> str | None:
+    """Whose mailbox the path is about; None: the caller's own."""
+    match = re.match(r"users/([^/]+)", request.path_params["path"].strip("/"), re.IGNORECASE)
+    return match and match[1]
 
 
 def _find(request: Request) -> tuple[_Operation, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import copy
 import uuid
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -13,8 +12,10 @@ from sandbox.cloud.directory import DOMAIN, Directory
 from sandbox.cloud.errors import Ids, Refusal
 from sandbox.cloud.faults import Faults
 from sandbox.cloud.handover import Handover, Parcel
+from sandbox.cloud.journal import Journal
 from sandbox.cloud.mailboxes import Item, Mailboxes, new_id
 from sandbox.cloud.recipients import recipients_of
+from sandbox.cloud.throttling import Limits, Throttling
 from sandbox.cloud.tokens import Issuer
 from sandbox.cloud.uploads import UploadSession
 
@@ -26,27 +27,31 @@ class Settings:
     """What can be set at start and over the control endpoint.
 
     sent_delay: seconds until the copy is in Sent Items. latency: seconds added to each request. concurrency: requests
-    at a time per application. retry_after: seconds, as text, when that is exceeded. message_size_limit: bytes of a
-    message with its attachments (Exchange's default is 35 MB). in_outbox: a copy not due yet shows in the Outbox.
+    at a time per application and mailbox. retry_after: seconds, as text, when that is exceeded. requests: in ten
+    minutes, upload_bytes: in five minutes, per application and mailbox. message_size_limit: bytes of a message with its
+    attachments (Exchange's default is 35 MB). in_outbox: a copy not due yet shows in the Outbox. journal: requests are
+    found by the ids in them.
     """
 
     sent_delay: float = 0.0
     latency: float = 0.0
     concurrency: int = 4
     retry_after: str = "2.128"
+    requests: int = 10_000
+    upload_bytes: int = 150 * 1024 * 1024
     message_size_limit: int = 35 * 1024 * 1024
     in_outbox: bool = False
+    journal: bool = False
 
 
 @dataclass(slots=True)
 class Stats:
-    """Counts of requests to Graph since the last reset. faults: by kind, those that hit a request."""
+    """Counts of requests to Graph since the last reset. throttled: by a fault, too. faults: by kind, those that hit."""
 
     requests: int = 0
     accepted: int = 0
     unauthorized: int = 0
     throttled: int = 0
-    in_flight_max: int = 0
     by_status: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
 
@@ -72,24 +77,19 @@ class Cloud:
     faults: Faults
     handover: Handover | None
     mailboxes: Mailboxes
+    throttling: Throttling
+    journal: Journal = field(default_factory=Journal)
     directory: Directory = field(default_factory=Directory)
     stats: Stats = field(default_factory=Stats)
     # Operations taken away, by mailbox; "*" for all.
     denied: dict[str, frozenset[str]] = field(default_factory=dict)
     accepted: list[dict[str, Any]] = field(default_factory=list)
     uploads: dict[str, UploadSession] = field(default_factory=dict)
-    in_flight: Counter[str] = field(default_factory=Counter)
 
-    def take_slot(self, app_id: str) -> None:
-        """Raises Refusal 429 when the application has as many requests in flight as it may. Given back by free_slot."""
-        if self.in_flight[app_id] >= self.settings.concurrency:
-            text = "Application is over its MailboxConcurrency limit."
-            raise Refusal(429, "ApplicationThrottled", text, {"Retry-After": self.settings.retry_after})
-        self.in_flight[app_id] += 1
-        self.stats.in_flight_max = max(self.stats.in_flight_max, self.in_flight[app_id])
-
-    def free_slot(self, app_id: str) -> None:
-        self.in_flight[app_id] -= 1
+    def limits(self) -> Limits:
+        """Of one application at one mailbox, as they are set now."""
+        now = self.settings
+        return Limits(now.concurrency, now.requests, now.upload_bytes, now.retry_after)
 
     def check_permission(self, permission: str, mailbox: str) -> None:
         """Raises Refusal 403 when the control endpoint has taken it away."""
@@ -139,6 +139,8 @@ class Cloud:
         self.accepted.clear()
         self.uploads.clear()
         self.faults.clear()
+        self.throttling.reset()
+        self.journal.clear()
         self.stats = Stats()
 
 

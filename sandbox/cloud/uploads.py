@@ -23,8 +23,9 @@ _RANGE = re.compile(r"bytes (\d{1,12})-(\d{1,12})/(\d{1,12})", re.ASCII)
 
 @dataclass(slots=True)
 class UploadSession:
-    """What has arrived so far. item: the checked AttachmentItem of createUploadSession."""
+    """What has arrived so far. app_id: who has opened it. item: the checked AttachmentItem of createUploadSession."""
 
+    app_id: str
     mailbox: str
     message_id: str
     item: dict[str, Any]
@@ -32,7 +33,7 @@ class UploadSession:
     expires: datetime = field(default_factory=lambda: datetime.now(UTC) + _LIFETIME)
 
     @classmethod
-    def open(cls, mailbox: str, message_id: str, item: dict[str, Any]) -> Self:
+    def open(cls, app_id: str, mailbox: str, message_id: str, item: dict[str, Any]) -> Self:
         """Raises Refusal 400 for a kind or size that has no upload session."""
         if item["attachmentType"].lower() != "file":
             raise Refusal(400, "BadRequest", "Only attachments of type 'file' can be uploaded in an upload session.")
@@ -44,7 +45,7 @@ class UploadSession:
         if item["size"] > MAX_SIZE:
             text = f"The size {item['size']} is more than {MAX_SIZE}."
             raise Refusal(400, "ErrorAttachmentSizeLimitExceeded", text)
-        return cls(mailbox, message_id, item)
+        return cls(app_id, mailbox, message_id, item)
 
     def put(self, content_range: str | None, chunk: bytes) -> bool:
         """Takes the next chunk; True when it was the last. Raises Refusal 400, 413 or 416."""

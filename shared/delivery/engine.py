@@ -23,12 +23,11 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.config import Settings
-from shared.delivery import protocol
+from shared.delivery import protocol, verification
 from shared.delivery.claims import Claims, Lease, LongClaim
 from shared.delivery.ledger import Conflict, Row, State
 from shared.delivery.outbox import Kept, Outbox
 from shared.delivery.reports import report_outcome, report_unanswered
-from shared.delivery.verification import look_over
 from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unanswered, Unknown
 from shared.letters.draft import needs_draft
@@ -73,7 +72,7 @@ type Verifier = Callable[[Row], Awaitable[protocol.Finding]]
 class Policy(Protocol):
     """Whether a mail may still go, and to whom; see pre_send.PreSendPolicy."""
 
-    def verdict(self, mail: Letter) -> Awaitable[Goes | Withheld]:
+    def verdict(self, mail: Letter, *, admitted: bool = False) -> Awaitable[Goes | Withheld]:
         """Raises azure.core's AzureError when it cannot be asked: then nothing may go."""
         ...
 
@@ -81,12 +80,13 @@ class Policy(Protocol):
 @dataclass(frozen=True, slots=True)
 class Job:
     """One mail on its way. work: the message that carries it, or would. keeps: if it ends in one of these states its
-    content is kept before its row says so.
+    content is kept before its row says so. admitted: when it came in, which was a moment ago.
     """
 
     mail: Letter
     work: Work
     keeps: frozenset[State]
+    admitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class Engine:
 
     async def _go(self, job: Job, row: Row, ready: Ready | None = None, suspect: Row | None = None) -> Result:
         # 1 policy, 2 quota and time
-        found = ready or await self.prepare(job.mail, job.work, row)
+        found = ready or await self.prepare(job, row)
         if isinstance(found, Later):
             return found
         if isinstance(found, Withheld):  # of a mail that may have gone: it does not go again, and must not say so
@@ -207,21 +207,21 @@ class Engine:
         work = _carrying(job.work, reservation) if carried else _free(job.work)
         return Waits(settled.row, settled.again, work, outcome)
 
-    async def prepare(self, mail: Letter, work: Work, row: Row | None = None) -> Ready | Withheld | Later:
+    async def prepare(self, job: Job, row: Row | None = None) -> Ready | Withheld | Later:
         """What policy says of a mail now; then its recipients and its time, reserved in the mailbox that it goes from.
 
         row: of the attempts before, if there were any. Raises AzureError, RateLimitUnavailable.
         """
         try:
-            goes = await self.policy.verdict(mail)
+            goes = await self.policy.verdict(job.mail, admitted=job.admitted)
         except AzureError:
-            emit(Event.MAIL_UNCHECKED, id=mail.id)
-            return Later(self.claims.now() + UNASKED, work)
+            emit(Event.MAIL_UNCHECKED, id=job.mail.id)
+            return Later(self.claims.now() + UNASKED, job.work)
         if isinstance(goes, Withheld):
             return goes
-        found = await self._reserve(work, count_of(goes.letter.mail.message), row)
+        found = await self._reserve(job.work, count_of(goes.letter.mail.message), row)
         if isinstance(found, NoRoom):
-            return Later(found.until, _free(work), day_spent=True)
+            return Later(found.until, _free(job.work), day_spent=True)
         return Ready(goes, found)
 
     async def _reserve(self, work: Work, recipients: int, row: Row | None) -> Reservation | NoRoom:
@@ -279,7 +279,7 @@ class Engine:
             suspect, lease = await self.claims.claim(row)
             finding = await self.verify(job.mail, suspect)
         now, chance = self.claims.now(), secrets.SystemRandom().random()
-        seen = look_over(suspect, finding, now, self.settings, job.mail.on_unknown, jitter=chance)
+        seen = verification.look_over(suspect, finding, now, self.settings, job.mail.on_unknown, jitter=chance)
         if isinstance(seen, protocol.Claim):
             return _NotGone(suspect, seen.row)
         if seen.again is not None:

@@ -95,6 +95,13 @@ class Outbox(Protocol):
         """Delete a message that was put. Raises ResourceNotFoundError where somebody has received it since."""
         ...
 
+    def show(self, receipt: Receipt, now: datetime, due: datetime) -> Awaitable[None]:
+        """Make a message visible at another time than it was put for. The receipt is worth nothing afterwards.
+
+        Raises ResourceNotFoundError, as above.
+        """
+        ...
+
     def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> Awaitable[None]:
         """Put a message into its queue again, as it came."""
         ...
@@ -204,6 +211,9 @@ class StorageOutbox:
 
     async def take_back(self, receipt: Receipt) -> None:
         await self._queue.delete_message(receipt.message, receipt.pop)
+
+    async def show(self, receipt: Receipt, now: datetime, due: datetime) -> None:
+        await self._queue.update_message(receipt.message, receipt.pop, visibility_timeout=delay(now, due))
 
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         await _send(self._queues().get_queue_client(queue), content.decode(), int(after.total_seconds()))

@@ -18,9 +18,12 @@ class PreSendPolicy:
     settings: Settings
     suppressions: Suppressions
 
-    async def verdict(self, mail: Letter) -> Goes | Withheld:
-        """What may go of a mail now. Raises AzureError when the list cannot be read: then nothing may go."""
+    async def verdict(self, mail: Letter, *, admitted: bool = False) -> Goes | Withheld:
+        """What may go of a mail now. admitted: by the same settings, a moment ago.
+
+        Raises AzureError when the list cannot be read: then nothing may go.
+        """
         addresses = [recipient.email_address.address for recipient in recipients_of(mail.mail.message)]
         suppressed = await self.suppressions.among(addresses)
         size = len(mail.mime or b"")  # to redirect it is to read it once more
-        return await aside(size, before_send, mail, self.settings, suppressed)
+        return await aside(size, before_send, mail, self.settings, suppressed, admitted=admitted)

@@ -17,7 +17,7 @@ its answer and the message stays, to be dropped by whoever it wakes.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -50,6 +50,7 @@ __all__ = [
     "Unavailable",
 ]
 
+AT_ONCE: Final = timedelta(seconds=0.5)  # an attempt beside a message may wait so long for its mailbox's time
 # A caller who is told of a refusal keeps the mail; one who is told 202 does not.
 KEEPS: Final[frozenset[State]] = frozenset({"suppressed", "captured"})
 
@@ -124,7 +125,7 @@ class Requests:
     engine: Engine
 
     async def send_now(self, mail: Letter) -> Answer:
-        """Send; put what cannot go now into the outbox; answer when the mail is sent or durable.
+        """Send what was just admitted; put what cannot go now into the outbox; answer when it is sent or durable.
 
         What does not fit into one request goes into the outbox at once: a caller does not wait for an upload.
         """
@@ -214,7 +215,7 @@ class Requests:
                 case protocol.Claim() if later is not None:
                     return await self._without_attempt(mail, reply.row, later)
                 case protocol.Claim():
-                    result = await self.engine.run(Job(mail, work, KEEPS), reply)
+                    result = await self.engine.run(Job(mail, work, KEEPS, admitted=True), reply)
                 case _:
                     raise AssertionError(reply)
         except Conflict:
@@ -305,17 +306,17 @@ class Requests:
         if large or not mail.mail.save_to_sent_items or self.engine.verifier is None or mail.not_before is not None:
             return Put(mail, work, mail.not_before)
         try:
-            ready = await self.engine.prepare(mail, work)
+            ready = await self.engine.prepare(Job(mail, work, worker.KEEPS, admitted=True))
         except (AzureError, RateLimitUnavailable):
             return Put(mail, work)
         now = self.engine.claims.now()
         match ready:
             case Withheld():
                 return Put(mail, work)  # who delivers the message writes that down
-            case Later():
-                return Put(mail, work, worker.spread(ready.due) if ready.day_spent else ready.due)
+            case Later():  # where policy could not be asked, who delivers the message asks again
+                return Put(mail, work, worker.spread(ready.due) if ready.day_spent else None)
         work = msgspec.structs.replace(work, via=ready.reservation.mailbox, reserved=ready.reservation.at)
-        if ready.reservation.at > now:
+        if ready.reservation.at > now + AT_ONCE:
             ready.reservation.carried = True
             return Put(mail, work, ready.reservation.at)
         first = protocol.first_claim(work, now, self.engine.settings, new_token(), queued=True)
@@ -331,8 +332,9 @@ class Requests:
         """Send a mail whose message is confirmed, write its row, and delete the message by its pop receipt.
 
         heard: False once the sender was answered without waiting any longer. What happens then is not said, since the
-        platform drops it, and the message stays: the execution that it wakes reports the end. Returns the state that
-        this attempt has given the mail; None: there was a row already, so this is a copy, or storage is in the way.
+        platform drops it, and the message stays: the execution that it wakes reports the end. What waits is woken at
+        its time. Returns the state that this attempt has given the mail; None: there was a row already, so this is a
+        copy, or it has no time now, or storage is in the way.
         """
         token = put.work.claimed or new_token()
         row = protocol.first_claim(put.work, self.engine.claims.now(), self.engine.settings, token, queued=True)
@@ -341,20 +343,30 @@ class Requests:
                 job = Job(put.mail, put.work, worker.KEEPS)
                 result = await self.engine.run(job, protocol.Claim(row, "send"), put.ready)
                 match result:
-                    case Later():  # its message is there, and carries what is reserved
+                    case Later():  # its message carries what is reserved
                         result.carry()
+                        await self.wake(receipt, result.due)
                         return None
                     case Waits():
-                        await self.engine.claims.write(result.row)  # its message is there
+                        await self.engine.claims.write(result.row)
+                        await self.wake(receipt, result.due)
                         return result.row.state
             except (AzureError, Conflict, RateLimitUnavailable):
                 return None
             if result.unwritten is not None:
                 return None
-            if heard():
-                report_end(result.row)
-                with suppress(AzureError):  # else it finds its row ended
-                    await self.engine.outbox.take_back(receipt)
-                    if result.row.state not in REPLAYABLE:
-                        await self.engine.outbox.remove(receipt.work)
+            if not heard():
+                await self.wake(receipt)
+                return result.row.state
+            report_end(result.row)
+            with suppress(AzureError):  # else it finds its row ended
+                await self.engine.outbox.take_back(receipt)
+                if result.row.state not in REPLAYABLE:
+                    await self.engine.outbox.remove(receipt.work)
             return result.row.state
+
+    async def wake(self, receipt: Receipt, due: datetime | None = None) -> None:
+        """Nothing is to be verified, so the message need not hide until then. due: None for now. Never raises."""
+        now = self.engine.claims.now()
+        with suppress(AzureError):
+            await self.engine.outbox.show(receipt, now, due or now)

@@ -5,6 +5,7 @@ from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
+from shared.delivery.marker import MARKER, is_marker
 from shared.delivery.suppressions import Entry
 from shared.tables import Entity, Table, continued, token_text
 
@@ -21,7 +22,7 @@ class TableSuppressions:
 
     async def ids(self, most: int) -> frozenset[str] | None:
         found, after = await self._table.page(most=most, select=["RowKey"])
-        return None if after else frozenset(entity["RowKey"] for entity in found)
+        return None if after else frozenset(entity["RowKey"] for entity in found) - {MARKER}
 
     async def get(self, entry: str) -> Entry | None:
         entity = await self._table.get(entry[:2], entry)
@@ -54,7 +55,7 @@ class TableSuppressions:
 
     async def page(self, most: int, after: str | None) -> tuple[list[Entry], str | None]:
         found, token = await self._table.page(most=most, after=continued(after))
-        return [_entry(entity) for entity in found], token_text(token)
+        return [_entry(entity) for entity in found if not is_marker(entity)], token_text(token)
 
 
 def _entry(entity: Entity) -> Entry:

@@ -13,6 +13,7 @@ from typing import Final
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.delivery.ledger import Conflict, Row, State
+from shared.delivery.marker import is_marker
 from shared.delivery.partitions import partition
 from shared.tables import Entity, Table, Value, continued, token_text
 
@@ -65,7 +66,7 @@ class TableLedger:
         while True:
             found, token = await self._table.page({"state": state} if state else None, most=most, after=token)
             if found or token is None or time.monotonic() >= end:
-                return [_row(entity) for entity in found], token_text(token)
+                return [_row(entity) for entity in found if not is_marker(entity)], token_text(token)
 
     async def _own(self, row: Row, error: Exception) -> Row:
         """The row as it stands, if it is what we wrote; else Conflict."""

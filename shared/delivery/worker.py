@@ -47,11 +47,11 @@ class Worker:
         mail: given where the message is a producer's, so that the work neither carries nor names it yet.
         """
         ledger, settings = self.engine.claims.ledger, self.engine.settings
-        work = await self._looked_up(work)
+        work = await self.looked_up(work)
         copy = False
         row = await ledger.read(work.id) if work.known or work.released else None
-        earlier = await ledger.read(work.repeats.of) if row is None and work.repeats else None
-        if earlier is not None and protocol.repeated(work, earlier):
+        earlier = await self.repeated_by(work) if row is None else None
+        if earlier is not None:
             row = await ledger.read(work.id)
             if row is None:
                 self._say_copy(work, earlier.state)
@@ -147,7 +147,12 @@ class Worker:
         await self.engine.outbox.put(again, now, due, mail)
         emit(Event.MAIL_WAITING, id=work.id, seconds=max(0.0, round((due - now).total_seconds(), 1)))
 
-    async def _looked_up(self, work: Work) -> Work:
+    async def repeated_by(self, work: Work) -> Row | None:
+        """The row of the mail that this one only repeats, by the window of its route. Raises AzureError."""
+        earlier = await self.engine.claims.ledger.read(work.repeats.of) if work.repeats else None
+        return earlier if earlier is not None and protocol.repeated(work, earlier) else None
+
+    async def looked_up(self, work: Work) -> Work:
         """The message, after its operator was told if another event has said the same under the same signature."""
         if work.signed is None or self.signed is None:
             return work

@@ -51,7 +51,10 @@ class ProblemDetails(msgspec.Struct):
 
 
 class MailState(msgspec.Struct, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
-    """What became of a mail. It has no addresses. What is not known is absent."""
+    """What became of a mail. It has no addresses. What is not known is absent.
+
+    keysMayBeForgotten: the ledger was deleted before; a mail of the same key may have gone then.
+    """
 
     id: str
     state: State
@@ -69,6 +72,7 @@ class MailState(msgspec.Struct, rename="camel", omit_defaults=True, forbid_unkno
     request_id: str | None = None
     client_request_id: str | None = None
     suppressed_recipients: int | None = None
+    keys_may_be_forgotten: bool | None = None
 
 
 class Page(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -105,7 +109,10 @@ class Health(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Readiness(msgspec.Struct, forbid_unknown_fields=True):
-    """Every setting and dependency, each with a status of its own and what is wrong with it."""
+    """Every setting and dependency, each with a status of its own and what is wrong with it.
 
-    status: Literal["pass", "fail"]
+    degraded: everything works, and something was lost before that an operator has to look after.
+    """
+
+    status: Literal["pass", "degraded", "fail"]
     checks: dict[str, dict[str, Any]]

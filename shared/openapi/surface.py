@@ -79,6 +79,7 @@ EXAMPLE: Final = {
     },
     "saveToSentItems": True,
 }
+MADE: Final = {"Location": "where to ask what becomes of the mail, where there is one"}
 AGAIN: Final = {"Retry-After": "seconds after which it may be tried again"}
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer, as RFC 6750 has it"}
 MAILBOX: Final = Parameter("id", "path", "the mailbox: an address, an object id, or the name of a pool")
@@ -294,7 +295,10 @@ def _suppressions(access: Access, prefix: str, function: str) -> tuple[Operation
 
 def _refused(access: Access) -> dict[int, Answer]:
     if access == "key":
-        return {401: Answer("No function key, or a wrong one.")}
+        return {
+            401: Answer("No function key, or a wrong one."),
+            403: _problem("Function keys are switched off (MAIL_OPERATOR_KEYS)."),
+        }
     return {
         401: _problem("No token, or none that proves who calls.", CHALLENGE),
         403: _problem("The token has not the app role that this takes."),
@@ -310,8 +314,8 @@ OPERATIONS: Final = (
         "events/{route}",
         "A webhook: what proves it, and what it is answered, is the source's (docs/sources)",
         {
-            200: Answer("Done, or a handshake."),
-            202: Answer("Done."),
+            200: Answer("Done, with the ids of several mails as a JSON list; or a handshake.", headers=MADE),
+            202: Answer("Done, with the ids of several mails as a JSON list.", headers=MADE),
             400: _problem("Not what this source sends; or, from Stripe, not signed with the route's secret."),
             401: _problem("Nothing proves where it comes from."),
             404: _problem("There is no such route."),
@@ -355,7 +359,7 @@ OPERATIONS: Final = (
         "health/ready",
         "Every setting and dependency",
         {
-            200: Answer("All is well.", Readiness),
+            200: Answer("All is well; or degraded: all works, and something was lost.", Readiness),
             401: Answer("No function key, or a wrong one."),
             503: Answer("Something is not.", Readiness),
         },

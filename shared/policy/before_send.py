@@ -1,6 +1,7 @@
 """What holds at the last moment, immediately before a mail's request to Graph: also for what waited or was replayed.
 
     1. the rules   all of `admit` once more: they may have changed since the mail came in      failed, with their code
+                   (not of a mail that this process has admitted within the same request)
     2. suppressed  recipients who must not be mailed are left out; when nobody is left         suppressed
     3. MAIL_MODE   live: as it is; redirect: to MAIL_REDIRECT_TO alone (redirect.py);
                    capture: recorded, not sent                                                 captured
@@ -57,12 +58,18 @@ class Withheld:
     message: str = ""
 
 
-def before_send(letter: Letter, rules: LastRules, suppressed: frozenset[str]) -> Goes | Withheld:
-    """What becomes of a letter now. suppressed: its recipients' addresses, as written, that are on the list."""
-    try:
-        admit(letter, rules)
-    except NotAllowed as refusal:
-        return Withheld("failed", status=refusal.status, code=refusal.code, message=str(refusal))
+def before_send(
+    letter: Letter, rules: LastRules, suppressed: frozenset[str], *, admitted: bool = False
+) -> Goes | Withheld:
+    """What becomes of a letter now.
+
+    suppressed: its recipients' addresses, as written, that are on the list. admitted: by these rules, a moment ago.
+    """
+    if not admitted:
+        try:
+            admit(letter, rules)
+        except NotAllowed as refusal:
+            return Withheld("failed", status=refusal.status, code=refusal.code, message=str(refusal))
     message, left_out = _without(letter.mail.message, suppressed)
     if left_out and not any(getattr(message, name) for name in LISTS):
         return Withheld("suppressed", left_out)

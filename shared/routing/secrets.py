@@ -59,7 +59,10 @@ class Secrets:
         self._reading: dict[str, asyncio.Task[_Read]] = {}
 
     async def of(self, route: str) -> tuple[str, ...]:
-        """The secrets that are good for a route; none when it has none. Raises SecretsUnavailable."""
+        """The secrets that are good for a route; none when it has none. Raises SecretsUnavailable.
+
+        None is certain: no variable holds any, and the vault, where there is one, has answered that it has none.
+        """
         given = self._settings.secrets.get(secret_setting(route))
         if given or self._fetch is None:
             return given or ()
@@ -75,13 +78,16 @@ class Secrets:
     async def _read_anew(self, route: str, fetch: Fetch, before: _Read | None) -> _Read:
         try:
             text = await fetch(vault_name(route))
-            now = _Read(tuple((text or "").split()), self._clock() + KEPT, known=True)
+            # One that is there and blank is a secret that nobody can use, and not a route without one.
+            found = () if text is None else tuple(text.split()) or ("",)
+            now = _Read(found, self._clock() + (KEPT if found else AGAIN), known=True)
         except ResourceNotFoundError:
             now = _Read((), self._clock() + AGAIN, known=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, the secret is not known and may be in a while
             emit(Event.VAULT_UNREACHED, route=route, code=type(error).__name__)
             old = before.secrets if before else ()
-            now = _Read(old, self._clock() + AGAIN, known=before is not None and before.known)
+            # That there was none a while ago does not say that there is none now: who has just set one is not told 404.
+            now = _Read(old, self._clock() + AGAIN, known=bool(old))
         self._read[route] = now
         return now
 
@@ -103,10 +109,10 @@ class Vault:
         self._client = SecretClient(url, self._credential, retry_total=1, **options)
 
     async def fetch(self, name: str) -> str | None:
-        """The value of a secret. Raises AzureError, TimeoutError."""
+        """The value of a secret. Raises AzureError, ResourceNotFoundError where there is none, TimeoutError."""
         async with within(PATIENCE):
             secret = await self._client.get_secret(name)
-        return secret.value
+        return secret.value or ""
 
     async def close(self) -> None:
         await self._client.close()

@@ -1,7 +1,8 @@
 """Which routes are on, and what keeps the others, or a part of their settings, from being used: for the operator.
 
-A route without a secret is off, which is no fault. A secret that no request could prove itself by is one, also where
-another one beside it works: its sender will be turned away one day, and nobody would know why.
+A route without a secret is off, which is no fault: it answers as if it did not exist. A secret that no request could
+prove itself by is one, also where another one beside it works: its sender will be turned away one day, and nobody would
+know why.
 """
 
 import asyncio
@@ -13,34 +14,48 @@ from shared.config import Settings, secret_setting
 from shared.routing.catalog import Catalog
 from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.route import Route
-from shared.routing.secrets import Secrets, SecretsUnavailable
+from shared.routing.secrets import Secrets, SecretsUnavailable, vault_name
 
-__all__ = ["Status", "faults_of_secrets", "secret_fault", "status_of"]
+__all__ = ["Status", "faults_of_secrets", "secret_fault", "shadows_of_vault", "status_of", "tenant_fault"]
 
 VAULT_AWAY = "The vault of MAIL_VAULT_URL cannot be read."
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """on: routes that take events. problems: what is wrong, by the route's name, or the setting's where it has none."""
+    """on: routes that take events. off: those without a secret.
+
+    problems: what is wrong, by the route's name, or the setting's where it has none. notes: what works and will not for
+    long, by the setting.
+    """
 
     on: list[str] = field(default_factory=list)
+    off: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> Status:
     """Ask about every route. The vault is read for all of them at once. Never raises."""
-    status = Status(problems={**faults_of_secrets(composer.settings, catalog), **catalog.problems})
+    settings = composer.settings
+    status = Status(
+        problems={**faults_of_secrets(settings, catalog), **catalog.problems}, notes=shadows_of_vault(settings, catalog)
+    )
 
     async def ask(route: Route) -> None:
         by_token = route.source.token_rule is not None
         try:
             known = () if by_token else await secrets.of(route.name)
+            if (missing := tenant_fault(route, composer.settings)) is not None:
+                status.problems[route.name] = missing
+                return
             if by_token or any(route.source.unusable(secret) is None for secret in known):
                 composer.check(route)
                 status.on.append(route.name)
-            if (fault := secret_fault(route, known, composer.settings)) is not None:  # of the vault's, too
+            if (fault := secret_fault(route, known, settings)) is not None:  # of the vault's, too
                 status.problems[route.name] = fault
+            elif not by_token and not known:
+                status.off.append(route.name)
         except SecretsUnavailable:
             status.problems[route.name] = VAULT_AWAY
         except RouteUnusable as error:
@@ -48,7 +63,20 @@ async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> S
 
     await asyncio.gather(*map(ask, catalog.routes.values()))
     status.on.sort()
+    status.off.sort()
     return status
+
+
+def shadows_of_vault(settings: Settings, catalog: Catalog) -> dict[str, str]:
+    """Secrets in settings although there is a vault, which is not read for these routes: by the setting."""
+    if settings.vault_url is None:
+        return {}
+    return {
+        setting: f"This setting is used in the place of {vault_name(route)} in the vault, and the next deployment "
+        f"removes it. Put the secret into the vault (make secret ROUTE={route}), then remove the setting."
+        for route in catalog.routes
+        if (setting := secret_setting(route)) in settings.secrets
+    }
 
 
 def secret_fault(route: Route, secrets: Sequence[str], settings: Settings) -> str | None:
@@ -61,6 +89,14 @@ def secret_fault(route: Route, secrets: Sequence[str], settings: Settings) -> st
             which = "the secret" if len(secrets) == 1 else f"secret {number} of {len(secrets)}"
             return f"{name}: {which} cannot be used: {fault}."
     return None
+
+
+def tenant_fault(route: Route, settings: Settings) -> str | None:
+    """Why no token can prove a route's requests; None: one can, or none has to."""
+    rule = route.source.token_rule
+    if rule is None or rule.tenant is not None or settings.api is not None:
+        return None
+    return "The route's options name no tenant, and MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set."
 
 
 def faults_of_secrets(settings: Settings, catalog: Catalog) -> dict[str, str]:

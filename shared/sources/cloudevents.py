@@ -39,6 +39,7 @@ class CloudEvents(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     name: ClassVar[str] = "cloudevents"
     overloaded: ClassVar[int] = 429
+    body_allowed: ClassVar[bool] = False  # http-webhook.md, 2.2: one of 200 or 201 may have it; 202 is for what waits
 
     allowed_rate: Rate | None = None
 

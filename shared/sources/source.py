@@ -121,6 +121,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     largest: ClassVar[int] = 2 * MEGABYTE  # bytes of a body
     repeat_window: ClassVar[float | None] = None  # seconds; None: the same key is the same mail for ever
     done: ClassVar[int] = 202
+    body_allowed: ClassVar[bool] = True  # its terms allow a body in the answer that all is done
     overloaded: ClassVar[int] = 503
     unverified: ClassVar[int] = 401
     retry_after: ClassVar[int] = 30  # seconds
@@ -149,6 +150,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
         What was copied along with a secret is taken for a part of it, and then no request of its sender is right.
         """
+        if not secret:
+            return "it is blank; expected the secret alone"
         if not secret.isprintable():
             return "it has an invisible character in it, such as a byte order mark; expected the secret alone"
         if len(secret) > 1 and secret[0] + secret[-1] in QUOTED:

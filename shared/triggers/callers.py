@@ -6,11 +6,23 @@ import azure.functions as func
 
 from shared.config import Settings
 from shared.entra import Caller
-from shared.errors import Unauthenticated
+from shared.errors import NotAllowed, Refused, Unauthenticated
 from shared.letters.letter import Origin
 from shared.services import Services
+from shared.telemetry import Event, emit
+from shared.triggers.answers import problem
 
-__all__ = ["NO_OPERATOR", "OPERATE", "OPERATE_AS_USER", "authenticated", "operates", "origin_of", "scope_of"]
+__all__ = [
+    "NO_OPERATOR",
+    "OPERATE",
+    "OPERATE_AS_USER",
+    "authenticated",
+    "key_refused",
+    "operates",
+    "origin_of",
+    "report_refused",
+    "scope_of",
+]
 
 OPERATE: Final = "Mailroom.Operate"  # the app role of operators
 # The scope of an application with which a person operates. Not the role's name: Entra keeps both in one namespace.
@@ -28,6 +40,13 @@ async def authenticated(app: Services, req: func.HttpRequest) -> Caller:
     return await app.verifier.verify(req.headers.get("authorization"))
 
 
+def report_refused(refusal: Refused, caller: Caller | None = None) -> None:
+    """Say in an event that somebody was not let in. What else is wrong with a request is for its sender alone."""
+    if isinstance(refusal, Unauthenticated | NotAllowed):
+        application = caller.application_id if caller else None
+        emit(Event.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
+
+
 def operates(caller: Caller, settings: Settings) -> bool:
     """Whether this is an operator. An application is one by its role.
 
@@ -39,6 +58,18 @@ def operates(caller: Caller, settings: Settings) -> bool:
     if not caller.delegated:
         return True
     return OPERATE_AS_USER in caller.scopes and caller.application_id in settings.operator_apps
+
+
+def key_refused(settings: Settings) -> func.HttpResponse | None:
+    """The answer to whoever comes with a function key to a path of operators; None: the key opens it.
+
+    The platform has checked the key by then, and cannot be told to take none. A key names nobody and does not expire.
+    """
+    if settings.operator_keys:
+        return None
+    return problem(
+        403, f"Function keys open nothing here: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
+    )
 
 
 def origin_of(caller: Caller) -> Origin:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import azure.functions as func
@@ -9,10 +11,17 @@ import azure.functions as func
 from shared.deadline import within
 from shared.services import Services, services
 from shared.triggers.answers import json_answer
+from shared.triggers.queues import ALL
 
 __all__ = ["blueprint"]
 
 PATIENCE: Final = 8.0  # seconds for each dependency to answer
+LOST: Final = {
+    "mailledger": "The table mailledger was deleted after {seen} and made anew: keys used before may be "
+    "forgotten, and a mail that came again under one may have gone twice.",
+    "mailsuppressed": "The table mailsuppressed was deleted after {seen} and made anew: addresses that were "
+    "on the list are mailed until they are put there again.",
+}
 
 blueprint = func.Blueprint()
 
@@ -26,7 +35,10 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - 
 
 @blueprint.route(route="health/ready", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
-    """Readiness: every setting that is wrong by name, and each dependency asked. 200 or 503."""
+    """Readiness: every setting that is wrong by name, and each dependency asked. 200 or 503.
+
+    `degraded` is 200: everything works, and something was lost before that an operator has to look after.
+    """
     app = services()
     checks: dict[str, dict[str, object]] = {"settings": {"status": "pass"}}
     wrong = (*app.settings.problems, *app.settings.unused)
@@ -36,13 +48,16 @@ async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
         ]
         checks["settings"] = {"status": "fail", "problems": problems}
     if not app.settings.problems:
-        names = ("storage", "identity", "callers")
-        results = await asyncio.gather(*map(_asked, (_storage(app), _identity(app), _callers(app))))
-        checks |= dict(zip(names, results, strict=True))
+        asked = {"storage": _storage(app), "tables": _tables(app), "identity": _identity(app), "callers": _callers(app)}
+        results = await asyncio.gather(*map(_asked, asked.values()))
+        checks |= dict(zip(asked, results, strict=True))
+        if checks["tables"]["status"] == "warn":
+            checks["tables"]["status"] = "degraded"
         checks["routes"] = await _routes(app)
-    ready = all(check["status"] != "fail" for check in checks.values())
-    body = {"status": "pass" if ready else "fail", "checks": checks}
-    return json_answer(200 if ready else 503, body, {"Cache-Control": "no-store"})
+    found = {check["status"] for check in checks.values()}
+    status = next((worst for worst in ("fail", "degraded") if worst in found), "pass")
+    body = {"status": status, "checks": checks}
+    return json_answer(503 if status == "fail" else 200, body, {"Cache-Control": "no-store"})
 
 
 async def _asked(question: Awaitable[str | None]) -> dict[str, object]:
@@ -55,7 +70,29 @@ async def _asked(question: Awaitable[str | None]) -> dict[str, object]:
 
 
 async def _storage(app: Services) -> None:
-    await app.storage.queues.get_service_properties()
+    """Each queue, a blob and a row: what the identity's roles allow. Of the service it may not ask anything.
+
+    A queue that is missing is an answer too: it is made on its first use.
+    """
+    from azure.core.exceptions import ResourceNotFoundError
+
+    async def ask(queue: str) -> None:
+        with suppress(ResourceNotFoundError):
+            await app.storage.queues.get_queue_client(queue).get_queue_properties()
+
+    await asyncio.gather(*map(ask, ALL), *(marker.reach() for marker in app.storage.markers))
+
+
+async def _tables(app: Services) -> str | None:
+    """Whether a table was deleted and made anew, as long as what it had would still count."""
+    from shared.delivery.marker import text
+
+    kept, notes = timedelta(days=app.settings.retention_days), []
+    for marker in app.storage.markers:
+        replaced = await marker.look()
+        if replaced is not None and replaced.concerns(datetime.now(UTC), kept):
+            notes.append(LOST[replaced.table].format(seen=text(replaced.seen)))
+    return " ".join(notes) or None
 
 
 async def _identity(app: Services) -> None:
@@ -64,15 +101,17 @@ async def _identity(app: Services) -> None:
 
 
 async def _routes(app: Services) -> dict[str, object]:
-    """Routes that cannot be used, with the reason, and those that are on. The others are off: they have no secret."""
+    """The routes that are on, those that are off, and those that cannot be used, with the reason."""
     from shared.routing.status import status_of
 
     catalog = app.catalog
     if catalog.missing:
         return {"status": "fail", "error": catalog.missing}
     status = await status_of(catalog, app.intake.composer, app.secrets)
-    facts: dict[str, object] = {"status": "fail" if status.problems else "pass", "on": status.on}
-    return {**facts, "problems": status.problems} if status.problems else facts
+    verdict = "fail" if status.problems else "warn" if status.notes else "pass"
+    facts: dict[str, object] = {"status": verdict, "on": status.on, "off": dict.fromkeys(status.off, "no secret")}
+    more = {"problems": status.problems, "notes": status.notes}
+    return facts | {name: value for name, value in more.items() if value}
 
 
 async def _callers(app: Services) -> str | None:

@@ -27,6 +27,8 @@ async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     await app.report_routes()
     async with within(TIME_FOR_A_RUN):
         await measure(app.storage.queues, ALL, datetime.now(UTC))
+        for marker in app.storage.markers:
+            await marker.report()
         partitions = partitions_of_run(datetime.now(UTC))
         # First what takes little: a ledger that needs the whole time must not keep yesterday's signed bodies for ever.
         await app.storage.signed_bodies().forget(partitions, datetime.now(UTC))

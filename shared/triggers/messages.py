@@ -7,6 +7,7 @@ function runs, or not at all, so one path cannot take both.
 
 import re
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Final, get_args
 
 import azure.functions as func
@@ -16,7 +17,14 @@ from shared.entra import KeysUnavailable, require
 from shared.errors import Refused, Unauthenticated
 from shared.services import Services, services
 from shared.triggers.answers import json_answer, length_required, problem, settings_refused
-from shared.triggers.callers import NO_OPERATOR, authenticated, operates, scope_of
+from shared.triggers.callers import (
+    NO_OPERATOR,
+    authenticated,
+    key_refused,
+    operates,
+    report_refused,
+    scope_of,
+)
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
 __all__ = ["message", "message_replay", "messages", "operator_message", "operator_message_replay", "operator_messages"]
@@ -45,15 +53,19 @@ async def messages(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def operator_message(req: func.HttpRequest) -> func.HttpResponse:
-    return await _answer(req, _one, None)
+    return await _by_key(req, _one)
 
 
 async def operator_message_replay(req: func.HttpRequest) -> func.HttpResponse:
-    return length_required(req, "operator_message_replay") or await _answer(req, _replay, None)
+    return length_required(req, "operator_message_replay") or await _by_key(req, _replay)
 
 
 async def operator_messages(req: func.HttpRequest) -> func.HttpResponse:
-    return await _answer(req, _list, None)
+    return await _by_key(req, _list)
+
+
+async def _by_key(req: func.HttpRequest, handler: Handler) -> func.HttpResponse:
+    return key_refused(services().settings) or await _answer(req, handler, None)
 
 
 async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpResponse:
@@ -68,6 +80,7 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
     except KeysUnavailable:
         return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
     except Refused as refusal:
+        report_refused(refusal)
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return problem(refusal.status, str(refusal), challenge if isinstance(refusal, Unauthenticated) else None)
     return await _answer(req, handler, scope_of(caller))
@@ -90,10 +103,10 @@ async def _one(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpR
     if row is None:
         return _not_found()
     if req.method == "GET":
-        return json_answer(200, _shown(row), {"Cache-Control": "no-store"})
+        return json_answer(200, await _told(app, row), {"Cache-Control": "no-store"})
     cancelled = await app.control.cancel(row)
     if isinstance(cancelled, Row):
-        return json_answer(200, _shown(cancelled))
+        return json_answer(200, await _told(app, cancelled))
     return problem(409, f"A mail that is {cancelled.row.state} cannot be cancelled.")
 
 
@@ -130,7 +143,7 @@ async def _list(app: Services, req: func.HttpRequest, scope: Scope) -> func.Http
         rows, after = await app.control.page(state, most, req.params.get("after"))
     except ValueError:
         return problem(400, WRONG_AFTER)
-    body: dict[str, object] = {"messages": [_shown(row) for row in rows]}
+    body: dict[str, object] = {"messages": [await _told(app, row) for row in rows]}
     if after:
         body["next"] = after
     return json_answer(200, body, {"Cache-Control": "no-store"})
@@ -144,6 +157,15 @@ async def _row(app: Services, req: func.HttpRequest, scope: Scope) -> Row | None
 
 def _not_found() -> func.HttpResponse:
     return problem(404, "No mail of this id is known, or it is not yours.")
+
+
+async def _told(app: Services, row: Row) -> dict[str, object]:
+    """A row, and whether a mail of the same key may have gone before it without a trace: see marker.py."""
+    ledger, _ = app.storage.markers
+    replaced = await ledger.known()
+    kept = timedelta(days=row.keep_days or app.settings.retention_days)
+    forgotten = replaced is not None and replaced.concerns(row.accepted_at, kept)
+    return {**_shown(row), "keysMayBeForgotten": True} if forgotten else _shown(row)
 
 
 def _shown(row: Row) -> dict[str, object]:

@@ -24,7 +24,7 @@ from shared.policy.admit import admit, admit_sender
 from shared.services import Services, services
 from shared.telemetry import Event, emit
 from shared.triggers.answers import BODY_LOST, graph_error, lost_its_body, request_ids, settings_refused
-from shared.triggers.callers import authenticated, origin_of, scope_of
+from shared.triggers.callers import authenticated, origin_of, report_refused, scope_of
 
 if TYPE_CHECKING:
     from shared.graph.outcome import Rejected
@@ -268,7 +268,5 @@ def _refused(refusal: Refused, caller: Caller | None, ids: Mapping[str, str]) ->
     headers = {}
     if isinstance(refusal, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750
-    if isinstance(refusal, Unauthenticated | NotAllowed):
-        application = caller.application_id if caller else None
-        emit(Event.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
+    report_refused(refusal, caller)
     return graph_error(refusal.status, refusal.code, str(refusal), ids, headers)

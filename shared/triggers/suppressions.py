@@ -21,7 +21,7 @@ from shared.policy.suppression import NewSuppression
 from shared.services import Services, services
 from shared.telemetry import Event, emit
 from shared.triggers.answers import json_answer, length_required, problem, settings_refused
-from shared.triggers.callers import NO_OPERATOR, authenticated, operates
+from shared.triggers.callers import NO_OPERATOR, authenticated, key_refused, operates, report_refused
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
 if TYPE_CHECKING:
@@ -47,15 +47,19 @@ async def suppression(req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def operator_suppressions(req: func.HttpRequest) -> func.HttpResponse:
-    return length_required(req, "operator_suppressions") or _too_long(req) or await _answer(req, _all, BY_KEY)
+    return length_required(req, "operator_suppressions") or _too_long(req) or await _by_key(req, _all)
 
 
 async def operator_suppression(req: func.HttpRequest) -> func.HttpResponse:
-    return await _answer(req, _one, BY_KEY)
+    return await _by_key(req, _one)
 
 
 def _too_long(req: func.HttpRequest) -> func.HttpResponse | None:
     return problem(413, f"The body has more than {LARGEST} bytes.") if len(req.get_body()) > LARGEST else None
+
+
+async def _by_key(req: func.HttpRequest, handler: Handler) -> func.HttpResponse:
+    return key_refused(services().settings) or await _answer(req, handler, BY_KEY)
 
 
 async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpResponse:
@@ -67,6 +71,7 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
     except KeysUnavailable:
         return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
     except Refused as refusal:
+        report_refused(refusal)
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return problem(refusal.status, str(refusal), challenge if isinstance(refusal, Unauthenticated) else None)
     if not operates(caller, app.settings):

@@ -20,21 +20,24 @@ from sandbox.environment import for_host, for_part
 from sandbox.options import parse
 from sandbox.process import Process
 from sandbox.watchdog import Watchdog
+from shared.config import secret_setting
 from tests.chaos.gate import Gate
 from tests.e2e.running import environment
 
-__all__ = ["Cloud", "Host", "Storage", "maintain"]
+__all__ = ["SECRET", "Cloud", "Host", "Storage", "maintain"]
 
-CONCURRENCY = 12
+SECRET = "whsec_Y2hhb3MtY2hhb3MtY2hhb3MtY2hhb3M="
+"""Of both webhooks' senders."""
+
 SETTINGS = {
     "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": ["*@sandbox.example"]}}),
     "MAIL_ALLOWED_SENDERS": "*@sandbox.example",
+    **{secret_setting(route): SECRET for route in ("standard-webhooks", "github")},
     # Leases and delays so short that what takes minutes in Azure takes seconds here.
     "MAIL_SEND_TIMEOUT": "2",
     "MAIL_LEASE_MARGIN": "1",
     "MAIL_VERIFY_DELAYS": "0.5 1 2",
     "MAIL_RATE_PER_MINUTE": "100000",
-    "MAIL_CONCURRENCY": str(CONCURRENCY),
     "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.5",
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01",
     # As many failures in seconds as Azure would have in hours: they are no reason to give a message up.
@@ -87,7 +90,7 @@ class Cloud:
 
     @classmethod
     async def start(cls, folder: Path, watchdog: Watchdog, seed: int) -> "Cloud":
-        arguments = ["--graph-port", "0", "--seed", str(seed), "--concurrency", str(CONCURRENCY)]
+        arguments = ["--graph-port", "0", "--seed", str(seed)]
         # A copy is not in Sent Items at once.
         options = parse([*arguments, "--sent-delay", "0.3", "--latency", "0.02"])
         part = parts.graph(options, parts.COMMANDS["graph"], for_part(environment()), None)
@@ -111,8 +114,10 @@ class Host:
     _process: Process[parts.Host] | None = None
 
     @classmethod
-    def of(cls, name: str, storage: Storage, cloud: Cloud, folder: Path, watchdog: Watchdog) -> "Host":
-        settings = for_host(environment(**SETTINGS), storage.addresses, cloud.facts)
+    def of(  # noqa: PLR0913, PLR0917 - what a host stands on
+        cls, name: str, storage: Storage, cloud: Cloud, folder: Path, watchdog: Watchdog, more: Mapping[str, str]
+    ) -> "Host":
+        settings = for_host(environment(**SETTINGS, **more), storage.addresses, cloud.facts)
         return cls(name, ports.free(), settings, folder, watchdog)
 
     @property

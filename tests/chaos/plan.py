@@ -6,50 +6,79 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FAULTS", "MAILBOXES", "WAYS", "Mail", "Options", "Way", "mails", "parse"]
+from sandbox.cloud.directory import SENDER
 
-Way = Literal["http", "http-keyless", "async", "async-keyless", "queue", "queue-keyless"]
+__all__ = ["FAULTS", "MAILBOXES", "WAYS", "Mail", "Options", "Way", "faults", "mails", "parse"]
+
+Way = Literal["http", "http-keyless", "async", "async-keyless", "queue", "queue-keyless", "webhook", "webhook-once"]
 WAYS: dict[Way, int] = {
-    "http": 35,
-    "http-keyless": 8,
-    "async": 14,
-    "async-keyless": 8,
-    "queue": 20,
-    "queue-keyless": 15,
+    "http": 27,
+    "http-keyless": 7,
+    "async": 10,
+    "async-keyless": 6,
+    "queue": 14,
+    "queue-keyless": 11,
+    "webhook": 20,
+    "webhook-once": 5,
 }
-"""How a mail comes in, and how often, of a hundred. async: over HTTP with `Prefer: respond-async`."""
+"""How a mail comes in, and how often, of a hundred. async: over HTTP with `Prefer: respond-async`. webhook: an event of
+Standard Webhooks, whose sender tries again until it is answered 2xx; once: of GitHub, which never tries again."""
 
 MAILBOXES = tuple(f"shared{number}@sandbox.example" for number in range(1, 5))
 LARGE = "x" * 70_000
 """More than a queue message holds."""
 
-# What goes wrong in Graph: chance in a hundred of each request, and how.
-FAULTS: dict[str, tuple[float, dict[str, object]]] = {
-    "throttle": (5, {"retry_after": "0.35"}),
-    "unavailable": (3, {}),
-    "gateway_timeout": (4, {}),
-    "gateway_timeout_lost": (3, {}),
-    "lost": (4, {}),
-    "dropped": (3, {}),
-    "slow": (3, {"seconds": 2.6}),
-    "ok200": (1.5, {}),
-    "redirect": (1.5, {}),
-    "throttle@read": (3, {"retry_after": "0.35"}),
-    "unavailable@read": (1, {}),
-    "dropped@read": (1, {}),
+# What goes wrong in Graph: of a hundred faults, by what is asked of it. A fault is as likely on each.
+FAULTS: dict[str, dict[str, tuple[int, dict[str, object]]]] = {
+    "send": {
+        "throttle": (18, {"retry_after": "0.35"}),
+        "unavailable": (11, {}),
+        "gateway_timeout": (14, {}),
+        "gateway_timeout_lost": (11, {}),
+        "lost": (14, {}),
+        "dropped": (11, {}),
+        "slow": (11, {"seconds": 2.6}),
+        "ok200": (5, {}),
+        "redirect": (5, {}),
+    },
+    # Whether a mail has gone: a verification that gets no answer.
+    "read": {
+        "throttle": (30, {"retry_after": "0.35"}),
+        "unavailable": (20, {}),
+        "gateway_timeout_lost": (15, {}),
+        "slow": (15, {"seconds": 2.6}),
+        "dropped": (10, {}),
+        "unauthorized": (10, {}),
+    },
 }
+
+
+def faults(percent: float) -> list[dict[str, object]]:
+    """The emulator's faults, of which one hits so many of a hundred requests. It draws them one after the other."""
+    made: list[dict[str, object]] = []
+    for on, shares in FAULTS.items():
+        left = 1.0
+        for kind, (share, more) in shares.items():
+            chance = percent / 100 * share / 100
+            made.append({"kind": kind, "on": on, "probability": chance / left, **more})
+            left -= chance
+    return made
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """seconds: for which the mails come in and everything goes wrong. faults: times their usual chance."""
+    """seconds: for which the mails come in and everything goes wrong. faults: of a hundred requests to Graph.
+
+    at_once: webhooks are sent at once, as the app does by default.
+    """
 
     mails: int = 300
     hosts: int = 2
     seconds: float = 60
     seed: int = 1
     copies: bool = True
-    faults: float = 1
+    faults: float = 20
+    at_once: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +95,7 @@ class Mail:
 
     @property
     def key(self) -> str | None:
-        return None if self.way.endswith("keyless") else self.subject
+        return None if self.way.endswith(("keyless", "once")) else self.subject
 
     @property
     def request(self) -> dict[str, object]:
@@ -90,11 +119,11 @@ def mails(options: Options) -> list[Mail]:
         Mail(
             subject=f"chaos {options.seed} {number}",
             way=way,
-            mailbox=chance.choice(MAILBOXES),
+            mailbox=SENDER if way.startswith("webhook") else chance.choice(MAILBOXES),
             at=at,
-            times=1 if way.endswith("keyless") else chance.choice((1, 1, 1, 2, 3)),
-            large=not way.startswith("queue") and chance.random() < 0.08,
-            copy=options.copies,
+            times=1 if way.endswith(("keyless", "once")) else chance.choice((1, 1, 1, 2, 3)),
+            large=way.startswith(("http", "async")) and chance.random() < 0.08,
+            copy=options.copies or way.startswith("webhook"),
         )
         for number, (way, at) in enumerate(zip(ways, times, strict=True), 1)
     ]
@@ -116,7 +145,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--seed", type=int, default=usual.seed, metavar="N", help="another one, another run")
     parser.add_argument("--no-copy", action="store_true", help="saveToSentItems false: nothing can be looked up")
     parser.add_argument(
-        "--faults", type=float, default=usual.faults, metavar="X", help="Graph's faults, times their usual chance (1)"
+        "--faults",
+        type=float,
+        default=usual.faults,
+        metavar="PERCENT",
+        help=f"of the requests to Graph, sending and verifying, are hit by one ({usual.faults:g})",
     )
+    parser.add_argument("--queue-webhooks", action="store_true", help="MAIL_SEND_AT_ONCE=false: webhooks only queue")
     given = parser.parse_args(arguments)
-    return Options(given.mails, given.hosts, given.seconds, given.seed, not given.no_copy, given.faults)
+    copies, at_once = not given.no_copy, not given.queue_webhooks
+    return Options(given.mails, given.hosts, given.seconds, given.seed, copies, given.faults, at_once)

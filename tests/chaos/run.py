@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import tempfile
 import time
 from collections import Counter
@@ -18,9 +19,10 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from sandbox.watchdog import Watchdog
 from shared.delivery.table import TABLE, TableLedger
+from shared.letters.stamp import STAMP_PROPERTY
 from shared.tables import Tables
 from tests.chaos.parts import Cloud, Host, Storage, maintain
-from tests.chaos.plan import FAULTS, Options, mails
+from tests.chaos.plan import Options, faults, mails
 from tests.chaos.senders import OUTBOX, Senders
 from tests.chaos.verdict import Offence, counts, offences
 
@@ -33,12 +35,13 @@ STORAGE_DOWN = (2.0, 9.0)  # seconds: storage clients give up after some
 BETWEEN_CUTS = (2.0, 6.0)  # seconds
 PATIENCE = 60.0  # seconds that senders have when all is mended
 SETTLED_WITHIN = 150.0  # seconds from then on until everything has ended: an unknown outcome takes about ten
+SUBJECT = re.compile(r"chaos \d+ \d+")
 QUIET = 5.0  # seconds without a request to Graph: nothing is on its way, and every claim has run out
 
 
 @dataclass(slots=True)
 class Report:
-    """What was done, and what became of it. known: of each offence, what row and logs say."""
+    """What was done, and what became of it. known: of each offence, its row, its requests to Graph, its events."""
 
     options: Options
     by_way: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -60,8 +63,9 @@ class Report:
     def __str__(self) -> str:
         options = self.options
         lines = [
-            f"{options.mails} mails, {options.hosts} hosts, seed {options.seed}, faults x {options.faults:g}, "
-            + ("with copies in Sent Items" if options.copies else "without copies"),
+            f"{options.mails} mails, {options.hosts} hosts, seed {options.seed}, {options.faults:g} % faults, "
+            + ("with copies in Sent Items" if options.copies else "without copies")
+            + ("" if options.at_once else ", webhooks queued"),
             f"  {'way':<14} {'mails':>6} {'acknowl.':>9} {'once':>6} {'twice':>6} {'more':>5} {'never':>6}",
         ]
         for way, counted in self.by_way.items():
@@ -99,7 +103,9 @@ async def chaos(options: Options) -> Report:
             await storage.start()
             cloud = await Cloud.start(folder, watchdog, options.seed)
             stack.push_async_callback(cloud.stop)
-            hosts = [Host.of(f"host-{number + 1}", storage, cloud, folder, watchdog) for number in range(options.hosts)]
+            more = {} if options.at_once else {"MAIL_SEND_AT_ONCE": "false"}
+            names = [f"host-{number + 1}" for number in range(options.hosts)]
+            hosts = [Host.of(name, storage, cloud, folder, watchdog, more) for name in names]
             for host in hosts:
                 stack.push_async_callback(host.kill)
             http = await stack.enter_async_context(httpx.AsyncClient(timeout=30, trust_env=False))
@@ -170,12 +176,8 @@ class _Run:
         return report
 
     async def _set_faults(self) -> None:
-        faults = []
-        for name, (percent, more) in FAULTS.items():
-            kind, _, on = name.partition("@")
-            chance = min(percent * self.options.faults / 100, 1)
-            faults.append({"kind": kind, "on": on or "send", "probability": chance, **more})
-        await self._control("POST", "faults", faults)
+        await self._control("POST", "settings", {"journal": True})
+        await self._control("POST", "faults", faults(self.options.faults))
 
     async def _disturb(self) -> Counter[str]:
         """Kill hosts, stop storage, break connections, each at its times; all runs again when this returns."""
@@ -266,15 +268,23 @@ class _Run:
     async def _accepted(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for mail in await self._control("GET", "accepted"):
-            [stamp] = [stamped["value"] for stamped in mail["message"]["singleValueExtendedProperties"]]
-            found.setdefault(mail["message"]["subject"], []).append(stamp)
+            properties = {
+                stamped["id"]: stamped["value"] for stamped in mail["message"]["singleValueExtendedProperties"]
+            }
+            [name] = SUBJECT.findall(mail["message"]["subject"])  # a webhook's mail has more in it
+            found.setdefault(name, []).append(properties[STAMP_PROPERTY])
         return found
 
     async def _all_of(self, mail: str) -> list[str]:
-        """The ledger's row of a mail, when Graph accepted it, and every line that the hosts have logged of it."""
+        """The ledger's row of a mail, its requests to Graph, and every line that the hosts have logged of it."""
         row = await TableLedger(self.tables.table(TABLE)).read(mail)
         said = [f"row {row}" if row else f"{mail} has no row"]
         said += [f"Graph accepted at {each['at']}" for each in await self._control("GET", f"accepted?stamp={mail}")]
+        for each in await self._control("GET", f"requests?id={mail}"):
+            fault = f", fault {each['fault']}" if each["fault"] else ""
+            said.append(
+                f"request {each['at']} {each['method']} {each['path']}: {each['status']} in {each['seconds']} s{fault}"
+            )
         for log in sorted(self.folder.glob("host-*.log")):
             said += [f"{log.stem}: {line}" for line in log.read_text(errors="replace").splitlines() if mail in line]
         return said + [f"maintenance: {line}" for line in self.maintenance.splitlines() if mail in line]

@@ -2,31 +2,42 @@
 
 With a key a program repeats until it is told that the mail is taken. Without one it repeats only what surely was not
 taken: no connection, or a 503 that says so. Whatever else happens it cannot know, and gives the mail up.
+
+A sender of Standard Webhooks signs every try anew, with the same `webhook-id`, and tries again whatever it hears but
+2xx; GitHub tries once. Their time-outs are theirs too.
 """
 
 import asyncio
+import hashlib
+import hmac
 import json
 import random
+import re
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import aiohttp
 import httpx
 from azure.core.exceptions import AzureError
 from azure.storage.queue.aio import QueueClient
+from standardwebhooks.webhooks import Webhook
 
 from shared.letters.letter import identity
-from tests.chaos.parts import Host
+from tests.chaos.parts import SECRET, Host
 from tests.chaos.plan import Mail
 
 __all__ = ["OUTBOX", "Known", "Senders"]
 
 OUTBOX = "mail-outbox"
+MAIL = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 AT_ONCE = 24  # programs that wait for an answer
 PAUSE = (0.1, 1.0)  # seconds before a repetition
 LONGEST_WAIT = 3.0  # seconds, whatever Retry-After says: programs are impatient
 HTTP_TIMEOUT = 12.0
+HOOK_TIMEOUT = {"webhook": 15.0, "webhook-once": 10.0}  # seconds, of Svix and of GitHub
 
 
 @dataclass(slots=True)
@@ -69,9 +80,41 @@ class Senders:
     async def _send(self, mail: Mail, http: httpx.AsyncClient) -> None:
         async with self._room:
             while True:
-                if await (self._by_queue(mail) if mail.way.startswith("queue") else self._by_http(mail, http)):
+                if await self._once(mail, http):
                     return
                 await asyncio.sleep(self._chance.uniform(*PAUSE))
+
+    async def _once(self, mail: Mail, http: httpx.AsyncClient) -> bool:
+        """Try once. True: it need not be tried again."""
+        if mail.way.startswith("queue"):
+            return await self._by_queue(mail)
+        if mail.way.startswith("webhook"):
+            return await self._by_webhook(mail, http)
+        return await self._by_http(mail, http)
+
+    async def _by_webhook(self, mail: Mail, http: httpx.AsyncClient) -> bool:
+        """Send the event once. True: it need not be tried again."""
+        known, again = self.known[mail.subject], mail.way == "webhook"
+        path, headers, body = standard_webhook(mail) if again else github_webhook(mail)
+        url = f"{self._chance.choice(self._hosts).url}/api/events/{path}"
+        try:
+            answer = await http.post(url, content=body, headers=headers, timeout=HOOK_TIMEOUT[mail.way])
+        except httpx.HTTPError as error:
+            self.answers[f"webhook {type(error).__name__}"] += 1
+            if not again:
+                known.given_up = type(error).__name__
+            return not again
+        self.answers[f"webhook {answer.status_code}"] += 1
+        if answer.is_success:
+            known.acknowledged = True
+            known.ids.update(MAIL.findall(answer.headers.get("location", "") + answer.text))
+            return True
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:  # these events are well made and signed
+            known.refused = f"{answer.status_code} {answer.text[:200]}"
+            return True
+        if not again:
+            known.given_up = f"{answer.status_code} {answer.text[:200]}"
+        return not again
 
     async def _by_queue(self, mail: Mail) -> bool:
         """Put the mail once. True: it need not be tried again."""
@@ -124,6 +167,33 @@ class Senders:
             return True
         known.refused = f"{answer.status_code} {answer.text[:200]}"
         return True
+
+
+def standard_webhook(mail: Mail) -> tuple[str, dict[str, str], bytes]:
+    """Route, headers and body, signed now by the specification's own library."""
+    body = json.dumps({"type": mail.subject, "timestamp": "2026-11-22T20:26:10Z", "data": {"way": mail.way}})
+    now = datetime.now(UTC)
+    name = f"msg_{mail.subject.replace(' ', '_')}"
+    signature = Webhook(SECRET).sign(name, now, body)
+    stamps = {"webhook-id": name, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
+    return "standard-webhooks", {"Content-Type": "application/json", **stamps}, body.encode()
+
+
+def github_webhook(mail: Mail) -> tuple[str, dict[str, str], bytes]:
+    """An issue that was opened. Route, headers and body."""
+    repository = {"full_name": "contoso/shop", "html_url": "https://github.com/contoso/shop"}
+    issue = {
+        "number": 7,
+        "title": mail.subject,
+        "html_url": f"{repository['html_url']}/issues/7",
+        "user": {"login": "a"},
+    }
+    event = {"action": "opened", "issue": issue, "repository": repository, "sender": {"login": "a"}}
+    body = json.dumps(event).encode()
+    digest = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    delivery = str(uuid.uuid5(uuid.NAMESPACE_URL, mail.subject))
+    headers = {"X-GitHub-Event": "issues", "X-GitHub-Delivery": delivery, "X-Hub-Signature-256": f"sha256={digest}"}
+    return "github", {"Content-Type": "application/json", **headers}, body
 
 
 def _surely_not_taken(answer: httpx.Response) -> bool:

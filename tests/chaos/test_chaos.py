@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chaos.plan import Mail, Options, Way, mails
+from tests.chaos.plan import FAULTS, Mail, Options, Way, faults, mails
 from tests.chaos.run import chaos
 from tests.chaos.senders import Known
 from tests.chaos.verdict import offences
@@ -25,14 +25,30 @@ async def test_every_acknowledged_mail_goes_once_while_graph_fails_and_hosts_and
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("seed", [21, 22])
-async def test_the_same_with_many_mails_and_three_hosts(seed: int) -> None:
-    await check(Options(mails=1200, hosts=3, seconds=180, seed=seed))
+@pytest.mark.parametrize("faults", [20, 30])
+async def test_the_same_with_many_mails_and_three_hosts(faults: float) -> None:
+    await check(Options(mails=2000, hosts=3, seconds=240, seed=20 + int(faults), faults=faults))
+
+
+@pytest.mark.proof
+async def test_the_same_where_webhooks_only_queue() -> None:
+    await check(Options(mails=400, seconds=90, seed=41, at_once=False))
 
 
 @pytest.mark.proof
 async def test_without_a_copy_a_mail_goes_twice_at_most_and_its_state_says_so() -> None:
-    await check(Options(mails=400, seconds=90, seed=31, copies=False, faults=1.5))
+    await check(Options(mails=400, seconds=90, seed=31, copies=False, faults=40))
+
+
+@pytest.mark.parametrize("percent", [0, 20, 30, 100])
+def test_so_many_of_a_hundred_requests_are_hit_by_a_fault(percent: float) -> None:
+    """On sending and on verifying alike, though the emulator draws one fault after the other."""
+    for on in FAULTS:
+        spared = 1.0
+        for fault in faults(percent):
+            if fault["on"] == on:
+                spared *= 1 - float(str(fault["probability"]))
+        assert spared == pytest.approx(1 - percent / 100, abs=1e-9)
 
 
 def test_a_seed_makes_the_same_mails() -> None:

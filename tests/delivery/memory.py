@@ -144,6 +144,13 @@ class MemoryOutbox:
                 return self.messages.remove(message)
         raise ResourceNotFoundError
 
+    async def show(self, receipt: Receipt, now: datetime, due: datetime) -> None:
+        for number, message in enumerate(self.messages):
+            if message[1] is receipt.work:
+                self.messages[number] = (now + timedelta(seconds=delay(now, due)), receipt.work)
+                return
+        raise ResourceNotFoundError
+
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         self.returned.append((queue, content, after))
 

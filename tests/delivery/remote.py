@@ -98,12 +98,23 @@ class StorageOutbox(MemoryOutbox):
 
     async def take_back(self, receipt: Receipt) -> None:
         async def delete() -> None:
-            message = self._hidden[receipt.message]
-            if message not in self._world.messages or str(message.receipt) != receipt.pop:
-                raise ResourceNotFoundError
-            self._world.messages.remove(message)
+            self._world.messages.remove(self._put_by(receipt))
 
         await self._world.operation("take message back", delete)
+
+    async def show(self, receipt: Receipt, now: datetime, due: datetime) -> None:
+        async def update() -> None:
+            message = self._put_by(receipt)
+            message.receipt += 1
+            message.visible = self._world.now + delay(now, due)
+
+        await self._world.operation("show message", update)
+
+    def _put_by(self, receipt: Receipt) -> "Message":
+        message = self._hidden[receipt.message]
+        if message not in self._world.messages or str(message.receipt) != receipt.pop:
+            raise ResourceNotFoundError
+        return message
 
     async def _carrying(self, work: Work, now: datetime, letter: Letter) -> Work:
         if not self._world.plan.large:
@@ -203,7 +214,7 @@ class PreSend:
         self._world = world
         self._says = iter(world.plan.policy_says)
 
-    async def verdict(self, mail: Letter) -> Goes | Withheld:
+    async def verdict(self, mail: Letter, *, admitted: bool = False) -> Goes | Withheld:
         async def none() -> None:
             """Nobody is suppressed."""
 

@@ -96,7 +96,7 @@ class ScriptedPolicy:
     left_out: int = 0
     down: bool = False
 
-    async def verdict(self, mail: Letter) -> Goes | Withheld:
+    async def verdict(self, mail: Letter, *, admitted: bool = False) -> Goes | Withheld:
         if self.down:
             raise ServiceRequestError("Storage is down.")
         return self.verdicts.pop(0) if self.verdicts else Goes(mail, self.left_out)

@@ -19,7 +19,7 @@ from azure.core.exceptions import AzureError
 from hypothesis import HealthCheck, Phase, currently_in_test_context, find, given, note, settings
 from hypothesis import strategies as st
 
-from shared.delivery import engine, large, protocol, request, verification, worker
+from shared.delivery import large, protocol, request, verification, worker
 from shared.delivery.claims import Lease
 from shared.delivery.engine import Engine, Job, Ready, Result
 from shared.delivery.ledger import ENDED, Conflict, Row, State
@@ -256,7 +256,7 @@ class Broken:
         def looked(row: Row, finding: Finding, *given: Any, **named: Any) -> Any:
             return LOOK_OVER(row, "absent" if isinstance(finding, Unanswered) else finding, *given, **named)
 
-        return patch.object(engine, "look_over", looked)
+        return patch.object(verification, "look_over", looked)
 
     @staticmethod
     def what_was_not_answered_is_for_the_policy() -> Any:
@@ -279,7 +279,7 @@ class Broken:
             seen = LOOK_OVER(row, finding, *given, **named)
             return replace(seen, row=replace(seen.row, looks=9)) if finding == "waiting" else seen
 
-        return patch.object(engine, "look_over", looked)
+        return patch.object(verification, "look_over", looked)
 
     @staticmethod
     def an_operators_replay_is_not_looked_for_first() -> Any:

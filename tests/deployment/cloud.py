@@ -15,11 +15,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, override
 from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from tests.deployment.group import GroupOfResources
 
 ROOT = Path(__file__).parents[2]
 SITE = "/subscriptions/sub-1/resourceGroups/rg-mail/providers/Microsoft.Web/sites/mail-1"
+IDENTITY = "/subscriptions/sub-1/resourceGroups/rg-mail/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-1"
+PACKAGES = {
+    "type": "blobContainer",
+    "value": "https://st1.blob.core.windows.net/app-package",
+    "authentication": {"type": "UserAssignedIdentity", "userAssignedIdentityResourceId": IDENTITY},
+}
 TOKEN = "token-of-the-deployer"
 OPEN = ("/api/health", "/api/events/", "/api/v1.0/")  # to anyone
 WHICH = ("--subscription", "sub-1", "--resource-group", "rg-mail", "--name", "mail-1")
@@ -47,9 +56,14 @@ class Azure:
     mixed: bool = False
     """Whether the app answers a request as if it were another one."""
     sku: str = "FlexConsumption"
-    publish: tuple[int, Any] = (202, "deployment-1")
+    publish: list[tuple[int, Any]] = field(default_factory=lambda: [(202, "deployment-1")])
+    """What the deployment endpoint answers at each package; the last one stays."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """By path: how often whoever asks is answered 403, as before a role works."""
     states: list[tuple[int, Any]] = field(default_factory=lambda: [(200, {"status": 4})])
     asked: list[tuple[str, str, Mapping[str, str], bytes]] = field(default_factory=list)
+    group: "GroupOfResources | None" = None
+    """What is in the resource group; None: there is no such group."""
 
     def paths(self) -> list[str]:
         return [f"{method} {urlsplit(path).path}" for method, path, _, _ in self.asked]
@@ -60,8 +74,7 @@ class Azure:
             return 500, None
         match method, urlsplit(path).path:
             case "GET", path_ if path_ == SITE:
-                hosts = [{"name": "mail-1.example", "hostType": "Standard"}, {"name": host, "hostType": "Repository"}]
-                return 200, {"properties": {"sku": self.sku, "defaultHostName": host, "hostNameSslStates": hosts}}
+                return 200, {"properties": self._site(host)}
             case "GET", path_ if path_ == f"{SITE}/functions":
                 return 200, self._page(path)
             case "GET", "/api/health":
@@ -73,10 +86,16 @@ class Azure:
                 mine = "another" if self.mixed else headers["Client-Request-Id"]
                 return 401, {"error": {"code": "InvalidAuthenticationToken", "innerError": {"client-request-id": mine}}}
             case "POST", "/api/publish":
-                return self.publish
+                return self.publish.pop(0) if len(self.publish) > 1 else self.publish[0]
             case "GET", "/api/deployments/deployment-1":
                 return self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        return 404, {"error": {"code": "ResourceNotFound", "message": f"The resource {path} was not found."}}
+        none = 404, {"error": {"code": "ResourceNotFound", "message": f"The resource {path} was not found."}}
+        return (self.group and self.group.answer(method, path, body)) or none
+
+    def _site(self, host: str) -> dict[str, Any]:
+        hosts = [{"name": "mail-1.example", "hostType": "Standard"}, {"name": host, "hostType": "Repository"}]
+        config = {"deployment": {"storage": PACKAGES}}
+        return {"sku": self.sku, "defaultHostName": host, "hostNameSslStates": hosts, "functionAppConfig": config}
 
     def _page(self, path: str) -> dict[str, Any]:
         start = int(parse_qs(urlsplit(path).query).get("skip", ["0"])[0])
@@ -97,7 +116,10 @@ def azure() -> Iterator[Azure]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             cloud.asked.append((self.command, self.path, dict(self.headers), body))
-            if self.path.startswith(OPEN) or self.headers.get("Authorization") == f"Bearer {TOKEN}":
+            if cloud.refusals.get(urlsplit(self.path).path, 0) > 0:
+                cloud.refusals[urlsplit(self.path).path] -= 1
+                status, answer = 403, {"error": {"code": "AuthorizationFailed", "message": "No authorization."}}
+            elif self.path.startswith(OPEN) or self.headers.get("Authorization") == f"Bearer {TOKEN}":
                 status, answer = cloud.answer(self.command, self.path, dict(self.headers), body)
             else:
                 status, answer = 401, {"error": {"code": "InvalidAuthenticationToken", "message": "No."}}
@@ -109,7 +131,7 @@ def azure() -> Iterator[Azure]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _serve  # noqa: N815 - the names that http.server calls
+        do_GET = do_POST = do_PUT = _serve  # noqa: N815 - the names that http.server calls
 
         @override
         def log_message(self, format: str, *args: object) -> None:
@@ -141,7 +163,8 @@ def run(
     module: str, cloud: Azure, tools: Path, *arguments: str, which: Sequence[str] = WHICH, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m deployment.MODULE` where the only programs are those in `tools`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AZURE_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "MAIL"))}
+    kept["MAILROOM_ROLES_WITHIN"] = "0.5"
     return subprocess.run(
         [sys.executable, "-m", f"deployment.{module}", *which, "--manager", cloud.url, *arguments],
         env=kept | {"PATH": str(tools)} | more, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,

@@ -20,7 +20,7 @@ def test_azd_deploys_the_folder_that_make_package_makes_as_it_is() -> None:
 
 def test_azds_hooks_call_targets_of_the_makefile_and_scripts_that_are_there() -> None:
     targets = re.findall(r"run: make ([\w-]+)$", AZURE_YAML, re.MULTILINE)
-    assert targets == ["package", "check-deployed"]
+    assert targets == ["preflight", "package", "first-publish", "check-deployed"]
     assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in targets)
     scripts = re.findall(r"run: (\S+\.ps1)$", AZURE_YAML, re.MULTILINE)
     assert scripts == ["deployment/package.ps1"]

@@ -181,6 +181,22 @@ def test_without_a_login_it_says_how_to_log_in(cloud: Azure, tools: Path, dist: 
     assert not cloud.asked
 
 
+def test_without_az_and_azd_it_says_what_to_install(cloud: Azure, tools: Path, dist: Path) -> None:
+    (tools / "az").unlink()
+    status, _, complained = check(cloud, tools, dist)
+    assert status == 1
+    assert "Neither az nor azd is installed here" in complained
+    assert "https://learn.microsoft.com/cli/azure/install-azure-cli" in complained
+
+
+def test_a_hook_of_azd_waits_for_roles_too(cloud: Azure, tools: Path, dist: Path) -> None:
+    cloud.refusals = {f"{SITE}/functions": 3}
+    status, said, complained = check(cloud, tools, dist, MAILROOM_ROLES_WITHIN="30")
+    assert status == 0, complained
+    assert "all 3 functions" in said
+    assert complained.count("the role Contributor on rg-mail") == 3
+
+
 def test_without_az_it_asks_azd(cloud: Azure, tools: Path, dist: Path) -> None:
     (tools / "az").unlink()
     tool(tools, "azd", {"token": TOKEN, "expiresOn": "2026-11-25T12:00:00Z"})

@@ -202,14 +202,18 @@ def command(*options: str) -> list[str]:
 
 @contextmanager
 def running(*options: str, **settings: str) -> Iterator[Sandbox]:
-    """Start a sandbox on free ports, and end it; then its log, as verbose as Azure's, is searched for what was sent."""
+    """Start a sandbox on free ports, and end it.
+
+    Then its log, as verbose as Azure's, is searched for what was sent, and storage for what the roles of Mailroom's
+    identity did not allow: an error that somebody has swallowed on the way is found there.
+    """
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        log = Path(folder) / "log"
+        log, operations = Path(folder) / "log", Path(folder) / "storage"
         process = subprocess.Popen(
             command("--verbose", "--verbose", *options),
             stdout=subprocess.PIPE,
             stderr=stack.enter_context(log.open("wb")),
-            env=environment(**settings),
+            env=environment(**settings, SANDBOX_STORAGE_LOG=str(operations)),
             cwd=ROOT,
             text=True,
         )
@@ -230,3 +234,5 @@ def running(*options: str, **settings: str) -> Iterator[Sandbox]:
             said = log.read_text(errors="replace")
             print("\n".join(line for line in said.splitlines() if NOTED.search(line)), file=sys.stderr)
         secrecy.look_into_log(said)
+        noted = map(json.loads, operations.read_text().splitlines()) if operations.exists() else ()
+        assert not [one for one in noted if not one["allowed"]], "storage refused it, as Azure would"

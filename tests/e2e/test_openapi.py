@@ -211,7 +211,7 @@ PROVOKED: dict[tuple[str, str, int], Act] = {
     ("openapi", "GET", 200): api("openapi.json", roles=None),
 }
 # What no request alone brings about here, with the test that does.
-BUSY = "tests/delivery/test_direct.py::test_two_requests_with_one_key_at_once_send_one_mail"
+BUSY = "tests/delivery/test_request.py::test_two_requests_with_one_key_at_once_send_one_mail"
 RATED = (
     "tests/e2e/test_rates.py::test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_costs_nothing"
 )

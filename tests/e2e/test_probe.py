@@ -16,7 +16,8 @@ def at(sandbox: Sandbox) -> Iterator[App]:
     parts = urlsplit(sandbox.facts["host"])
     sites = [{"properties": {"defaultHostName": parts.netloc}}]
     with patch.object(probe, "get", return_value=sites):
-        yield App("sub-1", "rg-mail", "mail-1", f"{parts.scheme}://unused.example")
+        manager = f"{parts.scheme}://unused.example"
+        yield App(subscription="sub-1", resource_group="rg-mail", name="mail-1", manager=manager)
 
 
 def test_five_megabytes_and_two_requests_at_once_come_through(sandbox: Sandbox) -> None:

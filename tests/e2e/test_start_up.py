@@ -151,7 +151,7 @@ def test_ready_asks_every_dependency(sandbox: Sandbox) -> None:
     assert answer.status_code == 200
     checks = answer.json()["checks"]
     assert {name: check["status"] for name, check in checks.items()} == dict.fromkeys(
-        ("settings", "storage", "identity", "callers", "routes"), "pass"
+        ("settings", "storage", "tables", "identity", "callers", "routes"), "pass"
     )
 
 

@@ -15,7 +15,9 @@ from tests.indexed import indexed
 ROOT: Final = Path(__file__).parents[2]
 PARAMETERS: Final = ROOT / "infra" / "parameters"
 SETS: Final = tuple(sorted(path.name.removesuffix(".bicepparam") for path in PARAMETERS.glob("*.bicepparam")))
-PRIVATE: Final = ("everything", "private")
+PRIVATE: Final = ("everything", "existing-network", "private")
+MADE_NETWORK: Final = ("everything", "private")  # a network of its own, of those
+STORAGE: Final = "Microsoft.Storage/storageAccounts"
 SUFFIXES: Final = {  # of the public cloud, which a snapshot leaves open
     "environment().suffixes.storage": "core.windows.net",
     "environment().suffixes.keyvaultDns": ".vault.azure.net",
@@ -74,3 +76,17 @@ def resolved(value: str) -> str:
         return str(template).format(*values)
     (only,) = re.findall(r"'([^']*)'", inner)
     return str(only)
+
+
+def package_account(name: str) -> dict[str, Any]:
+    """The storage account that the platform takes the package from."""
+    site = deployed(name).one("Microsoft.Web/sites")["properties"]
+    (account,) = re.findall(r"'(\w+)', environment", site["functionAppConfig"]["deployment"]["storage"]["value"])
+    (found,) = [one for one in deployed(name).all(STORAGE) if one["name"] == account]
+    return found
+
+
+def mail_account(name: str) -> dict[str, Any]:
+    """The other one: queues, tables, payloads."""
+    (found,) = [one for one in deployed(name).all(STORAGE) if one != package_account(name)]
+    return found

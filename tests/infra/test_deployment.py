@@ -11,34 +11,10 @@ from deployment.infra import as_template
 from shared import config
 from shared.delivery import outbox, table
 from shared.ratelimit import row as rates
-from tests.infra.deployed import PARAMETERS, PRIVATE, ROOT, SETS, deployed, functions
+from tests.infra.deployed import PARAMETERS, ROOT, SETS, STORAGE, deployed, functions, mail_account, package_account
 
+COSTS: Final = (ROOT / "docs" / "costs.md").read_text()
 MAIN: Final = (ROOT / "infra" / "main.bicep").read_text()
-STORAGE: Final = "Microsoft.Storage/storageAccounts"
-ROLES: Final = {
-    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
-    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
-    "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
-    "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a": "Storage Queue Data Message Sender",
-    "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
-    "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
-    "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
-}
-MAILROOM: Final = "Mailroom's identity"
-OF_MAILROOM: Final = {
-    ("Microsoft.Storage/storageAccounts", "Storage Blob Data Owner", MAILROOM),
-    ("Microsoft.Storage/storageAccounts", "Storage Queue Data Contributor", MAILROOM),
-    ("Microsoft.Storage/storageAccounts", "Storage Table Data Contributor", MAILROOM),
-    ("Microsoft.KeyVault/vaults", "Key Vault Secrets User", MAILROOM),
-    ("Microsoft.Insights/components", "Monitoring Metrics Publisher", MAILROOM),
-}
-OF_OTHERS: Final = {
-    "everything": {
-        ("…/queues/mail-outbox", "Storage Queue Data Message Sender", "44444444-4444-4444-4444-444444444444"),
-        ("…/queues/mail-events", "Storage Queue Data Message Sender", "55555555-5555-5555-5555-555555555555"),
-        ("Microsoft.KeyVault/vaults", "Key Vault Secrets Officer", "66666666-6666-6666-6666-666666666666"),
-    }
-}
 # What is no setting of Mailroom's but of Azure's, with who reads it.
 AZURES: Final = {
     "AzureWebJobsStorage__credential": "the host, for the triggers' connections",
@@ -76,13 +52,14 @@ def queue_triggers() -> dict[str, dict[str, Any]]:
 
 @every_set
 def test_storage_takes_no_shared_key_and_shows_nothing_to_the_public(name: str) -> None:
-    account = deployed(name).one(STORAGE)["properties"]
-    assert account["allowSharedKeyAccess"] is False
-    assert account["allowBlobPublicAccess"] is False
-    assert account["defaultToOAuthAuthentication"] is True
-    assert account["allowCrossTenantReplication"] is False
-    assert account["supportsHttpsTrafficOnly"] is True
-    assert account["minimumTlsVersion"] == "TLS1_2"
+    assert len(deployed(name).all(STORAGE)) == 2
+    for account in (one["properties"] for one in deployed(name).all(STORAGE)):
+        assert account["allowSharedKeyAccess"] is False
+        assert account["allowBlobPublicAccess"] is False
+        assert account["defaultToOAuthAuthentication"] is True
+        assert account["allowCrossTenantReplication"] is False
+        assert account["supportsHttpsTrafficOnly"] is True
+        assert account["minimumTlsVersion"] == "TLS1_2"
     containers = deployed(name).all(f"{STORAGE}/blobServices/containers")
     assert {one["properties"]["publicAccess"] for one in containers} == {"None"}
 
@@ -98,9 +75,13 @@ def test_queues_are_those_that_functions_listen_to_with_their_poison_queues(name
 
 @every_set
 def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
-    """app-package is the platform's; mail-attachments is where producers put what they attach by reference."""
-    containers = deployed(name).names(f"{STORAGE}/blobServices/containers")
-    assert containers == {outbox.PAYLOADS, outbox.DEAD, "mail-attachments", "app-package"}
+    """mail-attachments is where producers put what they attach by reference. The package has an account of its own."""
+    own, packages = mail_account(name), package_account(name)
+    containers = {one["name"] for one in deployed(name).all(f"{STORAGE}/blobServices/containers")}
+    assert containers == {
+        f"{packages['name']}/default/app-package",
+        *(f"{own['name']}/default/{container}" for container in (outbox.PAYLOADS, outbox.DEAD, "mail-attachments")),
+    }
     in_code = {
         match[1]
         for path in (ROOT / "shared").rglob("*.py")
@@ -123,72 +104,41 @@ def test_nothing_that_may_still_be_waited_for_is_removed_by_age(name: str) -> No
     assert rules[f"{outbox.DEAD}/"]["daysAfterModificationGreaterThan"] > retention + 30
 
 
-# Who may do what
-
-
-@every_set
-def test_roles_are_exactly_these_on_exactly_these_scopes(name: str) -> None:
-    found = set()
-    for one in deployed(name).all("Microsoft.Authorization/roleAssignments"):
-        scope = one["id"].partition("/providers/Microsoft.Authorization")[0]
-        provider = scope.partition("/providers/")[2]
-        kind = "/".join(provider.split("/")[:2])
-        if "/queues/" in provider:
-            kind = "…/queues/" + provider.rpartition("/")[2]
-        principal = one["properties"]["principalId"]
-        if principal.startswith("["):
-            assert "outputs.principalId" in principal
-            assert "'identity-{0}'" in principal
-            assert one["properties"]["principalType"] == "ServicePrincipal"
-            principal = MAILROOM
-        role = ROLES[one["properties"]["roleDefinitionId"].rpartition("/")[2]]
-        found.add((kind, role, principal))
-    assert found == OF_MAILROOM | OF_OTHERS.get(name, set())
-
-
-@every_set
-def test_rights_over_the_whole_tenant_are_granted_only_when_asked_for(name: str) -> None:
-    grants = {one["properties"]["appRoleId"] for one in deployed(name).all("Microsoft.Graph/appRoleAssignedTo@v1.0")}
-    send, read, write = (
-        "b633e1c5-b582-4048-a93e-9f11b44c7e96",
-        "810c84a8-4a9e-49e6-bf7d-12d183f40d01",
-        "e2a3a72e-5f79-4c64-b1b1-878b674786c9",
-    )
-    assert grants == {"tenant-wide": {send, read}, "everything": {send, read, write}}.get(name, set())
-
-
-@every_set
-def test_the_vault_decides_by_roles_and_forgets_nothing_at_once(name: str) -> None:
-    vault = deployed(name).one("Microsoft.KeyVault/vaults")["properties"]
-    assert vault["enableRbacAuthorization"] is True
-    assert vault["enablePurgeProtection"] is True
-    assert vault["softDeleteRetentionInDays"] == 90
-    assert "accessPolicies" not in vault
-
-
-@every_set
-def test_telemetry_comes_with_a_token_of_entra_only(name: str) -> None:
-    here = deployed(name)
-    assert here.one("Microsoft.Insights/components")["properties"]["DisableLocalAuth"] is True
-    assert here.one("Microsoft.OperationalInsights/workspaces")["properties"]["features"]["disableLocalAuth"] is True
-
-
 # The app
 
 
 @every_set
-def test_the_app_is_python_on_flex_consumption_under_one_identity(name: str) -> None:
+def test_the_app_is_python_on_flex_consumption_under_two_identities(name: str) -> None:
     here = deployed(name)
     plan, site = here.one("Microsoft.Web/serverfarms"), here.one("Microsoft.Web/sites")
     assert (plan["sku"]["name"], plan["properties"]["reserved"]) == ("FC1", True)
     configuration = site["properties"]["functionAppConfig"]
     assert configuration["runtime"] == {"name": "python", "version": (ROOT / ".python-version").read_text().strip()}
-    (identity,) = site["identity"]["userAssignedIdentities"]
+    identities = {one["id"] for one in here.all("Microsoft.ManagedIdentity/userAssignedIdentities")}
     assert site["identity"]["type"] == "UserAssigned"
-    assert identity == here.one("Microsoft.ManagedIdentity/userAssignedIdentities")["id"]
-    authentication = configuration["deployment"]["storage"]["authentication"]
-    assert authentication == {"type": "UserAssignedIdentity", "userAssignedIdentityResourceId": identity}
+    assert site["identity"]["userAssignedIdentities"].keys() == identities
+    assert len(identities) == 2
     assert site["tags"]["azd-service-name"] == "api"
+
+
+@every_set
+def test_instances_are_in_several_zones_if_asked_to_and_azure_takes_how_many_are_ready(name: str) -> None:
+    here = deployed(name)
+    zones = here.one("Microsoft.Web/serverfarms")["properties"]["zoneRedundant"]
+    assert zones is (name == "everything")
+    assert {one["sku"]["name"] for one in here.all(STORAGE)} == {"Standard_GZRS" if zones else "Standard_ZRS"}
+    scale = here.one("Microsoft.Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    assert all(group["instanceCount"] >= (2 if zones else 1) for group in scale["alwaysReady"])
+
+
+def test_the_price_of_zones_is_that_of_two_instances_for_each_group_that_scales_by_itself() -> None:
+    """All HTTP functions are one group, every other function is one. What an instance costs stands in docs/costs.md."""
+    groups = 1 + sum(trigger["type"] != "httpTrigger" for trigger in functions().values())
+    (instance,) = re.findall(r"^`alwaysReadyHttp = 1`: .* = ([\d.]+),", COSTS, re.MULTILINE)
+    price = groups * 2 * 2 * 730 * 3600 * 0.000004
+    assert abs(price - groups * 2 * float(instance)) < 0.1
+    assert f"for each of {groups} groups | + {price:.2f} " in COSTS
+    assert re.search(rf"\b{price:.0f}\s+dollars", (ROOT / "docs" / "deploy.md").read_text())
 
 
 @every_set
@@ -222,9 +172,12 @@ def test_a_deployment_says_what_azd_and_the_documents_need(name: str) -> None:
         "AZURE_KEY_VAULT_NAME",
         "AZURE_RESOURCE_GROUP",
         "AZURE_STORAGE_ACCOUNT_NAME",
+        "MAILROOM_ALERTS",
         "MAILROOM_APPLICATION_INSIGHTS",
+        "MAILROOM_DEPLOYMENT_IDENTITY_OBJECT_ID",
         "MAILROOM_IDENTITY_CLIENT_ID",
         "MAILROOM_IDENTITY_OBJECT_ID",
+        "MAILROOM_PACKAGE_ACCOUNT_ID",
         "MAILROOM_URL",
     }
 
@@ -263,7 +216,7 @@ def test_mailroom_can_use_the_settings_that_it_is_given(name: str) -> None:
     assert found.storage.connection_string is None
     assert found.storage.client_id == found.identity_client_id == settings["AZURE_CLIENT_ID"]
     assert found.graph.base_url == "https://graph.microsoft.com/v1.0"
-    account = deployed(name).one(STORAGE)["name"]
+    account = mail_account(name)["name"]
     assert found.storage.queue_endpoint == f"https://{account}.queue.core.windows.net"
     assert found.vault_url == f"https://{deployed(name).one('Microsoft.KeyVault/vaults')['name']}.vault.azure.net"
 
@@ -350,59 +303,6 @@ def test_large_mails_lower_how_many_requests_an_instance_takes_by_default() -> N
         assert parameters["instanceMemoryMB"]["defaultValue"] >= 512 + requests * 3 * 115 * body / 35
 
 
-# The network
-
-
-@pytest.mark.parametrize("name", PRIVATE)
-def test_on_a_private_network_nothing_keeps_the_app_from_graph_entra_and_the_upload_host(name: str) -> None:
-    """Rules of a network security group know no host names; a firewall's do, so the example and the pages name them."""
-    [guard] = deployed(name).all("Microsoft.Network/networkSecurityGroups")
-    rules = guard.get("properties", {}).get("securityRules", [])
-    assert [rule for rule in rules if rule["properties"]["direction"] == "Outbound"] == []
-    pages = (PARAMETERS / "private.bicepparam", ROOT / "docs" / "deploy.md", ROOT / "docs" / "operations.md")
-    for host in ("graph.microsoft.com", "login.microsoftonline.com", "outlook.office.com"):
-        assert [page.name for page in pages if host not in page.read_text()] == [], host
-
-
-@every_set
-def test_the_network_is_as_open_as_its_parameter_says(name: str) -> None:
-    here = deployed(name)
-    private = name in PRIVATE
-    for kind in (STORAGE, "Microsoft.KeyVault/vaults"):
-        resource = here.one(kind)["properties"]
-        assert resource["publicNetworkAccess"] == ("Disabled" if private else "Enabled")
-        assert resource["networkAcls"]["defaultAction"] == ("Deny" if private else "Allow")
-    site = here.one("Microsoft.Web/sites")["properties"]
-    assert bool(site["virtualNetworkSubnetId"]) is private
-    groups = {
-        tuple(connection["properties"]["groupIds"])
-        for endpoint in here.all("Microsoft.Network/privateEndpoints")
-        for connection in endpoint["properties"]["privateLinkServiceConnections"]
-    }
-    assert groups == ({("blob",), ("queue",), ("table",), ("vault",)} if private else set())
-
-
-@pytest.mark.parametrize("name", PRIVATE)
-def test_on_a_private_network_each_service_is_found_by_its_zone(name: str) -> None:
-    here = deployed(name)
-    zones = here.all("Microsoft.Network/privateDnsZones")
-    links = here.all("Microsoft.Network/privateDnsZones/virtualNetworkLinks")
-    records = here.all("Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
-    assert len(zones) == len(links) == len(records) == 4
-    text = json.dumps(zones)
-    assert all(f"privatelink.{kind}." in text for kind in ("blob", "queue", "table"))
-    assert ".vaultcore." in text
-    site = here.one("Microsoft.Web/sites")["properties"]
-    subnet = site["virtualNetworkSubnetId"].rpartition("/")[2]
-    subnets = {
-        one["name"]: one["properties"] for one in here.one("Microsoft.Network/virtualNetworks")["properties"]["subnets"]
-    }
-    assert [one["properties"]["serviceName"] for one in subnets[subnet]["delegations"]] == [
-        "Microsoft.App/environments"
-    ]
-    assert subnets[subnet]["defaultOutboundAccess"] is True  # Graph is outside
-
-
 # The files
 
 
@@ -427,7 +327,7 @@ def test_every_parameter_is_described_and_has_a_default() -> None:
     """So `az deployment group create --template-file infra/main.bicep` asks for nothing."""
     template = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
     for name, parameter in template["parameters"].items():
-        assert "defaultValue" in parameter, name
+        assert "defaultValue" in parameter or parameter.get("nullable"), name
         assert parameter["metadata"]["description"], name
 
 

@@ -94,8 +94,7 @@ def test_azure_monitor_takes_every_rule(name: str) -> None:
     ],
 )
 def test_what_azure_monitor_refuses_is_found(change: dict[str, Any]) -> None:
-    sound = rules("default")
-    rule = next(one for one in sound.values() if one["evaluationFrequency"] == one["windowSize"] == "PT15M")
+    rule = rules("default").popitem()[1] | {"evaluationFrequency": "PT15M", "windowSize": "PT15M"}
     assert faults(rule) == []
     assert faults(rule | change)
 

@@ -68,6 +68,12 @@ def test_a_letter_that_a_rule_allows_no_longer_has_failed_with_the_rules_code(
     assert "@" not in verdict.message
 
 
+def test_what_was_admitted_a_moment_ago_is_not_admitted_again_but_all_else_holds() -> None:
+    closed = replace(OPEN, allowed_senders=Patterns())
+    assert before_send(three(), closed, NOBODY, admitted=True) == Goes(three())
+    assert before_send(three(), closed, frozenset({ADELE, BEN, CAROL}), admitted=True) == Withheld("suppressed", 3)
+
+
 def test_what_a_callers_rule_took_back_is_refused_too() -> None:
     """Not the rules that hold for all alone."""
     caller = rules(SHOP, caller=SHOP, caller_to="*@contoso.test").callers[APPLICATION]

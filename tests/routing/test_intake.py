@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.exceptions import ServiceRequestError
+from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
 from shared.delivery.outbox import Kept
 from shared.delivery.work import Work
@@ -26,12 +26,13 @@ from shared.routing.catalog import BUILT_IN, Catalog, load
 from shared.routing.compose import Composer, RouteUnusable
 from shared.routing.intake import Intake
 from shared.routing.messages import parse_event
-from shared.routing.secrets import Secrets
+from shared.routing.secrets import AGAIN, Secrets
 from shared.sources import reading
 from shared.sources.source import RawRequest, Reply, TokenRule
 from tests.delivery.memory import MemoryOutbox, Unpaced
 from tests.delivery.samples import Office
 from tests.routing.samples import NOW, settings
+from tests.routing.test_secrets import FakeVault
 
 RENDERER = Renderer(BUILT_IN / "_layout")
 SECRETS = {
@@ -82,7 +83,7 @@ class Counter:
         composer = Composer(given, RENDERER)
         catalog = load(self.folder)
         courier = Worker(self.office.engine)
-        self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, lambda: NOW)
+        self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, now=lambda: NOW)
 
     async def tokens(self, rule: TokenRule, authorization: str | None) -> None:
         if self.token:
@@ -159,7 +160,6 @@ async def test_a_wrong_secret_is_refused_and_nothing_is_read(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
-        ({}, "MAIL_SECRET_SHOP"),
         ({**SECRETS, "MAIL_SENDER": ""}, "MAIL_SENDER"),
         ({**SECRETS, "MAIL_TO": ""}, "MAIL_TO"),
         ({**SECRETS, "MAIL_ALLOWED_SENDERS": "a@contoso.com"}, "MAIL_ALLOWED_SENDERS"),
@@ -195,17 +195,103 @@ WEBHOOKS = 'source = "standard-webhooks"\n'
         ("", "@Microsoft.KeyVault(SecretUri=https://contoso.example/hush)", "Key Vault reference"),
     ],
 )
-async def test_a_secret_that_can_prove_nothing_is_a_fault_of_the_route_and_not_of_its_sender(
+async def test_a_secret_that_can_prove_nothing_is_a_fault_of_the_route_and_its_name_is_for_the_operator(
     tmp_path: Path, text: str, secret: str, word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = f"[options]\n{text}" if "accept" in text else text
     counter = Counter(tmp_path, routes={"shop": text}, environ={"MAIL_SECRET_SHOP": secret})
     reply = await counter.post({})
-    assert reply.status == 503
-    assert reply.detail.startswith("MAIL_SECRET_SHOP")
-    assert word in reply.detail
-    assert "MAIL_SECRET_SHOP" in caplog.text
-    assert secret not in reply.detail + caplog.text
+    assert (reply.status, reply.detail) == (503, intake_module.UNUSABLE)
+    (line,) = (json.loads(record.message) for record in caplog.records)
+    assert line["event"] == "event.put-off"
+    assert line["why"].startswith("MAIL_SECRET_SHOP")
+    assert word in line["why"]
+    assert secret not in caplog.text
+
+
+HOSTILE = (
+    RawRequest(b"{}"),
+    RawRequest(b" " * (26 * 1024 * 1024)),
+    RawRequest(b"{}", {"content-encoding": "gzip"}),
+    RawRequest(b"{}", {"x-api-key": "guess", "authorization": "Bearer guess", "stripe-signature": "t=1,v1=ab"}),
+    RawRequest(method="GET"),
+    RawRequest(method="HEAD"),
+    RawRequest(method="OPTIONS"),
+    RawRequest(headers={"webhook-request-origin": "eventgrid.azure.net"}, method="OPTIONS"),
+)
+
+
+@pytest.mark.parametrize("vault", [False, True])
+async def test_a_route_without_a_secret_answers_as_one_that_does_not_exist(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    vault: bool,  # noqa: FBT001
+) -> None:
+    """Whatever is sent to it; the operator is told once a day, and nobody is woken."""
+    caplog.set_level("INFO")
+    asked: list[str] = []
+
+    async def nothing(name: str) -> str:
+        asked.append(name)
+        raise ResourceNotFoundError("none")
+
+    counter = Counter(tmp_path, routes={"shop": "", "hook": "probe = true"}, environ={})
+    if vault:
+        counter.intake = replace(counter.intake, secrets=Secrets(settings(), nothing))
+    for request in HOSTILE:
+        missing = await counter.intake.answer("nothing", request)
+        for name in ("shop", "hook", "Shop", "cloudevents", "stripe", "github", "azure-devops"):
+            assert await counter.intake.answer(name, request) == missing
+    assert missing.status == 200
+    assert (await counter.post({})).status == 404
+    lines = [json.loads(record.message) for record in caplog.records]
+    assert all(line["event"] == "route.off" and line["count"] == 1 for line in lines)
+    assert sorted(line["route"] for line in lines) == [
+        "azure-devops", "cloudevents", "github", "hook", "shop", "stripe",
+    ]  # fmt: skip
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+    assert len(asked) == (6 if vault else 0)  # one question for each route, whatever was sent
+
+
+async def test_a_vault_that_cannot_be_read_puts_off_whatever_is_sent_and_says_no_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a route without a secret too: nobody knows that it has none."""
+
+    async def away(name: str) -> str:
+        raise ServiceRequestError("away")
+
+    counter = Counter(tmp_path, routes={"hook": "probe = true"}, environ={})
+    counter.intake = replace(counter.intake, secrets=Secrets(settings(), away))
+    for request in HOSTILE[:6]:
+        reply = await counter.intake.answer("hook", request)
+        assert (reply.status, reply.detail) == (503, intake_module.UNUSABLE)
+        assert reply.headers["Retry-After"]
+    assert (await counter.intake.answer("cloudevents", HOSTILE[-1])).status == 503
+    assert '"event":"event.put-off"' in caplog.text
+
+
+async def test_a_route_is_on_as_soon_as_the_vault_has_its_secret(tmp_path: Path) -> None:
+    """And what was off is not taken for off while the vault is away."""
+    vault = FakeVault()
+    counter = Counter(tmp_path, environ={})
+    counter.intake = replace(counter.intake, secrets=vault.secrets())
+    assert (await counter.post({})).status == 404
+    vault.answers["mail-secret-shop"] = ServiceRequestError("away")
+    vault.now += AGAIN + 1
+    assert (await counter.post({})).status == 503
+    vault.answers["mail-secret-shop"] = "old secret"
+    vault.now += AGAIN + 1
+    assert (await counter.post({})).status == 202
+    assert (await counter.post({}, x_api_key="guess")).status == 401
+
+
+async def test_a_secret_that_is_blank_is_a_fault_and_does_not_turn_its_route_off(tmp_path: Path) -> None:
+    vault = FakeVault()
+    vault.answers["mail-secret-shop"] = " "
+    counter = Counter(tmp_path, environ={})
+    counter.intake = replace(counter.intake, secrets=vault.secrets())
+    assert (await counter.post({}, x_api_key="")).status == 503
 
 
 async def test_an_unusable_secret_beside_a_good_one_takes_nothing_from_it(tmp_path: Path) -> None:
@@ -332,7 +418,16 @@ async def test_nothing_is_acknowledged_that_could_not_be_set_aside(tmp_path: Pat
     assert (await counter.post({"to": "a@evil.example"})).status == 503
 
 
-ENTRA = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+TENANTLESS = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+ENTRA = f'{TENANTLESS}tenant = "11111111-1111-1111-1111-111111111111"\n'
+
+
+async def test_a_route_of_tokens_without_a_tenant_is_a_fault_and_its_name_is_for_the_operator(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = await Counter(tmp_path, routes={"alerts": TENANTLESS}).post({}, "alerts")
+    assert (reply.status, reply.detail) == (503, intake_module.UNUSABLE)
+    assert "MAIL_API_TENANT" in caplog.text
 
 
 async def test_entra_tokens_take_the_place_of_a_secret(tmp_path: Path) -> None:
@@ -348,8 +443,8 @@ async def test_entra_tokens_take_the_place_of_a_secret(tmp_path: Path) -> None:
 async def test_options_is_answered_for_what_has_a_handshake_and_tells_nothing_else(tmp_path: Path) -> None:
     counter = Counter(tmp_path)
     asked = RawRequest(headers={"webhook-request-origin": "eventgrid.azure.net"}, method="OPTIONS")
-    assert counter.intake.preflight("cloudevents", asked).headers["WebHook-Allowed-Origin"]
-    assert counter.intake.preflight("shop", asked) == counter.intake.preflight("nothing", asked)
+    assert (await counter.intake.preflight("cloudevents", asked)).headers["WebHook-Allowed-Origin"]
+    assert await counter.intake.preflight("shop", asked) == await counter.intake.preflight("nothing", asked)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -376,7 +471,9 @@ async def test_a_route_with_probe_answers_get_and_head_and_delivers_nothing(tmp_
 
 async def test_options_names_the_methods_that_the_route_has(tmp_path: Path) -> None:
     counter = Counter(
-        tmp_path, routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'}
+        tmp_path,
+        routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'},
+        environ={**SECRETS, "MAIL_SECRET_HOOK": "secret", "MAIL_SECRET_CLOUDS": "secret"},
     )
     allowed = {
         name: (await counter.intake.answer(name, RawRequest(method="OPTIONS"))).headers["Allow"]

@@ -12,7 +12,8 @@ from shared.routing.status import Status, status_of
 from tests.routing.samples import settings
 
 RENDERER = Renderer(BUILT_IN / "_layout")
-ENTRA = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+TENANTLESS = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+ENTRA = f'{TENANTLESS}tenant = "11111111-1111-1111-1111-111111111111"\n'
 
 
 async def status(folder: Path, routes: dict[str, str], vault: dict[str, str] | None = None, **environ: str) -> Status:
@@ -32,7 +33,9 @@ async def status(folder: Path, routes: dict[str, str], vault: dict[str, str] | N
 
 async def test_a_route_is_on_with_a_secret_that_it_can_use_and_off_without_one(tmp_path: Path) -> None:
     found = await status(tmp_path, {}, MAIL_SECRET_GITHUB="a", MAIL_SECRET_AZURE_DEVOPS="user:password")
-    assert found == Status(["azure-devops", "github"], {})
+    assert (found.on, found.problems) == (["azure-devops", "github"], {})
+    assert {"stripe", "grafana", "generic"} <= set(found.off)
+    assert not set(found.off) & set(found.on)
 
 
 async def test_a_secret_that_cannot_be_used_is_named_whether_another_can_or_not(tmp_path: Path) -> None:
@@ -65,6 +68,7 @@ async def test_what_was_copied_along_with_a_secret_is_reported_whatever_the_sour
 async def test_the_same_holds_for_what_lies_in_the_vault(tmp_path: Path) -> None:
     found = await status(tmp_path, {}, {"mail-secret-azure-devops": "hush", "mail-secret-github": "a"})
     assert found.on == ["github"]
+    assert "azure-devops" not in found.off
     assert found.problems.keys() == {"azure-devops"}
 
 
@@ -83,6 +87,12 @@ async def test_a_secret_of_a_route_that_takes_tokens_is_reported_and_the_route_i
     assert "Entra" in found.problems["alerts"]
 
 
+async def test_a_route_of_tokens_without_a_tenant_is_reported(tmp_path: Path) -> None:
+    found = await status(tmp_path, {"alerts": TENANTLESS})
+    assert "alerts" not in (*found.on, *found.off)
+    assert "MAIL_API_TENANT" in found.problems["alerts"]
+
+
 async def test_a_reference_that_was_not_resolved_is_reported(tmp_path: Path) -> None:
     found = await status(tmp_path, {}, MAIL_SECRET_GITHUB="@Microsoft.KeyVault(SecretUri=https://x.example/hush)")
     assert (found.on, list(found.problems)) == ([], ["github"])
@@ -95,3 +105,15 @@ async def test_a_vault_that_is_away_is_what_keeps_each_route_that_needs_it(tmp_p
     )
     assert found.on == ["alerts", "github"]
     assert "vault" in found.problems["stripe"]
+
+
+async def test_a_setting_that_takes_the_vaults_place_is_noted_and_nothing_is_wrong(tmp_path: Path) -> None:
+    """It works until the next deployment removes it. Without a vault there is nothing else to use."""
+    vault = {"mail-secret-github": "a", "mail-secret-stripe": "whsec_c2VjcmV0"}
+    away = {"MAIL_VAULT_URL": "https://kv-1.vault.azure.net"}
+    found = await status(tmp_path, {}, vault, MAIL_SECRET_GITHUB="hush", **away)
+    assert (found.on, found.problems) == (["github", "stripe"], {})
+    assert found.notes.keys() == {"MAIL_SECRET_GITHUB"}
+    assert "mail-secret-github" in found.notes["MAIL_SECRET_GITHUB"]
+    assert "hush" not in str(found)
+    assert (await status(tmp_path, {}, vault, MAIL_SECRET_GITHUB="hush")).notes == {}

@@ -1,4 +1,4 @@
-"""One PowerShell with a fake Exchange for all tests of scripts."""
+"""One PowerShell with a fake Exchange, and one with a fake Graph, for all tests of scripts."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,16 +7,36 @@ from typing import Any
 
 import pytest
 
+from tests.scripts.directory import Directory, tenant
 from tests.scripts.exchange import MAILROOM, Exchange, organisation, powershell
+
+
+def need_pwsh() -> None:
+    if shutil.which("pwsh") is None:
+        pytest.skip("there is no pwsh on PATH to run the script with")
 
 
 @pytest.fixture(scope="session")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    pwsh = shutil.which("pwsh")
-    if pwsh is None:
-        pytest.skip("there is no pwsh on PATH to run the script with")
-    with powershell(pwsh, tmp_path_factory.mktemp("exchange")) as running:
+    need_pwsh()
+    folder = tmp_path_factory.mktemp("exchange")
+    with powershell(Exchange, "ExchangeOnlineManagement", "EXCHANGE_STATE", folder) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def graph_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directory]:
+    need_pwsh()
+    folder = tmp_path_factory.mktemp("graph")
+    with powershell(Directory, "Microsoft.Graph.Authentication", "DIRECTORY_STATE", folder) as running:
+        yield running
+
+
+@pytest.fixture
+def directory(graph_shell: Directory) -> Directory:
+    """A tenant in which the script has never run."""
+    graph_shell.state = tenant()
+    return graph_shell
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,20 +95,16 @@ class Run:
         return [cmdlet for cmdlet, _ in self.calls if not cmdlet.startswith(READING)]
 
 
-class Exchange:
-    """One PowerShell. A test sets .state, what Exchange knows, and runs the script, which may change it."""
+class Shell:
+    """One PowerShell with a module of fakes. A test sets .state, which they know, and runs a script that changes it."""
 
     def __init__(self, process: subprocess.Popen[str], file: Path) -> None:
         self._process = process
         self.file = file
-        self.state = organisation()
+        self.state: dict[str, Any] = {}
 
-    def limit(self, *mailboxes: str, **more: object) -> Run:
-        """The script, for the identity of these tests unless told otherwise; more: its parameters by their names."""
-        given = {"ApplicationId": APPLICATION, "ObjectId": IDENTITY, "Mailbox": list(mailboxes), **more}
-        return self.run(str(SCRIPT), **given)
-
-    def run(self, what: str, **parameters: object) -> Run:
+    def asked(self, what: str, **parameters: object) -> tuple[str, int, list[dict[str, Any]]]:
+        """Run a script or a command; what it printed, its exit code, and what it asked the fakes."""
         calls = self.file.with_name(self.file.name + ".calls")
         calls.unlink(missing_ok=True)
         self.file.write_text(json.dumps(self.state))
@@ -124,8 +121,20 @@ class Exchange:
             raise AssertionError(f"PowerShell has ended: {output}")
         self.state = json.loads(self.file.read_text())
         lines = calls.read_text().splitlines() if calls.exists() else []
-        made = tuple((call["cmdlet"], call["parameters"]) for call in map(json.loads, lines))
-        return Run(output, int(ended[1]), made)
+        return output, int(ended[1]), [json.loads(line) for line in lines]
+
+
+class Exchange(Shell):
+    """What Exchange knows is .state."""
+
+    def limit(self, *mailboxes: str, **more: object) -> Run:
+        """The script, for the identity of these tests unless told otherwise; more: its parameters by their names."""
+        given = {"ApplicationId": APPLICATION, "ObjectId": IDENTITY, "Mailbox": list(mailboxes), **more}
+        return self.run(str(SCRIPT), **given)
+
+    def run(self, what: str, **parameters: object) -> Run:
+        output, code, calls = self.asked(what, **parameters)
+        return Run(output, code, tuple((call["cmdlet"], call["parameters"]) for call in calls))
 
     def assigned(self) -> dict[str, str]:
         """Role to scope, of the identity's role assignments."""
@@ -147,19 +156,22 @@ class Exchange:
 
 
 @contextmanager
-def powershell(pwsh: str, folder: Path) -> Iterator[Exchange]:
-    file = folder / "exchange.json"
-    file.write_text(json.dumps(organisation()))
+def powershell[S: Shell](kind: type[S], module: str, variable: str, folder: Path) -> Iterator[S]:
+    """A PowerShell with the module of fakes, which find what they know in the file that the variable names."""
+    pwsh = shutil.which("pwsh")
+    assert pwsh
+    file = folder / f"{module}.json"
+    file.write_text("{}")
     process = subprocess.Popen(
-        [pwsh, "-NoProfile", "-File", str(HERE / "serve.ps1")],
+        [pwsh, "-NoProfile", "-File", str(HERE / "serve.ps1"), "-Name", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "EXCHANGE_STATE": str(file)},
+        env={**os.environ, variable: str(file)},
     )
     with process:
-        yield Exchange(process, file)
+        yield kind(process, file)
         assert process.stdin
         process.stdin.close()
         process.wait(timeout=30)

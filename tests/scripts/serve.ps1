@@ -1,7 +1,8 @@
-# Runs scripts or commands with the fake Exchange, one after the other in this one PowerShell, as starting one takes longer
+# Runs scripts or commands with a module of fakes, one after the other in this one PowerShell, as starting one takes longer
 # than all of them together. Standard input, a line of JSON for each: {"run": path or command, "with": {name: value}}.
 # After what it prints comes a line <<exit code>>; 99 when it ended with an error that nothing caught.
-$module = Join-Path $PSScriptRoot 'modules/ExchangeOnlineManagement/ExchangeOnlineManagement.psm1'
+param([Parameter(Mandatory)] [string] $Name)
+$module = Join-Path $PSScriptRoot "modules/$Name/$Name.psm1"
 while ($null -ne ($line = [Console]::In.ReadLine())) {
     $job = [System.Text.Json.JsonDocument]::Parse($line).RootElement
     $with = @{}

@@ -75,7 +75,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Services:
 
 def equip(app: Services, office: Office) -> None:
     vars(app).update(outbox=office.outbox, engine=office.engine, files=MemoryFiles(office.outbox))
-    for name in ("courier", "pinning"):
+    for name in ("worker", "mailer", "pinning"):
         vars(app).pop(name, None)
 
 

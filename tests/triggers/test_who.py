@@ -166,3 +166,44 @@ def test_no_application_may_operate_for_users_until_one_is_named() -> None:
     wrong = read({**ENVIRONMENT, "MAIL_OPERATOR_APPS": "portal"})
     assert [problem.setting for problem in wrong.problems] == ["MAIL_OPERATOR_APPS"]
     assert wrong.operator_apps == frozenset()
+
+
+BY_KEY: list[tuple[Function, str, dict[str, str], bytes]] = [
+    (messages.operator_messages, "GET", {}, b""),
+    (messages.operator_message, "GET", {"id": "none"}, b""),
+    (messages.operator_message, "DELETE", {"id": "none"}, b""),
+    (messages.operator_message_replay, "POST", {"id": "none"}, b""),
+    (suppressions.operator_suppressions, "GET", {}, b""),
+    (suppressions.operator_suppressions, "POST", {}, b"{"),
+    (suppressions.operator_suppression, "GET", {"id": "none"}, b""),
+    (suppressions.operator_suppression, "DELETE", {"id": "none"}, b""),
+]
+
+
+@pytest.mark.parametrize("value", ["", "true", "False"])
+async def test_function_keys_open_the_operators_paths_unless_they_are_switched_off(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """The platform has checked the key. With MAIL_OPERATOR_KEYS=false it opens nothing, and no storage is asked."""
+    made = Services(read({**ENVIRONMENT, "MAIL_OPERATOR_KEYS": value}))
+    assert not made.settings.problems
+    for module in (messages, suppressions):
+        monkeypatch.setattr(module, "services", lambda: made)
+    for function, method, params, body in BY_KEY:
+        request = func.HttpRequest(
+            method, "https://x.test/", headers={}, params={"top": "0"}, route_params=params, body=body
+        )
+        answer = await function(request)
+        if value == "False":
+            assert answer.status_code == 403, function
+            assert "MAIL_OPERATOR_KEYS" in json.loads(answer.get_body())["detail"]
+        else:
+            assert answer.status_code in (400, 404), function
+
+
+def test_every_path_under_operator_is_among_those_that_can_be_switched_off() -> None:
+    from tests.indexed import indexed
+
+    routes = {name: function.get_trigger().get_dict_repr().get("route", "") for name, function in indexed().items()}
+    by_key = {name for name, route in routes.items() if str(route).startswith("operator/")}
+    assert by_key == {function.__name__ for function, *_ in BY_KEY}

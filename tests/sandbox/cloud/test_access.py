@@ -1,6 +1,5 @@
-"""Who gets in: tokens for Graph, mailboxes, permissions, send-as; and how many at a time."""
+"""Who gets in: tokens for Graph, mailboxes, permissions, send-as."""
 
-import asyncio
 from typing import Any
 
 import jwt
@@ -149,24 +148,3 @@ async def test_a_path_or_method_that_graph_has_not_is_refused(emulator: Emulator
     answer = await emulator.graph("GET", f"users/{BOX}/sendMail")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
-
-
-async def test_an_application_has_four_requests_at_a_time(emulator: Emulator) -> None:
-    await emulator.control("POST", "settings", {"latency": 0.1})
-    answers = await asyncio.gather(*(emulator.send() for _ in range(6)))
-    assert sorted(answer.status_code for answer in answers) == [202] * 4 + [429] * 2
-    throttled = next(answer for answer in answers if answer.status_code == 429)
-    assert error_code(throttled) == (429, "ApplicationThrottled")
-    assert throttled.json()["error"]["message"] == "Application is over its MailboxConcurrency limit."
-    assert throttled.headers["retry-after"] == "2.128"
-    stats = await emulator.control("GET", "stats")
-    assert (stats["in_flight_max"], stats["throttled"], stats["accepted"]) == (4, 2, 4)
-    assert stats["by_status"] == {"202": 4, "429": 2}
-    assert (await emulator.send()).status_code == 202
-
-
-async def test_each_application_has_its_own_four(emulator: Emulator) -> None:
-    await emulator.control("POST", "settings", {"latency": 0.1, "concurrency": 1})
-    other = emulator.token(client_id="11111111-2222-3333-4444-555555555555")
-    answers = await asyncio.gather(emulator.send(), emulator.send(token=other))
-    assert [answer.status_code for answer in answers] == [202, 202]

@@ -88,7 +88,7 @@ ROUTE: Final = Parameter("route", "path", "the route's name")
 KEY: Final = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
 SENDING: Final = (
     Parameter("Idempotency-Key", "header", "names the mail: the same key again is no second mail", KEY),
-    Parameter("client-request-id", "header", "names the mail where there is no Idempotency-Key, and the request"),
+    Parameter("client-request-id", "header", "a correlation id, given back; it names no mail"),
     Parameter("Prefer", "header", "`respond-async`: into the outbox without trying now"),
     Parameter(
         "Mailroom-Not-Before", "header", "a time before which it is not sent", {"type": "string", "format": "date-time"}

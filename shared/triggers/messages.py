@@ -16,7 +16,7 @@ from shared.delivery.ledger import Row, State
 from shared.entra import KeysUnavailable, require
 from shared.errors import Refused, Unauthenticated
 from shared.services import Services, services
-from shared.triggers.answers import json_answer, length_required, problem, settings_refused
+from shared.triggers.answers import json_answer, length_required, problem, settings_refused, unavailable
 from shared.triggers.callers import (
     NO_OPERATOR,
     authenticated,
@@ -78,7 +78,7 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
             return await _answer(req, handler, None)
         require(caller, "Mail.Send")
     except KeysUnavailable:
-        return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
+        return unavailable("The tenant's signing keys cannot be fetched.", "KeysUnavailable")
     except Refused as refusal:
         report_refused(refusal)
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -95,7 +95,7 @@ async def _answer(req: func.HttpRequest, handler: Handler, scope: Scope) -> func
     try:
         return await handler(app, req, scope)
     except AzureError:
-        return problem(503, "Mailroom's storage cannot be reached.", {"Retry-After": "10"})
+        return unavailable("Mailroom's storage cannot be reached.", "ServiceUnavailable")
 
 
 async def _one(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:

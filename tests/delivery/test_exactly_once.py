@@ -397,8 +397,8 @@ WHERE: Final[dict[str, dict[str, Any]]] = {
     "a_refusal_counts_twice_with_the_same_token": UNANSWERED | {"looks": ("403", "403"), "token_age": 10_000.0},
     "what_has_left_the_outbox_is_sent_again_at_once": UNANSWERED | {"copy": 200.0, "draft": True, "gap": 110.0},
     "an_operators_replay_is_not_looked_for_first": UNANSWERED
-    | {"policy": "verify-hold", "looks": ("403", "403", "503"), "kinds": frozenset({"replay"})},
-    "what_was_sent_twice_by_force_is_forgotten": UNANSWERED | {"policy": "hold", "kinds": frozenset({"force"})},
+    | {"policy": "verify-hold", "looks": ("403", "403", "503"), "troubles": (Trouble(99, "replay"),)},
+    "what_was_sent_twice_by_force_is_forgotten": UNANSWERED | {"policy": "hold", "troubles": (Trouble(99, "force"),)},
     "maintenance_abandons_what_its_mailbox_does_not_answer_for": {
         "start": "direct",
         "policy": "verify",
@@ -412,7 +412,7 @@ WHERE: Final[dict[str, dict[str, Any]]] = {
 
 def there(plan: Plan, kinds: frozenset[Kind] | None = None, **where: Any) -> Plan:
     troubles = tuple(trouble for trouble in plan.troubles if kinds is None or trouble.kind in kinds)
-    return replace(plan, troubles=troubles, **where)
+    return replace(plan, **({"troubles": troubles} | where))
 
 
 @pytest.mark.parametrize("safeguard", [name for name in vars(Broken) if not name.startswith("_")])

@@ -120,6 +120,7 @@ class World:
         self.now = 0.0  # seconds since noon, true time
         self.ledger = StorageLedger(self)
         self.outbox = StorageOutbox(self)
+        self.outbox.now = lambda: NOON + timedelta(seconds=self.now)
         self.messages: list[Message] = []
         self.taken: list[Taken] = []
         self.drafts = Drafts(self)
@@ -173,7 +174,7 @@ class World:
         else:
             self._ask(Client(self.plan.start, 0, self.plan.retries))
         self._live()
-        for days in (0.1, 10.1):  # after an attempt counts as abandoned; after a payload counts as an orphan
+        for days in (0.1, 10.1, 10.1):  # an attempt is abandoned; a payload is marked as nobody's; it is removed
             self.now = max(self.now, 0) + days * 86_400
             self._maintain()
             self._live()

@@ -26,7 +26,7 @@ from shared.routing.catalog import load
 from shared.routing.secrets import vault_name
 from shared.sources.source import Source
 
-__all__ = ["main"]
+__all__ = ["main", "where"]
 
 MOST = 2  # secrets of a route that are valid at a time: the new one, and the one that it takes the place of
 
@@ -56,7 +56,7 @@ def _run(given: argparse.Namespace) -> Sequence[str]:
     route, source = _route(given.route, given.routes)
     if given.rotate and given.drop_old:
         raise DeploymentError("First ROTATE=1, then the sender, then DROP_OLD=1: one at a time.")
-    group, name = _where(given)
+    group, name = where(given)
     app, url = app_in(group, name), vault_in(group, name)
     if app is None or url is None:
         raise DeploymentError(
@@ -107,7 +107,7 @@ def _route(name: str, folder: Path | None) -> tuple[str, Source]:
     return known, source
 
 
-def _where(given: argparse.Namespace) -> tuple[Group, str]:
+def where(given: argparse.Namespace) -> tuple[Group, str]:
     """The resource group, and what the environment is called in its tags. Raises DeploymentError."""
     name = given.environment
     if name and (path_of(name, given.infra).is_file() or shutil.which("azd") is None):

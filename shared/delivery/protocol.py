@@ -6,7 +6,7 @@
     withhold  that policy lets nothing go meets the row
 
 What a look at the mailbox says is in verification.py. Messages are wake-ups, the row is the truth. All I/O is in
-courier.py.
+engine.py, request.py and worker.py.
 """
 
 from dataclasses import dataclass, replace
@@ -180,7 +180,7 @@ def first_claim(work: Work, now: datetime, settings: Settings, token: str, *, qu
 
 
 def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token: str) -> Decision:
-    """What a courier does with a message. token: a new one, for the claim."""
+    """What a worker does with a message. token: a new one, for the claim."""
     if row is None:
         return _begin(work, now, settings, token)
     if row.fingerprint != work.fingerprint:

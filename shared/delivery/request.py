@@ -26,7 +26,7 @@ from azure.core.exceptions import AzureError
 from shared.delivery import protocol, worker
 from shared.delivery.claims import new_token
 from shared.delivery.engine import Ended, Engine, Job, Later, Ready, Waits
-from shared.delivery.ledger import REPLAYABLE, Conflict, Row, State
+from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.outbox import Receipt
 from shared.delivery.reports import report_end
 from shared.delivery.work import Work, work_of
@@ -351,7 +351,13 @@ class Requests:
                         await self.engine.claims.write(result.row)
                         await self.wake(receipt, result.due)
                         return result.row.state
-            except (AzureError, Conflict, RateLimitUnavailable):
+            except Conflict:  # a copy; one of a mail that has ended need not hide until another would be verified
+                with suppress(AzureError):
+                    met = await self.engine.claims.ledger.read(put.mail.id)
+                    if met is not None and met.state in ENDED:
+                        await self.wake(receipt)
+                return None
+            except (AzureError, RateLimitUnavailable):
                 return None
             if result.unwritten is not None:
                 return None

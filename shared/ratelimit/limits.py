@@ -137,10 +137,12 @@ class RateLimits:
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         """The one of these mailboxes that may send soonest, as far as this process knows. No storage."""
+        lanes = {mailbox: self._mailbox(mailbox) for mailbox in mailboxes}
+        expected = {mailbox: lane.expected() for mailbox, lane in lanes.items()}
+        now = self._now()  # one for all: what is free now is as free as any other, whichever was asked first
 
         def wait(mailbox: str) -> tuple[datetime, int, float]:
-            lane = self._mailbox(mailbox)
-            return lane.expected(), lane.users, SystemRandom().random()
+            return max(expected[mailbox], now), lanes[mailbox].users, SystemRandom().random()
 
         return min(mailboxes, key=wait)
 

@@ -209,6 +209,10 @@ LOST: list[tuple[str, dict[str, Any], dict[str, Any], set[str]]] = [
     ("the alert address", {}, {"alertEmail": "sre@contoso.com"}, {"alertEmail"}),
     ("action groups", {}, {"actionGroupIds": ["/x"]}, {"actionGroupIds"}),
     ("the network", {}, {"network": "private"}, {"network"}),
+    ("subnets that were there", {}, {"existingSubnets": {"app": "/a", "endpoints": "/b"}}, {"existingSubnets"}),
+    ("the lock", {}, {"lockStorage": True}, {"lockStorage"}),
+    ("who may reach it", {}, {"siteAccess": [{"name": "x", "ipAddress": "203.0.113.7/32"}]}, {"siteAccess"}),
+    ("nothing: a vault came back", {}, {"vaultCreateMode": "recover"}, set()),
     ("a size", {}, {"maximumInstanceCount": 100}, {"maximumInstanceCount"}),
     ("producers", {}, {"producers": [{"principalId": "1", "queue": "mail-outbox"}]}, {"producers"}),
 ]  # fmt: skip

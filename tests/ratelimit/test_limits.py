@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -432,6 +433,13 @@ def test_a_pool_sends_from_the_mailbox_that_is_free_soonest() -> None:
         }
 
     run(scenario())
+
+
+def test_of_two_that_are_free_none_is_preferred_because_it_was_asked_first() -> None:
+    """The clock moves on between two questions."""
+    ticks = count()
+    limits = RateLimits(MemoryStore(), now=lambda: at(0) + timedelta(microseconds=next(ticks)))
+    assert {limits.soonest([SHOP, DESK]) for _ in range(40)} == {SHOP, DESK}
 
 
 # Uploads

@@ -120,13 +120,14 @@ class World:
         self.now = 0.0  # seconds since noon, true time
         self.ledger = StorageLedger(self)
         self.outbox = StorageOutbox(self)
+        self.outbox.now = lambda: NOON + timedelta(seconds=self.now)
         self.messages: list[Message] = []
         self.taken: list[Taken] = []
         self.drafts = Drafts(self)
         self.clients: list[Client] = []
         self.acknowledged = False  # and not refused by Graph since
         self.cancelled = False  # an operator was told so
-        self.replayed: list[Row] = []  # as an operator saw them
+        self.forced: list[Row] = []  # as an operator saw them who had them sent by force
         self.cannot_be_asked = False  # the mailbox has refused twice, the second time with a token of after the first
         self.doubt = False  # something has happened after which nobody can know for sure
         self.trail: list[str] = []
@@ -173,7 +174,7 @@ class World:
         else:
             self._ask(Client(self.plan.start, 0, self.plan.retries))
         self._live()
-        for days in (0.1, 10.1):  # after an attempt counts as abandoned; after a payload counts as an orphan
+        for days in (0.1, 10.1, 10.1):  # an attempt is abandoned; a payload is marked as nobody's; it is removed
             self.now = max(self.now, 0) + days * 86_400
             self._maintain()
             self._live()
@@ -216,7 +217,8 @@ class World:
         async def verifier(row: Row) -> Finding:
             return await self._look(row, skew)
 
-        drafts = _ByDraft(self.drafts, self.drafts, MemoryFiles(self.outbox), verifier, lambda: self.silence(skew))
+        files = MemoryFiles(self.outbox)
+        drafts = _ByDraft(self.drafts, self.drafts, files, verifier, lambda: self.silence(skew))
         now, monotonic = (lambda: NOON + timedelta(seconds=self.now + skew)), (lambda: self.now + started)
         return Engine(
             self.settings,
@@ -308,7 +310,7 @@ class World:
         if message.receipt == receipt:
             message.visible = self.now + VISIBILITY
 
-    def _operate(self, what: Literal["cancel", "replay"]) -> None:
+    def _operate(self, what: Literal["cancel", "replay", "force"]) -> None:
         control = Control(self._process())
 
         async def operate() -> None:
@@ -319,8 +321,9 @@ class World:
                 if what == "cancel":
                     self.cancelled |= isinstance(await control.cancel(row), Row)
                 elif row.state in REPLAYABLE:
-                    self.replayed.append(row)
-                    await control.replay(row)
+                    if what == "force":
+                        self.forced.append(row)
+                    await control.replay(row, force=what == "force")
 
         self._begin(Actor(f"{what} {next(self._numbers)}", operate()))
 
@@ -496,7 +499,7 @@ class World:
                 way: Start = "accept" if trouble.size > 1 else "direct"
                 way = "hook" if self.plan.start == "hook" else way
                 self._ask(Client(way, body=trouble.size % 2, tries=self.plan.retries))
-            case "cancel" | "replay":
+            case "cancel" | "replay" | "force":
                 self._operate(trouble.kind)
             case "upkeep":
                 self._maintain()

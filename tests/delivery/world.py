@@ -7,7 +7,7 @@ do. A `Plan` says what is asked of the world and where it is troubled. The same 
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count, cycle
@@ -19,7 +19,7 @@ from unittest.mock import patch
 from azure.core.exceptions import AzureError, ServiceResponseError
 
 from shared.config import OnUnknown, Settings
-from shared.delivery import claims, engine, large, worker
+from shared.delivery import claims, engine, large, request, worker
 from shared.delivery.claims import Claims
 from shared.delivery.control import Control
 from shared.delivery.engine import Engine, StillOurs
@@ -160,6 +160,7 @@ class World:
         with ExitStack() as changed:
             for module in (claims, engine):
                 changed.enter_context(patch.object(module, "asyncio", SimpleNamespace(sleep=self._sleep)))
+            changed.enter_context(patch.object(request, "within", lambda _: nullcontext()))  # no loop runs here
             for module in (claims, engine, worker):
                 changed.enter_context(patch.object(module, "secrets", chance))
             changed.enter_context(patch.object(logger, "disabled", new=True))

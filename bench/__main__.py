@@ -10,7 +10,10 @@ from pathlib import Path
 
 from bench.machine import this_machine
 
-PARTS = ("startup", "mail", "burst", "backlog", "others", "slow", "readers")
+PARTS = (
+    *("startup", "path", "memory", "mail", "alert", "mailboxes", "pace"),
+    *("burst", "backlog", "others", "slow", "readers"),
+)
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["cpu", "median", "peak", "table", "this_machine"]
+__all__ = ["cpu", "forget_peak", "median", "peak", "resident", "table", "this_machine"]
 
 TICK = os.sysconf("SC_CLK_TCK")
 PACKAGES = ("msgraph-sdk", "azure-core", "azure-storage-queue", "azure-functions-runtime", "aiohttp", "httpx")
@@ -23,11 +23,25 @@ def cpu(*pids: int) -> float:
 
 
 def peak(pid: int) -> float:
-    """The most memory that a process has had resident, in MiB."""
+    """The most memory that a process has had resident, since it started or since forget_peak, in MiB."""
+    return _status(pid, "VmHWM")
+
+
+def resident(pid: int) -> float:
+    """The memory that a process has resident, in MiB."""
+    return _status(pid, "VmRSS")
+
+
+def forget_peak(pid: int) -> None:
+    """Begin a new peak with what is resident now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5", "utf-8")
+
+
+def _status(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
-    raise LookupError(f"/proc/{pid}/status has no VmHWM.")
+    raise LookupError(f"/proc/{pid}/status has no {name}.")
 
 
 def this_machine() -> str:

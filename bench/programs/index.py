@@ -18,7 +18,7 @@ from typing import Any  # noqa: E402
 
 from bench.machine import peak  # noqa: E402
 from sandbox.host.protocol import RpcHttp, TypedData  # noqa: E402
-from sandbox.host.worker import Worker, failure_of, new_trace  # noqa: E402
+from sandbox.host.worker import Index, Worker, failure_of, new_trace  # noqa: E402
 from sandbox.loop import chosen, factory  # noqa: E402
 
 
@@ -36,6 +36,25 @@ class Clock:
         }
 
 
+async def send(worker: Worker, index: Index, asked: dict[str, Any], body: bytes | None = None) -> None:
+    """Call `send_mail` as the host does. Ends the program unless the mail was sent; or, with a body, is taken."""
+    function = next(each for each in index.functions if each.name == "send_mail")
+    request = RpcHttp(
+        method="POST",
+        url=f"http://127.0.0.1/api/v1.0/users/{asked['path']}/sendMail",
+        headers={"content-type": "application/json", "authorization": f"Bearer {asked['token']}"},
+        params={"id": asked["path"]},
+        body=TypedData(bytes=body or json.dumps(asked["body"]).encode()),
+    )
+    answer = await worker.invoke(function.function_id, {"req": TypedData(http=request)}, {}, new_trace())
+    if (failure := failure_of(answer)) or answer.return_value is None:
+        raise SystemExit(failure or "no answer")
+    reply = answer.return_value.value
+    state = reply.headers.get("mailroom-state") if reply.headers else None
+    if str(reply.status_code) != "202" or (not body and getattr(state, "value", state) not in {None, "sent"}):
+        raise SystemExit(f"{reply.status_code} {state}")
+
+
 async def main(asked: dict[str, Any]) -> dict[str, Any]:
     worker, clock = Worker(), Clock()
     index = await worker.index(Path(asked["app"]))
@@ -43,23 +62,9 @@ async def main(asked: dict[str, Any]) -> dict[str, Any]:
         raise SystemExit(index.error)
     found: dict[str, Any] = {"index": clock.read()}
     if asked["send"]:
-        function = next(each for each in index.functions if each.name == "send_mail")
-        request = RpcHttp(
-            method="POST",
-            url=f"http://127.0.0.1/api/v1.0/users/{asked['path']}/sendMail",
-            headers={"content-type": "application/json", "authorization": f"Bearer {asked['token']}"},
-            params={"id": asked["path"]},
-            body=TypedData(bytes=json.dumps(asked["body"]).encode()),
-        )
         clock = Clock()
-        answer = await worker.invoke(function.function_id, {"req": TypedData(http=request)}, {}, new_trace())
+        await send(worker, index, asked)
         found["first"] = clock.read()
-        if (failure := failure_of(answer)) or answer.return_value is None:
-            raise SystemExit(failure or "no answer")
-        reply = answer.return_value.value
-        state = reply.headers.get("mailroom-state") if reply.headers else None
-        if str(reply.status_code) != "202" or getattr(state, "value", state) not in {None, "sent"}:
-            raise SystemExit(f"{reply.status_code} {state}")
     return {**found, "cpu": time.process_time(), "peak": peak(os.getpid())}
 
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,10 @@ QUIET = 5.0  # seconds without a request to Graph: nothing is on its way, and ev
 
 @dataclass(slots=True)
 class Report:
-    """What was done, and what became of it. known: of each offence, its row, its requests to Graph, its events."""
+    """What was done, and what became of it. left: what was not done in time.
+
+    known: of each offence, its row, its requests to Graph, its events.
+    """
 
     options: Options
     by_way: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -50,7 +53,7 @@ class Report:
     stats: dict[str, Any] = field(default_factory=dict)
     states: dict[str, int] = field(default_factory=dict)
     queues: dict[str, int] = field(default_factory=dict)
-    settled: bool = False
+    left: str | None = "everything"
     seconds: dict[str, float] = field(default_factory=dict)
     offences: list[Offence] = field(default_factory=list)
     known: dict[str, list[str]] = field(default_factory=dict)
@@ -58,7 +61,7 @@ class Report:
     @property
     def kept(self) -> bool:
         """Whether every promise was kept."""
-        return self.settled and not self.offences
+        return self.left is None and not self.offences
 
     def __str__(self) -> str:
         options = self.options
@@ -83,8 +86,8 @@ class Report:
         ):
             lines.append(f"  {name}: {_listed(numbers_of)}")
         lines.append("  seconds: " + ", ".join(f"{name} {taken:.0f}" for name, taken in self.seconds.items()))
-        if not self.settled:
-            lines.append(f"  NOT SETTLED within {SETTLED_WITHIN:.0f} s")
+        if self.left:
+            lines.append(f"  NOT SETTLED within {SETTLED_WITHIN:.0f} s: {self.left}")
         for offence in self.offences:
             mail = offence.mail
             lines.append(f"  BROKEN: {mail.subject!r} ({mail.way}, {mail.times} x, {mail.mailbox}): {offence.what}")
@@ -159,7 +162,7 @@ class _Run:
             phase("for the senders")
         report.answers = dict(sorted(senders.answers.items()))
 
-        report.settled = await self._settle()
+        report.left = await self._settle()
         phase("to settle")
         # What no message comes by for is maintenance's: a claim whose end could not be written, for one.
         self.maintenance = await maintain(self.hosts[0].environment)
@@ -217,28 +220,32 @@ class _Run:
             self.storage.cut()
             done["storage connections cut"] += 1
 
-    async def _settle(self) -> bool:
-        """Wait until nothing more comes to Graph and `_at_rest`. False: not in time."""
+    async def _settle(self) -> str | None:
+        """Wait until nothing more comes to Graph and nothing is left to do. What there still is when time is over."""
         deadline = time.monotonic() + SETTLED_WITHIN
-        requests, since = -1, time.monotonic()
+        requests, since, left = -1, time.monotonic(), None
         while time.monotonic() < deadline:
             await asyncio.sleep(0.5)
             seen = (await self._control("GET", "stats"))["requests"]
             if seen != requests:
                 requests, since = seen, time.monotonic()
-            with suppress(httpx.HTTPError):
-                if time.monotonic() - since >= QUIET and await self._at_rest():
-                    return True
-        return False
+            left = await self._left() if time.monotonic() - since >= QUIET else "requests to Graph"
+            if left is None:
+                return None
+        return left
 
-    async def _at_rest(self) -> bool:
-        """Whether the queues are empty, and all hosts live. Raises httpx.HTTPError."""
-        if any([await self._count(name) for name in QUEUES]):
-            return False
+    async def _left(self) -> str | None:
+        """What is still to be done, or wrong; None: the queues are empty, and all hosts live."""
+        counted = {name: count for name in QUEUES if (count := await self._count(name))}
+        if counted:
+            return f"messages: {_listed(counted)}"
         # A host that has ended by itself would have left its work to the others.
         for host in self.hosts:
-            (await self.http.get(f"{host.url}/api/health")).raise_for_status()
-        return True
+            try:
+                (await self.http.get(f"{host.url}/api/health")).raise_for_status()
+            except httpx.HTTPError as error:
+                return f"{host.name} does not live: {error!r}"
+        return None
 
     async def _count(self, queue: str) -> int:
         """All messages of a queue, hidden ones too."""

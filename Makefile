@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos bench preview deploy secret package test-package publish first-publish preflight check-deployed infra infra-write checkov check lint types lock clean
+.PHONY: help run test proof chaos bench preview deploy secret package test-package publish rollback first-publish preflight check-deployed infra infra-write checkov check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -57,6 +57,9 @@ test-package: package sandbox/node_modules/.ready ## the end-to-end tests on the
 
 publish: .venv/.ready ## deploy dist/mailroom.zip with az's login, without azd; which app, in ARGS='…'
 	@$(BIN)/python -m deployment.publish $(ARGS)
+
+rollback: .venv/.ready ## the code of another version, and nothing else: ENV=prod TO=v0.1.0
+	@$(BIN)/python -m deployment.rollback --to '$(TO)' $(if $(ENV),--environment '$(ENV)') $(ARGS)
 
 first-publish: .venv/.ready # azd calls this before its own deployment, which does not wait for roles
 	@$(BIN)/python -m deployment.publish --first

@@ -58,8 +58,9 @@ def is_empty(value: object) -> bool:
 
 
 def defaults_of(template: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Of each parameter that has one, by name; not those that Azure computes."""
-    found = {name: one.get("defaultValue") for name, one in template["parameters"].items() if "defaultValue" in one}
+    """Of each parameter that has one, by name: None where it may be left out; not those that Azure computes."""
+    parameters = template["parameters"].items()
+    found = {name: one.get("defaultValue") for name, one in parameters if "defaultValue" in one or one.get("nullable")}
     return {name: value for name, value in found.items() if not (isinstance(value, str) and value.startswith("["))}
 
 

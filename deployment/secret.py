@@ -26,7 +26,7 @@ from shared.routing.catalog import load
 from shared.routing.secrets import vault_name
 from shared.sources.source import Source
 
-__all__ = ["main"]
+__all__ = ["main", "where"]
 
 MOST = 2  # secrets of a route that are valid at a time: the new one, and the one that it takes the place of
 
@@ -56,13 +56,13 @@ def _run(given: argparse.Namespace) -> Sequence[str]:
     route, source = _route(given.route, given.routes)
     if given.rotate and given.drop_old:
         raise DeploymentError("First ROTATE=1, then the sender, then DROP_OLD=1: one at a time.")
-    group, name = _where(given)
+    group, name = where(given)
     app, url = app_in(group, name), vault_in(group, name)
     if app is None or url is None:
         raise DeploymentError(
             f"There is no Mailroom called {name} in {group.resource_group}: it has no app, or no vault."
         )
-    vault, stored = Vault(group, url), vault_name(route)
+    vault, stored = Vault(group, url, within()), vault_name(route)
     before = (vault.read(stored) or "").split()
     again = f"make secret ROUTE={route}{f' ENV={given.environment}' if given.environment else ''}"
     if given.drop_old:
@@ -107,7 +107,7 @@ def _route(name: str, folder: Path | None) -> tuple[str, Source]:
     return known, source
 
 
-def _where(given: argparse.Namespace) -> tuple[Group, str]:
+def where(given: argparse.Namespace) -> tuple[Group, str]:
     """The resource group, and what the environment is called in its tags. Raises DeploymentError."""
     name = given.environment
     if name and (path_of(name, given.infra).is_file() or shutil.which("azd") is None):
@@ -127,7 +127,7 @@ def _where(given: argparse.Namespace) -> tuple[Group, str]:
 
 
 def _group(subscription: str, resource_group: str, manager: str) -> Group:
-    return Group(subscription=subscription, resource_group=resource_group, manager=manager, patience=within())
+    return Group(subscription=subscription, resource_group=resource_group, manager=manager)
 
 
 def _may_add(stored: str, before: list[str], again: str, *, rotate: bool) -> None:

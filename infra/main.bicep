@@ -1,6 +1,7 @@
 metadata name = 'Mailroom'
 metadata description = 'Mailroom in a resource group of its own, with no key and no secret: docs/deploy.md.'
 
+import { apiToRestrict, isPrivateNetwork } from './modules/checks.bicep'
 import { dashed, solid, vaultOf } from './modules/names.bicep'
 import { redundancyOf } from './modules/regions.bicep'
 import {
@@ -54,7 +55,7 @@ param producers Producer[] = []
 @description('The application (client) id of the Entra app registration that callers of sendMail get tokens for; accepted audiences are this and api://this. Empty: sendMail answers 401.')
 param apiClientId string = ''
 
-@description('Have Entra issue these tokens only to applications and people to whom a role of the API was given. Needs Application.ReadWrite.All to deploy; az ad sp update does the same: docs/deploy.md.')
+@description('Have Entra issue these tokens only to applications and people to whom a role of the API was given. Needs Application.ReadWrite.All to deploy; scripts/register-api.ps1 does it for a registration that it makes.')
 param requireApiAssignment bool = false
 
 @description('The tenant that issues these tokens.')
@@ -165,10 +166,8 @@ param logDailyQuotaGb int = -1
 var hash = uniqueString(subscription().id, resourceGroup().id, environmentName)
 var name = dashed(environmentName, hash)
 var allTags = union(tags, { 'azd-env-name': environmentName })
-var ownsNetwork = existingSubnets != null || dnsZoneIds != null
-var isPrivate = network == 'private' || (ownsNetwork
-  ? fail('existingSubnets and dnsZoneIds are of no use on the network ${network}: set network to private, or leave them out.')
-  : false)
+var attachesToNetwork = !empty(networkAddresses.?natGatewayId) || !empty(networkAddresses.?routeTableId)
+var isPrivate = isPrivateNetwork(network, existingSubnets != null, dnsZoneIds != null, attachesToNetwork)
 var sku = redundancyOf(storageSku, location, zoneRedundant)
 
 // Names and ids are made here, not read from what was deployed: so a preview of a deployment shows them.
@@ -324,9 +323,7 @@ module graphPermission 'modules/graph-permission.bicep' = if (!empty(tenantWideG
 
 module apiPrincipal 'modules/api-principal.bicep' = if (requireApiAssignment) {
   params: {
-    apiClientId: empty(apiClientId)
-      ? fail('requireApiAssignment is true, and apiClientId is empty: which API?')
-      : apiClientId
+    apiClientId: apiToRestrict(apiClientId)
   }
 }
 

@@ -81,6 +81,19 @@ var rules = [
 '''
   }
   {
+    id: 'table-replaced'
+    severity: 1
+    title: 'A table was deleted and made anew'
+    text: 'Keys of mails, or suppressed addresses, are forgotten: a mail that is repeated may go a second time, or go to whom it must not.'
+    window: 'PT15M'
+    operator: 'GreaterThan'
+    threshold: 0
+    query: '''
+| where event == 'table.replaced'
+| summarize value = count() by replaced = tostring(said['table'])
+'''
+  }
+  {
     id: 'resent'
     severity: 2
     title: 'Mail was sent a second time'
@@ -241,15 +254,15 @@ var rules = [
     id: 'turned-away'
     severity: 2
     title: 'Who was let in before is turned away'
-    text: 'Within ten minutes a route refused ten requests that do not prove their sender, or sendMail ten without a valid token or of a caller that may not, although it had let in others that day and none since; or the host failed fifty requests by itself.'
+    text: 'Within ten minutes a route refused ten requests that do not prove their sender, or sendMail ten without a valid token or of a caller that may not, although it had let in others that day and none since; or such a route has lost its secret; or the host failed fifty requests by itself.'
     window: 'P1D'
     operator: 'GreaterThan'
     threshold: 9
     let: failed
     query: '''
-| where event in ('event.unverified', 'caller.refused') and TimeGenerated > ago(30m)
+| where event in ('event.unverified', 'route.off', 'caller.refused') and TimeGenerated > ago(30m)
 | extend application = tostring(said.application), target = iff(event == 'caller.refused', 'sendMail', strcat('route ', route))
-| summarize value = sum(times), began = min(TimeGenerated) by target, application, piece = bin(TimeGenerated, 10m)
+| summarize value = sum(iff(event == 'route.off', 10, times)), began = min(TimeGenerated) by target, application, piece = bin(TimeGenerated, 10m)
 | join kind=inner (
     events
     | where isnotempty(route) and event in ('mail.accepted', 'mail.sent', 'mail.duplicate', 'event.filtered', 'event.batch-accepted')
@@ -336,7 +349,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       criteria: {
         allOf: [
           {
-            query: '${said}${one.?let ?? ''}events\n${one.query}'
+            query: '${said}${any(one).?let ?? ''}events\n${one.query}'
             metricMeasureColumn: 'value'
             timeAggregation: 'Maximum'
             operator: one.operator

@@ -5,11 +5,11 @@ HTTP client cannot be shared by two loops.
 
 What differs from the SDK's defaults, and why:
 
-- No RetryHandler. It retries a POST after 503 and 504 and so doubles mail; exactly one layer retries: the courier.
+- No RetryHandler. It retries a POST after 503 and 504 and so doubles mail; exactly one layer retries: the worker.
 - No RedirectHandler. It turns a redirected POST into a GET, whose 200 passes for success.
 - No second request after a claims challenge (401), for the same reason. The refused token is not used again.
-- HTTP/1.1. Graph takes four requests at a time, so the one connection of HTTP/2 saves little, and when it breaks all
-  four mails on it are in doubt.
+- HTTP/1.1. Graph takes four requests of a mailbox at a time, so one connection of HTTP/2 saves little, and when it
+  breaks all mails on it are in doubt.
 - A transport of our own (transport.py), which is twice as fast and says how far a request came.
 - Spans and logs without URLs, which name the mailbox: the SDK is told so, its UrlReplaceHandler, which writes the URL
   into a span whatever it is told, is left out (it serves `/me` only), and httpx's request lines are filtered.

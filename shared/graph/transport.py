@@ -23,7 +23,7 @@ POOL_TIMEOUT: Final = 5.0  # until a connection is free to use or to make
 # How long an unused connection is kept. Short: a request on a connection that the other side closes at that moment ends
 # as Unknown, which costs more than a new connection.
 KEEP_ALIVE: Final = 5.0
-MAX_CONNECTIONS: Final = 32
+MAX_CONNECTIONS: Final = 128  # four for each mailbox; more than a host has executions that ask Graph
 # No limit on reading: every call brings a deadline of its own, which reads first what has come (shared/deadline.py).
 # These limits do not, and need not: before there is a connection nothing can have come.
 TIMEOUT: Final = aiohttp.ClientTimeout(

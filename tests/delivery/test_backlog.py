@@ -1,89 +1,140 @@
-"""What waits is said: the numbers that alerts go by."""
+"""One mailbox's backlog never takes the executions that another one needs: a host works off `mail-work`, in no time."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import uuid4
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+from pathlib import Path
 
-import pytest
-from azure.storage.queue.aio import QueueServiceClient
+import msgspec
 
 from shared.config import Settings
-from shared.delivery.backlog import measure
-from shared.delivery.partitions import PARTITIONS
-from shared.delivery.protocol import first_claim
-from shared.delivery.upkeep import Upkeep
-from tests.delivery.samples import NOON, Office, letter, work
+from shared.delivery.claims import Claims
+from shared.delivery.engine import Engine
+from shared.delivery.ledger import Row
+from shared.delivery.work import Work
+from shared.delivery.worker import Worker
+from shared.graph.outcome import Outcome, Throttled
+from shared.letters.letter import Letter, encode
+from shared.ratelimit.limits import RateLimits, Reservation
+from tests.delivery.memory import MemoryLedger, MemoryOutbox
+from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, letter, work
+from tests.ratelimit.far import FarStore
+from tests.ratelimit.virtual import at, clock, elapsed, run
 
-pytestmark = pytest.mark.usefixtures("everything_said")
-
-
-@pytest.fixture
-def everything_said(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "mailroom")
-
-
-def said(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "mailroom"]
-    return [{**line, "event": None} for line in lines if line["event"] == event]
-
-
-@pytest.fixture
-async def queues(storage: str) -> AsyncIterator[QueueServiceClient]:
-    async with QueueServiceClient.from_connection_string(storage) as service:
-        yield service
+OTHER = "alerts@sandbox.example"
+QUEUES = json.loads((Path(__file__).parents[2] / "host.json").read_text())["extensions"]["queues"]
+STORAGE = 0.01  # seconds an operation
 
 
-async def test_a_queue_says_how_much_it_holds_and_since_when_its_oldest_could_be_taken(
-    queues: QueueServiceClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A message that hides is counted, and is not the oldest."""
-    name = f"q{uuid4().hex}"
-    queue = await queues.create_queue(name)
-    await queue.send_message("hidden", visibility_timeout=600)
-    await queue.send_message("first")
-    await queue.send_message("second")
-    await measure(queues, [name], datetime.now(UTC) + timedelta(minutes=10))
-    (line,) = said(caplog, "queue.measured")
-    assert (line["queue"], line["messages"]) == (name, 3)
-    assert 590 < line["oldest"] < 660
-    assert len(await queue.peek_messages(5)) == 2  # nothing was taken
+@dataclass
+class Host:
+    """Takes messages in batches as host.json says, and runs an execution for each."""
+
+    graph: Callable[[str], Outcome | None] = lambda _: None
+    sent: dict[str, float] = field(default_factory=dict)
+    sent_from: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        settings = Settings()
+        self.outbox = MemoryOutbox()
+        self.limits = RateLimits(FarStore(STORAGE), now=clock())
+        claims = Claims(settings, MemoryLedger(), clock(), elapsed)
+        self.worker = Worker(Engine(settings, claims, self.outbox, self.limits, ScriptedPolicy(), self._send))
+        self._waiting: list[tuple[float, int, Work]] = []
+        self._count = 0
+
+    def put(self, message: Work, due: float = 0.0) -> None:
+        self._count += 1
+        heappush(self._waiting, (due, self._count, message))
+
+    async def work(self, seconds: float) -> None:
+        running: set[asyncio.Task[None]] = set()
+        end = elapsed() + seconds
+        while elapsed() < end:
+            if len(running) <= QUEUES["newBatchThreshold"]:
+                for _ in range(QUEUES["batchSize"]):
+                    if self._waiting and self._waiting[0][0] <= elapsed():
+                        running.add(asyncio.create_task(self._execute(heappop(self._waiting)[2])))
+            if running:
+                _, running = await asyncio.wait(running, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await asyncio.sleep(0.1)
+            for task in [task for task in running if task.done()]:
+                running.discard(task)
+
+    async def _execute(self, message: Work) -> None:
+        await asyncio.sleep(STORAGE)  # the message is received
+        await self.worker.deliver(message)
+        await asyncio.sleep(STORAGE)  # and completed
+        for due, again in self.outbox.messages:
+            self.put(again, (due - at(0)).total_seconds())
+        self.outbox.messages.clear()
+
+    async def _send(self, mail: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+        await asyncio.sleep(0.3)
+        if (refused := self.graph(row.mailbox)) is not None:
+            return refused
+        self.sent[mail.id] = elapsed()
+        self.sent_from.setdefault(row.mailbox, []).append(elapsed())
+        return ACCEPTED
 
 
-@pytest.mark.parametrize("made", [True, False])
-async def test_a_queue_that_is_empty_or_not_there_has_no_oldest_message(
-    queues: QueueServiceClient,
-    caplog: pytest.LogCaptureFixture,
-    made: bool,  # noqa: FBT001 - by name of the case
-) -> None:
-    name = f"q{uuid4().hex}"
-    if made:
-        await queues.create_queue(name)
-    await measure(queues, [name], datetime.now(UTC))
-    assert said(caplog, "queue.measured") == [{"event": None, "queue": name, "messages": 0}]
+def mail(number: int, mailbox: str, reserved: Reservation | None = None) -> Work:
+    one = replace(letter(f"{number:032x}"), sender=mailbox, accepted_at=at(0))
+    carried = {"via": mailbox, "reserved": reserved.at} if reserved else {}
+    return work(one, letter=msgspec.Raw(encode(one)), **carried)
 
 
-async def test_upkeep_says_how_many_mails_wait_and_how_long_the_first_of_them_has_been_due(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """Mails for later do not wait yet, and what has ended does not any more."""
-    office = Office()
-
-    async def put(number: int, **changes: Any) -> None:
-        row = first_claim(work(letter(f"{number:032x}")), NOON, Settings(), "token", queued=True)
-        await office.ledger.insert(replace(row, **changes))
-
-    await put(1, state="accepted", accepted_at=NOON - timedelta(minutes=9))
-    await put(2, state="unknown", accepted_at=NOON - timedelta(hours=9), not_before=NOON - timedelta(minutes=12))
-    await put(3, state="scheduled", accepted_at=NOON - timedelta(hours=3), not_before=NOON + timedelta(hours=3))
-    await put(4, state="sent", accepted_at=NOON - timedelta(hours=1), settled_at=NOON)
-    await Upkeep(office.engine).run(range(PARTITIONS))
-    assert said(caplog, "backlog.measured") == [{"event": None, "waiting": 2, "oldest": 720.0}]
+async def alerts(host: Host, times: list[float]) -> None:
+    for number, time in enumerate(times):
+        await asyncio.sleep(max(0.0, time - elapsed()))
+        host.put(mail(10**6 + number, OTHER), elapsed())
 
 
-async def test_an_empty_part_of_the_ledger_says_so_too(caplog: pytest.LogCaptureFixture) -> None:
-    """It is the heartbeat: silence means that nothing runs."""
-    await Upkeep(Office().engine).run(range(3))
-    assert said(caplog, "backlog.measured") == [{"event": None, "waiting": 0}]
+def late(host: Host, times: list[float]) -> list[float]:
+    """Seconds after which each of the other mailbox's mails had left."""
+    return [host.sent[f"{10**6 + number:032x}"] - time for number, time in enumerate(times)]
+
+
+def test_with_ten_thousand_mails_of_one_mailbox_in_front_a_mail_of_another_one_leaves_within_five_seconds() -> None:
+    async def scenario() -> None:
+        host = Host()
+        found = await asyncio.gather(*(host.limits.reserve(SENDER, 1) for _ in range(10_000)))
+        for number, one in enumerate(found):
+            assert isinstance(one, Reservation)
+            host.put(mail(number, SENDER, one), (one.at - at(0)).total_seconds())
+        times = [0.5, 3.0, 10.0, 10.1, 10.2, 25.0]
+        await asyncio.gather(host.work(40), alerts(host, times))
+        assert max(late(host, times)) < 1
+        assert len(host.sent_from[SENDER]) in range(4 + 18, 4 + 22), "and its own rate is kept"
+
+    run(scenario())
+
+
+def test_a_backlog_that_has_no_times_yet_is_through_the_queue_in_seconds() -> None:
+    """All its messages are visible, before the other one's; each execution reserves, and puts its message back."""
+
+    async def scenario() -> None:
+        host = Host()
+        for number in range(1000):
+            host.put(mail(number, SENDER))
+        times = [0.1]
+        await asyncio.gather(host.work(8), alerts(host, times))
+        assert late(host, times)[0] < 5
+
+    run(scenario())
+
+
+def test_while_one_mailbox_is_throttled_for_ten_minutes_the_others_leave_at_their_own_pace() -> None:
+    async def scenario() -> None:
+        host = Host(lambda mailbox: Throttled(600.0, code="ApplicationThrottled") if mailbox == SENDER else None)
+        for number in range(300):
+            host.put(mail(number, SENDER))
+        times = [float(second) for second in range(2, 60, 2)]
+        await asyncio.gather(host.work(70), alerts(host, times))
+        assert max(late(host, times)) < 3
+        assert SENDER not in host.sent_from
+
+    run(scenario())

@@ -121,6 +121,7 @@ def test_what_must_not_go_unnoticed_is_watched() -> None:
         "mailbox-full",
         "permission",
         "poison-stays",
+        "table-replaced",
         "turned-away",
     }
 
@@ -133,7 +134,7 @@ def test_a_line_that_stands_for_several_is_counted_as_several(name: str) -> None
         log.said(-1, Event(event), count=7)
     rows = run(QUERIES[name], log.tables, NOON).rows
     for row in rows:
-        if row.get("event") in ("caller.refused", "event.unverified", "event.malformed", "event.put-off"):
+        if row.get("event") in ("caller.refused", "event.unverified", "event.malformed", "event.put-off", "route.off"):
             assert 7 in row.values()
 
 

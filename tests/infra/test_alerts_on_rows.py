@@ -33,6 +33,12 @@ def _rotated(log: Log, at: int) -> None:
         log.said(at + minute, Event.EVENT_UNVERIFIED, route="generic", times=3)
 
 
+def _secret_gone(log: Log, at: int) -> None:
+    """Said once a day, whatever comes."""
+    log.said(at - 300, Event.MAIL_ACCEPTED, route="generic")
+    log.said(at, Event.ROUTE_OFF, route="generic")
+
+
 def _no_token(log: Log, at: int) -> None:
     """The only caller asks for its token in the wrong place."""
     log.request(at - 600, "send_mail", 202)
@@ -57,6 +63,7 @@ FAULTS: Final[dict[str, list[Fault]]] = {
         lambda log, at: log.said(at, Event.MAIL_POISONED, queue="mail-outbox"),
     ],
     "held-mail": [lambda log, at: log.said(at, Event.MAIL_HELD, code="ErrorAccessDenied")],
+    "table-replaced": [lambda log, at: log.said(at, Event.TABLE_REPLACED, table="mailledger", seen="…", found="…")],
     "resent": [lambda log, at: log.said(at, Event.MAIL_RESENT)],
     "throttled": [_over(11, Event.GRAPH_THROTTLED)],
     "intake-5xx": [
@@ -93,6 +100,7 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     ],
     "turned-away": [
         _rotated,
+        _secret_gone,
         _no_token,
         _one_of_two,
         _broken_off,
@@ -229,6 +237,7 @@ def test_one_stranger_wakes_nobody() -> None:
     log.said(61, Event.EVENT_UNVERIFIED, route="github")
     log.said(61, Event.CALLER_REFUSED, status=401)
     log.said(61, Event.BODY_LOST, function="events", route="generic")
+    log.said(61, Event.ROUTE_OFF, route="slack")
     log.request(61, "events", 500, ABORTED)
     log.request(61, "send_mail", 500, TOO_LARGE)
     log.request(61, "events", 404)

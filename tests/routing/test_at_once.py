@@ -19,7 +19,7 @@ from shared.delivery.ledger import Row
 from shared.delivery.outbox import Receipt
 from shared.delivery.request import Requests
 from shared.delivery.signed import Earlier
-from shared.delivery.work import Work
+from shared.delivery.work import Work, work_of
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.letters.letter import Letter, Signed
@@ -543,9 +543,6 @@ async def test_an_operator_is_told_of_a_body_that_was_signed_before_when_its_mai
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where that cannot be looked up, the mail is left to its message."""
-    from shared.routing import at_once
-
-    work_of = at_once.work_of
     signed = Signed(body="a" * 32, event="b" * 32)
     monkeypatch.setattr(
         "shared.delivery.request.work_of", lambda mail: msgspec.structs.replace(work_of(mail), signed=signed)

@@ -80,6 +80,9 @@ class Expressions:
             case "PathExpression":
                 whole, key = self.of(node["Expression"], columns), node["Selector"]["Name"]
                 return lambda row: member(whole(row), key)
+            case "ElementExpression" if node["Selector"]["Expression"]["kind"] == "StringLiteralExpression":
+                whole, key = self.of(node["Expression"], columns), node["Selector"]["Expression"]["value"]
+                return lambda row: member(whole(row), key)
             case "ToScalarExpression":
                 constant = self.first_value_of(node["Expression"])
                 return lambda _: constant

@@ -52,6 +52,7 @@ SCALARS: Final[dict[str, Any]] = {
     "tostring(parse_json('{\"a\": 5}').a)": "5",
     "tostring(parse_json('{\"a\": true}').a)": "true",
     "tostring(parse_json('{\"a\": 5}').b)": "",
+    "tostring(parse_json('{\"a\": 5}')['a'])": "5",
     "tostring(parse_json('{\"a\": 5}').a.c)": "",
     "tostring(parse_json('no json'))": "no json",
     "tostring(parse_json('{\"a\": null}').a)": "",
@@ -155,6 +156,7 @@ def test_a_query_of_what_does_not_exist_fails(query: str) -> None:
         "datatable(a: long)[long(null)] | join kind=inner (datatable(a: long)[long(null)]) on a",
         "print value = bin(now(), 7d)",  # from which day on
         "print value = parse_json('{}').a == 1",
+        "print value = parse_json('[1]')[0]",
         "union (datatable(a: string)['x']), (datatable(a: long)[1])",
     ],
 )

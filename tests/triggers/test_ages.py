@@ -149,7 +149,7 @@ async def test_a_mail_that_cannot_even_be_read_is_kept_as_its_message_came(offic
 
 
 async def test_where_storage_is_away_nothing_is_given_up(office: Office) -> None:
-    async def away(*_: Any) -> Any:
+    async def away(mail: str, kept: Kept) -> None:
         raise ServiceRequestError("away")
 
     office.outbox.set_aside = away  # type: ignore[method-assign]

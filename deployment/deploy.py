@@ -23,7 +23,6 @@ from deployment.environments import INFRA, Environment, environment, make, path_
 from deployment.errors import DeploymentError
 from deployment.losses import refuse_losses
 from deployment.parameters import Parameters, compiled
-from deployment.patience import within
 from deployment.providers import register
 
 __all__ = ["main"]
@@ -71,12 +70,8 @@ def _made(file: Path, name: str) -> str:
 
 
 def _deploy(place: Environment, given: argparse.Namespace) -> int:
-    group = Group(
-        subscription=place.subscription,
-        resource_group=place.resource_group,
-        manager=given.manager,
-        patience=within(),
-    )
+    # Before anything is deployed nothing is new, so nothing is waited for: a misspelt group is answered 403, too.
+    group = Group(subscription=place.subscription, resource_group=place.resource_group, manager=given.manager)
     parameters = compiled(place.file)
     print(f"{given.environment}: resource group {group.resource_group}, subscription {group.subscription}", flush=True)
     _group(group, given.location)

@@ -15,7 +15,6 @@ from deployment.parameters import Parameters, defaults_of, is_empty
 
 __all__ = ["losses", "refuse_losses"]
 
-ONCE = frozenset({"vaultCreateMode"})  # given for one deployment; its default takes nothing away
 SECRET = "MAIL_SECRET_"  # noqa: S105 - the beginning of names
 FOR_ONCE = frozenset({"vaultCreateMode"})  # parameters that are meant to go back to their defaults
 
@@ -48,7 +47,7 @@ def losses(settings: Mapping[str, str] | None, last: Recorded | None, parameters
         return found
     compared = last.values.keys() - FOR_ONCE - (parameters.in_settings() if settings is not None else set())
     now, defaults, then = parameters.values, defaults_of(parameters.template), defaults_of(last.template)
-    for name in sorted((compared & parameters.template["parameters"].keys()) - ONCE):
+    for name in sorted(compared & parameters.template["parameters"].keys()):
         before = last.values[name]
         if is_empty(before) or before == then.get(name) or before == now.get(name):
             continue

@@ -46,9 +46,9 @@ def until_allowed[T](action: Callable[[], T], seconds: float) -> T:
         except Refused as refused:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise DeploymentError(
-                    f"{refused} It was asked for {seconds / 60:.0f} minutes. Was the role given?"
-                ) from None
+                waited = f"It was asked for {seconds / 60:.0f} minutes. Was the role given?"
+                at_once = "A role that was just given takes up to 30 minutes to work; then try again."
+                raise DeploymentError(f"{refused} {waited if seconds else at_once}") from None
             print(
                 f"{refused} A role that was just given takes up to 30 minutes to work; "
                 f"trying again for {left / 60:.0f} minutes more.",

@@ -16,7 +16,6 @@ from deployment.environments import INFRA
 from deployment.errors import DeploymentError
 from deployment.losses import refuse_losses
 from deployment.parameters import compiled
-from deployment.patience import within
 from deployment.providers import register
 
 __all__ = ["main"]
@@ -47,7 +46,7 @@ def _look(given: argparse.Namespace) -> None:
         )
     parameters = compiled(given.parameters)
     name = os.environ.get("AZURE_RESOURCE_GROUP", "")
-    group = Group(subscription=subscription, resource_group=name, manager=given.manager, patience=within())
+    group = Group(subscription=subscription, resource_group=name, manager=given.manager)
     environment = str(parameters.values["environmentName"])
     if not name:
         there = groups_of(group, environment)

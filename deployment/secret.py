@@ -62,7 +62,7 @@ def _run(given: argparse.Namespace) -> Sequence[str]:
         raise DeploymentError(
             f"There is no Mailroom called {name} in {group.resource_group}: it has no app, or no vault."
         )
-    vault, stored = Vault(group, url), vault_name(route)
+    vault, stored = Vault(group, url, within()), vault_name(route)
     before = (vault.read(stored) or "").split()
     again = f"make secret ROUTE={route}{f' ENV={given.environment}' if given.environment else ''}"
     if given.drop_old:
@@ -127,7 +127,7 @@ def where(given: argparse.Namespace) -> tuple[Group, str]:
 
 
 def _group(subscription: str, resource_group: str, manager: str) -> Group:
-    return Group(subscription=subscription, resource_group=resource_group, manager=manager, patience=within())
+    return Group(subscription=subscription, resource_group=resource_group, manager=manager)
 
 
 def _may_add(stored: str, before: list[str], again: str, *, rotate: bool) -> None:

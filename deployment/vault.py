@@ -19,11 +19,12 @@ ROLE: Final = "Key Vault Secrets Officer"
 
 
 class Vault:
-    """One vault. url: as Resource Manager has it."""
+    """One vault. url: as Resource Manager has it. patience: seconds that a role on it may take until it works."""
 
-    def __init__(self, group: Group, url: str) -> None:
+    def __init__(self, group: Group, url: str, patience: float) -> None:
         self.url = url
         self._group = group
+        self._patience = patience
         # https://kv-1.vault.azure.net has tokens for https://vault.azure.net, in every cloud by its own name.
         self._audience = f"https://{(urlsplit(url).hostname or '').partition('.')[2]}"
 
@@ -64,4 +65,4 @@ class Vault:
                 raise DeploymentError(f"The vault {self.name} lets nobody in from here: {answer}. {inside}")
             return answer
 
-        return until_allowed(ask, self._group.patience)
+        return until_allowed(ask, self._patience)

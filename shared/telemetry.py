@@ -52,6 +52,7 @@ class Event(StrEnum):
     MAIL_REPLAYED = "mail.replayed"  # an operator has put back what had ended unsent; a held one may go twice
     MAIL_POISONED = "mail.poisoned"  # its message failed again and again; it is tried on, or kept in mail-dead
     TABLE_REPLACED = "table.replaced"  # it was deleted and made anew: keys, or suppressed addresses, are forgotten
+    UPKEEP_FAILED = "upkeep.failed"  # a step of maintenance; the others were done
     UPKEEP = "upkeep.changed"  # rows and payloads that upkeep has ended or removed
     MAIL_DUPLICATE = "mail.duplicate"  # a copy of one that came before, dropped; `reason` says by what it was known
     ROW_UNWRITTEN = "mail.row-unwritten"  # the ledger could not be told how an attempt ended; it is looked at later
@@ -62,7 +63,7 @@ class Event(StrEnum):
     GRAPH_QUOTA = "graph.quota"  # a mailbox is full or at its limit
     QUEUE_MEASURED = "queue.measured"  # every few minutes: how much waits, and since when; also the heartbeat
     BACKLOG_MEASURED = "backlog.measured"  # mails that wait in the part of the ledger that upkeep has gone through
-    INTAKE_UNAVAILABLE = "intake.unavailable"  # a mail over HTTP is answered 503: storage cannot be reached
+    INTAKE_UNAVAILABLE = "intake.unavailable"  # a caller is answered 503: storage, or its keys, cannot be reached
     BODY_LOST = "request.body-lost"  # it came with Transfer-Encoding and no body: 411; its sender must give its length
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
@@ -106,6 +107,7 @@ LEVELS: Final = {
     Event.MAIL_REPLAYED: logging.WARNING,
     Event.MAIL_POISONED: logging.ERROR,
     Event.TABLE_REPLACED: logging.ERROR,
+    Event.UPKEEP_FAILED: logging.WARNING,
     Event.UPKEEP: logging.INFO,
     Event.MAIL_DUPLICATE: logging.INFO,
     Event.ROW_UNWRITTEN: logging.ERROR,
@@ -141,6 +143,7 @@ STRANGERS: Final[Mapping[str, float]] = {
     Event.EVENT_MALFORMED: 1.0,
     Event.EVENT_PUT_OFF: 1.0,
     Event.EVENT_UNVERIFIED: 1.0,
+    Event.INTAKE_UNAVAILABLE: 1.0,
     Event.KEYS_UNREACHED: 1.0,
     Event.ROUTE_OFF: DAY,
     Event.VAULT_UNREACHED: 1.0,

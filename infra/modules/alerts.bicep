@@ -364,7 +364,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       criteria: {
         allOf: [
           {
-            query: '${said}${one.?let ?? ''}events\n${one.query}'
+            query: '${said}${any(one).?let ?? ''}events\n${one.query}'
             metricMeasureColumn: 'value'
             timeAggregation: 'Maximum'
             operator: one.operator

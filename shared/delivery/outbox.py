@@ -39,6 +39,7 @@ PAYLOADS: Final = OWN
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
 BODY: Final = 36 * 1024  # bytes of a producer's message: in base64 what INLINE has room for
+MARK: Final = "unowned"
 FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; what is due later is put again
 
 
@@ -57,11 +58,12 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """One blob of `mail-payloads`."""
+    """One blob of `mail-payloads`. put_at: or marked. marked: it was old then and had no row."""
 
     mail: str
     name: str
     put_at: datetime
+    marked: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -154,6 +156,10 @@ class Outbox(Protocol):
         """The letters' blobs in one of the 256 partitions."""
         ...
 
+    def mark(self, name: str) -> Awaitable[None]:
+        """Mark a payload that seems to belong to nobody; its time counts anew from now."""
+        ...
+
     def remove_payload(self, name: str) -> Awaitable[None]:
         """Remove a blob by its name."""
         ...
@@ -220,7 +226,7 @@ class StorageOutbox:
 
     async def put_off(self, message: ProducerMessage, after: timedelta) -> None:
         if len(message.body) > BODY:
-            # Nobody has to remove it: maintenance does, when no message can name it any more.
+            # Nobody has to remove it: maintenance does, when it has long belonged to no mail.
             name = message_name(message.id)
             await self._upload(name, message.body)
             message = msgspec.structs.replace(message, body=b"", payload=name)
@@ -288,8 +294,12 @@ class StorageOutbox:
 
     async def payloads_of(self, number: int) -> AsyncIterator[Payload]:
         with suppress(ResourceNotFoundError):
-            async for blob in self._payloads.list_blobs(name_starts_with=f"{number:02x}/"):
-                yield Payload(blob.name.split("/")[1], blob.name, blob.last_modified)
+            async for blob in self._payloads.list_blobs(name_starts_with=f"{number:02x}/", include=["metadata"]):
+                yield Payload(blob.name.split("/")[1], blob.name, blob.last_modified, MARK in (blob.metadata or {}))
+
+    async def mark(self, name: str) -> None:
+        with suppress(ResourceNotFoundError):
+            await self._payloads.get_blob_client(name).set_blob_metadata({MARK: "1"})
 
     async def remove_payload(self, name: str) -> None:
         with suppress(ResourceNotFoundError):

@@ -44,6 +44,7 @@ __all__ = [
     "Settled",
     "TakeOver",
     "backoff",
+    "begins_anew",
     "decide",
     "ended",
     "first_claim",
@@ -186,7 +187,9 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
         return Drop("other-body")
     claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), queued=True, due_at=None)
     if row.state in REPLAYABLE and work.replay > row.replays:
-        return Claim(_anew(claimed, now, replays=work.replay), "send")
+        return _replay(claimed, work, now)
+    if begins_anew(work, row):
+        return Claim(_anew(claimed, work.accepted_at), "send")
     if row.state in ENDED:
         return Drop("ended")
     if row.state == "sending" and not (work.released and work.released == row.token):
@@ -201,11 +204,32 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
     return Claim(claimed, "send")
 
 
+def _replay(claimed: Row, work: Work, now: datetime) -> Claim:
+    """What may have gone is looked for first, and sent only if it is not there: the policy's one resend is used up."""
+    anew = _anew(claimed, now, replays=work.replay)
+    if claimed.may_have_gone and not work.force:
+        return Claim(replace(anew, resends=1), "look")
+    return Claim(replace(anew, may_have_gone_twice=claimed.may_have_gone_twice or claimed.may_have_gone), "send")
+
+
 def is_copy(work: Work, row: Row) -> bool:
     """Whether a message meets, for the first time, the row that another acceptance of the same mail has made.
 
-    Not so the same message delivered once more, a later wake-up of its mail, or an operator's replay.
+    Not so the same message delivered once more, a later wake-up of its mail, an operator's replay, or what begins anew.
     """
+    return _accepted_again(work, row) and not begins_anew(work, row)
+
+
+def begins_anew(work: Work, row: Row) -> bool:
+    """Whether it was accepted once more after it had failed, surely unsent: the same key is then tried again."""
+    return _surely_unsent(row) and _accepted_again(work, row) and work.accepted_at > row.accepted_at
+
+
+def _surely_unsent(row: Row) -> bool:
+    return row.state == "failed" and not row.may_have_gone and row.code != "Abandoned"
+
+
+def _accepted_again(work: Work, row: Row) -> bool:
     told_before = work.known or work.replay or work.released
     return not told_before and work.fingerprint == row.fingerprint and work.accepted_at != row.accepted_at
 
@@ -232,10 +256,9 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
         return Mismatch()
     # Its message has gone with its end: until there is another one, nobody may be told that it waits.
     claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), due_at=None, queued=False)
-    abandoned = row.code == "Abandoned" and row.state in ("failed", "held")
-    if row.state == "failed" and not row.may_have_gone and not abandoned:
+    if _surely_unsent(row):
         return Claim(_anew(claimed, now), "send")  # surely not sent: the caller may try again, from the start
-    if row.state != "failed" and (row.queued or row.state in ENDED) and not abandoned:
+    if row.state != "failed" and (row.queued or row.state in ENDED) and row.code != "Abandoned":
         return Answered(row)
     if row.state == "sending" and row.lease_until and row.lease_until + SKEW > now:
         return Busy((row.lease_until + SKEW - now).total_seconds())

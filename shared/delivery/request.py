@@ -23,6 +23,7 @@ from typing import Final
 import msgspec
 from azure.core.exceptions import AzureError
 
+from shared.deadline import within
 from shared.delivery import protocol, worker
 from shared.delivery.claims import new_token
 from shared.delivery.engine import Ended, Engine, Job, Later, Ready, Waits
@@ -51,6 +52,8 @@ __all__ = [
 ]
 
 AT_ONCE: Final = timedelta(seconds=0.5)  # an attempt beside a message may wait so long for its mailbox's time
+# Seconds to read a row: where storage is away, the caller has waited for one operation's tries before.
+READ: Final = 3.0
 # A caller who is told of a refusal keeps the mail; one who is told 202 does not.
 KEEPS: Final[frozenset[State]] = frozenset({"suppressed", "captured"})
 
@@ -146,7 +149,7 @@ class Requests:
             if until is not None:
                 return TooMany((until - self.engine.claims.now()).total_seconds())
             answer, new = await self._until_answered(mail, later)
-        except (AzureError, RateLimitUnavailable):
+        except (AzureError, RateLimitUnavailable, TimeoutError):
             return Unavailable()
         if rate and not new:
             pace.asked_in_vain(caller)
@@ -165,8 +168,9 @@ class Requests:
             while True:
                 if read:
                     try:
-                        row = await self.engine.claims.ledger.read(mail.id)
-                    except AzureError:
+                        async with within(READ):
+                            row = await self.engine.claims.ledger.read(mail.id)
+                    except (AzureError, TimeoutError):
                         if not changed:
                             raise
                         return Unavailable(maybe_sent=True), True  # there is a message, or an attempt

@@ -6,8 +6,9 @@ open far past its age                                          failed (TooOld); 
                                                                letter is kept where it lies in a blob
 ended longer ago than the retention                            row, and what was kept of it, removed
 ended unsent, its draft not deleted                            deleted
-a payload without a row, or whose row has ended                removed, once no attempt can still be on its way; the
+a payload whose row has ended                                  removed, once no attempt can still be on its way; the
                                                                files of a failed or held mail with its row
+a payload without a row                                        marked then, and removed as long after that
 """
 
 from dataclasses import dataclass, replace
@@ -127,14 +128,21 @@ class Upkeep:
         return True
 
     async def _keep_payload(self, payload: Payload, row: Row | None) -> bool:
-        """A payload is put before its message and its row: a new one may be of a mail, or a replay, just coming in."""
+        """A payload is put before its message and its row: a new one may be of a mail, or a replay, just coming in.
+
+        An old one without a row may be of a message that was put off all the time, and maintenance with it: of settings
+        that could not be used. So it is marked, and goes only when it has stayed nobody's for as long again.
+        """
         settings = self.engine.settings
         if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.engine.claims.now():
             return False
         row = row or await self.engine.claims.ledger.read(payload.mail)
         if row is not None and (row.state not in ENDED or (payload.is_file and row.state in ("failed", "held"))):
             return False
-        await self.engine.outbox.remove_payload(payload.name)
+        if row is None and not payload.marked:
+            await self.engine.outbox.mark(payload.name)
+        else:
+            await self.engine.outbox.remove_payload(payload.name)
         return True
 
 

@@ -27,7 +27,7 @@ from shared.delivery.protocol import (
 )
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Unanswered
 
-__all__ = ["cannot_be_asked", "look_over"]
+__all__ = ["cannot_be_asked", "is_forbidden", "look_over"]
 
 LONGEST_PAUSE: Final = 1800.0  # seconds between two looks of which none was answered, or that find a draft
 NEW_TOKEN: Final = 60.0  # seconds before a refused look is repeated: a token is not asked for more often
@@ -72,9 +72,14 @@ def look_over(  # noqa: PLR0913 - what a look depends on
     return Settled(ended(row, "held", now, row.status, row.code), None)
 
 
-def cannot_be_asked(row: Row, finding: Finding) -> bool:
+def is_forbidden(finding: Finding | None) -> TypeGuard[Unanswered]:
+    """Whether the mailbox has refused, by 403."""
+    return isinstance(finding, Unanswered) and _forbidden(finding.outcome)
+
+
+def cannot_be_asked(row: Row, finding: Finding | None) -> bool:
     """Whether the mailbox has refused, by 403, once more, and with a token that is newer than its first refusal."""
-    if not isinstance(finding, Unanswered) or not _forbidden(finding.outcome):
+    if not is_forbidden(finding) or not _forbidden(finding.outcome):
         return False
     token_at = finding.outcome.token_at
     return row.new_token_from is not None and token_at is not None and token_at > row.new_token_from

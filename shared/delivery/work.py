@@ -2,7 +2,7 @@
 
     {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
      "letter": {…} or "payload": "<blob>"[, "files": "<folder>"]
-     [, "released": "<claim token>"] [, "claimed": "<claim token>"] [, "known": true] [, "replay": n]
+     [, "released": "<claim token>"] [, "claimed": "<claim token>"] [, "known": true] [, "replay": n [, "force": true]]
      [, "via": "<mailbox>"] [, "reserved": time] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n]
      [, "route": "<name>"] [, "knownBy": "…"] [, "signed": {"body": "<digest>", "event": "<digest>"}]}
     {"kind": "message", "v": 1, "id", "queue", "insertedAt", "body": "<base64>" or "payload": "<blob>"
@@ -48,6 +48,7 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     known: bool = False  # the mail has a row: read it, do not try to insert
     claimed: str | None = None  # the token of the attempt that was made beside it, whose end nobody may have reported
     replay: int = 0  # an operator has asked for it this many times: a row that ended unsent begins anew
+    force: bool = False  # and the operator wants it sent although it may have gone and nobody can be asked
     via: str | None = None  # the mailbox chosen of a pool
     reserved: datetime | None = None  # its time in the mailbox's rate: it needs no other one
     repeats: Repeat | None = None  # it is a duplicate of that one, if that one is young enough

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from azure.core.exceptions import AzureError
 
 from shared.delivery import protocol
 from shared.delivery.claims import new_token
 from shared.delivery.engine import Engine, Job, Later, Waits
 from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
-from shared.delivery.outbox import Kept
+from shared.delivery.outbox import QUEUE, Kept
 from shared.delivery.reports import report_end
 from shared.delivery.signed import SignedBodies
 from shared.delivery.work import Work
@@ -28,6 +29,7 @@ from shared.telemetry import Event, emit
 __all__ = ["KEEPS", "Worker", "spread"]
 
 LATER: Final = timedelta(minutes=5)
+CRASHED: Final = "Crashed"
 SPREAD: Final = timedelta(minutes=5)
 KEEPS: Final[frozenset[State]] = ENDED - {"sent"}  # nobody else has what these mails said
 
@@ -91,6 +93,37 @@ class Worker:
         row = await self.engine.claims.ledger.read(work.id)
         if row is None or row.state not in ENDED or work.replay > row.replays:
             await self._put_again(work, mail, self.engine.claims.now() + LATER, known=row is not None)
+
+    async def give_up(self, work: Work, content: bytes) -> bool:
+        """End a mail whose message has failed again and again until it is too old. False: it is not, or is being sent.
+
+        content: the message as it came, to be kept where not even its letter can be read.
+        """
+        settings, now = self.engine.settings, self.engine.claims.now()
+        row = await self.engine.claims.ledger.read(work.id)
+        fresh = protocol.first_claim(work, now, settings, new_token(), queued=True)
+        if row is not None and row.state in ENDED:
+            return work.replay <= row.replays or protocol.too_old(fresh, now, settings)
+        found = row or fresh
+        in_doubt = row is not None and row.state in ("sending", "unknown")
+        if not protocol.too_old(found, now, settings) or (in_doubt and protocol.first_look(found, now, settings) > now):
+            return False
+        if (kept := await self._kept(work, content)) is not None:
+            await self.engine.outbox.set_aside(work.id, kept)
+        doubted = replace(found, token=new_token(), may_have_gone=found.may_have_gone or in_doubt)
+        ended = await self.engine.without_draft(protocol.given_up(doubted, now, code=CRASHED))
+        await self.engine.claims.write(ended)
+        await self._ended(work, ended)
+        return True
+
+    async def _kept(self, work: Work, content: bytes) -> Kept | None:
+        try:
+            mail = await self.engine.outbox.letter_of(work)
+            return Kept("mail", CRASHED, encode(mail)) if mail is not None else None
+        except AzureError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever made it fail: it is kept as it came
+            return Kept("message", CRASHED, content, QUEUE)
 
     async def refuse(self, mail: str, queue: str, content: bytes, refusal: Refused) -> None:
         """Set a producer's message aside that can never become a mail: what it said, its row, the event."""

@@ -14,7 +14,6 @@ __all__ = [
     "Page",
     "ProblemDetails",
     "Readiness",
-    "Replayed",
     "Suppression",
     "SuppressionPage",
 ]
@@ -81,13 +80,6 @@ class Page(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     messages: list[MailState]
     next: str | None = None
-
-
-class Replayed(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """The mail is on its way again. mayGoTwice: it may have gone before."""
-
-    id: str
-    may_go_twice: bool
 
 
 class Suppression(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

@@ -17,7 +17,6 @@ from shared.openapi.answers import (
     Page,
     ProblemDetails,
     Readiness,
-    Replayed,
     Suppression,
     SuppressionPage,
 )
@@ -89,7 +88,7 @@ ROUTE: Final = Parameter("route", "path", "the route's name")
 KEY: Final = {"type": "string", "minLength": 1, "maxLength": MAX_KEY}
 SENDING: Final = (
     Parameter("Idempotency-Key", "header", "names the mail: the same key again is no second mail", KEY),
-    Parameter("client-request-id", "header", "names the mail where there is no Idempotency-Key, and the request"),
+    Parameter("client-request-id", "header", "a correlation id, given back; it names no mail"),
     Parameter("Prefer", "header", "`respond-async`: into the outbox without trying now"),
     Parameter(
         "Mailroom-Not-Before", "header", "a time before which it is not sent", {"type": "string", "format": "date-time"}
@@ -102,6 +101,12 @@ SENDING: Final = (
     ),
 )
 ENTRY: Final = Parameter("id", "path", "the SHA-256 of the address in lower case, its domain in A-labels")
+FORCE: Final = Parameter(
+    "force",
+    "query",
+    "send it although it may have gone and its mailbox cannot be asked; it may then arrive twice",
+    {"type": "string", "enum": ["true", "false"]},
+)
 PAGING: Final = (
     Parameter("top", "query", "how many at most", {"type": "integer", "minimum": 1, "maximum": 1000}),
     Parameter("after", "query", "what the page before gave as `next`"),
@@ -205,15 +210,22 @@ def _messages(access: Access, prefix: str, function: str) -> tuple[Operation, ..
             f"{path}/{{id}}/replay",
             "Put a mail back that has ended unsent",
             {
-                202: Answer("It is on its way again.", Replayed),
+                200: Answer("It was found in its mailbox: it is sent, and is not sent again.", MailState),
+                202: Answer(
+                    "Its state before. It is on its way again; if it may have gone, it is looked for first.", MailState
+                ),
                 **refused,
+                400: _problem("force is neither true nor false."),
                 404: none,
-                409: _problem("It has not ended unsent, or nothing is kept of it."),
+                409: _problem(
+                    "It has not ended unsent, nothing is kept of it, or it may have gone and its mailbox cannot be "
+                    "asked: force=true."
+                ),
                 411: NO_LENGTH,
                 503: UNCONFIGURED,
             },
             access,
-            (MAIL,),
+            (MAIL, FORCE),
         ),
         Operation(
             f"{function}messages",

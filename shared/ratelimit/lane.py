@@ -14,7 +14,7 @@ from typing import Final
 
 from azure.core.exceptions import AzureError
 
-from shared.ratelimit.plan import Answer, Held, Law, Notice, Plan, Want, plan
+from shared.ratelimit.plan import SPARE, Answer, Held, Law, Notice, Plan, Want, plan
 from shared.ratelimit.row import Changed, RateLimitUnavailable, Store, Stored, Values
 from shared.telemetry import Event, emit
 
@@ -82,7 +82,9 @@ class Lane:
 
     def put_back(self, time: datetime, recipients: int, times: int = 1) -> None:
         """A mail does not need its time and its recipients. No storage."""
-        if time + self.law.rate.late >= self._now():
+        if self.law.day is None:
+            self._held.add(Held(spare=[self._now() + SPARE] * times))
+        elif time >= self._now():
             self._held.add(Held([time] * times))
         self.spare(time, recipients)
 
@@ -123,7 +125,7 @@ class Lane:
         except BaseException as error:
             # The row may have been written all the same: it must not get back twice what is not needed.
             lacking = {hour: count for hour, count in held.recipients.items() if count < 0}
-            self._held.add(Held(held.times, lacking, held.size))
+            self._held.add(Held(held.times, held.spare, lacking, held.size))
             if not isinstance(error, RateLimitUnavailable):
                 raise
             for want in wants:

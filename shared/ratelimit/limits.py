@@ -7,15 +7,15 @@
    throttled    what a 429 says
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Final
 
+from shared.deadline import within
 from shared.ratelimit.lane import Lane
 from shared.ratelimit.plan import Law, NoRoom, Want
 from shared.ratelimit.row import Store, key_of
@@ -109,7 +109,7 @@ class RateLimits:
         lane = self._mailbox(mailbox)
         lane.users += 1
         try:
-            async with asyncio.timeout(patience if lane.slots.locked() else None):
+            async with within(patience) if patience is not None and lane.slots.locked() else nullcontext():
                 await lane.slots.acquire()
         except TimeoutError:
             yield False

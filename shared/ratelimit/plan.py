@@ -16,12 +16,16 @@ from shared.ratelimit.row import RateLimitUnavailable, Values
 from shared.ratelimit.schedule import Rate, book
 from shared.ratelimit.window import BYTES, Counts, Window, text_of
 
-__all__ = ["Answer", "Held", "Law", "NoRoom", "Notice", "Plan", "Want", "plan"]
+__all__ = ["SPARE", "Answer", "Held", "Law", "NoRoom", "Notice", "Plan", "Want", "plan"]
 
 Notice = Literal["near", "reached"]
 NEAR: Final = 0.8  # of a day's recipients
 DAY: Final = timedelta(hours=24)
 MOST: Final = 1000  # times kept that were given back
+SPARE: Final = timedelta(
+    seconds=5
+)  # for which an instance may use what it has taken ahead, or a caller asked for in vain
+PART: Final = 20  # one in so many of the recipients that are left may be taken ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +70,18 @@ class Law:
 class Held:
     """What a process has of a row and does not need.
 
-    recipients: by hour; a negative number is missing in the row. size: bytes that the row does not count yet.
+    times: given back. spare: times that may be used now, by when each has to be. recipients: by hour; a negative number
+    is missing in the row. size: bytes that the row does not count yet.
     """
 
     times: list[datetime] = field(default_factory=list)
+    spare: list[datetime] = field(default_factory=list)
     recipients: Counts = field(default_factory=dict)
     size: int = 0
 
     def add(self, more: "Held") -> None:
         self.times = sorted([*self.times, *more.times])[:MOST]
+        self.spare = [*self.spare, *more.spare][:MOST]
         for hour, count in more.recipients.items():
             self.recipients[hour] = self.recipients.get(hour, 0) + count
         self.size += more.size
@@ -94,16 +101,18 @@ def plan(row: Values, held: Held, wants: Sequence[Want], law: Law, now: datetime
     """Serve in order, first from what is held. What one is refused, the next may still get."""
     rate, day = law.rate, law.day
     tat, blocked = _time(row, "tat") or now, _time(row, "blocked_until") or now
-    times = [time for time in held.times if time + rate.late >= now and (time >= blocked or blocked <= now)]
+    times = [time for time in held.times if time >= max(now, blocked)]
+    spare = [until for until in held.spare if until >= now and blocked <= now]
     before = day.read(row.get("recipients"), now) if day else {}
     counts = {hour: max(0, before.get(hour, 0) - held.recipients.get(hour, 0)) for hour in {*before, *held.recipients}}
     uploads, size = BYTES.read(row.get("bytes"), now), 0
     answers: list[Answer] = []
     changed = False
     for want in wants:
-        mine = times[: want.times]
-        booked, tat_after = book(tat, max(now, blocked), want.times - len(mine), rate)
-        time = max([now, *[*mine, *booked][:1]])
+        at_once = min(want.times, len(spare))
+        mine = times[: want.times - at_once]
+        booked, tat_after = book(tat, max(now, blocked), want.times - at_once - len(mine), rate)
+        time = now if at_once else max([now, *[*mine, *booked][:1]])
         if time > now and not want.waits:
             answers.append(NoRoom(time))
         elif want.size and (until := BYTES.full_until(uploads, now, min(BYTES.limit, held.size + size + want.size))):
@@ -112,7 +121,7 @@ def plan(row: Values, held: Held, wants: Sequence[Want], law: Law, now: datetime
             answers.append(NoRoom(until, day=True))
         else:
             answers.append(time)
-            del times[: len(mine)]
+            del times[: len(mine)], spare[:at_once]
             if booked:
                 changed, tat = True, tat_after
             if day and want.recipients:
@@ -121,14 +130,28 @@ def plan(row: Values, held: Held, wants: Sequence[Want], law: Law, now: datetime
     notices = _notices(row, counts, answers, day, now) if day else []
     if not (changed or size or notices or any(count > before.get(hour, 0) for hour, count in counts.items())):
         unused = {hour: before[hour] - count for hour, count in counts.items() if before.get(hour, 0) > count}
-        return Plan(None, answers, Held(times, unused, held.size), [])
+        return Plan(None, answers, Held(times, spare, unused, held.size), [])
+    ahead = rate.ahead if changed and tat - rate.burst * rate.interval <= now else 0  # else others wait for it
+    tat += ahead * rate.interval
+    spare += [now + SPARE] * ahead
+    unused = _likely(wants, ahead, counts, day, now) if day else {}
     values: dict[str, str | int | datetime] = {**row, "tat": tat, **dict.fromkeys(notices, now)}
     if day:
         values["recipients"] = text_of(counts)
     if size + held.size:
         uploads[BYTES.piece(now)] = uploads.get(BYTES.piece(now), 0) + size + held.size
         values["bytes"] = text_of(uploads)
-    return Plan(values, answers, Held(times), notices)
+    return Plan(values, answers, Held(times, spare, unused), notices)
+
+
+def _likely(wants: Sequence[Want], mails: int, counts: Counts, day: Window, now: datetime) -> Counts:
+    """Count recipients of so many mails more, going by these; a small part of what is left of the day at most."""
+    left = day.limit - sum(day.counting(counts, now).values())
+    likely = min(mails * sum(want.recipients for want in wants) // len(wants), left // PART)
+    if likely <= 0:
+        return {}
+    counts[day.piece(now)] = counts.get(day.piece(now), 0) + likely
+    return {day.piece(now): likely}
 
 
 def _notices(row: Values, counts: Counts, answers: Sequence[Answer], day: Window, now: datetime) -> list[Notice]:

@@ -13,19 +13,24 @@ __all__ = ["Rate", "book"]
 
 BURST: Final = 4  # mails of one mailbox in the same moment: as many requests as Graph takes at a time for it
 BURST_SECONDS: Final = 10  # but no more than the rate allows in so many seconds
+MOMENT: Final = timedelta(seconds=0.25)  # an instance may take what a rate allows in it beyond what is asked for
+AHEAD: Final = 32  # but no more than this
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
     """One mail each `interval`, and `burst` at the same time after a rest.
 
-    Any stretch of time has at most `burst` mails more than intervals. late: a time that was not needed may be used so
-    long after it has passed.
+    Any stretch of time has at most `burst` mails more than intervals, and `ahead` more for each instance.
     """
 
     interval: timedelta
     burst: int = 1
-    late: timedelta = timedelta(0)
+
+    @property
+    def ahead(self) -> int:
+        """What an instance may take beyond what is asked for, and use a little later: none below 240 a minute."""
+        return min(AHEAD, MOMENT // self.interval)
 
     @classmethod
     def even(cls, per_minute: float) -> Self:
@@ -35,7 +40,7 @@ class Rate:
     @classmethod
     def minute(cls, per_minute: int) -> Self:
         """For callers that are refused: a whole minute's mails may come at once, then evenly."""
-        return cls(_interval(per_minute), per_minute, timedelta(seconds=5))
+        return cls(_interval(per_minute), per_minute)
 
 
 def book(tat: datetime, start: datetime, count: int, rate: Rate) -> tuple[list[datetime], datetime]:

@@ -176,6 +176,8 @@ class Intake:
     def _no_route(self, name: str) -> Reply:
         if self.catalog.missing is None and name not in self.catalog.problems:
             return Reply(404, detail="There is no such route.")
+        known = name if name in self.catalog.problems else None  # what else it is may be anything
+        emit(Said.EVENT_PUT_OFF, route=known, why="the route cannot be used")
         return Reply(503, {"Retry-After": "60"}, detail=UNUSABLE)
 
     async def _if_on(self, route: Route, reply: Reply, off: Reply) -> Reply:

@@ -21,6 +21,7 @@ __all__ = [
     "problem",
     "request_ids",
     "settings_refused",
+    "unavailable",
 ]
 
 LONGEST_ID: Final = 128
@@ -54,6 +55,12 @@ def json_answer(
     return func.HttpResponse(
         json.dumps(body, ensure_ascii=False), status_code=status, headers=dict(headers or {}), mimetype=mimetype
     )
+
+
+def unavailable(detail: str, code: str) -> func.HttpResponse:
+    """503, and the event that the alert counts. code: what it is that cannot be reached."""
+    emit(Event.INTAKE_UNAVAILABLE, code=code)
+    return problem(503, detail, {"Retry-After": "10"})
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> func.HttpResponse:

@@ -1,16 +1,20 @@
 """The timer that keeps ledger and payloads in order, and says what waits."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 import azure.functions as func
 
-from shared.deadline import within
+from shared.deadline import Deadline, within
 from shared.services import services
+from shared.telemetry import Event, emit
 from shared.triggers.queues import ALL
 
 __all__ = ["blueprint"]
 
-TIME_FOR_A_RUN = 240.0  # seconds; the next run, of other partitions, comes after 300
+TIME_FOR_A_RUN: Final = 240.0  # seconds; the next run, of other partitions, comes after 300
+TIME_FOR_A_STEP: Final = 30.0  # and for each step but the ledger's
 
 blueprint = func.Blueprint()
 
@@ -24,12 +28,34 @@ async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     from shared.delivery.backlog import measure
     from shared.delivery.upkeep import partitions_of_run
 
-    await app.report_routes()
-    async with within(TIME_FOR_A_RUN):
-        await measure(app.storage.queues, ALL, datetime.now(UTC))
+    now = datetime.now(UTC)
+    partitions = partitions_of_run(now)
+
+    async def markers() -> None:
         for marker in app.storage.markers:
             await marker.report()
-        partitions = partitions_of_run(datetime.now(UTC))
-        # First what takes little: a ledger that needs the whole time must not keep yesterday's signed bodies for ever.
-        await app.storage.signed_bodies().forget(partitions, datetime.now(UTC))
-        await app.upkeep.run(partitions)
+
+    # The ledger comes last: it may need the whole time, and then the others must have been.
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
+        "routes": app.report_routes,
+        "queues": lambda: measure(app.storage.queues, ALL, now),
+        "tables": markers,
+        "signed": lambda: app.storage.signed_bodies().forget(partitions, now),
+        "ledger": lambda: app.upkeep.run(partitions),
+    }
+    await _each(steps, Deadline(TIME_FOR_A_RUN))
+
+
+async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadline) -> None:
+    """Do every step, whatever becomes of the one before; then fail as the first of them that failed."""
+    failures: list[Exception] = []
+    for name, step in steps.items():
+        last = name == list(steps)[-1]
+        try:
+            async with within(run.left if last else min(TIME_FOR_A_STEP, run.left)):
+                await step()
+        except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from being done
+            emit(Event.UPKEEP_FAILED, step=name, code=type(error).__name__)
+            failures.append(error)
+    if failures:
+        raise failures[0]

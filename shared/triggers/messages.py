@@ -16,7 +16,7 @@ from shared.delivery.ledger import Row, State
 from shared.entra import KeysUnavailable, require
 from shared.errors import Refused, Unauthenticated
 from shared.services import Services, services
-from shared.triggers.answers import json_answer, length_required, problem, settings_refused
+from shared.triggers.answers import json_answer, length_required, problem, settings_refused, unavailable
 from shared.triggers.callers import (
     NO_OPERATOR,
     authenticated,
@@ -30,6 +30,11 @@ from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 __all__ = ["message", "message_replay", "messages", "operator_message", "operator_message_replay", "operator_messages"]
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
+UNASKABLE: Final = (
+    "It may have gone, and its mailbox cannot be asked: Graph answers 403, no copy was asked for (saveToSentItems is "
+    "false), or MAIL_VERIFY_SENT is false. Look into the mailbox; force=true sends it all the same, and it may then "
+    "arrive twice."
+)
 
 Scope = str | None  # of the producer; None: an operator's, everything
 Handler = Callable[[Services, func.HttpRequest, Scope], Awaitable[func.HttpResponse]]
@@ -73,7 +78,7 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
             return await _answer(req, handler, None)
         require(caller, "Mail.Send")
     except KeysUnavailable:
-        return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
+        return unavailable("The tenant's signing keys cannot be fetched.", "KeysUnavailable")
     except Refused as refusal:
         report_refused(refusal)
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -90,7 +95,7 @@ async def _answer(req: func.HttpRequest, handler: Handler, scope: Scope) -> func
     try:
         return await handler(app, req, scope)
     except AzureError:
-        return problem(503, "Mailroom's storage cannot be reached.", {"Retry-After": "10"})
+        return unavailable("Mailroom's storage cannot be reached.", "ServiceUnavailable")
 
 
 async def _one(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
@@ -111,9 +116,14 @@ async def _replay(app: Services, req: func.HttpRequest, scope: Scope) -> func.Ht
     row = await _row(app, req, scope)
     if row is None:
         return _not_found()
-    replayed = await app.control.replay(row)
+    force = req.params.get("force", "false")
+    if force not in ("true", "false"):
+        return problem(400, f"force is {force[:20]!r}, expected true or false.")
+    replayed = await app.control.replay(row, force=force == "true")
     if isinstance(replayed, Row):
-        return json_answer(202, {"id": row.id, "mayGoTwice": row.may_have_gone})
+        return json_answer(200 if replayed.state == "sent" else 202, _shown(replayed), {"Cache-Control": "no-store"})
+    if replayed.reason == "cannot-be-asked":
+        return problem(409, UNASKABLE)
     if replayed.reason == "nothing-kept":
         return problem(409, "Nothing is kept of this mail: its caller was answered with the refusal.")
     return problem(409, f"A mail that is {replayed.row.state} cannot be put back; only one that ended unsent can.")
@@ -172,8 +182,8 @@ def _shown(row: Row) -> dict[str, object]:
         "route": row.route,
         **{name: at.isoformat().replace("+00:00", "Z") for name, at in times.items() if at is not None},
         "attempts": row.attempts,
-        "mayHaveGone": row.may_have_gone or row.state == "sent",
-        "mayHaveGoneTwice": row.resends > 0,
+        "mayHaveGone": row.may_have_gone,
+        "mayHaveGoneTwice": row.may_have_gone_twice,
         "replays": row.replays,
         "status": row.status,
         "code": row.code,

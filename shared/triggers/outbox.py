@@ -23,7 +23,7 @@ from shared.triggers.answers import settings_refused
 from shared.triggers.queues import CONNECTION, EVENTS, OUTBOX, WORK
 
 if TYPE_CHECKING:
-    from shared.delivery.work import ProducerMessage
+    from shared.delivery.work import Batch, ProducerMessage
 
 __all__ = ["mail_events", "mail_events_poison", "mail_outbox", "mail_outbox_poison", "mail_work", "mail_work_poison"]
 
@@ -47,15 +47,20 @@ async def mail_events(message: func.QueueMessage) -> None:
 
 
 async def mail_work(message: func.QueueMessage) -> None:
-    from shared.delivery.work import Batch, ProducerMessage, parse_work
-
     app = services()
     if app.settings.problems:
         return await _put_back(app, message.get_body())
+    return await _work(app, _as_it_came(message, WORK))
+
+
+async def _work(app: Services, message: "ProducerMessage") -> None:
+    """A message of mail-work; or one that was put off since another version had written it."""
+    from shared.delivery.work import Batch, ProducerMessage, parse_work
+
     try:
-        work = parse_work(message.get_body())
+        work = parse_work(message.body)
     except ValueError as error:
-        return await _not_ours(app, message, error)
+        return await _unread(app, message, error)
     if isinstance(work, ProducerMessage):
         return await _put_off_before(app, work)
     if isinstance(work, Batch):
@@ -81,11 +86,40 @@ async def mail_work_poison(message: func.QueueMessage) -> None:
         try:
             work = parse_work(body)
         except ValueError as error:
-            return await _not_ours(app, message, error)
+            return await _unread(app, _as_it_came(message, WORK), error)
         emit(Event.MAIL_POISONED, id=work.id, queue=WORK)
-        return await (app.worker.wake_later(work, None) if isinstance(work, Work) else _put_back(app, body))
+        if isinstance(work, Work):
+            if not await app.worker.give_up(work, body):
+                await app.worker.wake_later(work, None)
+        elif not await _too_old(app, work):
+            await _put_back(app, body)
+        return None
 
     await _or_later(settle, lambda app: _put_back(app, body))
+
+
+async def _too_old(app: Services, work: "ProducerMessage | Batch") -> bool:
+    """Keep what has failed again and again for longer than a mail may wait; an operator can put it back into its queue.
+
+    False: it is younger.
+    """
+    import msgspec
+
+    from shared.delivery.work import ProducerMessage
+
+    if not _expired(app, work.inserted_at if isinstance(work, ProducerMessage) else work.accepted_at):
+        return False
+    crashed = Malformed(400, "Crashed", "It failed again and again until it was too old.")
+    if isinstance(work, ProducerMessage):
+        whole = await app.outbox.whole(work)
+        await app.worker.refuse(work.id, work.queue, whole.body if whole else b"", crashed)
+    else:  # its events stay with the row
+        await app.worker.refuse(work.id, WORK, msgspec.json.encode(work), crashed)
+    return True
+
+
+def _expired(app: Services, since: datetime) -> bool:
+    return datetime.now(UTC) - since > timedelta(hours=app.settings.max_age_hours)
 
 
 def _as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> "ProducerMessage":
@@ -162,6 +196,8 @@ async def _put_off_before(app: Services, message: "ProducerMessage") -> None:
     if whole is None:
         gone = Malformed(400, "PayloadMissing", "Somebody has removed its blob.")
         return await app.worker.refuse(message.id, message.queue, b"", gone)
+    if whole.queue == WORK:
+        return await _work(app, whole)
     if whole.poisoned:
         return await _given_up(whole)
     return await (_event if whole.queue == EVENTS else _producers)(whole)
@@ -290,7 +326,13 @@ def _need_queues(app: Services) -> None:
         raise NotConfiguredError(settings_refused(app.settings.problems))
 
 
-async def _not_ours(app: Services, message: func.QueueMessage, error: ValueError) -> None:
-    """Only Mailroom writes to mail-work: a fault of ours, or a message of another version."""
-    refusal = Malformed(400, "NotMailroomsOwn", str(error))
-    await app.worker.refuse(identity(f"queue:{WORK}", message.id or ""), WORK, message.get_body(), refusal)
+async def _unread(app: Services, message: "ProducerMessage", error: ValueError) -> None:
+    """Only Mailroom writes to mail-work: it is of another version, as in a rolling update, or a fault of ours.
+
+    So it waits for a version that can read it, under the time at which it was read first, for as long as a mail may.
+    """
+    if _expired(app, message.inserted_at):
+        refusal = Malformed(400, "UnknownVersion", str(error))
+        return await app.worker.refuse(message.id, WORK, message.body, refusal)
+    emit(Event.MAIL_WAITING, id=message.id, seconds=LATER.total_seconds(), code="UnknownVersion")
+    return await _put_off(app, message)

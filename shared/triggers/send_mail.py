@@ -68,12 +68,13 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         admit(letter, app.settings)
         whole = await _with_files(app, letter, len(req.get_body()))
     except KeysUnavailable:
+        emit(Event.INTAKE_UNAVAILABLE, code="KeysUnavailable")
         message = "The tenant's signing keys cannot be fetched; nothing was sent."
         return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
     except Refused as refusal:
         return _refused(refusal, caller, ids)
     if whole is None:
-        return _no_storage(ids)
+        return _no_storage(letter.id, ids)
     return await _sent(app, req, whole, ids)
 
 
@@ -125,7 +126,7 @@ def _letter(req: func.HttpRequest, caller: Caller, sender: str) -> Letter:
     key = _key(req.headers)
     thread = _text_of(req.headers, "Mailroom-Thread", LONGEST_THREAD)
     return Letter(
-        id=identity(scope, key) if key else new_id(),
+        id=identity(scope, f"idempotency-key:{key}") if key else new_id(),
         scope=scope,
         fingerprint=fingerprint(sender, mail, thread, mime),
         sender=sender,
@@ -169,12 +170,12 @@ def _media_type(headers: Mapping[str, str]) -> str:
 
 
 def _key(headers: Mapping[str, str]) -> str | None:
-    """What names the mail: Idempotency-Key (draft-ietf-httpapi-idempotency-key-header), or client-request-id."""
-    key = _text_of(headers, "Idempotency-Key", LONGEST_KEY)
-    if key is not None:
-        return f"idempotency-key:{key}"
-    client_request_id = headers.get("client-request-id")
-    return f"client-request-id:{client_request_id}" if client_request_id else None
+    """What names the mail (draft-ietf-httpapi-idempotency-key-header).
+
+    Not client-request-id: clients give one to several requests of an operation, and it is not unique.
+    https://github.com/microsoft/api-guidelines/blob/vNext/graph/GuidelinesGraph.md
+    """
+    return _text_of(headers, "Idempotency-Key", LONGEST_KEY)
 
 
 def _text_of(headers: Mapping[str, str], name: str, longest: int) -> str | None:
@@ -229,27 +230,29 @@ async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mappi
             code, message = OVER_RATE if isinstance(answer, TooMany) else DAY_SPENT
             return graph_error(429, code, message, ids, _again_after(answer.retry_after))
         case Unavailable():
-            return _unavailable(letter.id, answer.maybe_sent, ids)
+            return _maybe_sent(req, letter.id, ids) if answer.maybe_sent else _no_storage(letter.id, ids)
 
 
-def _unavailable(mail: str, maybe_sent: bool, ids: Mapping[str, str]) -> func.HttpResponse:  # noqa: FBT001 - the fact
-    code = "UnknownOutcome" if maybe_sent else "ServiceUnavailable"
-    emit(Event.INTAKE_UNAVAILABLE, id=mail, code=code)
-    if not maybe_sent:
-        message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
-        return graph_error(503, code, message, ids, {"Retry-After": "10"})
-    message = (
-        "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
-        "Repeat it only with the same Idempotency-Key or client-request-id."
-    )
-    return graph_error(503, code, message, ids, {"Mailroom-State": "unknown"})
+def _maybe_sent(req: func.HttpRequest, mail: str, ids: Mapping[str, str]) -> func.HttpResponse:
+    emit(Event.INTAKE_UNAVAILABLE, id=mail, code="UnknownOutcome")
+    headers = {"Mailroom-State": "unknown", "Location": f"/api/messages/{mail}"}
+    message = "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
+    if _key(req.headers) is not None:
+        message += "Repeat it only with the same Idempotency-Key."
+    else:
+        message += (
+            "It has no Idempotency-Key, so to repeat it would be to send another mail: ask for Location, and repeat it "
+            "only if there is nothing, or its state is failed."
+        )
+    return graph_error(503, "UnknownOutcome", message, ids, headers)
 
 
 def _again_after(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(max(0, int(seconds)) + 1)}
 
 
-def _no_storage(ids: Mapping[str, str]) -> func.HttpResponse:
+def _no_storage(mail: str, ids: Mapping[str, str]) -> func.HttpResponse:
+    emit(Event.INTAKE_UNAVAILABLE, id=mail, code="ServiceUnavailable")
     message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
     return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
 

@@ -20,7 +20,7 @@ from shared.letters.reading import read_json
 from shared.policy.suppression import NewSuppression
 from shared.services import Services, services
 from shared.telemetry import Event, emit
-from shared.triggers.answers import json_answer, length_required, problem, settings_refused
+from shared.triggers.answers import json_answer, length_required, problem, settings_refused, unavailable
 from shared.triggers.callers import NO_OPERATOR, authenticated, key_refused, operates, report_refused
 from shared.triggers.paging import WRONG_AFTER, WRONG_TOP, top_of
 
@@ -69,7 +69,7 @@ async def _by_token(req: func.HttpRequest, handler: Handler) -> func.HttpRespons
     try:
         caller = await authenticated(app, req)
     except KeysUnavailable:
-        return problem(503, "The tenant's signing keys cannot be fetched.", {"Retry-After": "10"})
+        return unavailable("The tenant's signing keys cannot be fetched.", "KeysUnavailable")
     except Refused as refusal:
         report_refused(refusal)
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -88,7 +88,7 @@ async def _answer(req: func.HttpRequest, handler: Handler, by: str) -> func.Http
     try:
         return await handler(app, req, by)
     except AzureError:
-        return problem(503, "Mailroom's storage cannot be reached.", {"Retry-After": "10"})
+        return unavailable("Mailroom's storage cannot be reached.", "ServiceUnavailable")
 
 
 async def _all(app: Services, req: func.HttpRequest, by: str) -> func.HttpResponse:

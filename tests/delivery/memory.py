@@ -118,6 +118,8 @@ class MemoryOutbox:
         self.payloads: dict[str, bytes] = {}
         self.put_at: dict[str, datetime] = {}
         self.dead: dict[str, Kept] = {}
+        self.marked: set[str] = set()
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)  # storage's clock
 
     async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
         if letter is not None and not work.carries:
@@ -157,7 +159,7 @@ class MemoryOutbox:
     async def put_off(self, message: ProducerMessage, after: timedelta) -> None:
         if len(message.body) > BODY:
             name = message_name(message.id)
-            self.payloads[name], self.put_at[name] = message.body, datetime.now(UTC)
+            self.payloads[name], self.put_at[name] = message.body, self.now()
             message = msgspec.structs.replace(message, body=b"", payload=name)
         await self.put_back(QUEUE, msgspec.json.encode(message), after)
 
@@ -206,7 +208,11 @@ class MemoryOutbox:
 
     async def payloads_of(self, number: int) -> AsyncIterator[Payload]:
         for name in [name for name in self.payloads if name.startswith(f"{number:02x}/")]:
-            yield Payload(name.split("/")[1], name, self.put_at[name])
+            yield Payload(name.split("/")[1], name, self.put_at[name], name in self.marked)
+
+    async def mark(self, name: str) -> None:
+        self.put_at[name] = self.now()
+        self.marked.add(name)
 
     async def remove_payload(self, name: str) -> None:
         self.payloads.pop(name, None)

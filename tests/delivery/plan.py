@@ -32,12 +32,16 @@ type Kind = Literal[
     # of the one who is at it: its process dies; stands still before it, or after it; lets others go first
     "crash", "stall", "slow", "yield",
     # of the world
-    "redeliver", "jump", "request", "cancel", "replay", "upkeep",
+    "redeliver", "jump", "request", "cancel", "replay", "force", "upkeep",
 ]  # fmt: skip
-OF_THE_WORLD: Final[frozenset[Kind]] = frozenset({"redeliver", "jump", "request", "cancel", "replay", "upkeep"})
+OF_THE_WORLD: Final[frozenset[Kind]] = frozenset(
+    {"redeliver", "jump", "request", "cancel", "replay", "force", "upkeep"}
+)
 LOST: Final[frozenset[Kind]] = frozenset({"fail", "lose", "late"})
 # What makes nobody wait, and leaves no doubt about what has happened.
-HARMLESS: Final[frozenset[Kind]] = frozenset({"repeat", "yield", "redeliver", "request", "cancel", "replay", "upkeep"})
+HARMLESS: Final[frozenset[Kind]] = frozenset(
+    {"repeat", "yield", "redeliver", "request", "cancel", "replay", "force", "upkeep"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,9 @@ class Office:
     policy: Policy = field(default_factory=ScriptedPolicy)
     verifier: Verifier | None = None
 
+    def __post_init__(self) -> None:
+        self.outbox.now = self.clock.now
+
     @property
     def engine(self) -> Engine:
         return Engine(

@@ -1,18 +1,33 @@
 """Cancelling and replaying: what a person does with a mail, against what goes on meanwhile."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
-from shared.config import Settings
+import pytest
+
+from shared.config import OnUnknown, Settings
 from shared.delivery.control import Cannot, Control
+from shared.delivery.engine import Verifier
 from shared.delivery.ledger import Row
 from shared.delivery.outbox import Kept
+from shared.delivery.protocol import Finding
 from shared.delivery.request import Requests
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
-from shared.graph.outcome import Outcome
+from shared.graph.outcome import Outcome, Unanswered
 from shared.letters.letter import Letter
-from tests.delivery.samples import BAD_RECIPIENT, NOON, TIMED_OUT, Office, ScriptedGraph, letter, work
+from tests.delivery.samples import (
+    BAD_RECIPIENT,
+    NO_PERMISSION,
+    NOON,
+    THROTTLED,
+    TIMED_OUT,
+    Office,
+    ScriptedGraph,
+    letter,
+    work,
+)
 
 
 async def delivered(office: Office) -> None:
@@ -62,14 +77,127 @@ async def test_a_failed_mail_is_put_back_and_sent_under_its_id() -> None:
     assert office.outbox.dead == {}
 
 
-async def test_a_held_mail_is_put_back_and_sent() -> None:
-    office = Office(settings=Settings(on_unknown="hold"), graph=ScriptedGraph([TIMED_OUT]))
+def answering(*findings: Finding) -> Verifier:
+    """A mailbox that says this, in turn; and the last of it from then on."""
+    left = list(findings)
+
+    async def verifier(row: Row) -> Finding:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return verifier
+
+
+async def held(office: Office) -> Row:
+    office.settings = Settings(on_unknown="hold")
+    office.graph = ScriptedGraph([TIMED_OUT])
     await Worker(office.engine).deliver(work(), letter())
     await delivered(office)
-    assert (await office.row()).state == "held"
-    await Control(office.engine).replay(await office.row())
+    row = await office.row()
+    assert (row.state, row.may_have_gone) == ("held", True)
+    return row
+
+
+async def test_a_held_mail_that_is_found_is_sent_and_not_sent_again() -> None:
+    office = Office()
+    row = await held(office)
+    office.verifier = answering("sent")
+    found = await Control(office.engine).replay(row)
+    assert isinstance(found, Row)
+    assert found == await office.row()
+    assert (found.state, found.may_have_gone, found.may_have_gone_twice) == ("sent", False, False)
+    assert (office.outbox.messages, office.graph.sent, office.outbox.dead) == ([], [], {})
+
+
+async def test_a_held_mail_that_is_not_there_is_sent_once_it_was_looked_for_often_enough() -> None:
+    office = Office()
+    row = await held(office)
+    office.verifier = answering("absent")
+    assert isinstance(await Control(office.engine).replay(row), Row)
+    assert office.graph.sent == []
+    await delivered(office)
+    row = await office.row()
+    assert (row.state, row.replays, row.may_have_gone_twice, office.graph.sent) == ("sent", 1, False, [letter().id])
+    assert office.clock.now() - NOON >= timedelta(seconds=240), "lease, the first delay, and the looks"
+
+
+async def test_a_held_mail_whose_copy_appears_late_is_not_sent_again() -> None:
+    office = Office()
+    row = await held(office)
+    office.verifier = answering("absent", Unanswered(TIMED_OUT), "absent", "sent")
+    await Control(office.engine).replay(row)
+    await delivered(office)
+    assert ((await office.row()).state, office.graph.sent) == ("sent", [])
+
+
+@pytest.mark.parametrize("policy", ["resend", "hold"])
+async def test_a_held_mail_whose_mailbox_cannot_be_asked_wants_force_and_says_so_for_good(policy: OnUnknown) -> None:
+    office = Office()
+    row = await held(office)
+    office.settings = Settings(on_unknown=policy)
+    cannot = await Control(office.engine).replay(row)
+    assert isinstance(cannot, Cannot)
+    assert (cannot.reason, office.outbox.messages) == ("cannot-be-asked", [])
+    assert isinstance(await Control(office.engine).replay(row, force=True), Row)
+    await delivered(office)
+    row = await office.row()
+    assert (row.state, row.may_have_gone, row.may_have_gone_twice) == ("sent", False, True)
+
+
+async def test_two_refusals_with_a_new_token_between_them_are_a_mailbox_that_cannot_be_asked() -> None:
+    office = Office()
+    row = await held(office)
+    new = replace(NO_PERMISSION, token_at=office.clock.now() + timedelta(seconds=1))
+    office.verifier = answering(Unanswered(NO_PERMISSION), Unanswered(new))
+    cannot = await Control(office.engine).replay(row)
+    assert isinstance(cannot, Cannot)
+    assert cannot.reason == "cannot-be-asked"
+    office.verifier = answering(Unanswered(NO_PERMISSION), Unanswered(new))
+    assert isinstance(await Control(office.engine).replay(row, force=True), Row)
+    await delivered(office)
+    assert (await office.row()).may_have_gone_twice
+
+
+@pytest.mark.parametrize("silence", [NO_PERMISSION, TIMED_OUT, THROTTLED])
+async def test_force_sends_nothing_while_the_mailbox_only_does_not_answer(silence: Outcome) -> None:
+    """It can be asked; so it is, until the mail is too old."""
+    office = Office()
+    row = await held(office)
+    office.verifier = answering(Unanswered(silence))
+    assert isinstance(await Control(office.engine).replay(row, force=True), Row)
+    await delivered(office)
+    row = await office.row()
+    assert (row.state, row.code, office.graph.sent) == ("held", "Unverified", [])
+    office.verifier = answering("absent")
+    assert isinstance(await Control(office.engine).replay(row), Row), "and it can be put back again"
     await delivered(office)
     assert (await office.row()).state == "sent"
+
+
+async def test_the_policy_never_sends_what_an_operator_has_put_back_unforced() -> None:
+    """Its mailbox could be asked when it was put back, and could not any more when it was delivered."""
+    office = Office()
+    row = await held(office)
+    office.settings = Settings(on_unknown="resend")
+    office.verifier = answering("absent")
+    await Control(office.engine).replay(row)
+    office.verifier = None
+    await delivered(office)
+    assert ((await office.row()).state, office.graph.sent) == ("held", [])
+
+
+async def test_an_event_accepted_once_more_after_its_mail_failed_begins_anew() -> None:
+    """As GitHub's "Redeliver" sends it; not the same message delivered twice, nor an older one."""
+    office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
+    first = work(accepted_at=NOON)
+    await Worker(office.engine).deliver(first, letter())
+    assert (await office.row()).state == "failed"
+    for same in (first, work(accepted_at=NOON - timedelta(hours=1))):
+        await Worker(office.engine).deliver(same, letter())
+        assert (await office.row()).state == "failed"
+    office.clock.move(hours=1)
+    await Worker(office.engine).deliver(work(accepted_at=office.clock.now()), letter())
+    row = await office.row()
+    assert (row.state, office.graph.sent) == ("sent", [letter().id])
 
 
 async def test_two_replays_at_once_send_once() -> None:

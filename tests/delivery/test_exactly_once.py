@@ -39,7 +39,7 @@ from tests.delivery.world import MAIL, World
 
 KINDS: Final[list[Kind]] = [
     *("fail", "lose", "late", "repeat", "crash", "crash", "stall", "stall", "slow", "slow", "yield", "yield"),
-    *("redeliver", "jump", "request", "request", "cancel", "replay", "upkeep"),
+    *("redeliver", "jump", "request", "request", "cancel", "replay", "force", "upkeep"),
 ]
 TROUBLES = st.builds(
     Trouble,
@@ -117,14 +117,15 @@ def _sent(world: World) -> list[str]:
     """How often Graph has accepted it."""
     row, times = world.row, len(world.taken)
     sure = world.settings.on_unknown == "hold" or (world.plan.policy == "verify" and not world.cannot_be_asked)
-    # Each time an operator has replayed what may have gone, it may go again.
-    rounds = 1 + sum(seen.may_have_gone or seen.code == "Abandoned" for seen in world.replayed)
+    # Each time an operator has it sent by force, it may go again.
+    rounds = 1 + sum(seen.may_have_gone for seen in world.forced)
     most = rounds * (1 if sure else 2)
     return [
         *([f"accepted {times} times"] if times > most else []),
         *(["sent without a file"] if world.drafts.sent_incomplete else []),
         *(["two mails under one key"] if len({taken.fingerprint for taken in world.taken}) > 1 else []),
-        *(["sent twice silently"] if times > 1 and rounds == 1 and row and not row.resends else []),
+        *(["sent twice silently"] if times > 1 and row and not row.may_have_gone_twice else []),
+        *(["in doubt, although it is known to be sent"] if row and row.state == "sent" and row.may_have_gone else []),
         *(["sent, although cancelled"] if times and row and row.state == "cancelled" else []),
         *(["cancelled, and then not"] if world.cancelled and row and row.state != "cancelled" else []),
     ]
@@ -251,33 +252,6 @@ class Broken:
         return patch.object(protocol, "give_back", lambda row, due, **_: give_back(row, due, look=False))
 
     @staticmethod
-    def what_ends_unsent_is_not_kept() -> Any:
-        return patch.object(worker, "KEEPS", frozenset())
-
-    @staticmethod
-    def the_message_of_a_webhook_is_deleted_although_its_mail_waits() -> Any:
-        async def attempt_put(self: Requests, put: Put, receipt: Receipt, heard: Callable[[], bool]) -> State | None:
-            state = await ATTEMPT_PUT(self, put, receipt, heard)
-            with suppress(AzureError):
-                await self.engine.outbox.take_back(receipt)
-            return state
-
-        return patch.object(Requests, "attempt_put", attempt_put)
-
-    @staticmethod
-    def a_webhook_is_sent_although_its_row_is_there() -> Any:
-        async def run(self: Engine, job: Job, decision: protocol.Claim, ready: Ready | None = None) -> Result:
-            if ready is not None and (row := await self.claims.ledger.read(job.mail.id)) is not None:
-                decision = protocol.Claim(replace(decision.row, etag=row.etag), "send")
-            return await RUN(self, job, decision, ready)
-
-        return patch.object(Engine, "run", run)
-
-    @staticmethod
-    def what_is_reserved_is_not_given_back() -> Any:
-        return patch.object(Pace, "give_back", lambda *_: None)
-
-    @staticmethod
     def a_look_without_an_answer_counts_as_one_that_found_nothing() -> Any:
         def looked(row: Row, finding: Finding, *given: Any, **named: Any) -> Any:
             return LOOK_OVER(row, "absent" if isinstance(finding, Unanswered) else finding, *given, **named)
@@ -308,11 +282,55 @@ class Broken:
         return patch.object(verification, "look_over", looked)
 
     @staticmethod
+    def an_operators_replay_is_not_looked_for_first() -> Any:
+        def decide(row: Row | None, work: Work, *given: Any) -> Decision:
+            return DECIDE(row, msgspec.structs.replace(work, force=True) if work.replay else work, *given)
+
+        return patch.object(protocol, "decide", decide)
+
+    @staticmethod
+    def what_was_sent_twice_by_force_is_forgotten() -> Any:
+        def decide(row: Row | None, *given: Any) -> Decision:
+            decision = DECIDE(row, *given)
+            if isinstance(decision, protocol.Claim):
+                return replace(decision, row=replace(decision.row, may_have_gone_twice=False))
+            return decision
+
+        return patch.object(protocol, "decide", decide)
+
+    @staticmethod
     def maintenance_abandons_what_its_mailbox_does_not_answer_for() -> Any:
         async def abandon(self: Upkeep, row: Row, now: datetime) -> bool:
             return await self._end(row, "failed", now, "Abandoned")
 
         return patch.object(Upkeep, "_abandon", abandon)
+
+    @staticmethod
+    def what_ends_unsent_is_not_kept() -> Any:
+        return patch.object(worker, "KEEPS", frozenset())
+
+    @staticmethod
+    def the_message_of_a_webhook_is_deleted_although_its_mail_waits() -> Any:
+        async def attempt_put(self: Requests, put: Put, receipt: Receipt, heard: Callable[[], bool]) -> State | None:
+            state = await ATTEMPT_PUT(self, put, receipt, heard)
+            with suppress(AzureError):
+                await self.engine.outbox.take_back(receipt)
+            return state
+
+        return patch.object(Requests, "attempt_put", attempt_put)
+
+    @staticmethod
+    def a_webhook_is_sent_although_its_row_is_there() -> Any:
+        async def run(self: Engine, job: Job, decision: protocol.Claim, ready: Ready | None = None) -> Result:
+            if ready is not None and (row := await self.claims.ledger.read(job.mail.id)) is not None:
+                decision = protocol.Claim(replace(decision.row, etag=row.etag), "send")
+            return await RUN(self, job, decision, ready)
+
+        return patch.object(Engine, "run", run)
+
+    @staticmethod
+    def what_is_reserved_is_not_given_back() -> Any:
+        return patch.object(Pace, "give_back", lambda *_: None)
 
 
 def _refused(seen: Finding) -> bool:
@@ -373,25 +391,28 @@ WHERE: Final[dict[str, dict[str, Any]]] = {
         "graph": ("lose accepted",),
         "times": ("now", "late"),
     },
-    "the_message_of_a_webhook_is_deleted_although_its_mail_waits": {"start": "hook", "policy": "verify"},
-    "what_is_reserved_is_not_given_back": {"kinds": HARMLESS},
     "a_look_without_an_answer_counts_as_one_that_found_nothing": UNANSWERED | {"looks": ("503", "429", "time-out")},
     "what_was_not_answered_is_for_the_policy": UNANSWERED | {"looks": ("401",)},
     "one_refusal_is_enough": UNANSWERED | {"looks": ("403",)},
     "a_refusal_counts_twice_with_the_same_token": UNANSWERED | {"looks": ("403", "403"), "token_age": 10_000.0},
     "what_has_left_the_outbox_is_sent_again_at_once": UNANSWERED | {"copy": 200.0, "draft": True, "gap": 110.0},
+    "an_operators_replay_is_not_looked_for_first": UNANSWERED
+    | {"policy": "verify-hold", "looks": ("403", "403", "503"), "troubles": (Trouble(99, "replay"),)},
+    "what_was_sent_twice_by_force_is_forgotten": UNANSWERED | {"policy": "hold", "troubles": (Trouble(99, "force"),)},
     "maintenance_abandons_what_its_mailbox_does_not_answer_for": {
         "start": "direct",
         "policy": "verify",
         "retries": 0,
         "kinds": frozenset({"crash"}),
     },
+    "the_message_of_a_webhook_is_deleted_although_its_mail_waits": {"start": "hook", "policy": "verify"},
+    "what_is_reserved_is_not_given_back": {"kinds": HARMLESS},
 }
 
 
 def there(plan: Plan, kinds: frozenset[Kind] | None = None, **where: Any) -> Plan:
     troubles = tuple(trouble for trouble in plan.troubles if kinds is None or trouble.kind in kinds)
-    return replace(plan, troubles=troubles, **where)
+    return replace(plan, **({"troubles": troubles} | where))
 
 
 @pytest.mark.parametrize("safeguard", [name for name in vars(Broken) if not name.startswith("_")])

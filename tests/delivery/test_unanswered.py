@@ -60,18 +60,19 @@ async def test_why_a_mailbox_did_not_say_whether_a_mail_has_gone_is_an_event(
 
 
 async def test_a_look_that_is_throttled_blocks_its_mailbox() -> None:
-    blocked: list[tuple[str, float | None]] = []
+    throttled: list[tuple[str, float | None]] = []
 
-    class Blocking(Unpaced):
+    class Throttling(Unpaced):
         async def throttled(self, mailbox: str, after: float | None) -> datetime:
-            blocked.append((mailbox, after))
+            throttled.append((mailbox, after))
             return await super().throttled(mailbox, after)
 
     async def silent(row: Row) -> Finding:
         return Unanswered(Throttled(20.0))
 
-    office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=silent, pace=Blocking())
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=silent)
+    office.pace = Throttling(office.clock.now)
     kept = letter()
     await Worker(office.engine).deliver(work(kept), kept)
     await deliver_next(office)
-    assert blocked == [((await office.row()).mailbox, 20.0)]
+    assert throttled == [((await office.row()).mailbox, 20.0)]

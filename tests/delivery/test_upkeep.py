@@ -8,10 +8,11 @@ import pytest
 from shared.config import Settings
 from shared.delivery.engine import Verifier
 from shared.delivery.ledger import Row, State
-from shared.delivery.outbox import Kept
+from shared.delivery.outbox import BODY, Kept
 from shared.delivery.partitions import PARTITIONS
 from shared.delivery.protocol import Finding, first_claim
 from shared.delivery.upkeep import RUNS_AN_HOUR, Upkeep, partitions_of_run
+from shared.delivery.work import ProducerMessage, parse_work
 from shared.graph.outcome import Unanswered
 from shared.letters.letter import decode
 from tests.delivery.samples import NO_PERMISSION, NOON, THROTTLED, TIMED_OUT, Office, letter, work
@@ -136,14 +137,40 @@ async def test_an_ended_row_and_what_is_kept_of_it_go_when_the_retention_is_over
     assert not office.outbox.dead
 
 
-async def test_a_payload_without_an_open_row_goes_once_nothing_can_be_on_its_way() -> None:
-    office = Office()
+async def test_a_payload_of_an_ended_mail_goes_once_nothing_can_be_on_its_way() -> None:
+    office = await holding("failed", settled_at=NOON)
     large = letter(size=100_000)
     await office.outbox.put(work(large), NOON, None, large)
     await after(office, days=9)
     assert office.outbox.payloads
     await after(office, days=2)
     assert not office.outbox.payloads
+
+
+async def test_a_payload_without_a_row_goes_only_when_it_has_been_nobodys_for_as_long_again() -> None:
+    """Its message may have been put off for weeks, since a setting could not be used, and maintenance with it."""
+    office = Office()
+    large = letter(size=100_000)
+    put = await office.outbox.put(work(large), NOON, None, large)
+    await after(office, days=40)
+    assert await office.outbox.letter_of(put) == large, "the setting is mended, and its message comes"
+    await after(office, days=9)
+    assert office.outbox.payloads
+    await after(office, days=2)
+    assert not office.outbox.payloads
+
+
+async def test_what_a_producers_message_says_is_there_however_long_it_was_put_off() -> None:
+    office = Office()
+    message = ProducerMessage(v=1, id=CLAIM.id, queue="mail-outbox", inserted_at=NOON, body=b"x" * (BODY + 1))
+    await office.outbox.put_off(message, timedelta(minutes=5))
+    [(_, text, _)] = office.outbox.returned
+    await after(office, days=40)
+    kept = parse_work(text)
+    assert isinstance(kept, ProducerMessage)
+    whole = await office.outbox.whole(kept)
+    assert whole is not None
+    assert whole.body == message.body
 
 
 async def test_the_payload_of_an_open_row_stays() -> None:

@@ -7,7 +7,7 @@ do. A `Plan` says what is asked of the world and where it is troubled. The same 
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count, cycle
@@ -19,7 +19,7 @@ from unittest.mock import patch
 from azure.core.exceptions import AzureError, ServiceResponseError
 
 from shared.config import OnUnknown, Settings
-from shared.delivery import claims, engine, large, worker
+from shared.delivery import claims, engine, large, request, worker
 from shared.delivery.claims import Claims
 from shared.delivery.control import Control
 from shared.delivery.engine import Engine, StillOurs
@@ -120,13 +120,14 @@ class World:
         self.now = 0.0  # seconds since noon, true time
         self.ledger = StorageLedger(self)
         self.outbox = StorageOutbox(self)
+        self.outbox.now = lambda: NOON + timedelta(seconds=self.now)
         self.messages: list[Message] = []
         self.taken: list[Taken] = []
         self.drafts = Drafts(self)
         self.clients: list[Client] = []
         self.acknowledged = False  # and not refused by Graph since
         self.cancelled = False  # an operator was told so
-        self.replayed: list[Row] = []  # as an operator saw them
+        self.forced: list[Row] = []  # as an operator saw them who had them sent by force
         self.cannot_be_asked = False  # the mailbox has refused twice, the second time with a token of after the first
         self.doubt = False  # something has happened after which nobody can know for sure
         self.trail: list[str] = []
@@ -159,6 +160,7 @@ class World:
         with ExitStack() as changed:
             for module in (claims, engine):
                 changed.enter_context(patch.object(module, "asyncio", SimpleNamespace(sleep=self._sleep)))
+            changed.enter_context(patch.object(request, "within", lambda _: nullcontext()))  # no loop runs here
             for module in (claims, engine, worker):
                 changed.enter_context(patch.object(module, "secrets", chance))
             changed.enter_context(patch.object(logger, "disabled", new=True))
@@ -173,7 +175,7 @@ class World:
         else:
             self._ask(Client(self.plan.start, 0, self.plan.retries))
         self._live()
-        for days in (0.1, 10.1):  # after an attempt counts as abandoned; after a payload counts as an orphan
+        for days in (0.1, 10.1, 10.1):  # an attempt is abandoned; a payload is marked as nobody's; it is removed
             self.now = max(self.now, 0) + days * 86_400
             self._maintain()
             self._live()
@@ -216,7 +218,8 @@ class World:
         async def verifier(row: Row) -> Finding:
             return await self._look(row, skew)
 
-        drafts = _ByDraft(self.drafts, self.drafts, MemoryFiles(self.outbox), verifier, lambda: self.silence(skew))
+        files = MemoryFiles(self.outbox)
+        drafts = _ByDraft(self.drafts, self.drafts, files, verifier, lambda: self.silence(skew))
         now, monotonic = (lambda: NOON + timedelta(seconds=self.now + skew)), (lambda: self.now + started)
         return Engine(
             self.settings,
@@ -308,7 +311,7 @@ class World:
         if message.receipt == receipt:
             message.visible = self.now + VISIBILITY
 
-    def _operate(self, what: Literal["cancel", "replay"]) -> None:
+    def _operate(self, what: Literal["cancel", "replay", "force"]) -> None:
         control = Control(self._process())
 
         async def operate() -> None:
@@ -319,8 +322,9 @@ class World:
                 if what == "cancel":
                     self.cancelled |= isinstance(await control.cancel(row), Row)
                 elif row.state in REPLAYABLE:
-                    self.replayed.append(row)
-                    await control.replay(row)
+                    if what == "force":
+                        self.forced.append(row)
+                    await control.replay(row, force=what == "force")
 
         self._begin(Actor(f"{what} {next(self._numbers)}", operate()))
 
@@ -496,7 +500,7 @@ class World:
                 way: Start = "accept" if trouble.size > 1 else "direct"
                 way = "hook" if self.plan.start == "hook" else way
                 self._ask(Client(way, body=trouble.size % 2, tries=self.plan.retries))
-            case "cancel" | "replay":
+            case "cancel" | "replay" | "force":
                 self._operate(trouble.kind)
             case "upkeep":
                 self._maintain()

@@ -27,6 +27,14 @@ def test_azds_hooks_call_targets_of_the_makefile_and_scripts_that_are_there() ->
     assert (ROOT / scripts[0]).is_file()
 
 
+def test_what_says_what_is_missing_needs_nothing_but_python() -> None:
+    """So it is said at once, not after minutes of setting up; and azd's hook runs before anything is set up."""
+    assert re.search(r"^deploy: ##", MAKEFILE, re.MULTILINE)
+    assert re.search(r"^preflight: #", MAKEFILE, re.MULTILINE)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import deployment.deploy, deployment.preflight"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=60)
+
+
 def test_the_commands_for_az_give_their_arguments_to_publish_alone() -> None:
     """`make package publish ARGS='…'` is one command of the README; what publish takes, package would refuse."""
     recipes = dict(re.findall(r"^([\w-]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE))

@@ -314,6 +314,25 @@ def test_who_may_not_register_is_told_what_to_ask_for(deployer: Deployer) -> Non
     assert not any("create" in line for line in deployer.asked_az())
 
 
+def test_rights_on_the_group_alone_are_enough(deployer: Deployer) -> None:
+    """They show nothing of the subscription's providers: that is said, with what somebody else may have to run."""
+    deployer.cloud.refusals = {PROVIDER: 100}
+    deployer.parameters(**GIVEN | {"network": "private"})
+    done = deployer.deploy("--yes")
+    assert done.returncode == 0, done.stderr
+    assert "az provider register --namespace Microsoft.App --subscription sub-1" in done.stdout
+
+
+def test_before_a_deployment_no_role_is_waited_for(deployer: Deployer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is new then; and a group that is misspelt is answered as one that is somebody else's."""
+    monkeypatch.setenv("MAILROOM_ROLES_WITHIN", "1000")
+    deployer.cloud.refusals = {GROUP: 1}
+    done = deployer.deploy("--yes")
+    assert done.returncode == 1
+    assert "needs the role Contributor on rg-mail" in done.stderr
+    assert "trying again" not in done.stderr
+
+
 def test_it_says_that_nobody_will_be_told(deployer: Deployer) -> None:
     deployer.group.deployments = {}
     deployer.parameters(**GIVEN | {"alertEmail": ""})

@@ -24,6 +24,7 @@ def started() -> Iterator[Sandbox]:
         "MAIL_SENDER_POOLS": json.dumps({"team": [SENDER, OTHER]}),
         "MAIL_EXTENDED_PROPERTIES": GUID,
         "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": SENDERS}}),
+        "MAIL_SECRET_UPTIME_KUMA": "",  # this route is off
     }
     with running("--without", "mail", **settings) as sandbox:
         yield sandbox

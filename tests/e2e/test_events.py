@@ -284,6 +284,18 @@ def test_ready_says_which_routes_are_on(sandbox: Sandbox) -> None:
     checks = sandbox.http.get(f"{sandbox.facts['host']}/api/health/ready", headers=key).json()["checks"]
     assert checks["routes"]["status"] == "pass"
     assert {"github", "generic", "alertmanager"} <= set(checks["routes"]["on"])
+    assert checks["routes"]["off"] == {"uptime-kuma": "no secret"}
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "HEAD", "OPTIONS"])
+def test_a_route_that_is_off_cannot_be_told_from_a_name_that_is_no_routes(sandbox: Sandbox, method: str) -> None:
+    """By nothing of the answer but the date; and the log has it at INFO."""
+    answers = []
+    for route in ("uptime-kuma", "no-such-route"):
+        answer = sandbox.http.request(method, f"{sandbox.facts['host']}/api/events/{route}", content=b"{}")
+        answers.append((answer.status_code, answer.content, {**answer.headers, "date": None}))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == {"POST": 404, "OPTIONS": 200}.get(method, 405)
 
 
 @pytest.mark.parametrize("route", ["github", "stripe", "cloudevents", "eventgrid", "alertmanager", "generic"])

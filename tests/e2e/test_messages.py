@@ -83,7 +83,8 @@ def test_a_failed_mail_is_listed_and_put_back_by_the_operator(sandbox: Sandbox) 
     assert mail in [message["id"] for message in listed]
     assert sandbox.message(answer, "POST").status_code == 404  # no such path
     replayed = sandbox.operator("POST", f"/{mail}/replay")
-    assert (replayed.status_code, replayed.json()) == (202, {"id": mail, "mayGoTwice": False})
+    assert (replayed.status_code, replayed.json()["id"]) == (202, mail)
+    assert sandbox.operator("POST", f"/{mail}/replay?force=yes").status_code == 400
     eventually(lambda: sandbox.message(answer).json()["replays"] == 1 and state(sandbox, answer) == "failed")
 
 

@@ -90,7 +90,7 @@ def test_every_resource_has_a_name_that_azure_takes(name: str) -> None:
 def last(name: str) -> str:
     """The last part of a name. That of a DNS zone depends on the cloud, so it is an expression."""
     if name.startswith("[format('{0}/{1}'"):
-        return re.findall(r"'([^']*)'\)\]$", name)[0]
+        return name.removesuffix("')]").rpartition("'")[2]
     return resolved(name).rpartition("/")[2] if name.startswith("[") else name.rpartition("/")[2]
 
 

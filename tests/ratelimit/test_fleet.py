@@ -64,9 +64,10 @@ def test_the_rate_is_kept_over_all_instances_whatever_is_lost_or_given_back(
 
     run(scenario())
     rate = Rate.even(per_minute)
+    burst = rate.burst + count * rate.ahead  # which is none below 240 a minute
     went.sort()
-    for number in range(rate.burst, len(went)):
-        assert went[number] - went[number - rate.burst] >= rate.interval
+    for number in range(burst, len(went)):
+        assert went[number] - went[number - burst] >= rate.interval
 
 
 @settings(max_examples=20, deadline=None)

@@ -166,7 +166,7 @@ def test_a_name_that_is_taken_by_another_id_is_said_and_nothing_changed(director
     directory.state["applications"].append(there)
     run = directory.register()
     assert (run.code, run.written) == (5, []), run.output
-    assert (FOREIGN["id"] if kind == "appRoles" else FOREIGN_SCOPE["id"]) in run.output
+    assert str((FOREIGN if kind == "appRoles" else FOREIGN_SCOPE)["id"]) in run.output
 
 
 def test_two_of_one_name_are_not_guessed_between(directory: Directory) -> None:

@@ -1,10 +1,11 @@
 """The events of one request in `mail-work`: expanded, or kept, whatever is in the way."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from shared.delivery.outbox import Kept
 from shared.delivery.payload import batch_name
 from shared.delivery.work import Batch, parse_work
 from shared.routing.batches import packed
@@ -39,10 +40,16 @@ async def test_with_a_refused_setting_it_is_put_back_as_it_is(app: Services) -> 
     assert (queue, content, after) == ("mail-work", MESSAGE, timedelta(minutes=5))
 
 
-async def test_one_that_the_platform_has_given_up_is_tried_again_later(app: Services) -> None:
-    await trigger.mail_work_poison(Message(MESSAGE))
+async def test_one_that_the_platform_has_given_up_is_tried_again_later_until_it_is_too_old(app: Services) -> None:
+    """Then it is kept, with its events: an operator can put it back."""
+    young = msgspec.structs.replace(BATCH, accepted_at=datetime.now(UTC) - timedelta(hours=71))
+    await trigger.mail_work_poison(Message(msgspec.json.encode(young)))
     ((queue, content, _),) = memory(app).returned
-    assert (queue, parse_work(content)) == ("mail-work", BATCH)
+    assert (queue, parse_work(content)) == ("mail-work", young)
+    old = msgspec.structs.replace(BATCH, accepted_at=datetime.now(UTC) - timedelta(hours=73))
+    await trigger.mail_work_poison(Message(msgspec.json.encode(old)))
+    assert len(memory(app).returned) == 1
+    assert memory(app).dead[NAME] == Kept("message", "Crashed", msgspec.json.encode(old), "mail-work")
 
 
 async def test_one_whose_events_are_gone_is_kept_with_its_reason(app: Services) -> None:

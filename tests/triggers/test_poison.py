@@ -163,14 +163,14 @@ async def test_what_fails_for_a_fault_of_ours_is_kept_too(app: Services, monkeyp
 
 
 @pytest.mark.parametrize("why", ["setting", "storage"])
-@pytest.mark.parametrize("what", ["mail", "message", "not ours"])
+@pytest.mark.parametrize("what", ["mail", "message"])
 async def test_a_poisoned_message_of_mail_work_is_put_back_as_it_is(app: Services, why: str, what: str) -> None:
     if why == "setting":
         refuse_settings(app)
     else:
         equip(app, Office(settings=app.settings, outbox=Away(), ledger=NoLedger()))
     message = ProducerMessage(v=1, id="p", queue="mail-outbox", inserted_at=INSERTED, body=KEYED)
-    content = {"mail": msgspec.json.encode(work()), "message": msgspec.json.encode(message), "not ours": b"{}"}[what]
+    content = {"mail": msgspec.json.encode(work()), "message": msgspec.json.encode(message)}[what]
     await trigger.mail_work_poison(Message(content))
     assert memory(app).returned == [("mail-work", content, timedelta(minutes=5))]
 

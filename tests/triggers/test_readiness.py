@@ -30,7 +30,7 @@ async def test_a_secret_in_a_setting_beside_the_vault_is_a_warning_and_the_app_i
 
     app.__dict__["secrets"] = SimpleNamespace(of=of)
     monkeypatch.setattr(health, "services", lambda: app)
-    for name in ("_storage", "_identity", "_callers"):
+    for name in ("_storage", "_tables", "_identity", "_callers"):
         monkeypatch.setattr(health, name, _reached)
     answer = await health.health_ready(func.HttpRequest("GET", "https://x.test/", body=b""))
     routes = json.loads(answer.get_body())["checks"]["routes"]

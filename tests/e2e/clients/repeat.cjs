@@ -1,8 +1,8 @@
 // Sends one mail with the official client, its own retries on, and repeats the request when the connection breaks:
-// with the same client-request-id, as a program does that logs it.
+// with the same Idempotency-Key.
 const { Client } = require("@microsoft/microsoft-graph-client");
 
-const { BASE_URL, TOKEN, SENDER, SUBJECT, REQUEST_ID } = process.env;
+const { BASE_URL, TOKEN, SENDER, SUBJECT, KEY } = process.env;
 const client = Client.initWithMiddleware({
   authProvider: { getAccessToken: async () => TOKEN },
   baseUrl: BASE_URL,
@@ -13,9 +13,8 @@ const message = { subject: SUBJECT, toRecipients: [{ emailAddress: { address: "f
 async function main() {
   for (;;) {
     try {
-      // Without an id of the program's the client makes one for each call, and keeps it over its own retries.
-      const request = client.api(`/users/${SENDER}/sendMail`);
-      return await (REQUEST_ID ? request.header("client-request-id", REQUEST_ID) : request).post({ message });
+      // The client keeps the header over its own retries.
+      return await client.api(`/users/${SENDER}/sendMail`).header("Idempotency-Key", KEY).post({ message });
     } catch (error) {
       if (error.statusCode !== -1) throw error; // an answer; what has none is repeated
       await new Promise((resolve) => setTimeout(resolve, 100));

@@ -33,6 +33,22 @@ def test_a_direct_mail_costs_two_writes_and_no_read(sandbox: Sandbox, metered: M
     assert (cost.writes, cost.reads, cost.messages, cost.blobs) == (2 * MAILS, 0, 0, 0)
 
 
+def test_a_webhooks_mail_is_sent_before_the_answer_and_costs_a_message_more_than_a_direct_one(
+    sandbox: Sandbox, metered: Metered
+) -> None:
+    before = metered.cost()
+    for number in range(MAILS):
+        answer = sandbox.http.post(
+            f"{sandbox.facts['host']}/api/events/generic",
+            json={"number": number},
+            headers={"X-Api-Key": "sandbox-secret"},
+        )
+        assert answer.headers["location"].startswith("/api/messages/")
+        assert len(sandbox.subjects()) == number + 1
+    cost = metered.cost() - before
+    assert (cost.writes, cost.reads, cost.messages, cost.blobs) == (2 * MAILS, 0, MAILS, 0)
+
+
 def test_a_producers_mail_costs_two_writes_and_no_read(sandbox: Sandbox, metered: Metered) -> None:
     before = metered.cost()
     for _ in range(MAILS):

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any, Final, Literal
 from unittest.mock import patch
 
-from azure.core.exceptions import AzureError, ServiceResponseError
+from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceResponseError
 
 from shared.config import OnUnknown, Settings
 from shared.delivery import claims, engine, large, request, worker
@@ -517,5 +517,5 @@ class World:
 
 def _at_once(effect: Awaitable[object]) -> None:
     """What storage does when nobody listens any more."""
-    with suppress(Conflict, StopIteration):
+    with suppress(Conflict, ResourceNotFoundError, StopIteration):  # the message may be gone by then
         effect.__await__().send(None)

@@ -30,7 +30,7 @@ NO_READERS: Final[dict[str, str]] = {
         routing.compose:templates_of routing.route:read_route routing.secrets:vault_name sources.registry:source_named
         sources.expressions:compiled entra_keys:fetch
         routing.status:secret_fault routing.status:faults_of_secrets routing.status:status_of
-        routing.route_check:check
+        routing.status:shadows_of_vault routing.status:tenant_fault
     """,
     "made by Mailroom itself, of what was read": """
         routing.batches:packed routing.batches:unpacked triggers.answers:lost_its_body
@@ -39,17 +39,18 @@ NO_READERS: Final[dict[str, str]] = {
         triggers.answers:settings_refused triggers.callers:scope_of entra:require routing.naming:name_of
         routing.naming:scope_of sources.copies:fresh sources.copies:same_bytes
         sources.copies:canonical rendering.bounds:size_of triggers.callers:origin_of triggers.callers:operates
+        delivery.worker:spread triggers.answers:unavailable triggers.callers:report_refused
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
         letters.draft:body_too_large letters.draft:check_sizes letters.draft:file_size
         letters.draft:in_one_request letters.draft:needs_draft letters.draft:plan_of letters.limits:too_large
-        letters.model:attachment_to_sdk letters.model:sdk_class letters.model:to_sdk letters.sizes:check_size
+        letters.model:attachment_to_sdk letters.model:sdk_class letters.model:to_sdk letters.sizes:check_size letters.sizes:weight
         policy.admit:admit policy.admit:admit_sender policy.admit:known policy.before_send:before_send
         policy.before_send:count_of policy.before_send:recipients_of policy.extended:refused
         routing.split:check_count routing.split:parts_of
     """,
     "a header that the platform bounds, compared with a few characters": """
-        triggers.answers:request_ids triggers.paging:top_of triggers.callers:authenticated
+        triggers.answers:request_ids triggers.paging:top_of triggers.callers:authenticated triggers.callers:key_refused
         triggers.answers:length_required triggers.answers:lost_its_body
     """,
 }  # fmt: skip

@@ -44,7 +44,8 @@ NO_READERS: Final[dict[str, str]] = {
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
         letters.draft:body_too_large letters.draft:check_sizes letters.draft:file_size
         letters.draft:in_one_request letters.draft:needs_draft letters.draft:plan_of letters.limits:too_large
-        letters.model:attachment_to_sdk letters.model:sdk_class letters.model:to_sdk letters.sizes:check_size letters.sizes:weight
+        letters.model:attachment_to_sdk letters.model:sdk_class letters.model:to_sdk letters.sizes:check_size
+        letters.sizes:weight
         policy.admit:admit policy.admit:admit_sender policy.admit:known policy.before_send:before_send
         policy.before_send:count_of policy.before_send:recipients_of policy.extended:refused
         routing.split:check_count routing.split:parts_of

@@ -96,6 +96,7 @@ def test_every_public_function_has_a_row_or_is_said_to_read_nothing_foreign() ->
     there = set(public())
     assert sorted(there - covered - listed) == [], "a reader without a row: see tests/readers/table.py"
     assert sorted(covered & listed) == []
+    assert sorted((covered | listed) - there) == [], "of a function that is gone"
 
 
 def test_the_test_notices_what_takes_the_square() -> None:

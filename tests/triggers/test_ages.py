@@ -152,7 +152,7 @@ async def test_where_storage_is_away_nothing_is_given_up(office: Office) -> None
     async def away(mail: str, kept: Kept) -> None:
         raise ServiceRequestError("away")
 
-    office.outbox.set_aside = away  # type: ignore[method-assign, assignment]
+    office.outbox.set_aside = away  # type: ignore[method-assign]
     content = msgspec.json.encode(await _put(office, OLD))
     await trigger.mail_work_poison(Message(content))
     assert office.outbox.returned == [("mail-work", content, LATER)]

@@ -5,6 +5,7 @@ names them (claim check; payload.py). What ends other than sent is kept in `mail
 replay; its larger files stay where they are for as long as its row.
 """
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -169,7 +170,7 @@ def delay(now: datetime, due: datetime | None) -> int:
     """Seconds that a message hides: until it is due, six days at the most."""
     if due is None or due <= now:
         return 0
-    return int(min(due - now, FURTHEST).total_seconds() + 0.999)
+    return math.ceil(min(due - now, FURTHEST).total_seconds())
 
 
 def carrying(work: Work, letter: Letter) -> Work | None:

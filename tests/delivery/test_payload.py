@@ -4,10 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
+import pytest
 
 from shared.config import Settings
 from shared.delivery.control import Control
 from shared.delivery.files import filled
+from shared.delivery.outbox import delay
 from shared.delivery.partitions import partition
 from shared.delivery.payload import LARGE, apart, files_of, folder, payload_name
 from shared.delivery.upkeep import Upkeep
@@ -16,7 +18,7 @@ from shared.delivery.worker import Worker
 from shared.letters.letter import Letter, decode, encode
 from shared.letters.wire import BlobAttachment, FileAttachment
 from tests.delivery.memory import MemoryFiles
-from tests.delivery.samples import BAD_RECIPIENT, Office, ScriptedGraph, letter
+from tests.delivery.samples import BAD_RECIPIENT, NOON, Office, ScriptedGraph, letter
 
 SMALL = FileAttachment(name="small", content_bytes=b"s" * LARGE)
 BIG = FileAttachment(name="big", content_bytes=b"b" * (LARGE + 1), content_type="x/y", is_inline=True, content_id="c")
@@ -92,3 +94,9 @@ async def test_with_the_row_of_a_failed_mail_its_files_go() -> None:
     await upkeep(office, 15)
     await upkeep(office, timedelta(hours=1) / timedelta(days=1))
     assert office.outbox.payloads == {}
+
+
+@pytest.mark.parametrize("early", [0.0004, 0.3, 1.0, 1.0004])
+def test_a_message_never_comes_before_its_time(early: float) -> None:
+    """It would find its row not due yet, and be put again and again until it is."""
+    assert early <= delay(NOON, NOON + timedelta(seconds=early)) < early + 1

@@ -53,31 +53,51 @@ class Upkeep:
         waiting: list[timedelta] = []
         for number in partitions:
             known: dict[str, Row] = {}
+            forgotten: dict[str, datetime] = {}  # when it had ended
             async for row in self.engine.claims.ledger.partition(number):
                 known[row.id] = row
+                if self._is_over(row):
+                    if row.settled_at and await self._forget(row):
+                        forgotten[row.id] = row.settled_at
+                        changed += 1
+                    continue
                 if row.state in WAITING:
                     waiting.append(self.engine.claims.now() - max(row.not_before or row.accepted_at, row.accepted_at))
                 changed += await self._keep(row)
             async for payload in self.engine.outbox.payloads_of(number):
-                changed += await self._keep_payload(payload, known.get(payload.mail))
+                over = forgotten.get(payload.mail)
+                if over is not None and payload.put_at <= over:  # a newer one is of the same key, coming in again
+                    await self.engine.outbox.remove_payload(payload.name)
+                    changed += 1
+                else:
+                    changed += await self._keep_payload(payload, known.get(payload.mail))
         oldest = round(max(waiting).total_seconds(), 1) if waiting else None
         emit(Event.BACKLOG_MEASURED, waiting=len(waiting), oldest=oldest)
         if changed:
             emit(Event.UPKEEP, changed=changed)
         return changed
 
+    def _is_over(self, row: Row) -> bool:
+        """Whether it ended longer ago than what is kept of it is to be kept."""
+        kept = timedelta(days=row.keep_days or self.engine.settings.retention_days)
+        return row.state in ENDED and row.settled_at is not None and row.settled_at + kept < self.engine.claims.now()
+
+    async def _forget(self, row: Row) -> bool:
+        """Remove what is kept of it, then its row. False: somebody has changed the row meanwhile."""
+        if row.state == "held":  # a draft that is still there was not sent; nobody has asked for it
+            await self.engine.without_draft(replace(row, state="failed"))
+        await self.engine.outbox.forget(row.id)
+        try:
+            await self.engine.claims.ledger.remove(row)
+        except Conflict:
+            return False
+        return True
+
     async def _keep(self, row: Row) -> bool:
         now = self.engine.claims.now()
         settings = self.engine.settings
         try:
             if row.state in ENDED:
-                kept = timedelta(days=row.keep_days or settings.retention_days)
-                if row.settled_at and row.settled_at + kept < now:
-                    if row.state == "held":  # a draft that is still there was not sent; nobody has asked for it
-                        await self.engine.without_draft(replace(row, state="failed"))
-                    await self.engine.outbox.forget(row.id)
-                    await self.engine.claims.ledger.remove(row)
-                    return True
                 return await self._discard(row)
             if not row.queued and row.state in ("sending", "unknown"):
                 if (row.lease_until or row.accepted_at) + ABANDONED_AFTER < now:

@@ -92,8 +92,15 @@ async def test_a_failed_mail_keeps_its_files_for_as_long_as_it_can_be_put_back()
 async def test_with_the_row_of_a_failed_mail_its_files_go() -> None:
     office = await refused()
     await upkeep(office, 15)
-    await upkeep(office, timedelta(hours=1) / timedelta(days=1))
     assert office.outbox.payloads == {}
+
+
+async def test_what_the_same_key_has_just_brought_again_stays_when_the_old_row_goes() -> None:
+    office = await refused()
+    office.clock.move(days=15)
+    await office.outbox.put(work_of(with_files()), office.clock.now(), None, with_files())
+    await upkeep(office, 0)
+    assert office.outbox.payloads
 
 
 @pytest.mark.parametrize("early", [0.0004, 0.3, 1.0, 1.0004])

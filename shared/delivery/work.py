@@ -21,7 +21,7 @@ import msgspec
 from shared.letters.letter import KnownBy, Letter, Repeat, Signed, decode, identity
 from shared.queue_text import elements
 
-__all__ = ["Batch", "ProducerMessage", "Work", "apart", "parse_work", "work_of"]
+__all__ = ["Batch", "ProducerMessage", "Work", "apart", "of_some_version", "parse_work", "work_of"]
 
 NO_LETTER = msgspec.Raw()
 
@@ -31,6 +31,11 @@ class _OfMailWork(
 ):
     v: Literal[1]
     id: str
+
+
+class _AnyVersion(msgspec.Struct, frozen=True):
+    kind: str
+    v: int
 
 
 class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults=True, tag_field="kind", tag="mail"):
@@ -119,6 +124,15 @@ def work_of(letter: Letter) -> Work:
         known_by=letter.known_by,
         signed=letter.signed,
     )
+
+
+def of_some_version(body: bytes) -> bool:
+    """Whether what parse_work cannot read is a message of another version: all name their kind and their version."""
+    try:
+        msgspec.json.decode(body, type=_AnyVersion)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def parse_work(body: bytes) -> Work | ProducerMessage | Batch:

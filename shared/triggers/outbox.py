@@ -327,10 +327,16 @@ def _need_queues(app: Services) -> None:
 
 
 async def _unread(app: Services, message: "ProducerMessage", error: ValueError) -> None:
-    """Only Mailroom writes to mail-work: it is of another version, as in a rolling update, or a fault of ours.
+    """Only Mailroom writes to mail-work. What names no kind and no version is somebody else's, and kept for a person.
 
-    So it waits for a version that can read it, under the time at which it was read first, for as long as a mail may.
+    What is of another version, as in a rolling update, waits for one that can read it, under the time at which it was
+    read first, for as long as a mail may.
     """
+    from shared.delivery.work import of_some_version
+
+    if not of_some_version(message.body):
+        refusal = Malformed(400, "NotMailroomsOwn", str(error))
+        return await app.worker.refuse(message.id, WORK, message.body, refusal)
     if _expired(app, message.inserted_at):
         refusal = Malformed(400, "UnknownVersion", str(error))
         return await app.worker.refuse(message.id, WORK, message.body, refusal)

@@ -116,6 +116,7 @@ def messages(function: str, prefix: str, *, key: bool) -> dict[tuple[str, str, i
         (replay, "POST", 411): api(
             f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key, content=iter([b"{}"])
         ),
+        (replay, "POST", 400): of_a_mail("/replay?force=maybe", "POST", operate, key=key),
         (replay, "POST", 409): of_a_mail("/replay", "POST", operate, key=key),
         (listed, "GET", 200): api(f"{prefix}messages?top=3", roles=operate, key=key),
         (listed, "GET", 400): api(f"{prefix}messages?state=lost", roles=operate, key=key),
@@ -216,7 +217,15 @@ RATED = (
     "tests/e2e/test_rates.py::test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_costs_nothing"
 )
 PROBES = "tests/routing/test_intake.py::test_a_route_with_probe_answers_get_and_head_and_delivers_nothing"
+BY_KEY = "tests/triggers/test_who.py::test_function_keys_open_the_operators_paths_unless_they_are_switched_off"
+FOUND = "tests/triggers/test_replay.py::test_a_mail_that_is_found_in_its_mailbox_is_told_as_sent"
 ELSEWHERE = {
+    **{(name, "POST", 200): FOUND for name in ("message_replay", "operator_message_replay")},
+    **{
+        (row.function, row.method, 403): BY_KEY
+        for row in OPERATIONS
+        if row.function.startswith("operator_") and 403 in row.answers
+    },
     **{(name, "POST", 409): BUSY for name in SENDING},
     **{(name, "POST", 429): RATED for name in SENDING},
     **{

@@ -117,10 +117,11 @@ def test_a_key_with_another_body_is_refused(sandbox: Sandbox) -> None:
     assert "another" not in sandbox.subjects()
 
 
-def test_client_request_id_names_the_mail_where_no_key_is_given(sandbox: Sandbox) -> None:
+def test_client_request_id_names_no_mail(sandbox: Sandbox) -> None:
+    """It is a correlation id: callers use one for several requests of an operation."""
     for _ in range(2):
         sandbox.send(titled("by request id"), client_request_id="7b2cd1a3-0000-4000-8000-000000000002")
-    assert sandbox.subjects().count("by request id") == 1
+    assert sandbox.subjects().count("by request id") == 2
 
 
 def test_another_mail_under_a_used_key_is_kept_for_a_person(sandbox: Sandbox) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared import json_limits, json_text, queue_text
-from shared.delivery.work import parse_work
+from shared.delivery.work import of_some_version, parse_work
 from shared.letters import limits, mime_read, mime_send, parse, reading, thread
 from shared.letters.letter import Letter, Origin, decode, encode, fingerprint
 from shared.letters.model import send_mail_body
@@ -415,8 +415,8 @@ READERS: Final = [
     ),
     Reader(
         name="a message of Mailroom's own",
-        covers=("delivery.work:parse_work",),
-        read=parse_work,
+        covers=("delivery.work:parse_work", "delivery.work:of_some_version"),
+        read=lambda body: parse_work(body) if of_some_version(body) else None,
         largest=QUEUE,
         bounded=False,
         shapes={

@@ -26,8 +26,8 @@ OF_TOMORROW: Final = [
     b'{"kind": "mail", "v": 2, "id": "x", "new": true}',
     b'{"kind": "letter", "v": 1, "id": "x"}',
     msgspec.json.encode(work()).replace(b'"v":1', b'"v":1,"unheardOf":1'),
-    b"no JSON at all",
 ]
+NOBODYS: Final = [b"no JSON at all", b'{"sender": "a@contoso.com", "message": {}}', b'{"kind": "mail"}', b"[" * 9000]
 
 
 class Message(func.QueueMessage):
@@ -70,6 +70,13 @@ async def test_a_message_of_another_version_waits_under_the_time_at_which_it_cam
     for _ in range(2):
         await trigger.mail_work(Message(msgspec.json.encode(first), NOW, "m-2"))
         assert parse_work(returned(office)) == first
+
+
+@pytest.mark.parametrize("body", NOBODYS, ids=range(len(NOBODYS)))
+async def test_what_no_version_of_mailroom_writes_is_kept_at_once(office: Office, body: bytes) -> None:
+    await trigger.mail_work(Message(body, YOUNG))
+    assert [(kept.reason, kept.content) for kept in office.outbox.dead.values()] == [("NotMailroomsOwn", body)]
+    assert office.outbox.returned == []
 
 
 async def test_a_version_that_can_read_it_takes_it_as_it_was(office: Office) -> None:

@@ -82,7 +82,8 @@ def _run(given: argparse.Namespace) -> Sequence[str]:
         f"Stored as {stored} in the vault {vault.name}.",
         f"This is shown once. Its sender needs (docs/sources/{source.name}.md has where):",
         *(f"  {label:<{width}}  {value}" for label, value in lines),
-        "Mailroom knows it in ten minutes at most.",
+        "Mailroom knows it in ten minutes at most."
+        + (" Until then it would refuse it: only then give it to the sender." if before else ""),
         *([f"The old one stays valid. When the sender has the new one: {again} DROP_OLD=1"] if before else []),
         *([_shadowed(shadow, app.resource_group, app.name)] if settings.get(shadow, "").strip() else []),
     ]

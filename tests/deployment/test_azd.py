@@ -1,5 +1,6 @@
 """What azd is told, and what it makes of it."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -58,6 +59,8 @@ def windows(tmp_path: Path, failing: str = "nothing") -> tuple[int, list[str], s
     """Run deployment/package.ps1 in an empty checkout, with programs that only write down how they were called."""
     log, python, launcher = tmp_path / "log", tmp_path / "python", tmp_path / "bin" / "py"
     launcher.parent.mkdir(exist_ok=True)
+    if not (lock := tmp_path / "requirements-dev.txt").exists():
+        lock.touch()
     python.write_text(PYTHON.format(log=log, failing=failing))
     launcher.write_text(LAUNCHER.format(log=log, python=python))
     for program in (python, launcher):
@@ -75,13 +78,16 @@ def windows(tmp_path: Path, failing: str = "nothing") -> tuple[int, list[str], s
 
 
 @pwsh
-def test_windows_sets_up_what_make_does_once_and_builds_the_same_package(tmp_path: Path) -> None:
+def test_windows_sets_up_what_make_does_and_again_for_a_new_lock_file(tmp_path: Path) -> None:
     status, lines, said = windows(tmp_path)
     assert status == 0, said
     install = "python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt"
     assert lines == ["py -3.13 -m venv --clear .venv", install, "python -m deployment.package"]
     assert "-m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt" in MAKEFILE
     assert windows(tmp_path)[1] == ["python -m deployment.package"]
+    ready = (tmp_path / ".venv" / ".ready").stat().st_mtime
+    os.utime(tmp_path / "requirements-dev.txt", (ready + 60, ready + 60))
+    assert windows(tmp_path)[1] == lines
 
 
 @pwsh

@@ -110,6 +110,7 @@ def test_another_one_is_made_only_to_rotate_and_the_old_one_stays_until_it_is_dr
     assert old == first != second
     assert second in said
     assert first not in said
+    assert "only then give it to the sender" in said
     assert "make secret ROUTE=grafana ENV=prod DROP_OLD=1" in said
     status, _, complained = desk.secret("--route", "grafana", "--rotate")
     assert status == 1

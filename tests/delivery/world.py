@@ -8,6 +8,7 @@ do. A `Plan` says what is asked of the world and where it is troubled. The same 
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count, cycle
@@ -96,6 +97,7 @@ class Actor:
     point: Point | None = None
     wakes: float = 0.0
     behind: int = 0
+    context: Context = field(default_factory=copy_context)  # its own, as a task has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,11 @@ class World:
     def run(self) -> None:
         """Until nothing happens any more, and upkeep has gone through it twice."""
         with self._alone():
-            self._run()
+            try:
+                self._run()
+            finally:
+                for actor in self._actors:
+                    actor.context.run(actor.coroutine.close)
 
     @contextmanager
     def _alone(self) -> Generator[None]:
@@ -469,7 +475,7 @@ class World:
 
     def _resume(self, actor: Actor, trouble: Trouble | None) -> None:
         try:
-            actor.point = actor.coroutine.send(trouble)
+            actor.point = actor.context.run(actor.coroutine.send, trouble)
         except StopIteration as stop:
             self._actors.remove(actor)
             actor.ended(stop.value)
@@ -483,7 +489,7 @@ class World:
             self._release(actor.message, actor.receipt)
 
     def _crash(self, actor: Actor) -> None:
-        actor.coroutine.close()
+        actor.context.run(actor.coroutine.close)
         self._actors.remove(actor)
         if actor.message:
             self._release(actor.message, actor.receipt)

@@ -79,7 +79,7 @@ def is_forbidden(finding: Finding | None) -> TypeGuard[Unanswered]:
 
 def cannot_be_asked(row: Row, finding: Finding | None) -> bool:
     """Whether the mailbox has refused, by 403, once more, and with a token that is newer than its first refusal."""
-    if not is_forbidden(finding) or not _forbidden(finding.outcome):
+    if not isinstance(finding, Unanswered) or not _forbidden(finding.outcome):
         return False
     token_at = finding.outcome.token_at
     return row.new_token_from is not None and token_at is not None and token_at > row.new_token_from

@@ -412,6 +412,28 @@ async def test_an_event_whose_recipient_may_not_be_mailed_is_set_aside_and_can_b
     assert letter.mail.message.to_recipients
 
 
+@pytest.mark.parametrize("way", ["put back by its operator", "sent again by hand"])
+async def test_an_event_that_was_set_aside_is_mailed_when_it_comes_again_and_is_allowed(
+    tmp_path: Path, way: str
+) -> None:
+    """What is kept of its refusal has an id of its own, so the mail finds no row that says it has failed."""
+    routes = {"shop": 'recipients_from = "data.to"\nallow = ["*@contoso.com"]'}
+    counter = Counter(tmp_path, routes=routes)
+    assert (await counter.post({"to": "a@evil.example"}, idempotency_key="1")).status == 202
+    ((refused, kept),) = counter.outbox.dead.items()
+    counter.office.clock.move(hours=1)
+    if way == "sent again by hand":
+        assert (await counter.post({"to": "a@contoso.com"}, idempotency_key="1")).status == 202
+    else:
+        again = json.loads(kept.content)
+        again["data"]["to"] = "a@contoso.com"
+        await counter.intake.take_message("message", json.dumps(again).encode())
+    ((_, message),) = counter.outbox.messages
+    await Worker(counter.office.engine).deliver(message)
+    assert counter.office.graph.sent == [message.id]
+    assert ((await counter.office.row(message.id)).state, message.id != refused) == ("sent", True)
+
+
 async def test_nothing_is_acknowledged_that_could_not_be_set_aside(tmp_path: Path) -> None:
     routes = {"shop": 'recipients_from = "data.to"\nallow = ["*@contoso.com"]'}
     counter = Counter(tmp_path, routes=routes, outbox=FullOutbox(0))

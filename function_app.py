@@ -2,11 +2,11 @@
 
 import azure.functions as func
 
-from shared.triggers import events, functions, health, maintenance, openapi
+from shared.functions import health, index, maintenance, openapi, webhooks
 
 app = func.FunctionApp()
-app.register_functions(functions.blueprint)
-app.register_functions(events.blueprint)
+app.register_functions(index.blueprint)
+app.register_functions(webhooks.blueprint)
 app.register_functions(maintenance.blueprint)
 app.register_functions(health.blueprint)
 app.register_functions(openapi.blueprint)

@@ -15,19 +15,19 @@ from functools import cache
 from bench.machine import median, table
 from bench.rig import Window, mail, mailroom, put_at_once, wait_for
 from sandbox.loop import chosen, factory
-from shared.config import Settings
 from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine, StillOurs
-from shared.delivery.ledger import Row
-from shared.delivery.work import Work, work_of
+from shared.delivery.queue_messages import Work, work_of
+from shared.delivery.record import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
-from shared.letters.letter import Letter, Origin, fingerprint, identity
-from shared.letters.parse import send_mail
-from shared.letters.wire import SendMail
-from shared.policy.before_send import Goes, Withheld, before_send
-from shared.policy.patterns import Patterns
+from shared.mail.model import SendMail
+from shared.mail.outgoing import Letter, Origin, fingerprint, identity
+from shared.mail.parse import send_mail
+from shared.policy.address_patterns import Patterns
+from shared.policy.pre_send import Goes, Withheld, before_send
 from shared.ratelimit.limits import RateLimits
+from shared.settings.config import Settings
 from shared.telemetry import logger
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.e2e.running import eventually

@@ -21,10 +21,10 @@ from deployment.parameters import compiled
 from deployment.patience import within
 from deployment.senders import given_by_sender, made, told
 from deployment.vault import Vault
-from shared.config import secret_setting
-from shared.routing.catalog import load
-from shared.routing.secrets import vault_name
-from shared.sources.source import Source
+from shared.settings.config import secret_setting
+from shared.webhooks.routing.catalog import load
+from shared.webhooks.routing.secrets import vault_name
+from shared.webhooks.sources.source import Source
 
 __all__ = ["main", "where"]
 

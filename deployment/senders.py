@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from shared.sources.source import Source
+from shared.webhooks.sources.source import Source
 
 __all__ = ["given_by_sender", "made", "told"]
 

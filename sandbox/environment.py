@@ -6,11 +6,11 @@ from pathlib import Path
 
 from sandbox.options import PARTS, Options
 from sandbox.parts import Graph, Storage
-from shared.config import secret_setting
+from shared.settings.config import secret_setting
 
 __all__ = ["SETTINGS", "for_host", "for_part", "unmet", "wanted"]
 
-_ROUTES = Path(__file__).parent.parent / "shared" / "routes"
+_ROUTES = Path(__file__).parent.parent / "shared" / "webhooks" / "routes"
 
 SETTINGS = (
     "AzureWebJobsStorage",

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from shared.config import read
-from shared.letters.letter import Letter
-from shared.rendering.mails import Rendered, Renderer
-from shared.rendering.text import text_of
-from shared.routing.catalog import BUILT_IN, Catalog
-from shared.routing.compose import Composer
-from shared.routing.route import Route
-from shared.sources.source import RawRequest
+from shared.mail.outgoing import Letter
+from shared.settings.config import read
+from shared.webhooks.rendering.mails import Rendered, Renderer
+from shared.webhooks.rendering.plain_text import text_of
+from shared.webhooks.routing.catalog import BUILT_IN, Catalog
+from shared.webhooks.routing.compose import Composer
+from shared.webhooks.routing.route import Route
+from shared.webhooks.sources.source import RawRequest
 
 __all__ = ["NOW", "Example", "Mail", "Studio", "examples_of"]
 

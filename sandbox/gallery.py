@@ -14,7 +14,7 @@ from typing import Final
 
 from sandbox.examples import Studio, examples_of
 from sandbox.options import ROOT
-from shared.routing.catalog import load
+from shared.webhooks.routing.catalog import load
 
 __all__ = ["SHOWN", "main"]
 

@@ -19,13 +19,13 @@ from kiota_serialization_json.json_serialization_writer import JsonSerialization
 from sandbox.examples import Example, Mail, Studio, examples_of
 from sandbox.options import ROOT
 from shared.errors import Refused
-from shared.letters.letter import Letter
-from shared.letters.model import send_mail_body
-from shared.letters.stamp import stamped
-from shared.letters.thread import threaded
-from shared.routing.catalog import load
-from shared.routing.compose import RouteUnusable, templates_of
-from shared.routing.route import Route
+from shared.mail.marker import stamped
+from shared.mail.outgoing import Letter
+from shared.mail.sdk_message import send_mail_body
+from shared.mail.threading import threaded
+from shared.webhooks.routing.catalog import load
+from shared.webhooks.routing.compose import RouteUnusable, templates_of
+from shared.webhooks.routing.route import Route
 
 __all__ = ["graph_body", "main"]
 
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     if not chosen:
-        print("There is no such example; they are in shared/routes/<route>/examples/.", file=sys.stderr)
+        print("There is no such example; they are in shared/webhooks/routes/<route>/examples/.", file=sys.stderr)
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
     if options.event and len(done) == 1:

@@ -33,10 +33,10 @@ _STILL_WAITING_AFTER = 10.0
 
 def settings_problems(environment: Mapping[str, str]) -> Sequence[str]:
     """Mailroom's own words, the same as in Azure; routes and secrets that cannot be used are among them."""
-    from shared.config import read
-    from shared.rendering.mails import Renderer
-    from shared.routing.catalog import BUILT_IN, load
-    from shared.routing.status import faults_of_secrets
+    from shared.settings.config import read
+    from shared.webhooks.rendering.mails import Renderer
+    from shared.webhooks.routing.catalog import BUILT_IN, load
+    from shared.webhooks.routing.route_status import faults_of_secrets
 
     settings = read(environment)
     catalog = load(settings.routes_dir, Renderer(BUILT_IN / "_layout"))

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from enum import StrEnum
 from typing import Final
 
-from shared.bounded import Bounded, Fields
+from shared.telemetry_bounds import Bounded, Fields
 
 __all__ = ["LEVELS", "STRANGERS", "Event", "emit", "kept", "said_while"]
 

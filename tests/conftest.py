@@ -5,7 +5,7 @@ import pytest
 
 from sandbox.loop import chosen
 from shared import telemetry
-from shared.bounded import Bounded
+from shared.telemetry_bounds import Bounded
 from tests.azurite import azurite
 
 

@@ -18,7 +18,7 @@ from sandbox.host.worker import Worker
 from sandbox.loop import chosen, factory
 
 WARM = 3  # mails before: everything is loaded, opened and known
-TRIGGER, GRAPH = "shared.triggers.send_mail", ("shared.graph.transport", "AiohttpTransport.handle_async_request")
+TRIGGER, GRAPH = "shared.functions.send_mail", ("shared.graph.transport", "AiohttpTransport.handle_async_request")
 
 
 class Follower:

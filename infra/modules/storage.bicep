@@ -34,7 +34,7 @@ param isLocked bool
 @description('Days that ended mails are kept; the lifecycle rule of what is set aside comes after it.')
 param retentionDays int
 
-// The names that the code uses (shared/delivery, shared/triggers, shared/letters); a test holds them together.
+// The names that the code uses (shared/delivery, shared/triggers, shared/mail); a test holds them together.
 @description('The queues, each with its poison queue.')
 var queueNames = [
   'mail-events'

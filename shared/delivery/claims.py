@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from azure.core.exceptions import AzureError
 
-from shared.config import Settings
-from shared.delivery import protocol
-from shared.delivery.ledger import Ledger, Row
+from shared.delivery import transitions
+from shared.delivery.record import Ledger, Row
 from shared.graph.outcome import NotConnected, Stopped
+from shared.settings.config import Settings
 
 __all__ = ["Claims", "Lease", "LongClaim", "new_token"]
 
@@ -65,7 +65,7 @@ class Claims:
         """
         now, settings = self.monotonic(), self.settings  # before the write: it may take its time
         last_start = now + settings.lease_margin
-        claimed = replace(row, lease_until=protocol.lease(self.now(), settings), **changes)
+        claimed = replace(row, lease_until=transitions.lease(self.now(), settings), **changes)
         return await self.write(claimed), Lease(self.monotonic, last_start, last_start + settings.send_timeout)
 
     async def write_sent(self, row: Row, lease: Lease) -> None:

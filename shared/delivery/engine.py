@@ -5,7 +5,7 @@
     reserve   recipients of the mailbox's day, then its next time             -> later
     claim     write the row, on condition                       -> Conflict: somebody else has the mail
     send      by one request, or by way of a draft              -> an outcome, never an exception
-    record    the row as protocol.py settles it
+    record    the row as transitions.py settles it
 
 request.py calls it where somebody waits, worker.py where nobody does. They differ in what they do where it cannot go
 now, and in what they keep of a mail that ends unsent; everything else is here. What is reserved is given back on every
@@ -22,19 +22,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.config import Settings
-from shared.delivery import protocol, verification
+from shared.delivery import transitions, verification
 from shared.delivery.claims import Claims, Lease, LongClaim
-from shared.delivery.ledger import Conflict, Row, State
-from shared.delivery.outbox import Kept, Outbox
+from shared.delivery.queue import Kept, Outbox
+from shared.delivery.queue_messages import Work
+from shared.delivery.record import Conflict, Row, State
 from shared.delivery.reports import report_outcome, report_unanswered
-from shared.delivery.work import Work
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unanswered, Unknown
-from shared.letters.draft import needs_draft
-from shared.letters.letter import Letter, encode
-from shared.letters.sizes import weight
-from shared.policy.before_send import Goes, Withheld, count_of
+from shared.mail.outgoing import Letter, encode
+from shared.mail.request_size import needs_draft
+from shared.mail.sizes import weight
+from shared.policy.pre_send import Goes, Withheld, count_of
 from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
+from shared.settings.config import Settings
 from shared.telemetry import Event, emit
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ type StillOurs = Callable[[], bool]
 
 type Send = Callable[[Letter, Row, StillOurs], Awaitable[Outcome]]
 """Makes one request to Graph; see mailer.GraphMailer. It asks whether the claim is still ours before it goes out."""
-type Verifier = Callable[[Row], Awaitable[protocol.Finding]]
+type Verifier = Callable[[Row], Awaitable[transitions.Finding]]
 """Asks the mailbox whether a mail has gone. It must have been asked to keep a copy."""
 
 
@@ -151,7 +151,7 @@ class Engine:
     verifier: Verifier | None = None
     drafts: "Callable[[], LargeMails] | None" = None
 
-    async def run(self, job: Job, decision: protocol.Claim, ready: Ready | None = None) -> Result:
+    async def run(self, job: Job, decision: transitions.Claim, ready: Ready | None = None) -> Result:
         """Send a mail under the row that `decision` claims, if it may and can go now.
 
         ready: what `prepare` has said already. Raises Conflict: another one has the mail; AzureError,
@@ -165,7 +165,7 @@ class Engine:
         result = await self._go(job, verified.row, suspect=verified.suspect)
         if isinstance(result, Later):  # what was to be verified is so still
             result.carry()
-            settled = protocol.give_back(verified.suspect, result.due, look=True)
+            settled = transitions.give_back(verified.suspect, result.due, look=True)
             return Waits(settled.row, result.due, result.work)
         return result
 
@@ -178,7 +178,7 @@ class Engine:
             was = suspect or row
             twice = was.may_have_gone_twice
             row, lease = await self.claims.claim(row, resends=was.resends, may_have_gone_twice=twice)
-            return await self._record(job, protocol.withhold(row, found, self.claims.now()).row, found, lease)
+            return await self._record(job, transitions.withhold(row, found, self.claims.now()).row, found, lease)
         mail, reservation = found.goes.letter, found.reservation
         gone = carried = False
         try:
@@ -280,18 +280,18 @@ class Engine:
             finding = await self.verify(job.mail, suspect)
         now, chance = self.claims.now(), secrets.SystemRandom().random()
         seen = verification.look_over(suspect, finding, now, self.settings, job.mail.on_unknown, jitter=chance)
-        if isinstance(seen, protocol.Claim):
+        if isinstance(seen, transitions.Claim):
             return _NotGone(suspect, seen.row)
         if seen.again is not None:
             return Waits(seen.row, seen.again, job.work)
         return await self._record(job, seen.row, None, lease)
 
-    async def verify(self, mail: Letter | None, row: Row) -> protocol.Finding | None:
+    async def verify(self, mail: Letter | None, row: Row) -> transitions.Finding | None:
         """What the mailbox says of a mail that may have gone. None: nothing could be found in it, so it is not asked.
 
         mail None: it is not at hand; whether it left a copy at all is not known then.
         """
-        finding: protocol.Finding | None = None
+        finding: transitions.Finding | None = None
         if row.progress is not None and self.drafts is not None:
             finding = await self.drafts().look(row)
         elif self.verifier is not None and (mail is None or mail.mail.save_to_sent_items):
@@ -302,12 +302,12 @@ class Engine:
                 await self.pace.throttled(row.mailbox, finding.outcome.after)
         return finding
 
-    async def _settled(self, row: Row, outcome: Outcome) -> protocol.Settled:
+    async def _settled(self, row: Row, outcome: Outcome) -> transitions.Settled:
         report_outcome(row, outcome)
         if isinstance(outcome, Throttled):
             until = await self.pace.throttled(row.mailbox, outcome.after)
             outcome = replace(outcome, after=(until - self.claims.now()).total_seconds())
-        return protocol.settle(row, outcome, self.claims.now(), self.settings, secrets.SystemRandom().random())
+        return transitions.settle(row, outcome, self.claims.now(), self.settings, secrets.SystemRandom().random())
 
     async def _record(self, job: Job, row: Row, outcome: Outcome | Withheld | None, lease: Lease) -> Ended:
         """Write down how a mail has ended: first its content, where that is to be kept, then the row."""

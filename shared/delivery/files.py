@@ -9,9 +9,9 @@ import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError, ServiceResponseTimeoutError
 
-from shared.deadline import within
-from shared.letters.blobs import split
-from shared.letters.wire import BlobAttachment, Message
+from shared.mail.blob_names import split
+from shared.mail.model import BlobAttachment, Message
+from shared.runtime.deadline import within
 
 __all__ = ["FileGone", "Files", "Found", "StorageFiles", "filled", "reading"]
 

@@ -26,17 +26,17 @@ from azure.core.exceptions import AzureError
 from shared.delivery.claims import LongClaim
 from shared.delivery.engine import Verifier
 from shared.delivery.files import FileGone, Files, filled
-from shared.delivery.ledger import Conflict, Row
-from shared.delivery.protocol import Finding
-from shared.graph.draft import Draft, FileItem
+from shared.delivery.record import Conflict, Row
+from shared.delivery.transitions import Finding
+from shared.graph.draft_types import Draft, FileItem
 from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
 from shared.graph.upload import Uploaded
-from shared.letters.draft import DraftPlan, file_size, in_one_request, plan_of
-from shared.letters.letter import Letter
-from shared.letters.model import attachment_to_sdk, to_sdk
-from shared.letters.stamp import STAMP_PROPERTY, stamped
-from shared.letters.thread import threaded
-from shared.letters.wire import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message
+from shared.mail.marker import STAMP_PROPERTY, stamped
+from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message
+from shared.mail.outgoing import Letter
+from shared.mail.request_size import DraftPlan, file_size, in_one_request, plan_of
+from shared.mail.sdk_message import attachment_to_sdk, to_sdk
+from shared.mail.threading import threaded
 
 if TYPE_CHECKING:
     from msgraph.generated.models.attachment import Attachment as SdkAttachment

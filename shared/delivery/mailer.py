@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.aside import aside
 from shared.delivery.files import FileGone, Files, filled
-from shared.delivery.ledger import Row
+from shared.delivery.record import Row
 from shared.errors import Malformed
 from shared.graph.outcome import NotConnected, Outcome, Rejected
-from shared.letters.letter import Letter
-from shared.letters.sizes import weight
-from shared.letters.stamp import STAMP_PROPERTY, message_id, stamped
-from shared.letters.thread import threaded
+from shared.mail.marker import STAMP_PROPERTY, message_id, stamped
+from shared.mail.outgoing import Letter
+from shared.mail.sizes import weight
+from shared.mail.threading import threaded
+from shared.runtime.long_work import aside
 
 if TYPE_CHECKING:
     from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
-    from shared.delivery.protocol import Finding
+    from shared.delivery.transitions import Finding
     from shared.graph.client import GraphConnection
 
 __all__ = ["GraphMailer"]
@@ -67,7 +67,7 @@ class GraphMailer:
 
     async def verify(self, row: Row) -> "Finding":
         """Ask the mailbox whether the mail has gone. Never raises."""
-        from shared.graph.look import MessageId, Stamp, look
+        from shared.graph.find import MessageId, Stamp, look
 
         known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
         return await look(self.connection(), row.mailbox, known, self.timeout, row.new_token_from)
@@ -76,10 +76,10 @@ class GraphMailer:
 def _body(mail: Letter, mailbox: str) -> "SendMailPostRequestBody | bytes":
     """What goes to Graph. Raises Malformed."""
     if mail.mime is not None:
-        from shared.letters.mime_send import as_sent
+        from shared.mime.send import as_sent
 
         return as_sent(mail, mailbox)
-    from shared.letters.model import send_mail_body
+    from shared.mail.sdk_message import send_mail_body
 
     marked = threaded(mail)
     return send_mail_body(msgspec.structs.replace(marked, message=stamped(marked.message, mail.id)))

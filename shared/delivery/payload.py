@@ -18,8 +18,8 @@ import msgspec
 
 from shared.delivery.files import OWN
 from shared.delivery.partitions import partition
-from shared.letters.letter import Letter
-from shared.letters.wire import Attachment, BlobAttachment, FileAttachment
+from shared.mail.model import Attachment, BlobAttachment, FileAttachment
+from shared.mail.outgoing import Letter
 
 __all__ = ["apart", "batch_name", "envelopes", "files_of", "folder", "message_name", "payload_name"]
 

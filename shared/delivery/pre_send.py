@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from shared.aside import aside
-from shared.config import Settings
-from shared.delivery.suppressions import Suppressions
-from shared.letters.letter import Letter
-from shared.policy.before_send import Goes, Withheld, before_send, recipients_of
+from shared.mail.outgoing import Letter
+from shared.policy.pre_send import Goes, Withheld, before_send, recipients_of
+from shared.policy.suppression_list import Suppressions
+from shared.runtime.long_work import aside
+from shared.settings.config import Settings
 
 __all__ = ["PreSendPolicy"]
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.delivery.ledger import Row, State
+from shared.delivery.record import Row, State
 from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.telemetry import Event, emit
 

@@ -23,19 +23,19 @@ from typing import Final
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.deadline import within
-from shared.delivery import protocol, worker
+from shared.delivery import transitions, worker
 from shared.delivery.claims import new_token
 from shared.delivery.engine import Ended, Engine, Job, Later, Ready, Waits
-from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
-from shared.delivery.outbox import Receipt
+from shared.delivery.queue import Receipt
+from shared.delivery.queue_messages import Work, work_of
+from shared.delivery.record import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
-from shared.delivery.work import Work, work_of
 from shared.graph.outcome import Accepted, Rejected, Unknown
-from shared.letters.draft import needs_draft
-from shared.letters.letter import Letter
-from shared.policy.before_send import Withheld
+from shared.mail.outgoing import Letter
+from shared.mail.request_size import needs_draft
+from shared.policy.pre_send import Withheld
 from shared.ratelimit.row import RateLimitUnavailable
+from shared.runtime.deadline import within
 from shared.telemetry import Event, emit, said_while
 
 __all__ = [
@@ -189,36 +189,36 @@ class Requests:
             if later is not None and later.reservation is not None:
                 self.engine.pace.give_back(later.reservation)  # unless a message carries it
 
-    def _met(self, work: Work, row: Row | None) -> protocol.Reply:
+    def _met(self, work: Work, row: Row | None) -> transitions.Reply:
         now, settings = self.engine.claims.now(), self.engine.settings
         if row is not None:
-            return protocol.meet(row, work.fingerprint, now, settings, new_token())
-        return protocol.Claim(protocol.first_claim(work, now, settings, new_token(), queued=False), "send")
+            return transitions.meet(row, work.fingerprint, now, settings, new_token())
+        return transitions.Claim(transitions.first_claim(work, now, settings, new_token(), queued=False), "send")
 
-    def _repeated(self, mail: Letter, reply: protocol.Reply) -> Answer | None:
+    def _repeated(self, mail: Letter, reply: transitions.Reply) -> Answer | None:
         """The answer to a repeated key where nothing is to be done. None: something is."""
         match reply:
-            case protocol.Mismatch():
+            case transitions.Mismatch():
                 emit(Event.MAIL_CONFLICT, id=mail.id)
                 return Mismatch()
-            case protocol.Answered():
+            case transitions.Answered():
                 emit(Event.MAIL_DUPLICATE, id=mail.id, state=reply.row.state, reason=mail.known_by)
                 return Done(mail.id, reply.row.state, reply.row.request_id)
-            case protocol.Busy():
+            case transitions.Busy():
                 return Busy(reply.retry_after)
         return None
 
     async def _turn(
-        self, mail: Letter, work: Work, reply: protocol.Reply, later: Later | None
+        self, mail: Letter, work: Work, reply: transitions.Reply, later: Later | None
     ) -> Answer | Later | None:
         """One attempt, or what takes its place. None: the row has changed; read it again. Later: it cannot go now."""
         try:
             match reply:
-                case protocol.TakeOver():
+                case transitions.TakeOver():
                     return await self._take_over(mail, work, reply.row)
-                case protocol.Claim() if later is not None:
+                case transitions.Claim() if later is not None:
                     return await self._without_attempt(mail, reply.row, later)
-                case protocol.Claim():
+                case transitions.Claim():
                     result = await self.engine.run(Job(mail, work, KEEPS, admitted=True), reply)
                 case _:
                     raise AssertionError(reply)
@@ -230,7 +230,7 @@ class Requests:
             case Waits():
                 token = None if isinstance(result.outcome, Unknown) else result.row.token
                 work = msgspec.structs.replace(result.work, released=token)
-                return await self._queue(mail, work, protocol.Settled(result.row, result.due))
+                return await self._queue(mail, work, transitions.Settled(result.row, result.due))
             case Ended():
                 return await self._told(result)
 
@@ -252,9 +252,9 @@ class Requests:
     async def _take_over(self, mail: Letter, work: Work, row: Row) -> Answer | None:
         """An attempt with this key died and may have sent: hand the mail to the queue as unknown."""
         row = await self.engine.claims.write(row)
-        due = protocol.first_look(row, self.engine.claims.now(), self.engine.settings)
+        due = transitions.first_look(row, self.engine.claims.now(), self.engine.settings)
         emit(Event.MAIL_UNKNOWN, id=row.id, code="TakenOver")
-        return await self._queue(mail, work, protocol.Settled(replace(row, state="unknown", due_at=due), due))
+        return await self._queue(mail, work, transitions.Settled(replace(row, state="unknown", due_at=due), due))
 
     async def _without_attempt(self, mail: Letter, row: Row, later: Later) -> Answer | None:
         """Into the queue, with the time that is reserved for it."""
@@ -265,9 +265,9 @@ class Requests:
             row = await self.engine.claims.write(row)
             work = msgspec.structs.replace(work, released=row.token)
         later.carry()
-        return await self._queue(mail, work, protocol.wait_for_turn(row, mail.not_before, now))
+        return await self._queue(mail, work, transitions.wait_for_turn(row, mail.not_before, now))
 
-    async def _queue(self, mail: Letter, work: Work, settled: protocol.Settled) -> Answer | None:
+    async def _queue(self, mail: Letter, work: Work, settled: transitions.Settled) -> Answer | None:
         """First the message, then the row, then the answer. None: the row has changed; read it again."""
         known = msgspec.structs.replace(work, known=True)
         try:
@@ -323,9 +323,9 @@ class Requests:
         if ready.reservation.at > now + AT_ONCE:
             ready.reservation.carried = True
             return Put(mail, work, ready.reservation.at)
-        first = protocol.first_claim(work, now, self.engine.settings, new_token(), queued=True)
+        first = transitions.first_claim(work, now, self.engine.settings, new_token(), queued=True)
         claimed = msgspec.structs.replace(work, claimed=first.token)
-        return Put(mail, claimed, protocol.first_look(first, now, self.engine.settings), ready)
+        return Put(mail, claimed, transitions.first_look(first, now, self.engine.settings), ready)
 
     def abandon(self, put: Put) -> None:
         """A message of the same request could not be put: what is reserved for this one is given back. No storage."""
@@ -341,11 +341,11 @@ class Requests:
         copy, or it has no time now, or storage is in the way.
         """
         token = put.work.claimed or new_token()
-        row = protocol.first_claim(put.work, self.engine.claims.now(), self.engine.settings, token, queued=True)
+        row = transitions.first_claim(put.work, self.engine.claims.now(), self.engine.settings, token, queued=True)
         with said_while(heard):
             try:
                 job = Job(put.mail, put.work, worker.KEEPS)
-                result = await self.engine.run(job, protocol.Claim(row, "send"), put.ready)
+                result = await self.engine.run(job, transitions.Claim(row, "send"), put.ready)
                 match result:
                     case Later():  # its message carries what is reserved
                         result.carry()

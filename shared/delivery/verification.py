@@ -12,9 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeGuard
 
-from shared.config import OnUnknown, Settings
-from shared.delivery.ledger import Row
-from shared.delivery.protocol import (
+from shared.delivery.record import Row
+from shared.delivery.transitions import (
     SKEW,
     Claim,
     Finding,
@@ -26,6 +25,7 @@ from shared.delivery.protocol import (
     unlooked,
 )
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Unanswered
+from shared.settings.config import OnUnknown, Settings
 
 __all__ = ["cannot_be_asked", "is_forbidden", "look_over"]
 

@@ -1,4 +1,4 @@
-"""Nobody waits: one message of a queue is carried through the delivery protocol. Decided is in protocol.py.
+"""Nobody waits: one message of a queue is carried through the delivery protocol. Decided is in transitions.py.
 
 The order of the writes is what keeps a mail from being lost or doubled when a process dies between two of them: the
 claim before the request to Graph, what ends unsent into `mail-dead` before its row, the row before the next message,
@@ -14,16 +14,16 @@ from typing import Final
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery import protocol
+from shared.delivery import transitions
 from shared.delivery.claims import new_token
 from shared.delivery.engine import Engine, Job, Later, Waits
-from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State
-from shared.delivery.outbox import QUEUE, Kept
+from shared.delivery.queue import QUEUE, Kept
+from shared.delivery.queue_messages import Work
+from shared.delivery.record import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
-from shared.delivery.signed import SignedBodies
-from shared.delivery.work import Work
+from shared.delivery.signed_bodies import SignedBodies
 from shared.errors import Refused
-from shared.letters.letter import Letter, encode
+from shared.mail.outgoing import Letter, encode
 from shared.telemetry import Event, emit
 
 __all__ = ["KEEPS", "Worker", "spread"]
@@ -60,10 +60,10 @@ class Worker:
                 await self.engine.outbox.remove(work)
                 return True
         while True:
-            if row is not None and not copy and (copy := protocol.is_copy(work, row)):
+            if row is not None and not copy and (copy := transitions.is_copy(work, row)):
                 self._say_copy(work, row.state)
-            decision = protocol.decide(row, work, self.engine.claims.now(), settings, new_token())
-            if isinstance(decision, protocol.Fail) and row is None:
+            decision = transitions.decide(row, work, self.engine.claims.now(), settings, new_token())
+            if isinstance(decision, transitions.Fail) and row is None:
                 row = await ledger.read(work.id)  # what is kept of an earlier one must not be written over
                 if row is not None:
                     continue
@@ -72,19 +72,19 @@ class Worker:
             except Conflict:
                 row = await ledger.read(work.id)
 
-    async def _act(self, work: Work, mail: Letter | None, row: Row | None, decision: protocol.Decision) -> bool:
+    async def _act(self, work: Work, mail: Letter | None, row: Row | None, decision: transitions.Decision) -> bool:
         match decision:
-            case protocol.Drop():
+            case transitions.Drop():
                 await self._drop(work, decision, row)
                 return decision.reason != "other-body"
-            case protocol.Schedule():
+            case transitions.Schedule():
                 await self._put_again(work, mail, decision.due, known=True)
                 await self.engine.claims.write(decision.row)
-            case protocol.PutAgain():
+            case transitions.PutAgain():
                 await self._put_again(work, mail, decision.due, known=row is not None)
-            case protocol.Fail():
+            case transitions.Fail():
                 await self._fail(work, mail, decision.row)
-            case protocol.Claim():
+            case transitions.Claim():
                 await self._attempt(work, mail, row, decision)
         return True
 
@@ -101,17 +101,19 @@ class Worker:
         """
         settings, now = self.engine.settings, self.engine.claims.now()
         row = await self.engine.claims.ledger.read(work.id)
-        fresh = protocol.first_claim(work, now, settings, new_token(), queued=True)
+        fresh = transitions.first_claim(work, now, settings, new_token(), queued=True)
         if row is not None and row.state in ENDED:
-            return work.replay <= row.replays or protocol.too_old(fresh, now, settings)
+            return work.replay <= row.replays or transitions.too_old(fresh, now, settings)
         found = row or fresh
         in_doubt = row is not None and row.state in ("sending", "unknown")
-        if not protocol.too_old(found, now, settings) or (in_doubt and protocol.first_look(found, now, settings) > now):
+        if not transitions.too_old(found, now, settings) or (
+            in_doubt and transitions.first_look(found, now, settings) > now
+        ):
             return False
         if (kept := await self._kept(work, content)) is not None:
             await self.engine.outbox.set_aside(work.id, kept)
         doubted = replace(found, token=new_token(), may_have_gone=found.may_have_gone or in_doubt)
-        ended = await self.engine.without_draft(protocol.given_up(doubted, now, code=CRASHED))
+        ended = await self.engine.without_draft(transitions.given_up(doubted, now, code=CRASHED))
         await self.engine.claims.write(ended)
         await self._ended(work, ended)
         return True
@@ -135,7 +137,7 @@ class Worker:
         # Not the path: it holds what the producer wrote.
         emit(Event.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code)
 
-    async def _attempt(self, work: Work, mail: Letter | None, row: Row | None, claim: protocol.Claim) -> None:
+    async def _attempt(self, work: Work, mail: Letter | None, row: Row | None, claim: transitions.Claim) -> None:
         mail = mail or await self.engine.outbox.letter_of(work)
         if mail is None:
             return await self._lost(work, claim.row)
@@ -183,7 +185,7 @@ class Worker:
     async def repeated_by(self, work: Work) -> Row | None:
         """The row of the mail that this one only repeats, by the window of its route. Raises AzureError."""
         earlier = await self.engine.claims.ledger.read(work.repeats.of) if work.repeats else None
-        return earlier if earlier is not None and protocol.repeated(work, earlier) else None
+        return earlier if earlier is not None and transitions.repeated(work, earlier) else None
 
     async def looked_up(self, work: Work) -> Work:
         """The message, after its operator was told if another event has said the same under the same signature."""
@@ -198,7 +200,7 @@ class Worker:
     def _say_copy(self, work: Work, state: State) -> None:
         emit(Event.MAIL_DUPLICATE, id=work.id, state=state, reason=work.known_by, route=work.route)
 
-    async def _drop(self, work: Work, drop: protocol.Drop, row: Row | None) -> None:
+    async def _drop(self, work: Work, drop: transitions.Drop, row: Row | None) -> None:
         if drop.reason == "other-body":
             emit(Event.MAIL_CONFLICT, id=work.id)
         if row is None or drop.reason == "other-body":

@@ -38,10 +38,10 @@ from msgraph_core import GraphClientFactory  # type: ignore[import-untyped]
 from msgraph_core.middleware import GraphTelemetryHandler  # type: ignore[import-untyped]
 from msgraph_core.middleware.options import GraphTelemetryHandlerOption  # type: ignore[import-untyped]
 
+from shared.auth.managed_identity import Identity
 from shared.graph.endpoint import GRAPH_HOSTS, GraphEndpoint
-from shared.graph.stage import ProgressHandler
+from shared.graph.request_phase import ProgressHandler
 from shared.graph.transport import AiohttpTransport
-from shared.identity import Identity
 
 __all__ = ["GRAPH_HOSTS", "GraphConnection", "GraphEndpoint", "open_client"]
 

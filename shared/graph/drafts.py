@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from shared.graph.asked import Configure, asked
 from shared.graph.client import GraphConnection
-from shared.graph.draft import Draft, FileItem
+from shared.graph.draft_types import Draft, FileItem
 from shared.graph.outcome import (
     Accepted,
     Interrupted,
@@ -24,6 +23,7 @@ from shared.graph.outcome import (
     Stopped,
     Unknown,
 )
+from shared.graph.sdk_request import Configure, asked
 
 with warnings.catch_warnings():
     # The SDK's modules warn of their own deprecated classes; see client.py. All that is needed is loaded here.

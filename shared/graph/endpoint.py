@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from shared.clouds import CLOUDS
+from shared.settings.clouds import CLOUDS
 
 __all__ = ["GRAPH_HOSTS", "LOOPBACK_HOSTS", "GraphEndpoint"]
 

@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError, DeserializationError, Serializatio
 from kiota_abstractions.api_error import APIError
 
 from shared.graph.outcome import NotConnected, Outcome, Rejected, Unknown, classify
-from shared.graph.stage import Progress, Stage
+from shared.graph.request_phase import Progress, Stage
 
 __all__ = ["OUTCOMES", "outcome_of", "timed_out"]
 

@@ -14,12 +14,12 @@ from kiota_http.middleware.options import ResponseHandlerOption
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
-from shared.aside import aside
-from shared.deadline import within
 from shared.graph.client import GraphConnection
 from shared.graph.errors import outcome_of, timed_out
 from shared.graph.outcome import NotConnected, Outcome, Rejected, classify
-from shared.graph.stage import Progress, Stage
+from shared.graph.request_phase import Progress, Stage
+from shared.runtime.deadline import within
+from shared.runtime.long_work import aside
 
 if TYPE_CHECKING:
     import httpx

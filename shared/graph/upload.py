@@ -21,11 +21,11 @@ from typing import Any, Final
 
 import httpx
 
-from shared.deadline import within
 from shared.graph.outcome import Interrupted, Stopped, Throttled
 from shared.graph.retry_after import retry_after
 from shared.graph.upload_url import Target, UploadRefusedError, resolved
-from shared.tls import tls
+from shared.runtime.deadline import within
+from shared.runtime.tls import tls
 
 __all__ = ["CHUNK", "Uploaded", "Uploader"]
 

@@ -27,12 +27,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.errors import NotAllowed
-from shared.policy.blobs import NO_BLOBS, BlobRules
-from shared.policy.extended import ExtendedProperties, refused
-from shared.policy.patterns import Patterns
+from shared.policy.address_patterns import Patterns
+from shared.policy.allowed_blobs import NO_BLOBS, BlobRules
+from shared.policy.extended_properties import ExtendedProperties, refused
 
 if TYPE_CHECKING:
-    from shared.letters.letter import Letter, Origin
+    from shared.mail.outgoing import Letter, Origin
 
 __all__ = ["PRODUCERS", "CallerRule", "Rules", "admit", "admit_sender", "known"]
 

@@ -23,14 +23,14 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import Malformed
-from shared.letters.calendar import invites
-from shared.letters.letter import Letter
-from shared.letters.limits import MAX_REQUEST, request_size, stamped_size
-from shared.letters.parts import BodyType, EmailAddress, InternetMessageHeader, ItemBody, Recipient
-from shared.letters.people_headers import NAME_NOBODY
-from shared.letters.stamp import MAX_HEADERS
-from shared.letters.wire import Message, SendMail
-from shared.policy.extended import ExtendedProperties
+from shared.mail.calendar import invites
+from shared.mail.graph_types import BodyType, EmailAddress, InternetMessageHeader, ItemBody, Recipient
+from shared.mail.limits import MAX_REQUEST, request_size, stamped_size
+from shared.mail.marker import MAX_HEADERS
+from shared.mail.model import Message, SendMail
+from shared.mail.outgoing import Letter
+from shared.mail.people_headers import NAME_NOBODY
+from shared.policy.extended_properties import ExtendedProperties
 
 __all__ = ["LEFT_OUT", "ORIGINAL_RECIPIENTS", "banner_place", "redirected", "redirected_letter"]
 
@@ -66,7 +66,7 @@ def redirected_letter(letter: Letter, address: str) -> Letter:
     """The letter as it goes to `address` instead, in whichever form it came."""
     if letter.mime is None:
         return replace(letter, mail=redirected(letter.mail, address))
-    from shared.letters.mime_redirect import without_ways_back  # few mails need the readers of Python's email
+    from shared.mime.redirect import without_ways_back  # few mails need the readers of Python's email
 
     kept = without_ways_back(letter.mime)
     left_out = [f"header {name}" for name in kept.headers]
@@ -153,7 +153,7 @@ def _without_ways_back(message: Message) -> tuple[Message, list[str]]:
 
 def _fits(letter: Letter) -> bool:
     """Whether a MIME mail is small enough for a request, as it will be sent."""
-    from shared.letters.sizes import check_size
+    from shared.mail.sizes import check_size
 
     try:
         check_size(letter, large=False)

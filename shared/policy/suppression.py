@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from shared.letters.parts import LINE
+from shared.mail.graph_types import LINE
 
 __all__ = ["NewSuppression"]
 

@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Final
 
-from shared.deadline import within
 from shared.ratelimit.lane import Lane
 from shared.ratelimit.plan import Law, NoRoom, Want
 from shared.ratelimit.row import Store, key_of
 from shared.ratelimit.schedule import Rate
 from shared.ratelimit.window import Window
+from shared.runtime.deadline import within
 from shared.telemetry import Event, emit
 
 __all__ = ["NoRoom", "RateLimits", "Reservation"]

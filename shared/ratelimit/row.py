@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
-from shared.tables import Entity, Table
+from shared.storage.tables import Entity, Table
 
 __all__ = ["TABLE", "Changed", "RateLimitUnavailable", "Store", "Stored", "TableStore", "Values", "key_of"]
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.config import read
+from shared.app import Services
+from shared.delivery.maintenance import Upkeep
 from shared.delivery.partitions import PARTITIONS
-from shared.delivery.upkeep import Upkeep
-from shared.services import Services
+from shared.settings.config import read
 
 __all__ = ["LATER"]
 

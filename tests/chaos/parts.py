@@ -20,7 +20,7 @@ from sandbox.environment import for_host, for_part
 from sandbox.options import parse
 from sandbox.process import Process
 from sandbox.watchdog import Watchdog
-from shared.config import secret_setting
+from shared.settings.config import secret_setting
 from tests.chaos.gate import Gate
 from tests.e2e.running import environment
 

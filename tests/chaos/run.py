@@ -18,9 +18,9 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.queue.aio import QueueServiceClient
 
 from sandbox.watchdog import Watchdog
-from shared.delivery.table import TABLE, TableLedger
-from shared.letters.stamp import STAMP_PROPERTY
-from shared.tables import Tables
+from shared.delivery.ledger_table import TABLE, TableLedger
+from shared.mail.marker import STAMP_PROPERTY
+from shared.storage.tables import Tables
 from tests.chaos.parts import Cloud, Host, Storage, maintain
 from tests.chaos.plan import Options, faults, mails
 from tests.chaos.senders import OUTBOX, Senders

@@ -25,7 +25,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.queue.aio import QueueClient
 from standardwebhooks.webhooks import Webhook
 
-from shared.letters.letter import identity
+from shared.mail.outgoing import identity
 from tests.chaos.parts import SECRET, Host
 from tests.chaos.plan import Mail
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from shared.graph.draft import Draft, FileItem
+from shared.graph.draft_types import Draft, FileItem
 from shared.graph.outcome import Interrupted, Outcome, Stopped, Unknown
 from shared.graph.upload import Uploaded
-from shared.letters.letter import Letter
-from shared.letters.wire import Attachment, BlobAttachment
+from shared.mail.model import Attachment, BlobAttachment
+from shared.mail.outgoing import Letter
 from tests.delivery.plan import LOST, Point
 
 if TYPE_CHECKING:

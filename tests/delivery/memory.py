@@ -10,13 +10,13 @@ import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.delivery.files import OWN, FileGone, Found
-from shared.delivery.ledger import Conflict, Row, State
-from shared.delivery.outbox import BODY, QUEUE, Kept, Payload, Receipt, carrying, delay
 from shared.delivery.partitions import partition
 from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
-from shared.delivery.work import Batch, ProducerMessage, Work
-from shared.letters.letter import Letter, decode, encode
-from shared.letters.wire import BlobAttachment
+from shared.delivery.queue import BODY, QUEUE, Kept, Payload, Receipt, carrying, delay
+from shared.delivery.queue_messages import Batch, ProducerMessage, Work
+from shared.delivery.record import Conflict, Row, State
+from shared.mail.model import BlobAttachment
+from shared.mail.outgoing import Letter, decode, encode
 from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.delivery.ledger import Conflict, Row
-from shared.delivery.outbox import Kept, Payload, Receipt, delay
 from shared.delivery.payload import payload_name
-from shared.delivery.work import Work
-from shared.letters.letter import Letter, encode
-from shared.policy.before_send import Goes, Withheld
+from shared.delivery.queue import Kept, Payload, Receipt, delay
+from shared.delivery.queue_messages import Work
+from shared.delivery.record import Conflict, Row
+from shared.mail.outgoing import Letter, encode
+from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.limits import NoRoom, Reservation
 from shared.ratelimit.row import RateLimitUnavailable
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced

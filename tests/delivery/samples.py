@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from azure.core.exceptions import ServiceRequestError
 
-from shared.config import Settings
 from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine, Policy, Verifier
-from shared.delivery.ledger import Ledger, Row
-from shared.delivery.work import Work, work_of
+from shared.delivery.queue_messages import Work, work_of
+from shared.delivery.record import Ledger, Row
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
-from shared.letters.letter import Letter, Origin, fingerprint
-from shared.letters.parse import send_mail
-from shared.policy.before_send import Goes, Withheld
+from shared.mail.outgoing import Letter, Origin, fingerprint
+from shared.mail.parse import send_mail
+from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.limits import RateLimits
+from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

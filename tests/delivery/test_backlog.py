@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from shared.config import Settings
 from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine
-from shared.delivery.ledger import Row
-from shared.delivery.work import Work
+from shared.delivery.queue_messages import Work
+from shared.delivery.record import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome, Throttled
-from shared.letters.letter import Letter, encode
+from shared.mail.outgoing import Letter, encode
 from shared.ratelimit.limits import RateLimits, Reservation
+from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, letter, work
 from tests.ratelimit.far import FarStore

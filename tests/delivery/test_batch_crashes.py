@@ -15,13 +15,13 @@ import pytest
 from azure.storage.queue import QueueMessage
 
 from shared.delivery.payload import batch_name
-from shared.delivery.work import Batch, Work, parse_work, work_of
+from shared.delivery.queue_messages import Batch, Work, parse_work, work_of
 from shared.delivery.worker import Worker
-from shared.letters.letter import identity
-from shared.routing.batches import Expander, packed
-from shared.routing.catalog import load
-from shared.routing.route import Route
-from shared.sources.source import Event
+from shared.mail.outgoing import identity
+from shared.webhooks.routing.batches import Expander, packed
+from shared.webhooks.routing.catalog import load
+from shared.webhooks.routing.route import Route
+from shared.webhooks.sources.source import Event
 from tests.delivery.samples import letter
 from tests.delivery.test_payload_crashes import LARGE, Died, Graph, Life, Process, Site, respond_async
 

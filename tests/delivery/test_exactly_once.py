@@ -19,17 +19,17 @@ from azure.core.exceptions import AzureError
 from hypothesis import HealthCheck, Phase, currently_in_test_context, find, given, note, settings
 from hypothesis import strategies as st
 
-from shared.delivery import large, protocol, request, verification, worker
+from shared.delivery import large, request, transitions, verification, worker
 from shared.delivery.claims import Lease
 from shared.delivery.engine import Engine, Job, Ready, Result
-from shared.delivery.ledger import ENDED, Conflict, Row, State
-from shared.delivery.outbox import Receipt
-from shared.delivery.protocol import Decision, Drop, Finding, PutAgain, Settled
+from shared.delivery.maintenance import Upkeep
+from shared.delivery.queue import Receipt
+from shared.delivery.queue_messages import Work
+from shared.delivery.record import ENDED, Conflict, Row, State
 from shared.delivery.request import Answer, Done, Mismatch, Put, Rejection, Requests, Spent, Unavailable
-from shared.delivery.upkeep import Upkeep
-from shared.delivery.work import Work
+from shared.delivery.transitions import Decision, Drop, Finding, PutAgain, Settled
 from shared.graph.outcome import Accepted, Rejected, Stopped, Unanswered
-from shared.letters.letter import Letter
+from shared.mail.outgoing import Letter
 from tests.delivery.drafts import Drafts
 from tests.delivery.memory import MemoryLedger
 from tests.delivery.plan import HARMLESS, LOST, Asked, GraphDoes, Kind, Plan, Says, Start, Trouble
@@ -94,7 +94,7 @@ SEARCH = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-DECIDE = protocol.decide
+DECIDE = transitions.decide
 LOOK_OVER = verification.look_over
 WRITE = large._write
 FILL = large.LargeMails._fill
@@ -216,7 +216,7 @@ class Broken:
             busy = isinstance(decision, PutAgain) and row is not None and row.state == "sending"
             return Drop("ended") if busy else decision
 
-        return patch.object(protocol, "decide", decide)
+        return patch.object(transitions, "decide", decide)
 
     @staticmethod
     def a_write_that_meets_itself_counts_as_lost() -> Any:
@@ -240,7 +240,7 @@ class Broken:
                 replace(row, lease_until=NOON - timedelta(minutes=1)) if row and row.state == "sending" else row, *given
             )
 
-        return patch.object(protocol, "decide", decide)
+        return patch.object(transitions, "decide", decide)
 
     @staticmethod
     def a_claim_that_may_have_sent_is_named_as_given_up() -> Any:
@@ -248,8 +248,8 @@ class Broken:
 
     @staticmethod
     def a_verification_after_which_there_is_no_time_is_forgotten() -> Any:
-        give_back = protocol.give_back
-        return patch.object(protocol, "give_back", lambda row, due, **_: give_back(row, due, look=False))
+        give_back = transitions.give_back
+        return patch.object(transitions, "give_back", lambda row, due, **_: give_back(row, due, look=False))
 
     @staticmethod
     def a_look_without_an_answer_counts_as_one_that_found_nothing() -> Any:
@@ -286,17 +286,17 @@ class Broken:
         def decide(row: Row | None, work: Work, *given: Any) -> Decision:
             return DECIDE(row, msgspec.structs.replace(work, force=True) if work.replay else work, *given)
 
-        return patch.object(protocol, "decide", decide)
+        return patch.object(transitions, "decide", decide)
 
     @staticmethod
     def what_was_sent_twice_by_force_is_forgotten() -> Any:
         def decide(row: Row | None, *given: Any) -> Decision:
             decision = DECIDE(row, *given)
-            if isinstance(decision, protocol.Claim):
+            if isinstance(decision, transitions.Claim):
                 return replace(decision, row=replace(decision.row, may_have_gone_twice=False))
             return decision
 
-        return patch.object(protocol, "decide", decide)
+        return patch.object(transitions, "decide", decide)
 
     @staticmethod
     def maintenance_abandons_what_its_mailbox_does_not_answer_for() -> Any:
@@ -321,9 +321,9 @@ class Broken:
 
     @staticmethod
     def a_webhook_is_sent_although_its_row_is_there() -> Any:
-        async def run(self: Engine, job: Job, decision: protocol.Claim, ready: Ready | None = None) -> Result:
+        async def run(self: Engine, job: Job, decision: transitions.Claim, ready: Ready | None = None) -> Result:
             if ready is not None and (row := await self.claims.ledger.read(job.mail.id)) is not None:
-                decision = protocol.Claim(replace(decision.row, etag=row.etag), "send")
+                decision = transitions.Claim(replace(decision.row, etag=row.etag), "send")
             return await RUN(self, job, decision, ready)
 
         return patch.object(Engine, "run", run)

@@ -8,20 +8,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.config import Settings
 from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
-from shared.delivery.ledger import Row
+from shared.delivery.maintenance import Upkeep
 from shared.delivery.partitions import partition
-from shared.delivery.upkeep import Upkeep
-from shared.delivery.work import work_of
+from shared.delivery.queue_messages import work_of
+from shared.delivery.record import Row
 from shared.delivery.worker import Worker
-from shared.graph.draft import Draft, FileItem
+from shared.graph.draft_types import Draft, FileItem
 from shared.graph.outcome import Accepted, Interrupted, Outcome, Stopped, Throttled, Unknown
 from shared.graph.upload import Uploaded
-from shared.letters.letter import Letter
-from shared.letters.parts import EmailAddress, Recipient
-from shared.letters.wire import Attachment, BlobAttachment, FileAttachment
+from shared.mail.graph_types import EmailAddress, Recipient
+from shared.mail.model import Attachment, BlobAttachment, FileAttachment
+from shared.mail.outgoing import Letter
+from shared.settings.config import Settings
 from tests.delivery.memory import MemoryFiles
 from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, NO_PERMISSION, SENDER, Office, letter
 

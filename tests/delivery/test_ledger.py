@@ -15,12 +15,12 @@ from azure.core.exceptions import HttpResponseError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config import Settings
-from shared.delivery.ledger import Conflict, Ledger
+from shared.delivery.ledger_table import TableLedger
 from shared.delivery.partitions import partition
-from shared.delivery.protocol import first_claim
-from shared.delivery.table import TableLedger
-from shared.tables import Tables, continued
+from shared.delivery.record import Conflict, Ledger
+from shared.delivery.transitions import first_claim
+from shared.settings.config import Settings
+from shared.storage.tables import Tables, continued
 from tests.delivery.memory import MemoryLedger
 from tests.delivery.samples import NOON, Office, work
 from tests.wire import Wire
@@ -151,7 +151,7 @@ async def test_a_search_for_a_rare_state_ends_in_time_and_goes_on_from_there(
                 answer.headers["x-ms-continuation-NextPartitionKey"] = "MDA="  # where partition 00 begins
             return answer
 
-    monkeypatch.setattr("shared.delivery.table.SEARCH", 0.2)
+    monkeypatch.setattr("shared.delivery.ledger_table.SEARCH", 0.2)
     async with Scarce() as wire:
         ledger = _in_a_table(storage, wire)
         await ledger.insert(replace(ROW, state="sent"))

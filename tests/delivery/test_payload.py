@@ -6,17 +6,17 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.config import Settings
-from shared.delivery.control import Control
 from shared.delivery.files import filled
-from shared.delivery.outbox import delay
+from shared.delivery.maintenance import Upkeep
+from shared.delivery.operations import Control
 from shared.delivery.partitions import partition
 from shared.delivery.payload import LARGE, apart, files_of, folder, payload_name
-from shared.delivery.upkeep import Upkeep
-from shared.delivery.work import work_of
+from shared.delivery.queue import delay
+from shared.delivery.queue_messages import work_of
 from shared.delivery.worker import Worker
-from shared.letters.letter import Letter, decode, encode
-from shared.letters.wire import BlobAttachment, FileAttachment
+from shared.mail.model import BlobAttachment, FileAttachment
+from shared.mail.outgoing import Letter, decode, encode
+from shared.settings.config import Settings
 from tests.delivery.memory import MemoryFiles
 from tests.delivery.samples import BAD_RECIPIENT, NOON, Office, ScriptedGraph, letter
 

@@ -19,24 +19,24 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueServiceClient
 
-from shared.config import Settings
 from shared.delivery.claims import Claims
-from shared.delivery.control import Control
 from shared.delivery.engine import Engine
 from shared.delivery.files import StorageFiles, filled
-from shared.delivery.ledger import Row
-from shared.delivery.outbox import PAYLOADS, QUEUE, StorageOutbox
+from shared.delivery.ledger_table import TABLE, TableLedger
+from shared.delivery.maintenance import Upkeep
+from shared.delivery.operations import Control
 from shared.delivery.partitions import partition
-from shared.delivery.protocol import Finding
+from shared.delivery.queue import PAYLOADS, QUEUE, StorageOutbox
+from shared.delivery.queue_messages import Work, parse_work, work_of
+from shared.delivery.record import Row
 from shared.delivery.request import Answer, Busy, Done, Mismatch, Requests
-from shared.delivery.table import TABLE, TableLedger
-from shared.delivery.upkeep import Upkeep
-from shared.delivery.work import Work, parse_work, work_of
+from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
-from shared.letters.letter import Letter
-from shared.letters.wire import FileAttachment
-from shared.tables import Tables
+from shared.mail.model import FileAttachment
+from shared.mail.outgoing import Letter
+from shared.settings.config import Settings
+from shared.storage.tables import Tables
 from tests.delivery.memory import Unpaced
 from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, letter
 

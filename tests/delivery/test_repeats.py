@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.delivery.ledger import State
+from shared.delivery.record import State
 from shared.delivery.worker import Worker
-from shared.letters.letter import Repeat
+from shared.mail.outgoing import Repeat
 from tests.delivery.samples import NOON, NOT_CONNECTED, Office, letter, work
 
 FIRST, SECOND = "1" * 32, "2" * 32

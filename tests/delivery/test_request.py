@@ -10,19 +10,19 @@ import msgspec
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
-from shared.config import Settings
-from shared.delivery.ledger import Row, State
-from shared.delivery.outbox import Kept, Receipt
-from shared.delivery.protocol import Finding
+from shared.delivery.queue import Kept, Receipt
+from shared.delivery.queue_messages import Work
+from shared.delivery.record import Row, State
 from shared.delivery.request import Busy, Done, Mismatch, Put, Rejection, Requests, Spent, TooMany, Unavailable
-from shared.delivery.work import Work
+from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
-from shared.letters.letter import Letter, decode
+from shared.mail.outgoing import Letter, decode
+from shared.policy.address_patterns import Patterns
 from shared.policy.admit import CallerRule
-from shared.policy.before_send import Withheld
-from shared.policy.patterns import Patterns
+from shared.policy.pre_send import Withheld
 from shared.ratelimit.limits import NoRoom, Reservation
+from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (
     ACCEPTED,

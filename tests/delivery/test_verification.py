@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.config import Settings
-from shared.delivery.ledger import Row
-from shared.delivery.protocol import SKEW, Claim, Finding, Settled, first_claim, settle
+from shared.delivery.record import Row
+from shared.delivery.transitions import SKEW, Claim, Finding, Settled, first_claim, settle
 from shared.delivery.verification import LONGEST_PAUSE, look_over
 from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Throttled, Unanswered, Unknown
+from shared.settings.config import Settings
 from tests.delivery.samples import NOON, TIMED_OUT, work
 
 SETTINGS: Final = Settings()

@@ -8,18 +8,18 @@ from datetime import datetime, timedelta
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.config import Settings
-from shared.delivery.control import Control
-from shared.delivery.ledger import Conflict, Row
-from shared.delivery.outbox import INLINE, Kept
-from shared.delivery.protocol import Finding
-from shared.delivery.work import Work
+from shared.delivery.operations import Control
+from shared.delivery.queue import INLINE, Kept
+from shared.delivery.queue_messages import Work
+from shared.delivery.record import Conflict, Row
+from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
-from shared.letters.letter import Letter, decode
-from shared.policy.before_send import Withheld
+from shared.mail.outgoing import Letter, decode
+from shared.policy.pre_send import Withheld
 from shared.ratelimit.limits import NoRoom, Reservation
+from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (
     ACCEPTED,

@@ -19,22 +19,22 @@ from unittest.mock import patch
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceResponseError
 
-from shared.config import OnUnknown, Settings
 from shared.delivery import claims, engine, large, request, worker
 from shared.delivery.claims import Claims
-from shared.delivery.control import Control
 from shared.delivery.engine import Engine, StillOurs
 from shared.delivery.large import LargeMails
-from shared.delivery.ledger import REPLAYABLE, Conflict, Row
+from shared.delivery.maintenance import Upkeep
+from shared.delivery.operations import Control
 from shared.delivery.partitions import partition
-from shared.delivery.protocol import Finding
+from shared.delivery.queue_messages import Work, work_of
+from shared.delivery.record import REPLAYABLE, Conflict, Row
 from shared.delivery.request import Answer, Busy, Done, Mismatch, Rejection, Requests, Spent, Unavailable
-from shared.delivery.upkeep import Upkeep
-from shared.delivery.work import Work, work_of
+from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Throttled, Unanswered, Unknown
-from shared.letters.letter import Letter
+from shared.mail.outgoing import Letter
 from shared.ratelimit.row import RateLimitUnavailable
+from shared.settings.config import OnUnknown, Settings
 from shared.telemetry import logger
 from tests.delivery.drafts import Drafts
 from tests.delivery.memory import MemoryFiles

@@ -7,7 +7,7 @@ import pytest
 from deployment.errors import DeploymentError
 from deployment.package import check_names
 
-OWN = [Path("function_app.py"), Path("shared/config.py"), Path("host.json")]
+OWN = [Path("function_app.py"), Path("shared/settings/config.py"), Path("host.json")]
 
 
 @pytest.mark.parametrize(

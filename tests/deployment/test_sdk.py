@@ -14,9 +14,9 @@ from deployment.dependencies import UNUSED
 from deployment.errors import DeploymentError
 from deployment.sdk import SDK, Mentions, mentions, reachable
 from sandbox.packaged import _SEALED
-from shared.letters.model import sdk_class
-from shared.letters.parts import Choice
-from shared.letters.wire import BlobAttachment, EmailAddress, Event, FileAttachment, Importance, Message, SendMail
+from shared.mail.graph_types import Choice
+from shared.mail.model import BlobAttachment, EmailAddress, Event, FileAttachment, Importance, Message, SendMail
+from shared.mail.sdk_message import sdk_class
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = Path(sysconfig.get_path("purelib"))

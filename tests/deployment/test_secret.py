@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from deployment import secret, senders
-from shared.routing.catalog import load
-from shared.sources.source import RawRequest, Unverified
+from shared.webhooks.routing.catalog import load
+from shared.webhooks.sources.source import RawRequest, Unverified
 from tests.deployment.cloud import Azure, tool
 from tests.deployment.group import GroupOfResources, az
 

@@ -5,7 +5,7 @@ import pytest
 
 from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
 from tests.e2e.running import NOBODY, Sandbox, running
-from tests.letters.strategies import GUID
+from tests.mail.strategies import GUID
 
 OTHER = "alerts@sandbox.example"
 SENDERS = [SENDER, SENDER_OID, NOBODY, OTHER]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 
-from shared.config import Storage
-from shared.delivery.marker import MARKER
-from shared.storage import StorageAccount
+from shared.delivery.ledger_identity import MARKER
+from shared.settings.config import Storage
+from shared.storage.account import StorageAccount
 from tests.azurite import azurite
 from tests.e2e.running import Sandbox, eventually, running, titled
 

@@ -11,9 +11,9 @@ import httpx
 import jsonschema_rs
 import pytest
 
+from deployment.openapi.document import text
+from deployment.openapi.surface import OPERATIONS
 from sandbox.cloud.directory import SENDER
-from shared.openapi.document import text
-from shared.openapi.surface import OPERATIONS
 from tests.e2e.running import EXAMPLE, NOBODY, ROOT, Sandbox, eventually, titled
 from tests.e2e.test_start_up import GUID, WRONG, host
 
@@ -216,9 +216,9 @@ BUSY = "tests/delivery/test_request.py::test_two_requests_with_one_key_at_once_s
 RATED = (
     "tests/e2e/test_rates.py::test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_costs_nothing"
 )
-PROBES = "tests/routing/test_intake.py::test_a_route_with_probe_answers_get_and_head_and_delivers_nothing"
-BY_KEY = "tests/triggers/test_who.py::test_function_keys_open_the_operators_paths_unless_they_are_switched_off"
-FOUND = "tests/triggers/test_replay.py::test_a_mail_that_is_found_in_its_mailbox_is_told_as_sent"
+PROBES = "tests/webhooks/routing/test_intake.py::test_a_route_with_probe_answers_get_and_head_and_delivers_nothing"
+BY_KEY = "tests/functions/test_who.py::test_function_keys_open_the_operators_paths_unless_they_are_switched_off"
+FOUND = "tests/functions/test_replay.py::test_a_mail_that_is_found_in_its_mailbox_is_told_as_sent"
 ELSEWHERE = {
     **{(name, "POST", 200): FOUND for name in ("message_replay", "operator_message_replay")},
     **{
@@ -234,7 +234,7 @@ ELSEWHERE = {
     },
     **{("events", method, 200): PROBES for method in ("GET", "HEAD")},
     ("events", "POST", 429): (
-        "tests/routing/test_intake.py::test_storage_that_is_away_is_told_in_each_senders_own_terms"
+        "tests/webhooks/routing/test_intake.py::test_storage_that_is_away_is_told_in_each_senders_own_terms"
     ),
 }
 UNCONFIGURED = {(row.function, row.method, 503) for row in OPERATIONS if 503 in row.answers}

@@ -41,7 +41,7 @@ def test_every_page_that_the_readme_links_is_there() -> None:
 
 
 def test_every_source_has_its_page() -> None:
-    routes = {folder.name for folder in (ROOT / "shared/routes").glob("[a-z]*")}
+    routes = {folder.name for folder in (ROOT / "shared/webhooks/routes").glob("[a-z]*")}
     assert routes | {"hmac", "key"} == {page.stem for page in (ROOT / "docs/sources").glob("*.md")}
 
 

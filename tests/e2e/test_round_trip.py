@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from sandbox.cloud.directory import SENDER
-from shared.letters.stamp import STAMP_HEADER, STAMP_PROPERTY
+from shared.mail.marker import STAMP_HEADER, STAMP_PROPERTY
 from tests.e2e.running import Sandbox, eventually
-from tests.letters.strategies import GUID, as_sent, bodies
+from tests.mail.strategies import GUID, as_sent, bodies
 
 Json = dict[str, Any]
 
@@ -67,7 +67,7 @@ def for_graph(body: Json) -> Json:
 def test_a_mail_arrives_as_it_was_written_but_for_the_normalisation_and_the_stamp(
     started: Sandbox, token: str, body: Json
 ) -> None:
-    """The normalisation is that of shared.letters.wire. The stamp is a property, and a header where there is room."""
+    """The normalisation is that of shared.mail.model. The stamp is a property, and a header where there is room."""
     answer = started.send(body, token=token)
     assert answer.status_code == 202, answer.text
     query = {"stamp": answer.headers["location"].rpartition("/")[2]}

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from sandbox.packaged import alone
-from shared.config import Problem, read
-from shared.triggers.answers import settings_refused
+from shared.functions.answers import settings_refused
+from shared.settings.config import Problem, read
 from tests.e2e.running import APP, ROOT, Sandbox, command, environment
 
 GUID = "11111111-2222-3333-4444-555555555555"
@@ -174,15 +174,15 @@ HEAVY = (
     "cryptography",
     "idna",
     # Mailroom's own: reading and checking mails, tokens, delivery.
-    "shared.letters.letter",
-    "shared.letters.wire",
-    "shared.entra",
-    "shared.delivery.ledger",
-    "shared.policy.before_send",
-    "shared.triggers.messages",
-    "shared.triggers.outbox",
-    "shared.triggers.send_mail",
-    "shared.triggers.suppressions",
+    "shared.mail.outgoing",
+    "shared.mail.model",
+    "shared.auth.entra",
+    "shared.delivery.record",
+    "shared.policy.pre_send",
+    "shared.functions.messages",
+    "shared.functions.queues",
+    "shared.functions.send_mail",
+    "shared.functions.suppressions",
 )
 
 

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from shared.letters.stamp import STAMP_PROPERTY
-from shared.letters.thread import IN_REPLY_TO, INDEX, INDEX_TRACKING, REFERENCES
+from shared.mail.marker import STAMP_PROPERTY
+from shared.mail.threading import IN_REPLY_TO, INDEX, INDEX_TRACKING, REFERENCES
 from tests.e2e.running import ROOT, Sandbox, eventually
 
 SECTION = (ROOT / "docs" / "deploy.md").read_text().partition("\n## What only your tenant can tell\n")[2]

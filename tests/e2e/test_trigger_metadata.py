@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from shared.letters.letter import identity
+from shared.mail.outgoing import identity
 from tests.e2e.running import Sandbox, eventually
 
 SAID: list[dict[str, object]] = [

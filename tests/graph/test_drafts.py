@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.graph.client import GraphConnection
-from shared.graph.draft import Draft, FileItem
+from shared.graph.draft_types import Draft, FileItem
 from shared.graph.outcome import Accepted, Interrupted, NotConnected, Rejected, Stopped, Throttled, Unknown
-from shared.letters.model import attachment_to_sdk, to_sdk
-from shared.letters.parts import ItemBody
-from shared.letters.wire import FileAttachment, Message
+from shared.mail.graph_types import ItemBody
+from shared.mail.model import FileAttachment, Message
+from shared.mail.sdk_message import attachment_to_sdk, to_sdk
 from tests.graph.service import Service
 
 if TYPE_CHECKING:

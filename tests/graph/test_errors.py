@@ -19,7 +19,7 @@ from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 
 from shared.graph.errors import OUTCOMES, outcome_of, timed_out
 from shared.graph.outcome import NotConnected, Outcome, Rejected, Throttled, Unknown
-from shared.graph.stage import Progress, Stage
+from shared.graph.request_phase import Progress, Stage
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

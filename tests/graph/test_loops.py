@@ -19,11 +19,11 @@ from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, NotConnected, Unknown
 from shared.graph.transport import AiohttpTransport
 from shared.graph.upload import Uploaded, Uploader
-from shared.storage import StorageAccount
+from shared.storage.account import StorageAccount
 from tests.graph.service import token_answer
 from tests.graph.test_send import send
+from tests.runtime.test_deadlines import account_at
 from tests.serving import serving
-from tests.test_deadlines import account_at
 
 ANSWER = b"HTTP/1.1 %d Said\r\nETag: W/1\r\nContent-Length: 0\r\n\r\n"
 

@@ -15,18 +15,18 @@ import uvicorn
 from sandbox.cloud.app import Options, create_app
 from sandbox.cloud.connections import CuttableProtocol
 from sandbox.cloud.state import Cloud
-from shared.config import Settings
-from shared.delivery.ledger import Row
+from shared.app import Services
+from shared.delivery.record import Row
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.graph.send import send_mail
-from shared.letters.wire import EmailAddress, Message, Recipient, SendMail
-from shared.services import Services
+from shared.mail.model import EmailAddress, Message, Recipient, SendMail
+from shared.settings.config import Settings
 from tests.delivery.samples import letter
 from tests.graph.service import Service
 
 if TYPE_CHECKING:
-    from shared.graph.look import Found
+    from shared.graph.find import Found
 
 # The SDK's modules warn of their own deprecated classes when they are imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -45,7 +45,7 @@ async def send(connection: GraphConnection, mail: bytes = MAIL, deadline: float 
 
 
 async def found(connection: GraphConnection, message_id: str = ID, deadline: float = 5.0) -> "Found":
-    from shared.graph.look import MessageId, look
+    from shared.graph.find import MessageId, look
 
     return await look(connection, BOX, MessageId(message_id), deadline)
 

@@ -128,7 +128,7 @@ def test_outcomes_load_no_sdk() -> None:
     """Indexing the app imports these modules; they cost no SDK, HTTP client or cryptography."""
     heavy = ("msgraph", "kiota_http", "kiota_abstractions", "httpx", "azure", "jwt", "cryptography", "aiohttp")
     program = (
-        "import sys, shared.graph.outcome, shared.graph.endpoint, shared.entra; "
+        "import sys, shared.graph.outcome, shared.graph.endpoint, shared.auth.entra; "
         f"print(sorted({{name.split('.')[0] for name in sys.modules}} & set({heavy})))"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

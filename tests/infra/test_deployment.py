@@ -8,9 +8,9 @@ from typing import Any, Final
 import pytest
 
 from deployment.infra import as_template
-from shared import config
-from shared.delivery import outbox, table
+from shared.delivery import ledger_table, queue
 from shared.ratelimit import row as rates
+from shared.settings import config
 from tests.infra.deployed import PARAMETERS, ROOT, SETS, STORAGE, deployed, functions, mail_account, package_account
 
 COSTS: Final = (ROOT / "docs" / "costs.md").read_text()
@@ -80,14 +80,14 @@ def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
     containers = {one["name"] for one in deployed(name).all(f"{STORAGE}/blobServices/containers")}
     assert containers == {
         f"{packages['name']}/default/app-package",
-        *(f"{own['name']}/default/{container}" for container in (outbox.PAYLOADS, outbox.DEAD, "mail-attachments")),
+        *(f"{own['name']}/default/{container}" for container in (queue.PAYLOADS, queue.DEAD, "mail-attachments")),
     }
     in_code = {
         match[1]
         for path in (ROOT / "shared").rglob("*.py")
         for match in re.finditer(r'^TABLE: Final = "(mail\w+)"', path.read_text(), re.MULTILINE)
     }
-    assert {table.TABLE, rates.TABLE} <= in_code
+    assert {ledger_table.TABLE, rates.TABLE} <= in_code
     assert deployed(name).names(f"{STORAGE}/tableServices/tables") == in_code
 
 
@@ -99,9 +99,9 @@ def test_nothing_that_may_still_be_waited_for_is_removed_by_age(name: str) -> No
         for rule in deployed(name).one(f"{STORAGE}/managementPolicies")["properties"]["policy"]["rules"]
     }
     retention = int(deployed(name).settings()["MAIL_RETENTION_DAYS"])
-    assert rules.keys() == {f"{outbox.PAYLOADS}/", f"{outbox.DEAD}/"}
-    assert rules[f"{outbox.PAYLOADS}/"]["daysAfterModificationGreaterThan"] > 366 + 30 + 7
-    assert rules[f"{outbox.DEAD}/"]["daysAfterModificationGreaterThan"] > retention + 30
+    assert rules.keys() == {f"{queue.PAYLOADS}/", f"{queue.DEAD}/"}
+    assert rules[f"{queue.PAYLOADS}/"]["daysAfterModificationGreaterThan"] > 366 + 30 + 7
+    assert rules[f"{queue.DEAD}/"]["daysAfterModificationGreaterThan"] > retention + 30
 
 
 # The app

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from shared.triggers.callers import OPERATE_AS_USER
+from shared.auth.callers import OPERATE_AS_USER
 from tests.infra.deployed import ROOT, deployed
 
 DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()
@@ -106,7 +106,7 @@ def test_outputs_that_the_documents_name_exist() -> None:
 
 def test_roles_of_the_api_are_those_that_the_code_asks_for() -> None:
     roles = {role["value"]: role for role in json.loads((ROOT / "infra" / "app-roles.json").read_text())}
-    code = "\n".join(path.read_text() for path in (ROOT / "shared" / "triggers").glob("*.py"))
+    code = "\n".join(path.read_text() for path in (ROOT / "shared" / "functions").glob("*.py"))
     asked = set(re.findall(r'require\(caller, "([\w.]+)"\)', code)) | set(
         re.findall(r'OPERATE: Final = "([\w.]+)"', code)
     )

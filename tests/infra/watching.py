@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
+from shared.storage.queue_names import ALL
 from shared.telemetry import Event
-from shared.triggers.queues import ALL
 from tests.infra.deployed import ROOT, deployed
 from tests.infra.kusto.tables import Row, run
 

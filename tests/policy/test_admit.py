@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from shared.errors import NotAllowed
-from shared.letters.letter import Letter, Origin
-from shared.letters.wire import Contact, EmailAddress, Event, ItemAttachment, Message, Recipient, SendMail
+from shared.mail.model import Contact, EmailAddress, Event, ItemAttachment, Message, Recipient, SendMail
+from shared.mail.outgoing import Letter, Origin
+from shared.policy.address_patterns import Patterns
 from shared.policy.admit import CallerRule, Rules, admit
-from shared.policy.extended import ExtendedProperties
-from shared.policy.patterns import Patterns
+from shared.policy.extended_properties import ExtendedProperties
 
 APPLICATION = "11111111-aaaa-4bbb-8ccc-dddddddddddd"
 USER = "22222222-aaaa-4bbb-8ccc-dddddddddddd"

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from shared.errors import Malformed
-from shared.letters.parse import send_mail
-from shared.letters.people_headers import NAME_NOBODY, NAME_RECIPIENTS, TAKEN_FOR_RECIPIENTS
+from shared.mail.parse import send_mail
+from shared.mail.people_headers import NAME_NOBODY, NAME_RECIPIENTS, TAKEN_FOR_RECIPIENTS
 
 
 def body(name: str) -> bytes:

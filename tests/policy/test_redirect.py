@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.letters.limits import MAX_REQUEST, request_size, stamped_size
-from shared.letters.parts import BodyType, InternetMessageHeader, ItemBody, SingleValueLegacyExtendedProperty
-from shared.letters.stamp import STAMP_HEADER, stamped
-from shared.letters.wire import (
+from shared.mail.graph_types import BodyType, InternetMessageHeader, ItemBody, SingleValueLegacyExtendedProperty
+from shared.mail.limits import MAX_REQUEST, request_size, stamped_size
+from shared.mail.marker import STAMP_HEADER, stamped
+from shared.mail.model import (
     Attachment,
     BlobAttachment,
     Contact,

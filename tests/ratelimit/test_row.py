@@ -8,7 +8,7 @@ import pytest
 
 from shared.ratelimit.limits import RateLimits, Reservation
 from shared.ratelimit.row import Changed, Store, TableStore, Values
-from shared.tables import Tables
+from shared.storage.tables import Tables
 from tests.ratelimit.far import MemoryStore
 from tests.ratelimit.virtual import START
 from tests.wire import Wire

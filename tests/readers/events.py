@@ -6,21 +6,21 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sandbox.examples import ENVIRONMENT, Example
-from shared.config import read
-from shared.rendering.bounds import bounded
-from shared.rendering.environment import Sandbox
-from shared.rendering.mails import Renderer
-from shared.rendering.paths import at_in
-from shared.rendering.table import table_of
-from shared.routing.catalog import BUILT_IN, load
-from shared.routing.compose import Composer
-from shared.routing.messages import events_of, parse_event
-from shared.routing.queries import Query, as_object
-from shared.routing.route import Route
-from shared.sources import reading
-from shared.sources.key import Key
-from shared.sources.registry import source_named
-from shared.sources.source import Event, RawRequest
+from shared.settings.config import read
+from shared.webhooks.rendering.bounds import bounded
+from shared.webhooks.rendering.environment import Sandbox
+from shared.webhooks.rendering.facts_table import table_of
+from shared.webhooks.rendering.mails import Renderer
+from shared.webhooks.rendering.paths import at_in
+from shared.webhooks.routing.catalog import BUILT_IN, load
+from shared.webhooks.routing.compose import Composer
+from shared.webhooks.routing.event_messages import events_of, parse_event
+from shared.webhooks.routing.queries import Query, as_object
+from shared.webhooks.routing.route import Route
+from shared.webhooks.sources import json_values
+from shared.webhooks.sources.key import Key
+from shared.webhooks.sources.registry import source_named
+from shared.webhooks.sources.source import Event, RawRequest
 from tests.readers.documents import VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
 from tests.readers.shapes import TEXTS, bound
@@ -169,15 +169,23 @@ def _filtered(text: str) -> None:
 READERS: Final = [
     Reader(
         name="the JSON of a webhook",
-        covers=("sources.reading:read_json", "sources.reading:read_object", "sources.reading:counted"),
-        read=reading.read_json,
+        covers=(
+            "sources.json_values:read_json",
+            "sources.json_values:read_object",
+            "sources.json_values:counted",
+        ),
+        read=json_values.read_json,
         largest=WEBHOOK,
         shapes=JSON,
         bounded=False,
     ),
     Reader(
         name="a batch of events",
-        covers=("sources.cloudevents:read", "sources.envelope:from_json", "sources.envelope:event_of"),
+        covers=(
+            "sources.cloudevents:read",
+            "sources.cloudevents_json:from_json",
+            "sources.cloudevents_json:event_of",
+        ),
         read=lambda body: [
             source_named(name)().events(RawRequest(body, {"content-type": "application/cloudevents-batch+json"}), NOW)
             for name in ("cloudevents", "eventgrid")
@@ -200,7 +208,7 @@ READERS: Final = [
     ),
     Reader(
         name="an event in the queue",
-        covers=("routing.messages:parse_event", "routing.messages:events_of"),
+        covers=("routing.event_messages:parse_event", "routing.event_messages:events_of"),
         read=lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1", NOW),
         largest=QUEUE,
         bounded=False,
@@ -226,7 +234,7 @@ READERS: Final = [
             "rendering.paths:object_in",
             "rendering.paths:text_in",
             "rendering.bounds:bounded",
-            "rendering.table:table_of",
+            "rendering.facts_table:table_of",
         ),
         read=lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
         largest=WEBHOOK,

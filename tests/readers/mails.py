@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from shared import json_limits, json_text, queue_text
-from shared.delivery.work import of_some_version, parse_work
-from shared.letters import limits, mime_read, mime_send, parse, reading, thread
-from shared.letters.letter import Letter, Origin, decode, encode, fingerprint
-from shared.letters.model import send_mail_body
-from shared.letters.parts import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
-from shared.letters.wire import SendMail
+from shared.delivery.queue_messages import of_some_version, parse_work
+from shared.mail import limits, parse, strict_json, threading
+from shared.mail.graph_types import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
+from shared.mail.model import SendMail
+from shared.mail.outgoing import Letter, Origin, decode, encode, fingerprint
+from shared.mail.sdk_message import send_mail_body
+from shared.mime import read, send
+from shared.parsing import json_limits, json_text, producer_messages
 from shared.policy.redirect import redirected, redirected_letter
 from tests.readers.documents import HOSTILE, VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
@@ -161,7 +162,7 @@ def _whole(body: bytes) -> None:
     letter = _letter(mail)
     fingerprint("a@b.test", mail)
     limits.check_size(mail)
-    send_mail_body(redirected(thread.threaded(letter), "b@b.test"))
+    send_mail_body(redirected(threading.threaded(letter), "b@b.test"))
     decode(encode(letter))
 
 
@@ -267,9 +268,9 @@ MIMES: Final[Mapping[str, Shape]] = {
 
 def _whole_mime(raw: bytes) -> None:
     """All that happens to a mail of MIME until it goes out."""
-    letter = _letter(mime_read.read_mime(raw), raw)
-    mime_send.as_sent(letter, "a@b.test")
-    mime_send.as_sent(redirected_letter(letter, "b@b.test"), "a@b.test")
+    letter = _letter(read.read_mime(raw), raw)
+    send.as_sent(letter, "a@b.test")
+    send.as_sent(redirected_letter(letter, "b@b.test"), "a@b.test")
 
 
 def _json_text(body: bytes) -> None:
@@ -282,23 +283,23 @@ READERS: Final = [
     Reader(
         name="a mail over HTTP",
         covers=(
-            "letters.parse:send_mail",
-            "letters.faults:explain",
-            "letters.read_only:prepare",
-            "letters.limits:check",
-            "letters.limits:check_size",
-            "letters.limits:json_size",
-            "letters.limits:request_size",
-            "letters.limits:stamped_size",
-            "letters.letter:fingerprint",
-            "letters.letter:encode",
-            "letters.letter:decode",
-            "letters.thread:threaded",
-            "letters.thread:marks_of",
-            "letters.model:send_mail_body",
-            "letters.stamp:stamped",
+            "mail.parse:send_mail",
+            "mail.validation_errors:explain",
+            "mail.read_only:prepare",
+            "mail.limits:check",
+            "mail.limits:check_size",
+            "mail.limits:json_size",
+            "mail.limits:request_size",
+            "mail.limits:stamped_size",
+            "mail.outgoing:fingerprint",
+            "mail.outgoing:encode",
+            "mail.outgoing:decode",
+            "mail.threading:threaded",
+            "mail.threading:marks_of",
+            "mail.sdk_message:send_mail_body",
+            "mail.marker:stamped",
             "policy.redirect:redirected",
-            "letters.letter:identity",
+            "mail.outgoing:identity",
         ),
         read=_whole,
         largest=MEGABYTE,
@@ -314,7 +315,7 @@ READERS: Final = [
     ),
     Reader(
         name="a mail in the queue",
-        covers=("letters.parse:outbox_mail",),
+        covers=("mail.parse:outbox_mail",),
         read=_outbox,
         largest=QUEUE,
         bounded=False,
@@ -332,8 +333,8 @@ READERS: Final = [
     ),
     Reader(
         name="the JSON of a mail",
-        covers=("letters.reading:read_json", "letters.reading:member"),
-        read=reading.read_json,
+        covers=("mail.strict_json:read_json", "mail.strict_json:member"),
+        read=strict_json.read_json,
         largest=MEGABYTE,
         shapes={name: bound(lambda shape, size: as_json(shape(size)), shape) for name, shape in VALUES.items()}
         | {
@@ -344,7 +345,7 @@ READERS: Final = [
     ),
     Reader(
         name="JSON as it is counted and read",
-        covers=("json_limits:check_json", "json_text:load"),
+        covers=("parsing.json_limits:check_json", "parsing.json_text:load"),
         read=_json_text,
         largest=2 * MEGABYTE,
         shapes={
@@ -362,19 +363,19 @@ READERS: Final = [
     Reader(
         name="MIME",
         covers=(
-            "letters.mime_read:read_mime",
-            "letters.mime_read:envelope",
-            "letters.mime_head:read_head",
-            "letters.mime_head:place_of",
-            "letters.mime_parts:check_parts",
-            "letters.mime_send:as_sent",
-            "letters.mime_send:rewritten",
-            "letters.mime_parts:between",
-            "letters.mime_parts:parameters",
-            "letters.mime_redirect:without_ways_back",
-            "letters.calendar:invites",
-            "letters.calendar:is_calendar",
-            "letters.calendar:is_message",
+            "mime.read:read_mime",
+            "mime.read:envelope",
+            "mime.head:read_head",
+            "mime.head:place_of",
+            "mime.parts:check_parts",
+            "mime.send:as_sent",
+            "mime.send:rewritten",
+            "mime.parts:between",
+            "mime.parts:parameters",
+            "mime.redirect:without_ways_back",
+            "mail.calendar:invites",
+            "mail.calendar:is_calendar",
+            "mail.calendar:is_message",
             "policy.redirect:redirected_letter",
         ),
         read=_whole_mime,
@@ -384,8 +385,8 @@ READERS: Final = [
     ),
     Reader(
         name="MIME in base64",
-        covers=("letters.mime_read:decode_mime",),
-        read=mime_read.decode_mime,
+        covers=("mime.read:decode_mime",),
+        read=read.decode_mime,
         largest=REQUEST,
         shapes={
             "one line": lambda size: b"AAAA" * (size // 4),
@@ -396,10 +397,15 @@ READERS: Final = [
     ),
     Reader(
         name="a queue message of any form",
-        covers=("queue_text:unwrapped", "queue_text:elements", "queue_text:renamed", "queue_text:numbers_as_text"),
+        covers=(
+            "parsing.producer_messages:unwrapped",
+            "parsing.producer_messages:elements",
+            "parsing.producer_messages:renamed",
+            "parsing.producer_messages:numbers_as_text",
+        ),
         read=lambda body: (
-            queue_text.elements(body),
-            queue_text.renamed(json.loads(queue_text.unwrapped(body)), {"a": "A"}),
+            producer_messages.elements(body),
+            producer_messages.renamed(json.loads(producer_messages.unwrapped(body)), {"a": "A"}),
         ),
         largest=QUEUE,
         bounded=False,
@@ -415,7 +421,7 @@ READERS: Final = [
     ),
     Reader(
         name="a message of Mailroom's own",
-        covers=("delivery.work:parse_work", "delivery.work:of_some_version"),
+        covers=("delivery.queue_messages:parse_work", "delivery.queue_messages:of_some_version"),
         read=lambda body: parse_work(body) if of_some_version(body) else None,
         largest=QUEUE,
         bounded=False,

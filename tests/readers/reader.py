@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.entra import KeysUnavailable
+from shared.auth.entra import KeysUnavailable
 from shared.errors import Refused
-from shared.json_limits import TooMuch
-from shared.sources.source import Unverified
+from shared.parsing.json_limits import TooMuch
+from shared.webhooks.sources.source import Unverified
 from tests.readers.shapes import TEXTS
 
 __all__ = ["ANSWERS", "MEGABYTE", "Reader", "cpu", "of_texts", "peak", "weight"]

@@ -11,7 +11,7 @@ from inspect import isfunction
 from typing import Final
 
 import shared
-from shared.sources.registry import SOURCES
+from shared.webhooks.sources.registry import SOURCES
 from tests.readers import events, mails, texts
 from tests.readers.reader import Reader
 
@@ -19,8 +19,8 @@ __all__ = ["NO_READERS", "READERS", "public"]
 
 READERS: Final[list[Reader]] = [*texts.READERS, *mails.READERS, *events.READERS]
 PACKAGES: Final = (
-    "charsets", "delivery.suppressions", "delivery.work", "entra", "json_limits", "json_text", "letters", "policy",
-    "queue_text", "rendering", "routing", "sources", "triggers.paging", "triggers.answers", "triggers.callers",
+    "auth.callers", "auth.entra", "delivery.queue_messages", "functions.answers", "functions.paging", "mail", "mime",
+    "parsing", "policy", "rendering", "routing", "sources",
 )  # fmt: skip
 
 # What is public and reads no foreign text, or reads what another reader has read and bounded.
@@ -28,39 +28,39 @@ NO_READERS: Final[dict[str, str]] = {
     "the operator's own files and settings": """
         rendering.checks:problems_in rendering.checks:problems_of rendering.paths:fault_of routing.catalog:load
         routing.compose:templates_of routing.route:read_route routing.secrets:vault_name sources.registry:source_named
-        sources.expressions:compiled entra_keys:fetch
-        routing.status:secret_fault routing.status:faults_of_secrets routing.status:status_of
-        routing.status:shadows_of_vault routing.status:tenant_fault
+        sources.expressions:compiled auth.entra_keys:fetch
+        routing.route_status:secret_fault routing.route_status:faults_of_secrets routing.route_status:status_of
+        routing.route_status:shadows_of_vault routing.route_status:tenant_fault
     """,
     "made by Mailroom itself, of what was read": """
-        routing.batches:packed routing.batches:unpacked triggers.answers:lost_its_body
-        delivery.work:apart delivery.work:work_of letters.letter:new_id letters.mime_head:malformed
-        triggers.answers:graph_error triggers.answers:json_answer triggers.answers:problem
-        triggers.answers:settings_refused triggers.callers:scope_of entra:require routing.naming:name_of
-        routing.naming:scope_of sources.copies:fresh sources.copies:same_bytes
-        sources.copies:canonical rendering.bounds:size_of triggers.callers:origin_of triggers.callers:operates
-        delivery.worker:spread triggers.answers:unavailable triggers.callers:report_refused
+        routing.batches:packed routing.batches:unpacked functions.answers:lost_its_body
+        delivery.queue_messages:apart delivery.queue_messages:work_of mail.outgoing:new_id mime.head:malformed
+        functions.answers:graph_error functions.answers:json_answer functions.answers:problem
+        functions.answers:settings_refused auth.callers:scope_of auth.entra:require routing.mail_ids:name_of
+        routing.mail_ids:scope_of sources.copies:fresh sources.copies:same_bytes
+        sources.copies:canonical rendering.bounds:size_of auth.callers:origin_of auth.callers:operates
+        delivery.worker:spread functions.answers:unavailable auth.callers:report_refused
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
-        letters.draft:body_too_large letters.draft:check_sizes letters.draft:file_size
-        letters.draft:in_one_request letters.draft:needs_draft letters.draft:plan_of letters.limits:too_large
-        letters.model:attachment_to_sdk letters.model:sdk_class letters.model:to_sdk letters.sizes:check_size
-        letters.sizes:weight
-        policy.admit:admit policy.admit:admit_sender policy.admit:known policy.before_send:before_send
-        policy.before_send:count_of policy.before_send:recipients_of policy.extended:refused
+        mail.request_size:body_too_large mail.request_size:check_sizes mail.request_size:file_size
+        mail.request_size:in_one_request mail.request_size:needs_draft mail.request_size:plan_of mail.limits:too_large
+        mail.sdk_message:attachment_to_sdk mail.sdk_message:sdk_class mail.sdk_message:to_sdk mail.sizes:check_size
+        mail.sizes:weight
+        policy.admit:admit policy.admit:admit_sender policy.admit:known policy.pre_send:before_send
+        policy.pre_send:count_of policy.pre_send:recipients_of policy.extended_properties:refused
         routing.split:check_count routing.split:parts_of
     """,
     "a header that the platform bounds, compared with a few characters": """
-        triggers.answers:request_ids triggers.paging:top_of triggers.callers:authenticated triggers.callers:key_refused
-        triggers.answers:length_required triggers.answers:lost_its_body
+        functions.answers:request_ids functions.paging:top_of auth.callers:authenticated auth.callers:key_refused
+        functions.answers:length_required functions.answers:lost_its_body
     """,
 }  # fmt: skip
 
 
 def public() -> Iterator[str]:
-    """The public functions of these packages, `letters.parse:send_mail`, and the sources, `sources:github`."""
+    """The public functions of these packages, `mail.parse:send_mail`, and the sources, `sources:github`."""
     for module in pkgutil.walk_packages(shared.__path__, "shared."):
-        name = module.name.removeprefix("shared.")
+        name = module.name.removeprefix("shared.").removeprefix("webhooks.")
         if name.startswith(PACKAGES):
             found = import_module(module.name)
             for one in getattr(found, "__all__", ()):

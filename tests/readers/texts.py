@@ -4,26 +4,19 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from shared import charsets, entra
-from shared.delivery import suppressions
-from shared.letters import (
-    addresses,
-    blobs,
-    mime_addresses,
-    mime_headers,
-    mime_parameters,
-    parts,
-    stamp,
-    thread,
-)
-from shared.letters.mime_head import MAX_HEAD, Field
-from shared.policy.extended import ExtendedProperties
-from shared.policy.patterns import Patterns
+from shared.auth import entra
+from shared.mail import addresses, blob_names, graph_types, marker, threading
+from shared.mime import address_lists, header_text, parameters
+from shared.mime.head import MAX_HEAD, Field
+from shared.parsing import charsets
+from shared.policy import suppression_list
+from shared.policy.address_patterns import Patterns
+from shared.policy.extended_properties import ExtendedProperties
 from shared.policy.redirect import banner_place
-from shared.rendering import bounds, filters, markup
-from shared.rendering.markup import MARKUP_FILTERS
-from shared.sources import cloudevents, envelope, proofs, reading
-from shared.sources.source import RawRequest, Source
+from shared.webhooks.rendering import bounds, filters, markup
+from shared.webhooks.rendering.markup import MARKUP_FILTERS
+from shared.webhooks.sources import cloudevents, cloudevents_json, json_values, signatures
+from shared.webhooks.sources.source import RawRequest, Source
 from tests.readers.reader import ANSWERS, MEGABYTE, Reader, of_texts
 from tests.readers.shapes import TEXTS
 
@@ -47,7 +40,7 @@ def _request(**headers: str) -> RawRequest:
 
 
 def _people(text: str) -> object:
-    return mime_addresses.recipients_of(Field("To", _ascii(text), b"", 0), 500, "too many")
+    return address_lists.recipients_of(Field("To", _ascii(text), b"", 0), 500, "too many")
 
 
 def _with(source: Source, header: str, before: str = "") -> Any:
@@ -98,15 +91,15 @@ HTML: Final = (
 READERS: Final = [
     Reader(
         name="an address",
-        covers=("letters.addresses:checked", "letters.addresses:canonical", "letters.addresses:mailbox_name"),
+        covers=("mail.addresses:checked", "mail.addresses:canonical", "mail.addresses:mailbox_name"),
         read=lambda text: (addresses.Several().checked(text), addresses.mailbox_name(text)),
         largest=addresses.LONGEST,
         shapes=ADDRESSES,
     ),
     Reader(
         name="an address that is looked for",
-        covers=("delivery.suppressions:entry_id",),
-        read=suppressions.entry_id,
+        covers=("policy.suppression_list:entry_id",),
+        read=suppression_list.entry_id,
         largest=addresses.LONGEST,
         shapes=ADDRESSES,
     ),
@@ -119,45 +112,45 @@ READERS: Final = [
     ),
     Reader(
         name="the name of a blob",
-        covers=("letters.blobs:split",),
-        read=blobs.split,
+        covers=("mail.blob_names:split",),
+        read=blob_names.split,
         largest=10_000,
         shapes=of_texts(begin="abc/"),
     ),
     Reader(
         name="the id of an extended property",
-        covers=("letters.stamp:forged",),
-        read=lambda text: stamp.forged(property_id=text),
-        largest=parts.LONGEST_ID,
+        covers=("mail.marker:forged",),
+        read=lambda text: marker.forged(property_id=text),
+        largest=graph_types.LONGEST_ID,
         shapes=of_texts(),
     ),
     Reader(
         name="the name of an extended property",
         covers=(),
-        read=lambda text: (PROPERTIES.allow(text), stamp.forged(property_id=text), thread._tag(text)),
-        largest=parts.LONGEST_ID,
+        read=lambda text: (PROPERTIES.allow(text), marker.forged(property_id=text), threading._tag(text)),
+        largest=graph_types.LONGEST_ID,
         shapes=of_texts(begin=NAMED),
         bounded=False,
     ),
     Reader(
         name="a subject as a topic",
-        covers=("letters.thread:topic_of",),
-        read=thread.topic_of,
-        largest=parts.LONGEST_SUBJECT,
+        covers=("mail.threading:topic_of",),
+        read=threading.topic_of,
+        largest=graph_types.LONGEST_SUBJECT,
         shapes=of_texts(),
         bounded=False,
     ),
     Reader(
         name="encoded words",
-        covers=("letters.mime_addresses:decoded", "letters.mime_addresses:holds_an_address"),
-        read=lambda text: mime_addresses.holds_an_address(mime_addresses.decoded(_ascii(text), "Subject")),
-        largest=parts.LONGEST_SUBJECT,
+        covers=("mime.address_lists:decoded", "mime.address_lists:holds_an_address"),
+        read=lambda text: address_lists.holds_an_address(address_lists.decoded(_ascii(text), "Subject")),
+        largest=graph_types.LONGEST_SUBJECT,
         shapes=of_texts() | _many("=?utf-8?b?YQ==?= ") | _many("=?utf-8?q?=41?=") | _many("=?x?q?a?= a "),
         bounded=False,
     ),
     Reader(
         name="a header of addresses",
-        covers=("letters.mime_addresses:recipients_of",),
+        covers=("mime.address_lists:recipients_of",),
         read=_people,
         largest=MAX_HEAD,
         shapes=of_texts()
@@ -171,14 +164,14 @@ READERS: Final = [
         name="one address with its name",
         covers=(),
         read=_people,
-        largest=mime_addresses.LONGEST,
+        largest=address_lists.LONGEST,
         shapes=of_texts(begin='"', end='" <a@b.test>') | of_texts(end=" <a@b.test>"),
     ),
     Reader(
         name="a header with parameters",
-        covers=("letters.mime_parameters:read_parameters", "letters.mime_parameters:words_decoded"),
-        read=lambda text: mime_parameters.read_parameters(_ascii(text), is_type=True),
-        largest=mime_parameters.LONGEST_HEADER,
+        covers=("mime.parameters:read_parameters", "mime.parameters:words_decoded"),
+        read=lambda text: parameters.read_parameters(_ascii(text), is_type=True),
+        largest=parameters.LONGEST_HEADER,
         shapes={
             **of_texts(begin="text/plain; "),
             **{f"quoted {name}": shape for name, shape in of_texts(begin='text/plain; name="', end='"').items()},
@@ -188,22 +181,22 @@ READERS: Final = [
     ),
     Reader(
         name="a header written",
-        covers=("letters.mime_headers:unstructured", "letters.mime_headers:address_list"),
+        covers=("mime.header_text:unstructured", "mime.header_text:address_list"),
         read=lambda text: (
-            mime_headers.unstructured("Subject", text),
-            mime_headers.address_list(
-                [parts.Recipient(email_address=parts.EmailAddress(address="a@b.test", name=text))]
+            header_text.unstructured("Subject", text),
+            header_text.address_list(
+                [graph_types.Recipient(email_address=graph_types.EmailAddress(address="a@b.test", name=text))]
             ),
         ),
-        largest=parts.LONGEST_SUBJECT,
+        largest=graph_types.LONGEST_SUBJECT,
         shapes=of_texts(),
         bounded=False,
     ),
     Reader(
         name="the domain of a message id",
-        covers=("letters.stamp:message_id",),
-        read=lambda text: stamp.message_id("0", f"a@{text}"),
-        largest=parts.LONGEST_LINE,
+        covers=("mail.marker:message_id",),
+        read=lambda text: marker.message_id("0", f"a@{text}"),
+        largest=graph_types.LONGEST_LINE,
         shapes=of_texts(),
         bounded=False,
     ),
@@ -224,7 +217,7 @@ READERS: Final = [
     ),
     Reader(
         name="a Content-Type",
-        covers=("charsets:charset_of",),
+        covers=("parsing.charsets:charset_of",),
         read=charsets.charset_of,
         largest=HEADER,
         shapes=of_texts(begin="text/plain; "),
@@ -233,27 +226,27 @@ READERS: Final = [
     Reader(
         name="a signature, a secret, a time",
         covers=(
-            "sources.proofs:basic",
-            "sources.proofs:bearer",
-            "sources.proofs:carried",
-            "sources.proofs:fresh",
-            "sources.proofs:unbase64",
-            "sources.proofs:unhex",
-            "sources.proofs:octets",
-            "sources.proofs:mac",
-            "sources.proofs:one_of",
-            "sources.proofs:header",
+            "sources.signatures:basic",
+            "sources.signatures:bearer",
+            "sources.signatures:carried",
+            "sources.signatures:fresh",
+            "sources.signatures:unbase64",
+            "sources.signatures:unhex",
+            "sources.signatures:octets",
+            "sources.signatures:mac",
+            "sources.signatures:one_of",
+            "sources.signatures:header",
             "sources.alerts:proved",
             "sources.azure:in_header",
         ),
         read=lambda text: _quietly(
             text,
-            lambda text: proofs.basic(_request(authorization=f"Basic {text}"), ["user:one"]),
-            lambda text: proofs.bearer(_request(authorization=f"Bearer {text}"), ["one"]),
-            lambda text: proofs.carried(_request(x_key=text), "x-key", ["one"]),
-            lambda text: proofs.fresh(text, NOW, 300),
-            proofs.unbase64,
-            proofs.unhex,
+            lambda text: signatures.basic(_request(authorization=f"Basic {text}"), ["user:one"]),
+            lambda text: signatures.bearer(_request(authorization=f"Bearer {text}"), ["one"]),
+            lambda text: signatures.carried(_request(x_key=text), "x-key", ["one"]),
+            lambda text: signatures.fresh(text, NOW, 300),
+            signatures.unbase64,
+            signatures.unhex,
         ),
         largest=HEADER,
         shapes=of_texts(),
@@ -261,7 +254,7 @@ READERS: Final = [
     ),
     Reader(
         name="many signatures",
-        covers=("sources:hmac",),
+        covers=("webhooks.sources:hmac",),
         read=lambda text: _quietly(text, *_signed()),
         largest=HEADER,
         shapes=of_texts() | _many("v1,AA== ") | _many("v1=00,") | _many("t=1,"),
@@ -279,9 +272,9 @@ READERS: Final = [
     ),
     Reader(
         name="data that is text",
-        covers=("sources.envelope:content", "charsets:decode", "charsets:sniffed"),
+        covers=("sources.cloudevents_json:content", "parsing.charsets:decode", "parsing.charsets:sniffed"),
         read=lambda text: [
-            envelope.content(text.encode("utf-8", "surrogatepass"), kind, charset)
+            cloudevents_json.content(text.encode("utf-8", "surrogatepass"), kind, charset)
             for kind, charset in (("", ""), ("text/plain", "utf-16"), ("text/plain", "gb18030"))
         ],
         largest=MEGABYTE,
@@ -290,15 +283,24 @@ READERS: Final = [
     ),
     Reader(
         name="a time",
-        covers=("sources.reading:moment", "sources.reading:digest", "sources.reading:text", "sources.reading:pick"),
-        read=lambda text: (reading.moment(text), reading.digest(text), reading.text({"a": text}, "a")),
+        covers=(
+            "sources.json_values:moment",
+            "sources.json_values:digest",
+            "sources.json_values:text",
+            "sources.json_values:pick",
+        ),
+        read=lambda text: (json_values.moment(text), json_values.digest(text), json_values.text({"a": text}, "a")),
         largest=MEGABYTE,
         shapes=of_texts(only=("letters", "digits", "combining marks, unsorted", "em spaces", "dashes")),
         bounded=False,
     ),
     Reader(
         name="other people's HTML",
-        covers=("rendering.markup:clean_html", "rendering.markup:depth_of", "rendering.text:text_of"),
+        covers=(
+            "rendering.markup:clean_html",
+            "rendering.markup:depth_of",
+            "rendering.plain_text:text_of",
+        ),
         read=lambda text: (MARKUP_FILTERS["clean_html"](text), MARKUP_FILTERS["html_to_text"](text)),
         largest=markup.LONGEST_HTML,
         shapes=HTML,
@@ -335,9 +337,9 @@ def _quietly(text: str, *readers: Any) -> None:
 
 
 def _signed() -> list[Any]:
-    from shared.sources.hmac_signed import Hmac
-    from shared.sources.standard_webhooks import StandardWebhooks
-    from shared.sources.stripe import Stripe
+    from shared.webhooks.sources.hmac_signed import Hmac
+    from shared.webhooks.sources.standard_webhooks import StandardWebhooks
+    from shared.webhooks.sources.stripe import Stripe
 
     return [
         _with(StandardWebhooks(), "webhook_signature"),

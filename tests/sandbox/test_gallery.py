@@ -2,7 +2,7 @@
 
 from sandbox.examples import examples_of
 from sandbox.gallery import FOLDER, SHOWN
-from shared.routing.catalog import load
+from shared.webhooks.routing.catalog import load
 
 
 def test_every_ready_route_has_its_picture() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.triggers.callers import OPERATE, OPERATE_AS_USER
+from shared.auth.callers import OPERATE, OPERATE_AS_USER
 from tests.scripts.directory import AZURE_CLI, NEW, OTHER, ROLES, SCOPES, SCRIPT, Directory, registration
 from tests.scripts.exchange import HERE
 

@@ -1,0 +1,237 @@
+"""What the functions share in one process: the settings, and the clients made from them on first use.
+
+Azure runs all functions of a process on one event loop, so there is one of each. Importing this loads no client: that
+keeps indexing short. Whatever opens one first pays for it, and only for what it needs.
+"""
+
+import os
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from shared.errors import NotAllowed, Unauthenticated
+from shared.settings.config import Settings, read
+from shared.telemetry import Event, emit
+
+if TYPE_CHECKING:
+    from shared.auth.entra import Verifier
+    from shared.delivery.engine import Engine
+    from shared.delivery.files import Files
+    from shared.delivery.large import LargeMails
+    from shared.delivery.mailer import GraphMailer
+    from shared.delivery.maintenance import Upkeep
+    from shared.delivery.operations import Control
+    from shared.delivery.queue import Outbox
+    from shared.delivery.request import Requests
+    from shared.delivery.worker import Worker
+    from shared.graph.client import GraphConnection
+    from shared.policy.attachment_references import Pinning
+    from shared.policy.suppression_list import Suppressions
+    from shared.ratelimit.limits import RateLimits
+    from shared.storage.account import StorageAccount
+    from shared.webhooks.rendering.mails import Renderer
+    from shared.webhooks.routing.catalog import Catalog
+    from shared.webhooks.routing.intake import Intake
+    from shared.webhooks.routing.secrets import Secrets
+    from shared.webhooks.sources.source import TokenRule
+
+__all__ = ["Services", "services"]
+
+
+class Services:
+    """Lazily made. Nothing here may be used while `settings.problems` is not empty."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._webhook_verifiers: dict[tuple[str | None, str], Verifier] = {}  # by tenant and audience: they keep keys
+
+    def report_problems(self) -> None:
+        """Say which settings cannot be used, and which nothing reads."""
+        for problem in self.settings.problems:
+            emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
+        for problem in self.settings.unused:
+            emit(Event.SETTING_UNUSED, setting=problem.setting, expected=problem.expected)
+
+    async def report_routes(self) -> None:
+        """Say which routes, or parts of their settings, cannot be used."""
+        from shared.webhooks.routing.route_status import status_of
+
+        catalog = self.catalog
+        if catalog.missing:
+            emit(Event.ROUTE_REFUSED, why=catalog.missing)
+            return
+        for name, problem in (await status_of(catalog, self.intake.composer, self.secrets)).problems.items():
+            emit(Event.ROUTE_REFUSED, route=name, why=problem)
+
+    @cached_property
+    def verifier(self) -> "Verifier | None":
+        """Verifies callers' tokens; None when MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set."""
+        from shared.auth.entra import Verifier
+
+        return Verifier(self.settings.api) if self.settings.api else None
+
+    @cached_property
+    def storage(self) -> "StorageAccount":
+        from shared.storage.account import StorageAccount
+
+        return StorageAccount(self.settings.storage)
+
+    @cached_property
+    def graph(self) -> "GraphConnection":
+        from shared.graph.client import open_client
+
+        return open_client(self.settings.graph.base_url, self.settings.identity_client_id)
+
+    @cached_property
+    def mailer(self) -> "GraphMailer":
+        from shared.delivery.mailer import GraphMailer
+
+        return GraphMailer(lambda: self.graph, self.files, self.settings.send_timeout)
+
+    @cached_property
+    def engine(self) -> "Engine":
+        from shared.delivery.claims import Claims
+        from shared.delivery.engine import Engine
+        from shared.delivery.pre_send import PreSendPolicy
+
+        settings = self.settings
+        return Engine(
+            settings,
+            Claims(settings, self.storage.ledger()),
+            self.outbox,
+            self.pace,
+            PreSendPolicy(settings, self.suppressions),
+            self.mailer.send,
+            self.mailer.verify if settings.verify_sent else None,
+            lambda: self.large_mails,
+        )
+
+    @cached_property
+    def suppressions(self) -> "Suppressions":
+        from shared.policy.suppression_list import Suppressions
+
+        return Suppressions(self.storage.suppressions())
+
+    @cached_property
+    def large_mails(self) -> "LargeMails":
+        from shared.delivery.large import LargeMails
+        from shared.graph.drafts import Drafts
+        from shared.graph.upload import Uploader
+
+        box = Drafts(self.graph, self.settings.send_timeout)
+        uploader = Uploader(self.settings.graph.host, self.settings.send_timeout)
+        return LargeMails(box, uploader, self.files, self.mailer.verify)
+
+    @cached_property
+    def files(self) -> "Files":
+        return self.storage.files()
+
+    @cached_property
+    def pinning(self) -> "Pinning":
+        from shared.policy.attachment_references import Pinning
+
+        return Pinning(self.settings, self.files, self.engine.claims.ledger)
+
+    @cached_property
+    def outbox(self) -> "Outbox":
+        return self.storage.outbox()
+
+    @cached_property
+    def pace(self) -> "RateLimits":
+        from shared.ratelimit.limits import RateLimits
+
+        settings = self.settings
+        return RateLimits(
+            self.storage.rate_limits(),
+            per_minute=settings.rate_per_minute,
+            concurrency=settings.concurrency,
+            recipients_per_day=settings.recipients_per_day,
+        )
+
+    @cached_property
+    def control(self) -> "Control":
+        from shared.delivery.operations import Control
+
+        return Control(self.engine)
+
+    @cached_property
+    def upkeep(self) -> "Upkeep":
+        from shared.delivery.maintenance import Upkeep
+
+        return Upkeep(self.engine)
+
+    @cached_property
+    def worker(self) -> "Worker":
+        from shared.delivery.worker import Worker
+
+        return Worker(self.engine, self.storage.signed_bodies())
+
+    @cached_property
+    def requests(self) -> "Requests":
+        from shared.delivery.request import Requests
+
+        return Requests(self.engine)
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """The routes. The first who asks says which of them cannot be used."""
+        from shared.webhooks.routing.catalog import load
+
+        found = load(self.settings.routes_dir, self.renderer)
+        for name, problem in found.problems.items():
+            emit(Event.ROUTE_REFUSED, route=name, why=problem)
+        if found.missing:
+            emit(Event.ROUTE_REFUSED, why=found.missing)
+        return found
+
+    @cached_property
+    def secrets(self) -> "Secrets":
+        from shared.webhooks.routing.secrets import Secrets, Vault
+
+        url = self.settings.vault_url
+        return Secrets(self.settings, Vault(url, self.settings.identity_client_id).fetch if url else None)
+
+    @cached_property
+    def renderer(self) -> "Renderer":
+        from shared.webhooks.rendering.mails import Renderer
+        from shared.webhooks.routing.catalog import BUILT_IN
+
+        return Renderer(BUILT_IN / "_layout")
+
+    @cached_property
+    def intake(self) -> "Intake":
+        from shared.webhooks.routing.at_once import AtOnce
+        from shared.webhooks.routing.compose import Composer
+        from shared.webhooks.routing.intake import Intake
+
+        composer, worker = Composer(self.settings, self.renderer), self.worker
+        at_once = AtOnce(self.requests, worker) if self.settings.send_at_once else None
+        return Intake(self.catalog, composer, self.secrets, self._verify_token, self.outbox, worker, at_once)
+
+    async def _verify_token(self, rule: "TokenRule", authorization: str | None) -> None:
+        """Return if an Entra token proves a webhook. Raises Unauthenticated, NotAllowed, KeysUnavailable."""
+        from shared.auth.entra import Registration, Verifier, require
+
+        verifier = self._webhook_verifiers.get((rule.tenant, rule.audience))
+        if verifier is None:
+            tenant = rule.tenant or (self.settings.api.tenant if self.settings.api else None)
+            if tenant is None:
+                raise Unauthenticated("The route has no tenant, and MAIL_API_TENANT is not set.")
+            registration = Registration(tenant, rule.audience.removeprefix("api://"), self.settings.authority)
+            verifier = Verifier(registration)
+            self._webhook_verifiers[rule.tenant, rule.audience] = verifier
+        caller = await verifier.verify(authorization)
+        if caller.delegated or caller.application_id not in {app.lower() for app in rule.allowed_apps}:
+            raise NotAllowed("The token's application is not among the route's allowed_apps.")
+        if rule.app_role is not None:
+            require(caller, rule.app_role)
+
+
+@cache
+def services() -> Services:
+    """The one of this process. The first call says which settings cannot be used.
+
+    That is within an invocation, never at indexing: what is logged outside of one, Azure drops.
+    """
+    app = Services(read(os.environ))
+    app.report_problems()
+    return app

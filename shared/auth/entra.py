@@ -1,0 +1,220 @@
+"""Who calls: verifying the Microsoft Entra access tokens that callers of this API bring.
+
+Entra issues two kinds of token for one registration, v1 and v2, and both occur; they differ in issuer, audience and the
+claim that names the application. A token is accepted when its signature is RS256 by a key that the tenant's metadata
+names for that version, and version, issuer, tenant, audience and times are right.
+https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-tokens
+
+Importing this module loads no cryptography and no HTTP client; the first token does.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeIs
+
+from shared.auth.entra_keys import Fetch, KeysUnavailable, SigningKeys, fetch
+from shared.errors import NotAllowed, Unauthenticated
+from shared.registration import Registration
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+__all__ = ["Caller", "Fetch", "KeysUnavailable", "Registration", "Verifier", "require"]
+
+LONGEST_HEADER = 16 * 1024  # characters; Entra's tokens stay below, with every group and role in them
+LEEWAY = 60  # seconds that two clocks may differ
+LATEST = 253_402_300_799  # the end of the year 9999, in seconds since 1970
+# A client sends the same token for an hour. One that was verified is not verified again for so many seconds: that
+# costs as much as reading a mail. It is forgotten when it ends, and a key that is withdrawn holds no longer than this.
+REMEMBERED = 60.0
+MOST_REMEMBERED = 1000
+# The claim that names the application, by the token's version.
+_APPLICATION = {"1.0": "appid", "2.0": "azp"}
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*) *", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a verified token speaks for. GUIDs in lower case.
+
+    user: the object id of the user on whose behalf the application acts, if delegated. A delegated caller has the
+    user's rights and no more: its roles are the user's, not the application's.
+    """
+
+    application_id: str
+    tenant: str
+    user: str | None = field(default=None, repr=False)
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    delegated: bool = False
+
+
+def require(caller: Caller, permission: str = "Mail.Send") -> None:
+    """Raise NotAllowed unless the application has the app role, or acts for a user with the scope, `permission`."""
+    granted = caller.scopes if caller.delegated else caller.roles
+    if permission not in granted:
+        kind = "scope" if caller.delegated else "app role"
+        raise NotAllowed(f"Access is denied. The token has no {kind} {permission} for this API.")
+
+
+class Verifier:
+    """Verifies the tokens of one registration. One per process and event loop: it keeps the tenant's keys."""
+
+    def __init__(
+        self, registration: Registration, fetch: Fetch = fetch, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """clock: seconds; for the age of keys only, tokens are checked by the time of day."""
+        client_id = registration.client_id.lower()
+        self._tenant = registration.tenant.lower()
+        self._audiences = [client_id, f"api://{client_id}"]
+        self._keys = SigningKeys(self._tenant, registration.authority, fetch, clock)
+        self._clock = clock
+        self._remembered: dict[bytes, tuple[Caller, float]] = {}  # by the token's hash; until when, of the clock
+
+    async def verify(self, authorization: str | None) -> Caller:
+        """Say who sent this Authorization header.
+
+        Raises Unauthenticated when it proves nothing, whatever is wrong with it, and KeysUnavailable when that cannot
+        be said.
+        """
+        token = _bearer_token(authorization)
+        name = hashlib.sha256(token.encode()).digest()
+        caller, until = self._remembered.get(name, (None, 0.0))
+        if caller is not None and self._clock() < until:
+            return caller
+        version, key_id = _read(token)
+        found = await self._keys.find(version, key_id)
+        if found is None:
+            raise Unauthenticated("Access token validation failure. The signing key is unknown.")
+        key, issuer = found
+        claims = _verified(token, key, issuer, self._audiences)
+        caller = self._caller(version, claims)
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[name] = caller, self._clock() + min(REMEMBERED, claims["exp"] + LEEWAY - time.time())
+        return caller
+
+    async def ready(self) -> None:
+        """Return if the tenant's keys can be had. Raises KeysUnavailable."""
+        await self._keys.load("2.0")
+
+    def _caller(self, version: str, claims: Mapping[str, Any]) -> Caller:
+        if claims.get("tid") != self._tenant:
+            raise Unauthenticated("Access token validation failure. Invalid tenant.")
+        application = claims.get(_APPLICATION[version])
+        user = claims.get("oid")
+        # Whoever has `scp` acts for a user, whatever `roles` says: a user's token carries the user's roles too.
+        delegated = "scp" in claims
+        if not (_is_guid(application) and _is_guid(user) and (delegated or _is_app_only(claims))):
+            raise Unauthenticated("Access token validation failure. This is not an access token for this API.")
+        return Caller(
+            application_id=application.lower(),
+            tenant=self._tenant,
+            user=user.lower() if delegated else None,
+            roles=frozenset(claims.get("roles", ())),
+            scopes=frozenset(claims.get("scp", "").split()),
+            delegated=delegated,
+        )
+
+
+def _bearer_token(authorization: str | None) -> str:
+    if not authorization:
+        raise Unauthenticated("Access token is empty.")
+    match = _BEARER.fullmatch(authorization) if len(authorization) <= LONGEST_HEADER else None
+    if not match:
+        raise Unauthenticated("The Authorization header is not `Bearer` and an access token.")
+    return match[1]
+
+
+def _read(token: str) -> tuple[str, str]:
+    """Version and key id that a token claims to have; nothing is proved yet."""
+    import jwt
+
+    try:
+        unproved = jwt.decode_complete(token, options={"verify_signature": False})
+    except Exception as error:  # a token is a stranger's input, and a parser that fails has said no
+        raise Unauthenticated("The access token cannot be read.") from error
+    version, key_id = unproved["payload"].get("ver"), unproved["header"].get("kid")
+    known_version = isinstance(version, str) and version in _APPLICATION
+    if unproved["header"].get("alg") != "RS256" or not known_version or not isinstance(key_id, str):
+        raise Unauthenticated(
+            "The access token is not one of Microsoft Entra: RS256, with a key id, version 1.0 or 2.0."
+        )
+    return version, key_id
+
+
+def _verified(token: str, key: "PyJWK", issuer: str, audiences: list[str]) -> Mapping[str, Any]:
+    import jwt
+
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=["RS256"],
+            audience=audiences,
+            issuer=issuer,
+            leeway=LEEWAY,
+            options={"require": ["exp", "nbf", "iat", "iss", "aud", "tid"]},
+        )
+    except jwt.ExpiredSignatureError as error:
+        raise Unauthenticated("Lifetime validation failed, the token is expired.") from error
+    except jwt.ImmatureSignatureError as error:
+        raise Unauthenticated("Lifetime validation failed, the token is not yet valid.") from error
+    except jwt.InvalidAudienceError as error:
+        raise Unauthenticated("Access token validation failure. Invalid audience.") from error
+    except jwt.InvalidIssuerError as error:
+        raise Unauthenticated("Access token validation failure. Invalid issuer.") from error
+    except Exception as error:  # as above: what fails is not verified
+        raise Unauthenticated("Access token validation failure.") from error
+    if not isinstance(claims["aud"], str):  # Entra's is one audience; a list is none of its tokens
+        raise Unauthenticated("Access token validation failure. Invalid audience.")
+    for name, value in claims.items():
+        if not _TYPES.get(name, _is_any)(value):
+            raise Unauthenticated(f"Access token validation failure. The claim {name} is not of its type.")
+    return claims
+
+
+def _is_any(value: object) -> bool:  # noqa: ARG001 - of a claim that nothing here reads
+    return True
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_time(value: object) -> bool:
+    """NumericDate, RFC 7519 section 2. The library also takes a text that is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+# What is read of a token, by the type that Entra gives it:
+# https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+_TYPES: Mapping[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("exp", "nbf", "iat"), _is_time),
+    **dict.fromkeys(("aud", "iss", "tid", "ver", "appid", "azp", "oid", "sub", "idtyp", "scp"), _is_text),
+    "roles": _is_list_of_texts,
+}
+
+
+def _is_app_only(claims: Mapping[str, Any]) -> bool:
+    """Whether a token without `scp` is an application's own.
+
+    An id token has no `scp` either, the same issuer, audience and keys, and a user's roles; but its subject is the user
+    as this application sees it, where an application's subject is its own object id. A token with neither is of an
+    application that has no service principal in the tenant: nobody has let it in.
+    https://learn.microsoft.com/entra/identity-platform/optional-claims-reference (idtyp)
+    """
+    return claims.get("idtyp") in (None, "app") and claims.get("sub") == claims.get("oid")
+
+
+def _is_guid(value: object) -> TypeIs[str]:
+    """Applications, users and service principals are named by GUIDs, and by nothing else that a rule could name."""
+    return isinstance(value, str) and _GUID.fullmatch(value) is not None

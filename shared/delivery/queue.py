@@ -1,0 +1,351 @@
+"""The outbox: where a mail is durable before anyone is told "accepted".
+
+A wake-up is a message in `mail-work`. Where the letter does not fit into one it goes to blobs first and the message
+names them (claim check; payload.py). What ends other than sent is kept in `mail-dead`, so that an operator can look and
+replay; its larger files stay where they are for as long as its row.
+"""
+
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Final, Literal, Protocol
+from xml.sax.saxutils import escape
+
+import msgspec
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+from shared.delivery.files import OWN, reading
+from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
+from shared.delivery.queue_messages import Batch, ProducerMessage, Work
+from shared.mail.outgoing import Letter, decode, encode
+
+__all__ = [
+    "DEAD",
+    "PAYLOADS",
+    "QUEUE",
+    "Kept",
+    "Outbox",
+    "Payload",
+    "Receipt",
+    "StorageOutbox",
+    "carrying",
+    "delay",
+]
+
+QUEUE: Final = "mail-work"
+PAYLOADS: Final = OWN
+DEAD: Final = "mail-dead"
+INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
+BODY: Final = 36 * 1024  # bytes of a producer's message: in base64 what INLINE has room for
+MARK: Final = "unowned"
+FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; what is due later is put again
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What will not be sent, as it is kept in `mail-dead`.
+
+    kind: "mail" for a letter, "message" for a producer's bytes as they came from `queue`.
+    """
+
+    kind: Literal["mail", "message"]
+    reason: str
+    content: bytes
+    queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One blob of `mail-payloads`. put_at: or marked. marked: it was old then and had no row."""
+
+    mail: str
+    name: str
+    put_at: datetime
+    marked: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        """Not an envelope, but a file of one, which what is kept in `mail-dead` may still name."""
+        return not self.name.endswith(".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """By which a message that was just put is deleted, until somebody else has received it. work: as it was put."""
+
+    work: Work
+    message: str
+    pop: str
+
+
+class Outbox(Protocol):
+    """Where wake-ups and letters are kept. Every method may raise azure.core's AzureError."""
+
+    def put(
+        self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None
+    ) -> Awaitable[Work]:
+        """Put a message, visible when due; with its letter when it does not carry one yet. Returns it as it was put."""
+        ...
+
+    def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Awaitable[Receipt]:
+        """The same; with what it can be taken back by while it hides."""
+        ...
+
+    def take_back(self, receipt: Receipt) -> Awaitable[None]:
+        """Delete a message that was put. Raises ResourceNotFoundError where somebody has received it since."""
+        ...
+
+    def show(self, receipt: Receipt, now: datetime, due: datetime) -> Awaitable[None]:
+        """Make a message visible at another time than it was put for. The receipt is worth nothing afterwards.
+
+        Raises ResourceNotFoundError, as above.
+        """
+        ...
+
+    def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> Awaitable[None]:
+        """Put a message into its queue again, as it came."""
+        ...
+
+    def put_off(self, message: ProducerMessage, after: timedelta) -> Awaitable[None]:
+        """Put a producer's message into `mail-work`, under the id and the time that it has from its first delivery."""
+        ...
+
+    def whole(self, message: ProducerMessage) -> Awaitable[ProducerMessage | None]:
+        """A producer's message with its body; None when its blob is gone."""
+        ...
+
+    def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> Awaitable[None]:
+        """Put a batch into `mail-work`. content: its events, to be kept first; again, they are kept for longer."""
+        ...
+
+    def content_of(self, batch: Batch) -> Awaitable[bytes | None]:
+        """The events of a batch; empty when it was finished, None when somebody has removed them."""
+        ...
+
+    def finish(self, batch: Batch) -> Awaitable[None]:
+        """Forget the events of a batch, and remember that they are no longer needed: a late copy of it may come."""
+        ...
+
+    def letter_of(self, work: Work) -> Awaitable[Letter | None]:
+        """The letter that a message carries or names; None when its blob is gone."""
+        ...
+
+    def left_of(self, mail: str, fingerprint: str) -> Awaitable[Letter | None]:
+        """The letter of a mail whose message is lost; None where it was in that message, and is lost with it."""
+        ...
+
+    def set_aside(self, mail: str, kept: Kept) -> Awaitable[None]:
+        """Keep what will not be sent."""
+        ...
+
+    def kept(self, mail: str) -> Awaitable[Kept | None]:
+        """What was set aside under this id."""
+        ...
+
+    def forget(self, mail: str) -> Awaitable[None]:
+        """Keep it no longer."""
+        ...
+
+    def remove(self, work: Work) -> Awaitable[None]:
+        """Forget the letter's blobs, if it has any: the mail has ended."""
+        ...
+
+    def payloads_of(self, number: int) -> AsyncIterator[Payload]:
+        """The letters' blobs in one of the 256 partitions."""
+        ...
+
+    def mark(self, name: str) -> Awaitable[None]:
+        """Mark a payload that seems to belong to nobody; its time counts anew from now."""
+        ...
+
+    def remove_payload(self, name: str) -> Awaitable[None]:
+        """Remove a blob by its name."""
+        ...
+
+
+def delay(now: datetime, due: datetime | None) -> int:
+    """Seconds that a message hides: until it is due, six days at the most."""
+    if due is None or due <= now:
+        return 0
+    return math.ceil(min(due - now, FURTHEST).total_seconds())
+
+
+def carrying(work: Work, letter: Letter) -> Work | None:
+    """The message with its letter in it, or None when that is too large."""
+    whole = msgspec.structs.replace(work, letter=msgspec.Raw(encode(letter)))
+    text = msgspec.json.encode(whole).decode()
+    # XML, in which messages are put, knows two characters not at all.
+    fits = len(text) <= INLINE and "\ufffe" not in text and "\uffff" not in text
+    return whole if fits and len(escape(text).encode()) <= INLINE else None
+
+
+class StorageOutbox:
+    """Azure Storage: queues and two containers, made on their first use where they are missing (on a laptop only).
+
+    queues: gives the azure.storage.queue.aio.QueueServiceClient. blobs: the azure.storage.blob.aio.BlobServiceClient.
+    They are asked for on first use: loading them takes time, and a mail that goes at once needs neither.
+    """
+
+    def __init__(self, queues: Callable[[], Any], blobs: Callable[[], Any]) -> None:
+        self._queues = queues
+        self._blobs = blobs
+
+    @cached_property
+    def _queue(self) -> Any:
+        return self._queues().get_queue_client(QUEUE)
+
+    @cached_property
+    def _payloads(self) -> Any:
+        return self._blobs().get_container_client(PAYLOADS)
+
+    @cached_property
+    def _dead(self) -> Any:
+        return self._blobs().get_container_client(DEAD)
+
+    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
+        if letter is not None and not work.carries:
+            work = await self._carrying(work, letter)
+        await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
+        return work
+
+    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Receipt:
+        work = await self._carrying(work, mail)
+        put = await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
+        return Receipt(work, put.id, put.pop_receipt)
+
+    async def take_back(self, receipt: Receipt) -> None:
+        await self._queue.delete_message(receipt.message, receipt.pop)
+
+    async def show(self, receipt: Receipt, now: datetime, due: datetime) -> None:
+        await self._queue.update_message(receipt.message, receipt.pop, visibility_timeout=delay(now, due))
+
+    async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
+        await _send(self._queues().get_queue_client(queue), content.decode(), int(after.total_seconds()))
+
+    async def put_off(self, message: ProducerMessage, after: timedelta) -> None:
+        if len(message.body) > BODY:
+            # Nobody has to remove it: maintenance does, when it has long belonged to no mail.
+            name = message_name(message.id)
+            await self._upload(name, message.body)
+            message = msgspec.structs.replace(message, body=b"", payload=name)
+        await self.put_back(QUEUE, msgspec.json.encode(message), after)
+
+    async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
+        if message.payload is None:
+            return message
+        body = await self._read(message.payload)
+        return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
+
+    async def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> None:
+        if content is not None:
+            await self._upload(batch.payload, content)
+        await self.put_back(QUEUE, msgspec.json.encode(batch), after)
+
+    async def content_of(self, batch: Batch) -> bytes | None:
+        return await self._read(batch.payload)
+
+    async def finish(self, batch: Batch) -> None:
+        await self._upload(batch.payload, b"")
+
+    async def letter_of(self, work: Work) -> Letter | None:
+        if work.payload is None:
+            return work.inline()
+        content = await self._read(work.payload)
+        return None if content is None else decode(content)
+
+    async def left_of(self, mail: str, fingerprint: str) -> Letter | None:
+        with suppress(ResourceNotFoundError):
+            blobs = self._payloads.list_blobs(name_starts_with=envelopes(mail, fingerprint))
+            found = [blob async for blob in blobs if blob.name.endswith(".json")]
+            if found:
+                content = await self._read(max(found, key=lambda blob: blob.last_modified).name)
+                return None if content is None else decode(content)
+        return None
+
+    async def set_aside(self, mail: str, kept: Kept) -> None:
+        metadata = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}
+        await _made(
+            self._dead.create_container,
+            lambda: self._dead.upload_blob(mail, kept.content, overwrite=True, metadata=metadata),
+        )
+
+    async def kept(self, mail: str) -> Kept | None:
+        try:
+            async with reading():
+                stream = await self._dead.download_blob(mail)
+                metadata = stream.properties.metadata
+                return Kept(metadata["kind"], metadata["reason"], await stream.readall(), metadata.get("queue", ""))
+        except ResourceNotFoundError:
+            return None
+
+    async def forget(self, mail: str) -> None:
+        with suppress(ResourceNotFoundError):
+            await self._dead.delete_blob(mail)
+
+    async def remove(self, work: Work) -> None:
+        if work.payload is not None:
+            await self.remove_payload(work.payload)
+        if work.files is not None:
+            with suppress(ResourceNotFoundError):
+                async for name in self._payloads.list_blob_names(name_starts_with=work.files):
+                    await self.remove_payload(name)
+
+    async def payloads_of(self, number: int) -> AsyncIterator[Payload]:
+        with suppress(ResourceNotFoundError):
+            async for blob in self._payloads.list_blobs(name_starts_with=f"{number:02x}/", include=["metadata"]):
+                yield Payload(blob.name.split("/")[1], blob.name, blob.last_modified, MARK in (blob.metadata or {}))
+
+    async def mark(self, name: str) -> None:
+        with suppress(ResourceNotFoundError):
+            await self._payloads.get_blob_client(name).set_blob_metadata({MARK: "1"})
+
+    async def remove_payload(self, name: str) -> None:
+        with suppress(ResourceNotFoundError):
+            await self._payloads.delete_blob(name)
+
+    async def _carrying(self, work: Work, letter: Letter) -> Work:
+        """The message with its letter in it, or the name of the letter's blob; files of some size go to blobs first."""
+        payload = payload_name(letter)
+        letter, files = apart(letter, payload)
+        for name, content in files.items():
+            await self._upload(name, content)
+        work = msgspec.structs.replace(work, files=files_of(letter))
+        if (whole := carrying(work, letter)) is not None:
+            return whole
+        await self._upload(payload, encode(letter))
+        return msgspec.structs.replace(work, payload=payload)
+
+    async def _read(self, name: str) -> bytes | None:
+        """A blob of `mail-payloads`; None when it is gone."""
+        try:
+            async with reading():
+                stream = await self._payloads.download_blob(name)
+                content: bytes = await stream.readall()
+                return content
+        except ResourceNotFoundError:
+            return None
+
+    async def _upload(self, name: str, content: bytes) -> None:
+        # Overwriting what an earlier try of this call has put, and whose answer was lost.
+        await _made(self._payloads.create_container, lambda: self._payloads.upload_blob(name, content, overwrite=True))
+
+
+async def _send(queue: Any, text: str, seconds: int) -> Any:
+    """Returns the azure.storage.queue.QueueMessage."""
+    # Time to live -1: for ever. The default of seven days would lose mail.
+    return await _made(
+        queue.create_queue, lambda: queue.send_message(text, visibility_timeout=seconds, time_to_live=-1)
+    )
+
+
+async def _made[T](create: Callable[[], Awaitable[object]], use: Callable[[], Awaitable[T]]) -> T:
+    """Use a queue or container; where it is missing, create it and use it again."""
+    try:
+        return await use()
+    except ResourceNotFoundError:
+        with suppress(ResourceExistsError):  # another instance was faster
+            await create()
+        return await use()

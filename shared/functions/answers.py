@@ -1,0 +1,92 @@
+"""Answers over HTTP: Graph's error JSON for what stands in for Graph, RFC 9457 problem details for everything else."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+import azure.functions as func
+
+from shared.settings.config import Problem
+from shared.telemetry import Event, emit
+
+__all__ = [
+    "BODY_LOST",
+    "graph_error",
+    "json_answer",
+    "length_required",
+    "lost_its_body",
+    "problem",
+    "request_ids",
+    "settings_refused",
+    "unavailable",
+]
+
+LONGEST_ID: Final = 128
+BODY_LOST: Final = (
+    "The request has a Transfer-Encoding and its body did not arrive: Azure Functions hands on only bodies of a known "
+    "length. Send it again with Content-Length instead."
+)
+
+
+def request_ids(req: func.HttpRequest) -> dict[str, str]:
+    """The headers that name a request in an answer, as Graph sends them: our id, and the caller's if it gave one."""
+    ids = {"request-id": str(uuid.uuid4())}
+    given = req.headers.get("client-request-id", "")
+    if given and len(given) <= LONGEST_ID and given.isprintable() and given.isascii():
+        ids["client-request-id"] = given
+    return ids
+
+
+def graph_error(
+    status: int, code: str, message: str, ids: Mapping[str, str], headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
+    """Graph's shape: https://learn.microsoft.com/graph/errors."""
+    inner = {"date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), **ids}
+    body = {"error": {"code": code, "message": message, "innerError": inner}}
+    return json_answer(status, body, {**ids, **(headers or {})})
+
+
+def json_answer(
+    status: int, body: object, headers: Mapping[str, str] | None = None, mimetype: str = "application/json"
+) -> func.HttpResponse:
+    return func.HttpResponse(
+        json.dumps(body, ensure_ascii=False), status_code=status, headers=dict(headers or {}), mimetype=mimetype
+    )
+
+
+def unavailable(detail: str, code: str) -> func.HttpResponse:
+    """503, and the event that the alert counts. code: what it is that cannot be reached."""
+    emit(Event.INTAKE_UNAVAILABLE, code=code)
+    return problem(503, detail, {"Retry-After": "10"})
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    """Problem details, RFC 9457. The title is the status's own phrase, as about:blank has it."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return json_answer(status, body, headers, "application/problem+json")
+
+
+def lost_its_body(req: func.HttpRequest, function: str, route: str | None = None) -> bool:
+    """Whether a POST came in pieces (RFC 9112, section 7.1), of which the host has handed on none; says so in an event.
+
+    Asked before anything else: without its body no signature is right and no mail is one, so every other answer would
+    name a fault that the request does not have. https://github.com/Azure/azure-functions-host/issues/7930
+    """
+    if req.method != "POST" or not req.headers.get("transfer-encoding") or req.get_body():
+        return False
+    emit(Event.BODY_LOST, function=function, route=route)
+    return True
+
+
+def length_required(req: func.HttpRequest, function: str, route: str | None = None) -> func.HttpResponse | None:
+    """The answer to a request that has lost its body, as a problem; None: it has not."""
+    return problem(411, BODY_LOST) if lost_its_body(req, function, route) else None
+
+
+def settings_refused(problems: tuple[Problem, ...]) -> str:
+    """What a caller may know of settings that cannot be used: their names."""
+    names = ", ".join(dict.fromkeys(problem.setting for problem in problems))
+    return f"Mailroom is not configured: {names}. Its operator finds the reason at /api/health/ready."

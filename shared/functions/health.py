@@ -1,0 +1,123 @@
+"""Health: whether this process lives, and for its operator whether it can do its work."""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import azure.functions as func
+
+from shared.app import Services, services
+from shared.functions.answers import json_answer
+from shared.runtime.deadline import within
+from shared.storage.queue_names import ALL
+
+__all__ = ["blueprint"]
+
+PATIENCE: Final = 8.0  # seconds for each dependency to answer
+LOST: Final = {
+    "mailledger": "The table mailledger was deleted after {seen} and made anew: keys used before may be "
+    "forgotten, and a mail that came again under one may have gone twice.",
+    "mailsuppressed": "The table mailsuppressed was deleted after {seen} and made anew: addresses that were "
+    "on the list are mailed until they are put there again.",
+}
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's parameter
+    """Liveness. Answers nothing of settings and dependencies: a restart would not mend them."""
+    services()  # to have it logged which settings cannot be used, where this is the first that comes
+    return json_answer(200, {"status": "pass"}, {"Cache-Control": "no-store"})
+
+
+@blueprint.route(route="health/ready", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
+    """Readiness: every setting that is wrong by name, and each dependency asked. 200 or 503.
+
+    `degraded` is 200: everything works, and something was lost before that an operator has to look after.
+    """
+    app = services()
+    checks: dict[str, dict[str, object]] = {"settings": {"status": "pass"}}
+    wrong = (*app.settings.problems, *app.settings.unused)
+    if wrong:
+        problems = [
+            {"setting": problem.setting, "found": problem.found, "expected": problem.expected} for problem in wrong
+        ]
+        checks["settings"] = {"status": "fail", "problems": problems}
+    if not app.settings.problems:
+        asked = {"storage": _storage(app), "tables": _tables(app), "identity": _identity(app), "callers": _callers(app)}
+        results = await asyncio.gather(*map(_asked, asked.values()))
+        checks |= dict(zip(asked, results, strict=True))
+        if checks["tables"]["status"] == "warn":
+            checks["tables"]["status"] = "degraded"
+        checks["routes"] = await _routes(app)
+    found = {check["status"] for check in checks.values()}
+    status = next((worst for worst in ("fail", "degraded") if worst in found), "pass")
+    body = {"status": status, "checks": checks}
+    return json_answer(503 if status == "fail" else 200, body, {"Cache-Control": "no-store"})
+
+
+async def _asked(question: Awaitable[str | None]) -> dict[str, object]:
+    try:
+        async with within(PATIENCE):
+            note = await question
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        return {"status": "fail", "error": type(error).__name__}
+    return {"status": "pass"} if note is None else {"status": "warn", "note": note}
+
+
+async def _storage(app: Services) -> None:
+    """Each queue, a blob and a row: what the identity's roles allow. Of the service it may not ask anything.
+
+    A queue that is missing is an answer too: it is made on its first use.
+    """
+    from azure.core.exceptions import ResourceNotFoundError
+
+    async def ask(queue: str) -> None:
+        with suppress(ResourceNotFoundError):
+            await app.storage.queues.get_queue_client(queue).get_queue_properties()
+
+    await asyncio.gather(*map(ask, ALL), *(marker.reach() for marker in app.storage.markers))
+
+
+async def _tables(app: Services) -> str | None:
+    """Whether a table was deleted and made anew, as long as what it had would still count."""
+    from shared.delivery.ledger_identity import text
+
+    kept, notes = timedelta(days=app.settings.retention_days), []
+    for marker in app.storage.markers:
+        replaced = await marker.look()
+        if replaced is not None and replaced.concerns(datetime.now(UTC), kept):
+            notes.append(LOST[replaced.table].format(seen=text(replaced.seen)))
+    return " ".join(notes) or None
+
+
+async def _identity(app: Services) -> None:
+    """A token for Graph can be had. That it may send is known only by sending."""
+    await app.graph.ensure_token()
+
+
+async def _routes(app: Services) -> dict[str, object]:
+    """The routes that are on, those that are off, and those that cannot be used, with the reason."""
+    from shared.webhooks.routing.route_status import status_of
+
+    catalog = app.catalog
+    if catalog.missing:
+        return {"status": "fail", "error": catalog.missing}
+    status = await status_of(catalog, app.intake.composer, app.secrets)
+    verdict = "fail" if status.problems else "warn" if status.notes else "pass"
+    facts: dict[str, object] = {"status": verdict, "on": status.on, "off": dict.fromkeys(status.off, "no secret")}
+    more = {"problems": status.problems, "notes": status.notes}
+    return facts | {name: value for name, value in more.items() if value}
+
+
+async def _callers(app: Services) -> str | None:
+    if app.verifier is None:
+        return "MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set: sendMail over HTTP answers 401"
+    if not app.settings.callers:
+        return "MAIL_CALLERS is not set: no caller may send over HTTP"
+    await app.verifier.ready()
+    return None

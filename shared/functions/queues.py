@@ -1,0 +1,344 @@
+"""The queues: `mail-outbox` and `mail-events`, where other programs put mails and events, and `mail-work`, our own.
+
+And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there. There is no
+poison queue of a poison queue: what fails there as often lies there unseen until it is deleted. So the functions of
+these queues do not fail for what may pass.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import azure.functions as func
+
+from shared.app import Services, services
+from shared.errors import Malformed, Refused
+from shared.functions.answers import settings_refused
+from shared.mail import limits, parse
+from shared.mail.outgoing import Letter, Origin, fingerprint, identity
+from shared.mail.sizes import check_size
+from shared.policy.admit import admit
+from shared.storage.queue_names import CONNECTION, EVENTS, OUTBOX, WORK
+from shared.telemetry import Event, emit
+
+if TYPE_CHECKING:
+    from shared.delivery.queue_messages import Batch, ProducerMessage
+
+__all__ = ["mail_events", "mail_events_poison", "mail_outbox", "mail_outbox_poison", "mail_work", "mail_work_poison"]
+
+# Until an operator has mended a setting, or what made a message fail ten times has passed.
+LATER: Final = timedelta(minutes=5)
+SOON: Final = timedelta(seconds=1)  # a time that near is not worth a message of its own
+FURTHEST: Final = timedelta(days=6)  # that a message can hide
+LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a letter, in a blob
+
+
+class NotConfiguredError(RuntimeError):
+    """A queue function ran while storage itself is not configured. The message stays in its queue."""
+
+
+async def mail_outbox(message: func.QueueMessage) -> None:
+    await _producers(_as_it_came(message, OUTBOX))
+
+
+async def mail_events(message: func.QueueMessage) -> None:
+    await _event(_as_it_came(message, EVENTS))
+
+
+async def mail_work(message: func.QueueMessage) -> None:
+    app = services()
+    if app.settings.problems:
+        return await _put_back(app, message.get_body())
+    return await _work(app, _as_it_came(message, WORK))
+
+
+async def _work(app: Services, message: "ProducerMessage") -> None:
+    """A message of mail-work; or one that was put off since another version had written it."""
+    from shared.delivery.queue_messages import Batch, ProducerMessage, parse_work
+
+    try:
+        work = parse_work(message.body)
+    except ValueError as error:
+        return await _unread(app, message, error)
+    if isinstance(work, ProducerMessage):
+        return await _put_off_before(app, work)
+    if isinstance(work, Batch):
+        return await app.intake.expand(work)
+    await app.worker.deliver(work)
+    return None
+
+
+async def mail_outbox_poison(message: func.QueueMessage) -> None:
+    await _poison(message, OUTBOX)
+
+
+async def mail_events_poison(message: func.QueueMessage) -> None:
+    await _poison(message, EVENTS)
+
+
+async def mail_work_poison(message: func.QueueMessage) -> None:
+    from shared.delivery.queue_messages import Work, parse_work
+
+    body = message.get_body()
+
+    async def settle(app: Services) -> None:
+        try:
+            work = parse_work(body)
+        except ValueError as error:
+            return await _unread(app, _as_it_came(message, WORK), error)
+        emit(Event.MAIL_POISONED, id=work.id, queue=WORK)
+        if isinstance(work, Work):
+            if not await app.worker.give_up(work, body):
+                await app.worker.wake_later(work, None)
+        elif not await _too_old(app, work):
+            await _put_back(app, body)
+        return None
+
+    await _or_later(settle, lambda app: _put_back(app, body))
+
+
+async def _too_old(app: Services, work: "ProducerMessage | Batch") -> bool:
+    """Keep what has failed again and again for longer than a mail may wait; an operator can put it back into its queue.
+
+    False: it is younger.
+    """
+    import msgspec
+
+    from shared.delivery.queue_messages import ProducerMessage
+
+    if not _expired(app, work.inserted_at if isinstance(work, ProducerMessage) else work.accepted_at):
+        return False
+    crashed = Malformed(400, "Crashed", "It failed again and again until it was too old.")
+    if isinstance(work, ProducerMessage):
+        whole = await app.outbox.whole(work)
+        await app.worker.refuse(work.id, work.queue, whole.body if whole else b"", crashed)
+    else:  # its events stay with the row
+        await app.worker.refuse(work.id, WORK, msgspec.json.encode(work), crashed)
+    return True
+
+
+def _expired(app: Services, since: datetime) -> bool:
+    return datetime.now(UTC) - since > timedelta(hours=app.settings.max_age_hours)
+
+
+def _as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> "ProducerMessage":
+    """origin: the queue that it came from, if that is another one. Every delivery of a message keeps its id."""
+    from shared.delivery.queue_messages import ProducerMessage
+
+    return ProducerMessage(
+        v=1,
+        id=identity(f"queue:{origin or queue}", message.id or ""),
+        queue=queue,
+        inserted_at=message.insertion_time or datetime.now(UTC),
+        body=message.get_body(),
+        poisoned=bool(origin),
+    )
+
+
+async def _poison(message: func.QueueMessage, queue: str) -> None:
+    """A copy that the platform has made of a message, with an id of its own."""
+    given_up = _as_it_came(message, queue, f"{queue}-poison")
+    emit(Event.MAIL_POISONED, id=given_up.id, queue=queue)
+    await _given_up(given_up)
+
+
+async def _given_up(message: "ProducerMessage") -> None:
+    """A producer's message that failed again and again: what is certain of it is done, the rest is a person's.
+
+    Only a key says which mail it is: without one it may have been sent under the id that it had before. An event is
+    kept for a person, who can put it back into its queue.
+    """
+
+    async def settle(app: Services) -> None:
+        from azure.core.exceptions import AzureError
+
+        from shared.delivery.queue_messages import work_of
+
+        refusal: Refused = Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
+        try:
+            if message.queue == OUTBOX and await _taken_apart(app, message):
+                return None
+            queued = parse.outbox_mail(message.body) if message.queue == OUTBOX else None
+            if queued is not None and queued.key is not None:
+                letter = await _admitted(app, _letter(queued, message.id, message.inserted_at))
+                return await app.worker.wake_later(work_of(letter), letter)
+        except AzureError:
+            raise
+        except Refused as error:
+            refusal = error
+        except Exception as error:  # noqa: BLE001 - whatever made it fail ten times: it is kept, not tried for ever
+            refusal = Malformed(400, "Crashed", f"It failed again and again, by {type(error).__name__}.")
+        return await app.worker.refuse(message.id, message.queue, message.body, refusal)
+
+    await _or_later(settle, lambda app: _put_off(app, message))
+
+
+async def _or_later(
+    settle: Callable[[Services], Awaitable[None]], put_off: Callable[[Services], Awaitable[None]]
+) -> None:
+    """Settle what the platform has given up; where a setting or storage is in the way, put it off.
+
+    Raises only where it cannot be put off either. The platform then shows it again after ten minutes, ten times.
+    """
+    from azure.core.exceptions import AzureError
+
+    app = services()
+    if not app.settings.problems:
+        with suppress(AzureError):
+            return await settle(app)
+    return await put_off(app)
+
+
+async def _put_off_before(app: Services, message: "ProducerMessage") -> None:
+    """A producer's message that was put into mail-work, since it could not be read, or its time had not come."""
+    whole = await app.outbox.whole(message)
+    if whole is None:
+        gone = Malformed(400, "PayloadMissing", "Somebody has removed its blob.")
+        return await app.worker.refuse(message.id, message.queue, b"", gone)
+    if whole.queue == WORK:
+        return await _work(app, whole)
+    if whole.poisoned:
+        return await _given_up(whole)
+    return await (_event if whole.queue == EVENTS else _producers)(whole)
+
+
+async def _taken_apart(app: Services, message: "ProducerMessage") -> bool:
+    """Where the message is an array, each of its elements goes on as a message of its own. False: it is none.
+
+    They are durable before the array is completed, and named by it and their places: an array that comes again, because
+    a host went down among its elements, makes nothing twice. What is refused among them is kept alone.
+    """
+    from shared.delivery.queue_messages import apart
+
+    try:
+        parts = apart(message)
+    except Refused as refusal:
+        await app.worker.refuse(message.id, message.queue, message.body, refusal)
+        return True
+    for part in parts or ():
+        await app.outbox.put_off(part, timedelta(0))
+    return parts is not None
+
+
+async def _producers(message: "ProducerMessage") -> None:
+    """A producer's message: a mail, several, or something that is set aside with its reason."""
+    app = services()
+    if app.settings.problems:
+        return await _put_off(app, message)
+    if await _taken_apart(app, message):
+        return None
+    try:
+        letter = await _admitted(app, _letter(parse.outbox_mail(message.body), message.id, message.inserted_at))
+    except Refused as refusal:
+        return await app.worker.refuse(message.id, message.queue, message.body, refusal)
+    from shared.delivery.queue_messages import work_of
+
+    if not message.paced and await _waits_for_its_time(app, message, letter):
+        return None
+    if not await app.worker.deliver(work_of(letter), letter):
+        reused = Malformed(422, "KeyReused", "The key was used for another mail. A key names one mail.", "$.key")
+        await app.worker.refuse(message.id, message.queue, message.body, reused)
+    return None
+
+
+async def _waits_for_its_time(app: Services, message: "ProducerMessage", letter: Letter) -> bool:
+    """Where the queue has a rate, put the message into mail-work until its time comes. False: that is now."""
+    import msgspec
+
+    from shared.delivery.queue_messages import work_of
+
+    rate = app.settings.rate_of(letter.origin)
+    if rate is None:
+        return False
+    now = datetime.now(UTC)
+    due = min(await app.pace.come_at(letter.origin.name, rate), now + FURTHEST)
+    if due - now <= SOON:
+        return False
+    paced = msgspec.json.encode(msgspec.structs.replace(message, paced=True))
+    if len(paced) <= LARGEST:
+        await app.outbox.put_back(WORK, paced, due - now)
+    else:
+        await app.outbox.put(work_of(letter), now, due, letter)
+    return True
+
+
+async def _event(message: "ProducerMessage") -> None:
+    """A producer's event: as many mails as its route makes of it, or something that is set aside with its reason."""
+    from shared.webhooks.routing.compose import RouteUnusable
+
+    app = services()
+    if app.settings.problems:
+        return await _put_off(app, message)
+    if await _taken_apart(app, message):
+        return None
+    try:
+        await app.intake.take_message(message.id, message.body)
+    except RouteUnusable as error:
+        emit(Event.EVENT_PUT_OFF, id=message.id, why=str(error))
+        await _put_off(app, message)
+    return None
+
+
+def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Letter:
+    not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
+    sender = queued.sender
+    scope = f"queue:{OUTBOX}:{sender}"
+    return Letter(
+        id=identity(scope, queued.key) if queued.key else keyless,
+        scope=scope,
+        fingerprint=fingerprint(sender, queued.mail, queued.thread, queued.mime),
+        sender=sender,
+        mail=queued.mail,
+        origin=Origin(kind="queue", name=OUTBOX),
+        not_before=not_before,
+        accepted_at=accepted_at,
+        thread=queued.thread,
+        mime=queued.mime,
+        known_by="caller-key" if queued.key else "message",
+    )
+
+
+async def _admitted(app: Services, letter: Letter) -> Letter:
+    """The letter, if it may be sent, with what its references stand for. Raises Refused, AzureError."""
+    admit(letter, app.settings)
+    letter = await app.pinning.pinned(letter)
+    check_size(letter, large=app.settings.large_attachments)
+    return letter
+
+
+async def _put_back(app: Services, text: bytes) -> None:
+    """Put a message of mail-work again for later, as it is. Failing instead would make it poison in five minutes."""
+    _need_queues(app)
+    await app.outbox.put_back(WORK, text, LATER)
+
+
+async def _put_off(app: Services, message: "ProducerMessage") -> None:
+    """The same with a producer's message."""
+    _need_queues(app)
+    await app.outbox.put_off(message, LATER)
+
+
+def _need_queues(app: Services) -> None:
+    """Raise NotConfiguredError where a setting that cannot be used is one of storage's; not for tables, unused here."""
+    names = [problem.setting for problem in app.settings.problems]
+    if any(name.startswith(CONNECTION) and not name.endswith("__tableServiceUri") for name in names):
+        raise NotConfiguredError(settings_refused(app.settings.problems))
+
+
+async def _unread(app: Services, message: "ProducerMessage", error: ValueError) -> None:
+    """Only Mailroom writes to mail-work. What names no kind and no version is somebody else's, and kept for a person.
+
+    What is of another version, as in a rolling update, waits for one that can read it, under the time at which it was
+    read first, for as long as a mail may.
+    """
+    from shared.delivery.queue_messages import of_some_version
+
+    if not of_some_version(message.body):
+        refusal = Malformed(400, "NotMailroomsOwn", str(error))
+        return await app.worker.refuse(message.id, WORK, message.body, refusal)
+    if _expired(app, message.inserted_at):
+        refusal = Malformed(400, "UnknownVersion", str(error))
+        return await app.worker.refuse(message.id, WORK, message.body, refusal)
+    emit(Event.MAIL_WAITING, id=message.id, seconds=LATER.total_seconds(), code="UnknownVersion")
+    return await _put_off(app, message)

@@ -1,0 +1,37 @@
+"""Webhooks: `/api/events/{route}`, whoever sends them. The route's source verifies, reads and answers."""
+
+import azure.functions as func
+
+from shared.app import services
+from shared.functions.answers import length_required, problem, settings_refused
+
+__all__ = ["blueprint"]
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(
+    route="events/{route}", methods=["GET", "HEAD", "OPTIONS", "POST"], auth_level=func.AuthLevel.ANONYMOUS
+)
+async def events(req: func.HttpRequest) -> func.HttpResponse:
+    app, name = services(), req.route_params["route"]
+    known = not app.settings.problems and name in app.catalog.routes  # what else it is may be anything: not for the log
+    if (lost := length_required(req, "events", name if known else None)) is not None:
+        return lost
+    if app.settings.problems:
+        return problem(503, settings_refused(app.settings.problems), {"Retry-After": "60"})
+    from shared.webhooks.sources.source import RawRequest
+
+    request = RawRequest(
+        body=req.get_body(),
+        headers={header.lower(): value for header, value in req.headers.items()},
+        query=dict(req.params),
+        method=req.method or "POST",
+    )
+    reply = await app.intake.answer(name, request)
+    if reply.detail:
+        return problem(reply.status, reply.detail, reply.headers)
+    headers = dict(reply.headers)
+    return func.HttpResponse(
+        reply.body, status_code=reply.status, headers=headers, mimetype=headers.pop("Content-Type", "application/json")
+    )

@@ -1,0 +1,92 @@
+"""Calendar content in a mail: an invitation is answered to its organiser, whoever got it (RFC 5546, iTIP)."""
+
+import base64
+import re
+from typing import Final
+
+from shared.mail.model import Attachment, BlobAttachment, Event, FileAttachment, Message
+
+__all__ = ["TNEF", "invites", "is_calendar", "is_message"]
+
+TNEF: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})  # Outlook's own form of an invitation
+TYPES: Final = TNEF | {
+    "text/calendar",
+    "text/x-calendar",
+    "text/icalendar",
+    "text/ical",
+    "text/x-ical",
+    "text/vcalendar",
+    "text/x-vcalendar",
+    "application/calendar",
+    "application/calendar+json",
+    "application/calendar+xml",
+    "application/icalendar",
+    "application/ical",
+    "application/x-ical",
+    "application/ics",
+    "application/x-ics",
+}
+_MESSAGES: Final = "message/"
+# Windows drops dots and blanks at the end of a name.
+_FILE: Final = re.compile(r"(?:\.(?:ics|ical|icalendar|ifb|vcs|vcal)|\Awinmail\.dat)[.\s]*\Z", re.IGNORECASE)
+_MESSAGE_FILE: Final = re.compile(r"\.(?:eml|mht|mhtml)[.\s]*\Z", re.IGNORECASE)
+_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}begin:vcalendar", re.IGNORECASE)
+_CLASS: Final = re.compile(r" (?:id )?0x0*1a\s*\Z", re.IGNORECASE)  # PidTagMessageClass, in any namespace
+# What tells of calendar content in a message that is a file, in lower case; and how such content begins in base64,
+# where it is, or the mark of UTF-8 is, the first thing that is encoded.
+_SIGNS: Final = (
+    b"text/calendar",
+    b"text/x-vcalendar",
+    b"application/ics",
+    b"begin:vcalendar",
+    b"ms-tnef",
+    b"winmail.dat",
+)
+_FILE_SIGN: Final = re.compile(rb"\.(?:ics|vcs)\b")  # in lower case: to ignore case is slow
+_PACKED: Final = base64.b64encode(b"BEGIN:VCALENDAR")
+
+
+def is_calendar(content_type: str, name: str, content: bytes = b"") -> bool:
+    """Whether some program takes a part for a calendar's: by its type, its file name, or how its content begins.
+
+    A message that is a file is one where it holds any; of one that is encoded within, only what can be seen.
+    """
+    media_type = _media_type(content_type)
+    if media_type in TYPES or _FILE.search(name) is not None or _BEGIN.match(content, 0, 100) is not None:
+        return True
+    return is_message(content_type, name) and _holds_calendar(content)
+
+
+def is_message(content_type: str, name: str) -> bool:
+    """Whether a part is a whole message, by its type or its file name."""
+    return _media_type(content_type).startswith(_MESSAGES) or _MESSAGE_FILE.search(name) is not None
+
+
+def invites(attachment: Attachment) -> bool:
+    """Whether an attachment of a JSON mail is calendar content, or an item that holds some. Of a blob its name says."""
+    match attachment:
+        case FileAttachment():
+            return is_calendar(attachment.content_type or "", attachment.name, attachment.content_bytes)
+        case BlobAttachment():
+            return is_calendar(attachment.content_type or "", attachment.name) or is_calendar("", attachment.blob)
+        case _:
+            item = attachment.item
+            if isinstance(item, Message):
+                return _has_class(item) or any(map(invites, item.attachments or ()))
+            return isinstance(item, Event)
+
+
+def _has_class(message: Message) -> bool:
+    """Whether it says by an extended property what it is: a meeting request, for instance."""
+    return any(_CLASS.search(one.id) for one in message.single_value_extended_properties or ())
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].partition("(")[0].strip().lower()
+
+
+def _holds_calendar(message: bytes) -> bool:
+    if _PACKED in message:
+        return True
+    lower = message.lower()
+    return any(sign in lower for sign in _SIGNS) or _FILE_SIGN.search(lower) is not None

@@ -1,0 +1,145 @@
+"""The body of sendMail as Graph's JSON has it: what may stand in a message, and nothing else.
+
+Every property that Graph lets a sender set is here, under the SDK's attribute name; anything else is refused, so that
+nothing is dropped without a word. Documented normalisation, the whole list of what may differ between a caller's JSON
+and what Graph gets:
+
+- null is absence. What Graph fills in itself is dropped (read_only.py has the list), and blanks and line ends in base64
+  are. Names of enumerations and of types (`@odata.type`) are written as Graph writes them.
+- Addresses of mails and of attached mails and events are written in their one form (addresses.py): domains in lower
+  case and as A-labels.
+- Annotations that describe the caller's own copy are dropped: `@odata.context`, `@odata.etag`, `@odata.id`,
+  `@odata.count`, `@odata.nextLink`, the `…Link` and `@odata.media…` ones, on an object or on a property, and
+  `@odata.type` on a property. parse.py has the list; other annotations (`@odata.bind`, …) are refused.
+- The SDK adds `@odata.type` to messages, attachments, attached items and attendees, and names the two outer properties
+  `Message` and `SaveToSentItems`. The latter is always written, as true or false.
+- Numbers of coordinates are floating point; `birthday` is written with its offset in figures (`Z` as `+00:00`) and to
+  the microsecond; base64 is written with its unused bits zero.
+- Mailroom adds its stamp (stamp.py).
+
+Source: https://learn.microsoft.com/graph/api/resources/message, …/fileattachment, …/itemattachment.
+"""
+
+import msgspec
+from msgspec import field
+
+from shared.mail.attached_items import Contact, Event
+from shared.mail.graph_types import (
+    BodyType,
+    Category,
+    DateTimeTimeZone,
+    EmailAddress,
+    FollowupFlag,
+    FollowupFlagStatus,
+    Importance,
+    InferenceClassificationType,
+    InternetMessageHeader,
+    ItemBody,
+    Line,
+    MultiValueLegacyExtendedProperty,
+    Recipient,
+    SingleValueLegacyExtendedProperty,
+    Subject,
+    Typed,
+)
+
+__all__ = [
+    "Attachment",
+    "BlobAttachment",
+    "BodyType",
+    "Contact",
+    "DateTimeTimeZone",
+    "EmailAddress",
+    "Event",
+    "FileAttachment",
+    "FollowupFlag",
+    "FollowupFlagStatus",
+    "Importance",
+    "InferenceClassificationType",
+    "InternetMessageHeader",
+    "ItemAttachment",
+    "ItemBody",
+    "Message",
+    "MultiValueLegacyExtendedProperty",
+    "Recipient",
+    "SendMail",
+    "SingleValueLegacyExtendedProperty",
+]
+
+
+class FileAttachment(Typed, frozen=True, kw_only=True):
+    """A file. `contentLocation` is left out: Graph's page says that it is not supported."""
+
+    name: Line
+    content_bytes: bytes
+    content_type: Line | None = None
+    is_inline: bool | None = None
+    content_id: Line | None = None
+
+
+class ItemAttachment(Typed, frozen=True, kw_only=True):
+    """A message, an event or a contact, itself attached."""
+
+    name: Line
+    item: "Message | Event | Contact"
+    content_type: Line | None = None
+    is_inline: bool | None = None
+
+
+class BlobAttachment(Typed, frozen=True, kw_only=True, tag="#mailroom.blobAttachment"):
+    """A file that lies in a blob of the app's storage account; Graph gets it as a FileAttachment.
+
+    blob: `container/name`. size, in bytes, and etag are what was found there when the mail came in; Mailroom's own,
+    callers cannot set them. A file of a payload, which nothing changes, has no etag.
+    """
+
+    name: Line
+    blob: str
+    content_type: Line | None = None
+    is_inline: bool | None = None
+    content_id: Line | None = None
+    size: int | None = None
+    etag: str | None = None
+
+    def filled(self, content: bytes) -> FileAttachment:
+        """The attachment that Graph gets."""
+        return FileAttachment(
+            name=self.name,
+            content_bytes=content,
+            content_type=self.content_type,
+            is_inline=self.is_inline,
+            content_id=self.content_id,
+        )
+
+
+# A referenceAttachment cannot be created usefully in v1.0: its URL is not writable there.
+Attachment = FileAttachment | ItemAttachment | BlobAttachment
+
+
+class Message(Typed, frozen=True, kw_only=True):
+    subject: Subject | None = None
+    body: ItemBody | None = None
+    to_recipients: tuple[Recipient, ...] | None = None
+    cc_recipients: tuple[Recipient, ...] | None = None
+    bcc_recipients: tuple[Recipient, ...] | None = None
+    reply_to: tuple[Recipient, ...] | None = None
+    from_: Recipient | None = field(default=None, name="from")
+    sender: Recipient | None = None
+    importance: Importance | None = None
+    categories: tuple[Category, ...] | None = None
+    flag: FollowupFlag | None = None
+    inference_classification: InferenceClassificationType | None = None
+    is_delivery_receipt_requested: bool | None = None
+    is_read_receipt_requested: bool | None = None
+    internet_message_headers: tuple[InternetMessageHeader, ...] | None = None
+    internet_message_id: Line | None = None
+    single_value_extended_properties: tuple[SingleValueLegacyExtendedProperty, ...] | None = None
+    multi_value_extended_properties: tuple[MultiValueLegacyExtendedProperty, ...] | None = None
+    attachments: tuple[Attachment, ...] | None = None
+
+
+class SendMail(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """The parameters of the sendMail action."""
+
+    message: Message
+    save_to_sent_items: bool = True

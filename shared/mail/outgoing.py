@@ -1,0 +1,154 @@
+"""A letter: one mail to be sent, with what is known of it besides the mail itself. And how it gets its names.
+
+The id names the mail over all attempts; the fingerprint tells whether a second request with the same key asks for the
+same mail.
+"""
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from shared.mail.model import SendMail
+
+__all__ = [
+    "KnownBy",
+    "Letter",
+    "Origin",
+    "Repeat",
+    "Signed",
+    "decode",
+    "encode",
+    "fingerprint",
+    "identity",
+    "new_id",
+]
+
+ID_DIGITS: Final = 32
+
+# What a mail is known by when it comes again, so what another one of the same id is a copy by:
+#   sender-id   an id that the event's sender repeats when it tries again
+#   identity    what its source documents as one event
+#   route-key   what the route's `key` finds, or the header Idempotency-Key
+#   same-bytes  the same bytes, within the time in which its sender tries again
+#   message     the queue's own name of the message
+#   caller-key  the key that its caller or producer gave the mail
+#   nothing     it is a copy of none
+KnownBy = Literal["sender-id", "identity", "route-key", "same-bytes", "message", "caller-key", "nothing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asks for a mail.
+
+    kind: `application` (an app-only token), `user` (a delegated one), `queue`, `route`. name: the application id of the
+    caller, also for a user; or the name of the queue or of the route. user: the object id in a delegated token.
+    """
+
+    kind: Literal["application", "user", "queue", "route"]
+    name: str
+    tenant: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """The mail is a duplicate if the one with the id `of` was accepted less than so many seconds before it."""
+
+    of: str
+    within: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What the sender of an event has signed, and the event, which that does not name; both as 32 hex digits."""
+
+    body: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One mail to be sent. sender: the mailbox, an address, an object id or the name of a pool. Times are aware.
+
+    known_by: what its id is made of, and so why another one with it is a copy.
+    on_unknown: what to do when it may have gone and the mailbox cannot be asked; None: as MAIL_ON_UNKNOWN says.
+    keep_days: how long the ended mail is remembered; None: as MAIL_RETENTION_DAYS says. thread: what the mails of one
+    conversation have in common, within their scope; see thread.py. topic: what the conversation is about, the same in
+    all of them; None: what their subjects have in common. mime: the whole mail, where it came as MIME; `mail` is then
+    what its headers say of people and subject, and decides where they differ (mime_read.py, mime_send.py).
+    """
+
+    id: str
+    scope: str
+    fingerprint: str
+    sender: str
+    mail: SendMail
+    origin: Origin
+    accepted_at: datetime
+    not_before: datetime | None = None
+    on_unknown: Literal["resend", "hold"] | None = None
+    repeats: Repeat | None = None
+    keep_days: int | None = None
+    thread: str | None = None
+    topic: str | None = None
+    mime: bytes | None = None
+    known_by: KnownBy = "caller-key"
+    signed: Signed | None = None
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(Letter)
+
+
+def encode(letter: Letter) -> bytes:
+    """The letter as a JSON object, for a queue message or a blob."""
+    return _ENCODER.encode(letter)
+
+
+def decode(data: bytes) -> Letter:
+    """The letter that `encode` wrote. Raises msgspec.DecodeError for anything else."""
+    return _DECODER.decode(data)
+
+
+def identity(scope: str, key: str) -> str:
+    """The id of the mail that `scope` calls `key`: 32 hex digits of a SHA-256. The same pair, the same id."""
+    return _digest(scope.encode("utf-8", "surrogatepass"), key.encode("utf-8", "surrogatepass"))[:ID_DIGITS]
+
+
+def new_id() -> str:
+    """The id of a mail without a key: a UUIDv7 (RFC 9562, section 5.7) as 32 hex digits, so that ids sort by time."""
+    milliseconds = time.time_ns() // 1_000_000
+    noise = int.from_bytes(os.urandom(10))
+    value = (milliseconds & (1 << 48) - 1) << 80 | noise
+    value = value & ~(0xF << 76) | 0x7 << 76  # version
+    value = value & ~(0x3 << 62) | 0x2 << 62  # variant
+    return f"{value:032x}"
+
+
+def fingerprint(sender: str, mail: SendMail, thread: str | None = None, mime: bytes | None = None) -> str:
+    """The SHA-256, in 64 hex digits, of what is asked for: the mailbox in any case, the mail as read and its thread.
+
+    Of a mail that came as MIME its bytes count, and not what was read of them.
+
+    Case of the outer names and of enumerations, order of properties, white space, nulls and dropped annotations make no
+    difference: they are gone once a mail is read. The thread makes one: the mail would be in another conversation.
+    """
+    content = [_ENCODER.encode(mail)] if mime is None else [b"mime", mime]
+    parts = [sender.lower().encode("utf-8", "surrogatepass"), *content]
+    if thread is not None:
+        parts.append(thread.encode("utf-8", "surrogatepass"))
+    return _digest(*parts)
+
+
+def _digest(*parts: bytes) -> str:
+    """A hash of these parts and of where each ends: no two lists of parts run together to the same bytes."""
+    result = hashlib.sha256()
+    for part in parts:
+        result.update(b"%d:" % len(part))
+        result.update(part)
+    return result.hexdigest()

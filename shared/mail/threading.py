@@ -1,0 +1,159 @@
+"""Conversations: the marks by which mail programs put the mails of one thread together.
+
+A thread is a text, such as the key of an incident, that counts within the scope of its letter. Every mail of a thread
+is marked as a reply to one and the same root, a message that was never sent and whose id follows from scope and thread
+alone: nothing has to be remembered, and mails may come in any order, from any instance and from any mailbox.
+
+    In-Reply-To, References    the root's message id (RFC 5322, section 3.6.4)
+    conversation index         a header that is the same for the whole thread, with a GUID made of scope and thread, and
+                               one response level with the letter's own time ([MS-OXOMSG] 2.2.1.3)
+    index tracking             true: the conversation's id is that GUID ([MS-OXOMSG] 2.2.1.2, 2.2.1.4)
+    conversation topic         what the letter says it is about, or the subject without what changes from mail to mail
+                               ([MS-OXOMSG] 2.2.1.5)
+
+They go as extended properties of the message; mime.py has the same marks as headers. Which of this is documented for
+sendMail, and how it is tried in a tenant: docs/decisions/0005-threads.md.
+"""
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from shared.mail.graph_types import SingleValueLegacyExtendedProperty
+from shared.mail.model import Message, SendMail
+from shared.mail.outgoing import Letter, identity
+
+__all__ = ["LONGEST_THREAD", "Marks", "marks_of", "threaded", "topic_of"]
+
+LONGEST_THREAD: Final = 256  # characters, as for keys
+
+# Never a host (RFC 6761): no mailbox can claim the root, and the id says where it comes from.
+ROOTS: Final = "threads.mailroom.invalid"
+# When every root was "sent": in the header of the conversation index, so it must never change.
+ROOT_TIME: Final = datetime(2020, 1, 1, tzinfo=UTC)
+FILETIME_EPOCH: Final = datetime(1601, 1, 1, tzinfo=UTC)
+
+IN_REPLY_TO: Final = "String 0x1042"
+REFERENCES: Final = "String 0x1039"
+TOPIC: Final = "String 0x0070"
+INDEX: Final = "Binary 0x0071"
+INDEX_TRACKING: Final = "Boolean 0x3016"
+# Where the sender has set one mark of a group, the group is the sender's: ours would contradict it.
+GROUPS: Final = ((IN_REPLY_TO, REFERENCES), (INDEX, INDEX_TRACKING), (TOPIC,))
+
+_TAG: Final = re.compile(r"\s*[a-z]+\s+0x([0-9a-f]{1,8})\s*", re.IGNORECASE)
+_NOT_OF_A_LINE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_STATUS: Final = (
+    r"firing|fired|alerting|alert|active|activated|deactivated|triggered|open|opened|reopened|new|created|updated?|"
+    r"repeat|repeated|reminder|ack|acknowledged|pending|no ?data|critical|error|warning|info|ok|normal|"
+    r"fail|failed|failing|failure|fixed|succeeded|success|recovered|recovery|resolved|closed|completed|down|up"
+)
+# What comes before the topic: a status in brackets, with a count as Alertmanager has it, or before a colon; and what
+# Exchange itself takes for a prefix, one to three letters and a colon ([MS-OXCMAIL] 2.2.3.2.6.1): RE:, FW:, AW:, SV:.
+_PREFIX: Final = re.compile(
+    rf"(?:\[ ?(?:{_STATUS})(?: ?:? ?\d{{1,9}})? ?\](?: ?[:\u2013\u2014-])?|(?:{_STATUS}|[^\W\d_]{{1,3}}):(?=\s))\s*",
+    re.IGNORECASE,
+)
+MOST_PREFIXES: Final = 20
+LONGEST_TOPIC: Final = 255  # characters, as Exchange has for a subject
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What marks one mail as one of its thread.
+
+    root: the message id that it answers, with its angle brackets. index: 27 bytes. topic: empty where there is no
+    subject.
+    """
+
+    root: str
+    index: bytes
+    topic: str
+
+
+def marks_of(letter: Letter) -> Marks | None:
+    """The marks of a letter that has a thread. The same letter, the same marks."""
+    if letter.thread is None:
+        return None
+    name = identity(f"thread of {letter.scope}", letter.thread)
+    topic = topic_of(letter.topic or letter.mail.message.subject or "")[:LONGEST_TOPIC]
+    return Marks(f"<{name}@{ROOTS}>", _index(bytes.fromhex(name), letter), topic)
+
+
+def threaded(letter: Letter) -> SendMail:
+    """The letter's mail with the marks of its thread on it as extended properties; without a thread as it is.
+
+    What the sender has set already stays, alone in its group.
+    """
+    marks = marks_of(letter)
+    if marks is None:
+        return letter.mail
+    message = letter.mail.message
+    values = {
+        IN_REPLY_TO: marks.root,
+        REFERENCES: marks.root,
+        INDEX: base64.b64encode(marks.index).decode(),
+        INDEX_TRACKING: "true",
+        TOPIC: marks.topic,
+    }
+    taken = _tags(message)
+    ours = tuple(
+        SingleValueLegacyExtendedProperty(id=name, value=values[name])
+        for group in GROUPS
+        if taken.isdisjoint(_tag(name) for name in group)
+        for name in group
+        if values[name]
+    )
+    marked = msgspec.structs.replace(
+        message, single_value_extended_properties=(*(message.single_value_extended_properties or ()), *ours)
+    )
+    return msgspec.structs.replace(letter.mail, message=marked)
+
+
+def topic_of(subject: str) -> str:
+    """What a subject has in common with the others of its thread: always its end, in one line.
+
+    `[Firing] Disk full`, `[RESOLVED:2] Disk full` and `RE: Disk full` are all about `Disk full`. A subject that
+    consists of nothing else is its own topic.
+    """
+    line = _NOT_OF_A_LINE.sub(" ", subject).strip()
+    start = 0
+    for _ in range(MOST_PREFIXES):
+        match = _PREFIX.match(line, start)
+        if match is None:
+            break
+        start = match.end()
+    return line[start:] or line
+
+
+def _index(guid: bytes, letter: Letter) -> bytes:
+    """A header and one response level: a reply to the root, at the letter's own time.
+
+    Replies more than 1.7 years after the header have the delta code 1 and bits 23 to 53 of the difference. The last
+    byte is to be random; it is the letter's, so that a mail sent again is the same mail.
+    """
+    after = max(0, _filetime(letter.accepted_at) - _filetime(ROOT_TIME))
+    header = b"\x01" + (_filetime(ROOT_TIME) >> 24).to_bytes(5)
+    level = (1 << 31 | after >> 23 & (1 << 31) - 1).to_bytes(4)
+    return header + guid + level + hashlib.sha256(letter.id.encode()).digest()[:1]
+
+
+def _filetime(at: datetime) -> int:
+    """[MS-DTYP] 2.3.3: units of 100 nanoseconds since 1601."""
+    return (at - FILETIME_EPOCH) // timedelta(microseconds=1) * 10
+
+
+def _tags(message: Message) -> set[int]:
+    """The property tags that the sender has set, in whatever type and spelling."""
+    return {_tag(one.id) for one in message.single_value_extended_properties or ()} - {0}
+
+
+def _tag(property_id: str) -> int:
+    match = _TAG.fullmatch(property_id)
+    tag = int(match[1], 16) if match else 0
+    return tag >> 16 or tag  # 0x1042001F is 0x1042 with its type

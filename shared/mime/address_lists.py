@@ -1,0 +1,225 @@
+"""Addresses in the headers of a MIME mail (RFC 5322, 3.4), read twice: what policy allows is what Exchange reads.
+
+    taken      name@domain    <name@domain>    Any Name <name@domain>    "Any, Name" <name@domain>
+               encoded words as names (RFC 2047), within quotes too    undisclosed-recipients:;    nothing at all
+    refused    groups with members, comments, quoted local parts, domain literals, source routes, commas too many,
+               encoded words in an address, and those that hold an address of their own for a reader that decodes first
+
+The grammar here is as small as that, and goes through a header once. Then Python's own reader, under its modern policy,
+must find the same addresses and no defect. It takes the square of a header's length and much for each word, so it is
+asked about each outline once: an address with its name, in which everything that no reader takes for a sign is an x.
+"""
+
+import re
+from collections.abc import Iterator
+from email.errors import ObsoleteHeaderDefect
+from email.header import decode_header
+from email.policy import default
+from functools import lru_cache
+from typing import Final
+
+from shared.mail.addresses import Several
+from shared.mail.graph_types import LINE, EmailAddress, Recipient
+from shared.mime.head import Field, malformed
+
+__all__ = ["decoded", "holds_an_address", "recipients_of"]
+
+INVALID: Final = "ErrorInvalidRecipients"
+LONGEST: Final = 2_000  # characters of one address with its name; ours
+MAX_OUTLINE: Final = 200  # characters of the outline of one address
+MAX_OUTLINES: Final = 1_000  # characters of all different outlines in one header; most addresses have the same few
+_TOKEN: Final = re.compile(
+    r'[ \t]*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|<(?P<angle>[^<> \t"]*)>|(?P<sign>[,:;])|(?P<atom>[^ \t"<>,:;()\[\]\\]+))'
+)
+# In an outline, an x stands for what these find: within quotes, in a word without, in an encoded word.
+_WORD: Final = r"(=\?[A-Za-z0-9_-]{1,40}\?[bBqQ]\?)[!->@-~]*\?="
+_PLAIN_QUOTED: Final = re.compile(rf"{_WORD}|[A-Za-z0-9 .'&/|+!#$%*_-]+")
+_PLAIN_ATOM: Final = re.compile(rf"{_WORD}|[A-Za-z0-9!#$%&'*+/^_`{{|}}~-]+")
+_PLAIN_ADDRESS: Final = re.compile(r"[A-Za-z0-9_+-]++(?:\.[A-Za-z0-9_+-]++)*+@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)*+")
+_GROUP: Final = re.compile(r"[A-Za-z0-9 _-]{1,60}:[ \t]*;")  # one that names nobody
+_ESCAPED: Final = re.compile(r"\\(.)")
+_LINE: Final = re.compile(LINE)
+_ENCODED: Final = "=?"
+_EVERYWHERE: Final = ("missing trailing whitespace after encoded-word", "encoded word inside quoted string")
+_HIDDEN: Final = (
+    "Found an encoded name that is, or ends, an address for programs that decode first; expected a plain name."
+)
+# What ends an address, or hides the one behind it, once a name is decoded: separators, brackets, quotes, comments.
+_ENDS_AN_ADDRESS: Final = re.compile(r'[,;:<>()\[\]"\\]')
+
+
+def recipients_of(field: Field, most: int, too_many: str) -> tuple[Recipient, ...]:
+    """Everyone whom the header names. Raises Malformed, at `To, address 2`; with `too_many` beyond the first `most`."""
+    if not field.value or _GROUP.fullmatch(field.value):
+        return ()
+    found: list[Recipient] = []
+    several, outlines = Several(), set[str]()
+    room = MAX_OUTLINES
+    for number, (tokens, outline) in enumerate(_elements(field), 1):
+        place = f"{field.name}, address {number}"
+        if number > most:
+            raise malformed(too_many, place, INVALID)
+        found.append(Recipient(email_address=_mailbox(tokens, place, several)))
+        if outline in outlines:
+            continue
+        outlines.add(outline)
+        room -= len(outline)
+        if room < 0 or len(outline) > MAX_OUTLINE:
+            text = "Found names with too many signs other than letters and digits; expected them written plainly."
+            raise malformed(text, place, INVALID)
+        if not _agrees(outline, _outline_of_address(tokens[-1][1])):
+            text = "Programs would read this address differently; expected it written plainly."
+            raise malformed(text, place, INVALID)
+    return tuple(found)
+
+
+def decoded(text: str, place: str) -> str:
+    """Text with its encoded words read. Raises Malformed where they cannot be, or hold what breaks a line."""
+    try:
+        pieces = [
+            piece if isinstance(piece, str) else piece.decode(charset or "ascii")
+            for piece, charset in decode_header(text)
+        ]
+    except (LookupError, ValueError):  # an unknown charset, bytes that it has not, bad base64
+        raise malformed("Found encoded words (RFC 2047) that cannot be decoded.", place) from None
+    result = "".join(pieces)
+    if not _LINE.fullmatch(result) or not _encodable(result):
+        raise malformed("Found encoded words (RFC 2047) that hold control characters.", place)
+    return result
+
+
+def holds_an_address(name: str) -> bool:
+    """Whether a program that decodes a header before it reads the addresses could find another one in this name.
+
+    `=?utf-8?q?x=40y=2Eexample=2C?= <a@b.example>` is `x@y.example, <a@b.example>` to it.
+    """
+    return bool(re.search("[<>]", name)) or ("@" in name and bool(_ENDS_AN_ADDRESS.search(name)))
+
+
+def _elements(field: Field) -> Iterator[tuple[list[tuple[str, str]], str]]:
+    """Kind and text of the tokens between two commas, and the outline of all of them."""
+    at, number, begun, outline = 0, 1, 0, ""
+    tokens: list[tuple[str, str]] = []
+    text = field.value
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        place = f"{field.name}, address {number}"
+        if match is None:
+            raise malformed(_unreadable(text[at:].lstrip(" \t")[:1]), place, INVALID)
+        kind = match.lastgroup or ""
+        at = match.end()
+        if at - begun > LONGEST:
+            raise malformed(f"Found more than {LONGEST} characters for one address.", place, INVALID)
+        if kind != "sign":
+            tokens.append((kind, match[kind]))
+            outline += f"{' ' if match[0][0] in ' \t' else ''}{_outline(kind, match[kind])}"
+        elif match[kind] != ",":
+            raise malformed("Groups of addresses are not taken, nor routes; list the addresses.", place, INVALID)
+        else:
+            yield tokens, outline
+            tokens, outline, number, begun = [], "", number + 1, at
+    yield tokens, outline
+
+
+def _outline(kind: str, text: str) -> str:
+    if kind == "quoted":
+        return f'"{_PLAIN_QUOTED.sub(_plain, text)}"'
+    if kind == "angle":
+        return f"<{_outline_of_address(text)}>"
+    if "@" in text:
+        return _outline_of_address(text)
+    return _PLAIN_ATOM.sub(_plain, text)
+
+
+def _plain(match: re.Match[str]) -> str:
+    begin = match[1] or ""
+    return f"{begin}{'eA==' if begin[-2] in 'bB' else 'x'}?=" if begin else "x"
+
+
+def _outline_of_address(text: str) -> str:
+    return "x@x.x" if _PLAIN_ADDRESS.fullmatch(text) else text
+
+
+def _unreadable(sign: str) -> str:
+    match sign:
+        case "(" | ")":
+            return "Comments in parentheses are not taken; expected Name <address>."
+        case "[" | "]":
+            return "Domain literals are not taken; expected a domain name."
+        case _:
+            return "Expected an address, or Name <address>, with the name in quotes if it holds other signs."
+
+
+def _mailbox(tokens: list[tuple[str, str]], place: str, several: Several) -> EmailAddress:
+    match tokens:
+        case []:
+            raise malformed("Expected an address; found a comma too many.", place, INVALID)
+        case [("atom", address)]:
+            name = ""
+        case [*words, ("angle", address)]:
+            name = _name(words, place)
+        case _:
+            raise malformed("Expected an address, or Name <address>.", place, INVALID)
+    if _ENCODED in address:
+        raise malformed("An address cannot be encoded.", place, INVALID)
+    try:
+        return EmailAddress(address=several.checked(address), name=name or None)
+    except ValueError as error:
+        raise malformed(f"Found no address that mail can be sent to. {error}", place, INVALID) from None
+
+
+def _name(words: list[tuple[str, str]], place: str) -> str:
+    texts, atoms = [], []
+    for kind, word in [*words, ("quoted", "")]:
+        if kind == "angle" or (kind == "atom" and "@" in word):
+            raise malformed("Expected one address; a name that looks like one needs quotes.", place, INVALID)
+        if kind == "atom":
+            atoms.append(word)
+            continue
+        # As one text: blanks between encoded words are not part of the name.
+        texts += [decoded(" ".join(atoms), place) if atoms else "", _unquoted(word, place)]
+        atoms = []
+    name = " ".join(text for text in texts if text)
+    if any(_ENCODED in word for _, word in words) and holds_an_address(name):
+        raise malformed(_HIDDEN, place, INVALID)
+    if not _LINE.fullmatch(name):
+        raise malformed("Found a control character in the name.", place, INVALID)
+    return name
+
+
+def _unquoted(word: str, place: str) -> str:
+    """What a quoted string says; encoded words in it too, which the standard forbids and many programs write."""
+    plain = _ESCAPED.sub(r"\1", word)
+    if _ENCODED not in plain:
+        return plain
+    read = decoded(plain, place)
+    if read != plain and re.search(r'["\\]', read):  # decoded first, it would end the quotes
+        raise malformed(_HIDDEN, place, INVALID)
+    return read
+
+
+@lru_cache(maxsize=1024)
+def _agrees(outline: str, address: str) -> bool:
+    """Ask the standard library. Its reader has defects of its own, so whatever it raises is an answer."""
+    try:
+        read = default.header_factory("To", outline.strip())
+        addresses = [one.addr_spec for one in getattr(read, "addresses", ())]
+        defects = [defect for defect in read.defects if not _harmless(defect)]
+    except Exception:  # noqa: BLE001 - it is known to end in several kinds of them
+        return False
+    return not defects and addresses == [address]
+
+
+def _harmless(defect: Exception) -> bool:
+    """A period in a name without quotes is obsolete and everywhere, so are encoded words within quotes, which Python
+    reads all the same; words without a blank between are Python's own.
+    """
+    return isinstance(defect, ObsoleteHeaderDefect) or str(defect) in _EVERYWHERE
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

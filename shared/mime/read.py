@@ -1,0 +1,142 @@
+"""Foreign mail as MIME: what `sendMail` takes as text/plain, and a message of `mail-outbox` as `mime`.
+
+Three passes, and the first fault is reported with its place in the mail: `To, address 2`, `part 1.2, line 40`. The
+headers (mime_head.py), who is named in them (mime_addresses.py), the parts (mime_parts.py). Out comes what policy,
+limits and conversations work on, as a Message; the mail itself stays bytes.
+
+    recipients         To, Cc, Bcc. From and Sender say as whom; Reply-To is none of them, nor are
+                       Disposition-Notification-To, Return-Receipt-To, Errors-To: answers go there, not this mail
+    once at most       these, Message-ID, In-Reply-To, References, Subject, Date, and the headers of the content
+    refused            Resent-… and others in which some program might see a recipient; x-mailroom-…; TNEF, which can
+                       carry recipients of its own
+    everything else    goes on as it was written
+"""
+
+import binascii
+import re
+from typing import Final
+
+from shared.errors import Malformed
+from shared.mail.graph_types import Recipient
+from shared.mail.limits import MAX_ENCODED, MAX_RECIPIENTS, MAX_REQUEST, too_large
+from shared.mail.marker import forged
+from shared.mail.model import Message, SendMail
+from shared.mail.people_headers import TAKEN_FOR_RECIPIENTS
+from shared.mime.address_lists import decoded, recipients_of
+from shared.mime.head import Field, Head, malformed, place_of, read_head
+from shared.mime.parts import ONCE_IN_A_PART, check_parts
+from shared.parsing.charsets import decode
+
+__all__ = ["decode_mime", "envelope", "read_mime"]
+
+LONGEST_SUBJECT: Final = 5_000  # characters as written; Exchange keeps 255
+_RECIPIENTS: Final = ("to", "cc", "bcc")
+_AUTHORS: Final = ("from", "sender")
+_ONCE: Final = frozenset(
+    {*_RECIPIENTS, *_AUTHORS, "reply-to", "subject", "message-id", "in-reply-to", "references", "date"}
+    | ONCE_IN_A_PART
+)  # fmt: skip
+_RESENT: Final = "resent-"
+_ODD: Final = re.compile(rb"\0|\r(?!\n)")
+_ID: Final = re.compile(r"<[!-;=?-~]{1,900}>")
+_TOO_MANY: Final = f"Found more than {MAX_RECIPIENTS} recipients, those of To, Cc and Bcc together."
+
+
+def decode_mime(body: bytes | str, place: str = "$") -> bytes:
+    """The mail in one base64 text, line ends in it or not, as Graph takes it.
+
+    place: where it stands in what the caller wrote. Raises Malformed: 400 ErrorMimeContentInvalidBase64String, or
+    413 RequestEntityTooLarge.
+    """
+    if len(body) > MAX_ENCODED:
+        raise too_large(len(body))
+    text = body.encode(errors="replace") if isinstance(body, str) else _ascii(body)
+    packed = text.translate(None, b" \t\r\n")
+    if len(packed) > MAX_REQUEST:
+        raise too_large(len(packed))
+    try:
+        raw = binascii.a2b_base64(packed, strict_mode=True)
+    except binascii.Error:
+        raw = b""
+    if not raw:
+        why = "Invalid base64 string for MIME content."  # Graph's own words
+        raise Malformed(400, "ErrorMimeContentInvalidBase64String", why, place)
+    return raw
+
+
+def _ascii(body: bytes) -> bytes:
+    """Base64 is ASCII, whatever encoding its characters came in."""
+    try:
+        return decode(body).encode()
+    except UnicodeDecodeError:
+        return b""
+
+
+def read_mime(raw: bytes) -> SendMail:
+    """What a whole mail says of itself. A copy is always kept: MIME cannot say otherwise.
+
+    Raises Malformed: 400 ErrorMimeContentInvalid, ErrorInvalidRecipients, ErrorMissingRecipients.
+    """
+    if odd := _ODD.search(raw):
+        name = "NUL" if odd[0] == b"\0" else "a carriage return that ends no line"
+        raise malformed(f"Found {name}; expected text, with binary content encoded.", place_of(raw, odd.start()))
+    head = read_head(raw, 0, len(raw))
+    message = envelope(raw, head)
+    if not any((message.to_recipients, message.cc_recipients, message.bcc_recipients)):
+        text = "A message can't be sent because it contains no recipients; expected one in To, Cc or Bcc."
+        raise Malformed(400, "ErrorMissingRecipients", text)
+    check_parts(raw, head)
+    return SendMail(message=message)
+
+
+def envelope(raw: bytes, head: Head) -> Message:
+    """Who is named in the headers, and the subject. Raises Malformed."""
+    named: dict[str, Field] = {}
+    for field in head.fields:
+        if field.key in named and field.key in _ONCE:
+            raise malformed("This header stands twice; expected once.", place_of(raw, field.at, field.name))
+        if forged(header=field.key):
+            text = "Headers that begin with x-mailroom- are Mailroom's own; expected another name."
+            raise malformed(text, place_of(raw, field.at, field.name))
+        if field.key in TAKEN_FOR_RECIPIENTS or field.key.startswith(_RESENT):
+            text = "Some programs take recipients or senders from this header; expected To, Cc and Bcc only."
+            raise malformed(text, place_of(raw, field.at, field.name))
+        named[field.key] = field
+    if (own := named.get("message-id")) and not _ID.fullmatch(own.value):
+        text = "Expected one id in angle brackets (RFC 5322, section 3.6.4)."
+        raise malformed(text, place_of(raw, own.at, own.name))
+    left = MAX_RECIPIENTS
+    people: dict[str, tuple[Recipient, ...]] = {}
+    for key in _RECIPIENTS:
+        people[key] = recipients_of(named[key], left, _TOO_MANY) if key in named else ()
+        left -= len(people[key])
+    people["reply-to"] = ()
+    if reply_to := named.get("reply-to"):
+        people["reply-to"] = recipients_of(reply_to, MAX_RECIPIENTS, _TOO_MANY)
+    return Message(
+        subject=_subject(raw, named.get("subject")),
+        from_=_author(named.get("from")),
+        sender=_author(named.get("sender")),
+        to_recipients=people["to"] or None,
+        cc_recipients=people["cc"] or None,
+        bcc_recipients=people["bcc"] or None,
+        reply_to=people["reply-to"] or None,
+    )
+
+
+def _author(field: Field | None) -> Recipient | None:
+    if field is None:
+        return None
+    found = recipients_of(field, 1, "Found more than one address.")
+    if not found:
+        raise malformed("Expected one address.", field.name, "ErrorInvalidRecipients")
+    return found[0]
+
+
+def _subject(raw: bytes, field: Field | None) -> str | None:
+    if field is None:
+        return None
+    if len(field.value) > LONGEST_SUBJECT:
+        text = f"Found a subject of more than {LONGEST_SUBJECT} characters."
+        raise malformed(text, place_of(raw, field.at, field.name))
+    return decoded(field.value.replace("\t", " "), place_of(raw, field.at, field.name))

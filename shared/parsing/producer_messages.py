@@ -1,0 +1,169 @@
+"""What stands in a message of `mail-outbox` or `mail-events`, whatever client has put it there.
+
+Storage clients write base64, some of them twice; serialisers write JSON of JSON; .NET writes names in Pascal case and
+texts in UTF-16; a batch comes as an array. Mailroom is alone with these formats, so what can be read in one way only is
+read. Pure.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from shared.errors import Malformed
+from shared.mail.strict_json import member
+from shared.parsing.charsets import sniffed
+from shared.parsing.json_limits import TooMuch
+from shared.parsing.json_text import load
+
+__all__ = ["elements", "numbers_as_text", "renamed", "unwrapped"]
+
+MOST_LAYERS: Final = 4  # of base64 and JSON strings, in any order
+MOST_VALUES: Final = 100_000  # more than 64 KB, the size of a message, can hold
+DEEPEST: Final = 200
+MOST_ELEMENTS: Final = 1_000  # of an array: each becomes a message, and what is refused a blob
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")  # of either alphabet, with its padding or without
+_BLANKS: Final = re.compile(r"[ \t\r\n]*")
+
+
+def unwrapped(body: bytes) -> bytes:
+    """The JSON object or array of a message, in UTF-8, taken out of base64 and out of JSON strings.
+
+    No JSON object is base64 or a JSON string: braces are not in the alphabet of the one, and the other begins with a
+    quote. Bytes that are no UTF-8 are left for whoever reads the text. Raises Malformed, 400.
+    """
+    for _ in range(MOST_LAYERS + 1):
+        body = _utf8(body).strip()
+        if not body or body.startswith((b"{", b"[")):
+            return body
+        body = _of_string(body) if body.startswith(b'"') else _of_base64(body)
+    raise _wrong(f"Found more than {MOST_LAYERS} layers of base64 and JSON strings around an object.")
+
+
+def elements(body: bytes) -> list[bytes] | None:
+    """The elements of a message that is a JSON array, each as it was written; None where it is no array.
+
+    Raises Malformed, 400, for an array that is empty or has too many elements, and for a broken one: its first elements
+    may be half of a batch.
+    """
+    found = unwrapped(body)
+    if not found.startswith(b"["):
+        return None
+    text = found.decode("utf-8", "surrogateescape")
+    count = len(_loaded(text, "array"))
+    if not 1 <= count <= MOST_ELEMENTS:
+        raise _wrong(f"Found an array of {count} elements, expected 1 to {MOST_ELEMENTS}.")
+    return [piece.encode("utf-8", "surrogateescape") for piece in _pieces(text)]
+
+
+def renamed(tree: Any, names: Mapping[str, str], *, deep: bool = True) -> Any:
+    """The value with its properties named as they should be. names: in lower case -> as it should be; others stay.
+
+    deep: also those of the objects within it. Raises Malformed, 400, at the second of two names that mean the same.
+    """
+    try:
+        return _renamed(tree, names, deep=deep)
+    except _Both as both:
+        path = "$"
+        for step in reversed(both.steps):
+            path = f"{path}[{step}]" if isinstance(step, int) else member(path, step)
+        text = f"Found both {both.first} and {both.second}; expected one of them."
+        raise Malformed(400, "BadRequest", text, member(path, both.second)) from None
+
+
+def numbers_as_text(tree: dict[str, Any], *names: str) -> None:
+    """Names are text: `"key": 4711` is the key 4711. Of whole numbers only; others have many spellings."""
+    for name in names:
+        value = tree.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            tree[name] = str(value)
+
+
+class _Both(Exception):  # noqa: N818 - what was found, not a fault of ours
+    """Two names for one property. steps: from the inside to the outside."""
+
+    def __init__(self, first: str, second: str) -> None:
+        self.first, self.second = first, second
+        self.steps: list[str | int] = []
+
+
+def _renamed(tree: Any, names: Mapping[str, str], *, deep: bool) -> Any:
+    if isinstance(tree, list) and deep:
+        return [_inner(at, item, names) for at, item in enumerate(tree)]
+    if not isinstance(tree, dict):
+        return tree
+    result: dict[str, Any] = {}
+    written: dict[str, str] = {}
+    for name, value in tree.items():
+        right = names.get(name.lower(), name)
+        if right in result:
+            raise _Both(written[right], name)
+        written[right] = name
+        result[right] = _inner(name, value, names) if deep else value
+    return result
+
+
+def _inner(step: str | int, value: Any, names: Mapping[str, str]) -> Any:
+    try:
+        return _renamed(value, names, deep=True)
+    except _Both as both:
+        both.steps.append(step)
+        raise
+
+
+def _utf8(body: bytes) -> bytes:
+    """Without a mark, and in UTF-8 where it begins like another encoding."""
+    mark, codec = sniffed(body)
+    if codec in (None, "utf-8"):
+        return body[mark:]
+    try:
+        return body[mark:].decode(codec or "").encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise _wrong(f"Found text that begins as {(codec or '').upper()} and is none.") from None
+
+
+def _of_string(body: bytes) -> bytes:
+    value = _loaded(body.decode("utf-8", "surrogateescape"), "string")
+    return str(value).encode("utf-8", "surrogateescape") if isinstance(value, str) else b""
+
+
+def _of_base64(body: bytes) -> bytes:
+    try:
+        text = b"".join(body.split()).translate(_URL_SAFE).rstrip(b"=")
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise _wrong("Found neither a JSON object nor base64 of one.") from None
+
+
+def _loaded(text: str, what: str) -> Any:
+    try:
+        return load(text, values=MOST_VALUES, levels=DEEPEST)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
+        raise _wrong(f"The {what} is not JSON: {error.msg}, at {where}.") from None
+    except TooMuch as error:
+        raise _wrong(f"The {what} is not read: {error}.") from None
+    except ValueError:
+        raise _wrong(f"The {what} is not JSON: a number of thousands of digits.") from None
+
+
+def _pieces(array: str) -> Iterator[str]:
+    """Of an array that is known to be one, and not empty."""
+    decoder = json.JSONDecoder(strict=False)
+    at = 0
+    while array[at] != "]":
+        start = _behind_blanks(array, at + 1)
+        _, end = decoder.raw_decode(array, start)
+        yield array[start:end]
+        at = _behind_blanks(array, end)
+
+
+def _behind_blanks(text: str, at: int) -> int:
+    match = _BLANKS.match(text, at)
+    return match.end() if match else at
+
+
+def _wrong(message: str) -> Malformed:
+    return Malformed(400, "BadRequest", message, "$")

@@ -1,0 +1,92 @@
+"""Address patterns, as in MAIL_ALLOWED_SENDERS, MAIL_ALLOWED_RECIPIENTS and MAIL_CALLERS.
+
+    alerts@contoso.com      that address
+    *@contoso.com           every address of that domain
+    alerts@*.contoso.com    that local part at every domain exactly one label below
+    *@*.contoso.com         every address at those
+    *                       every address
+    8-4-4-4-12 hex digits   the mailbox with that object id, and only so: no `*` stands for an id
+
+Addresses are compared in their canonical form (mail/addresses.py), so that `bücher.example` and
+`xn--bcher-kva.example` are one. What has none matches nothing, not even `*`.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from shared.mail.addresses import canonical
+
+__all__ = ["Patterns"]
+
+GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+_SEPARATOR: Final = re.compile(r"[\s,]+")
+_EXPECTED: Final = "an address, *@domain, name@*.domain, *@*.domain, a GUID, or * alone; separated by spaces or commas"
+_ANY: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """A set of patterns. Empty, it allows nothing.
+
+    literal: addresses, and ids of mailboxes. wild: (local part or `*`, domain, whether one label stands before it).
+    """
+
+    literal: frozenset[str] = field(default=frozenset(), repr=False)  # addresses do not belong in logs
+    wild: frozenset[tuple[str, str, bool]] = field(default=frozenset(), repr=False)
+    everything: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Patterns separated by spaces or commas. Raises ValueError naming the first that is none."""
+        return cls.of(filter(None, _SEPARATOR.split(text)))
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> Self:
+        """These patterns. Raises ValueError naming the first that is none."""
+        literal: set[str] = set()
+        wild: set[tuple[str, str, bool]] = set()
+        everything = False
+        for pattern in patterns:
+            if pattern == _ANY:
+                everything = True
+            elif GUID.fullmatch(pattern):
+                literal.add(pattern.lower())
+            else:
+                local, domain, below = _pattern(pattern)
+                if below or local == _ANY:
+                    wild.add((local, domain, below))
+                else:
+                    literal.add(f"{local}@{domain}")
+        return cls(frozenset(literal), frozenset(wild), everything)
+
+    def allow(self, address: str) -> bool:
+        """Whether a pattern matches this address, or this id of a mailbox. Never raises."""
+        if GUID.fullmatch(address):
+            return address.lower() in self.literal
+        try:
+            mailbox = canonical(address)
+        except ValueError:
+            return False
+        if self.everything or mailbox in self.literal:
+            return True
+        local, _, domain = mailbox.partition("@")
+        if (_ANY, domain, False) in self.wild:
+            return True
+        _, dot, parent = domain.partition(".")
+        return bool(dot) and ((local, parent, True) in self.wild or (_ANY, parent, True) in self.wild)
+
+
+def _pattern(pattern: str) -> tuple[str, str, bool]:
+    """The local part, the domain, and whether a label stands before it."""
+    local, _, domain = pattern.partition("@")
+    below = domain.startswith("*.")
+    try:
+        mailbox = canonical(f"{'any' if local == _ANY else local}@{domain.removeprefix('*.')}")
+    except ValueError as error:
+        raise ValueError(f"{pattern!r} is no address pattern; expected {_EXPECTED}") from error
+    its_local, _, its_domain = mailbox.partition("@")
+    if _ANY in its_local:
+        raise ValueError(f"{pattern!r} is no address pattern; expected {_EXPECTED}")
+    return _ANY if local == _ANY else its_local, its_domain, below

@@ -1,0 +1,129 @@
+"""Extended properties that a mail may set: from a list, since what is not on it may do anything to a mail.
+
+An id is read as Graph documents it, in any case:
+
+    String 0x0070                                                   by tag
+    String {66f5a359-4659-4830-9070-00040ec6ac6e} Name Colour       by name, in a namespace
+    Integer {66f5a359-4659-4830-9070-00040ec6ac6e} Id 0x8005        by number, in a namespace
+
+Allowed by tag are deferred send, the marks of a thread, sensitivity and expiry, and what MAIL_EXTENDED_PROPERTIES adds;
+by namespace only what that adds. What is spelled in any other way is refused too: nobody can say how Graph reads it.
+Never allowed, also not by the setting, is what says who a mail is from or to, what becomes of it, or what stands in its
+headers (https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxprops).
+
+Attached items are what is sent, not what it is sent as: as with their addresses, their properties are not asked about.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from shared.mail.names import STAMP_GUID
+
+if TYPE_CHECKING:
+    from shared.mail.model import Message
+
+__all__ = ["ExtendedProperties", "refused"]
+
+_GUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_TYPE: Final = (
+    r"(?:binary|boolean|clsid|currency|double|float|integer|long|short|string|systemtime|applicationtime)(?:array)?"
+)
+_ID: Final = re.compile(
+    rf"{_TYPE} (?:0x(?P<tag>[0-9a-f]{{1,4}})|\{{(?P<guid>{_GUID})\}} (?:name \S.*|id 0x[0-9a-f]{{1,8}}))",
+    re.IGNORECASE | re.ASCII,
+)
+_ENTRY: Final = re.compile(rf"0x(?P<tag>[0-9a-f]{{4}})|\{{?(?P<guid>{_GUID})\}}?", re.IGNORECASE | re.ASCII)
+
+ALLOWED_TAGS: Final = frozenset(
+    {
+        0x3FEF,  # PidTagDeferredSendTime
+        0x1042,  # PidTagInReplyToId, and the other marks of a thread: mail/threading.py
+        0x1039,  # PidTagInternetReferences
+        0x0070,  # PidTagConversationTopic
+        0x0071,  # PidTagConversationIndex
+        0x3016,  # PidTagConversationIndexTracking
+        0x0036,  # PidTagSensitivity
+        0x0015,  # PidTagExpiryTime
+    }
+)
+# Who it is from, whom it goes to or is answered to, what becomes of it, what its headers and its body are.
+NEVER_TAGS: Final = frozenset(
+    {
+        *range(0x003B, 0x0047),  # PidTagSentRepresentingSearchKey … PidTagReadReceiptEntryId
+        *range(0x004F, 0x0054),  # PidTagReplyRecipientEntries … PidTagReceivedRepresentingSearchKey
+        *range(0x0064, 0x0066),  # PidTagSentRepresentingAddressType, …EmailAddress
+        *range(0x0075, 0x007A),  # PidTagReceivedByAddressType … PidTagReceivedRepresentingEmailAddress
+        0x007D,  # PidTagTransportMessageHeaders
+        *range(0x0C15, 0x0C20),  # PidTagRecipientType, PidTagSender…
+        *range(
+            0x0E01, 0x0E10
+        ),  # PidTagDeleteAfterSubmit, PidTagDisplayTo, PidTagMessageFlags, PidTagMessageRecipients …
+        0x0E1D,  # PidTagNormalizedSubject
+        0x001A,  # PidTagMessageClass
+        0x000F,  # PidTagDeferredDeliveryTime
+        *range(0x1000, 0x1020),  # PidTagBody … PidTagBodyHtml
+        0x1035,  # PidTagInternetMessageId
+        *range(0x5D00, 0x5D12),  # PidTagSenderSmtpAddress, PidTagSentRepresentingSmtpAddress …
+        *range(0x3FF7, 0x3FFE),  # PidTagCreatorName … PidTagMessageCodepage
+        *range(0x4018, 0x403A),  # PidTagSenderFlags, …SimpleDisplayName: who it is from, once more
+        *range(0x6000, 0x8000),  # what transport and stores keep for themselves
+    }
+)
+NEVER_NAMESPACES: Final = frozenset(
+    {
+        STAMP_GUID,  # Mailroom's own
+        "00020386-0000-0000-c000-000000000046",  # PS_INTERNET_HEADERS: any header by its name, From too
+        "00020328-0000-0000-c000-000000000046",  # PS_MAPI: the tags once more
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedProperties:
+    """What may be set: tags, and namespaces in lower case."""
+
+    tags: frozenset[int] = ALLOWED_TAGS
+    namespaces: frozenset[str] = field(default=frozenset())
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Tags and namespaces that an operator adds, separated by spaces or commas. Raises ValueError for others."""
+        tags, namespaces = set(ALLOWED_TAGS), set[str]()
+        for entry in text.replace(",", " ").split():
+            match = _ENTRY.fullmatch(entry)
+            if match is None:
+                raise ValueError(f"{entry!r} is neither a tag, such as 0x0036, nor the GUID of a namespace")
+            if match["guid"]:
+                namespaces.add(match["guid"].lower())
+            else:
+                tags.add(int(match["tag"], 16))
+        if never := sorted(tags & NEVER_TAGS):
+            raise ValueError(
+                f"0x{never[0]:04x} is never allowed: it says who a mail is from, to, or what becomes of it"
+            )
+        if taken := sorted(namespaces & NEVER_NAMESPACES):
+            raise ValueError(f"the namespace {taken[0]} is never allowed: headers, or Mailroom's own stamp, are in it")
+        return cls(frozenset(tags), frozenset(namespaces))
+
+    def allow(self, property_id: str) -> bool:
+        """Whether a mail may set the property with this id. Never raises."""
+        match = _ID.fullmatch(property_id)
+        if match is None:
+            return False
+        if match["guid"]:
+            return match["guid"].lower() in self.namespaces
+        return int(match["tag"], 16) in self.tags
+
+
+def refused(message: "Message", allowed: ExtendedProperties) -> Iterator[str]:
+    """The JSON paths of the properties that a message may not set."""
+    ids = {
+        "singleValueExtendedProperties": [one.id for one in message.single_value_extended_properties or ()],
+        "multiValueExtendedProperties": [one.id for one in message.multi_value_extended_properties or ()],
+    }
+    for name, given in ids.items():
+        for at, property_id in enumerate(given):
+            if not allowed.allow(property_id):
+                yield f"$.message.{name}[{at}].id"

@@ -1,0 +1,110 @@
+"""How much of an event templates see, so that none of them takes more time than a mail is worth.
+
+A template may go through an object for each of its entries. What bounds that is how wide the event is, whoever has
+written the template. What is left out is said in the mail.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.webhooks.rendering.filters import shown
+
+__all__ = ["bounded", "size_of"]
+
+MOST_ENTRIES: Final = 500  # of one object
+MOST_ITEMS: Final = 2_500  # of one list; GitHub has 2,048 commits in a push
+MOST_VALUES: Final = 50_000  # in all
+LONGEST_TEXT: Final = 100_000  # characters of one text; GitHub has 65,536 in a comment
+MOST_CHARACTERS: Final = 1_000_000  # of all texts
+MOST_NOTES: Final = 5
+LONGEST_PLACE: Final = 100  # characters
+
+
+def bounded(data: Any) -> tuple[Any, tuple[str, ...]]:
+    """The data as far as a mail goes into it, and what is left out, in sentences. The value itself where it is all."""
+    if _small(data):
+        return data, ()
+    cutter = _Cutter()
+    result = cutter.cut(data, "the event")
+    return result, tuple(cutter.notes[:MOST_NOTES])
+
+
+def _small(data: Any) -> bool:
+    values, characters = MOST_VALUES, MOST_CHARACTERS
+    todo = [data]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            if len(value) > LONGEST_TEXT:
+                return False
+            characters -= len(value)
+        elif isinstance(value, Mapping):
+            if len(value) > MOST_ENTRIES or any(len(name) > LONGEST_TEXT for name in value):
+                return False
+            values -= len(value)
+            todo.extend(value.values())
+        elif isinstance(value, list):
+            if len(value) > MOST_ITEMS:
+                return False
+            values -= len(value)
+            todo.extend(value)
+        if values < 0 or characters < 0:
+            return False
+    return True
+
+
+def size_of(data: Any, most: int) -> int:
+    """How much there is to go through, as bytes of JSON would say it, up to about this number."""
+    size, todo = 0, [data]
+    while todo and size <= most:
+        value = todo.pop()
+        size += 8 + (len(value) if isinstance(value, str) else 0)
+        if isinstance(value, Mapping):
+            todo.extend(value.values())
+        elif isinstance(value, list):
+            todo.extend(value)
+    return size
+
+
+class _Cutter:
+    """Copies a value up to its bounds, in document order. Depth is the reader's to bound."""
+
+    def __init__(self) -> None:
+        self.values = MOST_VALUES
+        self.characters = MOST_CHARACTERS
+        self.notes: list[str] = []
+
+    def cut(self, value: Any, place: str) -> Any:
+        if isinstance(value, str):
+            return self._text(value, place)
+        if isinstance(value, Mapping):
+            kept = self._few(len(value), MOST_ENTRIES, place, "entries")
+            entries = (entry for entry, _ in zip(value.items(), range(kept), strict=False))
+            return {self._text(name, place): self.cut(one, _below(place, name)) for name, one in entries}
+        if isinstance(value, list):
+            kept = self._few(len(value), MOST_ITEMS, place, "items")
+            return [self.cut(one, f"{place}[{at}]") for at, one in enumerate(value[:kept])]
+        return value
+
+    def _few(self, there: int, most: int, place: str, what: str) -> int:
+        kept = max(0, min(there, most, self.values))
+        self.values -= kept
+        if kept < there:
+            self._note(f"Of {there:,} {what} of {place} only the first {kept:,} are read for this mail.")
+        return kept
+
+    def _text(self, text: str, place: str) -> str:
+        kept = max(0, min(len(text), LONGEST_TEXT, self.characters))
+        self.characters -= kept
+        if kept < len(text):
+            self._note(f"Of the text {place} only the first {kept:,} of {len(text):,} characters are read.")
+        return text[:kept]
+
+    def _note(self, text: str) -> None:
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append(text)
+
+
+def _below(place: str, name: str) -> str:
+    step = shown(name)[:LONGEST_PLACE]
+    return step if place == "the event" else f"{place[:LONGEST_PLACE]}.{step}"

@@ -1,0 +1,219 @@
+"""What templates do with texts, times and amounts.
+
+Every filter passes None through, so that `at("a.b")|moment` in a list of facts is left out where there is nothing; and
+what it cannot read it leaves as it is, since a plain mail is better than none.
+"""
+
+import html
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from shared.webhooks.sources.json_values import moment as time_of
+
+__all__ = ["FILTERS", "IMPOSSIBLE", "SUBJECT", "cut", "one_line", "shown", "told"]
+
+SUBJECT: Final = 255  # characters that Exchange keeps of a subject
+
+# Minor units: https://docs.stripe.com/currencies, which is ISO 4217 but for MGA. ISK and UGX are sent with two digits.
+_NO_DECIMALS: Final = frozenset({
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF",
+})  # fmt: skip
+_THREE_DECIMALS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+_CURRENCY: Final = re.compile(r"[A-Z0-9]{3,10}")
+_DECIMAL: Final = re.compile(r"-?[0-9]+\.[0-9]+")
+LONGEST_AMOUNT: Final = 40  # characters
+_MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+# What Go's templates, and Grafana's, print where there is nothing.
+_NOTHING: Final = frozenset({"[no value]", "<no value>", "<nil>"})
+# Labels and annotations with which Grafana finds its own things again, in any spelling.
+_INTERNAL: Final = frozenset({"dashboarduid", "datasourceuid", "orgid", "panelid", "ruleuid"})
+LONGEST_NOTHING: Final = 40  # characters, white space too
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+# What no mail can hold: halves of surrogate pairs, and what Unicode says is no character.
+IMPOSSIBLE: Final = re.compile(r"[\ud800-\udfff\ufffe\uffff]")
+# Controls, line and paragraph separators; and what turns the direction of the text after it around.
+_BREAKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def shown(value: Any) -> str:
+    """A value as text. None is nothing; true and false are yes and no; lists of plain values are joined by commas."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case Markup():
+            return html.unescape(value)
+        case str():
+            return value
+        case datetime():
+            return _written(value)
+        case list() | tuple() if not any(isinstance(item, list | tuple | Mapping) for item in value):
+            return ", ".join(shown(item) for item in value)
+        case Mapping() if not value:
+            return ""
+    try:
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | Mapping) else str(value)
+    except (TypeError, ValueError):  # a number of more digits than Python writes
+        return "…"
+
+
+def told(value: Any) -> str | None:
+    """The value as text; None where it tells a reader nothing: empty, or a word that programs write for "nothing"."""
+    text = shown(value)
+    return None if not text or text.isspace() or (len(text) < LONGEST_NOTHING and text.strip() in _NOTHING) else text
+
+
+def cut(value: Any, length: int = 4000) -> str:
+    """The text, or its beginning and how much follows."""
+    text = shown(value)
+    return text if len(text) <= length else f"{text[:length]} … ({len(text) - length:,} more characters)"
+
+
+def one_line(value: Any) -> str:
+    """A text for a header: without controls and separators of lines, at most 255 characters.
+
+    Empty where nothing in it can be seen.
+    """
+    begin = value[: 20 * SUBJECT] if isinstance(value, str) else value  # escaped, a character can be five
+    text = IMPOSSIBLE.sub("\ufffd", _BREAKS.sub(" ", shown(begin))).strip()
+    return shorten(text, SUBJECT) if any(sign.isprintable() for sign in text) else ""
+
+
+def shorten(value: Any, length: int) -> str:
+    """At most `length` characters, the last of them "…" where something was cut off."""
+    text = shown(value)
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def first_line(value: Any) -> str:
+    """The first line with something in it."""
+    return next((line.strip() for line in shown(value).splitlines() if line.strip()), "")
+
+
+def words(value: Any) -> str:
+    """An identifier as words: "pull_request" is "Pull request"."""
+    text = re.sub(r"[\s_.-]+", " ", shown(value)).strip()
+    return text[:1].upper() + text[1:]
+
+
+def moment(value: Any) -> str | None:
+    """A time of RFC 3339, or in seconds since 1970, as "22 Nov 2026, 10:00 UTC"; a date alone as "22 Nov 2026".
+
+    Year 1 is the zero of Go's clock, as 0 is that of others, and means that there is no time: None.
+    """
+    if value == 0 or isinstance(value, bool | list | tuple | Mapping):
+        return None
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        time = time_of(value)
+        return _day(time) if time else value
+    time = value.astimezone(UTC) if isinstance(value, datetime) else time_of(value)
+    if time is None or (isinstance(value, str) and not _DATE.match(value)):
+        return told(value)
+    return None if time.year == 1 else _written(time)
+
+
+def money(value: Any, currency: Any) -> str | None:
+    """An amount in minor units, such as cents: 1234 and "eur" are "EUR 12.34".
+
+    A text with a decimal point has its decimals already. None where the value is neither, or the currency none: how
+    much it is depends on both.
+    """
+    code = currency[:11].upper() if isinstance(currency, str) else ""
+    if not _CURRENCY.fullmatch(code):
+        return None
+    if isinstance(value, str) and len(value) <= LONGEST_AMOUNT and _DECIMAL.fullmatch(value):
+        return f"{code} {value}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    digits = 0 if code in _NO_DECIMALS else 3 if code in _THREE_DECIMALS else 2
+    whole, rest = divmod(abs(value), 10**digits)
+    return f"{code} {'-' if value < 0 else ''}{whole:,}{f'.{rest:0{digits}}' if digits else ''}"
+
+
+def duration(value: Any) -> str | None:
+    """Seconds as "3 min 20 s", the two largest units of days, hours, minutes and seconds."""
+    if isinstance(value, bool | list | tuple | Mapping):
+        return None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return shown(value)
+    if 0 < abs(value) < 1:
+        return f"{round(value * 1000)} ms"
+    rest, parts = round(abs(value)), []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        parts.append((count, unit))
+    first = next((at for at, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    text = " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
+    return f"-{text}" if value < 0 else text
+
+
+def earliest(values: Any) -> Any:
+    """Of a list of times the first, as it is written there. Those that are none, or of year 1, are passed over."""
+    return min(_known(values), key=lambda known: known[0], default=(None, None))[1]
+
+
+def latest(values: Any) -> Any:
+    """Of a list of times the last, as `earliest`."""
+    return max(_known(values), key=lambda known: known[0], default=(None, None))[1]
+
+
+def _known(values: Any) -> list[tuple[datetime, Any]]:
+    """Each time with how it is written."""
+    times = [(time_of(value), value) for value in values] if isinstance(values, list) else []
+    return [(time, value) for time, value in times if time is not None and time.year > 1]
+
+
+def labels(value: Any) -> list[tuple[str, str]]:
+    """The labels, or annotations, of an alert that tell a person something: names and texts, in the order of the names.
+
+    Names that begin with two underscores are internal to Prometheus and Grafana, and some numbers of Grafana's own are
+    of no use outside of it.
+    """
+    pairs = value.items() if isinstance(value, Mapping) else ()
+    found = [(str(name), text) for name, given in pairs if (text := told(given)) is not None]
+    return sorted((name, text) for name, text in found if not name.startswith("__") and _folded(name) not in _INTERNAL)
+
+
+def _folded(name: str) -> str:
+    return name[:40].replace("_", "").lower()
+
+
+def since(value: Any, begin: Any) -> float | None:
+    """Seconds from one time to a later one, both as `moment` reads them; None where one is missing, or later."""
+    late, early = (one.astimezone(UTC) if isinstance(one, datetime) else time_of(one) for one in (value, begin))
+    if late is None or early is None or early.year == 1 or late < early:
+        return None
+    return (late - early).total_seconds()
+
+
+def _written(time: datetime) -> str:
+    return f"{_day(time)}, {time:%H:%M} UTC"
+
+
+def _day(time: datetime) -> str:
+    return f"{time.day} {_MONTHS[time.month - 1]} {time.year}"
+
+
+def _optional[**P, R](apply: Callable[P, R]) -> Callable[P, R | None]:
+    """The filter, passing None through."""
+
+    def filtered(*arguments: P.args, **options: P.kwargs) -> R | None:
+        return None if arguments[0] is None else apply(*arguments, **options)
+
+    return filtered
+
+
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    apply.__name__: _optional(apply)
+    for apply in (
+        cut, duration, earliest, first_line, labels, latest, moment, money, one_line, shorten, shown, since, told,
+        words,
+    )
+}  # fmt: skip

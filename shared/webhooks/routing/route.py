@@ -1,0 +1,275 @@
+"""A route: which events of one source become mail, from which mailbox, to whom. route.toml read strictly.
+
+    source = "github"                      # shared/webhooks/sources/registry.py
+    sender = "builds@contoso.com"          # a mailbox or a pool; MAIL_SENDER
+    recipients = ["ops@contoso.com"]       # MAIL_TO; also cc, bcc, reply_to
+    recipients_from = "data.customer.email"  # JMESPath; needs allow = ["*@contoso.com"]
+    when = "data.ref == 'refs/heads/main'"   # JMESPath over the event; what is not true is filtered out
+    ...
+    [options]                              # of the source
+    [events."workflow_run.*"]              # for some types of events only; the closest pattern wins
+    importance = "high"
+
+Every error names the file and the line, and is this route's alone.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from shared.mail.addresses import checked, mailbox_name
+from shared.mail.graph_types import Category
+from shared.policy.address_patterns import Patterns
+from shared.webhooks.routing.queries import Query
+from shared.webhooks.sources.registry import SOURCES, source_named
+from shared.webhooks.sources.source import Source
+
+__all__ = ["FILE", "Route", "RouteError", "Rules", "read_route"]
+
+FILE: Final = "route.toml"
+NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+Text = Annotated[str, Meta(min_length=1, max_length=1000)]
+Addresses = Annotated[tuple[str, ...], Meta(max_length=500)]
+
+
+class RouteError(Exception):
+    """One route cannot be used. The text names the file, the line and what is expected there."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What can be said for all events of a route, and again for some types. None: as the one above it says."""
+
+    skip: bool | None = None
+    when: Text | None = None
+    subject: Text | None = None
+    template: Text | None = None
+    recipients: Addresses | None = None
+    cc: Addresses | None = None
+    bcc: Addresses | None = None
+    recipients_from: Text | None = None
+    reply_to: Addresses | None = None
+    importance: Literal["low", "normal", "high"] | None = None
+    categories: tuple[Category, ...] | None = None
+    save_to_sent_items: bool | None = None
+    threading: bool | None = None
+    auto_response_suppress: bool | None = None
+    split_recipients: bool | None = None
+
+
+class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    source: str
+    sender: Text | None = None
+    allow: tuple[str, ...] = ()
+    on_unknown: Literal["resend", "hold"] | None = None
+    rate_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    probe: bool = False
+    repeat_window_minutes: Annotated[float, Meta(gt=0, le=10_080)] | None = None
+    # Queued duplicates may come for a week: see MAIL_RETENTION_DAYS.
+    keep_days: Annotated[int, Meta(ge=8, le=3650)] | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route that can be used.
+
+    window: seconds in which the same key is no second mail, where the route says so. rate_per_minute: mails; None: no
+    limit of its own. probe: GET and HEAD are answered 200, and still deliver nothing.
+    """
+
+    name: str
+    folder: Path
+    source: Source
+    rules: Rules
+    events: Mapping[str, Rules] = field(default_factory=dict)
+    sender: str | None = None
+    allow: Patterns | None = None
+    on_unknown: Literal["resend", "hold"] | None = None
+    window: float | None = None
+    keep_days: int | None = None
+    rate_per_minute: int | None = None
+    probe: bool = False
+
+    def rules_for(self, kind: str) -> Rules:
+        """The rules of one type of event: the route's own, and over them those of each pattern, the closest last.
+
+        template is that of a pattern only: it goes before a template that is named after the event, the route's behind.
+        """
+        found = msgspec.structs.replace(self.rules, template=None)
+        for pattern, rules in self._patterns:
+            if fnmatchcase(kind, pattern):
+                given = {name: value for name in Rules.__struct_fields__ if (value := getattr(rules, name)) is not None}
+                found = msgspec.structs.replace(found, **given)
+        return found
+
+    @cached_property
+    def queries(self) -> Mapping[str, Query]:
+        """The compiled JMESPath of every `when` and `recipients_from`, by its text."""
+        every = (self.rules, *self.events.values())
+        return {text: Query(text) for rules in every for text in (rules.when, rules.recipients_from) if text}
+
+    @cached_property
+    def _patterns(self) -> list[tuple[str, Rules]]:
+        return sorted(self.events.items(), key=lambda item: len(re.sub(r"[*?]|\[.*?\]", "", item[0])))
+
+
+def read_route(name: str, folder: Path) -> Route:
+    """Read `route.toml` in this folder. Raises RouteError for the first fault."""
+    path = folder / FILE
+    if not NAME.fullmatch(name):
+        raise RouteError(f"{folder}: a route's name has letters a to z, digits, dots, dashes and underscores.")
+    try:
+        text = path.read_text("utf-8-sig")  # editors of Windows write a mark
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RouteError(f"{path}: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RouteError(f"{path}: cannot be read ({type(error).__name__}).") from None
+    return _Reader(path, text).route(name, tree)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    path: Path
+    text: str
+
+    def route(self, name: str, tree: dict[str, Any]) -> Route:
+        options, events = tree.pop("options", {}), tree.pop("events", {})
+        outer = self.converted(tree, _File, ())
+        if outer.source not in SOURCES:
+            raise self.wrong(("source",), f"{outer.source!r} is none of {', '.join(SOURCES)}")
+        source = self.converted(options, source_named(outer.source), ("options",))
+        if not isinstance(events, dict):
+            raise self.wrong(("events",), 'expected tables such as [events."push"]')
+        per_type = {
+            kind: self.addressed(self.converted(rules, Rules, ("events", kind)), ("events", kind))
+            for kind, rules in events.items()
+        }
+        plain = {name: getattr(outer, name) for name in Rules.__struct_fields__}
+        route = Route(
+            name=name,
+            folder=self.path.parent,
+            source=source,
+            rules=self.addressed(Rules(**plain), ()),
+            events=per_type,
+            sender=self.sender(outer.sender),
+            allow=self.patterns(outer.allow),
+            on_unknown=outer.on_unknown,
+            window=None if outer.repeat_window_minutes is None else outer.repeat_window_minutes * 60,
+            keep_days=outer.keep_days,
+            rate_per_minute=outer.rate_per_minute,
+            probe=outer.probe,
+        )
+        self.check(route)
+        return route
+
+    def check(self, route: Route) -> None:
+        """What the types do not say."""
+        if route.allow is not None and not any(rules.recipients_from for _, rules in self.every(route)):
+            raise self.wrong(("allow",), "nothing uses this without recipients_from; it limits no other recipients")
+        for place, rules in self.every(route):
+            for name in ("when", "recipients_from"):
+                if expression := getattr(rules, name):
+                    try:
+                        Query(expression)
+                    except ValueError as error:
+                        raise self.wrong((*place, name), str(error)) from None
+            if rules.recipients_from and route.allow is None:
+                expected = 'recipients out of events need a list of who may get mail: allow = ["*@contoso.com"]'
+                raise self.wrong((*place, "recipients_from"), expected)
+
+    def every(self, route: Route) -> Iterator[tuple[tuple[str, ...], Rules]]:
+        yield (), route.rules
+        for kind, rules in route.events.items():
+            yield ("events", kind), rules
+
+    def converted[S: msgspec.Struct](self, tree: Any, shape: type[S], place: tuple[str, ...]) -> S:
+        try:
+            return msgspec.convert(tree, shape)
+        except msgspec.ValidationError as error:
+            message, _, at = str(error).replace(" | null", "").partition(" - at `$")  # TOML has no null
+            steps = re.findall(r"[^.`\[\]]+", at.split("[")[0])
+            if unknown := re.search(r"unknown field `(.+)`", message):
+                steps.append(unknown[1])
+                known = ", ".join(shape.__struct_fields__)
+                message = f"there is no such entry; here are {known or 'none'}"
+            elif found := re.search(r"Invalid enum value (.+)", message):
+                message = f"{found[1]} is none of {', '.join(_choices(shape, steps))}"
+            elif missing := re.search(r"missing required field `(.+)`", message):
+                message = f"the entry {missing[1]} is missing"
+            raise self.wrong((*place, *steps), message) from None
+
+    def patterns(self, allow: tuple[str, ...]) -> Patterns | None:
+        try:
+            return Patterns.of(allow) if allow else None
+        except ValueError as error:
+            raise self.wrong(("allow",), str(error)) from None
+
+    def addressed(self, rules: Rules, place: tuple[str, ...]) -> Rules:
+        """The rules with every address as it goes to Graph."""
+        lists = {
+            name: tuple(self.address((*place, name), at, address) for at, address in enumerate(addresses))
+            for name in ("recipients", "cc", "bcc", "reply_to")
+            if (addresses := getattr(rules, name))
+        }
+        return msgspec.structs.replace(rules, **lists)
+
+    def address(self, place: tuple[str, ...], at: int, address: str) -> str:
+        try:
+            return checked(address)
+        except ValueError as error:
+            raise self.wrong(place, f"entry {at + 1} is no mail address: {error}") from None
+
+    def sender(self, text: str | None) -> str | None:
+        try:
+            return mailbox_name(text) if text else None
+        except ValueError as error:
+            raise self.wrong(("sender",), f"no mail address: {error}") from None
+
+    def wrong(self, place: tuple[str, ...], text: str) -> RouteError:
+        name = ".".join(step if re.fullmatch(r"[\w-]+", step) else f'"{step}"' for step in place)
+        where = f"{self.path}:{_line(self.text, place)}"
+        return RouteError(f"{where}: {name}: {text}." if name else f"{where}: {text}.")
+
+
+_TABLE: Final = re.compile(r"\s*\[([^\[].*?)\]\s*(?:#.*)?")
+_ENTRY: Final = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=""")
+_STEP: Final = re.compile(r""""([^"]*)"|'([^']*)'|([\w-]+)""")
+
+
+def _choices(shape: type[msgspec.Struct], steps: list[str]) -> list[str]:
+    """What an entry may be of which it has found that it is none; those of a list's members count as its own."""
+    todo = [one.type for one in msgspec.structs.fields(shape) if steps and one.name == steps[-1]]
+    choices: list[str] = []
+    while todo:
+        inner = get_args(todo.pop())
+        choices += [one for one in inner if isinstance(one, str)]
+        todo += [one for one in inner if not isinstance(one, str)]
+    return choices
+
+
+def _line(text: str, place: tuple[str, ...]) -> int:
+    """The line, from 1, of an entry or, where it has none of its own, of the closest table or entry above it."""
+    best, found = 0, 1
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if heading := _TABLE.fullmatch(line):
+            table = here = _steps(heading[1])
+        elif entry := _ENTRY.match(line):
+            here = (*table, *_steps(entry[1]))
+        else:
+            continue
+        if len(here) > best and here == place[: len(here)]:
+            best, found = len(here), number
+    return found
+
+
+def _steps(key: str) -> tuple[str, ...]:
+    return tuple(double or single or bare for double, single, bare in _STEP.findall(key))

@@ -1,0 +1,218 @@
+"""GitHub, on github.com and Enterprise Server: https://docs.github.com/en/webhooks/webhook-events-and-payloads.
+
+GitHub waits ten seconds for an answer and never tries again by itself; a delivery that is sent again by hand has the
+same `X-GitHub-Delivery`. That header is not signed, as no header is: whoever has seen a delivery can send it again
+under another one. Some events are the same bytes when they happen again, so it is mailed, and the operator told
+(Event.signed).
+
+The type of an event is `X-GitHub-Event`, then the `action` where there is one, then how it ended where it has:
+`push`, `issues.opened`, `workflow_run.completed.failure`, `deployment_status.created.success`, `status.pending`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Final
+from urllib.parse import parse_qs
+
+from shared.errors import Malformed
+from shared.webhooks.sources.copies import fresh, same_bytes
+from shared.webhooks.sources.json_values import moment, pick, read_object, text
+from shared.webhooks.sources.signatures import header, mac, one_of, unhex
+from shared.webhooks.sources.source import MEGABYTE, Event, RawRequest, Reply, Source, Unverified
+
+__all__ = ["GitHub"]
+
+PREFIX: Final = "sha256="
+HOME: Final = "https://github.com"
+FORM: Final = "application/x-www-form-urlencoded"
+
+# Where the payload says how it ended: with the action "completed" only, where there is a conclusion.
+OUTCOMES: Final = {
+    "check_run": ("check_run", "conclusion"),
+    "check_suite": ("check_suite", "conclusion"),
+    "deployment_status": ("deployment_status", "state"),
+    "status": ("state",),
+    "workflow_job": ("workflow_job", "conclusion"),
+    "workflow_run": ("workflow_run", "conclusion"),
+}
+
+# Objects with a number; issues, pull requests and discussions of a repository share one row of numbers.
+NUMBERED: Final = ("pull_request", "issue", "discussion")
+
+# Where the name of what an event is about stands, for all others; the first that is there.
+NAMED: Final[tuple[tuple[str | int, ...], ...]] = (
+    ("release", "tag_name"),
+    ("workflow_job", "name"),
+    ("deployment", "environment"),
+    ("workflow_run", "name"),
+    ("workflow", "name"),
+    ("check_run", "name"),
+    ("check_suite", "app", "name"),
+    ("alert", "security_advisory", "summary"),
+    ("alert", "rule", "description"),
+    ("alert", "secret_type_display_name"),
+    ("alert", "secret_type"),
+    ("alert", "affected_package_name"),
+    ("security_advisory", "summary"),
+    ("repository_advisory", "summary"),
+    ("milestone", "title"),
+    ("label", "name"),
+    ("package", "name"),
+    ("registry_package", "name"),
+    ("team", "name"),
+    ("rule", "name"),
+    ("key", "title"),
+    ("project", "name"),
+    ("project_column", "name"),
+    ("projects_v2", "title"),
+    ("pages", 0, "title"),
+    ("forkee", "full_name"),
+    ("member", "login"),
+    ("membership", "user", "login"),
+    ("blocked_user", "login"),
+    ("installation", "account", "login"),
+    ("context",),
+    ("comment", "commit_id"),
+)
+
+
+class GitHub(Source, frozen=True, kw_only=True):
+    """Webhooks of repositories, organisations and GitHub Apps, as JSON or as a form."""
+
+    name: ClassVar[str] = "github"
+    largest: ClassVar[int] = 25 * MEGABYTE  # "Payload cap" in the document above
+
+    def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002 - signs no time
+        """`X-Hub-Signature-256`, over the raw body. The older X-Hub-Signature, of SHA-1, proves nothing."""
+        given = header(request, "X-Hub-Signature-256")
+        if not given.startswith(PREFIX):
+            raise Unverified("The header X-Hub-Signature-256 does not begin with sha256=.")
+        signature = unhex(given.removeprefix(PREFIX))
+        one_of([signature], [mac(secret, request.body) for secret in secrets])
+
+    def handshake(self, request: RawRequest) -> Reply | None:
+        """`ping`, which GitHub sends when a webhook is made, is answered and no mail."""
+        return Reply(self.done) if _kind(request) == "ping" else None
+
+    def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what GitHub says
+        kind, data = _kind(request), read_object(*_payload(request))
+        delivery = request.headers.get("x-github-delivery", "").strip()
+        key = delivery or fresh()
+        return [
+            Event(
+                id=key,
+                source=_source(data),
+                type=_type(kind, data),
+                key=key,
+                known_by="sender-id" if delivery else "nothing",
+                signed=same_bytes(request.body),
+                data=data,
+                subject=_subject(data),
+                time=_time(kind, data),
+                thread=_thread(kind, data),
+            )
+        ]
+
+
+def _kind(request: RawRequest) -> str:
+    kind = request.headers.get("x-github-event", "").strip()
+    if not kind:
+        raise Malformed(400, "BadRequest", "The header X-GitHub-Event is missing: GitHub sends it with every event.")
+    return kind
+
+
+def _payload(request: RawRequest) -> tuple[bytes, str]:
+    """The JSON, and in what charset it is."""
+    if request.media_type != FORM:
+        return request.body, request.charset
+    try:
+        found = parse_qs(request.body.decode("utf-8", "replace"), max_num_fields=10).get("payload", [])
+    except ValueError:
+        found = []
+    if len(found) != 1:
+        raise Malformed(400, "BadRequest", "The form has no field `payload`, or more than one.")
+    return found[0].encode(), "utf-8"
+
+
+def _type(kind: str, data: dict[str, Any]) -> str:
+    parts, action = [kind], text(data, "action")
+    if action:
+        parts.append(action)
+    path = OUTCOMES.get(kind, ())
+    if path and (path[-1] == "state" or action == "completed") and (outcome := text(data, *path)):
+        parts.append(outcome)
+    return ".".join(parts)
+
+
+def _source(data: dict[str, Any]) -> str:
+    """The page of the repository, or else of the organisation, or of whoever did it."""
+    if page := text(data, "repository", "html_url"):
+        return page
+    sender = text(data, "sender", "html_url")
+    if organization := text(data, "organization", "login"):
+        # Organisations come without their page: it is beside that of whoever did it, on Enterprise Server too.
+        return f"{sender.rpartition('/')[0] if sender else HOME}/{organization}"
+    return sender or HOME
+
+
+def _subject(data: dict[str, Any]) -> str | None:
+    for name in NUMBERED:
+        if number := text(data, name, "number"):
+            return f"#{number} {text(data, name, 'title') or ''}".strip()
+    named = next((found for path in NAMED if (found := text(data, *path))), None)
+    return named or _branch(text(data, "ref"))
+
+
+def _branch(ref: str | None) -> str | None:
+    return ref.removeprefix("refs/heads/").removeprefix("refs/tags/") if ref else None
+
+
+def _time(kind: str, data: dict[str, Any]) -> datetime | None:
+    """When it happened, where the payload says so: most of its times are of the things in it, not of the event."""
+    for name in ("comment", "review", kind, kind.removesuffix("s"), "alert"):
+        for field in ("updated_at", "submitted_at", "completed_at", "started_at"):
+            if (found := moment(pick(data, name, field))) is not None:
+                return found
+    return moment(pick(data, "updated_at")) or moment(pick(data, "repository", "pushed_at") if kind == "push" else None)
+
+
+def _thread(kind: str, data: dict[str, Any]) -> str | None:
+    """One conversation for each issue, pull request, discussion, alert and deployment.
+
+    And one for all the runs of a workflow or a check on one branch, so that the one that mends it follows the one that
+    failed.
+    """
+    repository = text(data, "repository", "full_name")
+    if repository is None:
+        return None
+    for name in NUMBERED:
+        if number := text(data, name, "number"):
+            return f"{repository}#{number}"
+    match kind:
+        case "workflow_run" | "workflow_job":
+            workflow = text(data, kind, "name" if kind == "workflow_run" else "workflow_name")
+            return _joined(repository, workflow or text(data, "workflow", "name"), _head(data, kind, repository))
+        case "check_run":
+            branch = text(data, "check_run", "check_suite", "head_branch") or text(data, "check_run", "head_sha")
+            return _joined(repository, text(data, "check_run", "name"), branch)
+        case "check_suite":
+            return _joined(repository, text(data, "check_suite", "app", "name"), _head(data, kind, repository))
+        case "status":
+            branch = text(data, "branches", 0, "name") or text(data, "sha")
+            return _joined(repository, text(data, "context"), branch)
+        case "deployment" | "deployment_status":
+            return _joined(repository, "deployment", text(data, "deployment", "id"))
+    alert = text(data, "alert", "number") or text(data, "alert", "id")
+    return _joined(repository, kind.removesuffix("_location"), alert)
+
+
+def _head(data: dict[str, Any], name: str, repository: str) -> str | None:
+    """The branch of a run, with its repository where that is a fork: a fork's `main` is not ours."""
+    branch = text(data, name, "head_branch") or text(data, name, "head_sha")
+    fork = text(data, name, "head_repository", "full_name")
+    return f"{fork}:{branch}" if branch and fork and fork != repository else branch
+
+
+def _joined(*parts: str | None) -> str | None:
+    """The parts as one name; None where one of them is not known."""
+    return " ".join(part for part in parts if part) if all(parts) else None

@@ -1,0 +1,64 @@
+"""Any sender of JSON that carries the secret along: as a bearer token, in a header of its own, or as a password.
+
+[options]
+accept = ["header"]
+header = "X-Gitlab-Token"
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from shared.webhooks.sources.any_json import AnyJson
+from shared.webhooks.sources.hmac_signed import HeaderName
+from shared.webhooks.sources.signatures import basic, bearer, carried
+from shared.webhooks.sources.source import RawRequest, Unverified
+
+__all__ = ["Key"]
+
+Way = Literal["bearer", "header", "basic"]
+
+
+class Key(AnyJson, frozen=True, kw_only=True):
+    """accept: in which ways the secret may come. header: the name of the header that holds it and nothing else.
+
+    bearer: `Authorization: Bearer <secret>`. basic: RFC 7617, for secrets of the form `user:password`.
+    """
+
+    name: ClassVar[str] = "key"
+
+    accept: Annotated[tuple[Way, ...], Meta(min_length=1)] = ("bearer", "header", "basic")
+    header: HeaderName = "x-api-key"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "header" not in self.accept and self.given("header"):
+            raise ValueError("header: nothing uses this where accept has no header")
+
+    def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002 - no time
+        for way in self.accept:
+            try:
+                self._prove(way, request, secrets)
+            except Unverified:
+                continue
+            return
+        raise Unverified(f"The request carries no secret of this route, which takes: {', '.join(self.accept)}.")
+
+    def fault_of(self, secret: str) -> str | None:
+        if set(self.accept) == {"basic"} and ":" not in secret:
+            return "expected user:password, since the route takes basic authentication only"
+        return None
+
+    def secret_headers(self) -> frozenset[str]:
+        return super().secret_headers() | {self.header.lower()}
+
+    def _prove(self, way: Way, request: RawRequest, secrets: Sequence[str]) -> None:
+        match way:
+            case "bearer":
+                bearer(request, secrets)
+            case "basic":
+                basic(request, secrets)
+            case "header":
+                carried(request, self.header, secrets)

@@ -1,0 +1,580 @@
+"""Tokens that callers bring: what is accepted, and everything that is not."""
+
+import asyncio
+import base64
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.auth import entra_keys
+from shared.auth.entra import LONGEST_HEADER, MOST_REMEMBERED, Caller, KeysUnavailable, Registration, Verifier, require
+from shared.auth.entra_keys import LARGEST_FETCH, fetch
+from shared.errors import NotAllowed, Unauthenticated
+from tests.serving import serving
+
+TENANT = "11111111-aaaa-4bbb-8ccc-222222222222"
+CLIENT = "33333333-aaaa-4bbb-8ccc-444444444444"
+APPLICATION = "55555555-aaaa-4bbb-8ccc-666666666666"
+PRINCIPAL = "77777777-aaaa-4bbb-8ccc-888888888888"
+USER = "99999999-aaaa-4bbb-8ccc-000000000000"
+OTHER = "00000000-aaaa-4bbb-8ccc-111111111111"
+AUTHORITY = "https://login.microsoftonline.com"
+ISSUERS = {"1.0": f"https://sts.windows.net/{TENANT}/", "2.0": f"{AUTHORITY}/{TENANT}/v2.0"}
+METADATA = {
+    "1.0": f"{AUTHORITY}/{TENANT}/.well-known/openid-configuration",
+    "2.0": f"{AUTHORITY}/{TENANT}/v2.0/.well-known/openid-configuration",
+}
+KEYS_URL = {"1.0": f"{AUTHORITY}/{TENANT}/discovery/keys", "2.0": f"{AUTHORITY}/{TENANT}/discovery/v2.0/keys"}
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+NEXT_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def public(key: rsa.RSAPrivateKey, key_id: str, **more: Any) -> dict[str, Any]:
+    entry: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return {**entry, "kid": key_id, "use": "sig", **more}
+
+
+class Entra:
+    """The tenant's metadata and keys, as a fetch; counts what is asked for, fails when told to."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, Any] = {}
+        for version, issuer in ISSUERS.items():
+            self.documents[METADATA[version]] = {"issuer": issuer, "jwks_uri": KEYS_URL[version]}
+            self.documents[KEYS_URL[version]] = {"keys": [public(KEY, "k1")]}
+        self.fetched: list[str] = []
+        self.is_down = False
+        self.now = 1000.0
+
+    async def fetch(self, url: str) -> bytes:
+        self.fetched.append(url)
+        await asyncio.sleep(0)
+        if self.is_down:
+            raise OSError("down")
+        document = self.documents[url]
+        return document if isinstance(document, bytes) else json.dumps(document).encode()
+
+    def verifier(self, **changed: str) -> Verifier:
+        registration = Registration(**{"tenant": TENANT, "client_id": CLIENT, "authority": AUTHORITY, **changed})
+        return Verifier(registration, self.fetch, lambda: self.now)
+
+    def rotate(self) -> None:
+        for url in KEYS_URL.values():
+            self.documents[url] = {"keys": [public(NEXT_KEY, "k2")]}
+
+
+@pytest.fixture
+def entra() -> Entra:
+    return Entra()
+
+
+def app_claims(version: str = "2.0", **changed: Any) -> dict[str, Any]:
+    """What Entra writes into an application's own token. A changed claim of None is left out."""
+    now = int(time.time())
+    claims = {
+        "aud": CLIENT,
+        "iss": ISSUERS[version],
+        "iat": now,
+        "nbf": now,
+        "exp": now + 3600,
+        "azp" if version == "2.0" else "appid": APPLICATION,
+        "idtyp": "app",
+        "oid": PRINCIPAL,
+        "sub": PRINCIPAL,
+        "roles": ["Mail.Send"],
+        "tid": TENANT,
+        "ver": version,
+        **changed,
+    }
+    return {name: value for name, value in claims.items() if value is not None}
+
+
+def user_claims(version: str = "2.0", **changed: Any) -> dict[str, Any]:
+    user = {"idtyp": None, "oid": USER, "sub": "pairwise", "scp": "Mail.Send profile", "roles": None, **changed}
+    return app_claims(version, **user)
+
+
+def bearer(claims: dict[str, Any], key: rsa.RSAPrivateKey = KEY, key_id: str = "k1", **headers: Any) -> str:
+    return "Bearer " + jwt.encode(claims, key, "RS256", {"kid": key_id, **headers})
+
+
+def part(value: Any) -> str:
+    content = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("audience", [CLIENT, f"api://{CLIENT}"])
+async def test_an_application_is_known_by_either_version(entra: Entra, version: str, audience: str) -> None:
+    """V1 and v2 tokens of one registration both pass, for either of its names."""
+    caller = await entra.verifier().verify(bearer(app_claims(version, aud=audience)))
+    assert caller == Caller(APPLICATION, TENANT, None, frozenset({"Mail.Send"}), frozenset(), delegated=False)
+    require(caller)
+    assert entra.fetched == [METADATA[version], KEYS_URL[version]]
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+async def test_a_user_is_known_by_either_version(entra: Entra, version: str) -> None:
+    """A delegated token names its user and its scopes."""
+    caller = await entra.verifier().verify(bearer(user_claims(version)))
+    assert caller == Caller(APPLICATION, TENANT, USER, frozenset(), frozenset({"Mail.Send", "profile"}), delegated=True)
+    require(caller)
+
+
+async def test_guids_compare_in_any_case(entra: Entra) -> None:
+    """A registration copied in capitals is the same registration, and callers are named in lower case."""
+    verifier = entra.verifier(tenant=TENANT.upper(), client_id=CLIENT.upper(), authority=AUTHORITY + "/")
+    caller = await verifier.verify(bearer(app_claims(azp=APPLICATION.upper())).replace("Bearer ", "bearer  "))
+    assert (caller.application_id, caller.tenant) == (APPLICATION, TENANT)
+
+
+async def test_a_token_with_scp_is_delegated_whatever_its_roles(entra: Entra) -> None:
+    """A user's token carries the user's roles: they are no app roles, and without the scope it may not send."""
+    for scopes in ("profile", "", "Mail.Send"):
+        caller = await entra.verifier().verify(bearer(user_claims(scp=scopes, roles=["Mail.Send"], idtyp="app")))
+        assert caller.delegated
+        assert caller.user == USER
+        if "Mail.Send" not in caller.scopes:
+            with pytest.raises(NotAllowed) as refusal:
+                require(caller)
+            assert (refusal.value.status, refusal.value.code) == (403, "ErrorAccessDenied")
+
+
+@pytest.mark.parametrize("roles", [None, [], ["Mail.Read"], ["mail.send"]])
+async def test_an_application_without_the_role_may_not_send(entra: Entra, roles: Any) -> None:
+    """Known, but not allowed: 403."""
+    caller = await entra.verifier().verify(bearer(app_claims(roles=roles)))
+    with pytest.raises(NotAllowed, match=r"app role Mail\.Send"):
+        require(caller)
+
+
+WRONG_TYPES = [
+    *(
+        (name, value)
+        for name in ("exp", "nbf", "iat")
+        for value in (str(int(time.time())), "soon", True, [1], {"a": 1}, -1)
+    ),
+    *(("exp", value) for value in (str(int(time.time()) + 3600), 10**400, 1e15)),
+    *(("roles", value) for value in ("Mail.Send", [["Mail.Send"]], ["Mail.Send", 7], {"Mail.Send": 1}, 7)),
+    *(("scp", value) for value in (["Mail.Send"], 7, {"Mail.Send": 1})),
+    *((name, ["a"]) for name in ("oid", "sub", "azp", "idtyp", "tid", "iss", "ver", "aud")),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), WRONG_TYPES, ids=[f"{name}-{at}" for at, (name, _) in enumerate(WRONG_TYPES)]
+)
+async def test_a_claim_of_another_type_than_entra_gives_it_proves_nothing(entra: Entra, name: str, value: Any) -> None:
+    """401, and nothing that fails later: the time of an end is also computed with."""
+    for claims in (app_claims(), user_claims()):
+        payload = json.dumps({**claims, name: value}).encode()  # which the library would not sign as claims
+        token = jwt.PyJWS().encode(payload, KEY, "RS256", {"kid": "k1"})
+        with pytest.raises(Unauthenticated):
+            await entra.verifier().verify(f"Bearer {token}")
+
+
+async def test_another_permission_can_be_asked_for(entra: Entra) -> None:
+    """The operator's role is checked by the same rule."""
+    caller = await entra.verifier().verify(bearer(app_claims(roles=["Mailroom.Operate"])))
+    require(caller, "Mailroom.Operate")
+
+
+NOW = int(time.time())
+PUBLIC_PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def hs256_with_the_public_key() -> str:
+    signed = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': 'k1'})}.{part(app_claims())}"
+    return f"Bearer {signed}.{part(hmac.digest(PUBLIC_PEM, signed.encode(), 'sha256'))}"
+
+
+def es256() -> str:
+    return "Bearer " + jwt.encode(app_claims(), ec.generate_private_key(ec.SECP256R1()), "ES256", {"kid": "k1"})
+
+
+def changed_after_signing() -> str:
+    header, _, signature = bearer(app_claims()).split(".")
+    return f"{header}.{part(app_claims(roles=['Mail.Send', 'Mailroom.Operate']))}.{signature}"
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic dXNlcjpwYXNz",
+        "Bearer garbage",
+        "Bearer a.b.c",
+        "Bearer e30.e30.e30",
+        "Bearer " + "a" * LONGEST_HEADER,
+        bearer(app_claims(padding="x" * LONGEST_HEADER)),
+        bearer(app_claims()) + " and more",
+        bearer(app_claims()) + "\n",
+        bearer(app_claims()).removeprefix("Bearer "),
+        f"Bearer {part(b'[' * 10_000)}.e30.e30",
+        f"Bearer {part({'alg': 'RS256', 'kid': 'k1'})}.{part(b'[' * 10_000)}.e30",
+        f"Bearer {part({'alg': 'RS256', 'kid': 'k1'})}.{part([])}.e30",
+        f"Bearer {part({'alg': 'none', 'kid': 'k1'})}.{part(app_claims())}.",
+        f"Bearer {part({'alg': 'None', 'kid': 'k1'})}.{part(app_claims())}.e30",
+        hs256_with_the_public_key(),
+        es256(),
+        changed_after_signing(),
+        bearer(app_claims(), NEXT_KEY),
+        bearer(app_claims(), key_id=""),
+        bearer(app_claims(), key_id="k9"),
+        bearer(app_claims(), crit=["x"], x=1),
+        bearer(app_claims(exp=NOW - 120)),
+        bearer(app_claims(nbf=NOW + 3600)),
+        bearer(app_claims(iat=NOW + 3600)),
+        bearer(app_claims(exp=None)),
+        bearer(app_claims(nbf=None)),
+        bearer(app_claims(iat=None)),
+        bearer(app_claims(exp="tomorrow")),
+        bearer(app_claims(exp=float("inf"))),
+        bearer(app_claims(aud=OTHER)),
+        bearer(app_claims(aud=None)),
+        bearer(app_claims(aud=[CLIENT])),
+        bearer(app_claims(aud=f"https://{CLIENT}")),
+        bearer(app_claims(aud="https://graph.microsoft.com")),
+        bearer(app_claims(iss=ISSUERS["1.0"])),
+        bearer(app_claims("1.0", iss=ISSUERS["2.0"])),
+        bearer(app_claims(iss=ISSUERS["2.0"].replace(TENANT, OTHER))),
+        bearer(app_claims(iss=None)),
+        bearer(app_claims(tid=OTHER)),
+        bearer(app_claims(tid=None)),
+        bearer(app_claims(ver="3.0")),
+        bearer(app_claims(ver=None)),
+        bearer(app_claims(ver=["2.0"])),
+        bearer(app_claims(ver=2.0)),
+        bearer(app_claims(azp=None)),
+        bearer(app_claims(azp=7)),
+        bearer(app_claims(azp=None, appid=APPLICATION)),
+        bearer(user_claims(oid=None)),
+        bearer(user_claims(oid="")),
+        bearer(user_claims(scp=None, roles=["Mail.Send"])),
+        bearer(user_claims(scp=None, roles=["Mail.Send"], oid=None)),
+        bearer(user_claims(scp=None, roles=["Mail.Send"], idtyp="user")),
+        bearer(user_claims(scp=None, roles=["Mail.Send"], idtyp="app")),
+        bearer(user_claims(oid="alerts@contoso.com")),
+        bearer(user_claims(oid=[USER])),
+        bearer(app_claims(azp="mail-outbox")),
+        bearer(app_claims(azp="")),
+        bearer(app_claims(oid=None, sub=None)),
+        bearer(app_claims(oid=None, sub=None, idtyp=None)),
+        bearer(app_claims(oid="", sub="", idtyp=None)),
+        bearer(app_claims(oid=[], sub=[], idtyp=None)),
+        bearer(app_claims(oid=None)),
+        bearer(app_claims(sub=None)),
+        bearer(app_claims(idtyp="user")),
+        bearer(app_claims(idtyp=["app"])),
+    ],
+    ids=lambda text: str(text)[:20],
+)
+async def test_what_proves_nothing_is_unauthenticated(entra: Entra, authorization: str | None) -> None:
+    """One error for all of it, 401, without a word of the token in it."""
+    with pytest.raises(Unauthenticated) as refusal:
+        await entra.verifier().verify(authorization)
+    assert (refusal.value.status, refusal.value.code) == (401, "InvalidAuthenticationToken")
+    for token_part in (authorization or "").removeprefix("Bearer ").split("."):
+        assert len(token_part) < 8 or token_part not in str(refusal.value)
+    assert not any(guid in str(refusal.value) for guid in (USER, PRINCIPAL, APPLICATION, OTHER))
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        (app_claims(exp=NOW - 120), "expired"),
+        (app_claims(nbf=NOW + 3600), "not yet valid"),
+        (app_claims(aud=OTHER), "audience"),
+        (app_claims(iss=ISSUERS["1.0"]), "issuer"),
+        (app_claims(tid=OTHER), "tenant"),
+    ],
+)
+async def test_a_refusal_says_which_claim(entra: Entra, claims: dict[str, Any], reason: str) -> None:
+    """Whoever set up a caller wrongly learns what is wrong."""
+    with pytest.raises(Unauthenticated, match=reason):
+        await entra.verifier().verify(bearer(claims))
+
+
+async def test_clocks_may_differ_by_a_minute(entra: Entra) -> None:
+    """A token that ended, or begins, within a minute passes."""
+    now = int(time.time())
+    await entra.verifier().verify(bearer(app_claims(exp=now - 40)))
+    await entra.verifier().verify(bearer(app_claims(nbf=now + 40, iat=now + 40)))
+
+
+async def test_an_application_without_idtyp_is_told_by_its_subject(entra: Entra) -> None:
+    """Idtyp is optional; without it an application's subject is its own object id, and a user's is not."""
+    caller = await entra.verifier().verify(bearer(app_claims(idtyp=None)))
+    assert not caller.delegated
+    with pytest.raises(Unauthenticated):
+        await entra.verifier().verify(bearer(app_claims(idtyp=None, sub="pairwise")))
+
+
+STRANGE = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text() | st.integers())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text() | st.from_regex(r"Bearer [A-Za-z0-9_-]{0,40}(\.[A-Za-z0-9_-]{0,40}){0,4}", fullmatch=True))
+async def test_no_header_raises_anything_else(authorization: str) -> None:
+    """Whatever stands in the header, it is Unauthenticated."""
+    with pytest.raises(Unauthenticated):
+        await Entra().verifier().verify(authorization)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64", "jwk"]), STRANGE), STRANGE, STRANGE)
+async def test_no_unsigned_token_raises_anything_else(header: dict[str, Any], version: Any, other: Any) -> None:
+    """Whatever JSON stands in a token that the tenant did not sign."""
+    token = f"Bearer {part({'alg': 'RS256', 'kid': 'k1', **header})}.{part({'ver': version, 'aud': other})}.e30"
+    with pytest.raises(Unauthenticated):
+        await Entra().verifier().verify(token)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from([*app_claims("1.0"), "azp", "scp"]), STRANGE))
+async def test_no_signed_claims_raise_anything_else(claims: dict[str, Any]) -> None:
+    """Whatever stands in a token that the tenant did sign, there is a caller of this tenant or none."""
+    try:
+        authorization = bearer({**app_claims(), **claims})
+    except (TypeError, ValueError, UnicodeError, jwt.PyJWTError):
+        return  # the library would not write it
+    try:
+        caller = await Entra().verifier().verify(authorization)
+    except Unauthenticated:
+        return
+    assert caller.tenant == TENANT
+
+
+async def test_keys_are_fetched_once(entra: Entra) -> None:
+    """Many tokens at once and one after another cost one fetch."""
+    verifier = entra.verifier()
+    await asyncio.gather(*(verifier.verify(bearer(app_claims())) for _ in range(10)))
+    await verifier.verify(bearer(app_claims()))
+    assert entra.fetched == [METADATA["2.0"], KEYS_URL["2.0"]]
+
+
+async def test_a_new_key_is_found(entra: Entra) -> None:
+    """Entra rotates keys at any time: a token with a new one makes them be fetched again."""
+    verifier = entra.verifier()
+    await verifier.verify(bearer(app_claims()))
+    entra.rotate()
+    entra.now += 61
+    await verifier.verify(bearer(app_claims(), NEXT_KEY, "k2"))
+    assert len(entra.fetched) == 4
+    with pytest.raises(Unauthenticated, match="unknown"):
+        await verifier.verify(bearer(app_claims()))
+
+
+async def test_a_token_that_was_verified_is_taken_for_a_minute(entra: Entra) -> None:
+    """Verifying costs as much as reading a mail, and a client sends its token again and again."""
+    verifier, token = entra.verifier(), bearer(app_claims())
+    caller = await verifier.verify(token)
+    entra.rotate()
+    entra.now += 59
+    assert await verifier.verify(token) == caller
+    entra.now += 2
+    await verifier.verify(bearer(app_claims(), NEXT_KEY, "k2"))  # the keys are fetched again
+    with pytest.raises(Unauthenticated, match="unknown"):
+        await verifier.verify(token)
+
+
+async def test_a_remembered_token_ends_with_its_lifetime(entra: Entra) -> None:
+    """With the minute that two clocks may differ; and nothing of another token is taken for it."""
+    verifier, token = entra.verifier(), bearer(app_claims(exp=int(time.time()) - 50))
+    await verifier.verify(token)
+    entra.now += 11  # ten of its own sixty were left
+    with pytest.raises(Unauthenticated, match="Access token validation failure"):
+        await verifier.verify(token[:-4] + "AAAA")
+    assert len(verifier._remembered) == 1
+    assert next(iter(verifier._remembered.values()))[1] <= entra.now
+
+
+async def test_only_so_many_tokens_are_remembered(entra: Entra) -> None:
+    verifier = entra.verifier()
+    for number in range(3):
+        verifier._remembered |= {str(one).encode(): (None, 0.0) for one in range(MOST_REMEMBERED)}  # type: ignore[misc]
+        await verifier.verify(bearer(app_claims(jti=str(number))))
+        assert len(verifier._remembered) <= MOST_REMEMBERED
+
+
+async def test_a_flood_of_unknown_keys_costs_one_fetch_a_minute(entra: Entra) -> None:
+    """Anyone can invent key ids."""
+    verifier = entra.verifier()
+    await verifier.verify(bearer(app_claims()))
+
+    async def flood() -> int:
+        before = len(entra.fetched)
+        tokens = (bearer(app_claims(), key_id=f"invented-{number}") for number in range(20))
+        refused = await asyncio.gather(*(verifier.verify(token) for token in tokens), return_exceptions=True)
+        assert all(isinstance(refusal, Unauthenticated) for refusal in refused)
+        return len(entra.fetched) - before
+
+    assert await flood() == 0  # the keys are seconds old
+    entra.now += 60
+    assert await flood() == 2  # metadata and keys, once
+    assert await flood() == 0
+    entra.now += 60
+    entra.is_down = True
+    assert await flood() == 1
+    assert await flood() == 0
+    await verifier.verify(bearer(app_claims()))
+
+
+async def test_old_keys_are_renewed_and_kept_when_that_fails(entra: Entra, caplog: pytest.LogCaptureFixture) -> None:
+    """A day later they are fetched again; should Entra be down, the old ones serve on, and it is tried each minute."""
+    verifier = entra.verifier()
+    await verifier.verify(bearer(app_claims()))
+    entra.now += 86400
+    entra.is_down = True
+    for _ in range(3):
+        await verifier.verify(bearer(app_claims()))
+    assert len(entra.fetched) == 3
+    assert "OSError" in caplog.text
+    entra.now += 60
+    entra.is_down = False
+    await verifier.verify(bearer(app_claims()))
+    assert len(entra.fetched) == 5
+    await verifier.verify(bearer(app_claims()))
+    assert len(entra.fetched) == 5
+
+
+async def test_without_keys_nobody_is_refused(entra: Entra) -> None:
+    """With the metadata unreachable it cannot be said who calls: not a 401. It is tried again soon, not each time."""
+    verifier = entra.verifier()
+    entra.is_down = True
+    results = await asyncio.gather(*(verifier.verify(bearer(app_claims())) for _ in range(5)), return_exceptions=True)
+    assert all(isinstance(result, KeysUnavailable) for result in results)
+    assert len(entra.fetched) == 1
+    entra.is_down = False
+    entra.now += 5
+    await verifier.verify(bearer(app_claims()))
+
+
+@pytest.mark.parametrize(
+    ("url", "document"),
+    [
+        (METADATA["2.0"], b"<html>"),
+        (METADATA["2.0"], []),
+        (METADATA["2.0"], {}),
+        (METADATA["2.0"], {"issuer": 7, "jwks_uri": KEYS_URL["2.0"]}),
+        (METADATA["2.0"], {"issuer": ISSUERS["2.0"].replace(TENANT, OTHER), "jwks_uri": KEYS_URL["2.0"]}),
+        (METADATA["2.0"], {"issuer": ISSUERS["2.0"], "jwks_uri": KEYS_URL["2.0"].replace("https", "http")}),
+        (METADATA["2.0"], {"issuer": ISSUERS["2.0"], "jwks_uri": "https://evil.example/keys"}),
+        (METADATA["2.0"], {"issuer": ISSUERS["2.0"], "jwks_uri": "http://127.0.0.1/keys"}),
+        (METADATA["2.0"], {"issuer": ISSUERS["2.0"], "jwks_uri": "file:///etc/passwd"}),
+        (KEYS_URL["2.0"], b"[" * 100_000),
+        (KEYS_URL["2.0"], {}),
+        (KEYS_URL["2.0"], {"keys": "none"}),
+        (KEYS_URL["2.0"], {"keys": []}),
+        (KEYS_URL["2.0"], {"keys": [7, {}, {"kid": "k1"}, {"kid": "k1", "kty": "RSA"}]}),
+        (KEYS_URL["2.0"], {"keys": [{"kid": "k1", "kty": "RSA", "n": "", "e": 7}]}),
+        (KEYS_URL["2.0"], {"keys": [{"kid": "k1", "kty": "oct", "k": part(PUBLIC_PEM)}]}),
+        (KEYS_URL["2.0"], {"keys": [public(KEY, "k1", use="enc")]}),
+        (KEYS_URL["2.0"], {"keys": [public(KEY, "k1", issuer=f"{AUTHORITY}/{OTHER}/v2.0")]}),
+        (KEYS_URL["2.0"], {"keys": [public(rsa.generate_private_key(65537, 1024), "k1")]}),  # noqa: S505 - weak on purpose
+    ],
+)
+async def test_metadata_that_is_not_the_tenants_gives_no_keys(entra: Entra, url: str, document: Any) -> None:
+    """Another tenant's issuer, keys on a strange host, weak keys and other keys: none is taken."""
+    entra.documents[url] = document
+    with pytest.raises(KeysUnavailable):
+        await entra.verifier().verify(bearer(app_claims()))
+
+
+@pytest.mark.parametrize("issuer", [AUTHORITY + "/{tenantid}/v2.0", ISSUERS["2.0"]])
+async def test_keys_may_name_their_issuer(entra: Entra, issuer: str) -> None:
+    """Entra marks its keys with the issuer that they sign for, or with a template for any."""
+    entra.documents[KEYS_URL["2.0"]] = {"keys": [public(KEY, "k1", issuer=issuer)]}
+    await entra.verifier().verify(bearer(app_claims()))
+
+
+def test_a_callers_repr_names_no_person() -> None:
+    """A caller may be logged; the user's id may not."""
+    assert USER not in repr(Caller(APPLICATION, TENANT, USER, delegated=True))
+
+
+@asynccontextmanager
+async def answering(answer: Callable[[asyncio.StreamWriter], Any]) -> AsyncIterator[str]:
+    """A server on loopback that gives every request this answer; its URL."""
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await answer(writer)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async with serving(respond) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+async def test_the_whole_way_over_http(entra: Entra, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metadata and keys from a real server on loopback, with a proxy in the environment that is not asked."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    documents = [{"issuer": ISSUERS["2.0"]}, entra.documents[KEYS_URL["2.0"]]]
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        body = json.dumps(documents.pop(0)).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+
+    async with answering(answer) as authority:
+        documents[0]["jwks_uri"] = f"{authority}/keys"
+        verifier = Verifier(Registration(TENANT, CLIENT, authority))
+        assert (await verifier.verify(bearer(app_claims()))).application_id == APPLICATION
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * (LARGEST_FETCH + 1),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        b"",
+    ],
+    ids=["redirect", "500", "too large", "cut short", "nothing"],
+)
+async def test_a_fetch_takes_a_whole_small_200_only(answered: bytes) -> None:
+    """No redirect is followed, no error page and no flood is read."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(answered)
+        await writer.drain()
+
+    async with answering(answer) as url:
+        with pytest.raises((OSError, aiohttp.ClientError)):
+            await fetch(url)
+
+
+async def test_a_fetch_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that drips does not hold a request for longer than the time-out."""
+    monkeypatch.setattr(entra_keys, "FETCH_TIMEOUT", 0.3)
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async with answering(answer) as url:
+        with pytest.raises(TimeoutError):
+            await fetch(url)

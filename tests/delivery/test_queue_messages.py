@@ -1,0 +1,74 @@
+"""Messages of mail-work: a strict schema that comes back as it was put."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from shared.delivery.queue import INLINE, carrying, delay
+from shared.delivery.queue_messages import ProducerMessage, Work, parse_work
+from tests.delivery.samples import NOON, letter, work
+
+EVERYTHING = work(
+    not_before=NOON,
+    payload="a/b",
+    released="token",
+    known=True,
+    replay=2,
+    reserved=NOON + timedelta(hours=1),
+)
+
+
+@pytest.mark.parametrize("message", [work(), EVERYTHING])
+def test_a_wake_up_comes_back_as_it_was_put(message: Work) -> None:
+    assert parse_work(msgspec.json.encode(message)) == message
+
+
+def test_a_letter_within_its_wake_up_comes_back() -> None:
+    whole = carrying(work(), letter())
+    assert whole is not None
+    found = parse_work(msgspec.json.encode(whole))
+    assert isinstance(found, Work)
+    assert found.carries
+    assert found.inline() == letter()
+
+
+def test_a_letter_that_does_not_fit_is_not_carried() -> None:
+    """Measured as it is sent: in XML, where each < takes four characters."""
+    assert carrying(work(), letter(size=INLINE)) is None
+    assert carrying(work(), letter(size=INLINE // 4, sign="<")) is None
+    assert not work().carries
+
+
+def test_a_producers_message_comes_back_byte_for_byte() -> None:
+    message = ProducerMessage(v=1, id="a" * 32, queue="mail-outbox", inserted_at=NOON, body=b"\x00\xff")
+    assert parse_work(msgspec.json.encode(message)) == message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"sender": "a@contoso.com", "message": {}}',
+        msgspec.json.encode(work()).replace(b'"v":1', b'"v":2'),
+        msgspec.json.encode(work()).replace(b'"v":1', b'"v":1,"more":1'),
+        msgspec.json.encode(work()).replace(b'"kind":"mail"', b'"kind":"letter"'),
+    ],
+)
+def test_anything_else_is_refused(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        parse_work(body)
+
+
+@pytest.mark.parametrize(
+    ("days", "seconds"), [(-1, 0), (0, 0), (0.5, 43_200), (6, 518_400), (7, 518_400), (40, 518_400)]
+)
+def test_a_message_hides_until_it_is_due_but_six_days_at_the_most(days: float, seconds: int) -> None:
+    assert delay(NOON, NOON + timedelta(days=days)) == seconds
+
+
+def test_a_fraction_of_a_second_is_waited_out() -> None:
+    assert delay(NOON, NOON + timedelta(seconds=1.2)) == 2
+    assert delay(NOON, None) == 0

@@ -1,0 +1,94 @@
+"""A POST that came with Transfer-Encoding and without its body: 411 before anything else is asked about it.
+
+Azure's host hands a function only bodies whose length was given. What is left of another request has no right signature
+and is no mail, and a sender that is told so looks for the fault in the wrong place.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+
+import azure.functions as func
+import pytest
+
+from shared.app import services
+from shared.functions.messages import message_replay, operator_message_replay
+from shared.functions.send_mail import send_mail as send_users_mail
+from shared.functions.send_mail import send_my_mail
+from shared.functions.suppressions import operator_suppressions, suppressions
+from shared.functions.webhooks import events
+
+Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+PROBLEMS: dict[str, Function] = {
+    "message_replay": message_replay,
+    "operator_message_replay": operator_message_replay,
+    "suppressions": suppressions,
+    "operator_suppressions": operator_suppressions,
+}
+GRAPH: dict[str, Function] = {"send_mail": send_users_mail, "send_my_mail": send_my_mail}
+
+
+@pytest.fixture(autouse=True)
+def unconfigured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is set, so everything that is asked after the body answers 503."""
+    monkeypatch.delenv("AzureWebJobsStorage", raising=False)
+    services.cache_clear()
+    yield
+    services.cache_clear()
+
+
+def request(body: bytes = b"", method: str = "POST", route: str = "github", **headers: str) -> func.HttpRequest:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return func.HttpRequest(
+        method=method,
+        url="https://mailroom.example/api/x",
+        headers=names,
+        params={},
+        route_params={"id": "0" * 32, "route": route},
+        body=body,
+    )
+
+
+@pytest.mark.parametrize("coding", ["chunked", "Chunked", "gzip, chunked"])
+@pytest.mark.parametrize("name", PROBLEMS)
+async def test_it_is_a_problem_with_the_reason(name: str, coding: str, caplog: pytest.LogCaptureFixture) -> None:
+    answer = await PROBLEMS[name](request(Transfer_Encoding=coding))
+    body = json.loads(answer.get_body())
+    assert (answer.status_code, body["status"], answer.mimetype) == (411, 411, "application/problem+json")
+    assert "Content-Length" in body["detail"]
+    assert f'{{"event":"request.body-lost","function":"{name}","count":1}}' in caplog.text
+
+
+@pytest.mark.parametrize("name", GRAPH)
+async def test_from_send_mail_it_is_graphs_error(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    answer = await GRAPH[name](request(Transfer_Encoding="chunked", client_request_id="mine"))
+    error = json.loads(answer.get_body())["error"]
+    assert (answer.status_code, error["code"]) == (411, "LengthRequired")
+    assert "Content-Length" in error["message"]
+    assert error["innerError"]["client-request-id"] == answer.headers["client-request-id"] == "mine"
+    assert f'"function":"{name}"' in caplog.text
+
+
+async def test_a_webhook_is_told_before_its_signature_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same for every name; a name that is no route's is not written into the log."""
+    monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
+    for route in ("github", "someone@contoso.com"):
+        answer = await events.build().get_user_function()(request(route=route, Transfer_Encoding="chunked"))
+        assert (answer.status_code, json.loads(answer.get_body())["status"]) == (411, 411)
+    assert '"event":"request.body-lost","function":"events","route":"github"' in caplog.text
+    assert "contoso" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request(b"{}", Transfer_Encoding="chunked"),  # of a platform that does hand it on
+        request(),
+        request(Content_Length="0"),
+        request(method="GET", Transfer_Encoding="chunked"),
+    ],
+)
+@pytest.mark.parametrize("function", [suppressions, operator_suppressions, send_my_mail])
+async def test_any_other_request_goes_on(function: Function, asked: func.HttpRequest) -> None:
+    assert (await function(asked)).status_code == 503

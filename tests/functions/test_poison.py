@@ -1,0 +1,226 @@
+"""What the platform has given up: there is no poison queue of a poison queue, so its functions do not fail."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import azure.functions as func
+import msgspec
+import pytest
+from azure.core.exceptions import ServiceRequestError
+
+from shared.app import Services
+from shared.delivery.payload import message_name
+from shared.delivery.queue import BODY, DEAD, Kept
+from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work
+from shared.functions import queues as trigger
+from shared.mail import parse
+from shared.mail.outgoing import identity
+from shared.settings.config import Problem, read
+from shared.storage.queue_names import ALL
+from tests.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
+from tests.delivery.samples import SENDER, Office, work
+from tests.indexed import indexed
+
+INSERTED = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=30)
+MAIL = {"sender": SENDER, "message": {"subject": "Hi", "toRecipients": [{"emailAddress": {"address": "a@b.example"}}]}}
+KEYED = json.dumps({"key": "k-1", **MAIL}).encode()
+KEYLESS = json.dumps(MAIL).encode()
+EVENT = b'{"route": "generic", "data": {}}'
+LARGE = json.dumps({"key": "k-2", **MAIL, "saveToSentItems": True}).encode().ljust(BODY + 1)
+GOOD = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MAIL_ALLOWED_SENDERS": SENDER}
+REFUSED = Problem("MAIL_RATE_PER_MINUTE", "many", "a number")
+
+
+class Message(func.QueueMessage):
+    """Of a queue, as the worker hands it over."""
+
+    def __init__(self, body: bytes, mail: str = "m-1") -> None:
+        super().__init__(id=mail, body=body)
+
+    @property
+    def insertion_time(self) -> datetime:
+        return INSERTED
+
+
+class Away(MemoryOutbox):
+    """Queues can be written; blobs cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = True
+
+    async def set_aside(self, mail: str, kept: Kept) -> None:
+        if self.away:
+            raise ServiceRequestError(f"{DEAD} is away")
+        await super().set_aside(mail, kept)
+
+
+class NoLedger(MemoryLedger):
+    """Tables cannot be reached."""
+
+    async def read(self, mail: str) -> Any:
+        raise ServiceRequestError("the ledger is away")
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Services:
+    """Mailroom with all its settings, on storage in memory."""
+    app = Services(read(GOOD))
+    equip(app, Office(settings=app.settings))
+    monkeypatch.setattr(trigger, "services", lambda: app)
+    return app
+
+
+def equip(app: Services, office: Office) -> None:
+    vars(app).update(outbox=office.outbox, engine=office.engine, files=MemoryFiles(office.outbox))
+    for name in ("worker", "mailer", "pinning"):
+        vars(app).pop(name, None)
+
+
+def memory(app: Services) -> Any:
+    return app.outbox
+
+
+def refuse_settings(app: Services, *problems: Problem) -> None:
+    app.settings = replace(app.settings, problems=problems or (REFUSED,))
+
+
+def put_off(app: Services) -> ProducerMessage | Work | Batch:
+    [(queue, content, after)] = memory(app).returned
+    assert (queue, after) == ("mail-work", timedelta(minutes=5))
+    return parse_work(content)
+
+
+POISON = {
+    "mail_outbox_poison": (trigger.mail_outbox_poison, "mail-outbox", KEYED),
+    "mail_events_poison": (trigger.mail_events_poison, "mail-events", EVENT),
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+@pytest.mark.parametrize("why", ["setting", "storage"])
+async def test_what_may_pass_puts_the_message_back_for_minutes_with_its_first_time(
+    app: Services, name: str, why: str
+) -> None:
+    """Into mail-work, under the id that it has by now. A second time it says the same."""
+    function, queue, body = POISON[name]
+    if why == "setting":
+        refuse_settings(app)
+    else:
+        equip(app, Office(settings=app.settings, outbox=Away(), ledger=NoLedger()))
+    await function(Message(body))
+    first = put_off(app)
+    mail = identity(f"queue:{queue}-poison", "m-1")
+    assert first == ProducerMessage(v=1, id=mail, queue=queue, inserted_at=INSERTED, body=body, poisoned=True)
+    memory(app).returned.clear()
+    await trigger.mail_work(Message(msgspec.json.encode(first), "m-2"))
+    assert put_off(app) == first
+    assert memory(app).dead == {}
+
+
+@pytest.mark.parametrize("name", POISON)
+async def test_when_it_has_passed_the_message_goes_the_way_it_would_have_gone(app: Services, name: str) -> None:
+    function, queue, body = POISON[name]
+    settings = app.settings
+    refuse_settings(app)
+    await function(Message(body))
+    later = put_off(app)
+    memory(app).returned.clear()
+    app.settings = settings
+    await trigger.mail_work(Message(msgspec.json.encode(later), "m-2"))
+    assert memory(app).returned == []
+    if queue == "mail-events":  # a person decides
+        assert {kept.reason for kept in memory(app).dead.values()} == {"Crashed"}
+    else:
+        [(_, again)] = memory(app).messages
+        assert (again.id, again.accepted_at) == (identity(f"queue:mail-outbox:{SENDER}", "k-1"), INSERTED)
+
+
+async def test_a_mail_without_a_key_is_kept_for_a_person_even_when_it_was_put_off(app: Services) -> None:
+    """It may have been sent under the id that its message had at first."""
+    settings = app.settings
+    refuse_settings(app)
+    await trigger.mail_outbox_poison(Message(KEYLESS))
+    later = put_off(app)
+    app.settings = settings
+    await trigger.mail_work(Message(msgspec.json.encode(later), "m-2"))
+    assert {mail: kept.reason for mail, kept in memory(app).dead.items()} == {later.id: "Crashed"}
+    assert memory(app).messages == []
+
+
+async def test_what_fails_for_a_fault_of_ours_is_kept_too(app: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fail in the poison queue as it did before, and be deleted there by and by."""
+
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(parse, "outbox_mail", broken)
+    await trigger.mail_outbox_poison(Message(KEYED))
+    [kept] = memory(app).dead.values()
+    assert (kept.reason, kept.content) == ("Crashed", KEYED)
+
+
+@pytest.mark.parametrize("why", ["setting", "storage"])
+@pytest.mark.parametrize("what", ["mail", "message"])
+async def test_a_poisoned_message_of_mail_work_is_put_back_as_it_is(app: Services, why: str, what: str) -> None:
+    if why == "setting":
+        refuse_settings(app)
+    else:
+        equip(app, Office(settings=app.settings, outbox=Away(), ledger=NoLedger()))
+    message = ProducerMessage(v=1, id="p", queue="mail-outbox", inserted_at=INSERTED, body=KEYED)
+    content = {"mail": msgspec.json.encode(work()), "message": msgspec.json.encode(message)}[what]
+    await trigger.mail_work_poison(Message(content))
+    assert memory(app).returned == [("mail-work", content, timedelta(minutes=5))]
+
+
+@pytest.mark.parametrize("function", [trigger.mail_outbox, trigger.mail_outbox_poison])
+async def test_a_message_that_does_not_fit_into_one_of_ours_waits_in_a_blob(app: Services, function: Any) -> None:
+    """In base64 it would be larger than what a queue takes, and could never be put back."""
+    settings = app.settings
+    refuse_settings(app)
+    await function(Message(LARGE))
+    later = put_off(app)
+    assert isinstance(later, ProducerMessage)
+    assert (later.body, later.payload, later.inserted_at) == (b"", message_name(later.id), INSERTED)
+    assert memory(app).payloads == {later.payload: LARGE}
+    memory(app).returned.clear()
+    app.settings = settings
+    await trigger.mail_work(Message(msgspec.json.encode(later), "m-2"))
+    sent: Any = app.engine.send
+    assert memory(app).messages or sent.sent
+    assert memory(app).dead == {}
+
+
+async def test_a_message_whose_blob_is_gone_is_refused_by_name(app: Services) -> None:
+    message = ProducerMessage(v=1, id="p", queue="mail-outbox", inserted_at=INSERTED, payload="gone")
+    await trigger.mail_work(Message(msgspec.json.encode(message)))
+    assert memory(app).dead["p"].reason == "PayloadMissing"
+
+
+@pytest.mark.parametrize(
+    ("setting", "put"),
+    [
+        ("AzureWebJobsStorage", False),
+        ("AzureWebJobsStorage__queueServiceUri", False),
+        ("AzureWebJobsStorage__blobServiceUri", False),
+        ("AzureWebJobsStorage__clientId", False),
+        ("AzureWebJobsStorage__tableServiceUri", True),
+    ],
+)
+async def test_it_fails_only_where_it_cannot_be_put_back(app: Services, setting: str, put: bool) -> None:  # noqa: FBT001
+    """The host has storage, since the message has come; but Mailroom cannot use what it is told of it."""
+    refuse_settings(app, Problem(setting, "nothing", "the service's URL"))
+    if put:
+        await trigger.mail_outbox_poison(Message(KEYED))
+        put_off(app)
+    else:
+        with pytest.raises(trigger.NotConfiguredError, match=setting):
+            await trigger.mail_outbox_poison(Message(KEYED))
+
+
+def test_maintenance_measures_every_queue_that_a_function_listens_to() -> None:
+    """Poison queues too: what stays there is told to the operator."""
+    listed = [function.get_trigger().get_dict_repr() for function in indexed().values()]
+    assert set(ALL) == {trigger["queueName"] for trigger in listed if trigger["type"] == "queueTrigger"}

@@ -1,0 +1,39 @@
+"""What readiness says of routes."""
+
+import json
+from types import SimpleNamespace
+
+import azure.functions as func
+import pytest
+
+from shared.app import Services
+from shared.functions import health
+from shared.settings.config import read
+
+VAULT = "https://kv-1.vault.azure.net"
+
+
+async def _reached(_: Services) -> None:
+    """A dependency that answers."""
+
+
+async def test_a_secret_in_a_setting_beside_the_vault_is_a_warning_and_the_app_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It works now; the next deployment would remove it."""
+    environment = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MAIL_VAULT_URL": VAULT}
+    environment |= {"MAIL_SENDER": "a@contoso.com", "MAIL_TO": "b@contoso.com", "MAIL_SECRET_GITHUB": "hush"}
+    app = Services(read(environment))
+
+    async def of(route: str) -> tuple[str, ...]:
+        return app.settings.secrets.get("MAIL_SECRET_GITHUB", ()) if route == "github" else ()
+
+    app.__dict__["secrets"] = SimpleNamespace(of=of)
+    monkeypatch.setattr(health, "services", lambda: app)
+    for name in ("_storage", "_tables", "_identity", "_callers"):
+        monkeypatch.setattr(health, name, _reached)
+    answer = await health.health_ready(func.HttpRequest("GET", "https://x.test/", body=b""))
+    routes = json.loads(answer.get_body())["checks"]["routes"]
+    assert (answer.status_code, routes["status"], routes["on"]) == (200, "warn", ["github"])
+    assert routes["notes"].keys() == {"MAIL_SECRET_GITHUB"}
+    assert "hush" not in str(routes)

@@ -1,0 +1,118 @@
+"""A ledger that was deleted: the timer says so, readiness is degraded, and each mail accepted since is doubted."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import azure.functions as func
+import pytest
+from azure.data.tables.aio import TableServiceClient
+
+from shared.app import services
+from shared.delivery.record import Row
+from tests.azurite import azurite
+from tests.indexed import indexed
+
+MAIL = "0" * 32
+DAY = timedelta(days=1)
+
+
+class Graph:
+    """Has a token."""
+
+    async def ensure_token(self) -> None: ...
+
+
+class Timer:
+    past_due = False
+
+
+def row(accepted: datetime, **more: Any) -> Row:
+    return Row(
+        id=MAIL,
+        state="sent",
+        scope="s",
+        fingerprint="f",
+        mailbox="a@contoso.com",
+        accepted_at=accepted,
+        token="t",
+        **more,
+    )
+
+
+async def ask(name: str, **params: str) -> dict[str, Any]:
+    request = func.HttpRequest("GET", "https://x.test/", params={}, route_params=params, body=b"")
+    answer = await indexed()[name].get_user_function()(request)
+    assert answer.status_code == 200
+    return dict(json.loads(answer.get_body()))
+
+
+@pytest.fixture
+async def account(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TableServiceClient]:
+    """An account of its own, and a process that has not asked it anything."""
+    with azurite() as (storage, _):
+        monkeypatch.setenv("AzureWebJobsStorage", storage)
+        monkeypatch.setenv("MAIL_RETENTION_DAYS", "14")
+        async with TableServiceClient.from_connection_string(storage) as tables:
+            await a_new_process()
+            yield tables
+            await services().storage.close()
+    services.cache_clear()
+
+
+async def a_new_process() -> None:
+    if services.cache_info().currsize:
+        await services().storage.close()
+    services.cache_clear()
+    services().__dict__["graph"] = Graph()
+
+
+async def test_a_deleted_ledger_is_told_by_the_timer_readiness_and_each_mail(
+    account: TableServiceClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    upkeep, now = indexed()["upkeep"].get_user_function(), datetime.now(UTC)
+    await upkeep(Timer())
+    await services().storage.ledger().insert(row(now))
+    assert (await ask("health_ready"))["status"] == "pass"
+    assert "keysMayBeForgotten" not in await ask("operator_message", id=MAIL)
+
+    await account.delete_table("mailledger")
+    await services().storage.ledger().insert(row(now))
+    await a_new_process()
+    ready = await ask("health_ready")  # before the timer has run
+    assert (ready["status"], ready["checks"]["tables"]["status"]) == ("degraded", "degraded")
+    assert "mailledger was deleted after" in ready["checks"]["tables"]["note"]
+    assert (await ask("operator_message", id=MAIL))["keysMayBeForgotten"] is True
+    assert (await ask("operator_messages"))["messages"][0]["keysMayBeForgotten"] is True
+    assert "table.replaced" not in caplog.text
+    await upkeep(Timer())
+    (line,) = [json.loads(one.message) for one in caplog.records if "table.replaced" in one.message]
+    assert line["table"] == "mailledger"
+    assert (await ask("health_ready"))["status"] == "degraded"
+
+
+@pytest.mark.parametrize(
+    ("after", "keep_days", "told"), [(-1, None, True), (13, None, True), (15, None, False), (15, 30, True)]
+)
+async def test_a_mail_is_doubted_for_as_long_as_its_key_would_have_been_remembered(
+    account: TableServiceClient, after: int, keep_days: int | None, *, told: bool
+) -> None:
+    ledger, _ = services().storage.markers
+    await ledger.keep()
+    await account.delete_table("mailledger")
+    await ledger.keep()
+    await services().storage.ledger().insert(row(datetime.now(UTC) + after * DAY, keep_days=keep_days))
+    assert ("keysMayBeForgotten" in await ask("operator_message", id=MAIL)) is told
+
+
+async def test_a_deleted_suppression_list_is_told_too(account: TableServiceClient) -> None:
+    _, suppressed = services().storage.markers
+    await suppressed.keep()
+    await account.delete_table("mailsuppressed")
+    await suppressed.keep()
+    ready = await ask("health_ready")
+    assert ready["status"] == "degraded"
+    assert "on the list are mailed" in ready["checks"]["tables"]["note"]
+    await services().storage.ledger().insert(row(datetime.now(UTC)))
+    assert "keysMayBeForgotten" not in await ask("operator_message", id=MAIL)

@@ -1,0 +1,220 @@
+"""Who may do what over HTTP, and that it is asked before anything of a body is read."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import azure.functions as func
+import pytest
+
+from shared.app import Services
+from shared.functions import messages, send_mail, suppressions
+from shared.mail import parse
+from shared.mail.limits import MAX_ENCODED, MAX_REQUEST
+from shared.settings.config import Settings, read
+from tests.auth.test_entra import (
+    APPLICATION,
+    CLIENT,
+    OTHER,
+    PRINCIPAL,
+    TENANT,
+    USER,
+    Entra,
+    app_claims,
+    bearer,
+    user_claims,
+)
+
+Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+SENDER = "mailroom@contoso.com"
+ENVIRONMENT = {
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+    "MAIL_API_TENANT": TENANT,
+    "MAIL_API_CLIENT_ID": CLIENT,
+    "MAIL_CALLERS": json.dumps({APPLICATION: {"senders": [SENDER, USER, PRINCIPAL, "*@contoso.com"]}}),
+    "MAIL_ALLOWED_SENDERS": f"{SENDER} {USER} a@contoso.com *@fabrikam.com",
+    "MAIL_SENDER_POOLS": '{"team": ["a@contoso.com", "b@contoso.com"]}',
+    "MAIL_OPERATOR_APPS": f"{OTHER.upper()}, {CLIENT}",
+}
+OPERATOR: dict[str, Any] = {"azp": OTHER, "roles": ["Mailroom.Operate"], "scp": "openid Mailroom.OperateAsUser"}
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Services:
+    made = Services(read(ENVIRONMENT))
+    assert not made.settings.problems
+    made.__dict__["verifier"] = Entra().verifier()
+    for module in (messages, send_mail, suppressions):
+        monkeypatch.setattr(module, "services", lambda: made)
+    return made
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reader of bodies may be called."""
+
+    def reader(*_: Any, **__: Any) -> None:
+        raise AssertionError("the body was read")
+
+    monkeypatch.setattr(parse, "send_mail", reader)
+    monkeypatch.setattr(send_mail, "_mime", reader)
+
+
+async def ask(function: Function, body: bytes = b"{}", token: str | None = None, **params: str) -> func.HttpResponse:
+    headers = {"Content-Type": params.pop("kind", "application/json")} | ({"Authorization": token} if token else {})
+    method = params.pop("method", "POST")
+    return await function(func.HttpRequest(method, "https://x.test/", headers=headers, route_params=params, body=body))
+
+
+def code_of(answer: func.HttpResponse) -> str:
+    return str(json.loads(answer.get_body())["error"]["code"])
+
+
+NOT_ALLOWED = [
+    ("a caller that MAIL_CALLERS does not name", app_claims(azp=OTHER), SENDER, "ErrorAccessDenied"),
+    ("a user of such a caller", user_claims(azp=OTHER), USER, "ErrorAccessDenied"),
+    ("without the role", app_claims(roles=["Mail.Read"]), SENDER, "ErrorAccessDenied"),
+    ("a mailbox that its senders do not have", app_claims(), "ceo@fabrikam.com", "ErrorSendAsDenied"),
+    ("one that MAIL_ALLOWED_SENDERS does not have", app_claims(), PRINCIPAL, "ErrorSendAsDenied"),
+    ("a pool with one that may not", app_claims(), "team", "ErrorSendAsDenied"),
+    ("another user's mailbox", user_claims(), SENDER, "ErrorSendAsDenied"),
+    ("an address without a canonical form", app_claims(), "mailroom@\uff43ontoso.com", "ErrorSendAsDenied"),
+    ("no mailbox", app_claims(), "../x@contoso.com", "ErrorSendAsDenied"),
+]
+
+
+@pytest.mark.usefixtures("app", "unread")
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "image/png"])
+@pytest.mark.parametrize(
+    ("claims", "mailbox", "code"), [row[1:] for row in NOT_ALLOWED], ids=[r[0] for r in NOT_ALLOWED]
+)
+async def test_who_may_not_send_is_refused_before_the_body_is_read(
+    claims: dict[str, Any], mailbox: str, code: str, kind: str
+) -> None:
+    answer = await ask(send_mail.send_mail, b"{" * 1000, bearer(claims), id=mailbox, kind=kind)
+    assert (answer.status_code, code_of(answer)) == (403, code)
+
+
+@pytest.mark.usefixtures("app", "unread")
+async def test_nor_is_it_for_me() -> None:
+    for claims, status in ((app_claims(), 400), (user_claims(azp=OTHER), 403), (user_claims(oid=OTHER), 403)):
+        assert (await ask(send_mail.send_my_mail, b"{", bearer(claims))).status_code == status
+
+
+@pytest.mark.usefixtures("app")
+async def test_whoever_may_send_learns_what_is_wrong_with_the_body() -> None:
+    for function, claims in ((send_mail.send_mail, app_claims()), (send_mail.send_my_mail, user_claims())):
+        answer = await ask(function, b"{", bearer(claims), id="MAILROOM@Contoso.com")
+        assert answer.status_code == 400
+        assert "JSON" in json.loads(answer.get_body())["error"]["message"]
+
+
+@pytest.mark.usefixtures("app", "unread")
+async def test_a_body_that_is_too_long_is_refused_by_its_length_alone() -> None:
+    for kind, most in (("application/json", MAX_REQUEST), ("text/plain", MAX_ENCODED), ("", MAX_REQUEST)):
+        assert (await ask(send_mail.send_mail, bytes(most + 1), "Bearer x", id=SENDER, kind=kind)).status_code == 413
+        assert (await ask(send_mail.send_mail, bytes(most), "Bearer x", id=SENDER, kind=kind)).status_code == 401
+    assert (await ask(suppressions.suppressions, bytes(suppressions.LARGEST + 1), "Bearer x")).status_code == 413
+    assert (await ask(suppressions.suppressions, bytes(suppressions.LARGEST), "Bearer x")).status_code == 401
+
+
+OPERATORS = [
+    ("an application with the role", app_claims(roles=["Mailroom.Operate"]), True),
+    ("a user with role, scope and application", user_claims(**OPERATOR), True),
+    ("without the role", user_claims(**OPERATOR | {"roles": ["Mail.Send"]}), False),
+    ("the scope in place of the role", user_claims(**OPERATOR | {"roles": ["Mailroom.OperateAsUser"]}), False),
+    ("with any scope", user_claims(**OPERATOR | {"scp": "Mail.Send profile"}), False),
+    ("with the role's name as a scope", user_claims(**OPERATOR | {"scp": "Mailroom.Operate"}), False),
+    ("with no scope", user_claims(**OPERATOR | {"scp": ""}), False),
+    ("in an application that is not allowed", user_claims(**OPERATOR | {"azp": APPLICATION}), False),
+    ("an application with the scope's name", app_claims(roles=["Mailroom.OperateAsUser"]), False),
+]
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(("claims", "operates"), [row[1:] for row in OPERATORS], ids=[row[0] for row in OPERATORS])
+async def test_a_user_operates_with_role_scope_and_application_and_an_application_with_the_role(
+    claims: dict[str, Any],
+    operates: bool,  # noqa: FBT001 - a value of the table
+) -> None:
+    """What is asked for is wrong in a way that only an operator hears of, so that no storage is needed."""
+    asked = [
+        (messages.messages, "GET", {}, b""),
+        (messages.message_replay, "POST", {"id": "none"}, b""),
+        (suppressions.suppressions, "POST", {}, b"{"),
+        (suppressions.suppression, "DELETE", {"id": "none"}, b""),
+    ]
+    for function, method, params, body in asked:
+        request = func.HttpRequest(
+            method,
+            "https://x.test/",
+            headers={"Authorization": bearer(claims)},
+            params={"top": "0"},
+            route_params=params,
+            body=body,
+        )
+        answer = await function(request)
+        assert answer.status_code in ((400, 404) if operates else (403,)), function
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    "claims",
+    [
+        user_claims(**OPERATOR | {"scp": ["Mailroom.OperateAsUser"]}),
+        user_claims(**OPERATOR | {"roles": "Mailroom.Operate"}),
+        app_claims(roles="Mailroom.Operate Mail.Send"),
+    ],
+)
+async def test_roles_and_scopes_of_another_shape_than_entras_prove_nothing(claims: dict[str, Any]) -> None:
+    assert (await ask(messages.message, token=bearer(claims), id="none", method="GET")).status_code == 401
+
+
+def test_no_application_may_operate_for_users_until_one_is_named() -> None:
+    assert Settings().operator_apps == frozenset()
+    found = read(ENVIRONMENT)
+    assert found.operator_apps == {OTHER, CLIENT}
+    wrong = read({**ENVIRONMENT, "MAIL_OPERATOR_APPS": "portal"})
+    assert [problem.setting for problem in wrong.problems] == ["MAIL_OPERATOR_APPS"]
+    assert wrong.operator_apps == frozenset()
+
+
+BY_KEY: list[tuple[Function, str, dict[str, str], bytes]] = [
+    (messages.operator_messages, "GET", {}, b""),
+    (messages.operator_message, "GET", {"id": "none"}, b""),
+    (messages.operator_message, "DELETE", {"id": "none"}, b""),
+    (messages.operator_message_replay, "POST", {"id": "none"}, b""),
+    (suppressions.operator_suppressions, "GET", {}, b""),
+    (suppressions.operator_suppressions, "POST", {}, b"{"),
+    (suppressions.operator_suppression, "GET", {"id": "none"}, b""),
+    (suppressions.operator_suppression, "DELETE", {"id": "none"}, b""),
+]
+
+
+@pytest.mark.parametrize("value", ["", "true", "False"])
+async def test_function_keys_open_the_operators_paths_unless_they_are_switched_off(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """The platform has checked the key. With MAIL_OPERATOR_KEYS=false it opens nothing, and no storage is asked."""
+    made = Services(read({**ENVIRONMENT, "MAIL_OPERATOR_KEYS": value}))
+    assert not made.settings.problems
+    for module in (messages, suppressions):
+        monkeypatch.setattr(module, "services", lambda: made)
+    for function, method, params, body in BY_KEY:
+        request = func.HttpRequest(
+            method, "https://x.test/", headers={}, params={"top": "0"}, route_params=params, body=body
+        )
+        answer = await function(request)
+        if value == "False":
+            assert answer.status_code == 403, function
+            assert "MAIL_OPERATOR_KEYS" in json.loads(answer.get_body())["detail"]
+        else:
+            assert answer.status_code in (400, 404), function
+
+
+def test_every_path_under_operator_is_among_those_that_can_be_switched_off() -> None:
+    from tests.indexed import indexed
+
+    routes = {name: function.get_trigger().get_dict_repr().get("route", "") for name, function in indexed().items()}
+    by_key = {name for name, route in routes.items() if str(route).startswith("operator/")}
+    assert by_key == {function.__name__ for function, *_ in BY_KEY}

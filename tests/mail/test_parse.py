@@ -1,0 +1,660 @@
+import base64
+import copy
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.errors import Malformed
+from shared.mail import limits
+from shared.mail.marker import STAMP_GUID, STAMP_PROPERTY
+from shared.mail.model import BlobAttachment, FileAttachment, Importance, ItemAttachment
+from shared.mail.parse import outbox_mail, send_mail
+
+SHAPE = "RequestBodyRead"
+OUTER = "UnableToDeserializePostBody"
+HEADERS = "InvalidInternetMessageHeaderCollection"
+RECIPIENTS = "ErrorInvalidRecipients"
+FILE = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": "QQ=="}
+ITEM = {"@odata.type": "#microsoft.graph.itemAttachment", "name": "a"}
+BLOB = {"@odata.type": "#mailroom.blobAttachment", "name": "x", "blob": "reports/x"}
+NESTED = (
+    b'[{"@odata.type": "microsoft.graph.itemAttachment", "name": "a", '
+    b'"item": {"@odata.type": "microsoft.graph.message", "attachments": '
+)
+MICROSOFTS_EXAMPLE = b"""{
+  "message": {
+    "subject": "Meet for lunch?",
+    "body": {
+      "contentType": "Text",
+      "content": "The new cafeteria is open."
+    },
+    "toRecipients": [
+      {
+        "emailAddress": {
+          "address": "fannyd@contoso.onmicrosoft.com"
+        }
+      }
+    ],
+    "ccRecipients": [
+      {
+        "emailAddress": {
+          "address": "danas@contoso.onmicrosoft.com"
+        }
+      }
+    ]
+  },
+  "saveToSentItems": "false"
+}"""
+
+
+def recipient(address: str = "adele@contoso.test") -> dict[str, Any]:
+    return {"emailAddress": {"address": address}}
+
+
+def body(**message: Any) -> dict[str, Any]:
+    return {"message": {"toRecipients": [recipient()]} | message}
+
+
+def header(name: str, value: str = "1") -> dict[str, str]:
+    return {"name": name, "value": value}
+
+
+def attached(item: Any, times: int = 1) -> dict[str, Any]:
+    for _ in range(times):
+        item = {"@odata.type": "microsoft.graph.message", "attachments": [ITEM | {"item": item}]}
+    return body(attachments=item["attachments"])
+
+
+def written(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def refusal(value: Any, read: Any = send_mail) -> Malformed:
+    with pytest.raises(Malformed) as caught:
+        read(written(value))
+    return caught.value
+
+
+# what is wrong: the body, the code, the path
+MALFORMED: dict[str, tuple[Any, str, str | None]] = {
+    # not JSON
+    "empty": (b"", "BadRequest", "$"),
+    "blank": (b" \n\t", "BadRequest", "$"),
+    "not JSON": (b"To: adele@contoso.test", "BadRequest", "$"),
+    "cut off": (b'{"message": {"subject": "x', "BadRequest", "$"),
+    "more after the end": (b"{} {}", "BadRequest", "$"),
+    "not UTF-8": (b'{"message": {"subject": "\xff"}}', "BadRequest", "$"),
+    "UTF-16 with half a character": ('{"message": {}}'.encode("utf-16")[:-1], "BadRequest", "$"),
+    "UTF-16 of a message to nobody": ('{"message": {}}'.encode("utf-16"), "ErrorMissingRecipients", "$.message"),
+    "not a number of JSON": (b'{"message": NaN}', "BadRequest", "$"),
+    "a number of 5,000 digits": (b'{"message": ' + b"9" * 5000 + b"}", "BadRequest", "$"),
+    "a control character outside strings": (b'{"message": \x01{}}', "BadRequest", "$"),
+    "50,000 opening brackets": (b"[" * 50_000, "BadRequest", "$"),
+    "50,000 opening braces": (b'{"a":' * 50_000, "BadRequest", "$"),
+    "50,000 brackets within a message": (
+        b'{"message": {"toRecipients": ' + b"[" * 50_000 + b"]" * 50_000 + b"}}", "BadRequest", "$",
+    ),
+    # the outer object
+    "an array": ([], OUTER, "$"),
+    "null": (None, OUTER, "$"),
+    "a string": ("message", OUTER, "$"),
+    "an empty object": ({}, OUTER, "$.message"),
+    "no message": ({"saveToSentItems": True}, OUTER, "$.message"),
+    "a message that is null": ({"Message": None}, OUTER, "$.Message"),
+    "a message that is a string": ({"Message": "hello"}, OUTER, "$.Message"),
+    "an unknown outer property": (body() | {"priority": 1}, OUTER, "$.priority"),
+    "an odd outer property": (body() | {"x y": 1}, OUTER, '$["x y"]'),
+    "a long outer property": (body() | {"x" * 500: 1}, OUTER, f'$["{"x" * 60}\\u2026"]'),
+    "a property named like an error": (body(**{"x - at `$x y`": 1}), SHAPE, '$.message["x - at `$x y`"]'),
+    "another case of an outer property": (body() | {"savetosentitems": True}, OUTER, "$.savetosentitems"),
+    "both spellings of message": (body() | {"Message": {}}, OUTER, "$.Message"),
+    "both spellings of saveToSentItems": (
+        {"SaveToSentItems": True, "saveToSentItems": True} | body(), OUTER, "$.saveToSentItems",
+    ),
+    "saveToSentItems as another word": (body() | {"saveToSentItems": "no"}, OUTER, "$.saveToSentItems"),
+    "saveToSentItems as a number": (body() | {"SaveToSentItems": 0}, OUTER, "$.SaveToSentItems"),
+    # types at every level
+    "an unknown property": (body(colour="red"), SHAPE, "$.message.colour"),
+    "an unknown property that is null": (body(colour=None), SHAPE, "$.message.colour"),
+    "a capital property": (body(Subject="x"), SHAPE, "$.message.Subject"),
+    "a path as it was written": ({"Message": {"colour": 1}}, SHAPE, "$.Message.colour"),
+    "the first of two faults": (b'{"message": {"zzz": 1, "subject": 2}}', SHAPE, "$.message.zzz"),
+    "a subject that is a number": (body(subject=1), SHAPE, "$.message.subject"),
+    "a body that is a string": (body(body="hello"), SHAPE, "$.message.body"),
+    "content that is a list": (body(body={"content": ["x"]}), SHAPE, "$.message.body.content"),
+    "an unknown content type": (body(body={"contentType": "markdown"}), SHAPE, "$.message.body.contentType"),
+    "an unknown importance": (body(importance="urgent"), SHAPE, "$.message.importance"),
+    "importance as a number": (body(importance=1), SHAPE, "$.message.importance"),
+    "a boolean as a string": (body(isReadReceiptRequested="true"), SHAPE, "$.message.isReadReceiptRequested"),
+    "categories that are a string": (body(categories="red"), SHAPE, "$.message.categories"),
+    "a category that is null": (body(categories=["red", None]), SHAPE, "$.message.categories[1]"),
+    "a category without letters": (body(categories=[""]), SHAPE, "$.message.categories[0]"),
+    "a flag's unknown status": (body(flag={"flagStatus": "red"}), SHAPE, "$.message.flag.flagStatus"),
+    "a flag's date as text": (body(flag={"dueDateTime": "2026-01-01"}), SHAPE, "$.message.flag.dueDateTime"),
+    "the type of something else": (body(**{"@odata.type": "#microsoft.graph.event"}), SHAPE, "$.message.@odata.type"),
+    "an unknown type": (
+        body(sender=recipient() | {"@odata.type": "#x.y"}), SHAPE, "$.message.sender.@odata.type",
+    ),
+    # recipients
+    "recipients that are a string": (body(toRecipients="a@b.test"), SHAPE, "$.message.toRecipients"),
+    "a recipient that is a string": (body(ccRecipients=["a@b.test"]), SHAPE, "$.message.ccRecipients[0]"),
+    "a recipient that is null": (body(bccRecipients=[None]), SHAPE, "$.message.bccRecipients[0]"),
+    "a recipient without emailAddress": (
+        body(toRecipients=[recipient(), {}]), RECIPIENTS, "$.message.toRecipients[1].emailAddress",
+    ),
+    "a recipient without address": (
+        body(toRecipients=[{"emailAddress": {"name": "A"}}]), RECIPIENTS,
+        "$.message.toRecipients[0].emailAddress.address",
+    ),
+    "an address that is null": (
+        body(replyTo=[{"emailAddress": {"address": None}}]), SHAPE, "$.message.replyTo[0].emailAddress.address",
+    ),
+    "from without address": (body(**{"from": {"emailAddress": {}}}), RECIPIENTS, "$.message.from.emailAddress.address"),
+    "a name of two lines": (
+        body(sender={"emailAddress": {"address": "a@b.test", "name": "A\r\nBcc: x@y.test"}}),
+        SHAPE, "$.message.sender.emailAddress.name",
+    ),
+    "no recipients": ({"message": {"subject": "x"}}, "ErrorMissingRecipients", "$.message"),
+    "empty lists of recipients": ({"Message": {"toRecipients": []}}, "ErrorMissingRecipients", "$.Message"),
+    "only reply-to": ({"message": {"replyTo": [recipient()]}}, "ErrorMissingRecipients", "$.message"),
+    "501 recipients": (body(toRecipients=[recipient()] * 501), RECIPIENTS, "$.message.toRecipients[500]"),
+    "501 recipients in all": (
+        body(toRecipients=[recipient()] * 200, ccRecipients=[recipient()] * 200, bccRecipients=[recipient()] * 101),
+        RECIPIENTS, "$.message.bccRecipients[100]",
+    ),
+    # headers
+    "6 headers": (
+        body(internetMessageHeaders=[header(f"x-{n}") for n in range(6)]),
+        HEADERS, "$.message.internetMessageHeaders[5]",
+    ),
+    "a header without x-": (
+        body(internetMessageHeaders=[header("x-a"), header("Received")]),
+        HEADERS, "$.message.internetMessageHeaders[1].name",
+    ),
+    "a header of x- alone": (
+        body(internetMessageHeaders=[header("x-")]), HEADERS, "$.message.internetMessageHeaders[0].name",
+    ),
+    "a header name with a colon": (
+        body(internetMessageHeaders=[header("x-a:b")]), HEADERS, "$.message.internetMessageHeaders[0].name",
+    ),
+    "a header name of two lines": (
+        body(internetMessageHeaders=[header("x-a\n")]), HEADERS, "$.message.internetMessageHeaders[0].name",
+    ),
+    "a header value of two lines": (
+        body(internetMessageHeaders=[header("x-a", "1\r\nBcc: x@y.test")]),
+        HEADERS, "$.message.internetMessageHeaders[0].value",
+    ),
+    "a header without value": (
+        body(internetMessageHeaders=[{"name": "x-a"}]), HEADERS, "$.message.internetMessageHeaders[0].value",
+    ),
+    # Mailroom's stamp
+    "a forged header": (
+        body(internetMessageHeaders=[header("X-MailRoom-Id")]), HEADERS, "$.message.internetMessageHeaders[0].name",
+    ),
+    "a forged stamp": (
+        body(singleValueExtendedProperties=[{"id": STAMP_PROPERTY, "value": "1"}]),
+        "BadRequest", "$.message.singleValueExtendedProperties[0].id",
+    ),
+    "a forged stamp of many values": (
+        body(multiValueExtendedProperties=[{"id": STAMP_PROPERTY, "value": ["1"]}]),
+        "BadRequest", "$.message.multiValueExtendedProperties[0].id",
+    ),
+    "a forged stamp in other letters": (
+        body(singleValueExtendedProperties=[
+            {"id": f"string  {STAMP_GUID.upper()} NAME\u00a0mailroomid ", "value": "1"},
+        ]),
+        "BadRequest", "$.message.singleValueExtendedProperties[0].id",
+    ),
+    "a forged stamp in an attached message": (
+        attached({
+            "@odata.type": "#microsoft.graph.message",
+            "singleValueExtendedProperties": [{"id": STAMP_PROPERTY, "value": "1"}],
+        }),
+        "BadRequest", "$.message.attachments[0].item.singleValueExtendedProperties[0].id",
+    ),
+    "an extended property whose value is no string": (
+        body(singleValueExtendedProperties=[{"id": "Integer 0x0E07", "value": 1}]),
+        SHAPE, "$.message.singleValueExtendedProperties[0].value",
+    ),
+    # attachments
+    "an attachment without type": (
+        body(attachments=[{"name": "a", "contentBytes": "QQ=="}]), SHAPE, "$.message.attachments[0].@odata.type",
+    ),
+    "an attachment of another type": (
+        body(attachments=[FILE | {"@odata.type": "#microsoft.graph.message"}]),
+        SHAPE, "$.message.attachments[0].@odata.type",
+    ),
+    "an attachment by reference": (
+        body(attachments=[{"@odata.type": "microsoft.graph.ReferenceAttachment", "name": "a"}]),
+        SHAPE, "$.message.attachments[0].@odata.type",
+    ),
+    "a file without name": (
+        body(attachments=[{name: FILE[name] for name in ("@odata.type", "contentBytes")}]),
+        SHAPE, "$.message.attachments[0].name",
+    ),
+    "a file without content": (
+        body(attachments=[FILE, {name: FILE[name] for name in ("@odata.type", "name")}]),
+        SHAPE, "$.message.attachments[1].contentBytes",
+    ),
+    "bad base64": (body(attachments=[FILE | {"contentBytes": "!"}]), SHAPE, "$.message.attachments[0].contentBytes"),
+    "base64 without padding": (
+        body(attachments=[FILE | {"contentBytes": "QQ"}]), SHAPE, "$.message.attachments[0].contentBytes",
+    ),
+    "base64 of the URL alphabet": (
+        body(attachments=[FILE | {"contentBytes": "-_-_"}]), SHAPE, "$.message.attachments[0].contentBytes",
+    ),
+    "a file name of two lines": (body(attachments=[FILE | {"name": "a\nb"}]), SHAPE, "$.message.attachments[0].name"),
+    "a file's unsupported contentLocation": (
+        body(attachments=[FILE | {"contentLocation": "x"}]), SHAPE, "$.message.attachments[0].contentLocation",
+    ),
+    "a blob by a name that could be another's": (
+        body(attachments=[BLOB | {"blob": "reports/../mail-dead/x"}]), SHAPE, "$.message.attachments[0].blob",
+    ),
+    "a blob without name": (
+        body(attachments=[{"@odata.type": BLOB["@odata.type"], "blob": "reports/x"}]),
+        SHAPE, "$.message.attachments[0].name",
+    ),
+    "a blob whose size is said": (
+        body(attachments=[FILE, BLOB | {"size": 1}]), SHAPE, "$.message.attachments[1].size",
+    ),
+    "a blob whose version is said": (body(attachments=[BLOB | {"etag": "1"}]), SHAPE, "$.message.attachments[0].etag"),
+    "a blob with content": (
+        body(attachments=[BLOB | {"contentBytes": "QQ=="}]), SHAPE, "$.message.attachments[0].contentBytes",
+    ),
+    "a blob in an attached message": (
+        body(attachments=[ITEM | {"item": {"@odata.type": "microsoft.graph.message", "attachments": [BLOB]}}]),
+        SHAPE, "$.message.attachments[0].item.attachments[0]",
+    ),
+    "an attached item without type": (
+        body(attachments=[ITEM | {"item": {"subject": "x"}}]), SHAPE, "$.message.attachments[0].item.@odata.type",
+    ),
+    "an attached item of another type": (
+        body(attachments=[ITEM | {"item": {"@odata.type": "#microsoft.graph.post"}}]),
+        SHAPE, "$.message.attachments[0].item.@odata.type",
+    ),
+    "an attached event's unknown property": (
+        body(attachments=[ITEM | {"item": {"@odata.type": "#microsoft.graph.event", "colour": "red"}}]),
+        SHAPE, "$.message.attachments[0].item.colour",
+    ),
+    "an attached contact's birthday without offset": (
+        body(attachments=[ITEM | {
+            "item": {"@odata.type": "#microsoft.graph.contact", "birthday": "2000-01-01T00:00:00"},
+        }]),
+        SHAPE, "$.message.attachments[0].item.birthday",
+    ),
+    "an infinite latitude": (
+        json.dumps(body(attachments=[ITEM | {"item": {
+            "@odata.type": "#microsoft.graph.event", "location": {"coordinates": {"latitude": "1e999"}},
+        }}])).replace('"1e999"', "1e999").encode(),
+        SHAPE, "$.message.attachments[0].item.location.coordinates.latitude",
+    ),
+    "a bad address of an attendee": (
+        body(attachments=[ITEM | {"item": {"@odata.type": "#microsoft.graph.event", "attendees": [recipient("x")]}}]),
+        RECIPIENTS, "$.message.attachments[0].item.attendees[0].emailAddress.address",
+    ),
+    "2,001 addresses in all": (
+        body(attachments=[
+            ITEM | {"item": {"@odata.type": "#microsoft.graph.event", "attendees": [recipient()] * 2001}},
+        ]),
+        RECIPIENTS, "$.message.attachments[0].item.attendees[1999].emailAddress",
+    ),
+    "11 items within one another": (
+        attached({"@odata.type": "#microsoft.graph.message"}, 11),
+        "BadRequest", "$.message" + ".attachments[0].item" * 11,
+    ),
+    "2,000 items within one another": (
+        b'{"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}], "attachments": '
+        + NESTED * 2000 + b"[]" + b"}}]" * 2000 + b"}}",
+        "BadRequest", "$",
+    ),
+    "100,000 values": (b'{"message": {"toRecipients": [' + b"0," * 100_000 + b"0]}}", "BadRequest", "$"),
+    "251 attachments": (body(attachments=[FILE] * 251), "BadRequest", "$.message.attachments[250]"),
+    "101 categories": (body(categories=["x"] * 101), "BadRequest", "$.message.categories[100]"),
+    # what readers of JSON pass over
+    "a property twice": (b'{"message": {"body": {"content": "1", "content": "2"}}}', SHAPE, "$.message.body.content"),
+    "message twice": (b'{"message": {"subject": "1"}, "message": {"subject": "2"}}', SHAPE, "$.message"),
+    "a hidden property twice": (b'{"message": {"a": {"b": 1, "b": 2}, "a": 1}}', SHAPE, "$.message.a"),
+    "half of a surrogate pair": (rb'{"message": {"subject": "\ud83d"}}', SHAPE, "$.message.subject"),
+    "half of a surrogate pair in a name": (rb'{"message": {"\udc00": 1}}', SHAPE, "$.message"),
+    "an annotation that binds": (
+        body(**{"attachments@odata.bind": ["x"]}), SHAPE, "$.message.attachments@odata.bind",
+    ),
+    "an annotation of the outer object that removes": (body() | {"@odata.removed": {}}, SHAPE, "$.@odata.removed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("wrong", "code", "path"), MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_body_is_refused_with_graphs_code_and_the_path_of_the_fault(
+    wrong: Any, code: str, path: str
+) -> None:
+    error = refusal(wrong)
+    assert (error.status, error.code, error.path) == (400, code, path)
+    assert len(str(error)) < 600
+
+
+GARBAGE = [
+    "", "a", "@", "a@", "@b.test", "a@b@c.test", "a b@c.test", "Adele <a@b.test>", "<a@b.test>", "a@b.test,c@d.test",
+    "a@b.test;c@d.test", " a@b.test", "a@b.test ", "a@b.test\n", "a\r\nBcc: x@y.test", "a\x00@b.test", "a@b\u2028.test",
+    '"a b"@c.test', "a@[127.0.0.1]", "a..b@c.test", "a@b..test", "a@-b.test", "a" * 65 + "@" + "b" * 200 + ".test",
+    "smtp:a@b.test", "/o=Contoso/cn=a", "0e2c6b8e-1111-4222-8333-abcdefabcdef",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", GARBAGE)
+def test_what_is_no_address_is_refused_wherever_it_stands(address: str) -> None:
+    for name, value, at in [("toRecipients", [recipient(address)], "[0]"), ("from", recipient(address), "")]:
+        error = refusal(body(**{name: value}))
+        assert (error.code, error.path) == (RECIPIENTS, f"$.message.{name}{at}.emailAddress.address")
+
+
+@pytest.mark.parametrize("address", ["a@b.test", "a+b@c.test", "O'Neil@contoso.com", "a@intranet", "ü@contoso.com"])
+def test_addresses_of_tests_intranets_and_other_alphabets_pass_as_they_are(address: str) -> None:
+    mail = send_mail(written(body(toRecipients=[recipient(address)])))
+    assert mail.message.to_recipients is not None
+    assert mail.message.to_recipients[0].email_address.address == address
+
+
+def test_every_address_goes_on_in_its_canonical_form_in_attached_items_too() -> None:
+    there = recipient("Jane.Doe@B\u00fccher.Example")
+    event = {"@odata.type": "#microsoft.graph.event", "attendees": [there]}
+    attached = {"@odata.type": "#microsoft.graph.itemAttachment", "name": "a", "item": event}
+    names = ("toRecipients", "ccRecipients", "bccRecipients", "replyTo")
+    mail = send_mail(
+        written(body(**{name: [there] for name in names}, **{"from": there, "sender": there}, attachments=[attached]))
+    )
+    found = re.findall(r'"address":"([^"]*)"', msgspec.json.encode(mail).decode())
+    assert found == ["Jane.Doe@xn--bcher-kva.example"] * 7
+
+
+@pytest.mark.parametrize("sender", ["a@\uff43ontoso.com", "a@contoso.com.", "a@b@c.test", "a@", "@b.test"])
+def test_a_message_names_its_mailbox_in_one_way(sender: str) -> None:
+    for spelling in ("Alerts@B\u00dcCHER.example", "alerts@XN--bcher-kva.example"):
+        assert outbox_mail(written({"sender": spelling} | body())).sender == "alerts@xn--bcher-kva.example"
+    with pytest.raises(Malformed) as caught:
+        outbox_mail(written({"sender": sender} | body()))
+    assert caught.value.path == "$.sender"
+
+
+def test_the_answer_quotes_no_value_of_the_body() -> None:
+    for wrong in (
+        body(importance="secret words"),
+        body(subject=["secret words"]),
+        body(body={"contentType": "secret words"}),
+    ):
+        assert "secret" not in str(refusal(wrong))
+
+
+def test_the_answer_says_what_is_expected() -> None:
+    assert "low, normal, high" in str(refusal(body(importance="urgent")))
+    assert "text, html" in str(refusal(body(body={"contentType": "rtf"})))
+    assert "#microsoft.graph.fileAttachment, #microsoft.graph.itemAttachment" in str(refusal(body(attachments=[{}])))
+    assert "Found integer, expected string" in str(refusal(body(subject=1)))
+    assert "Found string, expected array" in str(refusal(body(toRecipients="a@b.test")))
+    assert "one line" in str(refusal(body(attachments=[FILE | {"name": "a\nb"}])))
+    assert "line 2, column 3 (character 4)" in str(refusal(b"{\n  message}"))
+    assert "cannot attach by reference" in str(
+        refusal(body(attachments=[{"@odata.type": "#microsoft.graph.referenceAttachment"}]))
+    )
+
+
+def test_a_body_of_5_mb_is_refused_unread_with_413() -> None:
+    error = refusal(b"[" * 5_000_000)
+    assert (error.status, error.code, error.path) == (413, "RequestEntityTooLarge", "$")
+    assert str(limits.MAX_REQUEST) in str(error)
+
+
+@pytest.mark.parametrize("kind", ["#mailroom.blobAttachment", "mailroom.blobattachment", "#MAILROOM.BLOBATTACHMENT"])
+def test_an_attachment_by_reference_is_read_with_its_type_in_any_case(kind: str) -> None:
+    attachment = BLOB | {"@odata.type": kind, "contentType": "x/y", "isInline": True, "contentId": "c", "size": None}
+    [read] = send_mail(written(body(attachments=[attachment]))).message.attachments or ()
+    assert read == BlobAttachment(name="x", blob="reports/x", content_type="x/y", is_inline=True, content_id="c")
+
+
+def test_a_larger_body_is_read_where_the_caller_of_send_mail_allows_it() -> None:
+    large = body(attachments=[FILE | {"contentBytes": base64.b64encode(bytes(4_000_000)).decode()}])
+    assert send_mail(written(large), max_size=10_000_000).message.attachments
+
+
+def test_microsofts_example_is_read_with_its_false_as_a_string() -> None:
+    mail = send_mail(MICROSOFTS_EXAMPLE)
+    assert mail.save_to_sent_items is False
+    assert mail.message.subject == "Meet for lunch?"
+    assert mail.message.cc_recipients is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "saved"),
+    [(True, True), (False, False), ("true", True), ("FALSE", False), ("False", False), (None, True), (..., True)],
+)
+@pytest.mark.parametrize("name", ["saveToSentItems", "SaveToSentItems"])
+def test_save_to_sent_items_is_a_boolean_or_its_name_and_true_unless_said(name: str, value: Any, saved: bool) -> None:  # noqa: FBT001 - a value of the table
+    given_body = body() if value is ... else body() | {name: value}
+    assert send_mail(written(given_body)).save_to_sent_items is saved
+
+
+def test_case_of_names_order_blanks_nulls_and_annotations_make_no_difference() -> None:
+    plain = send_mail(written(body(importance="high", subject="x")))
+    other = {
+        "SaveToSentItems": "True",
+        "@odata.context": "x",
+        "Message": {
+            "@odata.type": "MICROSOFT.GRAPH.MESSAGE",
+            "@odata.etag": "x",
+            "subject": "x",
+            "importance@odata.type": "#microsoft.graph.importance",
+            "importance": "HIGH",
+            "toRecipients@odata.type": "#Collection(microsoft.graph.recipient)",
+            "toRecipients": [recipient()],
+            "ccRecipients": None,
+        },
+    }
+    assert send_mail(b"\xef\xbb\xbf" + json.dumps(other, indent=3).encode()) == plain
+
+
+@pytest.mark.parametrize(
+    "kind", ["#microsoft.graph.{}", "microsoft.graph.{}", "#Microsoft.Graph.{}", "MICROSOFT.GRAPH.{}"]
+)
+def test_types_are_named_with_or_without_hash_in_any_case(kind: str) -> None:
+    item = {"@odata.type": kind.format("message"), "importance": "Low"}
+    files = [
+        FILE | {"@odata.type": kind.format("FileAttachment")},
+        ITEM | {"@odata.type": kind.format("itemAttachment"), "item": item},
+    ]
+    file, attached_item = send_mail(written(body(attachments=files))).message.attachments or ()
+    assert isinstance(file, FileAttachment)
+    assert isinstance(attached_item, ItemAttachment)
+    assert attached_item.item.importance is Importance.LOW  # type: ignore[union-attr] # the type is what is tested
+
+
+def test_ten_items_within_one_another_pass() -> None:
+    mail = send_mail(written(attached({"@odata.type": "#microsoft.graph.message"}, 10)))
+    assert mail.message.attachments
+
+
+def described(text: bytes) -> str:
+    """The path of the fault, `$` if there is none; its sentence can be written to a log."""
+    try:
+        send_mail(text)
+    except Malformed as error:
+        str(error).encode()
+        return error.path or ""
+    return "$"
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(st.data())
+def test_a_body_with_one_value_replaced_by_any_other_is_read_or_refused_and_never_fails(data: st.DataObject) -> None:
+    """No exception but Malformed, whatever stands where."""
+    whole = {
+        "message": {
+            "subject": "x",
+            "body": {"contentType": "text", "content": "y"},
+            "toRecipients": [recipient()],
+            "flag": {"flagStatus": "flagged", "startDateTime": {"dateTime": "2026-01-01", "timeZone": "UTC"}},
+            "internetMessageHeaders": [header("x-a")],
+            "singleValueExtendedProperties": [{"id": "String 0x1042", "value": "1"}],
+            "attachments": [FILE, ITEM | {"item": {"@odata.type": "#microsoft.graph.message", "subject": "x"}}],
+        },
+        "saveToSentItems": True,
+    }
+    json_values = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(st.text(max_size=3) | st.just("@odata.type"), inner, max_size=2)
+        ),
+        max_leaves=4,
+    )
+    wrong = copy.deepcopy(whole)
+    node: Any = wrong
+    while True:
+        key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node))))
+        if isinstance(node[key], dict | list) and node[key] and data.draw(st.booleans()):
+            node = node[key]
+        else:
+            node[key] = data.draw(json_values)
+            break
+    assert described(json.dumps(wrong).encode()).startswith("$")
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(st.binary(max_size=30))
+def test_any_bytes_are_refused_and_nothing_else_happens(noise: bytes) -> None:
+    for read in (send_mail, outbox_mail):
+        with pytest.raises(Malformed):
+            read(noise)
+
+
+RAW = [
+    # where it stands, how clients write it, and whether that place takes it
+    (rb'{"message": {"subject": "%b", "toRecipients": [{"emailAddress": {"address": "a@b.test"}}]}}', rb"\n", True),
+    (rb'{"message": {"body": {"content": "%b"}, "toRecipients": [{"emailAddress": {"address": "a@b.test"}}]}}',
+     rb"a\r\n\tb", True),
+    (rb'{"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test", "name": "A%b"}}]}}', rb"\n", False),
+    (rb'{"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test%b"}}]}}', rb"\n", False),
+    (rb'{"message": {"internetMessageHeaders": [{"name": "x-a", "value": "1%b"}]}}', rb"\r\nBcc: c@d.test", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "escaped", "taken"), RAW)
+def test_a_control_character_is_taken_or_refused_raw_as_it_is_escaped(
+    text: bytes, escaped: bytes, *, taken: bool
+) -> None:
+    """Here-strings and templates put line ends into strings as they are; there is one reading of that."""
+
+    def outcome(body: bytes) -> Any:
+        try:
+            return send_mail(body)
+        except Malformed as error:
+            return error.code, error.path, error.message
+
+    raw = escaped.replace(rb"\r", b"\r").replace(rb"\n", b"\n").replace(rb"\t", b"\t")
+    assert outcome(text % raw) == outcome(text % escaped)
+    assert isinstance(outcome(text % raw), tuple) is not taken
+
+
+def test_a_body_that_is_broken_otherwise_has_the_place_of_the_strict_reader() -> None:
+    for wrong, place in (
+        (b'{"message": {"subject": "a\nb"}, }', "line 1, column 27"),  # the line end, which comes first
+        (b'{"message": , "subject": "a\nb"}', "line 1, column 13"),
+        (b'{\n  "message": {"subject": "a', "line 2, column 26"),
+    ):
+        assert place in str(refusal(wrong))
+        assert "line" in str(refusal(b'{"sender": "x", ' + wrong[1:], outbox_mail))
+
+
+def test_a_property_twice_is_refused_beside_a_raw_line_end_too() -> None:
+    assert refusal(b'{"message": {"body": {"content": "a\nb", "content": "2"}}}').path == "$.message.body.content"
+
+
+# The queue
+
+
+def outbox(**more: Any) -> dict[str, Any]:
+    return {"sender": "alerts@contoso.test"} | body(subject="x") | more
+
+
+def test_a_message_of_mail_outbox_gives_sender_mail_key_and_time() -> None:
+    read = outbox_mail(written(outbox(saveToSentItems=False, key="order-1", notBefore="2026-07-01T08:00:00+02:00")))
+    assert (read.sender, read.key, read.mail.save_to_sent_items) == ("alerts@contoso.test", "order-1", False)
+    assert read.not_before == datetime(2026, 7, 1, 6, tzinfo=UTC)
+    assert read.not_before.tzinfo is UTC
+    assert read.mail.message == send_mail(written(body(subject="x"))).message
+
+
+def test_key_and_time_may_be_left_out_or_null() -> None:
+    for message in (outbox(), outbox(key=None, notBefore=None)):
+        read = outbox_mail(written(message))
+        assert (read.key, read.not_before, read.mail.save_to_sent_items) == (None, None, True)
+
+
+def test_base64_of_json_is_the_same_as_json() -> None:
+    plain = written(outbox(key="ü"))
+    coded = base64.b64encode(plain)
+    lines = b"\r\n".join(coded[at : at + 76] for at in range(0, len(coded), 76))
+    forms = [
+        b"\xef\xbb\xbf" + plain,
+        b" \n" + plain + b"\n",
+        coded,
+        b" " + coded + b"\n",
+        lines,
+        b"\xef\xbb\xbf" + coded,
+    ]
+    forms += [base64.b64encode(b"\xef\xbb\xbf" + plain), base64.b64encode(b"\n " + plain)]
+    assert all(outbox_mail(form) == outbox_mail(plain) for form in forms)
+
+
+MALFORMED_OUTBOX: dict[str, tuple[Any, str, str]] = {
+    "empty": (b"", "BadRequest", "$"),
+    "neither": (b"hello, world", "BadRequest", "$"),
+    "base64 of noise": (base64.b64encode(b"\xff\xfe"), "BadRequest", "$"),
+    "a key with a line end": (outbox(key="a\nb"), OUTER, "$.key"),
+    "a key with a line end as it is": (written(outbox(key="k")).replace(b'"k"', b'"a\nb"'), OUTER, "$.key"),
+    "two names for one property": (outbox(key="a") | {"Key": "a"}, "BadRequest", "$.Key"),
+    "two names deep within": (outbox(message={"subject": "x", "Subject": "y"}), "BadRequest", "$.message.Subject"),
+    "base64 of a list": (base64.b64encode(b"[]"), OUTER, "$"),
+    "no sender": (body(), OUTER, "$.sender"),
+    "an empty sender": (outbox(sender=""), OUTER, "$.sender"),
+    "a sender that is null": (outbox(sender=None), OUTER, "$.sender"),
+    "a sender with blanks": (outbox(sender="a b@c.test"), OUTER, "$.sender"),
+    "a sender of two lines": (outbox(sender="a@c.test\n"), OUTER, "$.sender"),
+    "no message": ({"sender": "a@b.test"}, OUTER, "$.message"),
+    "an empty key": (outbox(key=""), OUTER, "$.key"),
+    "a key of 257 characters": (outbox(key="k" * 257), OUTER, "$.key"),
+    "a key that is no whole number": (outbox(key=1.5), OUTER, "$.key"),
+    "a key that is true": (outbox(key=True), OUTER, "$.key"),
+    "a key of 300 digits": (outbox(key=10**300), OUTER, "$.key"),
+    "a time without offset": (outbox(notBefore="2026-07-01T08:00:00"), OUTER, "$.notBefore"),
+    "a date": (outbox(notBefore="2026-07-01"), OUTER, "$.notBefore"),
+    "a time that is a number": (outbox(notBefore=1_782_000_000), OUTER, "$.notBefore"),
+    "a time before all time": (outbox(notBefore="0001-01-01T00:00:00+14:00"), OUTER, "$.notBefore"),
+    "a fault in the message": (outbox(message={"colour": 1}), SHAPE, "$.message.colour"),
+} | {
+    f"the field {name} of mail-work": (outbox(**{name: value}), OUTER, f"$.{name}")
+    for name, value in {"v": 1, "id": "0" * 32, "payload": "x", "released": "x", "replay": 1, "letter": {}}.items()
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", [4711, "4711"])
+def test_a_number_is_a_key(key: object) -> None:
+    read = outbox_mail(written(outbox(key=key, thread=key)))
+    assert (read.key, read.thread) == ("4711", "4711")
+
+
+@pytest.mark.parametrize(("wrong", "code", "path"), MALFORMED_OUTBOX.values(), ids=MALFORMED_OUTBOX)
+def test_a_malformed_message_of_mail_outbox_is_refused_with_code_and_path(wrong: Any, code: str, path: str) -> None:
+    error = refusal(wrong, outbox_mail)
+    assert (error.status, error.code, error.path) == (400, code, path)
+
+
+def test_many_names_of_which_two_are_the_same_are_refused_at_once() -> None:
+    """In a time that grows with their number, not with its square: one request must not stop all others."""
+    names = ",".join(f'"{number}":0' for number in range(39_000))
+    with pytest.raises(Malformed, match="stands twice"):
+        send_mail(f'{{{names},"0":0}}'.encode())

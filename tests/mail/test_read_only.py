@@ -1,0 +1,201 @@
+"""Parity with Graph: every property of a message and of what it carries is taken, ignored or refused."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from shared.errors import Malformed
+from shared.mail.model import Contact, Event, FileAttachment, ItemAttachment, Message, SendMail
+from shared.mail.parse import SendMailBody, outbox_mail, send_mail
+from shared.mail.read_only import NOT_SENT, READ_ONLY
+from shared.mail.sdk_message import sdk_class
+
+RECIPIENT = {"emailAddress": {"address": "adele@contoso.test"}}
+FILE = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": "QQ=="}
+TIME = "2026-11-29T10:15:00Z"
+
+# What stands on Microsoft's pages of `message` and `sendMail`, with a value as Graph gives it or takes it.
+# https://learn.microsoft.com/graph/api/resources/message, …/user-sendmail
+TAKEN: dict[str, Any] = {
+    "subject": "x",
+    "body": {"contentType": "html", "content": "<p>x</p>"},
+    "toRecipients": [RECIPIENT],
+    "ccRecipients": [RECIPIENT],
+    "bccRecipients": [RECIPIENT],
+    "replyTo": [RECIPIENT],
+    "from": RECIPIENT,
+    "sender": RECIPIENT,
+    "importance": "normal",
+    "categories": ["Red category"],
+    "flag": {"flagStatus": "notFlagged"},
+    "inferenceClassification": "focused",
+    "isDeliveryReceiptRequested": False,
+    "isReadReceiptRequested": False,
+    "internetMessageHeaders": [{"name": "x-a", "value": "1"}],
+    "internetMessageId": "<1@contoso.test>",
+    "singleValueExtendedProperties": [{"id": "String 0x1042", "value": "1"}],
+    "multiValueExtendedProperties": [{"id": "StringArray 0x1234", "value": ["1"]}],
+    "attachments": [FILE],
+}  # fmt: skip
+IGNORED: dict[str, Any] = {
+    "id": "AAMkAGI1",
+    "changeKey": "CQAAABYA",
+    "createdDateTime": TIME,
+    "lastModifiedDateTime": TIME,
+    "receivedDateTime": TIME,
+    "sentDateTime": TIME,
+    "hasAttachments": True,
+    "bodyPreview": "x",
+    "uniqueBody": {"contentType": "html", "content": "x"},
+    "parentFolderId": "AAMkAGI1",
+    "conversationId": "AAQkAGI1",
+    "conversationIndex": "AQHV",
+    "isRead": True,
+    "isDraft": False,
+    "webLink": "https://outlook.office365.com/owa/?ItemID=AAMkAGI1",
+}
+REFUSED: dict[str, Any] = {"extensions": [{"extensionName": "Com.Contoso.Referral"}]}
+
+
+ATTRIBUTES = dict(zip(Message.__struct_encode_fields__, Message.__struct_fields__, strict=True))
+
+
+def read(**message: Any) -> SendMail:
+    return send_mail(json.dumps({"message": {"toRecipients": [RECIPIENT]} | message}).encode())
+
+
+def attached(**properties: Any) -> dict[str, Any]:
+    return {"attachments": [{"@odata.type": "#microsoft.graph.itemAttachment", "name": "a"} | properties]}
+
+
+def item(kind: str, **properties: Any) -> SendMail:
+    return read(**attached(item={"@odata.type": f"#microsoft.graph.{kind}"} | properties))
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_graph_takes_is_taken(name: str) -> None:
+    copy_to = {"ccRecipients": [RECIPIENT], "bccRecipients": [RECIPIENT], "toRecipients": None}
+    without = read(**copy_to | {name: None})  # null is absence
+    assert read(**copy_to | {name: TAKEN[name]}) != without
+    assert getattr(without.message, ATTRIBUTES[name]) is None
+
+
+@pytest.mark.parametrize("name", IGNORED)
+@pytest.mark.parametrize("value", ["as Graph gives it", None, {"of": ["another", "type"]}])
+def test_what_graph_fills_in_itself_is_ignored(name: str, value: Any) -> None:
+    value = IGNORED[name] if value == "as Graph gives it" else value
+    assert read(**{name: value}) == read()
+    assert item("message", **{name: value}) == item("message"), "in an attached message too"
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_mailroom_would_lose_is_refused_and_nothing_is_not(name: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        read(**{name: REFUSED[name]})
+    assert refused.value.path == f"$.message.{name}"
+    assert read(**{name: None}) == read(**{name: []}) == read()
+
+
+def test_every_property_that_the_sdk_knows_is_taken_ignored_or_refused() -> None:
+    """The SDK is made from Graph's metadata: a property that comes to be there fails this until it has its place."""
+    known = set(sdk_class(Message)().get_field_deserializers()) - {"@odata.type"}
+    assert known == TAKEN.keys() | IGNORED.keys() | REFUSED.keys()
+    assert set(Message.__struct_encode_fields__) == TAKEN.keys()
+    assert READ_ONLY["#microsoft.graph.message"] == IGNORED.keys()
+    assert NOT_SENT["#microsoft.graph.message"] == REFUSED.keys()
+
+
+@pytest.mark.parametrize("wire", [FileAttachment, ItemAttachment, Event, Contact])
+def test_the_same_of_what_is_attached(wire: Any) -> None:
+    kind = f"#microsoft.graph.{wire.__name__[0].lower()}{wire.__name__[1:]}"
+    known = set(sdk_class(wire)().get_field_deserializers()) - {"@odata.type"}
+    taken, ignored = set(wire.__struct_encode_fields__), READ_ONLY[kind]
+    refused = NOT_SENT.get(kind, frozenset())
+    assert known == (taken | ignored | refused) - {"occurrenceId"}  # on the page of event, of occurrences only
+    assert not taken & ignored
+    assert not taken & refused
+    assert not ignored & refused
+
+
+def test_the_parameters_of_sendmail_are_taken_in_either_case_and_no_other() -> None:
+    names = {"message", "Message", "saveToSentItems", "SaveToSentItems"}
+    assert set(SendMailBody.__struct_encode_fields__) == names
+    with pytest.raises(Malformed, match="Unknown property"):
+        send_mail(json.dumps({"message": {"toRecipients": [RECIPIENT]}, "comment": "x"}).encode())
+
+
+FETCHED: dict[str, Any] = {
+    "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#users('x')/messages/$entity",
+    "@odata.etag": 'W/"CQAAABYA"',
+    **IGNORED,
+    **{name: value for name, value in TAKEN.items() if name not in {"internetMessageHeaders", "attachments"}},
+    "attachments@odata.context": "https://graph.microsoft.com/v1.0/$metadata#x",
+    "attachments": [
+        FILE | {
+            "@odata.mediaContentType": "text/plain", "id": "AAMk", "lastModifiedDateTime": TIME, "size": 130,
+            "contentType": "text/plain", "isInline": False, "contentId": None, "contentLocation": None,
+        },
+        {
+            "@odata.type": "#microsoft.graph.itemAttachment", "id": "AAMk", "lastModifiedDateTime": TIME, "size": 2000,
+            "name": "meeting", "contentType": None, "isInline": False,
+            "item": {
+                "@odata.type": "#microsoft.graph.event", "@odata.etag": 'W/"x"', "id": "", "createdDateTime": TIME,
+                "lastModifiedDateTime": TIME, "changeKey": None, "categories": [], "originalStartTimeZone": "UTC",
+                "originalEndTimeZone": "UTC", "iCalUId": "040000008200", "reminderMinutesBeforeStart": 15,
+                "isReminderOn": True, "hasAttachments": False, "subject": "Lunch", "bodyPreview": "", "type":
+                "singleInstance", "importance": "normal", "sensitivity": "normal", "isAllDay": False,
+                "isCancelled": False, "isOrganizer": True, "responseRequested": True, "seriesMasterId": None,
+                "showAs": "busy", "webLink": "https://x.test", "onlineMeetingUrl": None, "isOnlineMeeting": False,
+                "onlineMeetingProvider": "unknown", "allowNewTimeProposals": True, "isDraft": False,
+                "hideAttendees": False, "onlineMeeting": None, "recurrence": None, "occurrenceId": None,
+                "transactionId": None, "responseStatus": {"response": "organizer", "time": "0001-01-01T00:00:00Z"},
+                "body": {"contentType": "html", "content": ""}, "start": {"dateTime": TIME, "timeZone": "UTC"},
+                "end": {"dateTime": TIME, "timeZone": "UTC"}, "location": {"displayName": "", "locationType":
+                "default", "uniqueIdType": "unknown", "address": {}, "coordinates": {}}, "locations": [],
+                "attendees": [{"type": "required", "status": {"response": "none", "time": TIME}, **RECIPIENT}],
+                "organizer": RECIPIENT, "attachments": [], "extensions": None,
+            },
+        },
+        {
+            "@odata.type": "#microsoft.graph.itemAttachment", "name": "card",
+            "item": {"@odata.type": "#microsoft.graph.contact", "id": "1", "parentFolderId": "2", "displayName": "A",
+                     "primaryEmailAddress": {"name": "A", "address": "a@b.test"}, "photo": None},
+        },
+        {
+            "@odata.type": "#microsoft.graph.itemAttachment", "name": "mail",
+            "item": {"@odata.type": "#microsoft.graph.message", **IGNORED, "subject": "inner", "attachments": [
+                FILE | {"size": 1, "id": "AAMk"}]},
+        },
+    ],
+}  # fmt: skip
+
+
+def test_a_message_can_be_sent_as_it_was_fetched() -> None:
+    """With an event, a contact and a message attached that were fetched too."""
+    fetched = read(**FETCHED)
+    said = copy.deepcopy(FETCHED)
+    for name in IGNORED:
+        del said[name]
+    assert fetched == read(**said)
+    assert len(fetched.message.attachments or ()) == 4
+    queued = {"sender": "a@b.test", "message": FETCHED}
+    assert outbox_mail(json.dumps(queued).encode()).mail == fetched
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("QUFB\r\nQUFB", b"AAAAAA"), ("QUFB\nQUFB\n", b"AAAAAA"), (" QQ= =\t", b"A"), ("\n", b""), ("", b"")],
+)
+def test_base64_of_a_file_may_come_in_lines(content: str, expected: bytes) -> None:
+    [file] = read(attachments=[FILE | {"contentBytes": content}]).message.attachments or ()
+    assert isinstance(file, FileAttachment)
+    assert file.content_bytes == expected
+
+
+@pytest.mark.parametrize("content", ["QQ", "Q\nQ", "-_-_", "QQ==QQ==", "!", "\x0bQQ=="])
+def test_base64_that_is_none_is_refused_with_its_place(content: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        read(attachments=[FILE | {"contentBytes": content}])
+    assert refused.value.path == "$.message.attachments[0].contentBytes"

@@ -1,0 +1,74 @@
+"""The limits on who is named are above what a mail to a whole company has: 500 people, as mail programs write them."""
+
+import json
+from collections.abc import Iterator
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+
+import pytest
+
+from shared.mail.limits import check, check_size
+from shared.mail.model import SendMail
+from shared.mail.parse import send_mail
+from shared.mime.read import read_mime
+
+NAMES = (
+    "Łukasz Wójcik",
+    "Schäfer-Großmann, Änne (Einkauf & Logistik)",
+    'Robert "Bob" O\'Neill, Jr.',
+    "Nguyễn Thị Minh Khai",
+    "山田 太郎, 営業部 第二課",
+    "Dr. med. María-José de la Cruz y Fernández de Córdoba",
+    "Facilities; Building 7 <Ground floor>",
+    "محمد عبد الله",
+    "ACME Corp. [External]",
+    "плановый отдел, Санкт-Петербург",
+)
+
+
+def people() -> Iterator[tuple[str, str]]:
+    for number in range(500):
+        yield f"{NAMES[number % len(NAMES)]} {number}", f"first.last-{number}@department{number % 7}.contoso.example"
+
+
+def named(mail: SendMail) -> list[tuple[str, str]]:
+    found = [*(mail.message.to_recipients or ()), *(mail.message.cc_recipients or ())]
+    return [(bare(one.email_address.name or ""), one.email_address.address) for one in found]
+
+
+def bare(name: str) -> str:
+    """Without blanks: where it folds, Python's writer loses some and doubles others."""
+    return "".join(name.split())
+
+
+def test_500_people_with_real_names_are_a_mail_in_json() -> None:
+    to = [{"emailAddress": {"name": name, "address": address}} for name, address in people()]
+    message = {"subject": "all hands", "toRecipients": to[:250], "ccRecipients": to[250:]}
+    mail = send_mail(json.dumps({"message": message}).encode())
+    check(mail)
+    check_size(mail)
+    assert named(mail) == [(bare(name), address) for name, address in people()]
+
+
+@pytest.mark.parametrize("most", [76, 200, 990])
+def test_500_people_with_quoted_and_encoded_names_are_a_mail_in_mime(most: int) -> None:
+    """As Python's own writer folds, quotes and encodes them, at several lengths of lines."""
+    written = EmailMessage(SMTP.clone(max_line_length=most))
+    addresses = [Address(name, addr_spec=address) for name, address in people()]
+    written["To"], written["Cc"] = addresses[:250], addresses[250:]
+    written["Subject"] = "all hands"
+    written.set_content("The canteen is open.")
+    mail = read_mime(written.as_bytes())
+    check(mail)
+    assert named(mail) == [(bare(name), address) for name, address in people()]
+
+
+def test_500_people_whose_names_are_all_quoted_are_a_mail_in_mime() -> None:
+    lines = [
+        f'"{name.replace(chr(34), chr(92) + chr(34))}" <{address}>' for name, address in people() if name.isascii()
+    ]
+    lines = (lines * 4)[:500]
+    mail = read_mime(("To: " + ",\r\n ".join(lines) + "\r\nSubject: x\r\n\r\nbody\r\n").encode())
+    assert len(named(mail)) == 500
+    assert all(name and not name.startswith('"') for name, _ in named(mail))

@@ -1,0 +1,212 @@
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from kiota_serialization_json.json_serialization_writer import JsonSerializationWriter
+from msgspec import inspect
+
+from shared.mail import limits, model
+from shared.mail.graph_types import HEADER_NAME, Choice
+from shared.mail.marker import stamped
+from shared.mail.outgoing import Letter, Origin, decode, encode, fingerprint
+from shared.mail.parse import send_mail
+from shared.mail.sdk_message import sdk_class, send_mail_body, to_sdk
+from tests.mail import strategies
+
+
+def sent(mail: model.SendMail) -> bytes:
+    """The bytes that the SDK puts on the wire."""
+    writer = JsonSerializationWriter()
+    writer.write_object_value(None, send_mail_body(mail))
+    return writer.get_serialized_content()
+
+
+def present(value: Any) -> Iterator[tuple[type, str]]:
+    """Every property that is set somewhere in a mail, with the class that it is of."""
+    match value:
+        case msgspec.Struct():
+            for name in value.__struct_fields__:
+                if (there := getattr(value, name)) not in (None, ()):
+                    yield type(value), name
+                    yield from present(there)
+        case tuple():
+            for item in value:
+                yield from present(item)
+
+
+def structs(found: Any) -> Iterator[Any]:
+    """Every class of the wire model that the SDK has too, as msgspec sees it: all but what is attached by reference."""
+    seen: set[type] = set()
+    todo = [found]
+    while todo:
+        node = todo.pop()
+        todo += [*getattr(node, "types", ())] + ([node.item_type] if hasattr(node, "item_type") else [])
+        if isinstance(node, inspect.StructType) and node.cls not in seen | {model.BlobAttachment}:
+            seen.add(node.cls)
+            todo += [field.type for field in node.fields]
+            yield node
+
+
+MODEL = {node.cls: node for node in structs(inspect.type_info(model.Message))}
+
+
+def test_every_mail_comes_out_on_the_wire_as_it_went_in_and_as_long_as_was_said() -> None:
+    """JSON in, wire model, SDK's objects, JSON by the SDK's own writer: equal up to the documented normalisation.
+
+    On the way: storing a letter and reading it again changes nothing, and request_size is exact. At the end every
+    property of a message must have been among them.
+    """
+    seen: set[tuple[type, str]] = set()
+
+    def check(body: dict[str, Any]) -> None:
+        mail = send_mail(json.dumps(body).encode())
+        on_the_wire = sent(mail)
+        assert json.loads(on_the_wire) == strategies.as_sent(body)
+        assert limits.request_size(mail) == len(on_the_wire)
+        letter = Letter(
+            id="0" * 32, scope="s", fingerprint=fingerprint("a@b.test", mail), sender="a@b.test", mail=mail,
+            origin=Origin(kind="queue", name="mail-outbox"), accepted_at=datetime(2026, 7, 1, tzinfo=UTC),
+        )  # fmt: skip
+        assert decode(encode(letter)) == letter
+        assert sent(decode(encode(letter)).mail) == on_the_wire
+        seen.update(present(mail))
+
+    for items, count in ((False, 70), (True, 30)):
+        examples = settings(
+            max_examples=count, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+        )
+        examples(given(strategies.bodies(items=items))(check))()
+    assert set(model.Message.__struct_fields__) <= {name for cls, name in seen if cls is model.Message}
+
+
+def test_a_mail_with_every_property_of_the_model_set_comes_out_whole() -> None:
+    items = [
+        {"@odata.type": "#microsoft.graph.itemAttachment", "name": "a", "item": filled(MODEL[cls])}
+        for cls in (model.Message, model.Event, model.Contact)
+    ]
+    body = {"message": filled(MODEL[model.Message]) | {"attachments": [filled(MODEL[model.FileAttachment]), *items]}}
+    mail = send_mail(json.dumps(body).encode())
+    assert json.loads(sent(mail)) == strategies.as_sent(body)
+    assert limits.request_size(mail) == len(sent(mail))
+    every = {(cls, field.name) for cls, node in MODEL.items() for field in node.fields}
+    assert set(present(mail.message)) == every - {
+        (model.ItemAttachment, "content_type"),
+        (model.ItemAttachment, "is_inline"),
+    }
+
+
+def filled(node: Any) -> Any:
+    """JSON for a type, with every property set that is not an attachment."""
+    match node:
+        case inspect.StructType():
+            members = {field.encode_name: filled(field.type) for field in node.fields if field.name != "attachments"}
+            return members | ({"@odata.type": node.tag} if node.tag else {})
+        case inspect.UnionType():
+            return filled(next(part for part in node.types if not isinstance(part, inspect.NoneType)))
+        case inspect.VarTupleType():
+            return [filled(node.item_type), filled(node.item_type)]
+        case inspect.EnumType():
+            return next(iter(node.cls)).value
+        case inspect.LiteralType():
+            return node.values[0]
+        case inspect.StrType() if node.pattern == HEADER_NAME:
+            return "x-a"
+    plain: dict[type, Any] = {
+        inspect.StrType: "adele@contoso.test",
+        inspect.BytesType: "QUJD",
+        inspect.BoolType: False,
+        inspect.IntType: 0,
+        inspect.FloatType: 0.5,
+        inspect.DateType: "2026-02-03",
+        inspect.DateTimeType: "2026-02-03T04:05:06.789000+02:00",
+    }
+    return plain[type(node)]
+
+
+@pytest.mark.parametrize("text", strategies.DATES)
+def test_text_that_looks_like_a_date_stays_text(text: str) -> None:
+    body = {
+        "message": {
+            "subject": text,
+            "body": {"content": text},
+            "toRecipients": [{"emailAddress": {"address": "a@b.test", "name": text}}],
+            "internetMessageHeaders": [{"name": "x-a", "value": text}],
+            "singleValueExtendedProperties": [{"id": "SystemTime 0x3FEF", "value": text}],
+            "multiValueExtendedProperties": [{"id": "String 0x1042", "value": [text, text]}],
+            "flag": {"startDateTime": {"dateTime": text, "timeZone": "UTC"}},
+        },
+        "saveToSentItems": True,
+    }
+    assert json.loads(sent(send_mail(json.dumps(body).encode()))) == strategies.as_sent(body)
+
+
+def test_save_to_sent_items_is_always_written_because_the_sdks_own_default_is_false() -> None:
+    mail = send_mail(b'{"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}]}}')
+    assert json.loads(sent(mail))["SaveToSentItems"] is True
+
+
+def test_a_stamped_message_carries_the_stamp_on_the_wire() -> None:
+    message = to_sdk(stamped(model.Message(subject="x"), "0" * 32))
+    assert [header.name for header in message.internet_message_headers or []] == ["x-mailroom-id"]
+    assert [extended.value for extended in message.single_value_extended_properties or []] == ["0" * 32]
+
+
+@pytest.mark.parametrize("cls", MODEL, ids=lambda cls: cls.__name__)
+def test_each_class_of_the_wire_model_is_the_sdks_attribute_for_attribute(cls: type[msgspec.Struct]) -> None:
+    """Same name, same attributes of the same types, same `@odata.type`."""
+    sdk = sdk_class(cls)
+    hints = {
+        name: hint for parent in reversed(sdk.__mro__) for name, hint in getattr(parent, "__annotations__", {}).items()
+    }
+    defaults = {name: field.default for name, field in sdk.__dataclass_fields__.items()}
+    assert MODEL[cls].tag == defaults["odata_type"]
+    for field in MODEL[cls].fields:
+        assert hints[field.name] == f"Optional[{described(field.type)}]", field.name
+
+
+def test_each_enumeration_has_the_names_that_the_sdk_has() -> None:
+    enumerations = {
+        node.cls
+        for cls in MODEL
+        for field in MODEL[cls].fields
+        for node in parts(field.type)
+        if isinstance(node, inspect.EnumType)
+    }
+    assert len(enumerations) == 14
+    for enumeration in enumerations:
+        assert issubclass(enumeration, Choice)
+        assert {choice.value for choice in enumeration} <= {choice.value for choice in sdk_class(enumeration)}
+
+
+def parts(node: Any) -> Iterator[Any]:
+    inner = [*getattr(node, "types", ())] + ([node.item_type] if hasattr(node, "item_type") else [])
+    if not inner:
+        yield node
+    for part in inner:
+        yield from parts(part)
+
+
+def described(node: Any) -> str:
+    """A type of the wire model as the SDK annotates it."""
+    match node:
+        case inspect.UnionType():
+            names = {described(part) for part in node.types if not isinstance(part, inspect.NoneType)}
+            if names == {"FileAttachment", "ItemAttachment", "BlobAttachment"}:
+                return "Attachment"
+            return "OutlookItem" if "Event" in names else names.pop()
+        case inspect.VarTupleType():
+            return f"list[{described(node.item_type)}]"
+        case inspect.StructType() | inspect.EnumType():
+            return node.cls.__name__
+        case inspect.LiteralType() | inspect.StrType():
+            return "str"
+        case inspect.DateTimeType():
+            return f"datetime.{datetime.__name__}"
+        case inspect.DateType():
+            return f"datetime.{date.__name__}"
+        case _:
+            return type(node).__name__.removesuffix("Type").lower()

@@ -1,0 +1,242 @@
+"""Names of files in MIME, as mail programs write them."""
+
+import base64
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP, default
+from email.utils import encode_rfc2231
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.errors import Malformed
+from shared.mime.head import read_head
+from shared.mime.parameters import LONGEST_HEADER, MAX_PARAMETERS, read_parameters, words_decoded
+from shared.mime.read import read_mime
+
+NAME = "Größe (März), 5 €.pdf"
+
+
+def named(value: str, key: str = "filename") -> str:
+    return read_parameters(value, is_type=False).parameters[key]
+
+
+# What each program writes for NAME or for something like it, unfolded.
+PROGRAMS = {
+    "Nodemailer": (
+        "attachment; filename*0*=utf-8''Gr%C3%B6%C3%9Fe%20%28M%C3%A4rz%29%2C%20; filename*1*=5%20%E2%82%AC.pdf", NAME,
+    ),
+    "Nodemailer, name": (
+        'application/pdf; name="=?UTF-8?Q?Gr=C3=B6=C3=9Fe_=28M=C3=A4rz=29=2C_5_=E2=82=AC=2Epdf?="', NAME,
+    ),
+    "PHPMailer": ('attachment; filename="=?utf-8?B?R3LDtsOfZSAoTcOkcnopLCA1IOKCrC5wZGY=?="', NAME),
+    "PHPMailer, in words": (
+        'attachment; filename="=?utf-8?B?R3LDtsOfZSAoTcOkcno=?= =?utf-8?B?KSwgNSDigqwucGRm?="', NAME,
+    ),
+    "go-mail": ('attachment; filename="=?UTF-8?q?Gr=C3=B6=C3=9Fe_(M=C3=A4rz),_5_=E2=82=AC.pdf?="', NAME),
+    "MailKit": ("attachment; filename*0*=utf-8''Gr%C3%B6%C3%9Fe%20%28M; filename*1*=%C3%A4rz%29", "Größe (März)"),
+    "JavaScript's encodeURIComponent": ("attachment; filename*=UTF-8''Gr%C3%B6%C3%9Fe%20(1).pdf", "Größe (1).pdf"),
+    "Outlook": ('attachment; filename="=?iso-8859-1?Q?Gr=F6=DFe.pdf?="; creation-date="Sun, 29 Nov"', "Größe.pdf"),
+    "Outlook, folded": ('attachment; filename="=?utf-8?B?R3LDtg==?=\t=?utf-8?B?w59lLnBkZg==?="', "Größe.pdf"),
+    "Apple Mail": ("attachment; filename*=utf-8''Gro%CC%88%C3%9Fe.pdf", "Gro\u0308ße.pdf"),
+    "Apple Mail, plain": ('attachment; filename="report 5.pdf"', "report 5.pdf"),
+    "Gmail": ('attachment; filename="=?UTF-8?B?R3LDtsOfZSAoTcOkcnopLCA1IOKCrC5wZGY=?="', NAME),
+    "Thunderbird": ("attachment; filename*0*=UTF-8''%47%72%C3%B6%C3%9F; filename*1=e.pdf", "Größe.pdf"),
+    "both forms": ("attachment; filename=\"Gr__e.pdf\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.pdf", "Größe.pdf"),
+    "both forms, turned": ("attachment; filename*=UTF-8''Gr%C3%B6%C3%9Fe.pdf; filename=\"Gr__e.pdf\"", "Größe.pdf"),
+    "UTF-8 as it is": ('attachment; filename="Größe.pdf"', "Größe.pdf"),
+    "UTF-8 as it is, without quotes": ("attachment; filename=Größe.pdf", "Größe.pdf"),
+    "a word without quotes": ("attachment; filename==?utf-8?B?R3LDtsOfZS5wZGY=?=", "Größe.pdf"),
+    "a character cut in two": ('attachment; filename="=?utf-8?Q?Gr=C3?= =?utf-8?Q?=B6=C3=9Fe.pdf?="', "Größe.pdf"),
+    "a character cut in two pieces": ("attachment; filename*0*=utf-8''Gr%C3; filename*1*=%B6%C3%9Fe.pdf", "Größe.pdf"),
+    "pieces in another order": ('attachment; filename*1="e.pdf"; filename*0="fil"', "file.pdf"),
+    "pieces of words": ('attachment; filename*0="=?utf-8?B?R3LDtsOf"; filename*1="ZS5wZGY=?="', "Größe.pdf"),
+    "another charset": ("attachment; filename*=iso-8859-1'de'Gr%F6%DFe.pdf", "Größe.pdf"),
+    "a charset with its language": ('attachment; filename="=?utf-8*de?q?Gr=C3=B6=C3=9Fe.pdf?="', "Größe.pdf"),
+    "quoted against RFC 2231": ("attachment; filename*=\"utf-8''Gr%C3%B6%C3%9Fe.pdf\"", "Größe.pdf"),
+    "without its charset": ("attachment; filename*=Gr%C3%B6%C3%9Fe.pdf", "Größe.pdf"),
+    "a charset that nobody knows": ('attachment; filename="=?x-none?q?a?= b"', "=?x-none?q?a?= b"),
+    "quotes in a name": ('attachment; filename="a \\"b\\" \\\\c.pdf"', 'a "b" \\c.pdf'),
+    "comments": ("attachment (a (b) \\)); filename=a.pdf (c)", "a.pdf"),
+    "semicolons too many": ("attachment;; filename=a.pdf ; ", "a.pdf"),
+    "blanks around": ('attachment ; filename = "a.pdf"', "a.pdf"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_name_of_a_file_is_read_as_the_program_meant_it(program: str) -> None:
+    value, name = PROGRAMS[program]
+    key = "name" if value.startswith("application/") else "filename"
+    assert read_parameters(value, is_type=key == "name").parameters[key] == name
+    head = f"To: a@b.example\r\nContent-Disposition: {value}\r\n".encode()
+    if key == "filename":
+        read_mime(head + b"\r\nbody")
+
+
+REFUSED = {
+    "blanks without quotes": "attachment; filename=a b.pdf",
+    "brackets without quotes": "attachment; filename=a(1).pdf",
+    "quotes without end": 'attachment; filename="a.pdf',
+    "text behind quotes": 'attachment; filename="a"b',
+    "no value": "attachment; filename=",
+    "no name": "attachment; =a.pdf",
+    "no equals sign": "attachment; filename",
+    "no value before": '"attachment"; filename=a.pdf',
+    "twice": "attachment; filename=a.pdf; FILENAME=b.pdf",
+    "a piece twice": "attachment; filename*0=a; filename*00=b",
+    "a piece missing": "attachment; filename*0=a; filename*2=b",
+    "the first piece missing": "attachment; filename*1=a",
+    "a comment without end": "attachment; filename=a (b",
+    "a line end in percent signs": "attachment; filename*=utf-8''a%0D%0AX:",
+    "a line end in a word": 'attachment; filename="=?utf-8?q?a=0Ab?="',
+    "NUL": 'attachment; filename="=?utf-8?b?YQBi?="',
+    "a line separator": "attachment; filename*=utf-8''a%E2%80%A8b",
+    "too many": "attachment" + "; a=b" * 301,
+    "too long": f'attachment; filename="{"a" * LONGEST_HEADER}"',
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_can_be_read_in_two_ways_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^(Expected|Found|The parameter|A piece)"):
+        read_parameters(REFUSED[name], is_type=False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "multipart/mixed; boundary*=utf-8''b",
+        "multipart/mixed; boundary*0=a; boundary*1=b",
+        "multipart/mixed; boundary=a=b",
+        "multipart/mixed; boundary=b; name=a,b",
+        "multipart/mixed; boundary=b; boundary=b",
+        "text",
+        "",
+    ],
+)
+def test_what_a_mail_is_made_of_has_one_form_only(value: str) -> None:
+    with pytest.raises(ValueError, match=r"^(Expected|The parameter)"):
+        read_parameters(value, is_type=True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'multipart/related; type="text/html"; boundary="b"',
+        "multipart/related; type=text/html; boundary=b",
+        "Multipart/Signed; protocol=application/pkcs7-signature; micalg=sha-256; boundary=b;",
+        'multipart/mixed; charset=utf-8;\tboundary="b" (a comment)',
+    ],
+)
+def test_the_boundary_is_found_beside_whatever_else_is_said(value: str) -> None:
+    read_content = read_parameters(value, is_type=True)
+    assert read_content.is_multipart
+    assert read_content.parameters["boundary"] == "b"
+
+
+def test_a_refusal_recommends_nothing_that_is_refused() -> None:
+    """Each form that a refusal of a file's name speaks of is taken."""
+    head = "To: a@b.example\r\nContent-Disposition: attachment; filename={}\r\n\r\n"
+    with pytest.raises(Malformed, match=r"expected UTF-8, encoded words \(RFC 2047\) or RFC 2231"):
+        read_mime(head.format("Größe").encode("latin-1"))
+    for form in ('"Größe"', '"=?utf-8?q?Gr=C3=B6=C3=9Fe?="', "x; filename*=utf-8''Gr%C3%B6%C3%9Fe"):
+        read_mime(head.format(form).encode())
+    with pytest.raises(Malformed, match=r"needs? quotes"):
+        read_mime(head.format("a b").encode())
+    read_mime(head.format('"a b"').encode())
+
+
+file_names = st.text(
+    st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=60
+).filter(lambda name: name == " ".join(name.split()) and "=?" not in name)  # fmt: skip
+
+
+def nodemailer(name: str) -> str:
+    text = quote(name, safe="")
+    pieces = [text[at : at + 40] for at in range(0, len(text), 40)]
+    return "; ".join(
+        f"filename*{at}*={'utf-8' + chr(39) * 2 if not at else ''}{piece}" for at, piece in enumerate(pieces)
+    )
+
+
+def in_base64(name: str) -> str:
+    data = name.encode()
+    words = [data[at : at + 30] for at in range(0, len(data), 30)]
+    return 'filename="' + " ".join(f"=?utf-8?B?{base64.b64encode(word).decode()}?=" for word in words) + '"'
+
+
+def as_it_is(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'filename="{escaped}"'
+
+
+def standard_library(name: str) -> str:
+    return "filename*=" + encode_rfc2231(name, "utf-8")
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(file_names, st.sampled_from([nodemailer, in_base64, as_it_is, standard_library]))
+def test_a_name_that_is_written_in_any_of_these_forms_is_read_again(name: str, write: Callable[[str], str]) -> None:
+    assert named(f"attachment; {write(name)}") == name
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(file_names)
+def test_a_file_that_pythons_email_attaches_keeps_its_name(name: str) -> None:
+    mail = EmailMessage(SMTP)
+    mail["To"] = "a@b.example"
+    mail.add_attachment(b"x", maintype="application", subtype="pdf", filename=name)
+    raw = mail.as_bytes()
+    read_mime(raw)
+    part = next(message_from_bytes(raw, policy=default).iter_attachments())
+    start = raw.index(b"\r\n\r\n--") + 4
+    head = read_head(raw, raw.index(b"\r\n", start) + 2, len(raw), "part 1")
+    [field] = [field for field in head.fields if field.key == "content-disposition"]
+    assert named(field.value) == part.get_filename() == name
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(st.text(st.sampled_from("a;=\"\\ ()*0'%=?utf-8Bq_\tü,/"), max_size=60), st.booleans())
+def test_any_header_is_read_or_refused(text: str, is_type: bool) -> None:  # noqa: FBT001 - a drawn value
+    with suppress(ValueError):
+        assert read_parameters(text, is_type=is_type).value
+
+
+SHAPES: dict[str, Callable[[int], str]] = {
+    "words": lambda n: "=?utf-8?q?a?= " * (n // 14),
+    "words that do not end": lambda n: "=?utf-8?q?" * (n // 10),
+    "words of many charsets": lambda n: "=?utf-8?q?a?= =?latin1?q?a?= " * (n // 30),
+    "equals and question marks": lambda n: "=?" * (n // 2),
+    "base64 that is none": lambda n: "=?utf-8?B?" + "=" * n + "?=",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_words_take_time_that_grows_with_their_number(shape: str) -> None:
+    def seconds(size: int) -> float:
+        text = SHAPES[shape](size)
+        start = time.process_time()
+        for _ in range(3):
+            words_decoded(text)
+        return time.process_time() - start
+
+    small, large = (min(seconds(size) for _ in range(3)) for size in (20_000, 80_000))
+    assert large < 12 * small + 0.02, "fourfold, not sixteenfold"
+
+
+def test_a_header_at_its_limits_is_read_at_once() -> None:
+    start = time.process_time()
+    name = "; ".join(f"filename*{at}*=%41" for at in range(MAX_PARAMETERS))
+    assert named(f"attachment; {name}") == "A" * MAX_PARAMETERS
+    for text in ("(" * 16_000, "(x)" * 5_000, '\\"' * 8_000, ";" * 16_000, "a; b=" + '"' * 16_000, " " * 16_000):
+        for is_type in (False, True):
+            try:
+                read_parameters(text, is_type=is_type)
+            except ValueError:
+                continue
+    assert time.process_time() - start < 1

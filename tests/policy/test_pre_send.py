@@ -1,0 +1,122 @@
+"""What holds at the last moment, whatever held when the mail came in."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from shared.mail.model import Message
+from shared.mail.outgoing import Letter
+from shared.policy.address_patterns import Patterns
+from shared.policy.pre_send import Goes, LastRules, Mode, Withheld, before_send, recipients_of
+from tests.policy.test_admit import APP, APPLICATION, QUEUE, SHOP, Settings, letter, person, rules
+
+ADELE, BEN, CAROL = "adele@fabrikam.test", "Ben@fabrikam.test", "carol@fabrikam.test"
+CATCHER = "catcher@elsewhere.test"
+NOBODY: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class LastSettings(Settings):
+    mode: Mode = "live"
+    redirect_to: str | None = None
+
+
+OPEN = LastSettings(allowed_senders=Patterns.parse(SHOP))
+
+
+def addresses(message: Message) -> list[str]:
+    return [recipient.email_address.address for recipient in recipients_of(message)]
+
+
+def goes(given: Letter, settings: LastRules, suppressed: frozenset[str] = NOBODY) -> Goes:
+    verdict = before_send(given, settings, suppressed)
+    assert isinstance(verdict, Goes)
+    return verdict
+
+
+def three(**message: Any) -> Letter:
+    return letter(
+        QUEUE,
+        to_recipients=(person(ADELE),),
+        cc_recipients=(person(BEN),),
+        bcc_recipients=(person(CAROL),),
+        **message,
+    )
+
+
+def test_where_nothing_has_changed_the_letter_goes_as_it_is() -> None:
+    given = three()
+    assert before_send(given, OPEN, NOBODY) == Goes(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "code"),
+    [
+        (three(), replace(OPEN, allowed_senders=Patterns()), "ErrorSendAsDenied"),
+        (three(), replace(OPEN, allowed_recipients=Patterns.parse("*@contoso.test")), "ErrorAccessDenied"),
+        (letter(APP), OPEN, "ErrorAccessDenied"),
+    ],
+    ids=["the sender", "a recipient", "the caller"],
+)
+def test_a_letter_that_a_rule_allows_no_longer_has_failed_with_the_rules_code(
+    given: Letter, settings: LastRules, code: str
+) -> None:
+    verdict = before_send(given, settings, NOBODY)
+    assert isinstance(verdict, Withheld)
+    assert (verdict.state, verdict.status, verdict.code) == ("failed", 403, code)
+    assert "@" not in verdict.message
+
+
+def test_what_was_admitted_a_moment_ago_is_not_admitted_again_but_all_else_holds() -> None:
+    closed = replace(OPEN, allowed_senders=Patterns())
+    assert before_send(three(), closed, NOBODY, admitted=True) == Goes(three())
+    assert before_send(three(), closed, frozenset({ADELE, BEN, CAROL}), admitted=True) == Withheld("suppressed", 3)
+
+
+def test_what_a_callers_rule_took_back_is_refused_too() -> None:
+    """Not the rules that hold for all alone."""
+    caller = rules(SHOP, caller=SHOP, caller_to="*@contoso.test").callers[APPLICATION]
+    verdict = before_send(letter(APP), replace(OPEN, callers={APPLICATION: caller}), NOBODY)
+    assert isinstance(verdict, Withheld)
+    assert verdict.code == "ErrorAccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("suppressed", "left"),
+    [({ADELE}, [BEN, CAROL]), ({BEN}, [ADELE, CAROL]), ({CAROL, ADELE}, [BEN]), ({"x@y.test"}, [ADELE, BEN, CAROL])],
+)
+def test_suppressed_recipients_are_left_out_of_to_cc_and_bcc(suppressed: set[str], left: list[str]) -> None:
+    verdict = goes(three(), OPEN, frozenset(suppressed))
+    assert addresses(verdict.letter.mail.message) == left
+    assert verdict.left_out == 3 - len(left)
+
+
+def test_a_list_that_nobody_is_left_in_is_absent() -> None:
+    message = goes(three(), OPEN, frozenset({ADELE})).letter.mail.message
+    assert message.to_recipients is None
+
+
+@pytest.mark.parametrize("mode", ["live", "redirect", "capture"])
+def test_a_letter_whose_every_recipient_is_suppressed_ends_so_in_every_mode(mode: Mode) -> None:
+    settings = replace(OPEN, mode=mode, redirect_to=CATCHER)
+    assert before_send(three(), settings, frozenset({ADELE, BEN, CAROL})) == Withheld("suppressed", 3)
+
+
+def test_a_letter_is_captured_with_the_number_that_it_would_have_left_out() -> None:
+    assert before_send(three(), replace(OPEN, mode="capture"), frozenset({BEN})) == Withheld("captured", 1)
+
+
+def test_what_is_captured_or_redirected_must_have_been_allowed_live() -> None:
+    for mode in ("capture", "redirect"):
+        settings = LastSettings(mode=mode, redirect_to=CATCHER)
+        verdict = before_send(three(), settings, NOBODY)
+        assert isinstance(verdict, Withheld)
+        assert verdict.state == "failed"
+
+
+def test_a_redirected_letter_reaches_the_operators_address_alone_whatever_the_rules_say_of_it() -> None:
+    settings = replace(OPEN, mode="redirect", redirect_to=CATCHER, allowed_recipients=Patterns.parse("*@fabrikam.test"))
+    verdict = goes(three(), settings, frozenset({BEN, CATCHER}))
+    assert addresses(verdict.letter.mail.message) == [CATCHER]
+    assert verdict.left_out == 1

@@ -1,0 +1,178 @@
+"""The suppression list, as a process knows it and as storage keeps it."""
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+
+from shared.policy.suppression_list import FRESH, REMEMBERED, WHOLE, Entry, Suppressions, entry_id
+from shared.policy.suppression_table import TableSuppressions
+from shared.storage.tables import Tables
+from tests.delivery.samples import NOON, Clock
+from tests.wire import Wire
+
+ADELE, BEN = "adele@fabrikam.test", "ben@fabrikam.test"
+
+
+def entry(address: str, reason: str = "asked for it") -> Entry:
+    return Entry(id=entry_id(address), address=address, reason=reason, added_by="key", added_at=NOON)
+
+
+class Listed:
+    """The list in memory, that counts what it is asked."""
+
+    def __init__(self, *addresses: str, long: bool = False) -> None:
+        self.entries = {entry_id(address): entry(address) for address in addresses}
+        self.long = long
+        self.down = False
+        self.asked: Counter[str] = Counter()
+
+    async def ids(self, most: int) -> frozenset[str] | None:
+        self._count("ids")
+        return None if self.long else frozenset(self.entries)
+
+    async def get(self, entry: str) -> Entry | None:
+        self._count("get")
+        return self.entries.get(entry)
+
+    async def add(self, entry: Entry) -> Entry | None:
+        return self.entries.setdefault(entry.id, entry)
+
+    async def remove(self, entry: str) -> bool:
+        return self.entries.pop(entry, None) is not None
+
+    async def page(self, most: int, after: str | None) -> tuple[list[Entry], str | None]:
+        return list(self.entries.values()), None
+
+    def _count(self, what: str) -> None:
+        self.asked[what] += 1
+        if self.down:
+            raise ServiceRequestError("down")
+
+
+def known(store: Listed) -> tuple[Suppressions, Clock]:
+    clock = Clock()
+    return Suppressions(store, clock.monotonic), clock
+
+
+SAME = [
+    (ADELE, "Adele@FABRIKAM.test"),
+    ("ops@bücher.example", "OPS@xn--bcher-kva.example"),
+    ("ops@b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example", "ops@BU\N{COMBINING DIAERESIS}CHER.example"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_an_address_is_one_entry_in_every_spelling(one: str, other: str) -> None:
+    assert entry_id(one) == entry_id(other)
+
+
+def test_an_id_can_be_had_without_mailroom() -> None:
+    assert entry_id("Adele@Fabrikam.test") == hashlib.sha256(b"adele@fabrikam.test").hexdigest()
+    assert entry_id("adele+news@fabrikam.test") != entry_id("adele@fabrikam.test")
+
+
+@pytest.mark.parametrize("long", [False, True])
+async def test_the_suppressed_are_named_as_they_were_written(*, long: bool) -> None:
+    list_, _ = known(Listed(ADELE, long=long))
+    assert await list_.among(["ADELE@fabrikam.test", BEN]) == {"ADELE@fabrikam.test"}
+
+
+async def test_a_short_list_is_read_once_a_minute_for_all_mails() -> None:
+    store = Listed(ADELE)
+    list_, clock = known(store)
+    for number in range(100):
+        await list_.among([f"someone{number}@fabrikam.test", BEN])
+    assert store.asked == {"ids": 1}
+    clock.move(seconds=FRESH + 1)
+    await list_.among([BEN])
+    assert store.asked == {"ids": 2}
+
+
+async def test_in_a_long_list_each_recipient_is_looked_up_once_a_minute_found_or_not() -> None:
+    store = Listed(ADELE, long=True)
+    list_, clock = known(store)
+    for _ in range(10):
+        assert await list_.among([ADELE, BEN]) == {ADELE}
+    assert store.asked == {"ids": 1, "get": 2}
+    clock.move(seconds=FRESH + 1)
+    assert await list_.among([ADELE, BEN]) == {ADELE}
+    assert store.asked == {"ids": 2, "get": 4}
+
+
+async def test_what_is_remembered_of_a_long_list_is_bounded() -> None:
+    list_, _ = known(Listed(long=True))
+    for hundred in range(REMEMBERED // 100 + 2):
+        await list_.among([f"someone{number}@{hundred}.test" for number in range(100)])
+    assert len(list_._known) <= REMEMBERED
+
+
+@pytest.mark.parametrize("long", [False, True])
+async def test_a_change_by_others_holds_within_a_minute_and_ones_own_at_once(*, long: bool) -> None:
+    store = Listed(long=long)
+    list_, clock = known(store)
+    assert await list_.among([ADELE]) == frozenset()
+    store.entries[entry_id(ADELE)] = entry(ADELE)
+    assert await list_.among([ADELE]) == frozenset()
+    list_.forget()
+    assert await list_.among([ADELE]) == {ADELE}
+    store.entries.clear()
+    clock.move(seconds=FRESH + 1)
+    assert await list_.among([ADELE]) == frozenset()
+
+
+async def test_a_change_while_the_list_is_being_read_is_not_overlooked() -> None:
+    class Overtaken(Listed):
+        async def ids(self, most: int) -> frozenset[str] | None:
+            before = await super().ids(most)
+            if not self.entries:
+                self.entries[entry_id(ADELE)] = entry(ADELE)
+                list_.forget()
+            return before
+
+    list_, _ = known(Overtaken())
+    await list_.among([ADELE])
+    assert await list_.among([ADELE]) == {ADELE}
+
+
+@pytest.mark.parametrize("long", [False, True])
+async def test_nothing_is_taken_for_free_while_the_list_cannot_be_read(*, long: bool) -> None:
+    store = Listed(long=long)
+    list_, clock = known(store)
+    await list_.among([BEN])
+    store.down = True
+    clock.move(seconds=FRESH + 1)
+    for _ in range(2):
+        with pytest.raises(ServiceRequestError):
+            await list_.among([BEN])
+    store.down = False
+    assert await list_.among([BEN]) == frozenset()
+
+
+async def test_the_table(storage: str) -> None:
+    """From no table at all to a list of several pages."""
+    async with Wire() as wire:
+        store = TableSuppressions(Tables.of_connection_string(storage, wire).table("suppressedtest"))
+        assert await store.ids(WHOLE) == frozenset()
+        assert await store.get(entry_id(ADELE)) is None
+        assert await store.page(10, None) == ([], None)
+        assert await store.remove(entry_id(ADELE)) is False
+        assert await store.add(entry(ADELE)) is None
+        later = replace(entry(ADELE, "another reason"), added_at=NOON + timedelta(1))
+        assert await store.add(later) == entry(ADELE)
+        assert await store.get(entry_id(ADELE)) == entry(ADELE)
+        for number in range(4):
+            await store.add(entry(f"someone{number}@fabrikam.test"))
+        assert len(await store.ids(5) or ()) == 5
+        assert await store.ids(4) is None
+        first, after = await store.page(3, None)
+        second, end = await store.page(3, after)
+        assert len({one.id for one in (*first, *second)}) == 5
+        assert end is None
+        with pytest.raises(ValueError, match=r"."):
+            await store.page(3, "none of ours")
+        assert await store.remove(entry_id(ADELE)) is True
+        assert await store.get(entry_id(ADELE)) is None

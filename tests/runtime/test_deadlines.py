@@ -1,0 +1,207 @@
+"""Every outgoing call ends in bounded time: on a server that never answers, and on one that never stops answering."""
+
+import asyncio
+import gc
+import time
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+import shared.auth.entra_keys
+import shared.storage.account
+import shared.storage.tables
+from shared.auth.managed_identity import Identity
+from shared.delivery import files
+from shared.delivery.queue import Kept
+from shared.delivery.queue_messages import Work
+from shared.delivery.record import Row
+from shared.graph.client import open_client
+from shared.graph.outcome import Unanswered, Unknown
+from shared.graph.send import send_mail
+from shared.settings.config import Storage
+from shared.storage.account import StorageAccount
+from shared.webhooks.routing import secrets
+from tests.serving import serving
+
+MOST = 8.0  # seconds, on a machine that has other things to do; without deadlines it would be minutes, or for ever
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+BEGUN = (  # as blobs, rows and anything else might come
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nContent-Range: bytes 0-999999/1000000\r\n"
+    b"Content-Type: application/octet-stream\r\n\r\n"
+)
+ANSWERS = {"silent": b"", "trickling": BEGUN}
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+WORK = Work(v=1, id="1" * 32, scope="", fingerprint="", mailbox="", accepted_at=NOW, payload="00/blob")
+ROW = Row(id="1" * 32, state="sending", scope="", fingerprint="", mailbox="a", accepted_at=NOW, token="t")
+
+
+@asynccontextmanager
+async def server(kind: str) -> AsyncIterator[int]:
+    """Takes every connection. silent: says nothing. trickling: begins an answer, and has another byte every 50 ms."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            writer.write(ANSWERS[kind])
+            while True:
+                await writer.drain()
+                await asyncio.sleep(0.05)
+                if writer.is_closing():  # to write on it then is no OSError to uvloop
+                    return
+                if kind == "trickling":
+                    writer.write(b" ")
+
+    async with serving(serve) as port:
+        yield port
+
+
+def account_at(port: int) -> Storage:
+    endpoints = "".join(
+        f"{kind}Endpoint=http://127.0.0.1:{port}/devstoreaccount1;" for kind in ("Blob", "Queue", "Table")
+    )
+    return Storage(f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={KEY};{endpoints}")
+
+
+STORAGE: dict[str, Callable[[StorageAccount], Awaitable[object]]] = {
+    "a message put": lambda account: account.outbox().put(WORK, NOW),
+    "a message put back": lambda account: account.outbox().put_back("mail-outbox", b"{}"),
+    "a letter read": lambda account: account.outbox().letter_of(WORK),
+    "set aside": lambda account: account.outbox().set_aside("1", Kept("mail", "x", b"x")),
+    "what was set aside read": lambda account: account.outbox().kept("1"),
+    "a payload removed": lambda account: account.outbox().remove(WORK),
+    "a row added": lambda account: account.ledger().insert(ROW),
+    "a row read": lambda account: account.ledger().read("1"),
+    "rows listed": lambda account: account.ledger().page("sent", 10, None),
+    "a rate read": lambda account: account.rate_limits().read("x"),
+    "a rate written": lambda account: account.rate_limits().write("x", {}, None),
+    "its health": lambda account: account.queues.get_service_properties(),
+}
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """The SDK leaves a connection that it was cut off from to the garbage collector, which warns of it."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same deadlines, shorter."""
+    monkeypatch.setattr(shared.storage.account, "TRY_TIMEOUT", 0.6)
+    monkeypatch.setattr(files, "READ_TIMEOUT", 2.0)
+    monkeypatch.setattr(shared.auth.entra_keys, "FETCH_TIMEOUT", 0.5)
+    monkeypatch.setattr(secrets, "PATIENCE", 0.5)
+    monkeypatch.setitem(shared.storage.account.CLIENT_OPTIONS, "retry_total", 1)
+    monkeypatch.setattr(shared.storage.tables, "RETRIES", 1)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("name", STORAGE)
+@pytest.mark.usefixtures("impatient")
+async def test_storage_that_does_not_answer_is_an_error_in_time(name: str, kind: str) -> None:
+    async with server(kind) as port:
+        account, began = StorageAccount(account_at(port)), time.monotonic()
+        try:
+            with pytest.raises(AzureError):
+                async with asyncio.timeout(60):
+                    await STORAGE[name](account)
+        finally:
+            await account.close()
+    assert time.monotonic() - began < MOST
+
+
+def test_storages_own_deadlines_end_a_request_before_its_caller_is_cut_off() -> None:
+    """Azure ends an HTTP request after 230 s; each try, the waits between and a token fit into half of it."""
+    tries = 1 + shared.storage.account.CLIENT_OPTIONS["retry_total"]
+    waits = 3 * (0.5 + 2**3 + 3)  # of ExponentialRetry, with its jitter; tables wait less
+    assert tries * shared.storage.account.TRY_TIMEOUT + waits + 8 < 130
+    assert shared.storage.account.CLIENT_OPTIONS["retry_total"] == shared.storage.tables.RETRIES
+    assert files.READ_TIMEOUT < 115
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+async def test_an_identity_endpoint_that_does_not_answer_is_an_error_in_time(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As azure-core's clients ask, in both of their ways."""
+    async with server(kind) as port:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/identity")
+        monkeypatch.setenv("IDENTITY_HEADER", "header")
+        identity, began = Identity(None, patience=0.5), time.monotonic()
+        try:
+            with pytest.raises(ClientAuthenticationError):
+                await identity.get_token("https://storage.azure.com/.default")
+            with pytest.raises(ClientAuthenticationError):
+                await identity.get_token_info("https://storage.azure.com/.default")
+        finally:
+            await identity.close()
+    assert time.monotonic() - began < MOST
+
+
+async def test_every_client_has_the_bounded_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Storage by identity, the vault and Graph: none of them with the SDK's own patience."""
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/identity")
+    monkeypatch.setenv("IDENTITY_HEADER", "header")
+    endpoints = {f"{kind}_endpoint": f"https://a.{kind}.core.windows.net" for kind in ("blob", "queue", "table")}
+    account = StorageAccount(Storage(**endpoints))
+    vault = secrets.Vault("https://a.vault.azure.net", None)
+    graph = open_client("https://graph.microsoft.com/v1.0", None)
+    credentials: list[Any] = [account._credential, vault._credential, graph.credential]
+    await account.close()
+    await vault.close()
+    await graph.close()
+    assert [type(credential) for credential in credentials] == [Identity] * 3
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.usefixtures("impatient")
+async def test_a_vault_that_does_not_answer_is_an_error_in_time(kind: str) -> None:
+    async with server(kind) as port:
+        vault, began = secrets.Vault(f"https://127.0.0.1:{port}", None), time.monotonic()
+        try:
+            with pytest.raises((AzureError, TimeoutError)):
+                await vault.fetch("mail-secret-shop")
+        finally:
+            await vault.close()
+    assert time.monotonic() - began < MOST
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.usefixtures("impatient")
+async def test_a_tenants_metadata_that_does_not_come_is_an_error_in_time(kind: str) -> None:
+    async with server(kind) as port:
+        began = time.monotonic()
+        with pytest.raises((OSError, aiohttp.ClientError)):
+            await shared.auth.entra_keys.fetch(f"http://127.0.0.1:{port}/")
+    assert time.monotonic() - began < MOST
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+async def test_graph_that_does_not_answer_is_unknown_or_unanswered_in_time(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sending and looking, once the identity has a token."""
+    async with server(kind) as port:
+
+        async def a_token(*_: object, **__: object) -> AccessToken:
+            return AccessToken("token", 4102444800)
+
+        monkeypatch.setattr(Identity, "get_token", a_token)
+        graph = open_client(f"http://127.0.0.1:{port}/v1.0", None)
+        began = time.monotonic()
+        outcome = await send_mail(graph, "a@b.test", b"", client_request_id="", deadline=0.5)
+        assert outcome == Unknown("timeout")
+        from shared.graph.find import Stamp, look
+
+        assert await look(graph, "a@b.test", Stamp("String x", "1"), 0.5) == Unanswered(Unknown("timeout"))
+        await graph.close()
+    assert time.monotonic() - began < MOST

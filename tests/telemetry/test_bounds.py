@@ -1,0 +1,105 @@
+"""What strangers can have written into the log is little, whatever they send, and is counted."""
+
+import json
+
+import pytest
+
+from shared import telemetry
+from shared.telemetry import DAY, STRANGERS, Event, emit
+from shared.telemetry_bounds import MOST, Bounded
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(telemetry, "_bounded", Bounded(STRANGERS, clock))
+    return clock
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    return [json.loads(record.message) for record in caplog.records]
+
+
+@pytest.mark.parametrize("event", STRANGERS)
+def test_each_is_written_once_in_its_time_and_none_is_uncounted(
+    event: Event, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thousand a second, for ten times as long as one line stands for."""
+    caplog.set_level("INFO")
+    period = STRANGERS[event]
+    for number in range(10_000):
+        clock.now = number * period / 1000
+        emit(event, route="github")
+    clock.now += period
+    emit(event, route="github")
+    lines = said(caplog)
+    assert len(lines) == 11
+    assert lines[0] == {"event": event, "route": "github", "count": 1}
+    assert sum(int(str(line["count"])) for line in lines) == 10_001
+
+
+def test_what_was_counted_is_written_with_the_next_event_of_any_kind(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Within a second it stays counted; a burst's end is not kept for the next burst."""
+    caplog.set_level("INFO")
+    for _ in range(50):
+        emit(Event.EVENT_UNVERIFIED, route="github")
+    emit(Event.MAIL_SENT, id="1")
+    assert len(said(caplog)) == 2
+    clock.now = 1.0
+    emit(Event.MAIL_SENT, id="2")
+    assert said(caplog)[-1] == {"event": "event.unverified", "route": "github", "count": 49}
+    clock.now = 2.0
+    emit(Event.MAIL_SENT, id="3")
+    assert len(said(caplog)) == 5
+
+
+def test_routes_and_codes_are_counted_apart(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """One that a stranger floods hides nothing of another one."""
+    for _ in range(9):
+        for route in ("github", "stripe"):
+            emit(Event.EVENT_UNVERIFIED, route=route)
+        for status in (401, 403):
+            emit(Event.CALLER_REFUSED, status=status, code="x")
+    assert len(said(caplog)) == 4
+
+
+def test_names_without_end_take_no_memory_and_are_counted_together(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    bounded = Bounded(STRANGERS, clock)
+    lines = [bounded.take(Event.CALLER_REFUSED, {"application": str(number)}) for number in range(10_000)]
+    clock.now = 1.0
+    late = bounded.late()
+    assert len(bounded._counted) <= MOST + len(STRANGERS)
+    assert sum(line.count for line in (*lines, *late) if line) == 10_000
+    assert [line.fields for line in late] == [{}]
+    clock.now = 2.0
+    line = bounded.take(Event.CALLER_REFUSED, {"application": "another"})
+    assert line is not None
+    assert line.fields  # what has been idle has made room
+
+
+def test_what_has_been_accepted_is_told_one_by_one(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """It has an id, which no stranger can cause."""
+    for number in range(3):
+        emit(Event.EVENT_PUT_OFF, id=str(number), why="x")
+    assert [line.get("id") for line in said(caplog)] == ["0", "1", "2"]
+
+
+def test_a_route_that_is_off_is_noticed_once_a_day(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for hour in range(49):
+        clock.now = hour * 3600.0
+        emit(Event.ROUTE_OFF, route="github")
+    assert [line["count"] for line in said(caplog)] == [1, 24, 24]
+    assert STRANGERS[Event.ROUTE_OFF] == DAY

@@ -1,0 +1,84 @@
+"""What is wrong with a template is found when its route is loaded, with file and line."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.webhooks.rendering.mails import Renderer
+from tests.webhooks.rendering.samples import LAYOUT, templates
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("{% block body %}\n{{ wrong", 4, "unexpected"),
+        ("{% block body %}", 3, "block"),
+        ("\n{{ 1|absent }}", 4, "There is no filter absent."),
+        ("{{ data is absent }}", 3, "There is no test absent."),
+        ("{% block body %}\n{{ data|safe }}{% endblock %}", 4, "'safe'"),
+        ("\n{{ absent }}", 4, "There is no absent here"),
+        ("\n{{ event.sbject or 'x' }}", 4, "An event has no sbject; it has id, source, type"),
+        ("{% block body %}{{ fcats([]) }}{% endblock %}", 3, "There is no fcats here"),
+        ("\n{% include 'absent.html.j2' %}", 4, "There is no template absent.html.j2."),
+        ("{% from 'parts.html.j2' import absent %}", 3, "parts.html.j2 has no absent."),
+        ("\n{{ at('a[') }}", 4, "'a[': no JMESPath"),
+        ("{{ at_in(data, 'lenght(@)') }}", 3, "JMESPath has no function lenght()"),
+        ("{{ at('a[?nope(b)].c') }}", 3, "JMESPath has no function nope()"),
+        ("{{ text_at('a', 'b[') }}", 3, "'b[': no JMESPath"),
+        ("{{ text_in(data, 'a', 'nope(@)') }}", 3, "JMESPath has no function nope()"),
+        ("{{ list_at('a[') }}{{ object_in(data, 'b') }}", 3, "'a[': no JMESPath"),
+        ("{% autoescape false %}{{ data }}{% endautoescape %}", 3, "Escaping cannot be turned off"),
+        ("{% set tone = 'bad' %}", 3, "A tone is one of critical, warning, ok, info, neutral."),
+    ],
+)
+def test_a_fault_is_found_where_it_stands(tmp_path: Path, text: str, line: int, what: str) -> None:
+    problems = Renderer(LAYOUT).check(templates(tmp_path, order=text))
+    assert [(problem.file, problem.line) for problem in problems] == [(tmp_path / "order.html.j2", line)]
+    assert what in problems[0].text
+    assert str(problems[0]).startswith(f"{tmp_path}/order.html.j2:{line}: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% block subject %}{{ event.type }} {{ route }}{% endblock %}",
+        "{% set x = at('a') %}{% block body %}{{ x }}{{ facts([]) }}{{ link(1, 2) }}{{ self.title() }}{% endblock %}",
+        "{% block body %}{% for a in data %}{{ loop.index }}{{ a }}{% endfor %}{% endblock %}",
+        "{% block body %}{% set ns = namespace(x=1) %}{% set ns.x = 2 %}{{ ns.x }}{{ range(3) }}{% endblock %}",
+        "{% macro m(a, b=1) %}{{ a }}{{ b }}{{ varargs }}{% endmacro %}{{ m(1) }}",
+        "{% if data %}{% set y = 1 %}{% endif %}{% block body %}{{ y|default(2) }}{{ z|default(3) }}{% endblock %}",
+        "{% block body %}{{ super() }}{{ at(data.path) }}{{ at(\"a[?b == 'nope()']\") }}{% endblock %}",
+    ],
+)
+def test_what_is_right_is_not_complained_about(tmp_path: Path, text: str) -> None:
+    assert Renderer(LAYOUT).check(templates(tmp_path, order=text)) == []
+
+
+def test_templates_may_extend_each_other(tmp_path: Path) -> None:
+    templates(tmp_path, order="{% set shared = 1 %}{% block body %}{% endblock %}")
+    (tmp_path / "paid.html.j2").write_text("{% extends 'order.html.j2' %}{% block body %}{{ shared }}{% endblock %}")
+    (tmp_path / "round.html.j2").write_text("{% extends 'round.html.j2' %}{{ shared }}")
+    assert [str(problem.file.name) for problem in Renderer(LAYOUT).check(tmp_path)] == ["round.html.j2"]
+
+
+def test_names_that_all_routes_share_and_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "mail.html.j2").write_text("")
+    (tmp_path / "bad.html.j2").write_bytes(b"\xff")
+    problems = [str(problem) for problem in Renderer(LAYOUT).check(tmp_path)]
+    assert problems == [
+        f"{tmp_path}/bad.html.j2:1: It cannot be read (UnicodeDecodeError).",
+        f"{tmp_path}/mail.html.j2:1: mail.html.j2 is the name of a template that all routes share.",
+    ]
+
+
+def test_a_folder_that_is_not_there_has_no_problems(tmp_path: Path) -> None:
+    assert Renderer(LAYOUT).check(tmp_path / "absent") == []
+    assert Renderer(LAYOUT).check([]) == []
+
+
+def test_the_subject_of_a_route_is_checked_too() -> None:
+    renderer = Renderer(LAYOUT)
+    assert renderer.check_subject("[{{ route }}] {{ at('a.b', '') }}") is None
+    assert "absent" in (renderer.check_subject("{{ absent }}") or "")
+    assert "JMESPath" in (renderer.check_subject("{{ at('[') }}") or "")
+    assert renderer.check_subject("{{ wrong") is not None

@@ -1,0 +1,58 @@
+"""What templates read out of an event: of a type that they can print, or nothing."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.webhooks.rendering.paths import at_in, list_in, object_in, text_in
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Ada", "Ada"),
+        (418, "418"),
+        (1.5, "1.5"),
+        (0, "0"),
+        (True, None),
+        (None, None),
+        ("", None),
+        (" ", None),
+        ("[no value]", None),
+        (float("nan"), None),
+        (float("inf"), None),
+        ({"login": "ada"}, None),
+        (["ada"], None),
+    ],
+)
+def test_a_text_is_a_text_or_a_number_with_something_in_it(value: Any, text: str | None) -> None:
+    assert text_in({"a": value}, "a") == text
+    assert text_in({"a": value, "b": "other"}, "a", "b") == (text or "other")
+
+
+def test_a_list_is_without_nulls_and_empty_where_there_is_none() -> None:
+    assert list_in({"a": [1, None, 2]}, "a") == [1, 2]
+    assert list_in({"a": "text"}, "a") == list_in({"a": {}}, "a") == list_in(None, "a") == []
+
+
+def test_an_object_is_empty_where_there_is_none() -> None:
+    assert object_in({"a": {"b": 1}}, "a") == {"b": 1}
+    assert object_in({"a": [1]}, "a") == object_in({"a": "text"}, "a") == object_in({}, "a") == {}
+
+
+@given(ANYTHING)
+def test_no_value_fails_and_each_has_the_type_that_was_asked_for(value: Any) -> None:
+    data = {"a": value}
+    text = text_in(data, "a", "a.b", "a[0]", "length(a)")
+    assert text is None or text.strip()
+    assert isinstance(list_in(data, "a"), list)
+    assert isinstance(object_in(data, "a"), dict)
+    assert at_in(data, "nothing.there", "default") == "default"

@@ -1,0 +1,53 @@
+"""Every example of every ready route becomes just the mail that stands beside it."""
+
+from dataclasses import replace
+
+import pytest
+
+from sandbox.examples import Example, Studio, examples_of
+from shared.webhooks.routing.catalog import load
+from shared.webhooks.routing.route import Route
+from tests.webhooks.routing.samples import event
+
+CATALOG = load()
+STUDIO = Studio()
+
+
+EXAMPLES = [pytest.param(*pair, id=f"{pair[0].name}/{pair[1].name}") for pair in examples_of(CATALOG)]
+
+
+@pytest.mark.parametrize(("route", "example"), EXAMPLES)
+def test_an_example_becomes_the_mail_beside_it(route: Route, example: Example) -> None:
+    """`python -m sandbox.preview --write` writes them anew; read what has changed."""
+    assert STUDIO.text(route, example) == example.expected.read_text("utf-8")
+    assert not [mail.rendered.failed for mail in STUDIO.mails(route, example) if mail.rendered.failed]
+
+
+def test_every_ready_route_has_examples_and_every_mail_has_its_example() -> None:
+    with_examples = {route.name for route, _ in examples_of(CATALOG)}
+    assert with_examples == set(CATALOG.routes)
+    for route in CATALOG.routes.values():
+        folder = route.folder / "examples"
+        assert {file.stem for file in folder.glob("*.txt")} == {file.stem for file in folder.glob("*.json")}
+
+
+@pytest.mark.parametrize("route", list(CATALOG.routes.values()), ids=CATALOG.routes)
+def test_every_template_of_a_ready_route_is_used_by_an_example(route: Route) -> None:
+    used = {
+        mail.rendered.template
+        for of, example in examples_of(CATALOG)
+        if of is route
+        for mail in STUDIO.mails(of, example)
+    }
+    own = {file.name.removesuffix(".html.j2") for file in (route.folder / "templates").glob("[!_]*.html.j2")}
+    assert own <= used
+
+
+@pytest.mark.parametrize("route", list(CATALOG.routes.values()), ids=CATALOG.routes)
+def test_an_event_that_nobody_has_thought_of_gets_the_table(route: Route) -> None:
+    """Never an error: an unknown type is a plain but complete mail."""
+    mail = STUDIO._composer.renderer.render(
+        replace(event(), type="something.never.seen"), route.name, route.folder / "templates"
+    )
+    assert mail.template == "table"
+    assert mail.failed is None

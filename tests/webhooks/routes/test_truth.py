@@ -1,0 +1,242 @@
+"""A mail states only what a field of the event proves, and shows nothing of a field that is missing.
+
+Each example of each route is taken apart: every field that its mail depends on is left out, emptied, and given values
+of other types and words that nobody knows, one at a time. What the mail states then is held against statements.tsv.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import cache
+from itertools import islice
+from typing import Any, Final
+
+import pytest
+
+from sandbox.examples import NOW, Example, examples_of
+from shared.errors import Malformed
+from shared.webhooks.rendering.mails import Rendered, Renderer
+from shared.webhooks.rendering.plain_text import text_of
+from shared.webhooks.routing.catalog import BUILT_IN, load
+from shared.webhooks.routing.compose import templates_of
+from shared.webhooks.routing.queries import Query, as_object
+from shared.webhooks.routing.route import Route
+from shared.webhooks.sources.source import Event, RawRequest
+from tests.webhooks.routes.statements import Statement, read_statements
+
+type Path = tuple[str | int, ...]
+
+CATALOG: Final = load()
+GONE: Final = object()
+ODD: Final[tuple[Any, ...]] = (None, "", "odd_word", 7, True, [], {}, {"odd": 1}, ["odd"], [None], "[no value]", "  ")
+STATEMENTS: Final = read_statements()
+# What no mail shows, whatever the event left out: words of programs, and what a value that is missing leaves behind.
+ARTEFACTS: Final = (
+    r"\bNone\b", r"\bnull\b", r"\bundefined\b", r"\bnan\b", r"\[no value\]", r"\{\}", r"\[\]", r"\{'", r"\['",
+    r"\(\s*\)",     r"#(?![\w/-])", r" [.,;:](?=\s|$)", r"\b(?:by|of|in|to|from|with|and|than)(?:[.,;)]|$)", r": ?[.,]",
+    r"^\s*[·,:.→]", r"[→·,\u2013]\s*$", r"\?(?=[ ,:]|$)", r"^[^ ]+: *$", r"__\w+__", r"PanelId|datasource_uid",
+)  # fmt: skip
+PATTERNS: Final = [re.compile(pattern, re.MULTILINE) for pattern in ARTEFACTS]
+SAID: Final = {statement: re.compile(statement.said, re.MULTILINE) for statement in STATEMENTS}
+PROOFS: Final = {statement.proof: Query(statement.proof) for statement in STATEMENTS}
+
+
+class _Plain:
+    """In place of the inliner of styles: they say nothing, and take most of the time."""
+
+    def inline(self, html: str) -> str:
+        return html
+
+
+@cache
+def renderer() -> Renderer:
+    made = Renderer(BUILT_IN / "_layout")
+    made._inliner = _Plain()  # type: ignore[assignment]
+    return made
+
+
+def mails(route: Route, body: Any, request: RawRequest) -> list[tuple[Event, Rendered]]:
+    """What becomes of a body, for the events that are to be mailed. Raises Malformed, for what is no event."""
+    changed = RawRequest(body=json.dumps(body).encode(), headers=request.headers, query=request.query)
+    found = []
+    for event in route.source.events(changed, NOW):
+        rules = route.rules_for(event.type)
+        if not rules.skip and (not rules.when or route.queries[rules.when].holds(as_object(event))):
+            rendered = renderer().render(
+                event, route.name, templates_of(route), route.rules.template, rules.subject, chosen=rules.template
+            )
+            found.append((event, rendered))
+    return found
+
+
+def shown(rendered: Rendered) -> str:
+    """What is read in a mail, but for the line about Mailroom itself."""
+    body = text_of("<body" + rendered.html.partition("<body")[2])
+    return f"Subject: {rendered.subject}\n\n{body}".rpartition("\n\nSent by Mailroom")[0]
+
+
+def own_words(text: str, data: Any) -> str:
+    """The text without what people wrote, which may say anything: texts of the event that have more than one word."""
+    for written in sorted(set(texts_in(data)), key=len, reverse=True):
+        text = text.replace(" ".join(written.split()), "…")
+    return text
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Texts of several words in the event, and the first lines of them, as mails show them."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from texts_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_in(inner)
+    elif isinstance(value, str) and " " in value.strip() and value not in ODD:
+        yield value
+        yield from filter(None, map(str.strip, value.splitlines()))
+
+
+@cache
+def statements_of(kind: str) -> tuple[Statement, ...]:
+    return tuple(statement for statement in STATEMENTS if fnmatchcase(kind, statement.kinds))
+
+
+def untrue(statement: Statement, event: Event, own: str) -> str | None:
+    """What the mail states without proof; None: nothing."""
+    pattern = SAID[statement]
+    found = list(pattern.finditer(own))
+    proved = PROOFS[statement.proof].of(as_object(event)) if found else None
+    values = [str(one) for one in proved if one not in (None, "")] if isinstance(proved, list) else []
+    for match in found:
+        word = next((group for group in match.groups() if group), None)
+        if word is None and proved in (None, False, "", [], {}):
+            return match.group()
+        if word and not any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", one) for one in values):
+            return match.group()
+    return None
+
+
+def parts(value: Any, path: Path = ()) -> Iterator[Path]:
+    """The paths directly below one."""
+    found = value
+    for step in path:
+        found = found[step]
+    if isinstance(found, dict):
+        yield from ((*path, name) for name in found)
+    elif isinstance(found, list):
+        yield from ((*path, at) for at in range(min(2, len(found))))
+
+
+def put(value: Any, path: Path, new: Any) -> Any:
+    """The value with another one at a path, or without it."""
+    copy = value.copy()
+    if len(path) > 1:
+        copy[path[0]] = put(value[path[0]], path[1:], new)
+    elif new is GONE:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = new
+    return copy
+
+
+def problems(route: Route, body: Any, request: RawRequest, before: set[str]) -> tuple[list[str], list[str]]:
+    """What is wrong with the mails of a body, and how they read. before: artefacts that the example itself has."""
+    try:
+        made = mails(route, body, request)
+    except Malformed:
+        return [], ["refused"]
+    found, read = [], []
+    for event, rendered in made:
+        text = shown(rendered)
+        read.append(text)
+        if rendered.failed:
+            found.append(rendered.failed)
+        if rendered.template == "table":
+            continue  # it shows the event as it came, and states nothing
+        own = own_words(text, event.data)
+        found += [
+            f"{match.group()!r} in {text!r}"
+            for pattern in PATTERNS
+            if pattern.pattern not in before and (match := pattern.search(own))
+        ]
+        found += [
+            f"{said!r} without {statement.proof} in {text!r}"
+            for statement in statements_of(f"{route.name}/{event.type}")
+            if (said := untrue(statement, event, own))
+        ]
+    return found, read
+
+
+def taken_apart(route: Route, example: Example, odd: int, done: dict[Path, bool] | None = None) -> Iterator[str]:
+    """Problems of the mails of an example with one field changed.
+
+    odd: how many other values than none each field gets. done: fields that another example has tried, and
+    whether its mail depends on them; this one's are added.
+    """
+    request = example.request()
+    body = json.loads(request.body)
+    found, as_it_is = problems(route, body, request, set())
+    before = {pattern.pattern for pattern in PATTERNS if any(pattern.search(text) for text in as_it_is)}
+    yield from (f"{example.name} as it is: {problem}" for problem in found if " without " in problem)
+    todo, turn = list(parts(body)) if isinstance(body, dict | list) else [], 0
+    while todo:
+        path = todo.pop()
+        general = tuple(0 if isinstance(step, int) else step for step in path)
+        if done is not None and general in done:
+            todo += parts(body, path) if done[general] else ()
+            continue
+        found, read = problems(route, put(body, path, GONE), request, before)
+        yield from (f"{example.name} without {path}: {problem}" for problem in found)
+        if done is not None:
+            done[general] = read != as_it_is
+        if read == as_it_is:
+            continue  # the mail does not depend on it
+        todo += parts(body, path)
+        turn += 5
+        for value in islice(ODD * 2, turn % len(ODD), turn % len(ODD) + odd):
+            found, _ = problems(route, put(body, path, value), request, before)
+            yield from (f"{example.name} with {value!r} at {path}: {problem}" for problem in found)
+
+
+@cache
+def by_template() -> dict[str, list[tuple[Route, Example]]]:
+    """Examples by the template of their first mail."""
+    found: dict[str, list[tuple[Route, Example]]] = {}
+    for route, example in examples_of(CATALOG):
+        request = example.request()
+        made = mails(route, json.loads(request.body), request)
+        found.setdefault(f"{route.name}/{made[0][1].template if made else 'filtered'}", []).append((route, example))
+    return found
+
+
+@pytest.mark.parametrize("template", by_template())
+def test_a_mail_states_nothing_that_a_missing_field_no_longer_proves(template: str) -> None:
+    """Each field of each template's events, left out in the first example that has it. Strange values: in the proof."""
+    done: dict[Path, bool] = {}
+    found = [problem for route, example in by_template()[template] for problem in taken_apart(route, example, 0, done)]
+    assert found[:5] == []
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("route", "example"), [pytest.param(*pair, id=f"{pair[0].name}/{pair[1].name}") for pair in examples_of(CATALOG)]
+)
+def test_the_same_with_every_strange_value_in_every_field_of_every_example(route: Route, example: Example) -> None:
+    assert list(islice(taken_apart(route, example, len(ODD)), 5)) == []
+
+
+def test_every_statement_is_made_by_an_example_and_every_template_makes_one() -> None:
+    """Else a check of it could not fail."""
+    made: set[Statement] = set()
+    silent: dict[str, bool] = {}
+    for route, example in examples_of(CATALOG):
+        request = example.request()
+        for event, rendered in mails(route, json.loads(request.body), request):
+            own = own_words(shown(rendered), event.data)
+            here = {
+                statement for statement in statements_of(f"{route.name}/{event.type}") if SAID[statement].search(own)
+            }
+            made |= here
+            silent[rendered.template] = silent.get(rendered.template, True) and not here
+    assert [statement for statement in STATEMENTS if statement not in made] == []
+    assert [template for template, none in silent.items() if none and template not in ("table", "event")] == []

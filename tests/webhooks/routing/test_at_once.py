@@ -1,0 +1,575 @@
+"""The mails of a webhook are sent before it is answered, and each of them once, whatever dies in between."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
+
+from shared.delivery import transitions
+from shared.delivery.queue import Receipt
+from shared.delivery.queue_messages import Work, work_of
+from shared.delivery.record import Row
+from shared.delivery.request import Requests
+from shared.delivery.signed_bodies import Earlier
+from shared.delivery.worker import Worker
+from shared.graph.outcome import Outcome
+from shared.mail.outgoing import Letter, Signed
+from shared.policy.pre_send import Withheld
+from shared.ratelimit.limits import RateLimits, Reservation
+from shared.ratelimit.row import RateLimitUnavailable
+from shared.webhooks.routing import at_once as at_once_module
+from shared.webhooks.routing import intake as intake_module
+from shared.webhooks.routing.at_once import AtOnce
+from shared.webhooks.routing.catalog import load
+from shared.webhooks.routing.compose import Composer
+from shared.webhooks.routing.intake import Intake
+from shared.webhooks.routing.secrets import Secrets
+from shared.webhooks.sources.source import RawRequest, Reply
+from tests.delivery.memory import MemoryOutbox
+from tests.delivery.samples import (
+    BAD_RECIPIENT,
+    THROTTLED,
+    TIMED_OUT,
+    Clock,
+    Office,
+    ScriptedGraph,
+    ScriptedPolicy,
+    letter,
+)
+from tests.delivery.test_large import large
+from tests.ratelimit.far import FarStore
+from tests.webhooks.routing.samples import NOW, settings
+from tests.webhooks.routing.test_intake import RENDERER
+
+MAILBOX = "mailroom@contoso.com"
+FIRST_LOOK = timedelta(seconds=60 + 15)  # the lease, and the first of MAIL_VERIFY_DELAYS
+BATCH = [
+    {
+        "id": str(number),
+        "topic": "/t",
+        "eventType": "disk.full",
+        "subject": "s",
+        "eventTime": NOW.isoformat(),
+        "data": {},
+    }
+    for number in range(5)
+]
+
+
+class Storage(MemoryOutbox):
+    """takes: so many messages, then none. loses: answers of puts that succeed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.takes = 1000
+        self.loses = 0
+        self.stale = False
+
+    async def put(self, work: Work, *rest: Any, **options: Any) -> Work:
+        if len(self.messages) >= self.takes:
+            raise ServiceRequestError("away")
+        put = await super().put(work, *rest, **options)
+        if self.loses:
+            self.loses -= 1
+            raise ServiceRequestError("its answer is lost")
+        return put
+
+    async def take_back(self, receipt: Receipt) -> None:
+        if self.stale:
+            raise ResourceNotFoundError
+        await super().take_back(receipt)
+
+
+class Graph(ScriptedGraph):
+    """asleep: requests wait until it is set. before: called when one comes in."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        super().__init__(list(outcomes))
+        self.asleep: asyncio.Event | None = None
+        self.before: Callable[[], object] = lambda: None
+
+    async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+        self.before()
+        if self.asleep is not None:
+            await self.asleep.wait()
+        return await super().__call__(letter, row, still_ours)
+
+
+class Signatures:
+    """Every body was signed before."""
+
+    def __init__(self) -> None:
+        self.down = False
+
+    async def earlier(self, signed: Signed, mail: str, at: datetime) -> Earlier | None:
+        if self.down:
+            raise ServiceRequestError("away")
+        return Earlier("0" * 32, at - timedelta(hours=1))
+
+
+@dataclass
+class House:
+    """Where events come in, and what delivers them."""
+
+    folder: Path
+    routes: dict[str, str] = field(default_factory=lambda: {"shop": 'source = "key"\n'})
+    environ: dict[str, str] = field(default_factory=dict)
+    graph: Graph = field(default_factory=Graph)
+    policy: ScriptedPolicy = field(default_factory=ScriptedPolicy)
+    finding: transitions.Finding = "sent"
+    office: Office = field(init=False)
+    intake: Intake = field(init=False)
+    worker: Worker = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, text in self.routes.items():
+            (self.folder / name).mkdir()
+            (self.folder / name / "route.toml").write_text(text)
+        given = settings(**{f"MAIL_SECRET_{name.upper()}": "secret" for name in self.routes}, **self.environ)
+        clock = Clock(NOW)
+        self.limits = RateLimits(FarStore(0), per_minute=30, now=clock.now)
+        verifier = self._verify if given.verify_sent else None
+        self.office = Office(
+            given, clock, self.graph, outbox=Storage(), pace=self.limits, policy=self.policy, verifier=verifier
+        )
+        self.signatures = Signatures()
+        engine = self.office.engine
+        self.worker = Worker(engine, self.signatures)
+        composer, outbox = Composer(given, RENDERER), self.office.outbox
+        once = AtOnce(Requests(engine), self.worker) if given.send_at_once else None
+        self.intake = Intake(
+            load(self.folder), composer, Secrets(given), self._tokens, outbox, self.worker, once, clock.now
+        )
+
+    @property
+    def storage(self) -> Storage:
+        assert isinstance(self.office.outbox, Storage)
+        return self.office.outbox
+
+    @property
+    def messages(self) -> list[tuple[datetime, Work]]:
+        return self.storage.messages
+
+    async def _verify(self, row: Row) -> transitions.Finding:
+        return self.finding
+
+    async def _tokens(self, *_: object) -> None:
+        raise AssertionError
+
+    async def post(self, body: Any = None, route: str = "shop", key: str = "order 1", **headers: str) -> Reply:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        proof = {"x-api-key": "secret", "content-type": "application/json", "idempotency-key": key}
+        content = json.dumps(body if body is not None else {"total": 12}).encode()
+        return await self.intake.receive(route, RawRequest(content, {**proof, **names}, {"secret": "secret"}))
+
+    async def wake(self, **later: float) -> None:
+        """Time passes, and what is visible is delivered, once each."""
+        self.office.clock.move(**later)
+        due = [message for message in self.messages if message[0] <= self.office.clock.at]
+        for message in due:
+            await self.worker.deliver(message[1])
+            if message in self.messages:
+                self.messages.remove(message)
+
+    async def row(self, work: Work | None = None) -> Row:
+        return await self.office.row((work or self.messages[0][1]).id)
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [json.loads(record.getMessage())["event"] for record in caplog.records if record.name == "mailroom"]
+
+
+async def test_an_alert_is_sent_before_its_sender_is_answered_and_nothing_is_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    with caplog.at_level(logging.INFO, "mailroom"):
+        reply = await house.post()
+    (mail,) = house.graph.sent
+    assert (reply.status, reply.body, reply.headers) == (202, b"", {"Location": f"/api/messages/{mail}"})
+    assert (await house.office.row(mail)).state == "sent"
+    assert house.messages == []
+    assert said(caplog) == ["mail.accepted", "mail.sent"]
+
+
+async def test_the_message_is_there_before_graph_is_asked_and_hides_until_the_mail_would_be_verified(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path)
+    seen: list[timedelta] = []
+    house.graph.before = lambda: seen.extend(due - NOW for due, _ in house.messages)
+    await house.post()
+    assert seen == [FIRST_LOOK]
+
+
+async def test_nothing_of_a_request_is_attempted_before_all_its_messages_are_confirmed(tmp_path: Path) -> None:
+    house = House(tmp_path, {"grid": 'source = "eventgrid"\n'})
+    counts: list[int] = []
+    house.graph.before = lambda: counts.append(len(house.messages))
+    reply = await house.post(BATCH[:3], "grid")
+    assert counts[0] == 3
+    assert len(house.graph.sent) == 3
+    assert reply.status == 200
+    assert sorted(json.loads(reply.body)) == sorted(house.graph.sent)
+
+
+async def test_where_one_message_is_not_confirmed_nothing_is_attempted_and_nothing_stays_reserved(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path, {"grid": 'source = "eventgrid"\n'})
+    house.storage.takes = 2
+    assert (await house.post(BATCH[:3], "grid")).status == 503
+    assert house.graph.rows == []
+    found = [await house.limits.reserve(MAILBOX, 1) for _ in range(4)]
+    assert [one.at for one in found if isinstance(one, Reservation)] == [NOW] * 4
+    house.storage.takes = 1000
+    assert (await house.post(BATCH[:3], "grid")).status == 200  # sent again by its sender
+    await house.wake(seconds=100)
+    await house.wake(seconds=100)
+    assert len(house.graph.sent) == len(set(house.graph.sent)) == 3
+    assert house.messages == []
+
+
+async def test_a_put_whose_answer_is_lost_and_is_repeated_is_one_mail(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.storage.loses = 1
+    assert (await house.post()).status == 503
+    assert house.graph.rows == []
+    assert len(house.messages) == 1
+    assert (await house.post()).status == 202
+    assert len(house.graph.sent) == 1
+    await house.wake(seconds=100)
+    assert len(house.graph.sent) == 1
+    assert house.messages == []
+
+
+async def test_a_put_whose_answer_is_lost_and_is_never_repeated_is_a_mail_all_the_same(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.storage.loses = 1
+    assert (await house.post()).status == 503
+    await house.wake(seconds=100)
+    assert len(house.graph.sent) == 1
+
+
+async def test_a_sender_is_answered_after_three_seconds_and_the_attempt_goes_on_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message stays; the execution that it wakes reports the end, once."""
+    monkeypatch.setattr(intake_module, "ANSWER", 0.05)
+    house = House(tmp_path)
+    house.graph.asleep = asyncio.Event()
+    with caplog.at_level(logging.INFO, "mailroom"):
+        reply = await house.post()
+        assert reply.status == 202
+        ((_, work),) = house.messages
+        assert (await house.row()).state == "sending"
+        house.graph.asleep.set()
+        await asyncio.sleep(0.02)
+        assert (await house.row(work)).state == "sent"
+        assert said(caplog) == ["mail.accepted"]
+        await house.wake()
+        await house.wake(seconds=100)
+    assert said(caplog) == ["mail.accepted", "mail.sent"]
+    assert house.graph.sent == [work.id]
+    assert house.messages == []
+
+
+async def test_a_mail_that_graph_refuses_is_kept_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    house = House(tmp_path)
+    house.graph.outcomes = [BAD_RECIPIENT]
+    with caplog.at_level(logging.INFO, "mailroom"):
+        assert (await house.post()).status == 202
+    assert said(caplog) == ["mail.accepted", "mail.failed"]
+    assert list(house.storage.dead)
+    assert house.messages == []
+
+
+async def test_a_process_that_dies_after_the_answer_leaves_the_mail_to_be_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed, or recycled, while Graph has the request: the mailbox is asked before anything is sent again."""
+    monkeypatch.setattr(intake_module, "ANSWER", 0.01)
+    for number, (finding, sends) in enumerate((("sent", 0), ("absent", 1))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        house = House(folder, finding=finding)  # type: ignore[arg-type]
+        house.graph.asleep = asyncio.Event()
+        assert (await house.post()).status == 202
+        ((_, work),) = house.messages
+        assert house.intake.at_once is not None
+        for task in list(house.intake.at_once._running):
+            task.cancel()
+        await asyncio.sleep(0)
+        house.graph.asleep = None
+        assert (await house.row(work)).state == "sending"
+        for _ in range(6):
+            await house.wake(seconds=200)
+        assert (await house.row(work)).state == "sent"
+        assert len(house.graph.sent) == sends
+        assert house.messages == []
+
+
+async def test_a_process_that_stands_still_past_its_lease_sends_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with SIGSTOP: another execution has the mail by then; its row is not written over."""
+    monkeypatch.setattr(intake_module, "ANSWER", 0.01)
+    house = House(tmp_path, finding="absent")
+    house.graph.asleep = asyncio.Event()
+    assert (await house.post()).status == 202
+    ((_, work),) = house.messages
+    asleep, house.graph.asleep = house.graph.asleep, None
+    for _ in range(6):
+        await house.wake(seconds=200)
+    assert house.graph.sent == [work.id]
+    before = await house.row(work)
+    asleep.set()
+    await asyncio.sleep(0.02)
+    assert house.graph.sent == [work.id]
+    assert await house.row(work) == before
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown", "accepted", "sent", "held"])
+async def test_a_row_that_is_there_means_a_copy_whose_sender_is_answered(tmp_path: Path, state: Any) -> None:
+    house = House(tmp_path)
+    await house.post()
+    mail = house.graph.sent[0]
+    row = await house.office.row(mail)
+    lease = NOW + timedelta(seconds=60) if state == "sending" else None
+    await house.office.ledger.replace(replace(row, state=state, lease_until=lease, due_at=NOW + timedelta(hours=1)))
+    reply = await house.post()
+    assert (reply.status, reply.headers["Location"]) == (202, f"/api/messages/{mail}")
+    assert house.graph.sent == [mail]
+    assert len(house.messages) == 1, "its own message stays"
+    assert (await house.office.row(mail)).state == state
+
+
+async def test_a_sender_that_repeats_at_every_step_gets_one_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "ANSWER", 0.01)
+    house = House(tmp_path)
+    house.storage.loses = 1
+    assert (await house.post()).status == 503  # not confirmed
+    house.graph.asleep = asyncio.Event()
+    assert (await house.post()).status == 202  # on its way to Graph
+    assert (await house.post()).status == 202  # claimed
+    house.graph.asleep.set()
+    await asyncio.sleep(0.02)
+    assert (await house.post()).status == 202  # sent
+    for _ in range(4):
+        await house.wake(seconds=100)
+    assert len(house.graph.sent) == 1
+    assert house.messages == []
+
+
+async def test_a_message_that_somebody_has_received_meanwhile_finds_its_row_ended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    house.storage.stale = True
+    assert (await house.post()).status == 202
+    assert len(house.messages) == 1
+    await house.wake(seconds=100)
+    assert len(house.graph.sent) == 1
+    assert house.messages == []
+
+
+async def test_what_has_no_time_now_is_put_for_its_time_and_later_events_cannot_overtake_it(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    for number in range(8):
+        assert (await house.post(key=f"order {number}")).status == 202
+    assert len(house.graph.sent) == 4
+    assert [(due - NOW).total_seconds() for due, _ in house.messages] == [2, 4, 6, 8]
+    assert [(work.via, work.reserved) for _, work in house.messages] == [(MAILBOX, due) for due, _ in house.messages]
+    first = house.messages[0][1].id
+    house.office.clock.move(seconds=1)
+    await house.post(key="the last")
+    assert house.messages[-1][0] == NOW + timedelta(seconds=10)
+    await house.wake(seconds=1)
+    assert house.graph.sent[4:] == [first]
+
+
+async def test_what_graph_throttles_waits_for_its_mailbox_and_is_woken_then(tmp_path: Path) -> None:
+    house = House(tmp_path, graph=Graph(THROTTLED))
+    assert (await house.post()).status == 202
+    ((due, work),) = house.messages
+    assert (await house.row()).state == "accepted"
+    assert timedelta(seconds=2) < due - NOW < timedelta(seconds=5)
+    await house.wake(seconds=5)
+    assert house.graph.sent == [work.id]
+
+
+async def test_what_may_have_gone_is_verified_when_its_message_wakes_somebody(tmp_path: Path) -> None:
+    house = House(tmp_path, graph=Graph(TIMED_OUT))
+    assert (await house.post()).status == 202
+    ((due, work),) = house.messages
+    assert (await house.row()).state == "unknown"
+    assert due - NOW >= FIRST_LOOK
+    await house.wake(seconds=100)
+    assert (await house.row(work)).state == "sent"
+    assert house.graph.sent == []
+
+
+async def test_a_request_that_finds_no_room_in_flight_comes_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.delivery.engine.PATIENCE", 0.0)
+    house = House(tmp_path)
+    async with AsyncExitStack() as requests:
+        for _ in range(4):
+            await requests.enter_async_context(house.limits.in_flight(MAILBOX))
+        assert (await house.post()).status == 202
+    assert house.graph.rows == []
+    ((due, work),) = house.messages
+    assert due - NOW <= timedelta(seconds=10)
+    await house.wake(seconds=10)
+    assert house.graph.sent == [work.id]
+
+
+@pytest.mark.parametrize(
+    "environ", [{"MAIL_VERIFY_SENT": "false"}, {"MAIL_SEND_AT_ONCE": "false"}], ids=["unverified", "off"]
+)
+async def test_what_a_kill_would_double_is_only_put(tmp_path: Path, environ: dict[str, str]) -> None:
+    house = House(tmp_path, environ=environ)
+    assert (await house.post()).status == 202
+    assert house.graph.rows == []
+    assert [due for due, _ in house.messages] == [NOW]
+    await house.wake()
+    assert len(house.graph.sent) == 1
+
+
+async def test_mails_without_a_copy_or_that_need_a_draft_are_only_put(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    assert house.intake.at_once is not None
+    mail = letter()
+    unsaved = replace(mail, mail=msgspec.structs.replace(mail.mail, save_to_sent_items=False))
+    made = await house.intake.at_once.put([unsaved, large()])
+    assert [one.receipt for one in made] == [None, None]
+    assert [due for due, _ in house.messages] == [NOW, NOW]
+
+
+@pytest.mark.parametrize("withheld", [Withheld("suppressed"), Withheld("captured"), Withheld("failed", status=403)])
+async def test_what_policy_withholds_is_put_and_ended_by_who_delivers_it(tmp_path: Path, withheld: Withheld) -> None:
+    house = House(tmp_path, policy=ScriptedPolicy([withheld, withheld]))
+    assert (await house.post()).status == 202
+    ((due, work),) = house.messages
+    assert due == NOW
+    await house.wake()
+    assert (await house.row(work)).state == withheld.state
+    assert house.graph.rows == []
+
+
+class Unreachable(RateLimits):
+    """How fast mails may go cannot be asked, or takes for ever."""
+
+    def __init__(self, *, hangs: bool) -> None:
+        super().__init__(FarStore(0))
+        self.hangs = hangs
+
+    async def reserve(self, mailbox: str, recipients: int) -> Any:
+        if self.hangs:
+            await asyncio.Event().wait()
+        raise RateLimitUnavailable
+
+
+@pytest.mark.parametrize("trouble", ["policy", "rate", "slow"])
+async def test_what_cannot_be_asked_keeps_no_mail_from_being_durable(
+    tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_once_module, "ASKED", 0.05)
+    house = House(tmp_path, policy=ScriptedPolicy(down=trouble == "policy"))
+    if trouble != "policy":
+        engine = replace(house.office.engine, pace=Unreachable(hangs=trouble == "slow"))
+        house.intake = replace(house.intake, at_once=AtOnce(Requests(engine), house.worker))
+    assert (await house.post()).status == 202
+    assert house.graph.rows == []
+    assert [due for due, _ in house.messages] == [NOW]
+
+
+async def test_more_than_four_mails_of_a_request_are_durable_as_one_and_not_attempted(tmp_path: Path) -> None:
+    house = House(tmp_path, {"grid": 'source = "eventgrid"\n'})
+    reply = await house.post(BATCH, "grid")
+    assert (reply.status, reply.body) == (200, b"")
+    assert "Location" not in reply.headers
+    assert len(house.storage.batches) == 1
+    assert house.graph.rows == []
+
+
+async def test_a_sender_whose_terms_know_no_body_is_told_of_several_mails_without_one(tmp_path: Path) -> None:
+    house = House(tmp_path, {"clouds": 'source = "cloudevents"\n'})
+    events = [{"specversion": "1.0", "id": str(n), "source": "/s", "type": "t"} for n in range(2)]
+    kind = {"content_type": "application/cloudevents-batch+json", "authorization": "Bearer secret"}
+    reply = await house.post(events, "clouds", **kind)
+    assert (reply.status, reply.body) == (202, b"")
+    assert len(house.graph.sent) == 2
+
+
+async def test_an_event_that_gets_no_mail_names_none(tmp_path: Path) -> None:
+    house = House(tmp_path, {"shop": 'source = "key"\nwhen = "data.total > `100`"\n'})
+    reply = await house.post()
+    assert (reply.status, reply.body, reply.headers) == (202, b"", {})
+
+
+async def test_events_of_the_queue_are_only_put(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    await house.intake.take_message("m" * 32, b'{"route": "shop", "id": "1", "data": {}}')
+    assert [due for due, _ in house.messages] == [NOW]
+    assert house.graph.rows == []
+
+
+async def test_a_reminder_within_the_window_of_its_route_is_not_sent(tmp_path: Path) -> None:
+    """Its key has another stretch of time, so no row of its own: the earlier one is asked for before it goes."""
+    house = House(tmp_path, {"shop": 'source = "key"\nrepeat_window_minutes = 60\n'})
+    house.office.clock.at = NOW + timedelta(minutes=59)
+    await house.post()
+    house.office.clock.move(minutes=10)
+    assert (await house.post()).status == 202
+    await house.wake(seconds=100)
+    assert len(house.graph.sent) == 1
+    assert house.messages == []
+
+
+async def test_an_operator_is_told_of_a_body_that_was_signed_before_when_its_mail_goes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where that cannot be looked up, the mail is left to its message."""
+    signed = Signed(body="a" * 32, event="b" * 32)
+    monkeypatch.setattr(
+        "shared.delivery.request.work_of", lambda mail: msgspec.structs.replace(work_of(mail), signed=signed)
+    )
+    house = House(tmp_path)
+    with caplog.at_level(logging.INFO, "mailroom"):
+        await house.post()
+        assert said(caplog) == ["mail.accepted", "event.signed-again", "mail.sent"]
+        house.signatures.down = True
+        assert (await house.post(key="order 2")).status == 202
+    assert len(house.graph.sent) == 1
+    assert [due for due, _ in house.messages] == [NOW]
+    house.signatures.down = False
+    await house.wake()
+    assert len(house.graph.sent) == 2
+
+
+async def test_a_fault_of_ours_in_an_attempt_leaves_the_mail_to_its_message(tmp_path: Path) -> None:
+    house = House(tmp_path)
+
+    def fault() -> None:
+        raise KeyError("of ours")
+
+    house.graph.before = fault
+    assert (await house.post()).status == 202
+    ((_, work),) = house.messages
+    house.graph.before = lambda: None
+    for _ in range(3):
+        await house.wake(seconds=200)
+    assert (await house.row(work)).state == "sent"

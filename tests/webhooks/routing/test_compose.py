@@ -1,0 +1,216 @@
+"""From an event and its route to a letter."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from shared.errors import Malformed, NotAllowed
+from shared.mail.graph_types import BodyType, Importance
+from shared.mail.outgoing import Letter
+from shared.mail.threading import marks_of
+from shared.webhooks.rendering.mails import Renderer
+from shared.webhooks.routing.catalog import BUILT_IN
+from shared.webhooks.routing.compose import Composer, RouteUnusable
+from shared.webhooks.sources.source import Event
+from tests.webhooks.routing.samples import NOW, event, route, settings
+
+RENDERER = Renderer(BUILT_IN / "_layout")
+
+
+def composed(folder: Path, text: str = "", given: Event | None = None, **environ: str) -> Letter:
+    found = Composer(settings(**environ), RENDERER).compose(route(folder, text), given or event(), NOW)
+    assert found is not None
+    return found
+
+
+def content(letter: Letter) -> str:
+    body = letter.mail.message.body
+    assert body is not None
+    return body.content or ""
+
+
+def addresses(letter: Letter, field: str = "to_recipients") -> list[str]:
+    return [one.email_address.address for one in getattr(letter.mail.message, field) or ()]
+
+
+def test_mailroom_needs_only_a_sender_and_recipients(tmp_path: Path) -> None:
+    letter = composed(tmp_path)
+    assert letter.sender == "mailroom@contoso.com"
+    assert addresses(letter) == ["ops@contoso.com"]
+    assert letter.mail.message.subject
+    assert letter.mail.message.body is not None
+    assert letter.mail.message.body.content_type is BodyType.HTML
+    assert "order.paid" in content(letter)
+    assert (letter.origin.kind, letter.origin.name, letter.scope) == ("route", "shop", "route:shop")
+    assert letter.mail.save_to_sent_items
+
+
+def test_a_route_says_everything_about_its_mails(tmp_path: Path) -> None:
+    text = """
+        sender = "shop@contoso.com"
+        recipients = ["a@contoso.com", "b@contoso.com"]
+        cc = ["c@contoso.com"]
+        bcc = ["d@contoso.com"]
+        reply_to = ["e@contoso.com"]
+        subject = "Paid: {{ at('total') }} & more"
+        importance = "high"
+        categories = ["Shop"]
+        save_to_sent_items = false
+        on_unknown = "hold"
+        keep_days = 30
+    """
+    letter = composed(tmp_path, text, MAIL_ALLOWED_SENDERS="shop@contoso.com")
+    message = letter.mail.message
+    assert letter.sender == "shop@contoso.com"
+    fields = ("to_recipients", "cc_recipients", "bcc_recipients", "reply_to")
+    assert ["".join(address[0] for address in addresses(letter, field)) for field in fields] == ["ab", "c", "d", "e"]
+    assert message.subject == "Paid: 12 & more"
+    assert (message.importance, message.categories) == (Importance("high"), ("Shop",))
+    assert (letter.mail.save_to_sent_items, letter.on_unknown, letter.keep_days) == (False, "hold", 30)
+
+
+def test_absence_notes_are_kept_away_unless_the_route_wants_them(tmp_path: Path) -> None:
+    (header,) = composed(tmp_path).mail.message.internet_message_headers or ()
+    assert (header.name, header.value) == ("X-Auto-Response-Suppress", "All")
+    assert composed(tmp_path, "auto_response_suppress = false").mail.message.internet_message_headers is None
+
+
+def test_a_filter_and_skip_keep_an_event_out(tmp_path: Path) -> None:
+    composer = Composer(settings(), RENDERER)
+    for text in ("when = \"type == 'other'\"", '[events."order.*"]\nskip = true', "when = 'data.total > `20`'"):
+        assert composer.compose(route(tmp_path, text), event(), NOW) is None
+    assert composer.compose(route(tmp_path, "when = 'data.total > `10`'"), event(), NOW)
+
+
+def test_the_same_event_is_the_same_mail_whatever_it_says_the_second_time(tmp_path: Path) -> None:
+    """Keys are compared, not bodies: no second mail, and no conflict."""
+    first, second = composed(tmp_path), composed(tmp_path, given=event(data={"total": 13}))
+    assert (first.id, first.fingerprint) == (second.id, second.fingerprint)
+    assert composed(tmp_path, given=event(key="2")).id != first.id
+
+
+def test_two_routes_have_nothing_to_do_with_each_other(tmp_path: Path) -> None:
+    composer = Composer(settings(), RENDERER)
+    one, other = (composer.compose(route(tmp_path, name=name), event(), NOW) for name in ("one", "other"))
+    assert one
+    assert other
+    assert one.id != other.id
+
+
+def test_within_the_window_the_same_is_the_same_and_after_it_another_that_names_the_one_before(tmp_path: Path) -> None:
+    composer = Composer(settings(), RENDERER)
+    shop = route(tmp_path, "repeat_window_minutes = 30")
+    letters = [composer.compose(shop, event(), NOW + timedelta(minutes=minutes)) for minutes in (0, 29, 31)]
+    first, again, later = [letter for letter in letters if letter]
+    assert first.id == again.id != later.id
+    assert later.repeats is not None
+    assert (later.repeats.of, later.repeats.within) == (first.id, 1800)
+
+
+def test_a_request_that_knows_its_own_window_is_believed(tmp_path: Path) -> None:
+    letter = composed(tmp_path, "repeat_window_minutes = 30", event(window=300.0, known_by="identity"))
+    assert letter.repeats
+    assert letter.repeats.within == 300
+
+
+def test_conversations_are_on_unless_the_route_says_otherwise(tmp_path: Path) -> None:
+    assert composed(tmp_path, given=event(thread="order 1")).thread == "order 1"
+    assert composed(tmp_path, "threading = false", event(thread="order 1")).thread is None
+
+
+def test_a_conversation_has_one_topic_whatever_its_subjects_say(tmp_path: Path) -> None:
+    opened = composed(tmp_path, "subject = \"Opened: {{ at('n') }}\"", event(thread="1", subject="Order 1"))
+    marks = marks_of(opened)
+    assert marks
+    assert marks.topic == "Order 1"
+
+
+def test_recipients_out_of_the_event_are_checked_against_the_routes_own_list(tmp_path: Path) -> None:
+    text = 'recipients_from = "data.to"\nallow = ["*@contoso.com"]\ncc = ["c@contoso.com"]\n'
+    letter = composed(tmp_path, text, event(data={"to": ["a@contoso.com", "b@contoso.com"]}))
+    assert addresses(letter) == ["a@contoso.com", "b@contoso.com"]
+    assert addresses(letter, "cc_recipients") == ["c@contoso.com"]
+    assert addresses(composed(tmp_path, text, event(data={"to": "a@contoso.com"}))) == ["a@contoso.com"]
+    with pytest.raises(NotAllowed, match="allow"):
+        composed(tmp_path, text, event(data={"to": "a@evil.example"}))
+    spelled = composed(tmp_path, text, event(data={"to": ["A@CONTOSO.com"]}))
+    assert addresses(spelled) == ["A@contoso.com"]
+    with pytest.raises(Malformed):
+        composed(tmp_path, text, event(data={"to": "a@\uff43ontoso.com"}))
+
+
+@pytest.mark.parametrize(
+    "to", [None, [], "", "nobody", 3, [3], {"a": "a@contoso.com"}, ["a@contoso.com\r\nBcc: x@y.z"]]
+)
+def test_recipients_that_are_none_refuse_the_event(tmp_path: Path, to: object) -> None:
+    with pytest.raises(Malformed):
+        composed(tmp_path, 'recipients_from = "data.to"\nallow = ["*"]\n', event(data={"to": to}))
+
+
+def test_allowed_recipients_hold_for_events_too(tmp_path: Path) -> None:
+    text = 'recipients_from = "data.to"\nallow = ["*"]\n'
+    with pytest.raises(NotAllowed, match="MAIL_ALLOWED_RECIPIENTS"):
+        composed(tmp_path, text, event(data={"to": "a@evil.example"}), MAIL_ALLOWED_RECIPIENTS="*@contoso.com")
+
+
+UNUSABLE = {
+    "no sender": ("", {"MAIL_SENDER": ""}, "MAIL_SENDER is not set"),
+    "no recipients": ("", {"MAIL_TO": ""}, "MAIL_TO is not set"),
+    "a sender that is not allowed": ("", {"MAIL_ALLOWED_SENDERS": "a@contoso.com"}, "MAIL_SENDER is not among"),
+    "the route's own sender, not opened": ('sender = "b@contoso.com"', {}, "The route's sender is not among"),
+    "a recipient that is not allowed": ("", {"MAIL_ALLOWED_RECIPIENTS": "*@fabrikam.com"}, "MAIL_TO has a recipient"),
+    "the route's own, not allowed": (
+        'recipients = ["a@x.example"]',
+        {"MAIL_ALLOWED_RECIPIENTS": "*@contoso.com"},
+        "The route has a recipient",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "environ", "expected"), UNUSABLE.values(), ids=UNUSABLE)
+def test_what_is_missing_or_wrong_names_itself(
+    tmp_path: Path, text: str, environ: dict[str, str], expected: str
+) -> None:
+    with pytest.raises(RouteUnusable, match=expected) as error:
+        Composer(settings(**environ), RENDERER).check(route(tmp_path, text))
+    assert "@" not in str(error.value)
+
+
+def test_a_pool_can_send_events(tmp_path: Path) -> None:
+    environ = {"MAIL_SENDER": "team", "MAIL_SENDER_POOLS": '{"team": ["a@contoso.com", "b@contoso.com"]}'}
+    letter = Composer(settings(**environ), RENDERER).compose(route(tmp_path), event(), NOW)
+    assert letter
+    assert letter.sender == "team"
+
+
+def test_a_template_that_fails_gives_the_table_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "shop" / "templates").mkdir(parents=True)
+    (tmp_path / "shop" / "templates" / "order.html.j2").write_text(
+        '{% extends "mail.html.j2" %}{% block body %}{{ data.secret_of.the_customer }}{% endblock %}'
+    )
+    assert "twelve" in content(composed(tmp_path, given=event(data={"total": "twelve"})))
+    (record,) = [record for record in caplog.records if "template.failed" in record.message]
+    assert "twelve" not in record.message
+
+
+TEMPLATE = '{% extends "mail.html.j2" %}{% set importance = "high" %}{% block body %}of NAME{% endblock %}'
+
+
+def templates(folder: Path, *names: str) -> None:
+    (folder / "shop" / "templates").mkdir(parents=True)
+    for name in names:
+        (folder / "shop" / "templates" / f"{name}.html.j2").write_text(TEMPLATE.replace("NAME", name))
+
+
+def test_a_template_says_how_important_it_is_and_the_route_has_the_last_word(tmp_path: Path) -> None:
+    templates(tmp_path, "order")
+    assert composed(tmp_path).mail.message.importance is Importance.HIGH
+    assert composed(tmp_path, 'importance = "low"').mail.message.importance is Importance.LOW
+
+
+def test_the_template_of_just_this_event_goes_before_one_of_its_name_and_the_routes_comes_last(tmp_path: Path) -> None:
+    templates(tmp_path, "order", "special", "rest")
+    assert "of order" in content(composed(tmp_path, 'template = "rest"'))
+    assert "of rest" in content(composed(tmp_path, 'template = "rest"', event(type="refund")))
+    assert "of special" in content(composed(tmp_path, '[events."order.*"]\ntemplate = "special.html.j2"'))

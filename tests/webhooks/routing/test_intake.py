@@ -1,0 +1,694 @@
+"""Events come in, by webhook and by queue; what each sender is told."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
+
+from shared.auth.entra import KeysUnavailable
+from shared.delivery.queue import Kept
+from shared.delivery.queue_messages import Work
+from shared.delivery.worker import Worker
+from shared.errors import NotAllowed
+from shared.mail.outgoing import Letter
+from shared.webhooks.rendering.mails import Renderer
+from shared.webhooks.routing import intake as intake_module
+from shared.webhooks.routing.catalog import BUILT_IN, Catalog, load
+from shared.webhooks.routing.compose import Composer, RouteUnusable
+from shared.webhooks.routing.event_messages import parse_event
+from shared.webhooks.routing.intake import Intake
+from shared.webhooks.routing.secrets import AGAIN, Secrets
+from shared.webhooks.sources import json_values
+from shared.webhooks.sources.source import RawRequest, Reply, TokenRule
+from tests.delivery.memory import MemoryOutbox, Unpaced
+from tests.delivery.samples import Office
+from tests.webhooks.routing.samples import NOW, settings
+from tests.webhooks.routing.test_secrets import FakeVault
+
+RENDERER = Renderer(BUILT_IN / "_layout")
+SECRETS = {
+    "MAIL_SECRET_SHOP": "secret",
+    "MAIL_SECRET_GITHUB": "secret",
+    "MAIL_SECRET_CLOUDEVENTS": "secret",
+    "MAIL_SECRET_STRIPE": "secret",
+}
+
+
+class FullOutbox(MemoryOutbox):
+    """Storage that takes so many messages, and then none."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self.takes = takes
+
+    async def put(self, work: Work, *rest: Any, **options: Any) -> Work:
+        if len(self.messages) == self.takes:
+            raise ServiceRequestError("away")
+        return await super().put(work, *rest, **options)
+
+    async def set_aside(self, mail: str, kept: Kept) -> None:
+        if self.takes == 0:
+            raise ServiceRequestError("away")
+        await super().set_aside(mail, kept)
+
+
+@dataclass
+class Counter:
+    """Where events come in."""
+
+    folder: Path
+    routes: Mapping[str, str] = field(default_factory=lambda: {"shop": ""})
+    environ: Mapping[str, str] = field(default_factory=lambda: SECRETS)
+    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    token: Exception | None = None
+    office: Office = field(init=False)
+    intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, text in self.routes.items():
+            (self.folder / name).mkdir()
+            source = "" if "source =" in text else 'source = "key"\n'
+            (self.folder / name / "route.toml").write_text(source + text)
+        given = settings(**self.environ)
+        self.office = Office(settings=given, outbox=self.outbox)
+        composer = Composer(given, RENDERER)
+        catalog = load(self.folder)
+        courier = Worker(self.office.engine)
+        self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, now=lambda: NOW)
+
+    async def tokens(self, rule: TokenRule, authorization: str | None) -> None:
+        if self.token:
+            raise self.token
+
+    async def post(self, body: Any, route: str = "shop", **headers: str) -> Reply:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        proof = {"x-api-key": "secret", "content-type": "application/json"}
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.intake.receive(route, RawRequest(content, {**proof, **names}))
+
+    async def letters(self) -> list[Letter]:
+        found = [await self.outbox.letter_of(work) for _, work in self.outbox.messages]
+        return [letter for letter in found if letter]
+
+
+async def test_a_verified_event_is_durable_before_it_is_acknowledged(tmp_path: Path) -> None:
+    """One message in mail-work; no row, and nothing asked of Graph."""
+    counter = Counter(tmp_path)
+    reply = await counter.post({"total": 12}, idempotency_key="order 1")
+    assert (reply.status, reply.body) == (202, b"")
+    (letter,) = await counter.letters()
+    assert letter.origin.name == "shop"
+    (_, work) = counter.outbox.messages[0]
+    assert (work.route, work.known) == ("shop", False)
+    assert await counter.office.ledger.read(letter.id) is None
+
+
+async def test_an_unknown_route_is_404_and_the_vault_is_not_asked(tmp_path: Path) -> None:
+    async def fetch(name: str) -> str:
+        raise AssertionError(name)
+
+    counter = Counter(tmp_path)
+    counter.intake = replace(counter.intake, secrets=Secrets(settings(), fetch))
+    assert (await counter.post({}, "nothing")).status == 404
+
+
+async def test_a_route_may_be_named_in_another_case(tmp_path: Path) -> None:
+    """By webhook, where its secret is still asked for, and by queue."""
+    counter = Counter(tmp_path)
+    assert (await counter.post({}, "Shop")).status == 202
+    assert (await counter.post({}, "SHOP", x_api_key="wrong")).status == 401
+    await counter.intake.take_message("m", b'{"route": "sHOP", "id": "1"}')
+    assert [letter.origin.name for letter in await counter.letters()] == ["shop", "shop"]
+
+
+async def test_what_was_signed_is_read_in_the_encoding_that_it_is_in(tmp_path: Path) -> None:
+    """The signature is over the bytes as they came."""
+    counter = Counter(tmp_path)
+    for body, kind in (
+        ('{"action": "opened", "issue": {"title": "Tür"}, "repository": {}}'.encode("latin-1"), "application/json"),
+        ('{"action": "opened", "issue": {"title": "Tür"}, "repository": {}}'.encode("utf-16"), "application/json"),
+        (
+            '{"action": "opened", "issue": {"title": "Žár"}, "repository": {}}'.encode("cp1250"),
+            "a/json; charset=cp1250",
+        ),
+    ):
+        mac = "sha256=" + hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+        sent = {"x_github_event": "issues", "x_github_delivery": kind + str(len(body)), "x_hub_signature_256": mac}
+        assert (await counter.post(body, "github", **sent, content_type=kind)).status == 202
+        assert (await counter.post(body + b" ", "github", **sent, content_type=kind)).status == 401
+    found = "".join(str(letter.mail.message.subject) for letter in await counter.letters())
+    assert found.count("Tür") == 2
+    assert "Žár" in found
+
+
+async def test_a_wrong_secret_is_refused_and_nothing_is_read(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    reply = await counter.post(b"no json", x_api_key="wrong")
+    assert reply.status == 401
+    assert not counter.outbox.messages
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({**SECRETS, "MAIL_SENDER": ""}, "MAIL_SENDER"),
+        ({**SECRETS, "MAIL_TO": ""}, "MAIL_TO"),
+        ({**SECRETS, "MAIL_ALLOWED_SENDERS": "a@contoso.com"}, "MAIL_ALLOWED_SENDERS"),
+        ({**SECRETS, "MAIL_ALLOWED_RECIPIENTS": "*@fabrikam.com"}, "MAIL_ALLOWED_RECIPIENTS"),
+    ],
+)
+async def test_a_setting_that_is_missing_or_wrong_names_itself(
+    tmp_path: Path, environ: dict[str, str], named: str
+) -> None:
+    counter = Counter(tmp_path, environ=environ)
+    reply = await counter.post({})
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "30")
+    assert named in reply.detail
+    assert "@" not in reply.detail
+    assert not counter.outbox.messages
+
+
+WEBHOOKS = 'source = "standard-webhooks"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "secret", "word"),
+    [
+        (WEBHOOKS, "whsec_no-base64?", "whsec_ and the key in base64"),
+        (WEBHOOKS, "v1a,whpk_c2VjcmV0", "asymmetric"),
+        ('source = "azure-devops"\n', "hush", "user:password"),
+        ('accept = ["basic"]\n', "hush", "user:password"),
+        ("", '"hush"', "in quotes"),
+        ("", "\ufeffhush", "byte order mark"),
+        ("", "hu\u200bsh", "invisible"),
+        ("", "Bearer", "the scheme"),
+        ('source = "stripe"\n', "sk_live_hush", "signing secret"),
+        ("", "@Microsoft.KeyVault(SecretUri=https://contoso.example/hush)", "Key Vault reference"),
+    ],
+)
+async def test_a_secret_that_can_prove_nothing_is_a_fault_of_the_route_and_its_name_is_for_the_operator(
+    tmp_path: Path, text: str, secret: str, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = f"[options]\n{text}" if "accept" in text else text
+    counter = Counter(tmp_path, routes={"shop": text}, environ={"MAIL_SECRET_SHOP": secret})
+    reply = await counter.post({})
+    assert (reply.status, reply.detail) == (503, intake_module.UNUSABLE)
+    (line,) = (json.loads(record.message) for record in caplog.records)
+    assert line["event"] == "event.put-off"
+    assert line["why"].startswith("MAIL_SECRET_SHOP")
+    assert word in line["why"]
+    assert secret not in caplog.text
+
+
+HOSTILE = (
+    RawRequest(b"{}"),
+    RawRequest(b" " * (26 * 1024 * 1024)),
+    RawRequest(b"{}", {"content-encoding": "gzip"}),
+    RawRequest(b"{}", {"x-api-key": "guess", "authorization": "Bearer guess", "stripe-signature": "t=1,v1=ab"}),
+    RawRequest(method="GET"),
+    RawRequest(method="HEAD"),
+    RawRequest(method="OPTIONS"),
+    RawRequest(headers={"webhook-request-origin": "eventgrid.azure.net"}, method="OPTIONS"),
+)
+
+
+@pytest.mark.parametrize("vault", [False, True])
+async def test_a_route_without_a_secret_answers_as_one_that_does_not_exist(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    vault: bool,  # noqa: FBT001
+) -> None:
+    """Whatever is sent to it; the operator is told once a day, and nobody is woken."""
+    caplog.set_level("INFO")
+    asked: list[str] = []
+
+    async def nothing(name: str) -> str:
+        asked.append(name)
+        raise ResourceNotFoundError("none")
+
+    counter = Counter(tmp_path, routes={"shop": "", "hook": "probe = true"}, environ={})
+    if vault:
+        counter.intake = replace(counter.intake, secrets=Secrets(settings(), nothing))
+    for request in HOSTILE:
+        missing = await counter.intake.answer("nothing", request)
+        for name in ("shop", "hook", "Shop", "cloudevents", "stripe", "github", "azure-devops"):
+            assert await counter.intake.answer(name, request) == missing
+    assert missing.status == 200
+    assert (await counter.post({})).status == 404
+    lines = [json.loads(record.message) for record in caplog.records]
+    assert all(line["event"] == "route.off" and line["count"] == 1 for line in lines)
+    assert sorted(line["route"] for line in lines) == [
+        "azure-devops", "cloudevents", "github", "hook", "shop", "stripe",
+    ]  # fmt: skip
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+    assert len(asked) == (6 if vault else 0)  # one question for each route, whatever was sent
+
+
+async def test_a_vault_that_cannot_be_read_puts_off_whatever_is_sent_and_says_no_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a route without a secret too: nobody knows that it has none."""
+
+    async def away(name: str) -> str:
+        raise ServiceRequestError("away")
+
+    counter = Counter(tmp_path, routes={"hook": "probe = true"}, environ={})
+    counter.intake = replace(counter.intake, secrets=Secrets(settings(), away))
+    for request in HOSTILE[:6]:
+        reply = await counter.intake.answer("hook", request)
+        assert (reply.status, reply.detail) == (503, intake_module.UNUSABLE)
+        assert reply.headers["Retry-After"]
+    assert (await counter.intake.answer("cloudevents", HOSTILE[-1])).status == 503
+    assert '"event":"event.put-off"' in caplog.text
+
+
+async def test_a_route_is_on_as_soon_as_the_vault_has_its_secret(tmp_path: Path) -> None:
+    """And what was off is not taken for off while the vault is away."""
+    vault = FakeVault()
+    counter = Counter(tmp_path, environ={})
+    counter.intake = replace(counter.intake, secrets=vault.secrets())
+    assert (await counter.post({})).status == 404
+    vault.answers["mail-secret-shop"] = ServiceRequestError("away")
+    vault.now += AGAIN + 1
+    assert (await counter.post({})).status == 503
+    vault.answers["mail-secret-shop"] = "old secret"
+    vault.now += AGAIN + 1
+    assert (await counter.post({})).status == 202
+    assert (await counter.post({}, x_api_key="guess")).status == 401
+
+
+async def test_a_secret_that_is_blank_is_a_fault_and_does_not_turn_its_route_off(tmp_path: Path) -> None:
+    vault = FakeVault()
+    vault.answers["mail-secret-shop"] = " "
+    counter = Counter(tmp_path, environ={})
+    counter.intake = replace(counter.intake, secrets=vault.secrets())
+    assert (await counter.post({}, x_api_key="")).status == 503
+
+
+async def test_an_unusable_secret_beside_a_good_one_takes_nothing_from_it(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, routes={"shop": '[options]\naccept = ["basic"]'}, environ={"MAIL_SECRET_SHOP": "x a:b"})
+    assert (await counter.post({}, authorization="Basic YTpi")).status == 202
+
+
+async def test_what_a_stranger_sends_to_a_wrong_route_learns_nothing_of_it(tmp_path: Path) -> None:
+    """The secret comes before the settings."""
+    counter = Counter(tmp_path, environ={**SECRETS, "MAIL_SENDER": ""})
+    assert (await counter.post({}, x_api_key="wrong")).status == 401
+
+
+async def test_a_route_that_cannot_be_read_is_503_and_the_others_work(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, routes={"shop": "", "broken": "colour = 1"})
+    assert (await counter.post({}, "broken")).status == 503
+    assert (await counter.post({})).status == 202
+
+
+async def test_a_body_that_is_no_json_is_400_with_its_place(tmp_path: Path) -> None:
+    reply = await Counter(tmp_path).post(b'{"a": }')
+    assert reply.status == 400
+    assert "line 1" in reply.detail
+
+
+async def test_a_body_that_is_too_large_is_413_before_anything_reads_it(tmp_path: Path) -> None:
+    reply = await Counter(tmp_path).post(b" " * (2 * 1024 * 1024 + 1), x_api_key="wrong")
+    assert reply.status == 413
+
+
+async def test_what_the_route_does_not_want_is_done_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    counter = Counter(tmp_path, routes={"shop": "when = 'data.total > `20`'"})
+    assert (await counter.post({"total": 12})).status == 202
+    assert not counter.outbox.messages
+    assert any('"event.filtered","route":"shop"' in record.message for record in caplog.records)
+
+
+async def test_a_repeated_event_has_the_same_id(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    for total in (12, 13):
+        assert (await counter.post({"total": total}, idempotency_key="order 1")).status == 202
+    first, second = await counter.letters()
+    assert (first.id, first.fingerprint) == (second.id, second.fingerprint)
+
+
+OVERLOADED = {"shop": 503, "github": 503, "stripe": 503, "cloudevents": 429}
+
+
+def signed(route: str, body: bytes) -> dict[str, str]:
+    digest = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
+    stamp = str(int(NOW.timestamp()))
+    stripe = hmac.new(b"secret", f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {
+        "shop": {},
+        "github": {"x-github-event": "issues", "x-github-delivery": "1", "x-hub-signature-256": f"sha256={digest}"},
+        "stripe": {"stripe-signature": f"t={stamp},v1={stripe}"},
+        "cloudevents": {"content-type": "application/cloudevents+json", "authorization": "Bearer secret"},
+    }[route]
+
+
+@pytest.mark.parametrize(("route", "status"), OVERLOADED.items())
+async def test_storage_that_is_away_is_told_in_each_senders_own_terms(tmp_path: Path, route: str, status: int) -> None:
+    counter = Counter(tmp_path, outbox=FullOutbox(0))
+    body = json.dumps(
+        {"specversion": "1.0", "id": "evt_1", "source": "/a", "type": "a", "action": "opened", "issue": {"number": 1}}
+    ).encode()
+    reply = await counter.post(body, route, **signed(route, body))
+    assert reply.status == status
+    assert reply.headers["Retry-After"]
+    assert "storage" in reply.detail
+
+
+async def test_storage_that_hangs_is_not_waited_for_until_the_sender_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(MemoryOutbox):
+        async def put(self, *rest: Any, **options: Any) -> Work:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    monkeypatch.setattr(intake_module, "PATIENCE", 0.05)
+    assert (await Counter(tmp_path, outbox=Hanging()).post({})).status == 503
+
+
+BATCH = [
+    {"specversion": "1.0", "id": str(number), "source": "/a", "type": "a.b", "data": {"n": number}}
+    for number in (1, 2, 3)
+]
+
+
+async def test_a_batch_is_acknowledged_when_all_of_it_is_put(tmp_path: Path) -> None:
+    headers = {"content-type": "application/cloudevents-batch+json", "authorization": "Bearer secret"}
+    counter = Counter(tmp_path)
+    assert (await counter.post(BATCH, "cloudevents", **headers)).status == 202
+    assert len(counter.outbox.messages) == 3
+    (tmp_path / "two").mkdir()
+    short = Counter(tmp_path / "two", outbox=FullOutbox(2))
+    assert (await short.post(BATCH, "cloudevents", **headers)).status == 429
+    assert {work.id for _, work in short.outbox.messages} < {work.id for _, work in counter.outbox.messages}
+
+
+async def test_an_event_whose_recipient_may_not_be_mailed_is_set_aside_and_can_be_put_back(tmp_path: Path) -> None:
+    """Its sender cannot mend that: it is told that this is done, and an operator finds it."""
+    counter = Counter(tmp_path, routes={"shop": 'recipients_from = "data.to"\nallow = ["*@contoso.com"]'})
+    reply = await counter.post({"to": "a@evil.example"}, idempotency_key="1")
+    assert reply.status == 202
+    assert not counter.outbox.messages
+    ((mail, kept),) = counter.outbox.dead.items()
+    assert (kept.kind, kept.queue, kept.reason) == ("message", "mail-events", "ErrorAccessDenied")
+    assert (await counter.office.row(mail)).state == "failed"
+    again = json.loads(kept.content)
+    again["data"]["to"] = "a@contoso.com"
+    await counter.intake.take_message("message", json.dumps(again).encode())
+    (letter,) = await counter.letters()
+    assert letter.mail.message.to_recipients
+
+
+@pytest.mark.parametrize("way", ["put back by its operator", "sent again by hand"])
+async def test_an_event_that_was_set_aside_is_mailed_when_it_comes_again_and_is_allowed(
+    tmp_path: Path, way: str
+) -> None:
+    """What is kept of its refusal has an id of its own, so the mail finds no row that says it has failed."""
+    routes = {"shop": 'recipients_from = "data.to"\nallow = ["*@contoso.com"]'}
+    counter = Counter(tmp_path, routes=routes)
+    assert (await counter.post({"to": "a@evil.example"}, idempotency_key="1")).status == 202
+    ((refused, kept),) = counter.outbox.dead.items()
+    counter.office.clock.move(hours=1)
+    if way == "sent again by hand":
+        assert (await counter.post({"to": "a@contoso.com"}, idempotency_key="1")).status == 202
+    else:
+        again = json.loads(kept.content)
+        again["data"]["to"] = "a@contoso.com"
+        await counter.intake.take_message("message", json.dumps(again).encode())
+    ((_, message),) = counter.outbox.messages
+    await Worker(counter.office.engine).deliver(message)
+    assert counter.office.graph.sent == [message.id]
+    assert ((await counter.office.row(message.id)).state, message.id != refused) == ("sent", True)
+
+
+async def test_nothing_is_acknowledged_that_could_not_be_set_aside(tmp_path: Path) -> None:
+    routes = {"shop": 'recipients_from = "data.to"\nallow = ["*@contoso.com"]'}
+    counter = Counter(tmp_path, routes=routes, outbox=FullOutbox(0))
+    assert (await counter.post({"to": "a@evil.example"})).status == 503
+
+
+TENANTLESS = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n'
+ENTRA = f'{TENANTLESS}tenant = "11111111-1111-1111-1111-111111111111"\n'
+
+
+async def test_a_route_of_tokens_without_a_tenant_is_a_fault_and_its_name_is_for_the_operator(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = await Counter(tmp_path, routes={"alerts": TENANTLESS}).post({}, "alerts")
+    assert (reply.status, reply.detail) == (503, intake_module.UNUSABLE)
+    assert "MAIL_API_TENANT" in caplog.text
+
+
+async def test_entra_tokens_take_the_place_of_a_secret(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, routes={"alerts": ENTRA})
+    alert = {"schemaId": "azureMonitorCommonAlertSchema", "data": {"essentials": {"alertId": "1"}}}
+    assert (await counter.post(alert, "alerts")).status == 200
+    counter.token = NotAllowed("another application")
+    assert (await counter.post(alert, "alerts")).status == 401
+    counter.token = KeysUnavailable("away")
+    assert (await counter.post(alert, "alerts")).status == 503
+
+
+async def test_options_is_answered_for_what_has_a_handshake_and_tells_nothing_else(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    asked = RawRequest(headers={"webhook-request-origin": "eventgrid.azure.net"}, method="OPTIONS")
+    assert (await counter.intake.preflight("cloudevents", asked)).headers["WebHook-Allowed-Origin"]
+    assert await counter.intake.preflight("shop", asked) == await counter.intake.preflight("nothing", asked)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_probe_of_any_name_is_405_so_that_nobody_takes_it_for_delivery(tmp_path: Path, method: str) -> None:
+    """Some senders use GET for their events by default."""
+    counter = Counter(tmp_path, routes={"shop": "", "broken": "probe = true\ncolour = 1"}, environ={})
+    asked = RawRequest(headers={"x-api-key": "secret"}, query={"message": "down"}, method=method)
+    answers = [await counter.intake.answer(name, asked) for name in ("shop", "cloudevents", "broken", "nothing")]
+    assert {reply.status for reply in answers} == {405}
+    assert answers[0].headers == {"Allow": "OPTIONS, POST"}
+    assert answers[0].detail
+    assert all(reply == answers[0] for reply in answers)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_route_with_probe_answers_get_and_head_and_delivers_nothing(tmp_path: Path, method: str) -> None:
+    counter = Counter(tmp_path, routes={"shop": "probe = true", "other": "probe = false"})
+    asked = RawRequest(b'{"total": 12}', {"x-api-key": "secret"}, method=method)
+    reply = await counter.intake.answer("shop", asked)
+    assert (reply.status, reply.body, reply.detail) == (200, b"", "")
+    assert not counter.outbox.messages
+    assert (await counter.intake.answer("other", asked)).status == 405
+
+
+async def test_options_names_the_methods_that_the_route_has(tmp_path: Path) -> None:
+    counter = Counter(
+        tmp_path,
+        routes={"shop": "", "hook": "probe = true", "clouds": 'source = "cloudevents"\nprobe = true'},
+        environ={**SECRETS, "MAIL_SECRET_HOOK": "secret", "MAIL_SECRET_CLOUDS": "secret"},
+    )
+    allowed = {
+        name: (await counter.intake.answer(name, RawRequest(method="OPTIONS"))).headers["Allow"]
+        for name in ("shop", "nothing", "hook", "clouds", "cloudevents")
+    }
+    assert allowed == {
+        "shop": "OPTIONS, POST",
+        "nothing": "OPTIONS, POST",
+        "hook": "GET, HEAD, OPTIONS, POST",
+        "clouds": "GET, HEAD, OPTIONS, POST",
+        "cloudevents": "POST",  # of the handshake, as its standard shows it
+    }
+
+
+async def test_a_missing_folder_of_routes_stops_every_route(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    intake = Intake(
+        Catalog(missing="MAIL_ROUTES_DIR: gone"),
+        counter.intake.composer,
+        counter.intake.secrets,
+        counter.tokens,
+        counter.outbox,
+        counter.intake.worker,
+    )
+    assert (await intake.receive("github", RawRequest())).status == 503
+    with pytest.raises(RouteUnusable, match="MAIL_ROUTES_DIR"):
+        await intake.take_message("m", b'{"route": "shop"}')
+
+
+async def test_a_message_of_the_queue_needs_no_secret_and_uses_the_same_route(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, environ={})
+    await counter.intake.take_message("m", b'{"route": "shop", "id": "1", "type": "order.paid", "data": {"total": 12}}')
+    (letter,) = await counter.letters()
+    assert letter.origin.name == "shop"
+
+
+async def test_an_event_by_webhook_and_by_queue_under_one_key_is_one_mail(tmp_path: Path) -> None:
+    counter = Counter(tmp_path)
+    await counter.post({"total": 12}, idempotency_key="order 1")
+    await counter.intake.take_message("m", b'{"route": "shop", "id": "order 1", "data": {"total": 12}}')
+    first, second = await counter.letters()
+    assert first.id == second.id
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"{", "BadRequest"), (b'{"route": "nothing"}', "UnknownRoute"), (b'{"route": "shop", "x": 1}', "BadRequest")],
+)
+async def test_a_message_that_is_no_event_is_set_aside_with_its_reason(tmp_path: Path, body: bytes, code: str) -> None:
+    counter = Counter(tmp_path)
+    await counter.intake.take_message("m", body)
+    assert counter.outbox.dead["m"] == Kept("message", code, body, "mail-events")
+
+
+async def test_a_message_for_a_route_that_is_wrong_waits_for_it_to_be_mended(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, routes={"shop": "colour = 1"})
+    with pytest.raises(RouteUnusable, match="shop"):
+        await counter.intake.take_message("m", b'{"route": "shop"}')
+    assert not counter.outbox.dead
+
+
+async def test_what_is_logged_holds_nothing_of_the_event(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    counter = Counter(tmp_path, routes={"shop": '[options]\ntype = "kind"'})
+    await counter.post({"kind": "hello bob@contoso.com", "total": "hush"}, idempotency_key="order of bob")
+    text = " ".join(record.getMessage() for record in caplog.records)
+    assert "mail.accepted" in text
+    assert not any(word in text for word in ("bob", "hush", "@"))
+
+
+class Rated(Unpaced):
+    """A minute's mails, and a time a minute later for each one that does not wait for an answer."""
+
+    def __init__(self, mails: int) -> None:
+        super().__init__(lambda: NOW)
+        self.mails = mails
+        self.times = 0
+        self.route = "route shop"
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
+        assert (caller, per_minute) == (self.route, 3)
+        if self.mails < 1:
+            return NOW + timedelta(seconds=12.3)
+        self.mails -= mails
+        return None
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        self.mails += mails
+
+    async def come_at(self, caller: str, per_minute: int) -> datetime:
+        self.times += 1
+        return NOW + timedelta(minutes=self.times)
+
+
+def rated(folder: Path, pacing: Rated, text: str = "") -> Counter:
+    counter = Counter(folder, routes={"shop": f"rate_per_minute = 3\n{text}"})
+    counter.office.pace = pacing
+    counter.intake = replace(counter.intake, worker=Worker(counter.office.engine))
+    return counter
+
+
+async def test_a_route_over_its_rate_answers_as_when_it_is_too_much_and_keeps_nothing(tmp_path: Path) -> None:
+    counter = rated(tmp_path, Rated(1))
+    assert (await counter.post({"n": 1})).status == 202
+    reply = await counter.post({"n": 2})
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "13")
+    assert "rate_per_minute" in reply.detail
+    assert len(counter.outbox.messages) == 1
+
+
+async def test_events_that_get_no_mail_do_not_count(tmp_path: Path) -> None:
+    pacing = Rated(1)
+    counter = rated(tmp_path, pacing, "when = 'data.n == `1`'")
+    for _ in range(3):
+        assert (await counter.post({"n": 2})).status == 202
+    assert pacing.mails == 1
+    assert (await counter.post({"n": 1})).status == 202
+    assert pacing.mails == 0
+
+
+async def test_events_of_the_queue_are_taken_and_mailed_when_their_time_comes(tmp_path: Path) -> None:
+    counter = rated(tmp_path, Rated(0))
+    for number in range(2):
+        body = json.dumps({"route": "shop", "id": str(number), "type": "x", "data": {}}).encode()
+        await counter.intake.take_message(str(number) * 32, body)
+    assert [due for due, _ in counter.outbox.messages] == [NOW + timedelta(minutes=minutes) for minutes in (1, 2)]
+
+
+async def test_all_parts_of_a_split_mail_are_durable_before_the_answer(tmp_path: Path) -> None:
+    text = 'recipients_from = "data.to"\nallow = ["*@fabrikam.com"]\nsplit_recipients = true'
+    outbox = FullOutbox(2)
+    counter = Counter(tmp_path, routes={"shop": text}, outbox=outbox)
+    event = {"to": [f"someone{number}@fabrikam.com" for number in range(700)]}
+    assert (await counter.post(event, idempotency_key="one")).status == 202
+    assert len({letter.id for letter in await counter.letters()}) == 2
+    outbox.messages.clear()
+    outbox.takes = 1
+    assert (await counter.post(event, idempotency_key="two")).status == 503
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity", "x"])
+async def test_a_packed_body_is_refused_before_anything_unpacks_it(tmp_path: Path, encoding: str) -> None:
+    counter = Counter(tmp_path)
+    reply = await counter.post({"total": 12}, content_encoding=encoding)
+    assert reply.status == 415
+    assert "Content-Encoding" in reply.detail
+    assert not counter.outbox.messages
+    assert (await counter.post({"total": 12}, content_encoding="Identity")).status == 202
+
+
+async def test_more_events_than_the_largest_batch_are_refused_with_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than any sender puts together: there is an end to what one request may cost."""
+    monkeypatch.setattr(json_values, "MOST_EVENTS", 3)
+    counter = Counter(tmp_path, routes={"cloudevents": 'source = "cloudevents"\n'})
+    batch = [{"specversion": "1.0", "id": str(number), "source": "/a", "type": "a.b"} for number in range(4)]
+    headers = {"authorization": "Bearer secret", "content_type": "application/cloudevents-batch+json"}
+    reply = await counter.post(batch, "cloudevents", **headers)
+    assert reply.status == 413
+    assert "$[3]" in reply.detail
+    assert not counter.outbox.messages
+    assert (await counter.post(batch[:3], "cloudevents", **headers)).status == 202
+    assert len(counter.outbox.messages) == 3
+
+
+REFUSING = 'recipients_from = "data.to"\nallow = ["*@contoso.com"]\n'
+NOT_OURS = {"to": "a@fabrikam.com"}
+
+
+async def test_what_is_refused_twice_under_a_key_that_counts_for_a_while_is_kept_twice(tmp_path: Path) -> None:
+    """An alert without a name or a time an hour later is another one; both can be put back, and are two mails."""
+    text = f'source = "azure-monitor"\n{REFUSING}[options]\nheader = "x-api-key"\n'
+    counter = Counter(tmp_path, {"shop": text})
+    for hours in (0, 1):
+        counter.intake = replace(counter.intake, now=partial(NOW.__add__, timedelta(hours=hours)))
+        for _ in range(2):  # a second try, of each
+            assert (await counter.post(NOT_OURS)).status == 200
+    kept = [json.loads(one.content)["id"] for one in counter.outbox.dead.values()]
+    assert len(kept) == len(set(kept)) == 2
+
+
+async def test_what_is_refused_under_a_lasting_key_is_kept_once_and_keeps_it(tmp_path: Path) -> None:
+    """So that it is one mail, whether its operator puts it back or its sender comes again."""
+    counter = Counter(tmp_path, {"shop": REFUSING})
+    for _ in range(2):
+        assert (await counter.post(NOT_OURS, idempotency_key="order 1")).status == 202
+    (kept,) = counter.outbox.dead.values()
+    assert json.loads(kept.content)["id"] == "order 1"
+
+
+async def test_what_is_refused_under_a_key_longer_than_an_id_can_be_put_back(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, {"shop": REFUSING})
+    assert (await counter.post(NOT_OURS, idempotency_key="k" * 300)).status == 202
+    (kept,) = counter.outbox.dead.values()
+    assert parse_event(kept.content)[0] == "shop"

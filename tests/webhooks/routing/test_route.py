@@ -1,0 +1,168 @@
+"""route.toml: what may stand in it, and how a fault is named."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.webhooks.routing.route import Route, RouteError, read_route
+from shared.webhooks.sources.source import Source
+
+
+def written(folder: Path, text: str, name: str = "shop") -> Route:
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "route.toml").write_text(text, "utf-8")
+    return read_route(name, folder / name)
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(RouteError) as error:
+        written(folder, text)
+    return str(error.value).removeprefix(str(folder / "shop"))
+
+
+def test_a_source_is_all_that_a_route_needs(tmp_path: Path) -> None:
+    route = written(tmp_path, 'source = "github"')
+    assert isinstance(route.source, Source)
+    assert route.sender is None
+    assert route.rules_for("push").recipients is None
+
+
+def test_addresses_of_a_route_have_their_canonical_form_or_their_line_is_named(tmp_path: Path) -> None:
+    text = 'source = "key"\nsender = "Shop@B\u00dcCHER.example"\n[events."x"]\ncc = ["Ops@b\u00fccher.Example"]\n'
+    route = written(tmp_path, text)
+    assert route.sender == "shop@xn--bcher-kva.example"
+    assert route.rules_for("x").cc == ("Ops@xn--bcher-kva.example",)
+    for wrong, place in (("B\u00dcCHER", r":2: sender: no mail address"), ("Ops@b", r":4: events\.x\.cc: entry 1")):
+        with pytest.raises(RouteError, match=place):
+            written(tmp_path, text.replace(wrong, f"{wrong[:-1]}\uff43"))
+
+
+def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
+    route = written(
+        tmp_path,
+        """
+        source = "key"
+        sender = "Shop@contoso.com"
+        recipients = ["ops@contoso.com"]
+        cc = ["lead@contoso.com"]
+        bcc = ["log@contoso.com"]
+        reply_to = ["help@contoso.com"]
+        recipients_from = "data.customer.email"
+        allow = ["*@contoso.com"]
+        when = "type != 'noise'"
+        subject = "{{ event.type }}"
+        template = "order.html.j2"
+        importance = "low"
+        categories = ["Shop"]
+        save_to_sent_items = false
+        threading = false
+        auto_response_suppress = false
+        on_unknown = "hold"
+        repeat_window_minutes = 5
+        keep_days = 30
+        [events."order.*"]
+        importance = "high"
+        [events."order.test"]
+        skip = true
+        """,
+    )
+    assert route.sender == "shop@contoso.com"
+    assert (route.window, route.keep_days, route.on_unknown) == (300, 30, "hold")
+    rules = route.rules_for("order.paid")
+    assert (rules.importance, rules.skip, rules.recipients) == ("high", None, ("ops@contoso.com",))
+    assert route.rules_for("order.test").skip is True
+    assert route.rules_for("order.test").importance == "high"
+    assert route.rules_for("refund").importance == "low"
+    assert route.allow is not None
+    assert route.allow.allow("a@contoso.com")
+
+
+def test_the_closest_pattern_wins_wherever_it_stands(tmp_path: Path) -> None:
+    text = 'source = "key"\n[events."build.failed"]\nimportance = "high"\n[events."build.*"]\nimportance = "low"\n'
+    route = written(tmp_path, text)
+    assert route.rules_for("build.failed").importance == "high"
+    assert route.rules_for("build.done").importance == "low"
+
+
+WRONG = {
+    "no TOML": ('source = "github"\nrecipients = [\n', "/route.toml: "),
+    "no source": ("recipients = []", "/route.toml:1: the entry source is missing"),
+    "another source": ('\nsource = "gitlab"', "/route.toml:2: source: 'gitlab' is none of alertmanager, "),
+    "an unknown entry": ('source = "key"\n\nrecipient = ["a@contoso.com"]', "/route.toml:3: recipient: there is no "),
+    "a wrong type": ('source = "key"\nrecipients = "a@contoso.com"', "/route.toml:2: recipients: Expected `array`"),
+    "a wrong choice": (
+        'source = "key"\n\n\nimportance = "urgent"',
+        "/route.toml:4: importance: 'urgent' is none of low, normal, high",
+    ),
+    "no address": ('source = "key"\ncc = ["a@contoso.com", "b"]', "/route.toml:2: cc: entry 2 is no mail address"),
+    "no JMESPath": ('source = "key"\nwhen = "data.["', "/route.toml:2: when: no JMESPath"),
+    "recipients without a list": (
+        'source = "key"\n# who\nrecipients_from = "data.mail"',
+        "/route.toml:3: recipients_from: recipients out of events need a list",
+    ),
+    "a wrong list": ('source = "key"\nallow = ["a*@contoso.com"]', "/route.toml:2: allow: "),
+    "a list that nothing uses": (
+        'source = "key"\n\nallow = ["*@contoso.com"]\nrecipients = ["a@fabrikam.com"]',
+        "/route.toml:3: allow: nothing uses this without recipients_from",
+    ),
+    "a tolerance that nothing uses": (
+        'source = "hmac"\n[options]\nheader = "X-A"\ntolerance = 60',
+        "/route.toml:2: options: tolerance: nothing uses this without timestamp_header",
+    ),
+    "the same of Grafana": (
+        'source = "grafana"\n[options]\ntolerance = 60',
+        "/route.toml:2: options: tolerance: nothing",
+    ),
+    "a header that nothing uses": (
+        'source = "key"\n[options]\naccept = ["bearer"]\nheader = "X-A"',
+        "/route.toml:2: options: header: nothing uses this",
+    ),
+    "applications without an audience": (
+        f'source = "eventgrid"\n[options]\nallowed_apps = ["{"1" * 8}"]\ntenant = "x"',
+        "/route.toml:2: options: allowed_apps, tenant: nothing uses this without audience",
+    ),
+    "too short a memory": ('source = "key"\nkeep_days = 7', "/route.toml:2: keep_days: Expected `int` >= 8"),
+    "an unknown option": ('source = "github"\n[options]\ncolour = "red"', "/route.toml:3: options.colour: there is no"),
+    "a wrong event rule": (
+        'source = "github"\n[events."push"]\nskip = true\n[events."issues.*"]\nskip = 1',
+        '/route.toml:5: events."issues.*".skip: Expected `bool`',
+    ),
+    "a wrong filter of an event": (
+        'source = "github"\n[events."issues.*"]\nwhen = "("',
+        '/route.toml:3: events."issues.*".when: no JMESPath',
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
+def test_a_fault_is_named_with_file_line_and_entry(tmp_path: Path, text: str, expected: str) -> None:
+    assert refused(tmp_path, text).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('source = "key"\nimportance = "HIGH"', "'HIGH' is none of low, normal, high"),
+        ('source = "key"\n[options]\naccept = ["bearr"]', "'bearr' is none of bearer, header, basic"),
+        ('source = "standard-webhooks"\n[options]\nheaders = "swix"', "'swix' is none of webhook, svix"),
+        ('source = "stripe"\n[options]\nheader = "x"', "no such entry; here are none"),
+    ],
+)
+def test_what_may_stand_in_an_entry_is_said_where_something_else_does(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in refused(tmp_path, text)
+
+
+def test_a_byte_order_mark_before_a_route_is_no_part_of_it(tmp_path: Path) -> None:
+    """Editors of Windows write it."""
+    assert written(tmp_path, "\ufeffsource = 'key'").source.name == "key"
+
+
+def test_a_folder_without_its_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RouteError, match=r"route\.toml: cannot be read"):
+        read_route("shop", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Shop", "my shop", "-shop", "shop.", "x" * 64, "süd"])
+def test_a_name_that_cannot_stand_in_an_address_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RouteError, match="name"):
+        written(tmp_path, 'source = "key"', name)

@@ -1,0 +1,132 @@
+"""What keys are made of, in all sources: different events never share one, and a sender's next try has the same."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from shared.settings.config import read
+from shared.webhooks.sources.copies import RETRIES, canonical
+from shared.webhooks.sources.registry import SOURCES, source_named
+from shared.webhooks.sources.source import Event, RawRequest
+from tests.webhooks.sources.moments import NOW
+
+DOCS = Path(__file__).parents[3] / "docs"
+DECISION = (DOCS / "decisions/0013-copies.md").read_text("utf-8")
+JSON = {"content-type": "application/json"}
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+objects = st.dictionaries(st.text(max_size=5), values | st.lists(values, max_size=2), max_size=4)
+names = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
+Made = tuple[dict[str, Any], dict[str, str]]
+
+# By source, a request that says `told`: with `name` where its sender names events, and nothing else that differs.
+SAYS: dict[str, Callable[[dict[str, Any], str], Made]] = {
+    "alertmanager": lambda told, _: (told, {}),
+    "azure-devops": lambda told, name: ({"eventType": "t", "resource": told, "id": name}, {}),
+    "azure-monitor": lambda told, _: ({"schemaId": "x", "data": told}, {}),
+    "cloudevents": lambda told, _: (
+        {"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": told},
+        {"content-type": "application/cloudevents+json"},
+    ),
+    "eventgrid": lambda told, _: ({"id": "1", "topic": "/t", "eventType": "e", "data": told}, {}),
+    "github": lambda told, name: (told, {"x-github-event": "push", "x-github-delivery": name}),
+    "grafana": lambda told, _: ({"groupKey": "{}:{}", **told}, {}),
+    "hmac": lambda told, _: (told, {"x-signature": "s"}),
+    "key": lambda told, _: (told, {}),
+    "standard-webhooks": lambda told, name: (told, {"webhook-id": name}),
+    "stripe": lambda told, name: ({"type": "t", "data": {"object": told}, "id": name}, {}),
+}
+NAMED = ("azure-devops", "github", "standard-webhooks", "stripe")  # another event has another name
+RETRIED = ("azure-devops", "azure-monitor", "cloudevents", "eventgrid", "github", "standard-webhooks", "stripe")
+
+
+def event_of(source: str, told: dict[str, Any], name: str) -> Event:
+    body, headers = SAYS[source](told, name)
+    options = {"header": "X-Signature"} if source == "hmac" else {}
+    request = RawRequest(json.dumps(body).encode(), {**JSON, **headers})
+    (event,) = source_named(source)(**options).events(request, NOW)
+    return event
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@settings(max_examples=40)
+@given(one=objects, other=objects, name=names, next_name=names)
+def test_two_events_of_different_content_never_share_a_key(
+    source: str, one: dict[str, Any], other: dict[str, Any], name: str, next_name: str
+) -> None:
+    if source in NAMED:
+        assume(name != next_name)
+    else:
+        assume(canonical(_as_read(one)) != canonical(_as_read(other)))
+    assert event_of(source, one, name).key != event_of(source, other, next_name).key
+
+
+@pytest.mark.parametrize("source", RETRIED)
+@settings(max_examples=40)
+@given(told=objects, name=names)
+def test_the_next_try_of_a_sender_that_tries_again_has_the_same_key(
+    source: str, told: dict[str, Any], name: str
+) -> None:
+    assert event_of(source, told, name).key == event_of(source, told, name).key
+
+
+@pytest.mark.parametrize("source", sorted(set(SOURCES) - set(RETRIED)))
+@settings(max_examples=40)
+@given(told=objects, name=names)
+def test_equal_bytes_of_all_others_are_two_events(source: str, told: dict[str, Any], name: str) -> None:
+    first, again = event_of(source, told, name), event_of(source, told, name)
+    assume(first.known_by != "identity")
+    assert (first.known_by, first.window) == ("nothing", None)
+    assert first.key != again.key
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@settings(max_examples=40)
+@given(told=objects)
+def test_the_same_bytes_count_for_as_long_as_the_sender_documents(source: str, told: dict[str, Any]) -> None:
+    body = json.dumps(told).encode()
+    options = {"header": "X-Signature"} if source == "hmac" else {}
+    headers = {**JSON, "x-github-event": "push", "x-signature": "s", "webhook-id": "m"}
+    if source in ("cloudevents", "stripe"):
+        return  # without the id of an event there is none
+    for event in source_named(source)(**options).events(RawRequest(body, headers), NOW):
+        if event.known_by == "same-bytes":
+            assert event.window == RETRIES[source].within is not None
+
+
+def _as_read(value: Any) -> Any:
+    """Half a surrogate pair is U+FFFD, whichever half it was; what is no number is a text."""
+    from shared.webhooks.sources.json_values import read_json
+
+    return read_json(json.dumps(value).encode())
+
+
+def test_every_source_says_how_its_senders_try_again() -> None:
+    assert set(RETRIES) == set(SOURCES)
+    for name, row in RETRIES.items():
+        assert row.page.startswith("https://") or name in ("hmac", "key")
+        assert (row.within is None) == bool(row.why)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_pages_say_the_same_as_the_table(source: str) -> None:
+    row = RETRIES[source]
+    time = "none" if row.within is None else f"{row.within:,.0f} s"
+    where = " ".join(filter(None, [row.why, row.page and f"<{row.page}>"]))
+    assert f"| {source} | {time} | {where} |" in DECISION
+    assert row.page in (DOCS / f"sources/{source}.md").read_text("utf-8")
+
+
+def test_a_mail_is_remembered_for_longer_than_any_sender_tries_again() -> None:
+    """MAIL_RETENTION_DAYS and keep_days have 8 days as their least."""
+    problems = read({"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MAIL_RETENTION_DAYS": "7"}).problems
+    assert [problem.setting for problem in problems] == ["MAIL_RETENTION_DAYS"]
+    assert all((row.within or 0) < 8 * 86_400 for row in RETRIES.values())
+
+
+def test_only_notifications_of_alerts_have_a_window_of_their_source() -> None:
+    assert [name for name in SOURCES if source_named(name).repeat_window] == ["alertmanager", "grafana"]

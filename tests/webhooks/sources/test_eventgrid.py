@@ -1,0 +1,268 @@
+"""Azure Event Grid, in both schemas."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from cloudevents.core.bindings.http import to_binary_event, to_structured_event
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+
+from shared.errors import Malformed
+from shared.webhooks.sources.eventgrid import EventGrid
+from shared.webhooks.sources.source import Event, RawRequest, Reply, Result, TokenRule, Unverified
+from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
+from tests.webhooks.sources.moments import NOW
+
+SOURCE = EventGrid()
+GROUP = "/subscriptions/0a1b2c3d-0000-4000-8000-000000000001/resourceGroups/rg-shop"
+TOPIC = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/contosoinvoices"
+BLOB = {
+    "topic": TOPIC,
+    "subject": "/blobServices/default/containers/invoices/blobs/2026/11/4711.pdf",
+    "eventType": "Microsoft.Storage.BlobCreated",
+    "id": "831e1650-001e-001b-66ab-eeb76e069631",
+    "data": {"api": "PutBlob", "contentType": "application/pdf", "contentLength": 524288, "blobType": "BlockBlob"},
+    "dataVersion": "",
+    "metadataVersion": "1",
+    "eventTime": "2026-11-22T09:58:01.1234567Z",
+}
+CLOUD = {
+    "specversion": "1.0",
+    "id": "b3ccc7e3-c1cb-49bf-b7c8-0d4e60980616",
+    "source": TOPIC,
+    "type": "Microsoft.Storage.BlobCreated",
+    "subject": "/blobServices/default/containers/invoices/blobs/4712.pdf",
+    "time": "2026-11-22T09:58:02Z",
+    "data": {"api": "PutBlob"},
+}
+CODE = "512d38b6-c7b8-40c8-89fe-f46f9e9622b6"
+VALIDATION = [
+    {
+        "id": "2d1781af-3a4c-4d7c-bd0c-e34b19da4e66",
+        "topic": TOPIC,
+        "subject": "",
+        "data": {"validationCode": CODE, "validationUrl": "https://rp-westeurope.eventgrid.example.com/validate"},
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "eventTime": "2026-11-22T09:58:00Z",
+        "metadataVersion": "1",
+        "dataVersion": "1",
+    }
+]
+VALIDATING = {"aeg-event-type": "SubscriptionValidation", "content-type": "application/json; charset=utf-8"}
+DELIVERED = {
+    "aeg-event-type": "Notification",
+    "aeg-subscription-name": "INVOICES-TO-MAIL",
+    "content-type": "application/json; charset=utf-8",
+}
+
+
+def read(value: Any, headers: Mapping[str, str] = DELIVERED) -> list[Event]:
+    return SOURCE.events(RawRequest(json.dumps(value).encode(), headers), NOW)
+
+
+def test_an_array_in_event_grids_own_schema_gives_one_event_each() -> None:
+    first, second = read([BLOB, {**BLOB, "id": "2"}])
+    assert (first.id, first.source, first.type) == (BLOB["id"], TOPIC, "Microsoft.Storage.BlobCreated")
+    assert first.subject == BLOB["subject"]
+    assert first.time == datetime(2026, 11, 22, 9, 58, 1, 123456, UTC)
+    assert first.data == BLOB["data"]
+    assert first.extensions == {"dataVersion": "", "metadataVersion": "1", "aeg-subscription-name": "INVOICES-TO-MAIL"}
+    assert second.key != first.key
+    assert read([]) == []
+
+
+def test_the_key_is_topic_id_and_type_and_all_that_the_event_says() -> None:
+    """IoT Hub gives one id to different events of one batch."""
+
+    def key(**changes: Any) -> str:
+        return read([{**BLOB, **changes}])[0].key
+
+    others = [
+        key(eventType="x"),
+        key(eventTime="x"),
+        key(data=None),
+        key(subject="x"),
+        key(id="2"),
+        key(topic="/other"),
+    ]
+    assert len({key(), *others}) == len(others) + 1
+    assert key() == read([{**BLOB, "id": "another in its batch"}, dict(reversed(BLOB.items()))])[1].key
+
+
+def test_events_of_one_batch_and_one_id_are_events_of_their_own() -> None:
+    at = {"topic": "/IOTHUBS/PLANT", "eventType": "Microsoft.Devices.DeviceTelemetry", "subject": "devices/valve-2"}
+    told = [{"level": "low"}, {"level": "high"}, {"level": "low"}]
+    batch = [
+        {**at, "id": "one for all", "eventTime": f"2026-11-22T09:58:0{second}Z", "data": {"body": body}}
+        for second, body in enumerate(told)
+    ]
+    keys = [event.key for event in read(batch)]
+    assert len(set(keys)) == 3
+    assert {event.key for event in read(batch[1:])} == set(keys[1:])  # a batch that was put together anew
+
+
+@pytest.mark.parametrize("event", [{**BLOB, "id": None}, {"alarm": "down"}, {"id": "1", "alarm": "down"}])
+def test_without_an_id_of_event_grids_the_same_event_is_the_same_for_the_day_in_which_it_tries_again(
+    event: Any,
+) -> None:
+    (first,), (again,) = read([event]), read([event])
+    assert (first.key, first.known_by, first.window) == (again.key, "same-bytes", 86_400.0)
+    assert read([{**event, "alarm": "up"}])[0].key != first.key
+
+
+def test_in_the_cloudevents_schema_the_key_is_the_same_structured_batched_or_binary() -> None:
+    structured = read(CLOUD, {**DELIVERED, "content-type": "application/cloudevents+json; charset=utf-8"})
+    batched = read([CLOUD], {**DELIVERED, "content-type": "application/cloudevents-batch+json; charset=utf-8"})
+    headers = {f"ce-{name}": str(value) for name, value in CLOUD.items() if name != "data"}
+    binary = read(CLOUD["data"], {**DELIVERED, **headers})
+    for (event,) in (structured, batched, binary):
+        assert event.key == structured[0].key
+        assert (event.id, event.source, event.type) == (CLOUD["id"], CLOUD["source"], CLOUD["type"])
+        assert event.data == CLOUD["data"]
+        assert event.extensions["aeg-subscription-name"] == "INVOICES-TO-MAIL"
+    assert read([{**CLOUD, "id": "2"}])[0].key != structured[0].key
+
+
+@pytest.mark.parametrize("send", [to_binary_event, to_structured_event])
+def test_what_the_official_cloudevents_sdk_publishes_is_read(send: Any) -> None:
+    message = send(
+        CloudEvent({"id": "1", "source": "/shop", "type": "t", "datacontenttype": "application/json"}, {"a": 1})
+    )
+    headers = {name.lower(): value for name, value in message.headers.items()}
+    (event,) = SOURCE.events(RawRequest(message.body, headers), NOW)
+    assert (event.source, event.id, event.data) == ("/shop", "1", {"a": 1})
+
+
+def test_a_validation_is_answered_with_200_and_its_code_byte_for_byte() -> None:
+    reply = SOURCE.handshake(RawRequest(json.dumps(VALIDATION).encode(), VALIDATING))
+    assert reply == Reply(
+        200, {"Content-Type": "application/json"}, b'{"validationResponse": "512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}'
+    )
+
+
+@pytest.mark.parametrize("value", [[], {}, None, [BLOB], [{"data": {"validationCode": 7}}], [{"data": []}], "x"])
+def test_a_validation_without_a_code_is_malformed(value: Any) -> None:
+    with pytest.raises(Malformed) as error:
+        SOURCE.handshake(RawRequest(json.dumps(value).encode(), VALIDATING))
+    assert (error.value.status, error.value.path) == (400, "$[0].data.validationCode")
+
+
+def test_an_event_is_no_handshake() -> None:
+    assert SOURCE.handshake(RawRequest(json.dumps([BLOB]).encode(), DELIVERED)) is None
+
+
+def test_options_grants_the_cloudevents_handshake() -> None:
+    reply = SOURCE.preflight(RawRequest(headers={"webhook-request-origin": "eventgrid.azure.net"}, method="OPTIONS"))
+    granted = {"Allow": "POST", "WebHook-Allowed-Origin": "eventgrid.azure.net", "WebHook-Allowed-Rate": "*"}
+    assert reply == Reply(200, granted)
+
+
+@pytest.mark.parametrize("name", ["id", "topic", "eventType", "eventTime", "subject", "data", "metadataVersion"])
+def test_an_event_without_one_of_its_fields_is_an_event_all_the_same(name: str) -> None:
+    """A 400 would lose it, and the whole batch with it."""
+    (event,) = read([{key: value for key, value in BLOB.items() if key != name}])
+    assert event.id
+    assert event.type
+
+
+def test_two_events_without_id_are_two_and_the_same_again_is_the_same() -> None:
+    nameless = {key: value for key, value in BLOB.items() if key != "id"}
+    first, second, again = read([nameless, {**nameless, "subject": "other"}, nameless])
+    assert first.key != second.key
+    assert first.key == again.key
+
+
+def test_an_event_in_a_topics_custom_schema_is_data_as_a_whole() -> None:
+    custom = {"id": "1", "orderNumber": "A-1001"}
+    first, second = read([custom, {**custom, "orderNumber": "A-1002"}])
+    assert (first.type, first.data, dict(first.extensions)) == (
+        "eventgrid",
+        custom,
+        {"aeg-subscription-name": "INVOICES-TO-MAIL"},
+    )
+    assert first.key != second.key
+
+
+def test_what_is_no_event_is_malformed_and_its_place_is_named() -> None:
+    with pytest.raises(Malformed) as error:
+        read([BLOB, "text"])
+    assert (error.value.status, error.value.path) == (400, "$[1]")
+    with pytest.raises(Malformed) as error:
+        read([BLOB, {**CLOUD, "source": ""}])
+    assert error.value.path == "$[1].source"
+
+
+def proves(source: EventGrid, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
+    try:
+        source.authenticate(RawRequest(headers=headers, query=query), ["old", "s3cret"], NOW)
+    except Unverified:
+        return False
+    return True
+
+
+def test_a_secret_in_the_query_proves_a_request_unless_a_header_is_agreed() -> None:
+    assert proves(SOURCE, {}, {"secret": "s3cret"})
+    assert not proves(SOURCE, {"authorization": "Bearer s3cret"}, {})
+    assert not proves(SOURCE, {}, {"secret": ""})
+    assert not proves(SOURCE, {}, {"access_token": "s3cret"})
+    with_header = EventGrid(header="X-Mailroom-Secret")
+    assert proves(with_header, {"x-mailroom-secret": "s3cret"}, {})
+    assert not proves(with_header, {}, {"secret": "s3cret"})
+    assert proves(EventGrid(header="Authorization"), {"authorization": "Bearer s3cret"}, {})
+
+
+def test_with_an_audience_only_event_grids_own_tokens_count_and_no_secret_does() -> None:
+    source = msgspec.convert({"audience": "api://mailroom"}, EventGrid)
+    assert source.token_rule == TokenRule(
+        "api://mailroom",
+        frozenset({"4962773b-9cdb-44cf-a8bf-237846a00ab7"}),
+        "AzureEventGridSecureWebhookSubscriber",
+    )
+    assert not proves(source, {}, {"secret": "s3cret"})
+    assert SOURCE.token_rule is None
+
+
+def test_application_role_and_tenant_of_the_tokens_can_be_others() -> None:
+    options = {"audience": "a", "allowed_apps": ["0A1B2C3D-0000-4000-8000-00000000000A"], "app_role": "", "tenant": "t"}
+    source = msgspec.convert(options, EventGrid)
+    assert source.token_rule == TokenRule("a", frozenset({"0a1b2c3d-0000-4000-8000-00000000000a"}), None, "t")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"audience": "a", "allowed_apps": []}, "allowed_apps"),
+        ({"audience": "a", "header": "X-Secret"}, "header and audience"),
+        ({"secrets": "a"}, "secrets"),
+    ],
+)
+def test_options_that_contradict_themselves_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=message):
+        msgspec.convert(options, EventGrid)
+
+
+def test_answers_are_200_503_with_retry_after_and_401() -> None:
+    assert SOURCE.reply(Result.DONE).status == 200
+    overloaded = SOURCE.reply(Result.OVERLOADED)
+    assert (overloaded.status, overloaded.headers["Retry-After"]) == (503, "30")
+    assert SOURCE.reply(Result.UNVERIFIED).status == 401
+
+
+@given(value=any_json | damaged([BLOB, CLOUD]) | damaged(CLOUD))
+def test_any_json_gives_events_or_malformed(value: Any) -> None:
+    events_or_malformed(SOURCE, value, DELIVERED)
+
+
+@given(value=damaged([BLOB]))
+def test_an_object_in_event_grids_schema_is_never_refused_whatever_its_fields_hold(value: Any) -> None:
+    if isinstance(value, list) and value and all(isinstance(one, dict) and "specversion" not in one for one in value):
+        assert len(events_or_malformed(SOURCE, value)) == len(value)
+
+
+@given(value=any_json | damaged(VALIDATION))
+def test_any_json_as_a_validation_gives_an_answer_or_malformed(value: Any) -> None:
+    events_or_malformed(SOURCE, value, VALIDATING)

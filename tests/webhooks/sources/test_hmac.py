@@ -1,0 +1,151 @@
+"""The row "hmac" of the table of senders, each cell."""
+
+import base64
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.webhooks.sources.hmac_signed import Hmac
+from shared.webhooks.sources.source import Event, RawRequest, Result, Unverified
+from tests.webhooks.sources.moments import NOW
+from tests.webhooks.sources.signers import digest_of
+
+SECONDS = str(int(NOW.timestamp()))
+BODY = b'{"total": 12.50}'
+
+
+def source_of(**options: Any) -> Hmac:
+    return msgspec.convert({"header": "X-Signature", **options}, Hmac)
+
+
+def proved(source: Hmac, signature: str, timestamp: str | None = None, now: datetime = NOW) -> bool:
+    headers = {"x-signature": signature} | ({"x-timestamp": timestamp} if timestamp else {})
+    try:
+        source.authenticate(RawRequest(BODY, headers), ["s3cret"], now)
+    except Unverified:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("prefix", ["", "sha256=", "v0="])
+def test_algorithm_and_encoding_and_prefix_are_those_of_the_route(algorithm: str, prefix: str) -> None:
+    signature = digest_of("s3cret", BODY, algorithm)
+    written = {"hex": signature.hex(), "base64": base64.b64encode(signature).decode()}
+    for encoding, value in written.items():
+        for other in ("sha1", "sha256", "sha512"):
+            source = source_of(algorithm=other, encoding=encoding, prefix=prefix)
+            assert proved(source, prefix + value) == (other == algorithm)
+            assert proved(source, value) == (other == algorithm and not prefix)
+    assert not proved(source_of(algorithm=algorithm, encoding="base64", prefix=prefix), prefix + written["hex"])
+    assert not proved(source_of(algorithm=algorithm, prefix=prefix), prefix + written["base64"])
+
+
+def test_the_default_is_sha256_in_hex_over_the_body() -> None:
+    assert proved(source_of(), digest_of("s3cret", BODY).hex())
+    assert proved(source_of(), digest_of("s3cret", BODY).hex().upper())
+
+
+@pytest.mark.parametrize(
+    ("signed", "message"),
+    [
+        (None, f"{SECONDS}.".encode() + BODY),
+        ("{timestamp}.{body}", f"{SECONDS}.".encode() + BODY),
+        ("v0:{timestamp}:{body}", f"v0:{SECONDS}:".encode() + BODY),
+        ("{body}{timestamp}", BODY + SECONDS.encode()),
+        ("{{body}|{timestamp}}", b"{" + BODY + f"|{SECONDS}}}".encode()),
+        ("für {timestamp}\n{body}", f"für {SECONDS}\n".encode() + BODY),
+    ],
+)
+def test_the_timestamp_is_part_of_what_is_signed_as_the_route_says(signed: str | None, message: bytes) -> None:
+    source = source_of(timestamp_header="X-Timestamp", **({"signed": signed} if signed else {}))
+    signature = digest_of("s3cret", message).hex()
+    assert proved(source, signature, SECONDS)
+    assert not proved(source, signature, str(int(SECONDS) + 1))
+    assert not proved(source, signature)
+    assert not proved(source, digest_of("s3cret", BODY).hex(), SECONDS)
+
+
+def test_a_body_that_holds_a_placeholder_is_signed_as_it_is() -> None:
+    """What is put into the pattern is not read as a pattern again."""
+    source = source_of(timestamp_header="X-Timestamp", signed="{body}{timestamp}")
+    body = b'"{timestamp} {body}"'
+    signature = digest_of("s3cret", body + SECONDS.encode()).hex()
+    source.authenticate(RawRequest(body, {"x-signature": signature, "x-timestamp": SECONDS}), ["s3cret"], NOW)
+
+
+def test_a_timestamp_is_good_for_as_long_as_the_route_says() -> None:
+    signature = digest_of("s3cret", f"{SECONDS}.".encode() + BODY).hex()
+    for options, seconds in (({}, 300), ({"tolerance": 60}, 60), ({"tolerance": 0.5}, 0.5)):
+        source = source_of(timestamp_header="X-Timestamp", **options)
+        for sign in (-1, 1):
+            assert proved(source, signature, SECONDS, NOW + sign * timedelta(seconds=seconds))
+            late = NOW + sign * timedelta(seconds=seconds + 0.1)
+            assert not proved(source, signature, SECONDS, late)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"header": ""}, "header"),
+        ({"header": "X Signature"}, "header"),
+        ({"header": "X-Signature:"}, "header"),
+        ({"algorithm": "md5"}, "algorithm"),
+        ({"encoding": "base32"}, "encoding"),
+        ({"tolerance": 0}, "tolerance"),
+        ({"tolerance": -1}, "tolerance"),
+        ({"timestamp_header": "é"}, "timestamp_header"),
+        ({"signed": "body"}, "signed: expected {body}, each once"),
+        ({"signed": "{timestamp}.{body}"}, "signed: expected {body}, each once"),
+        ({"signed": "{id}.{body}"}, "signed: expected {body}, each once"),
+        ({"signed": "{body}{body}"}, "signed: expected {body}, each once"),
+        ({"signed": ""}, "signed: expected {body}, each once"),
+        ({"timestamp_header": "X-T", "signed": "{body}"}, "signed: expected {body} and {timestamp}, each once"),
+        (
+            {"timestamp_header": "X-T", "signed": "{timestamp}{timestamp}{body}"},
+            "signed: expected {body} and {timestamp}",
+        ),
+    ],
+)
+def test_options_that_cannot_be_are_an_error_when_the_route_is_read(options: dict[str, Any], expected: str) -> None:
+    """A timestamp that is not signed proves nothing: it could be replaced."""
+    with pytest.raises(msgspec.ValidationError) as caught:
+        source_of(**options)
+    assert expected in str(caught.value)
+
+
+def test_the_header_has_to_be_named() -> None:
+    with pytest.raises(msgspec.ValidationError, match="header"):
+        msgspec.convert({}, Hmac)
+
+
+@pytest.mark.parametrize("timestamped", [True, False])
+def test_the_same_signed_bytes_are_another_event_unless_the_route_has_a_key(timestamped: bool) -> None:  # noqa: FBT001
+    """Two alarms of one second may be the same bytes. What is signed is named, so that the operator is told."""
+    source = source_of(**({"timestamp_header": "X-Timestamp"} if timestamped else {}))
+
+    def read(body: bytes, timestamp: str = SECONDS, **headers: str) -> Event:
+        (event,) = source.events(RawRequest(body, {"x-timestamp": timestamp, **headers}), NOW)
+        return event
+
+    first, again = read(BODY), read(BODY)
+    assert first.key != again.key
+    assert (first.known_by, first.signed) == ("nothing", again.signed)
+    assert read(b'"\xff"').signed != read(b'"\xfe"').signed
+    assert (read(BODY, "1").signed == first.signed) is not timestamped
+    named = read(BODY, **{"idempotency-key": "k-1"})
+    assert (named.key, named.known_by, named.signed) == ("k-1", "route-key", first.signed)
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [(Result.DONE, 202), (Result.OVERLOADED, 503), (Result.UNVERIFIED, 401), (Result.MALFORMED, 400)],
+)
+def test_the_answers_are_those_of_the_table(result: Result, status: int) -> None:
+    assert source_of().reply(result).status == status
+
+
+def test_there_is_no_handshake() -> None:
+    assert source_of().handshake(RawRequest(BODY)) is None

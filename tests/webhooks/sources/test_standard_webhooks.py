@@ -1,0 +1,220 @@
+"""The row of Standard Webhooks in the table of senders, each cell; its authors' own library is the judge."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from standardwebhooks.webhooks import Webhook
+
+from shared.errors import Malformed
+from shared.webhooks.sources.source import Event, RawRequest, Result, Unverified
+from shared.webhooks.sources.standard_webhooks import StandardWebhooks
+from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
+from tests.webhooks.sources.moments import NOW
+
+SOURCE = StandardWebhooks()
+SECONDS = str(int(NOW.timestamp()))
+# Of the specification: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PAYLOAD = {"type": "invoice.paid", "timestamp": "2026-11-22T09:58:20.1234Z", "data": {"total": 12.5}}
+
+
+def signed(body: str, secret: str = SECRET, identifier: str = "msg_1", at: datetime = NOW) -> dict[str, str]:
+    return {
+        "webhook-id": identifier,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(identifier, at, body),
+    }
+
+
+def proved(body: bytes, headers: dict[str, str], *secrets: str, now: datetime = NOW) -> bool:
+    try:
+        SOURCE.authenticate(RawRequest(body, headers), secrets or (SECRET,), now)
+    except Unverified:
+        return False
+    return True
+
+
+def event_of(payload: Any) -> Event:
+    (event,) = SOURCE.events(RawRequest(json.dumps(payload).encode(), {"webhook-id": "msg_1"}), NOW)
+    return event
+
+
+def test_the_vector_of_the_reference_libraries_is_verified() -> None:
+    """In https://github.com/standard-webhooks/standard-webhooks/blob/main/libraries/python/tests/test_webhooks.py."""
+    headers = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    now = datetime.fromtimestamp(1614265330, UTC)
+    assert proved(b'{"test": 2432232314}', headers, now=now)
+    assert not proved(b'{"test": 2432232315}', headers, now=now)
+
+
+@given(body=st.text(), key=st.binary(min_size=1, max_size=64), identifier=st.text("abcXYZ019_-.", min_size=1))
+@settings(deadline=None)
+def test_whatever_the_reference_library_signs_is_verified(body: str, key: bytes, identifier: str) -> None:
+    secret = base64.b64encode(key).decode()
+    headers = signed(body, secret, identifier)
+    for form in (secret, f"whsec_{secret}", f"whsec_{secret.rstrip('=')}"):
+        assert proved(body.encode(), headers, form)
+
+
+def test_a_body_that_is_no_text_can_be_signed_too() -> None:
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    body = b"\xff\xfe\x00"
+    signature = hmac.new(key, f"msg_1.{SECONDS}.".encode() + body, hashlib.sha256).digest()
+    headers = {**signed(""), "webhook-signature": "v1," + base64.b64encode(signature).decode()}
+    assert proved(body, headers)
+    assert not proved(b"\xff\xfe\x01", headers)
+
+
+def test_any_of_several_signatures_may_match() -> None:
+    headers = signed("{}")
+    right, wrong = headers["webhook-signature"], signed("{}", "whsec_AAAA")["webhook-signature"]
+    for value in (f"{wrong} {right}", f"{right} {wrong}", f"v1a,{right[3:]} {right}", f"{wrong}  {right}"):
+        assert proved(b"{}", {**headers, "webhook-signature": value}), value
+    for value in (wrong, f"v1a,{right[3:]}", f"v2,{right[3:]}", f"V1,{right[3:]}", f",{right[3:]}"):
+        assert not proved(b"{}", {**headers, "webhook-signature": value}), value
+
+
+@pytest.mark.parametrize("other", ["v1", "v1,?", "v1a,AAA", "nothing"])
+def test_one_malformed_signature_spoils_the_right_one_beside_it(other: str) -> None:
+    """What no sender writes is not guessed at."""
+    right = signed("{}")["webhook-signature"]
+    for value in (f"{right} {other}", f"{other} {right}"):
+        assert not proved(b"{}", {**signed("{}"), "webhook-signature": value})
+
+
+def test_id_and_timestamp_are_signed_too() -> None:
+    headers = signed("{}")
+    assert not proved(b"{}", {**headers, "webhook-id": "msg_2"})
+    assert not proved(b"{}", {**headers, "webhook-timestamp": str(int(SECONDS) - 1)})
+
+
+MALFORMED = [
+    ("webhook-signature", value)
+    for value in [
+        "v1",
+        "v1,",
+        "v1,?",
+        "v1,AAA",
+        "v1,ÄÄÄÄ",
+        "AAAA",
+        "v1;AAAA",
+        "v1,AAAA,AAAA",
+        "v1,AAAA v1",
+        "\udc80,\udc80",
+    ]
+] + [
+    ("webhook-timestamp", value)
+    for value in ["now", "1e9", "NaN", "inf", "-1", "9" * 400, "2026-11-22T10:00:00Z", "\udc80"]
+]
+
+
+@pytest.mark.parametrize(("name", "value"), MALFORMED)
+def test_every_malformed_header_is_the_same_error(name: str, value: str) -> None:
+    """The reference library lets some of these out as ValueError."""
+    with pytest.raises(Unverified):
+        SOURCE.authenticate(RawRequest(b"{}", {**signed("{}"), name: value}), [SECRET], NOW)
+
+
+@pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+def test_a_missing_header_is_the_same_error(name: str) -> None:
+    headers = {key: value for key, value in signed("{}").items() if key != name}
+    with pytest.raises(Unverified, match=name):
+        SOURCE.authenticate(RawRequest(b"{}", headers), [SECRET], NOW)
+
+
+@pytest.mark.parametrize("wrong", ["whsec_", "whsec_?", "whsec_A", "whsec_ÄÖÜ", "", "whsec_====", "\udc80"])
+def test_a_secret_that_is_not_base64_is_none_and_spoils_no_other(wrong: str) -> None:
+    assert not proved(b"{}", signed("{}"), wrong)
+    assert proved(b"{}", signed("{}"), wrong, SECRET)
+
+
+@pytest.mark.parametrize("form", ["{0}", "whsec_{0}", "v1,whsec_{0}", "v1,{0}"])
+def test_a_secret_is_read_in_every_form_that_senders_show_it_in(form: str) -> None:
+    """Supabase shows it with the version of the signature before it."""
+    secret = form.format(SECRET.removeprefix("whsec_"))
+    assert proved(b"{}", signed("{}"), secret)
+    assert SOURCE.fault_of(secret) is None
+
+
+@pytest.mark.parametrize("secret", ["polar_whs_Zm9vYmFyYmF6", "my-own-secret!", "fifteen_letters", "c2VjcmV0c2VjcmV0"])
+def test_a_secret_without_prefix_is_also_the_text_that_it_is(secret: str) -> None:
+    """Polar's library makes base64 of the text, and signs with what that stands for. One may look like base64."""
+    assert proved(b"{}", signed("{}", base64.b64encode(secret.encode()).decode()), secret)
+    assert SOURCE.fault_of(secret) is None
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *("whsec_", "whsec_?", "whsec_A", "v1,whsec_?", "whsec_====", '"whsec_c2VjcmV0"', "'c2VjcmV0'"),
+        *("v1a,whpk_c2VjcmV0", "whsk_c2VjcmV0", "whpk_c2VjcmV0", "v1a,c2VjcmV0", "SECRET=whsec_c2VjcmV0"),
+        "v1,whsec_c2VjcmV0|v1,whsec_c2VjcmV0",
+    ],
+)
+def test_a_secret_that_can_be_read_in_no_way_says_so_and_proves_nothing(secret: str) -> None:
+    fault = SOURCE.fault_of(secret)
+    assert fault
+    assert "c2VjcmV0" not in fault
+    for key in (secret, "c2VjcmV0"):
+        assert not proved(b"{}", signed("{}", base64.b64encode(key.encode()).decode()), secret)
+
+
+def test_senders_with_the_older_names_of_the_headers_are_taken_where_the_route_says_so() -> None:
+    older = msgspec.convert({"headers": "svix"}, StandardWebhooks)
+    headers = {name.replace("webhook", "svix"): value for name, value in signed("{}").items()}
+    older.authenticate(RawRequest(b"{}", headers), [SECRET], NOW)
+    (event,) = older.events(RawRequest(b"{}", headers), NOW)
+    assert event.key == "msg_1"
+    assert not proved(b"{}", headers)
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [(Result.DONE, 202), (Result.OVERLOADED, 503), (Result.UNVERIFIED, 401), (Result.MALFORMED, 400)],
+)
+def test_the_answers_are_those_of_the_specification(result: Result, status: int) -> None:
+    """Never 410, which makes a sender switch the endpoint off, nor 3xx, which none follows: test_security.py."""
+    assert SOURCE.reply(result).status == status
+
+
+def test_where_it_is_too_much_the_answer_says_when_to_come_again() -> None:
+    assert SOURCE.reply(Result.OVERLOADED).headers == {"Retry-After": "30"}
+
+
+def test_there_is_no_handshake() -> None:
+    assert SOURCE.handshake(RawRequest(b"{}")) is None
+
+
+def test_the_id_of_the_message_names_the_event() -> None:
+    event = event_of(PAYLOAD)
+    assert (event.id, event.key, event.type, event.data) == ("msg_1", "msg_1", "invoice.paid", PAYLOAD)
+    assert str(event.time) == "2026-11-22 09:58:20.123400+00:00"
+    assert SOURCE.repeat_window is None, (
+        "for as long as mails are known, more than the four days of a sender's attempts"
+    )
+
+
+def test_a_body_of_another_shape_is_an_event_all_the_same() -> None:
+    """The specification recommends the shape and demands only the headers."""
+    event = event_of({"hello": "world"})
+    assert (event.type, event.time, event.data) == ("event", None, {"hello": "world"})
+    with pytest.raises(Malformed):
+        event_of(["no", "object"])
+
+
+@given(damaged(PAYLOAD) | any_json)
+@settings(deadline=None)
+def test_whatever_the_payload_holds_it_is_an_event_or_malformed(body: Any) -> None:
+    events_or_malformed(SOURCE, body, {"webhook-id": "msg_1"})

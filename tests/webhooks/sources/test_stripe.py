@@ -1,0 +1,173 @@
+"""Stripe's row of the table of senders, each cell."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from shared.errors import Malformed
+from shared.webhooks.sources.source import Event, RawRequest, Result, Unverified
+from shared.webhooks.sources.stripe import Stripe
+from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
+from tests.webhooks.sources.moments import NOW
+from tests.webhooks.sources.signers import digest_of
+
+SOURCE = Stripe()
+SECRET = "whsec_s3cret"
+SECONDS = int(NOW.timestamp())
+PAYLOAD = {
+    "id": "evt_1NG8Du2eZvKYlo2CUI79vXWy",
+    "object": "event",
+    "api_version": "2026-10-29.clover",
+    "created": 1795341500,
+    "data": {"object": {"id": "dp_1", "object": "dispute", "charge": "ch_1", "payment_intent": "pi_1", "amount": 1000}},
+    "livemode": False,
+    "type": "charge.dispute.created",
+}
+# https://docs.stripe.com/api/v2/core/events/event-types
+THIN = {
+    "id": "evt_test_65R9Ijk8dKEYZcXeRWn16R9A",
+    "object": "v2.core.event",
+    "type": "v1.billing.meter.error_report_triggered",
+    "created": "2026-11-22T09:58:20.000Z",
+    "context": "acct_1",
+    "related_object": {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"},
+}
+
+
+def signature(body: bytes, secret: str = SECRET, at: object = SECONDS) -> str:
+    return digest_of(secret, f"{at}.".encode() + body).hex()
+
+
+def proved(header: str, body: bytes = b"{}", *secrets: str) -> bool:
+    try:
+        SOURCE.authenticate(RawRequest(body, {"stripe-signature": header}), secrets or (SECRET,), NOW)
+    except Unverified:
+        return False
+    return True
+
+
+def event_of(payload: Any) -> Event:
+    (event,) = SOURCE.events(RawRequest(json.dumps(payload).encode()), NOW)
+    return event
+
+
+def test_the_whole_secret_signs_with_its_prefix() -> None:
+    assert proved(f"t={SECONDS},v1={signature(b'{}')}")
+    assert not proved(f"t={SECONDS},v1={signature(b'{}', SECRET.removeprefix('whsec_'))}")
+
+
+def test_any_of_several_signatures_may_match() -> None:
+    """While a secret is replaced Stripe signs with the old and the new one."""
+    right, wrong = signature(b"{}"), signature(b"{}", "whsec_other")
+    assert proved(f"t={SECONDS},v1={wrong},v1={right}")
+    assert proved(f"t={SECONDS},v1={right},v1={wrong}")
+    assert proved(f"t={SECONDS}, v1={right}, v0={wrong}")
+    assert proved(f"v1={right},t={SECONDS}")
+
+
+def test_a_signature_of_another_scheme_proves_nothing() -> None:
+    right = signature(b"{}")
+    for scheme in ("v0", "v2", "V1", "v1 ", "", "v"):
+        assert not proved(f"t={SECONDS},{scheme}={right}"), scheme
+
+
+@pytest.mark.parametrize("offset", [-300, 300])
+def test_five_minutes_to_both_sides_are_taken(offset: int) -> None:
+    at = SECONDS + offset
+    assert proved(f"t={at},v1={signature(b'{}', at=at)}")
+    at += 1 if offset > 0 else -1
+    assert not proved(f"t={at},v1={signature(b'{}', at=at)}")
+
+
+def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
+    old = SECONDS - 3600
+    right = signature(b"{}", at=old)
+    for header in (
+        f"t={SECONDS},v1={right}",
+        f"t={old},t={SECONDS},v1={right}",
+        f"t={SECONDS},t={old},v1={right}",
+        f"t={SECONDS},t={SECONDS},v1={signature(b'{}')}",
+        f"v1={right}",
+        f"t=,v1={signature(b'{}', at='')}",
+        f"t={SECONDS}.0,v1={signature(b'{}', at=f'{SECONDS}.0')}",
+        f"T={SECONDS},v1={signature(b'{}')}",
+    ):
+        assert not proved(header), header
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [(Result.DONE, 202), (Result.OVERLOADED, 503), (Result.UNVERIFIED, 400), (Result.MALFORMED, 400)],
+)
+def test_the_answers_are_those_that_stripe_expects(result: Result, status: int) -> None:
+    assert SOURCE.reply(result).status == status
+
+
+def test_there_is_no_handshake() -> None:
+    assert SOURCE.handshake(RawRequest(b"{}")) is None
+    assert SOURCE.preflight(RawRequest(method="OPTIONS")) is None
+
+
+def test_a_snapshot_is_an_event() -> None:
+    event = event_of(PAYLOAD)
+    assert event == Event(
+        id="evt_1NG8Du2eZvKYlo2CUI79vXWy",
+        key="evt_1NG8Du2eZvKYlo2CUI79vXWy",
+        source="https://api.stripe.com",
+        type="charge.dispute.created",
+        subject="dp_1",
+        thread="pi_1",
+        time=event.time,
+        data=PAYLOAD,
+    )
+    assert str(event.time) == "2026-11-22 09:58:20+00:00"
+    assert SOURCE.repeat_window is None, "for as long as mails are known, more than the three days of Stripe's attempts"
+
+
+def test_a_thin_event_is_an_event() -> None:
+    event = event_of(THIN)
+    assert (event.id, event.type) == (THIN["id"], THIN["type"])
+    assert (event.subject, event.thread) == ("mtr_1", "mtr_1")
+    assert str(event.time) == "2026-11-22 09:58:20+00:00"
+    assert event.source == "https://api.stripe.com/v1/accounts/acct_1"
+
+
+def test_an_event_of_a_connected_account_says_so() -> None:
+    assert event_of({**PAYLOAD, "account": "acct_9"}).source == "https://api.stripe.com/v1/accounts/acct_9"
+
+
+@pytest.mark.parametrize(
+    ("about", "thread"),
+    [
+        ({"object": "charge", "id": "ch_1", "payment_intent": "pi_1", "invoice": None}, "pi_1"),
+        ({"object": "charge", "id": "ch_1", "payment_intent": "pi_1", "invoice": "in_1"}, "in_1"),
+        ({"object": "charge", "id": "ch_1", "payment_intent": None}, "ch_1"),
+        ({"object": "charge", "id": "ch_1", "payment_intent": {"id": "pi_1"}}, "pi_1"),
+        ({"object": "dispute", "id": "dp_1", "charge": "ch_1", "payment_intent": "pi_1"}, "pi_1"),
+        ({"object": "dispute", "id": "dp_1", "charge": "ch_1"}, "ch_1"),
+        ({"object": "refund", "id": "re_1", "charge": "ch_1"}, "ch_1"),
+        ({"object": "payment_intent", "id": "pi_1", "invoice": "in_1"}, "in_1"),
+        ({"object": "payment_intent", "id": "pi_1"}, "pi_1"),
+        ({"object": "invoice", "id": "in_1", "payment_intent": "pi_1", "charge": "ch_1"}, "in_1"),
+        ({"object": "payout", "id": "po_1"}, "po_1"),
+        ({"object": "subscription", "id": "sub_1", "latest_invoice": "in_1"}, "sub_1"),
+        ({"object": "balance"}, None),
+        (None, None),
+    ],
+)
+def test_a_conversation_is_an_invoice_or_a_payment_or_what_stands_alone(about: Any, thread: str | None) -> None:
+    assert event_of({**PAYLOAD, "data": {"object": about}}).thread == thread
+
+
+@pytest.mark.parametrize("name", ["id", "type"])
+def test_what_is_no_event_of_stripe_is_malformed_and_the_place_named(name: str) -> None:
+    with pytest.raises(Malformed, match=rf"\$\.{name}"):
+        event_of({key: value for key, value in PAYLOAD.items() if key != name})
+
+
+@given(damaged(PAYLOAD) | damaged(THIN) | any_json)
+@settings(max_examples=100, deadline=None)
+def test_whatever_the_payload_holds_it_is_an_event_or_malformed(body: Any) -> None:
+    events_or_malformed(SOURCE, body)

@@ -12,7 +12,7 @@ from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
-from shared.delivery.ledger_identity import is_marker
+from shared.storage.table_identity import is_identity
 from shared.delivery.partitions import partition
 from shared.delivery.record import Conflict, Row, State
 from shared.storage.tables import Entity, Table, Value, continued, token_text
@@ -66,7 +66,7 @@ class TableLedger:
         while True:
             found, token = await self._table.page({"state": state} if state else None, most=most, after=token)
             if found or token is None or time.monotonic() >= end:
-                return [_row(entity) for entity in found if not is_marker(entity)], token_text(token)
+                return [_row(entity) for entity in found if not is_identity(entity)], token_text(token)
 
     async def _own(self, row: Row, error: Exception) -> Row:
         """The row as it stands, if it is what we wrote; else Conflict."""

@@ -80,16 +80,16 @@ async def _storage(app: Services) -> None:
         with suppress(ResourceNotFoundError):
             await app.storage.queues.get_queue_client(queue).get_queue_properties()
 
-    await asyncio.gather(*map(ask, ALL), *(marker.reach() for marker in app.storage.markers))
+    await asyncio.gather(*map(ask, ALL), *(identity.reach() for identity in app.storage.identities))
 
 
 async def _tables(app: Services) -> str | None:
     """Whether a table was deleted and made anew, as long as what it had would still count."""
-    from shared.delivery.ledger_identity import text
+    from shared.storage.table_identity import text
 
     kept, notes = timedelta(days=app.settings.retention_days), []
-    for marker in app.storage.markers:
-        replaced = await marker.look()
+    for identity in app.storage.identities:
+        replaced = await identity.check()
         if replaced is not None and replaced.concerns(datetime.now(UTC), kept):
             notes.append(LOST[replaced.table].format(seen=text(replaced.seen)))
     return " ".join(notes) or None

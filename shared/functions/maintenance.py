@@ -31,15 +31,15 @@ async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
     now = datetime.now(UTC)
     partitions = partitions_of_run(now)
 
-    async def markers() -> None:
-        for marker in app.storage.markers:
+    async def identities() -> None:
+        for identity in app.storage.identities:
             await marker.report()
 
     # The ledger comes last: it may need the whole time, and then the others must have been.
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "routes": app.report_routes,
         "queues": lambda: measure(app.storage.queues, ALL, now),
-        "tables": markers,
+        "tables": identities,
         "signed": lambda: app.storage.signed_bodies().forget(partitions, now),
         "ledger": lambda: app.upkeep.run(partitions),
     }

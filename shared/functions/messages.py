@@ -161,7 +161,7 @@ def _not_found() -> func.HttpResponse:
 
 async def _told(app: Services, row: Row) -> dict[str, object]:
     """A row, and whether a mail of the same key may have gone before it without a trace: see marker.py."""
-    ledger, _ = app.storage.markers
+    ledger, _ = app.storage.identities
     replaced = await ledger.known()
     kept = timedelta(days=row.keep_days or app.settings.retention_days)
     forgotten = replaced is not None and replaced.concerns(row.accepted_at, kept)

@@ -5,7 +5,7 @@ from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.delivery.ledger_identity import MARKER, is_marker
+from shared.storage.table_identity import IDENTITY, is_identity
 from shared.policy.suppression_list import Entry
 from shared.storage.tables import Entity, Table, continued, token_text
 
@@ -22,7 +22,7 @@ class TableSuppressions:
 
     async def ids(self, most: int) -> frozenset[str] | None:
         found, after = await self._table.page(most=most, select=["RowKey"])
-        return None if after else frozenset(entity["RowKey"] for entity in found) - {MARKER}
+        return None if after else frozenset(entity["RowKey"] for entity in found) - {IDENTITY}
 
     async def get(self, entry: str) -> Entry | None:
         entity = await self._table.get(entry[:2], entry)
@@ -55,7 +55,7 @@ class TableSuppressions:
 
     async def page(self, most: int, after: str | None) -> tuple[list[Entry], str | None]:
         found, token = await self._table.page(most=most, after=continued(after))
-        return [_entry(entity) for entity in found if not is_marker(entity)], token_text(token)
+        return [_entry(entity) for entity in found if not is_identity(entity)], token_text(token)
 
 
 def _entry(entity: Entity) -> Entry:

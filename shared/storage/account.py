@@ -18,7 +18,7 @@ from azure.core.settings import settings as azure_core
 
 from shared.auth.managed_identity import Identity
 from shared.delivery.files import StorageFiles
-from shared.delivery.ledger_identity import Marker
+from shared.storage.table_identity import TableIdentity
 from shared.delivery.ledger_table import TABLE, TableLedger
 from shared.delivery.queue import StorageOutbox
 from shared.delivery.signed_bodies import TABLE as SIGNED
@@ -115,12 +115,12 @@ class StorageAccount:
         return TableSuppressions(self.tables.table(SUPPRESSED))
 
     @cached_property
-    def markers(self) -> tuple[Marker, Marker]:
+    def identities(self) -> tuple[TableIdentity, TableIdentity]:
         """Of the tables whose rows nothing else can tell, once they are gone: the ledger's, and the suppression list's.
 
         What the others have (rates, quotas of the day, bodies of the day) heals by itself within a day.
         """
-        ledger, suppressed = (Marker(self.tables.table(name), lambda: self.blobs) for name in (TABLE, SUPPRESSED))
+        ledger, suppressed = (TableIdentity(self.tables.table(name), lambda: self.blobs) for name in (TABLE, SUPPRESSED))
         return ledger, suppressed
 
     def signed_bodies(self) -> TableSignedBodies:

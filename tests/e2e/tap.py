@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 
-from shared.delivery.ledger_identity import MARKER
+from shared.storage.table_identity import IDENTITY
 from shared.settings.config import Storage
 from shared.storage.account import StorageAccount
 from tests.azurite import azurite
@@ -104,9 +104,9 @@ class Metered:
     table: Tap
 
     def cost(self) -> Cost:
-        """Until now. Upkeep goes through whole partitions by its own clock, and looks at markers: no mail's cost."""
+        """Until now. Upkeep goes through whole partitions by its own clock, and looks at identities: no mail's cost."""
         table, blobs = (
-            [(method, path) for method, path in tap.requests() if MARKER not in path] for tap in (self.table, self.blob)
+            [(method, path) for method, path in tap.requests() if IDENTITY not in path] for tap in (self.table, self.blob)
         )
         ledger = [(method, path) for method, path in table if path.startswith("mailledger") and "filter" not in path]
         return Cost(
@@ -125,8 +125,8 @@ class Metered:
 
 async def _marked(connection: str) -> None:
     account = StorageAccount(Storage(connection_string=connection))
-    for marker in account.markers:
-        await marker.keep()
+    for identity in account.identities:
+        await identity.keep()
     await account.close()
 
 

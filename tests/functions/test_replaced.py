@@ -98,7 +98,7 @@ async def test_a_deleted_ledger_is_told_by_the_timer_readiness_and_each_mail(
 async def test_a_mail_is_doubted_for_as_long_as_its_key_would_have_been_remembered(
     account: TableServiceClient, after: int, keep_days: int | None, *, told: bool
 ) -> None:
-    ledger, _ = services().storage.markers
+    ledger, _ = services().storage.identities
     await ledger.keep()
     await account.delete_table("mailledger")
     await ledger.keep()
@@ -107,7 +107,7 @@ async def test_a_mail_is_doubted_for_as_long_as_its_key_would_have_been_remember
 
 
 async def test_a_deleted_suppression_list_is_told_too(account: TableServiceClient) -> None:
-    _, suppressed = services().storage.markers
+    _, suppressed = services().storage.identities
     await suppressed.keep()
     await account.delete_table("mailsuppressed")
     await suppressed.keep()

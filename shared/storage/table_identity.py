@@ -23,9 +23,9 @@ from shared.delivery.files import OWN
 from shared.storage.tables import Entity, Table, Value
 from shared.telemetry import Event, emit
 
-__all__ = ["MARKER", "Marker", "Replaced", "is_marker"]
+__all__ = ["IDENTITY", "TableIdentity", "Replaced", "is_identity"]
 
-MARKER: Final = "marker"  # both keys of the row: no mail's partition and no address's
+IDENTITY: Final = "identity"  # both keys of the row: no mail's partition and no address's
 SEEN_AGAIN: Final = timedelta(hours=1)
 REMEMBERED: Final = 60.0  # seconds, for those who ask about mails
 SAID_FOR: Final = timedelta(days=1)  # at each run of the timer
@@ -49,12 +49,12 @@ def text(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def is_marker(entity: Entity) -> bool:
-    """Whether this row is the marker, for those who go through all of a table."""
-    return bool(entity["PartitionKey"] == MARKER)
+def is_identity(entity: Entity) -> bool:
+    """Whether this row is the identity, for those who go through all of a table."""
+    return bool(entity["PartitionKey"] == IDENTITY)
 
 
-class Marker:
+class TableIdentity:
     """Of one table. blobs: gives the azure.storage.blob.aio.BlobServiceClient. Every method may raise AzureError."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Marker:
 
     async def keep(self) -> Replaced | None:
         """Mark the table and its witness where they are not; say whether the table was ever replaced."""
-        row = await self._table.get(MARKER, MARKER)
+        row = await self._table.get(IDENTITY, IDENTITY)
         seen = await self._seen()
         if row is None:
             row = await self._mark(seen)
@@ -81,46 +81,46 @@ class Marker:
         return self._replaced(row)
 
     async def report(self) -> None:
-        """Keep the marker; say in an event that the table was replaced, for a day."""
+        """Keep the identity; say in an event that the table was replaced, for a day."""
         replaced = await self.keep()
         if replaced is not None and self._now() < replaced.found + SAID_FOR:
             emit(Event.TABLE_REPLACED, table=replaced.table, seen=text(replaced.seen), found=text(replaced.found))
 
-    async def look(self) -> Replaced | None:
+    async def check(self) -> Replaced | None:
         """The same, and nothing is written. A table that nobody has marked yet says nothing, unless it was marked."""
-        row, seen = await self._table.get(MARKER, MARKER), None
+        row, seen = await self._table.get(IDENTITY, IDENTITY), None
         if row is None and (seen := await self._seen()) is not None:
-            row = await self._table.get(MARKER, MARKER)  # one that was just being marked has its witness after its row
+            row = await self._table.get(IDENTITY, IDENTITY)  # one that was just being marked has its witness after its row
         if row is not None:
             return self._replaced(row)
         return Replaced(self._table.name, seen, self._now()) if seen is not None else None
 
     async def reach(self) -> None:
         """Ask for the row and for the blob, whatever the answer is."""
-        await self._table.get(MARKER, MARKER)
+        await self._table.get(IDENTITY, IDENTITY)
         await self._seen()
 
     async def known(self) -> Replaced | None:
         """The same, as it was within the last minute."""
         if self._known is None or self._clock() >= self._known[1]:
-            self._known = await self.look(), self._clock() + REMEMBERED
+            self._known = await self.check(), self._clock() + REMEMBERED
         return self._known[0]
 
     def _replaced(self, row: Entity) -> Replaced | None:
         return Replaced(self._table.name, row["seen_at"], row["made_at"]) if "seen_at" in row else None
 
     async def _mark(self, seen: datetime | None) -> Entity:
-        row: dict[str, Value] = {"PartitionKey": MARKER, "RowKey": MARKER, "made_at": self._now()}
+        row: dict[str, Value] = {"PartitionKey": IDENTITY, "RowKey": IDENTITY, "made_at": self._now()}
         if seen is not None:
             row["seen_at"] = seen
         with suppress(ResourceExistsError):  # another instance was faster
             await self._table.insert(row)
             return row
-        return await self._table.get(MARKER, MARKER) or row
+        return await self._table.get(IDENTITY, IDENTITY) or row
 
     @property
     def _blob(self) -> Any:
-        return self._blobs().get_blob_client(OWN, f"{MARKER}/{self._table.name}")
+        return self._blobs().get_blob_client(OWN, f"{IDENTITY}/{self._table.name}")
 
     async def _seen(self) -> datetime | None:
         try:

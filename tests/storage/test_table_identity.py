@@ -12,7 +12,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.delivery.ledger_identity import MARKER, SAID_FOR, SEEN_AGAIN, Marker
+from shared.storage.table_identity import IDENTITY, SAID_FOR, SEEN_AGAIN, TableIdentity
 from shared.delivery.ledger_table import TableLedger
 from shared.delivery.record import Row
 from shared.policy.suppression_list import Entry, entry_id
@@ -39,8 +39,8 @@ class Account:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     tick: float = 0.0
 
-    def marker(self) -> Marker:
-        return Marker(self.tables.table(self.name), lambda: self.blobs, lambda: self.now, lambda: self.tick)
+    def identity(self) -> TableIdentity:
+        return TableIdentity(self.tables.table(self.name), lambda: self.blobs, lambda: self.now, lambda: self.tick)
 
     async def delete(self) -> None:
         await self.official.delete_table(self.name)
@@ -59,32 +59,32 @@ async def account(storage: str) -> AsyncIterator[Account]:
 
 async def test_a_new_account_is_marked_and_says_nothing(account: Account) -> None:
     """Whoever marks it first; and whoever asks before."""
-    marker = account.marker()
-    assert await marker.look() is None
-    assert await marker.keep() is None
-    assert await account.marker().keep() is None
-    assert await marker.look() is None
+    identity = account.identity()
+    assert await identity.check() is None
+    assert await identity.keep() is None
+    assert await account.identity().keep() is None
+    assert await identity.check() is None
 
 
 async def test_a_deleted_table_is_noticed_by_all_whatever_has_made_it_anew(account: Account) -> None:
-    marker = account.marker()
-    await marker.keep()
+    identity = account.identity()
+    await identity.keep()
     await account.delete()
-    assert await account.marker().look() is not None  # before anybody has marked the new one
+    assert await account.identity().check() is not None  # before anybody has marked the new one
     await TableLedger(account.tables.table(account.name)).insert(row_of("1"))
-    found = await marker.keep()
+    found = await identity.keep()
     assert found is not None
     assert (found.table, found.found) == (account.name, account.now)
     assert abs(found.seen - datetime.now(UTC)) < timedelta(minutes=1)
-    for other in (marker, account.marker()):
-        assert await other.keep() == await other.look() == found
+    for other in (identity, account.identity()):
+        assert await other.keep() == await other.check() == found
 
 
 async def test_what_was_kept_counts_for_so_long_after_the_loss_was_found(account: Account) -> None:
-    marker = account.marker()
-    await marker.keep()
+    identity = account.identity()
+    await identity.keep()
     await account.delete()
-    found = await marker.keep()
+    found = await identity.keep()
     assert found is not None
     assert found.concerns(account.now - DAY, 14 * DAY)  # accepted before, and its row made in the new table
     assert found.concerns(account.now + 13 * DAY, 14 * DAY)
@@ -92,57 +92,57 @@ async def test_what_was_kept_counts_for_so_long_after_the_loss_was_found(account
 
 
 async def test_it_is_said_for_a_day_and_known_for_ever(account: Account, caplog: pytest.LogCaptureFixture) -> None:
-    marker = account.marker()
-    await marker.report()
+    identity = account.identity()
+    await identity.report()
     assert not caplog.records
     start = account.now
     await account.delete()
     for hours in (0, 23, 24):
         account.now = start + timedelta(hours=hours)
-        await marker.report()
+        await identity.report()
     lines = [json.loads(record.message) for record in caplog.records]
     assert [line["event"] for line in lines] == ["table.replaced"] * 2
     assert lines[0]["table"] == account.name
     assert lines[0]["found"] == lines[1]["found"]
     assert timedelta(hours=24) == SAID_FOR
-    assert await marker.look() is not None
+    assert await identity.check() is not None
 
 
 async def test_a_witness_that_is_gone_is_written_again_and_one_that_is_old_anew(account: Account) -> None:
     """So that the lifecycle rule of the container never takes it."""
-    marker = account.marker()
-    await marker.keep()
-    witness = account.blobs.get_blob_client("mail-payloads", f"{MARKER}/{account.name}")
+    identity = account.identity()
+    await identity.keep()
+    witness = account.blobs.get_blob_client("mail-payloads", f"{IDENTITY}/{account.name}")
     first = await witness.get_blob_properties()
-    await marker.keep()
+    await identity.keep()
     assert (await witness.get_blob_properties()).etag == first.etag
     account.now += SEEN_AGAIN + timedelta(minutes=1)
-    await marker.keep()
+    await identity.keep()
     assert (await witness.get_blob_properties()).etag != first.etag
     await witness.delete_blob()
-    assert await marker.keep() is None
+    assert await identity.keep() is None
     assert await witness.exists()
 
 
 async def test_whoever_asks_about_many_mails_reads_it_once_a_minute(account: Account) -> None:
-    marker = account.marker()
-    await marker.keep()
-    assert await marker.known() is None
+    identity = account.identity()
+    await identity.keep()
+    assert await identity.known() is None
     await account.delete()
     account.tick = 59.0
-    assert await marker.known() is None
+    assert await identity.known() is None
     account.tick = 60.0
-    assert await marker.known() is not None
+    assert await identity.known() is not None
 
 
 async def test_the_marker_is_no_mail_and_no_address(account: Account) -> None:
-    await account.marker().keep()
+    await account.identity().keep()
     ledger = TableLedger(account.tables.table(account.name))
     assert await ledger.page(None, 10, None) == ([], None)
     await ledger.insert(row_of("1"))
     assert [row.id for row in (await ledger.page(None, 10, None))[0]] == ["1"]
     account.name = f"t{uuid4().hex}"
-    await account.marker().keep()
+    await account.identity().keep()
     suppressed = TableSuppressions(account.tables.table(account.name))
     assert await suppressed.ids(10) == frozenset()
     address = "a@contoso.com"

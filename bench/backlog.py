@@ -22,7 +22,7 @@ from shared.delivery.record import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import SendMail
-from shared.mail.outgoing import Letter, Origin, fingerprint, identity
+from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
 from shared.mail.parse import send_mail
 from shared.policy.address_patterns import Patterns
 from shared.policy.pre_send import Goes, Withheld, before_send
@@ -62,41 +62,41 @@ class _Nobody:
 
     settings: Settings
 
-    async def verdict(self, mail: Letter, *, admitted: bool = False) -> Goes | Withheld:
+    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Withheld:
         return before_send(mail, self.settings, frozenset(), admitted=admitted)
 
 
 async def _drain(size: int) -> float:
     """Processor seconds a mail."""
 
-    async def accept(letter: Letter, row: Row, still_ours: StillOurs) -> Outcome:
-        del letter, row, still_ours
+    async def accept(mail: OutgoingMail, row: Row, still_ours: StillOurs) -> Outcome:
+        del mail, row, still_ours
         return Accepted("r", "c")
 
     settings = Settings(rate_per_minute=RATE, allowed_senders=Patterns.parse("*"))
     pace = RateLimits(MemoryStore(), per_minute=RATE, concurrency=4)
     ledger, outbox = MemoryLedger(), MemoryOutbox()
     worker = Worker(Engine(settings, Claims(settings, ledger), outbox, pace, _Nobody(settings), accept))
-    waiting: deque[tuple[Work, Letter]] = deque()
+    waiting: deque[tuple[Work, OutgoingMail]] = deque()
     for number in range(size):
-        letter = _letter(number)
-        work = work_of(letter)
-        waiting.append((work, letter))
+        mail = _mail(number)
+        work = work_of(mail)
+        waiting.append((work, mail))
         row = Row(
-            id=letter.id,
+            id=mail.id,
             state="accepted",
-            scope=letter.scope,
-            fingerprint=letter.fingerprint,
-            mailbox=letter.sender,
-            accepted_at=letter.accepted_at,
+            scope=mail.scope,
+            fingerprint=mail.fingerprint,
+            mailbox=mail.sender,
+            accepted_at=mail.accepted_at,
             queued=True,
         )
         await ledger.insert(row)
 
     async def carry() -> None:
         for _ in range(MEASURED // 16):
-            work, letter = waiting.popleft()
-            await worker.deliver(work, letter)
+            work, mail = waiting.popleft()
+            await worker.deliver(work, mail)
 
     await worker.deliver(*waiting.pop())  # what is made on first use is there
     began = time.process_time()
@@ -110,14 +110,14 @@ def _parsed() -> SendMail:
     return send_mail(json.dumps(mail("backlog")).encode())
 
 
-def _letter(number: int) -> Letter:
+def _mail(number: int) -> OutgoingMail:
     sender = MAILBOXES[number % len(MAILBOXES)]
-    return Letter(
+    return OutgoingMail(
         id=identity("bench", str(number)),
         scope="bench",
         fingerprint=fingerprint(sender, _parsed()),
         sender=sender,
-        mail=_parsed(),
+        request=_parsed(),
         origin=Origin(kind="queue", name="mail-outbox"),
         accepted_at=datetime.now(UTC),
     )

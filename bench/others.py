@@ -91,7 +91,7 @@ def _mailroom_under_faults(sandbox: Sandbox, mails: int) -> int:
     refused = _refused(sandbox, mails)
     eventually(lambda: sandbox.count("mail-work") == 0, 300)
     found = [
-        len(sandbox.operator("GET", f"?state={state}&top=1000").json()["messages"]) for state in ("failed", "held")
+        len(sandbox.operator("GET", f"?state={state}&top=1000").json()["messages"]) for state in ("failed", "review")
     ]
     return refused + sum(found)
 

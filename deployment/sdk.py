@@ -93,7 +93,7 @@ class _Walk:
                 continue
             seen.add(module)
             todo += self._imports(module)
-            todo += (module[:dot] for dot, letter in enumerate(module) if letter == ".")  # its packages come first
+            todo += (module[:dot] for dot, mail in enumerate(module) if mail == ".")  # its packages come first
         return {file for module in seen if (file := self._file(module))}
 
     def _fitting(self) -> Iterator[str]:
@@ -147,4 +147,4 @@ def _pattern(part: ast.expr) -> str:
 
 def _snake(name: str) -> str:
     """Message becomes message, FileAttachment file_attachment: how the SDK names the modules of its models."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+    return "".join(f"_{mail.lower()}" if mail.isupper() else mail for mail in name).lstrip("_")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import read
 from shared.webhooks.rendering.mails import Rendered, Renderer
 from shared.webhooks.rendering.plain_text import text_of
@@ -64,31 +64,31 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A letter, and how its looks came about."""
+    """A mail, and how its looks came about."""
 
-    letter: Letter
+    mail: OutgoingMail
     rendered: Rendered
 
     @property
     def to(self) -> str:
-        people = self.letter.mail.message.to_recipients or ()
+        people = self.mail.request.message.to_recipients or ()
         return ", ".join(person.email_address.address for person in people)
 
     def text(self) -> str:
         """What is read in it, with the head that its readers see."""
-        importance = self.letter.mail.message.importance
+        importance = self.mail.request.message.importance
         head = {
             "Subject": self.rendered.subject,
             "To": self.to,
             "Importance": importance.value if importance and importance.value != "normal" else None,
-            "Thread": self.letter.thread,
+            "Thread": self.mail.thread,
         }
         lines = [f"{name}: {value}" for name, value in head.items() if value]
         return "\n".join(lines) + "\n\n" + text_of(self.rendered.html)
 
 
 class _Noting(Renderer):
-    """Keeps what it has rendered last: a letter does not tell which template it is from."""
+    """Keeps what it has rendered last: a mail does not tell which template it is from."""
 
     last: Rendered | None = None
 
@@ -113,9 +113,9 @@ class Studio:
         # An event that its sender does not name has another id each time that it is read.
         for event, again in zip(*(route.source.events(example.request(), NOW) for _ in range(2)), strict=True):
             event = event if event.id == again.id else replace(event, id="example")  # noqa: PLW2901 - it stands still
-            letter = self._composer.compose(route, event, NOW)
-            if letter and self.renderer.last:
-                found.append(Mail(letter, self.renderer.last))
+            mail = self._composer.compose(route, event, NOW)
+            if mail and self.renderer.last:
+                found.append(Mail(mail, self.renderer.last))
         return found
 
     def text(self, route: Route, example: Example) -> str:

@@ -19,8 +19,8 @@ from kiota_serialization_json.json_serialization_writer import JsonSerialization
 from sandbox.examples import Example, Mail, Studio, examples_of
 from sandbox.options import ROOT
 from shared.errors import Refused
-from shared.mail.marker import stamped
-from shared.mail.outgoing import Letter
+from shared.mail.marker import with_marker
+from shared.mail.outgoing import OutgoingMail
 from shared.mail.sdk_message import send_mail_body
 from shared.mail.threading import threaded
 from shared.webhooks.routing.catalog import load
@@ -100,12 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if problems else 0
 
 
-def graph_body(letter: Letter) -> bytes:
+def graph_body(outgoing: OutgoingMail) -> bytes:
     """The JSON that goes to Graph, as the SDK writes it."""
-    mail = threaded(letter)
+    mail = threaded(outgoing)
     writer = JsonSerializationWriter()
     writer.write_object_value(
-        None, send_mail_body(msgspec.structs.replace(mail, message=stamped(mail.message, letter.id)))
+        None, send_mail_body(msgspec.structs.replace(mail, message=with_marker(mail.message, outgoing.id)))
     )
     return writer.get_serialized_content()
 
@@ -114,7 +114,7 @@ def _show(out: Path, route: Route, example: Example, mails: list[Mail]) -> None:
     for number, mail in enumerate(mails, 1):
         file = out / f"{route.name}-{example.name}{f'-{number}' if number > 1 else ''}.html"
         file.write_text(mail.rendered.html, "utf-8")
-        print(json.dumps(json.loads(graph_body(mail.letter)), indent=2, ensure_ascii=False))
+        print(json.dumps(json.loads(graph_body(mail.mail)), indent=2, ensure_ascii=False))
         print(file, file=sys.stderr)
     if not mails:
         print("Filtered: no mail.", file=sys.stderr)
@@ -128,12 +128,12 @@ def _sections(route: Route, example: Example, mails: list[Mail]) -> str:
 
 
 def _section(title: str, mail: Mail) -> str:
-    importance = mail.letter.mail.message.importance
+    importance = mail.mail.request.message.importance
     head = {
         "Subject": mail.rendered.subject,
         "To": mail.to,
         "Importance": importance.value if importance else None,
-        "Thread": mail.letter.thread,
+        "Thread": mail.mail.thread,
         "Template": f"{mail.rendered.template}, {len(mail.rendered.html.encode()) / 1024:.1f} KB",
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in head.items() if value)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from shared.delivery.files import Files
     from shared.delivery.large import LargeMails
     from shared.delivery.mailer import GraphMailer
-    from shared.delivery.maintenance import Upkeep
+    from shared.delivery.maintenance import Maintenance
     from shared.delivery.operations import Control
     from shared.delivery.queue import Outbox
     from shared.delivery.request import Requests
     from shared.delivery.worker import Worker
     from shared.graph.client import GraphConnection
-    from shared.policy.attachment_references import Pinning
+    from shared.policy.attachment_references import AttachmentResolver
     from shared.policy.suppression_list import Suppressions
     from shared.ratelimit.limits import RateLimits
     from shared.storage.account import StorageAccount
@@ -126,10 +126,10 @@ class Services:
         return self.storage.files()
 
     @cached_property
-    def pinning(self) -> "Pinning":
-        from shared.policy.attachment_references import Pinning
+    def attachment_resolver(self) -> "AttachmentResolver":
+        from shared.policy.attachment_references import AttachmentResolver
 
-        return Pinning(self.settings, self.files, self.engine.claims.ledger)
+        return AttachmentResolver(self.settings, self.files, self.engine.claims.ledger)
 
     @cached_property
     def outbox(self) -> "Outbox":
@@ -154,10 +154,10 @@ class Services:
         return Control(self.engine)
 
     @cached_property
-    def upkeep(self) -> "Upkeep":
-        from shared.delivery.maintenance import Upkeep
+    def maintenance(self) -> "Maintenance":
+        from shared.delivery.maintenance import Maintenance
 
-        return Upkeep(self.engine)
+        return Maintenance(self.engine)
 
     @cached_property
     def worker(self) -> "Worker":

@@ -37,7 +37,7 @@ class Event(StrEnum):
     MAIL_INTERRUPTED = "mail.interrupted"  # its draft, or a file of it, could not be finished; it is gone on with later
     DRAFT_LEFT = "mail.draft-left"  # the draft of a mail that ended unsent could not be deleted; tried again hourly
     MAIL_RESENT = "mail.resent"  # sent again after an unknown outcome: it may have gone twice
-    MAIL_HELD = "mail.held"  # may have gone; waits for a person
+    MAIL_NEEDS_REVIEW = "mail.needs_review"  # may have gone; waits for a person
     MAIL_FAILED = "mail.failed"  # will not be sent; kept in mail-dead
     MAIL_REFUSED = "mail.refused"  # a producer's message that is no mail, or not allowed; kept in mail-dead
     MAIL_SUPPRESSED = "mail.suppressed"  # every recipient is on the suppression list; kept in mail-dead
@@ -52,8 +52,8 @@ class Event(StrEnum):
     MAIL_REPLAYED = "mail.replayed"  # an operator has put back what had ended unsent; a held one may go twice
     MAIL_POISONED = "mail.poisoned"  # its message failed again and again; it is tried on, or kept in mail-dead
     TABLE_REPLACED = "table.replaced"  # it was deleted and made anew: keys, or suppressed addresses, are forgotten
-    UPKEEP_FAILED = "upkeep.failed"  # a step of maintenance; the others were done
-    UPKEEP = "upkeep.changed"  # rows and payloads that upkeep has ended or removed
+    MAINTENANCE_FAILED = "maintenance.failed"  # a step of maintenance; the others were done
+    MAINTENANCE = "maintenance.changed"  # rows and payloads that maintenance has ended or removed
     MAIL_DUPLICATE = "mail.duplicate"  # a copy of one that came before, dropped; `reason` says by what it was known
     ROW_UNWRITTEN = "mail.row-unwritten"  # the ledger could not be told how an attempt ended; it is looked at later
     MAIL_CONFLICT = "mail.conflict"  # the same key with another body: dropped
@@ -62,7 +62,7 @@ class Event(StrEnum):
     GRAPH_PERMISSION = "graph.permission"  # Graph refuses Mailroom itself: 401, 403
     GRAPH_QUOTA = "graph.quota"  # a mailbox is full or at its limit
     QUEUE_MEASURED = "queue.measured"  # every few minutes: how much waits, and since when; also the heartbeat
-    BACKLOG_MEASURED = "backlog.measured"  # mails that wait in the part of the ledger that upkeep has gone through
+    BACKLOG_MEASURED = "backlog.measured"  # mails that wait in the part of the ledger that maintenance has gone through
     INTAKE_UNAVAILABLE = "intake.unavailable"  # a caller is answered 503: storage, or its keys, cannot be reached
     BODY_LOST = "request.body-lost"  # it came with Transfer-Encoding and no body: 411; its sender must give its length
     KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
@@ -92,7 +92,7 @@ LEVELS: Final = {
     Event.MAIL_INTERRUPTED: logging.WARNING,
     Event.DRAFT_LEFT: logging.WARNING,
     Event.MAIL_RESENT: logging.WARNING,
-    Event.MAIL_HELD: logging.ERROR,
+    Event.MAIL_NEEDS_REVIEW: logging.ERROR,
     Event.MAIL_FAILED: logging.ERROR,
     Event.MAIL_REFUSED: logging.WARNING,
     Event.MAIL_SUPPRESSED: logging.WARNING,
@@ -107,8 +107,8 @@ LEVELS: Final = {
     Event.MAIL_REPLAYED: logging.WARNING,
     Event.MAIL_POISONED: logging.ERROR,
     Event.TABLE_REPLACED: logging.ERROR,
-    Event.UPKEEP_FAILED: logging.WARNING,
-    Event.UPKEEP: logging.INFO,
+    Event.MAINTENANCE_FAILED: logging.WARNING,
+    Event.MAINTENANCE: logging.INFO,
     Event.MAIL_DUPLICATE: logging.INFO,
     Event.ROW_UNWRITTEN: logging.ERROR,
     Event.MAIL_CONFLICT: logging.WARNING,

@@ -61,7 +61,7 @@ let failed = union isfuzzy=true (datatable(TimeGenerated: datetime, OperationNam
 var ended = '''
 let ended = toscalar(
     events
-    | where event in ('mail.sent', 'mail.captured', 'mail.failed', 'mail.held', 'mail.suppressed', 'mail.cancelled')
+    | where event in ('mail.sent', 'mail.captured', 'mail.failed', 'mail.needs_review', 'mail.suppressed', 'mail.cancelled')
     | summarize max(TimeGenerated)
 );
 '''
@@ -83,7 +83,7 @@ var rules Rule[] = [
 '''
   }
   {
-    id: 'held-mail'
+    id: 'mails-needing-review'
     severity: 1
     title: 'Mail may have gone and waits for a person'
     text: 'The outcome of a mail is unknown and its mailbox could not be asked: look into the mailbox, then replay or leave it.'
@@ -91,7 +91,7 @@ var rules Rule[] = [
     operator: 'GreaterThan'
     threshold: 0
     query: '''
-| where event == 'mail.held'
+| where event == 'mail.needs_review'
 | summarize value = count() by code
 '''
   }

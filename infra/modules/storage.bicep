@@ -130,7 +130,7 @@ resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-08-0
   }
 ]
 
-// Upkeep removes what is no longer needed. This is for what it has missed, so it comes after everything that may still
+// Maintenance removes what is no longer needed. This is for what it has missed, so it comes after everything that may still
 // be waited for: a mail waits for its time 366 days at most, is tried 30 days at most, and is late by 7.
 resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = {
   parent: account
@@ -142,7 +142,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08
     policy: {
       rules: [
         {
-          name: 'payloads-that-upkeep-missed'
+          name: 'payloads-that-maintenance-missed'
           enabled: true
           type: 'Lifecycle'
           definition: {
@@ -160,7 +160,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08
           }
         }
         {
-          name: 'dead-mail-that-upkeep-missed'
+          name: 'dead-mail-that-maintenance-missed'
           enabled: true
           type: 'Lifecycle'
           definition: {

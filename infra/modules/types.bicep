@@ -58,7 +58,7 @@ type MailSettings = {
   MAIL_CONCURRENCY: string?
   MAIL_VERIFY_SENT: ('true' | 'false')?
   MAIL_VERIFY_DELAYS: string?
-  MAIL_ON_UNKNOWN: ('resend' | 'hold')?
+  MAIL_ON_UNKNOWN: ('resend' | 'review')?
   MAIL_SEND_TIMEOUT: string?
   MAIL_LEASE_MARGIN: string?
   MAIL_MAX_ATTEMPTS: string?

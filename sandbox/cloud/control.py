@@ -2,7 +2,7 @@
 
 On loopback, without authentication, and for no page of another origin (own_names.py).
 
-GET    /_control/accepted?mailbox=…&stamp=…   the mails accepted so far; &digests=true: files by their SHA-256 only
+GET    /_control/accepted?mailbox=…&marker=…   the mails accepted so far; &digests=true: files by their SHA-256 only
 GET    /_control/drafts?mailbox=…             the drafts that lie in mailboxes, and how many upload sessions are open
 GET    /_control/stats                        counts; in_flight_max: at one mailbox, over_limits: 429 by limit
 GET    /_control/requests?id=…                the requests with this id in them; the setting `journal` has to be on
@@ -40,11 +40,11 @@ _PERMISSIONS = frozenset({"sendMail", "read", "readwrite"})
 
 def _accepted(cloud: Cloud, request: Request, _: dict[str, Any]) -> Any:
     mailbox = request.query_params.get("mailbox", "").lower()
-    stamp = request.query_params.get("stamp")
+    marker = request.query_params.get("marker")
     found = [
         mail
         for mail in cloud.accepted
-        if mailbox in {"", mail["mailbox"]} and (stamp is None or stamp.casefold() in _stamps(mail))
+        if mailbox in {"", mail["mailbox"]} and (marker is None or marker.casefold() in _stamps(mail))
     ]
     return [_digested(mail) for mail in found] if request.query_params.get("digests") == "true" else found
 

@@ -1,6 +1,6 @@
 """MAPI extended properties: their ids, the values that fit a type, and when two ids name one property.
 
-Source: singleValueLegacyExtendedProperty in Graph's reference. Matching in $filter: the name counts letter by letter,
+Source: singleValueLegacyExtendedProperty in Graph's reference. Matching in $filter: the name counts mail by mail,
 the value does not.
 """
 

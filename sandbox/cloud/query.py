@@ -65,7 +65,7 @@ class Query:
 
 
 def matches(query: Query, item: Item) -> bool:
-    """Whether the filter lets the message through. A property's name counts letter by letter, its value does not."""
+    """Whether the filter lets the message through. A property's name counts mail by mail, its value does not."""
     if query.by_message_id is not None and item.message.get("internetMessageId") != query.by_message_id:
         return False
     if query.by_property is None:
@@ -81,13 +81,13 @@ def render(item: Item, mailboxes: Mailboxes, query: Query) -> dict[str, Any]:
     """The message as Graph shows it: extended properties and attachments only when expanded, internet headers only
     when selected.
     """
-    stamp = item.created.strftime("%Y-%m-%dT%H:%M:%SZ")
+    marker = item.created.strftime("%Y-%m-%dT%H:%M:%SZ")
     content = (item.message.get("body") or {}).get("content") or ""
     shown: dict[str, Any] = {
-        "createdDateTime": stamp,
-        "lastModifiedDateTime": stamp,
-        "receivedDateTime": stamp,
-        "sentDateTime": stamp,
+        "createdDateTime": marker,
+        "lastModifiedDateTime": marker,
+        "receivedDateTime": marker,
+        "sentDateTime": marker,
         "subject": "",
         "bodyPreview": " ".join(re.sub(r"<[^>]*>", " ", content).split())[:255],
         "importance": "normal",

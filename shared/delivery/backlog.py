@@ -1,7 +1,7 @@
 """What waits, measured: how much is in each queue, and for how long the first of it has been due.
 
-Said every few minutes by the timer of upkeep, so it is the heartbeat too: where it falls silent, nothing runs. How many
-rows of the ledger wait, upkeep counts on its way through the table.
+The maintenance timer says it every few minutes, so it is the heartbeat too: where it falls silent, nothing runs.
+Maintenance counts how many rows of the ledger wait on its way through the table.
 """
 
 import asyncio

@@ -29,7 +29,7 @@ from shared.delivery.queue_messages import Work
 from shared.delivery.record import Conflict, Row, State
 from shared.delivery.reports import report_outcome, report_unanswered
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unanswered, Unknown
-from shared.mail.outgoing import Letter, encode
+from shared.mail.outgoing import OutgoingMail, encode
 from shared.mail.request_size import needs_draft
 from shared.mail.sizes import weight
 from shared.policy.pre_send import Goes, Withheld, count_of
@@ -63,7 +63,7 @@ UNSENT: Final[frozenset[State]] = frozenset({"failed", "cancelled", "suppressed"
 type StillOurs = Callable[[], bool]
 
 
-type Send = Callable[[Letter, Row, StillOurs], Awaitable[Outcome]]
+type Send = Callable[[OutgoingMail, Row, StillOurs], Awaitable[Outcome]]
 """Makes one request to Graph; see mailer.GraphMailer. It asks whether the claim is still ours before it goes out."""
 type Verifier = Callable[[Row], Awaitable[transitions.Finding]]
 """Asks the mailbox whether a mail has gone. It must have been asked to keep a copy."""
@@ -72,7 +72,7 @@ type Verifier = Callable[[Row], Awaitable[transitions.Finding]]
 class Policy(Protocol):
     """Whether a mail may still go, and to whom; see pre_send.PreSendPolicy."""
 
-    def verdict(self, mail: Letter, *, admitted: bool = False) -> Awaitable[Goes | Withheld]:
+    def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Awaitable[Goes | Withheld]:
         """Raises azure.core's AzureError when it cannot be asked: then nothing may go."""
         ...
 
@@ -83,7 +83,7 @@ class Job:
     content is kept before its row says so. admitted: when it came in, which was a moment ago.
     """
 
-    mail: Letter
+    mail: OutgoingMail
     work: Work
     keeps: frozenset[State]
     admitted: bool = False
@@ -165,7 +165,7 @@ class Engine:
         result = await self._go(job, verified.row, suspect=verified.suspect)
         if isinstance(result, Later):  # what was to be verified is so still
             result.carry()
-            settled = transitions.give_back(verified.suspect, result.due, look=True)
+            settled = transitions.give_back(verified.suspect, result.due, verify=True)
             return Waits(settled.row, result.due, result.work)
         return result
 
@@ -179,7 +179,7 @@ class Engine:
             twice = was.may_have_gone_twice
             row, lease = await self.claims.claim(row, resends=was.resends, may_have_gone_twice=twice)
             return await self._record(job, transitions.withhold(row, found, self.claims.now()).row, found, lease)
-        mail, reservation = found.goes.letter, found.reservation
+        mail, reservation = found.goes.mail, found.reservation
         gone = carried = False
         try:
             if carried := (due := await self._its_time(reservation)) is not None:
@@ -196,7 +196,7 @@ class Engine:
                 gone, carried = isinstance(outcome, Accepted | Unknown), isinstance(outcome, NotConnected)
         finally:
             if gone:
-                self.pace.used(reservation, count_of(mail.mail.message))
+                self.pace.used(reservation, count_of(mail.request.message))
             elif not carried:
                 self.pace.give_back(reservation)
         # 5 record
@@ -219,7 +219,7 @@ class Engine:
             return Later(self.claims.now() + UNASKED, job.work)
         if isinstance(goes, Withheld):
             return goes
-        found = await self._reserve(job.work, count_of(goes.letter.mail.message), row)
+        found = await self._reserve(job.work, count_of(goes.mail.request.message), row)
         if isinstance(found, NoRoom):
             return Later(found.until, _free(job.work), day_spent=True)
         return Ready(goes, found)
@@ -249,7 +249,7 @@ class Engine:
             await asyncio.sleep(wait)
         return None
 
-    async def _not_now(self, mailbox: str, *, free: bool, mail: Letter | None = None) -> datetime | None:
+    async def _not_now(self, mailbox: str, *, free: bool, mail: OutgoingMail | None = None) -> datetime | None:
         """When a mail comes again whose mailbox is blocked, or has too much in flight or uploaded. None: it goes on."""
         now = self.claims.now()
         blocked = self.pace.blocked_until(mailbox)
@@ -260,9 +260,9 @@ class Engine:
         size = weight(mail) if mail is not None else 0
         return await self.pace.upload(mailbox, size) if size > SMALL else None
 
-    async def _ask_graph(self, mail: Letter, row: Row, lease: Lease) -> tuple[Outcome, Row, Lease]:
+    async def _ask_graph(self, mail: OutgoingMail, row: Row, lease: Lease) -> tuple[Outcome, Row, Lease]:
         """Send, by one request or by way of a draft. The outcome, the row as it was last written, the lease of that."""
-        if row.progress is None and not (mail.mail.message.attachments and needs_draft(mail.mail)):
+        if row.progress is None and not (mail.request.message.attachments and needs_draft(mail.request)):
             return await self.send(mail, row, lease.may_start), row, lease
         if self.drafts is None or (row.progress is None and not self.settings.large_attachments):
             text = "It does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
@@ -279,14 +279,14 @@ class Engine:
             suspect, lease = await self.claims.claim(row)
             finding = await self.verify(job.mail, suspect)
         now, chance = self.claims.now(), secrets.SystemRandom().random()
-        seen = verification.look_over(suspect, finding, now, self.settings, job.mail.on_unknown, jitter=chance)
+        seen = verification.assess(suspect, finding, now, self.settings, job.mail.on_unknown, jitter=chance)
         if isinstance(seen, transitions.Claim):
             return _NotGone(suspect, seen.row)
         if seen.again is not None:
             return Waits(seen.row, seen.again, job.work)
         return await self._record(job, seen.row, None, lease)
 
-    async def verify(self, mail: Letter | None, row: Row) -> transitions.Finding | None:
+    async def verify(self, mail: OutgoingMail | None, row: Row) -> transitions.Finding | None:
         """What the mailbox says of a mail that may have gone. None: nothing could be found in it, so it is not asked.
 
         mail None: it is not at hand; whether it left a copy at all is not known then.
@@ -294,7 +294,7 @@ class Engine:
         finding: transitions.Finding | None = None
         if row.progress is not None and self.drafts is not None:
             finding = await self.drafts().look(row)
-        elif self.verifier is not None and (mail is None or mail.mail.save_to_sent_items):
+        elif self.verifier is not None and (mail is None or mail.request.save_to_sent_items):
             finding = await self.verifier(row)
         if isinstance(finding, Unanswered):
             report_unanswered(row, finding.outcome)
@@ -348,7 +348,7 @@ def bound(row: Row) -> bool:
     return row.may_have_gone or row.progress is not None
 
 
-def _how(mail: Letter, ready: Ready) -> dict[str, Any]:
+def _how(mail: OutgoingMail, ready: Ready) -> dict[str, Any]:
     """How it goes, as its row has to say before it does: by that it is found again."""
     return {
         "mailbox": ready.reservation.mailbox,

@@ -72,11 +72,11 @@ class StorageFiles:
             raise FileGone("AttachmentChanged")  # it was not there when the mail came in
         if not length:
             return b""
-        pinned = {} if file.etag is None else {"etag": file.etag, "match_condition": MatchConditions.IfNotModified}
+        resolved = {} if file.etag is None else {"etag": file.etag, "match_condition": MatchConditions.IfNotModified}
         try:
             blob = self._blobs().get_blob_client(container, name)
             async with reading():
-                content: bytes = await (await blob.download_blob(offset=start, length=length, **pinned)).readall()
+                content: bytes = await (await blob.download_blob(offset=start, length=length, **resolved)).readall()
         except ResourceNotFoundError:
             raise FileGone("PayloadMissing" if container == OWN else "AttachmentChanged") from None
         except ResourceModifiedError:

@@ -1,8 +1,8 @@
-"""Large mails: a stamped draft, its files one after the other, then `send`. Whoever comes after a crash goes on.
+"""Large mails: a marked draft, its files one after the other, then `send`. Whoever comes after a crash goes on.
 
 What the row remembers (progress) before each step that must not be done twice:
 
-    made, doubt          a draft is about to be made: should the answer be lost, it is found by its stamp
+    made, doubt          a draft is about to be made: should the answer be lost, it is found by its marker
     draft, folder, made  it is there. What it holds says how far the files have come; an upload that had begun begins
                          again, since an upload URL is a secret and is kept nowhere
     asked                `send` is about to be asked for: from now on only the mailbox knows
@@ -11,7 +11,7 @@ A draft that was made of another message (its recipients were redirected since, 
 is deleted and made anew. Nothing is sent that does not hold every attachment.
 
 After an unknown `send`: still a draft, where it was made, so it was not sent yet; looked at again after the delays, and
-sent as it is at the last look. Gone: the stamp is looked for, as for every mail.
+sent as it is at the last look. Gone: the marker is looked for, as for every mail.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ from shared.delivery.transitions import Finding
 from shared.graph.draft_types import Draft, FileItem
 from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
 from shared.graph.upload import Uploaded
-from shared.mail.marker import STAMP_PROPERTY, stamped
+from shared.mail.marker import MARKER_PROPERTY, with_marker
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.mail.request_size import DraftPlan, file_size, in_one_request, plan_of
 from shared.mail.sdk_message import attachment_to_sdk, to_sdk
 from shared.mail.threading import threaded
@@ -87,23 +87,23 @@ class _Progress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class LargeMails:
-    """One for a process. verifier: looks for the stamp where a draft is gone."""
+    """One for a process. verifier: looks for the marker where a draft is gone."""
 
     box: Box
     uploader: Upload
     files: Files
     verifier: Verifier
 
-    async def send(self, letter: Letter, claim: LongClaim) -> Outcome:
-        """Send a letter by way of a draft, under a claim; goes on with the draft that there is.
+    async def send(self, mail: OutgoingMail, claim: LongClaim) -> Outcome:
+        """Send a mail by way of a draft, under a claim; goes on with the draft that there is.
 
         Raises Conflict when the claim was lost: another one goes on.
         """
-        plan = plan_of(stamped(threaded(letter).message, letter.id))
+        plan = plan_of(with_marker(threaded(mail).message, mail.id))
         try:
-            progress = await self._draft(letter, plan, claim)
+            progress = await self._draft(mail, plan, claim)
             await self._fill(plan, progress, claim)
-            return await self._send(letter, progress, claim)
+            return await self._send(mail, progress, claim)
         except Stopped as stopped:
             return stopped.outcome
         except FileGone as gone:
@@ -131,13 +131,13 @@ class LargeMails:
         seen = _read(row)
         drafts = {seen.draft} if seen.draft is not None else set()
         if seen.doubt:
-            drafts |= {found.id for found in await self.box.find(row.mailbox, STAMP_PROPERTY, row.id)}
+            drafts |= {found.id for found in await self.box.find(row.mailbox, MARKER_PROPERTY, row.id)}
         for draft in drafts:
             there = await self.box.look(row.mailbox, draft)
             if there is not None and there.is_draft:
                 await self.box.delete(row.mailbox, draft)
 
-    async def _draft(self, letter: Letter, plan: DraftPlan, claim: LongClaim) -> _Progress:
+    async def _draft(self, mail: OutgoingMail, plan: DraftPlan, claim: LongClaim) -> _Progress:
         """The draft that there is, if it is the right one; else a new one."""
         seen, made = _read(claim.row), _digest(plan)
         mailbox = claim.row.mailbox
@@ -145,7 +145,7 @@ class LargeMails:
             there = await self.box.look(mailbox, seen.draft)
             found = [there] if there is not None and there.is_draft else []
         else:
-            found = await self.box.find(mailbox, STAMP_PROPERTY, letter.id) if seen.doubt else []
+            found = await self.box.find(mailbox, MARKER_PROPERTY, mail.id) if seen.doubt else []
         for draft in found:
             if seen.made == made and _begun(plan, await self.box.names(mailbox, draft.id)):
                 return msgspec.structs.replace(seen, draft=draft.id, folder=draft.folder)
@@ -200,10 +200,10 @@ class LargeMails:
         await claim.stay()
         await self.box.add(mailbox, draft, attachment_to_sdk(whole))
 
-    async def _send(self, letter: Letter, progress: _Progress, claim: LongClaim) -> Outcome:
+    async def _send(self, mail: OutgoingMail, progress: _Progress, claim: LongClaim) -> Outcome:
         mailbox, draft = claim.row.mailbox, progress.draft or ""
         if progress.doubt:
-            for other in await self.box.find(mailbox, STAMP_PROPERTY, letter.id):
+            for other in await self.box.find(mailbox, MARKER_PROPERTY, mail.id):
                 if other.id != draft:
                     await self.box.delete(mailbox, other.id)
         await claim.keep(_write(msgspec.structs.replace(progress, asked=True)))

@@ -12,9 +12,9 @@ from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
-from shared.storage.table_identity import is_identity
 from shared.delivery.partitions import partition
 from shared.delivery.record import Conflict, Row, State
+from shared.storage.table_identity import is_identity
 from shared.storage.tables import Entity, Table, Value, continued, token_text
 
 __all__ = ["TABLE", "TableLedger"]

@@ -15,8 +15,8 @@ from shared.delivery.files import FileGone, Files, filled
 from shared.delivery.record import Row
 from shared.errors import Malformed
 from shared.graph.outcome import NotConnected, Outcome, Rejected
-from shared.mail.marker import STAMP_PROPERTY, message_id, stamped
-from shared.mail.outgoing import Letter
+from shared.mail.marker import MARKER_PROPERTY, message_id, with_marker
+from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
 from shared.mail.threading import threaded
 from shared.runtime.long_work import aside
@@ -38,18 +38,18 @@ class GraphMailer:
     files: Files
     timeout: float
 
-    async def send(self, mail: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+    async def send(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
         """Send a mail by one request, from the row's mailbox. still_ours: asked immediately before it goes out."""
         from shared.graph.send import send_mail
 
-        if mail.mail.message.attachments:
+        if mail.request.message.attachments:
             try:
-                message = await filled(mail.mail.message, self.files)
+                message = await filled(mail.request.message, self.files)
             except FileGone as gone:
                 return Rejected(400, gone.code, "permanent", str(gone))
             except AzureError:
                 return NotConnected("storage")
-            mail = replace(mail, mail=msgspec.structs.replace(mail.mail, message=message))
+            mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
         size = weight(mail)
         try:
             body = await aside(size, _body, mail, row.mailbox)
@@ -67,13 +67,13 @@ class GraphMailer:
 
     async def verify(self, row: Row) -> "Finding":
         """Ask the mailbox whether the mail has gone. Never raises."""
-        from shared.graph.find import MessageId, Stamp, look
+        from shared.graph.find import Marker, MessageId, find_copy
 
-        known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Stamp(STAMP_PROPERTY, row.id)
-        return await look(self.connection(), row.mailbox, known, self.timeout, row.new_token_from)
+        known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Marker(MARKER_PROPERTY, row.id)
+        return await find_copy(self.connection(), row.mailbox, known, self.timeout, row.new_token_from)
 
 
-def _body(mail: Letter, mailbox: str) -> "SendMailPostRequestBody | bytes":
+def _body(mail: OutgoingMail, mailbox: str) -> "SendMailPostRequestBody | bytes":
     """What goes to Graph. Raises Malformed."""
     if mail.mime is not None:
         from shared.mime.send import as_sent
@@ -82,4 +82,4 @@ def _body(mail: Letter, mailbox: str) -> "SendMailPostRequestBody | bytes":
     from shared.mail.sdk_message import send_mail_body
 
     marked = threaded(mail)
-    return send_mail_body(msgspec.structs.replace(marked, message=stamped(marked.message, mail.id)))
+    return send_mail_body(msgspec.structs.replace(marked, message=with_marker(marked.message, mail.id)))

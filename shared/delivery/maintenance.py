@@ -1,9 +1,9 @@
-"""Upkeep: what no message comes by for. Some partitions a run, the whole table in an hour; safe to run twice at once.
+"""What no message comes by for. Some partitions a run, the whole table in an hour; two runs at once do no harm.
 
 sending, unknown; nobody was told 2xx, lease over for an hour  looked for: sent, or failed (Abandoned); asked again the
                                                                next hour where there was no answer, held at last
 open far past its age                                          failed (TooOld); held or sent where it may have gone. Its
-                                                               letter is kept where it lies in a blob
+                                                               mail is kept where it lies in a blob
 ended longer ago than the retention                            row, and what was kept of it, removed
 ended unsent, its draft not deleted                            deleted
 a payload whose row has ended                                  removed, once no attempt can still be on its way; the
@@ -26,7 +26,7 @@ from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import encode
 from shared.telemetry import Event, emit
 
-__all__ = ["RUNS_AN_HOUR", "Upkeep", "partitions_of_run"]
+__all__ = ["RUNS_AN_HOUR", "Maintenance", "partitions_of_run"]
 
 RUNS_AN_HOUR: Final = 12
 WAITING: Final[frozenset[State]] = frozenset({"accepted", "sending", "unknown"})
@@ -42,7 +42,7 @@ def partitions_of_run(now: datetime) -> range:
 
 
 @dataclass(frozen=True, slots=True)
-class Upkeep:
+class Maintenance:
     """One for a process."""
 
     engine: Engine
@@ -74,7 +74,7 @@ class Upkeep:
         oldest = round(max(waiting).total_seconds(), 1) if waiting else None
         emit(Event.BACKLOG_MEASURED, waiting=len(waiting), oldest=oldest)
         if changed:
-            emit(Event.UPKEEP, changed=changed)
+            emit(Event.MAINTENANCE, changed=changed)
         return changed
 
     def _is_over(self, row: Row) -> bool:
@@ -84,7 +84,7 @@ class Upkeep:
 
     async def _forget(self, row: Row) -> bool:
         """Remove what is kept of it, then its row. False: somebody has changed the row meanwhile."""
-        if row.state == "held":  # a draft that is still there was not sent; nobody has asked for it
+        if row.state == "review":  # a draft that is still there was not sent; nobody has asked for it
             await self.engine.without_draft(replace(row, state="failed"))
         await self.engine.outbox.forget(row.id)
         try:
@@ -123,7 +123,7 @@ class Upkeep:
         if isinstance(finding, Unanswered) or finding == "waiting":
             if not transitions.too_old(row, now, self.engine.settings):
                 return False
-            return await self._end(row, "held", now, "Abandoned")
+            return await self._end(row, "review", now, "Abandoned")
         # Failed, and yet in doubt: so it is looked for when its caller asks again.
         return await self._end(row, "sent" if finding == "sent" else "failed", now, "Abandoned")
 
@@ -134,14 +134,14 @@ class Upkeep:
         finding = await self.engine.verify(None, row)
         if finding == "waiting":
             return False
-        return await self._end(row, "sent" if finding == "sent" else "held", now, "TooOld")
+        return await self._end(row, "sent" if finding == "sent" else "review", now, "TooOld")
 
-    async def _end(self, row: Row, state: Literal["sent", "failed", "held"], now: datetime, code: str) -> bool:
+    async def _end(self, row: Row, state: Literal["sent", "failed", "review"], now: datetime, code: str) -> bool:
         doubted = replace(row, token=new_token(), may_have_gone=_may_have_gone(row))
         ended = transitions.ended(doubted, state, now, code=None if state == "sent" else code)
-        letter = None if state == "sent" else await self.engine.outbox.left_of(row.id, row.fingerprint)
-        if letter is not None:
-            await self.engine.outbox.set_aside(row.id, Kept("mail", code, encode(letter)))
+        mail = None if state == "sent" else await self.engine.outbox.left_of(row.id, row.fingerprint)
+        if mail is not None:
+            await self.engine.outbox.set_aside(row.id, Kept("mail", code, encode(mail)))
         ended = await self.engine.without_draft(ended)
         await self.engine.claims.write(ended)
         report_end(ended)
@@ -157,7 +157,7 @@ class Upkeep:
         if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.engine.claims.now():
             return False
         row = row or await self.engine.claims.ledger.read(payload.mail)
-        if row is not None and (row.state not in ENDED or (payload.is_file and row.state in ("failed", "held"))):
+        if row is not None and (row.state not in ENDED or (payload.is_file and row.state in ("failed", "review"))):
             return False
         if row is None and not payload.marked:
             await self.engine.outbox.mark(payload.name)

@@ -12,7 +12,7 @@ from shared.delivery.queue_messages import work_of
 from shared.delivery.record import REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.delivery.verification import cannot_be_asked, is_forbidden
-from shared.mail.outgoing import Letter, decode
+from shared.mail.outgoing import OutgoingMail, decode
 from shared.telemetry import Event, emit
 
 __all__ = ["Cannot", "Control"]
@@ -68,24 +68,24 @@ class Control:
             await self.engine.outbox.put_back(kept.queue, kept.content)
             await self.engine.outbox.forget(row.id)
         else:
-            letter = decode(kept.content)
-            finding = await self._look(letter, row) if row.may_have_gone else "unsent"
+            mail = decode(kept.content)
+            finding = await self._verify(mail, row) if row.may_have_gone else "unsent"
             if finding == "sent":
                 return await self._found(row)
             if finding is None and not force:
                 return Cannot("cannot-be-asked", row)
-            work = msgspec.structs.replace(work_of(letter), known=True, replay=row.replays + 1, force=finding is None)
-            await self.engine.outbox.put(work, self.engine.claims.now(), None, letter)
+            work = msgspec.structs.replace(work_of(mail), known=True, replay=row.replays + 1, force=finding is None)
+            await self.engine.outbox.put(work, self.engine.claims.now(), None, mail)
         emit(Event.MAIL_REPLAYED, id=row.id, state=row.state)
         return row
 
-    async def _look(self, letter: Letter, row: Row) -> transitions.Finding | None:
+    async def _verify(self, mail: OutgoingMail, row: Row) -> transitions.Finding | None:
         """What the mailbox says now; a refusal is asked about once more, with a new token. None: it cannot be asked."""
-        finding = await self.engine.verify(letter, row)
+        finding = await self.engine.verify(mail, row)
         if not is_forbidden(finding):
             return finding
         again = replace(row, new_token_from=self.engine.claims.now())
-        finding = await self.engine.verify(letter, again)
+        finding = await self.engine.verify(mail, again)
         return None if cannot_be_asked(again, finding) else finding
 
     async def _found(self, row: Row) -> Row | Cannot:

@@ -1,12 +1,12 @@
-"""How a letter lies in `mail-payloads`: an envelope, the letter as JSON, and its larger files beside it, each as it is.
+"""How a mail lies in `mail-payloads`: an envelope, the mail as JSON, and its larger files beside it, each as it is.
 
-    {partition}/{id}/{fingerprint}/{token}.json     the envelope; left out where the letter fits into a queue message
+    {partition}/{id}/{fingerprint}/{token}.json     the envelope; left out where the mail fits into a queue message
     {partition}/{id}/{fingerprint}/{token}/{n}      the file of attachment n
-    {partition}/{id}/events                         no letter yet: the events of a batch; empty when each has its mails
-    {partition}/{id}/message.json                   no letter yet: a producer's message, as it came
+    {partition}/{id}/events                         no mail yet: the events of a batch; empty when each has its mails
+    {partition}/{id}/message.json                   no mail yet: a producer's message, as it came
 
 So a file can be read piece by piece when it is sent. The token is new for each message that is put first; those put
-again from it share it: a late message of a mail that had ended cannot take the letter of its replay, nor a request with
+again from it share it: a late message of a mail that had ended cannot take the mail of its replay, nor a request with
 the same key and another body that of the first.
 """
 
@@ -19,16 +19,16 @@ import msgspec
 from shared.delivery.files import OWN
 from shared.delivery.partitions import partition
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 
 __all__ = ["apart", "batch_name", "envelopes", "files_of", "folder", "message_name", "payload_name"]
 
 LARGE: Final = 256 * 1024  # bytes of a file that gets a blob of its own
 
 
-def payload_name(letter: Letter) -> str:
-    """A new envelope for a letter."""
-    return f"{envelopes(letter.id, letter.fingerprint)}{secrets.token_hex(8)}.json"
+def payload_name(mail: OutgoingMail) -> str:
+    """A new envelope for a mail."""
+    return f"{envelopes(mail.id, mail.fingerprint)}{secrets.token_hex(8)}.json"
 
 
 def envelopes(mail: str, fingerprint: str) -> str:
@@ -51,8 +51,8 @@ def folder(payload: str) -> str:
     return payload.removesuffix(".json") + "/"
 
 
-def apart(letter: Letter, payload: str) -> tuple[Letter, dict[str, bytes]]:
-    """The letter with its larger files in blobs, and what these are to hold, by name."""
+def apart(mail: OutgoingMail, payload: str) -> tuple[OutgoingMail, dict[str, bytes]]:
+    """The mail with its larger files in blobs, and what these are to hold, by name."""
     files = dict[str, bytes]()
 
     def moved(at: int, one: Attachment) -> Attachment:
@@ -69,16 +69,16 @@ def apart(letter: Letter, payload: str) -> tuple[Letter, dict[str, bytes]]:
             size=len(one.content_bytes),
         )
 
-    attachments = tuple(moved(at, one) for at, one in enumerate(letter.mail.message.attachments or ()))
+    attachments = tuple(moved(at, one) for at, one in enumerate(mail.request.message.attachments or ()))
     if not files:
-        return letter, files
-    message = msgspec.structs.replace(letter.mail.message, attachments=attachments)
-    return replace(letter, mail=msgspec.structs.replace(letter.mail, message=message)), files
+        return mail, files
+    message = msgspec.structs.replace(mail.request.message, attachments=attachments)
+    return replace(mail, request=msgspec.structs.replace(mail.request, message=message)), files
 
 
-def files_of(letter: Letter) -> str | None:
-    """Where a letter's own files lie, if it has any: one folder, since they were put there together."""
-    for one in letter.mail.message.attachments or ():
+def files_of(mail: OutgoingMail) -> str | None:
+    """Where a mail's own files lie, if it has any: one folder, since they were put there together."""
+    for one in mail.request.message.attachments or ():
         if isinstance(one, BlobAttachment) and one.blob.startswith(f"{OWN}/"):
             return one.blob.removeprefix(f"{OWN}/").rpartition("/")[0] + "/"
     return None

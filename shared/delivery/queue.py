@@ -1,6 +1,6 @@
 """The outbox: where a mail is durable before anyone is told "accepted".
 
-A wake-up is a message in `mail-work`. Where the letter does not fit into one it goes to blobs first and the message
+A wake-up is a message in `mail-work`. Where the mail does not fit into one it goes to blobs first and the message
 names them (claim check; payload.py). What ends other than sent is kept in `mail-dead`, so that an operator can look and
 replay; its larger files stay where they are for as long as its row.
 """
@@ -20,7 +20,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from shared.delivery.files import OWN, reading
 from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
-from shared.mail.outgoing import Letter, decode, encode
+from shared.mail.outgoing import OutgoingMail, decode, encode
 
 __all__ = [
     "DEAD",
@@ -48,7 +48,7 @@ FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; 
 class Kept:
     """What will not be sent, as it is kept in `mail-dead`.
 
-    kind: "mail" for a letter, "message" for a producer's bytes as they came from `queue`.
+    kind: "mail" for a mail, "message" for a producer's bytes as they came from `queue`.
     """
 
     kind: Literal["mail", "message"]
@@ -82,15 +82,15 @@ class Receipt:
 
 
 class Outbox(Protocol):
-    """Where wake-ups and letters are kept. Every method may raise azure.core's AzureError."""
+    """Where wake-ups and mails are kept. Every method may raise azure.core's AzureError."""
 
     def put(
-        self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None
+        self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
     ) -> Awaitable[Work]:
-        """Put a message, visible when due; with its letter when it does not carry one yet. Returns it as it was put."""
+        """Put a message, visible when due; with its mail when it does not carry one yet. Returns it as it was put."""
         ...
 
-    def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Awaitable[Receipt]:
+    def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Awaitable[Receipt]:
         """The same; with what it can be taken back by while it hides."""
         ...
 
@@ -109,7 +109,7 @@ class Outbox(Protocol):
         """Put a message into its queue again, as it came."""
         ...
 
-    def put_off(self, message: ProducerMessage, after: timedelta) -> Awaitable[None]:
+    def retry_later(self, message: ProducerMessage, after: timedelta) -> Awaitable[None]:
         """Put a producer's message into `mail-work`, under the id and the time that it has from its first delivery."""
         ...
 
@@ -129,12 +129,12 @@ class Outbox(Protocol):
         """Forget the events of a batch, and remember that they are no longer needed: a late copy of it may come."""
         ...
 
-    def letter_of(self, work: Work) -> Awaitable[Letter | None]:
-        """The letter that a message carries or names; None when its blob is gone."""
+    def mail_of(self, work: Work) -> Awaitable[OutgoingMail | None]:
+        """The mail that a message carries or names; None when its blob is gone."""
         ...
 
-    def left_of(self, mail: str, fingerprint: str) -> Awaitable[Letter | None]:
-        """The letter of a mail whose message is lost; None where it was in that message, and is lost with it."""
+    def left_of(self, mail: str, fingerprint: str) -> Awaitable[OutgoingMail | None]:
+        """The mail of a mail whose message is lost; None where it was in that message, and is lost with it."""
         ...
 
     def set_aside(self, mail: str, kept: Kept) -> Awaitable[None]:
@@ -150,11 +150,11 @@ class Outbox(Protocol):
         ...
 
     def remove(self, work: Work) -> Awaitable[None]:
-        """Forget the letter's blobs, if it has any: the mail has ended."""
+        """Forget the mail's blobs, if it has any: the mail has ended."""
         ...
 
     def payloads_of(self, number: int) -> AsyncIterator[Payload]:
-        """The letters' blobs in one of the 256 partitions."""
+        """The mails' blobs in one of the 256 partitions."""
         ...
 
     def mark(self, name: str) -> Awaitable[None]:
@@ -173,9 +173,9 @@ def delay(now: datetime, due: datetime | None) -> int:
     return math.ceil(min(due - now, FURTHEST).total_seconds())
 
 
-def carrying(work: Work, letter: Letter) -> Work | None:
-    """The message with its letter in it, or None when that is too large."""
-    whole = msgspec.structs.replace(work, letter=msgspec.Raw(encode(letter)))
+def carrying(work: Work, mail: OutgoingMail) -> Work | None:
+    """The message with its mail in it, or None when that is too large."""
+    whole = msgspec.structs.replace(work, mail=msgspec.Raw(encode(mail)))
     text = msgspec.json.encode(whole).decode()
     # XML, in which messages are put, knows two characters not at all.
     fits = len(text) <= INLINE and "\ufffe" not in text and "\uffff" not in text
@@ -205,13 +205,15 @@ class StorageOutbox:
     def _dead(self) -> Any:
         return self._blobs().get_container_client(DEAD)
 
-    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
-        if letter is not None and not work.carries:
-            work = await self._carrying(work, letter)
+    async def put(
+        self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
+    ) -> Work:
+        if mail is not None and not work.carries:
+            work = await self._carrying(work, mail)
         await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
         return work
 
-    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Receipt:
+    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Receipt:
         work = await self._carrying(work, mail)
         put = await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
         return Receipt(work, put.id, put.pop_receipt)
@@ -225,7 +227,7 @@ class StorageOutbox:
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         await _send(self._queues().get_queue_client(queue), content.decode(), int(after.total_seconds()))
 
-    async def put_off(self, message: ProducerMessage, after: timedelta) -> None:
+    async def retry_later(self, message: ProducerMessage, after: timedelta) -> None:
         if len(message.body) > BODY:
             # Nobody has to remove it: maintenance does, when it has long belonged to no mail.
             name = message_name(message.id)
@@ -250,13 +252,13 @@ class StorageOutbox:
     async def finish(self, batch: Batch) -> None:
         await self._upload(batch.payload, b"")
 
-    async def letter_of(self, work: Work) -> Letter | None:
+    async def mail_of(self, work: Work) -> OutgoingMail | None:
         if work.payload is None:
             return work.inline()
         content = await self._read(work.payload)
         return None if content is None else decode(content)
 
-    async def left_of(self, mail: str, fingerprint: str) -> Letter | None:
+    async def left_of(self, mail: str, fingerprint: str) -> OutgoingMail | None:
         with suppress(ResourceNotFoundError):
             blobs = self._payloads.list_blobs(name_starts_with=envelopes(mail, fingerprint))
             found = [blob async for blob in blobs if blob.name.endswith(".json")]
@@ -306,16 +308,16 @@ class StorageOutbox:
         with suppress(ResourceNotFoundError):
             await self._payloads.delete_blob(name)
 
-    async def _carrying(self, work: Work, letter: Letter) -> Work:
-        """The message with its letter in it, or the name of the letter's blob; files of some size go to blobs first."""
-        payload = payload_name(letter)
-        letter, files = apart(letter, payload)
+    async def _carrying(self, work: Work, mail: OutgoingMail) -> Work:
+        """The message with its mail in it, or the name of the mail's blob; files of some size go to blobs first."""
+        payload = payload_name(mail)
+        mail, files = apart(mail, payload)
         for name, content in files.items():
             await self._upload(name, content)
-        work = msgspec.structs.replace(work, files=files_of(letter))
-        if (whole := carrying(work, letter)) is not None:
+        work = msgspec.structs.replace(work, files=files_of(mail))
+        if (whole := carrying(work, mail)) is not None:
             return whole
-        await self._upload(payload, encode(letter))
+        await self._upload(payload, encode(mail))
         return msgspec.structs.replace(work, payload=payload)
 
     async def _read(self, name: str) -> bytes | None:

@@ -1,7 +1,7 @@
 """Messages of `mail-work`, Mailroom's own queue.
 
     {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
-     "letter": {…} or "payload": "<blob>"[, "files": "<folder>"]
+     "mail": {…} or "payload": "<blob>"[, "files": "<folder>"]
      [, "released": "<claim token>"] [, "claimed": "<claim token>"] [, "known": true] [, "replay": n [, "force": true]]
      [, "via": "<mailbox>"] [, "reserved": time] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n]
      [, "route": "<name>"] [, "knownBy": "…"] [, "signed": {"body": "<digest>", "event": "<digest>"}]}
@@ -18,12 +18,12 @@ from typing import Literal
 
 import msgspec
 
-from shared.mail.outgoing import KnownBy, Letter, Repeat, Signed, decode, identity
+from shared.mail.outgoing import KnownBy, OutgoingMail, Repeat, Signed, decode, identity
 from shared.parsing.producer_messages import elements
 
 __all__ = ["Batch", "ProducerMessage", "Work", "apart", "of_some_version", "parse_work", "work_of"]
 
-NO_LETTER = msgspec.Raw()
+NO_MAIL = msgspec.Raw()
 
 
 class _OfMailWork(
@@ -46,7 +46,7 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     mailbox: str
     accepted_at: datetime
     not_before: datetime | None = None
-    letter: msgspec.Raw = NO_LETTER  # the letter itself, where it fits into a queue message
+    mail: msgspec.Raw = NO_MAIL  # the mail itself, where it fits into a queue message
     payload: str | None = None  # or the name of its blob in mail-payloads
     files: str | None = None  # where its larger files lie in mail-payloads
     released: str | None = None  # the token of a claim that was given up: whoever holds this may take it over
@@ -64,11 +64,11 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
 
     @property
     def carries(self) -> bool:
-        """Whether it has the letter with it, or names its blob."""
-        return self.payload is not None or bool(bytes(self.letter))
+        """Whether it has the mail with it, or names its blob."""
+        return self.payload is not None or bool(bytes(self.mail))
 
-    def inline(self) -> Letter | None:
-        raw = bytes(self.letter)
+    def inline(self) -> OutgoingMail | None:
+        raw = bytes(self.mail)
         return decode(raw) if raw else None
 
 
@@ -108,21 +108,21 @@ def apart(message: ProducerMessage) -> list[ProducerMessage] | None:
     ]
 
 
-def work_of(letter: Letter) -> Work:
-    """The wake-up for a letter, without the letter: the outbox adds it."""
+def work_of(mail: OutgoingMail) -> Work:
+    """The wake-up for a mail, without the mail: the outbox adds it."""
     return Work(
         v=1,
-        id=letter.id,
-        scope=letter.scope,
-        fingerprint=letter.fingerprint,
-        mailbox=letter.sender,
-        accepted_at=letter.accepted_at,
-        not_before=letter.not_before,
-        repeats=letter.repeats,
-        keep_days=letter.keep_days,
-        route=letter.origin.name if letter.origin.kind == "route" else None,
-        known_by=letter.known_by,
-        signed=letter.signed,
+        id=mail.id,
+        scope=mail.scope,
+        fingerprint=mail.fingerprint,
+        mailbox=mail.sender,
+        accepted_at=mail.accepted_at,
+        not_before=mail.not_before,
+        repeats=mail.repeats,
+        keep_days=mail.keep_days,
+        route=mail.origin.name if mail.origin.kind == "route" else None,
+        known_by=mail.known_by,
+        signed=mail.signed,
     )
 
 

@@ -19,10 +19,10 @@ from typing import Final, Literal, Protocol
 __all__ = ["ENDED", "REPLAYABLE", "Conflict", "Ledger", "Row", "State"]
 
 State = Literal[
-    "scheduled", "accepted", "sending", "unknown", "sent", "failed", "held", "cancelled", "suppressed", "captured"
+    "scheduled", "accepted", "sending", "unknown", "sent", "failed", "review", "cancelled", "suppressed", "captured"
 ]
-ENDED: Final[frozenset[State]] = frozenset({"sent", "failed", "held", "cancelled", "suppressed", "captured"})
-REPLAYABLE: Final[frozenset[State]] = frozenset({"failed", "held", "suppressed", "captured"})  # an operator may
+ENDED: Final[frozenset[State]] = frozenset({"sent", "failed", "review", "cancelled", "suppressed", "captured"})
+REPLAYABLE: Final[frozenset[State]] = frozenset({"failed", "review", "suppressed", "captured"})  # an operator may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,14 @@ class Row:
     lease_until: datetime | None = None
     queued: bool = False  # a message in mail-work or a producer's queue carries it: it was acknowledged
     attempts: int = 0  # answers of Graph other than 429, and attempts whose answer is missing
-    mime: bool = False  # came as MIME, so it is looked for by its Message-ID; from JSON it has the stamp
+    mime: bool = False  # came as MIME, so it is looked for by its Message-ID; from JSON it has the marker
     may_have_gone: bool = False  # an attempt's outcome is unknown: from now on only this mailbox can be asked
     resends: int = 0  # attempts after an unknown outcome that could not be looked up
     may_have_gone_twice: bool = False  # one was made, by the policy or an operator; whatever is found out later
     replays: int = 0
     not_before: datetime | None = None
     due_at: datetime | None = None  # accepted, scheduled: not sent before; unknown: not looked at before
-    looks: int = 0  # at the mailbox that it has answered, and found nothing, since the last attempt
+    verifications: int = 0  # at the mailbox that it has answered, and found nothing, since the last attempt
     unanswered: int = 0  # looks in a row that it has not answered
     new_token_from: datetime | None = None  # it has answered 403: again by a token from then on, and it cannot be asked
     progress: str | None = None  # of an attempt in parts, opaque to the protocol

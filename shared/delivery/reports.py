@@ -11,7 +11,7 @@ __all__ = ["report_end", "report_outcome", "report_unanswered"]
 ENDS: Final[dict[State, Event]] = {
     "sent": Event.MAIL_SENT,
     "failed": Event.MAIL_FAILED,
-    "held": Event.MAIL_HELD,
+    "review": Event.MAIL_NEEDS_REVIEW,
     "suppressed": Event.MAIL_SUPPRESSED,
     "captured": Event.MAIL_CAPTURED,
 }

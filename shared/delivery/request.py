@@ -31,7 +31,7 @@ from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.record import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.graph.outcome import Accepted, Rejected, Unknown
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.mail.request_size import needs_draft
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.row import RateLimitUnavailable
@@ -115,7 +115,7 @@ Answer = Done | Rejection | Busy | Mismatch | TooMany | Spent | Unavailable
 class Put:
     """A message that is to be put, visible when due (None: at once). ready: it is to be attempted at once."""
 
-    mail: Letter
+    mail: OutgoingMail
     work: Work
     due: datetime | None = None
     ready: Ready | None = None
@@ -127,20 +127,20 @@ class Requests:
 
     engine: Engine
 
-    async def send_now(self, mail: Letter) -> Answer:
+    async def send_now(self, mail: OutgoingMail) -> Answer:
         """Send what was just admitted; put what cannot go now into the outbox; answer when it is sent or durable.
 
         What does not fit into one request goes into the outbox at once: a caller does not wait for an upload.
         """
-        if mail.mail.message.attachments and needs_draft(mail.mail):
+        if mail.request.message.attachments and needs_draft(mail.request):
             return await self.accept(mail)
         return await self._counted(mail, None)
 
-    async def accept(self, mail: Letter) -> Answer:
+    async def accept(self, mail: OutgoingMail) -> Answer:
         """Put the mail into the outbox without trying to send it now: respond-async, or a time to wait for."""
         return await self._counted(mail, Later(self.engine.claims.now(), work_of(mail)))
 
-    async def _counted(self, mail: Letter, later: Later | None) -> Answer:
+    async def _counted(self, mail: OutgoingMail, later: Later | None) -> Answer:
         """Count it in the caller's own rate. What turns out to be nothing new gets back what it was counted."""
         pace, caller = self.engine.pace, mail.origin.name
         rate = self.engine.settings.rate_of(mail.origin)
@@ -155,7 +155,7 @@ class Requests:
             pace.asked_in_vain(caller)
         return answer
 
-    async def _until_answered(self, mail: Letter, later: Later | None) -> tuple[Answer, bool]:
+    async def _until_answered(self, mail: OutgoingMail, later: Later | None) -> tuple[Answer, bool]:
         """Go by the mail's row until one answer holds; whoever changes the row meanwhile begins another turn.
 
         And whether it may have made a mail. later: it goes into the queue without an attempt.
@@ -195,7 +195,7 @@ class Requests:
             return transitions.meet(row, work.fingerprint, now, settings, new_token())
         return transitions.Claim(transitions.first_claim(work, now, settings, new_token(), queued=False), "send")
 
-    def _repeated(self, mail: Letter, reply: transitions.Reply) -> Answer | None:
+    def _repeated(self, mail: OutgoingMail, reply: transitions.Reply) -> Answer | None:
         """The answer to a repeated key where nothing is to be done. None: something is."""
         match reply:
             case transitions.Mismatch():
@@ -209,7 +209,7 @@ class Requests:
         return None
 
     async def _turn(
-        self, mail: Letter, work: Work, reply: transitions.Reply, later: Later | None
+        self, mail: OutgoingMail, work: Work, reply: transitions.Reply, later: Later | None
     ) -> Answer | Later | None:
         """One attempt, or what takes its place. None: the row has changed; read it again. Later: it cannot go now."""
         try:
@@ -249,14 +249,14 @@ class Requests:
             return Rejection(row.id, Rejected(outcome.status or 403, outcome.code, "permanent", outcome.message))
         return Rejection(row.id, outcome) if isinstance(outcome, Rejected) else Done(row.id, row.state, row.request_id)
 
-    async def _take_over(self, mail: Letter, work: Work, row: Row) -> Answer | None:
+    async def _take_over(self, mail: OutgoingMail, work: Work, row: Row) -> Answer | None:
         """An attempt with this key died and may have sent: hand the mail to the queue as unknown."""
         row = await self.engine.claims.write(row)
-        due = transitions.first_look(row, self.engine.claims.now(), self.engine.settings)
+        due = transitions.first_verification(row, self.engine.claims.now(), self.engine.settings)
         emit(Event.MAIL_UNKNOWN, id=row.id, code="TakenOver")
         return await self._queue(mail, work, transitions.Settled(replace(row, state="unknown", due_at=due), due))
 
-    async def _without_attempt(self, mail: Letter, row: Row, later: Later) -> Answer | None:
+    async def _without_attempt(self, mail: OutgoingMail, row: Row, later: Later) -> Answer | None:
         """Into the queue, with the time that is reserved for it."""
         work, now = later.work, self.engine.claims.now()
         row = replace(row, mailbox=work.via or row.mailbox)
@@ -267,7 +267,7 @@ class Requests:
         later.carry()
         return await self._queue(mail, work, transitions.wait_for_turn(row, mail.not_before, now))
 
-    async def _queue(self, mail: Letter, work: Work, settled: transitions.Settled) -> Answer | None:
+    async def _queue(self, mail: OutgoingMail, work: Work, settled: transitions.Settled) -> Answer | None:
         """First the message, then the row, then the answer. None: the row has changed; read it again."""
         known = msgspec.structs.replace(work, known=True)
         try:
@@ -299,15 +299,15 @@ class Requests:
             return Unavailable(maybe_sent=True)
         return Unavailable()
 
-    async def prepare_put(self, mail: Letter) -> Put:
+    async def prepare_put(self, mail: OutgoingMail) -> Put:
         """Policy, quota and time of a mail that a message is to carry. Never raises.
 
         Only put, never sent at once, is what a kill in the middle would double: a mail without a copy in Sent Items, or
         that nobody asks the mailbox about; and what takes longer than a sender waits: a mail by way of a draft.
         """
         work = work_of(mail)
-        large = mail.mail.message.attachments and needs_draft(mail.mail)
-        if large or not mail.mail.save_to_sent_items or self.engine.verifier is None or mail.not_before is not None:
+        large = mail.request.message.attachments and needs_draft(mail.request)
+        if large or not mail.request.save_to_sent_items or self.engine.verifier is None or mail.not_before is not None:
             return Put(mail, work, mail.not_before)
         try:
             ready = await self.engine.prepare(Job(mail, work, worker.KEEPS, admitted=True))
@@ -325,7 +325,7 @@ class Requests:
             return Put(mail, work, ready.reservation.at)
         first = transitions.first_claim(work, now, self.engine.settings, new_token(), queued=True)
         claimed = msgspec.structs.replace(work, claimed=first.token)
-        return Put(mail, claimed, transitions.first_look(first, now, self.engine.settings), ready)
+        return Put(mail, claimed, transitions.first_verification(first, now, self.engine.settings), ready)
 
     def abandon(self, put: Put) -> None:
         """A message of the same request could not be put: what is reserved for this one is given back. No storage."""

@@ -48,7 +48,7 @@ __all__ = [
     "decide",
     "ended",
     "first_claim",
-    "first_look",
+    "first_verification",
     "give_back",
     "given_up",
     "is_copy",
@@ -57,7 +57,7 @@ __all__ = [
     "repeated",
     "settle",
     "too_old",
-    "unlooked",
+    "unverified",
     "wait_for_turn",
     "withhold",
 ]
@@ -72,7 +72,7 @@ class Claim:
     """Write this row; if that succeeds the attempt is ours. Then send, or look first: it may have gone before."""
 
     row: Row
-    then: Literal["send", "look"]
+    then: Literal["send", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def wait_for_turn(row: Row, not_before: datetime | None, now: datetime) -> Settl
     return Settled(replace(row, state=state, lease_until=None, due_at=later, not_before=later), later)
 
 
-def first_look(row: Row, now: datetime, settings: Settings) -> datetime:
+def first_verification(row: Row, now: datetime, settings: Settings) -> datetime:
     """When the mailbox may first be looked at. Before the lease is over the request may still be on its way to Graph;
     the copy appears some time after that, so the delays count from there.
     """
@@ -193,12 +193,12 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
     if row.state in ENDED:
         return Drop("ended")
     if row.state == "sending" and not (work.released and work.released == row.token):
-        over = first_look(row, now, settings)
-        return PutAgain(over) if over > now else Claim(replace(claimed, may_have_gone=True), "look")
+        over = first_verification(row, now, settings)
+        return PutAgain(over) if over > now else Claim(replace(claimed, may_have_gone=True), "verify")
     if row.due_at and row.due_at > now and row.state != "sending":
         return PutAgain(row.due_at)
     if row.state == "unknown":
-        return Claim(claimed, "look")
+        return Claim(claimed, "verify")
     if too_old(row, now, settings):
         return Fail(given_up(row, now, code="TooOld"))
     return Claim(claimed, "send")
@@ -208,7 +208,7 @@ def _replay(claimed: Row, work: Work, now: datetime) -> Claim:
     """What may have gone is looked for first, and sent only if it is not there: the policy's one resend is used up."""
     anew = _anew(claimed, now, replays=work.replay)
     if claimed.may_have_gone and not work.force:
-        return Claim(replace(anew, resends=1), "look")
+        return Claim(replace(anew, resends=1), "verify")
     return Claim(replace(anew, may_have_gone_twice=claimed.may_have_gone_twice or claimed.may_have_gone), "send")
 
 
@@ -265,9 +265,9 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
     return TakeOver(replace(claimed, may_have_gone=True, accepted_at=now, settled_at=None, code=None))
 
 
-def give_back(row: Row, due: datetime, *, look: bool) -> Settled:
+def give_back(row: Row, due: datetime, *, verify: bool) -> Settled:
     """A claim that nothing was asked of Graph under: nothing counts, and what was to be looked for is so still."""
-    state: State = "unknown" if look else "accepted"
+    state: State = "unknown" if verify else "accepted"
     return Settled(replace(row, state=state, due_at=due), due)
 
 
@@ -302,9 +302,9 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
             seconds = max(outcome.after or 0, backoff(row, now, least, 3600))
             return wait(tried, seconds, status=outcome.status, code=code)
         case Unknown():
-            due = first_look(row, now, settings)
+            due = first_verification(row, now, settings)
             tried = replace(row, attempts=row.attempts + 1, status=outcome.status, code=outcome.code or outcome.reason)
-            return Settled(replace(unlooked(tried), state="unknown", due_at=due, may_have_gone=True), due)
+            return Settled(replace(unverified(tried), state="unknown", due_at=due, may_have_gone=True), due)
     assert_never(outcome)
 
 
@@ -326,7 +326,7 @@ def _trouble(outcome: Rejected | Interrupted) -> tuple[float, str | None]:
 def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
     """A claim that begins from the start: the caller, or an operator, has asked for it again."""
     return replace(
-        unlooked(claimed),
+        unverified(claimed),
         accepted_at=now,
         not_before=None,
         settled_at=None,
@@ -339,9 +339,9 @@ def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
     )
 
 
-def unlooked(row: Row) -> Row:
+def unverified(row: Row) -> Row:
     """As if nothing had been looked for yet."""
-    return replace(row, looks=0, unanswered=0, new_token_from=None)
+    return replace(row, verifications=0, unanswered=0, new_token_from=None)
 
 
 def too_old(row: Row, now: datetime, settings: Settings) -> bool:
@@ -360,12 +360,12 @@ def _begins(row: Row) -> datetime:
 
 def given_up(row: Row, now: datetime, status: int | None = None, code: str | None = None) -> Row:
     """The end of a mail that cannot be sent. Whether an attempt before this one has sent it stays in doubt."""
-    return ended(row, "held" if row.may_have_gone else "failed", now, status, code)
+    return ended(row, "review" if row.may_have_gone else "failed", now, status, code)
 
 
 def ended(
     row: Row,
-    state: Literal["sent", "failed", "held", "suppressed", "captured"],
+    state: Literal["sent", "failed", "review", "suppressed", "captured"],
     now: datetime,
     status: int | None = None,
     code: str | None = None,

@@ -22,19 +22,19 @@ from shared.delivery.transitions import (
     ended,
     given_up,
     too_old,
-    unlooked,
+    unverified,
 )
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Unanswered
 from shared.settings.config import OnUnknown, Settings
 
-__all__ = ["cannot_be_asked", "is_forbidden", "look_over"]
+__all__ = ["assess", "cannot_be_asked", "is_forbidden"]
 
 LONGEST_PAUSE: Final = 1800.0  # seconds between two looks of which none was answered, or that find a draft
 NEW_TOKEN: Final = 60.0  # seconds before a refused look is repeated: a token is not asked for more often
 FORBIDDEN: Final = 403
 
 
-def look_over(  # noqa: PLR0913 - what a look depends on
+def assess(  # noqa: PLR0913 - what a look depends on
     row: Row,
     finding: Finding | None,
     now: datetime,
@@ -55,21 +55,21 @@ def look_over(  # noqa: PLR0913 - what a look depends on
             return Settled(ended(row, "sent", now), None)
         case "waiting":  # what goes from there to Sent Items may be in neither for a moment: the count begins anew
             pause = backoff(row, now, delays[0], LONGEST_PAUSE)
-            return _look_again(replace(row, looks=0), now, pause, jitter)
-        case "absent" if row.looks + 1 < len(delays):
-            pause = max(delays[row.looks + 1] - delays[row.looks], delays[0])
-            return _look_again(replace(row, looks=row.looks + 1), now, pause, 0.0)
+            return _verify_again(replace(row, verifications=0), now, pause, jitter)
+        case "absent" if row.verifications + 1 < len(delays):
+            pause = max(delays[row.verifications + 1] - delays[row.verifications], delays[0])
+            return _verify_again(replace(row, verifications=row.verifications + 1), now, pause, 0.0)
         case "absent" | "unsent":
             # What could not be looked up before it was sent once more stays in doubt.
-            seen = replace(unlooked(row), may_have_gone=finding == "unsent" and row.resends > 0)
+            seen = replace(unverified(row), may_have_gone=finding == "unsent" and row.resends > 0)
             if row.attempts >= settings.max_attempts or too_old(row, now, settings):
                 return Settled(given_up(seen, now, row.status, row.code or "TooOld"), None)
             return Claim(seen, "send")
         case Unanswered() if not cannot_be_asked(row, finding):
             return _unanswered(row, finding.outcome, now, settings, jitter)
     if (policy or settings.on_unknown) == "resend" and row.resends == 0:
-        return Claim(replace(unlooked(row), resends=1, may_have_gone_twice=True), "send")
-    return Settled(ended(row, "held", now, row.status, row.code), None)
+        return Claim(replace(unverified(row), resends=1, may_have_gone_twice=True), "send")
+    return Settled(ended(row, "review", now, row.status, row.code), None)
 
 
 def is_forbidden(finding: Finding | None) -> TypeGuard[Unanswered]:
@@ -92,7 +92,7 @@ def _forbidden(outcome: Outcome) -> TypeGuard[Rejected]:
 def _unanswered(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter: float) -> Settled:
     """Ask again at distances that double; and where Graph says when, not before."""
     if too_old(row, now, settings):
-        return Settled(ended(row, "held", now, row.status, "Unverified"), None)
+        return Settled(ended(row, "review", now, row.status, "Unverified"), None)
     pause = min(LONGEST_PAUSE, settings.verify_delays[0] * 2.0 ** min(row.unanswered, 20))
     refused = isinstance(outcome, Rejected) and outcome.kind == "permission"
     least = NEW_TOKEN if refused else 0.0
@@ -104,7 +104,7 @@ def _unanswered(row: Row, outcome: Outcome, now: datetime, settings: Settings, j
     return Settled(replace(seen, due_at=due), due)
 
 
-def _look_again(row: Row, now: datetime, seconds: float, jitter: float) -> Settled:
+def _verify_again(row: Row, now: datetime, seconds: float, jitter: float) -> Settled:
     """The mailbox has answered, and that is not all there is to know."""
     due = now + timedelta(seconds=seconds * (1 + jitter / 5))
     return Settled(replace(row, state="unknown", due_at=due, unanswered=0, new_token_from=None), due)

@@ -23,7 +23,7 @@ from shared.delivery.record import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.delivery.signed_bodies import SignedBodies
 from shared.errors import Refused
-from shared.mail.outgoing import Letter, encode
+from shared.mail.outgoing import OutgoingMail, encode
 from shared.telemetry import Event, emit
 
 __all__ = ["KEEPS", "Worker", "spread"]
@@ -41,7 +41,7 @@ class Worker:
     engine: Engine
     signed: SignedBodies | None = None
 
-    async def deliver(self, work: Work, mail: Letter | None = None) -> bool:
+    async def deliver(self, work: Work, mail: OutgoingMail | None = None) -> bool:
         """Do what a message asks for. When this returns the message may be completed; when it raises it must not be.
 
         False: nothing was done, since its key names another mail; a producer's message is then still to be kept.
@@ -72,7 +72,9 @@ class Worker:
             except Conflict:
                 row = await ledger.read(work.id)
 
-    async def _act(self, work: Work, mail: Letter | None, row: Row | None, decision: transitions.Decision) -> bool:
+    async def _act(
+        self, work: Work, mail: OutgoingMail | None, row: Row | None, decision: transitions.Decision
+    ) -> bool:
         match decision:
             case transitions.Drop():
                 await self._drop(work, decision, row)
@@ -88,7 +90,7 @@ class Worker:
                 await self._attempt(work, mail, row, decision)
         return True
 
-    async def wake_later(self, work: Work, mail: Letter | None) -> None:
+    async def wake_later(self, work: Work, mail: OutgoingMail | None) -> None:
         """What failed again and again, although nothing says that it cannot be sent: on with it, after a while."""
         row = await self.engine.claims.ledger.read(work.id)
         if row is None or row.state not in ENDED or work.replay > row.replays:
@@ -97,7 +99,7 @@ class Worker:
     async def give_up(self, work: Work, content: bytes) -> bool:
         """End a mail whose message has failed again and again until it is too old. False: it is not, or is being sent.
 
-        content: the message as it came, to be kept where not even its letter can be read.
+        content: the message as it came, to be kept where not even its mail can be read.
         """
         settings, now = self.engine.settings, self.engine.claims.now()
         row = await self.engine.claims.ledger.read(work.id)
@@ -107,7 +109,7 @@ class Worker:
         found = row or fresh
         in_doubt = row is not None and row.state in ("sending", "unknown")
         if not transitions.too_old(found, now, settings) or (
-            in_doubt and transitions.first_look(found, now, settings) > now
+            in_doubt and transitions.first_verification(found, now, settings) > now
         ):
             return False
         if (kept := await self._kept(work, content)) is not None:
@@ -120,7 +122,7 @@ class Worker:
 
     async def _kept(self, work: Work, content: bytes) -> Kept | None:
         try:
-            mail = await self.engine.outbox.letter_of(work)
+            mail = await self.engine.outbox.mail_of(work)
             return Kept("mail", CRASHED, encode(mail)) if mail is not None else None
         except AzureError:
             raise
@@ -137,8 +139,8 @@ class Worker:
         # Not the path: it holds what the producer wrote.
         emit(Event.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code)
 
-    async def _attempt(self, work: Work, mail: Letter | None, row: Row | None, claim: transitions.Claim) -> None:
-        mail = mail or await self.engine.outbox.letter_of(work)
+    async def _attempt(self, work: Work, mail: OutgoingMail | None, row: Row | None, claim: transitions.Claim) -> None:
+        mail = mail or await self.engine.outbox.mail_of(work)
         if mail is None:
             return await self._lost(work, claim.row)
         result = await self.engine.run(Job(mail, work, KEEPS), claim)
@@ -154,9 +156,9 @@ class Worker:
             raise result.unwritten
         return await self._ended(work, result.row)
 
-    async def _fail(self, work: Work, mail: Letter | None, row: Row) -> None:
+    async def _fail(self, work: Work, mail: OutgoingMail | None, row: Row) -> None:
         """End a mail without an attempt."""
-        mail = mail or await self.engine.outbox.letter_of(work)
+        mail = mail or await self.engine.outbox.mail_of(work)
         if mail is not None:  # without one there is nothing to keep, and what another one has kept must stay
             await self.engine.outbox.set_aside(row.id, Kept("mail", row.code or row.state, encode(mail)))
         row = await self.engine.without_draft(row)
@@ -165,7 +167,7 @@ class Worker:
 
     async def _lost(self, work: Work, row: Row) -> None:
         """Somebody has removed its blob."""
-        state: State = "held" if row.may_have_gone else "failed"
+        state: State = "review" if row.may_have_gone else "failed"
         lost = replace(row, state=state, lease_until=None, settled_at=self.engine.claims.now(), code="PayloadMissing")
         await self.engine.claims.write(lost)
         await self._ended(work, lost)
@@ -176,7 +178,7 @@ class Worker:
         if row.state == "sent" and row.replays:
             await self.engine.outbox.forget(row.id)
 
-    async def _put_again(self, work: Work, mail: Letter | None, due: datetime, *, known: bool) -> None:
+    async def _put_again(self, work: Work, mail: OutgoingMail | None, due: datetime, *, known: bool) -> None:
         now = self.engine.claims.now()
         again = msgspec.structs.replace(work, known=known, released=None)
         await self.engine.outbox.put(again, now, due, mail)
@@ -214,7 +216,7 @@ class Worker:
 
     async def _remove_payload(self, work: Work, row: Row) -> None:
         # What ended unsent may begin anew at any time, by its caller or an operator, and a late copy of an old message
-        # is then as good as the new one: it must find its letter. Upkeep removes what nobody has needed.
+        # is then as good as the new one: it must find its mail. Maintenance removes what nobody has needed.
         if row.state not in REPLAYABLE:
             await self.engine.outbox.remove(work)
 

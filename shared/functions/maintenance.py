@@ -20,7 +20,7 @@ blueprint = func.Blueprint()
 
 
 @blueprint.timer_trigger(schedule="0 */5 * * * *", arg_name="timer", run_on_startup=False)
-async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
+async def maintenance(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
     app = services()
     app.report_problems()  # said again and again, so that the alert stays on
     if app.settings.problems:
@@ -33,7 +33,7 @@ async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
 
     async def identities() -> None:
         for identity in app.storage.identities:
-            await marker.report()
+            await identity.report()
 
     # The ledger comes last: it may need the whole time, and then the others must have been.
     steps: dict[str, Callable[[], Awaitable[object]]] = {
@@ -41,7 +41,7 @@ async def upkeep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigge
         "queues": lambda: measure(app.storage.queues, ALL, now),
         "tables": identities,
         "signed": lambda: app.storage.signed_bodies().forget(partitions, now),
-        "ledger": lambda: app.upkeep.run(partitions),
+        "ledger": lambda: app.maintenance.run(partitions),
     }
     await _each(steps, Deadline(TIME_FOR_A_RUN))
 
@@ -55,7 +55,7 @@ async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadl
             async with within(run.left if last else min(TIME_FOR_A_STEP, run.left)):
                 await step()
         except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from being done
-            emit(Event.UPKEEP_FAILED, step=name, code=type(error).__name__)
+            emit(Event.MAINTENANCE_FAILED, step=name, code=type(error).__name__)
             failures.append(error)
     if failures:
         raise failures[0]

@@ -16,7 +16,7 @@ from shared.app import Services, services
 from shared.errors import Malformed, Refused
 from shared.functions.answers import settings_refused
 from shared.mail import limits, parse
-from shared.mail.outgoing import Letter, Origin, fingerprint, identity
+from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
 from shared.mail.sizes import check_size
 from shared.policy.admit import admit
 from shared.storage.queue_names import CONNECTION, EVENTS, OUTBOX, WORK
@@ -31,7 +31,7 @@ __all__ = ["mail_events", "mail_events_poison", "mail_outbox", "mail_outbox_pois
 LATER: Final = timedelta(minutes=5)
 SOON: Final = timedelta(seconds=1)  # a time that near is not worth a message of its own
 FURTHEST: Final = timedelta(days=6)  # that a message can hide
-LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a letter, in a blob
+LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a mail, in a blob
 
 
 class NotConfiguredError(RuntimeError):
@@ -161,8 +161,8 @@ async def _given_up(message: "ProducerMessage") -> None:
                 return None
             queued = parse.outbox_mail(message.body) if message.queue == OUTBOX else None
             if queued is not None and queued.key is not None:
-                letter = await _admitted(app, _letter(queued, message.id, message.inserted_at))
-                return await app.worker.wake_later(work_of(letter), letter)
+                mail = await _admitted(app, _mail(queued, message.id, message.inserted_at))
+                return await app.worker.wake_later(work_of(mail), mail)
         except AzureError:
             raise
         except Refused as error:
@@ -171,11 +171,11 @@ async def _given_up(message: "ProducerMessage") -> None:
             refusal = Malformed(400, "Crashed", f"It failed again and again, by {type(error).__name__}.")
         return await app.worker.refuse(message.id, message.queue, message.body, refusal)
 
-    await _or_later(settle, lambda app: _put_off(app, message))
+    await _or_later(settle, lambda app: _retry_later(app, message))
 
 
 async def _or_later(
-    settle: Callable[[Services], Awaitable[None]], put_off: Callable[[Services], Awaitable[None]]
+    settle: Callable[[Services], Awaitable[None]], retry_later: Callable[[Services], Awaitable[None]]
 ) -> None:
     """Settle what the platform has given up; where a setting or storage is in the way, put it off.
 
@@ -187,7 +187,7 @@ async def _or_later(
     if not app.settings.problems:
         with suppress(AzureError):
             return await settle(app)
-    return await put_off(app)
+    return await retry_later(app)
 
 
 async def _put_off_before(app: Services, message: "ProducerMessage") -> None:
@@ -217,7 +217,7 @@ async def _taken_apart(app: Services, message: "ProducerMessage") -> bool:
         await app.worker.refuse(message.id, message.queue, message.body, refusal)
         return True
     for part in parts or ():
-        await app.outbox.put_off(part, timedelta(0))
+        await app.outbox.retry_later(part, timedelta(0))
     return parts is not None
 
 
@@ -225,41 +225,41 @@ async def _producers(message: "ProducerMessage") -> None:
     """A producer's message: a mail, several, or something that is set aside with its reason."""
     app = services()
     if app.settings.problems:
-        return await _put_off(app, message)
+        return await _retry_later(app, message)
     if await _taken_apart(app, message):
         return None
     try:
-        letter = await _admitted(app, _letter(parse.outbox_mail(message.body), message.id, message.inserted_at))
+        mail = await _admitted(app, _mail(parse.outbox_mail(message.body), message.id, message.inserted_at))
     except Refused as refusal:
         return await app.worker.refuse(message.id, message.queue, message.body, refusal)
     from shared.delivery.queue_messages import work_of
 
-    if not message.paced and await _waits_for_its_time(app, message, letter):
+    if not message.paced and await _waits_for_its_time(app, message, mail):
         return None
-    if not await app.worker.deliver(work_of(letter), letter):
+    if not await app.worker.deliver(work_of(mail), mail):
         reused = Malformed(422, "KeyReused", "The key was used for another mail. A key names one mail.", "$.key")
         await app.worker.refuse(message.id, message.queue, message.body, reused)
     return None
 
 
-async def _waits_for_its_time(app: Services, message: "ProducerMessage", letter: Letter) -> bool:
+async def _waits_for_its_time(app: Services, message: "ProducerMessage", mail: OutgoingMail) -> bool:
     """Where the queue has a rate, put the message into mail-work until its time comes. False: that is now."""
     import msgspec
 
     from shared.delivery.queue_messages import work_of
 
-    rate = app.settings.rate_of(letter.origin)
+    rate = app.settings.rate_of(mail.origin)
     if rate is None:
         return False
     now = datetime.now(UTC)
-    due = min(await app.pace.come_at(letter.origin.name, rate), now + FURTHEST)
+    due = min(await app.pace.come_at(mail.origin.name, rate), now + FURTHEST)
     if due - now <= SOON:
         return False
     paced = msgspec.json.encode(msgspec.structs.replace(message, paced=True))
     if len(paced) <= LARGEST:
         await app.outbox.put_back(WORK, paced, due - now)
     else:
-        await app.outbox.put(work_of(letter), now, due, letter)
+        await app.outbox.put(work_of(mail), now, due, mail)
     return True
 
 
@@ -269,27 +269,27 @@ async def _event(message: "ProducerMessage") -> None:
 
     app = services()
     if app.settings.problems:
-        return await _put_off(app, message)
+        return await _retry_later(app, message)
     if await _taken_apart(app, message):
         return None
     try:
         await app.intake.take_message(message.id, message.body)
     except RouteUnusable as error:
         emit(Event.EVENT_PUT_OFF, id=message.id, why=str(error))
-        await _put_off(app, message)
+        await _retry_later(app, message)
     return None
 
 
-def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Letter:
+def _mail(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> OutgoingMail:
     not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
     sender = queued.sender
     scope = f"queue:{OUTBOX}:{sender}"
-    return Letter(
+    return OutgoingMail(
         id=identity(scope, queued.key) if queued.key else keyless,
         scope=scope,
         fingerprint=fingerprint(sender, queued.mail, queued.thread, queued.mime),
         sender=sender,
-        mail=queued.mail,
+        request=queued.mail,
         origin=Origin(kind="queue", name=OUTBOX),
         not_before=not_before,
         accepted_at=accepted_at,
@@ -299,12 +299,12 @@ def _letter(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Le
     )
 
 
-async def _admitted(app: Services, letter: Letter) -> Letter:
-    """The letter, if it may be sent, with what its references stand for. Raises Refused, AzureError."""
-    admit(letter, app.settings)
-    letter = await app.pinning.pinned(letter)
-    check_size(letter, large=app.settings.large_attachments)
-    return letter
+async def _admitted(app: Services, mail: OutgoingMail) -> OutgoingMail:
+    """The mail, if it may be sent, with what its references stand for. Raises Refused, AzureError."""
+    admit(mail, app.settings)
+    mail = await app.attachment_resolver.resolved(mail)
+    check_size(mail, large=app.settings.large_attachments)
+    return mail
 
 
 async def _put_back(app: Services, text: bytes) -> None:
@@ -313,10 +313,10 @@ async def _put_back(app: Services, text: bytes) -> None:
     await app.outbox.put_back(WORK, text, LATER)
 
 
-async def _put_off(app: Services, message: "ProducerMessage") -> None:
+async def _retry_later(app: Services, message: "ProducerMessage") -> None:
     """The same with a producer's message."""
     _need_queues(app)
-    await app.outbox.put_off(message, LATER)
+    await app.outbox.retry_later(message, LATER)
 
 
 def _need_queues(app: Services) -> None:
@@ -341,4 +341,4 @@ async def _unread(app: Services, message: "ProducerMessage", error: ValueError) 
         refusal = Malformed(400, "UnknownVersion", str(error))
         return await app.worker.refuse(message.id, WORK, message.body, refusal)
     emit(Event.MAIL_WAITING, id=message.id, seconds=LATER.total_seconds(), code="UnknownVersion")
-    return await _put_off(app, message)
+    return await _retry_later(app, message)

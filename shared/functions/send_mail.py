@@ -18,7 +18,7 @@ from shared.functions.answers import BODY_LOST, graph_error, lost_its_body, requ
 from shared.mail import limits, parse, request_size
 from shared.mail.addresses import mailbox_name
 from shared.mail.model import BlobAttachment, SendMail
-from shared.mail.outgoing import Letter, fingerprint, identity, new_id
+from shared.mail.outgoing import OutgoingMail, fingerprint, identity, new_id
 from shared.mail.sizes import check_size
 from shared.mail.threading import LONGEST_THREAD
 from shared.parsing.charsets import CODECS, charset_of
@@ -64,9 +64,9 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         require(caller, "Mail.Send")
         sender = _sender(caller, mailbox)
         admit_sender(origin_of(caller), sender, app.settings)
-        letter = await aside(len(req.get_body()), _letter, req, caller, sender)
-        admit(letter, app.settings)
-        whole = await _with_files(app, letter, len(req.get_body()))
+        mail = await aside(len(req.get_body()), _mail, req, caller, sender)
+        admit(mail, app.settings)
+        whole = await _with_files(app, mail, len(req.get_body()))
     except KeysUnavailable:
         emit(Event.INTAKE_UNAVAILABLE, code="KeysUnavailable")
         message = "The tenant's signing keys cannot be fetched; nothing was sent."
@@ -74,24 +74,24 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
     except Refused as refusal:
         return _refused(refusal, caller, ids)
     if whole is None:
-        return _no_storage(letter.id, ids)
+        return _no_storage(mail.id, ids)
     return await _sent(app, req, whole, ids)
 
 
-async def _with_files(app: Services, letter: Letter, size: int) -> Letter | None:
-    """The letter with what its references stand for, its size checked. None: storage cannot be reached.
+async def _with_files(app: Services, mail: OutgoingMail, size: int) -> OutgoingMail | None:
+    """The mail with what its references stand for, its size checked. None: storage cannot be reached.
 
     size: bytes that it was read of.
     """
-    if any(isinstance(one, BlobAttachment) for one in letter.mail.message.attachments or ()):
+    if any(isinstance(one, BlobAttachment) for one in mail.request.message.attachments or ()):
         from azure.core.exceptions import AzureError
 
         try:
-            letter = await app.pinning.pinned(letter)
+            mail = await app.attachment_resolver.resolved(mail)
         except AzureError:
             return None
-    await aside(size, check_size, letter, large=app.settings.large_attachments)
-    return letter
+    await aside(size, check_size, mail, large=app.settings.large_attachments)
+    return mail
 
 
 def _check_length(app: Services, req: func.HttpRequest) -> None:
@@ -119,18 +119,18 @@ def _sender(caller: Caller, mailbox: str | None) -> str:
     return caller.user
 
 
-def _letter(req: func.HttpRequest, caller: Caller, sender: str) -> Letter:
+def _mail(req: func.HttpRequest, caller: Caller, sender: str) -> OutgoingMail:
     body = req.get_body()
     mail, mime = _mime(body) if _is_mime(req.headers) else (_json(body, req.headers), None)
     scope = scope_of(caller)
     key = _key(req.headers)
     thread = _text_of(req.headers, "Mailroom-Thread", LONGEST_THREAD)
-    return Letter(
+    return OutgoingMail(
         id=identity(scope, f"idempotency-key:{key}") if key else new_id(),
         scope=scope,
         fingerprint=fingerprint(sender, mail, thread, mime),
         sender=sender,
-        mail=mail,
+        request=mail,
         origin=origin_of(caller),
         accepted_at=datetime.now(UTC),
         not_before=_not_before(req.headers),
@@ -204,12 +204,12 @@ def _not_before(headers: Mapping[str, str]) -> datetime | None:
     return limits.waiting_until(time, datetime.now(UTC), "Mailroom-Not-Before")
 
 
-async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mapping[str, str]) -> func.HttpResponse:
+async def _sent(app: Services, req: func.HttpRequest, mail: OutgoingMail, ids: Mapping[str, str]) -> func.HttpResponse:
     from shared.delivery.request import Busy, Done, Mismatch, Rejection, Spent, TooMany, Unavailable
 
     later = "respond-async" in [item.strip().lower() for item in req.headers.get("prefer", "").split(",")]
-    waits = later or letter.not_before is not None
-    answer = await (app.requests.accept(letter) if waits else app.requests.send_now(letter))
+    waits = later or mail.not_before is not None
+    answer = await (app.requests.accept(mail) if waits else app.requests.send_now(mail))
     match answer:
         case Done():
             headers = {**ids, "Mailroom-State": answer.state, "Location": f"/api/messages/{answer.mail}"}
@@ -230,7 +230,7 @@ async def _sent(app: Services, req: func.HttpRequest, letter: Letter, ids: Mappi
             code, message = OVER_RATE if isinstance(answer, TooMany) else DAY_SPENT
             return graph_error(429, code, message, ids, _again_after(answer.retry_after))
         case Unavailable():
-            return _maybe_sent(req, letter.id, ids) if answer.maybe_sent else _no_storage(letter.id, ids)
+            return _maybe_sent(req, mail.id, ids) if answer.maybe_sent else _no_storage(mail.id, ids)
 
 
 def _maybe_sent(req: func.HttpRequest, mail: str, ids: Mapping[str, str]) -> func.HttpResponse:

@@ -40,7 +40,7 @@ from msgraph_core.middleware.options import GraphTelemetryHandlerOption  # type:
 
 from shared.auth.managed_identity import Identity
 from shared.graph.endpoint import GRAPH_HOSTS, GraphEndpoint
-from shared.graph.request_phase import ProgressHandler
+from shared.graph.request_phase import PhaseHandler
 from shared.graph.transport import AiohttpTransport
 
 __all__ = ["GRAPH_HOSTS", "GraphConnection", "GraphEndpoint", "open_client"]
@@ -143,7 +143,7 @@ def _http_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
         headers={"Accept-Encoding": "identity"},  # an answer is a few bytes; its decoding is one more thing to fail
     )
     telemetry = sdk_options[GraphTelemetryHandlerOption.get_key()]
-    middleware = [ParametersNameDecodingHandler(), GraphTelemetryHandler(telemetry), ProgressHandler()]
+    middleware = [ParametersNameDecodingHandler(), GraphTelemetryHandler(telemetry), PhaseHandler()]
     GraphClientFactory.create_with_custom_middleware(middleware, client=client)  # changes the client it is given
     return client
 

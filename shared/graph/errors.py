@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError, DeserializationError, Serializatio
 from kiota_abstractions.api_error import APIError
 
 from shared.graph.outcome import NotConnected, Outcome, Rejected, Unknown, classify
-from shared.graph.request_phase import Progress, Stage
+from shared.graph.request_phase import PhaseTracker, RequestPhase
 
 __all__ = ["OUTCOMES", "outcome_of", "timed_out"]
 
@@ -80,13 +80,13 @@ OUTCOMES: dict[type[Exception], Outcome | None] = {
 _BODY_FAULTS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
 
-def outcome_of(error: Exception, progress: Progress, now: datetime) -> Outcome:
+def outcome_of(error: Exception, progress: PhaseTracker, now: datetime) -> Outcome:
     """What became of a request that ended in `error` after it came as far as `progress` says.
 
     An exception that is in no table is Unknown with its class's name for a reason, if the request may have left, and
     never its text: that may hold addresses.
     """
-    if progress.stage is Stage.TOKEN:
+    if progress.stage is RequestPhase.TOKEN:
         return _IDENTITY
     row = next((cls for cls in type(error).__mro__ if cls in OUTCOMES), None)
     outcome = OUTCOMES[row] if row else Unknown(type(error).__name__)
@@ -94,17 +94,17 @@ def outcome_of(error: Exception, progress: Progress, now: datetime) -> Outcome:
         outcome = _answered(error, now)
     if progress.may_have_left or not isinstance(outcome, Unknown):
         return outcome
-    if progress.stage is Stage.BUILDING and isinstance(error, _BODY_FAULTS):
+    if progress.stage is RequestPhase.BUILDING and isinstance(error, _BODY_FAULTS):
         return _UNWRITABLE
-    return _CONNECT if progress.stage is Stage.CONNECTING else _INTERNAL
+    return _CONNECT if progress.stage is RequestPhase.CONNECTING else _INTERNAL
 
 
-def timed_out(progress: Progress) -> Outcome:
+def timed_out(progress: PhaseTracker) -> Outcome:
     """What became of a request whose deadline passed."""
     if progress.may_have_left:
         return _TIMEOUT
     # While the request is built, the one thing to wait for is its token.
-    return _CONNECT if progress.stage is Stage.CONNECTING else _IDENTITY
+    return _CONNECT if progress.stage is RequestPhase.CONNECTING else _IDENTITY
 
 
 def _answered(error: Exception, now: datetime) -> Outcome:

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
 
-__all__ = ["Found", "MessageId", "Stamp", "look"]
+__all__ = ["Found", "Marker", "MessageId", "find_copy"]
 
 OK: Final = 200
 Found = Literal["sent", "waiting", "absent"] | Unanswered
@@ -34,7 +34,7 @@ class _Items(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class Marker:
     """What a mail has that went as JSON: an extended property of this id with this value."""
 
     property_id: str
@@ -54,10 +54,10 @@ class MessageId:
         return f"internetMessageId eq '{self.value}'"
 
 
-async def look(
+async def find_copy(
     connection: GraphConnection,
     mailbox: str,
-    known_by: Stamp | MessageId,
+    known_by: Marker | MessageId,
     deadline: float,
     newer_than: datetime | None = None,
 ) -> Found:

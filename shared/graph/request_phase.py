@@ -15,10 +15,10 @@ from kiota_http.middleware import REQUEST_OPTIONS_KEY, BaseMiddleware
 
 from shared.runtime.deadline import Deadline
 
-__all__ = ["Progress", "ProgressHandler", "Stage"]
+__all__ = ["PhaseHandler", "PhaseTracker", "RequestPhase"]
 
 
-class Stage(Enum):
+class RequestPhase(Enum):
     """The steps of one request."""
 
     TOKEN = "token"  # noqa: S105 - asking for one
@@ -28,11 +28,11 @@ class Stage(Enum):
     SENDING = "sending"  # on an open connection
 
 
-class Progress(RequestOption):
+class PhaseTracker(RequestOption):
     """Given with a request, says afterwards how far it came. deadline: after which no byte of it may leave."""
 
     def __init__(self, deadline: Deadline | None = None) -> None:
-        self.stage = Stage.TOKEN
+        self.stage = RequestPhase.TOKEN
         self._deadline = deadline
 
     @property
@@ -42,21 +42,21 @@ class Progress(RequestOption):
     @property
     def may_have_left(self) -> bool:
         """Whether Graph may have read the request. True when in doubt: should nobody observe it, nothing is lost."""
-        return self.stage in {Stage.HANDED_OVER, Stage.SENDING}
+        return self.stage in {RequestPhase.HANDED_OVER, RequestPhase.SENDING}
 
     def connecting(self) -> None:
         """There is no connection for it yet."""
-        if self.stage is not Stage.SENDING:  # a second connection does not take back what the first has carried
-            self.stage = Stage.CONNECTING
+        if self.stage is not RequestPhase.SENDING:  # a second connection does not take back what the first has carried
+            self.stage = RequestPhase.CONNECTING
 
     def connected(self) -> None:
         """There is one; from now on its bytes may leave."""
-        self.stage = Stage.SENDING
+        self.stage = RequestPhase.SENDING
 
     def leaving(self) -> None:
         """Its first byte leaves now. Raises TimeoutError where it is late: then none does."""
         if self.is_late:
-            self.stage = Stage.CONNECTING
+            self.stage = RequestPhase.CONNECTING
             raise TimeoutError
 
     @staticmethod
@@ -65,12 +65,12 @@ class Progress(RequestOption):
         return "mailroom.progress"
 
 
-class ProgressHandler(BaseMiddleware):
-    """The last of the SDK's middleware: hands a request's Progress on to the transport, in its extensions."""
+class PhaseHandler(BaseMiddleware):
+    """The last of the SDK's middleware: hands a request's PhaseTracker on to the transport, in its extensions."""
 
     async def send(self, request: httpx.Request, transport: httpx.AsyncBaseTransport) -> httpx.Response:
-        progress = request.extensions.get(REQUEST_OPTIONS_KEY, {}).get(Progress.get_key())
-        if isinstance(progress, Progress):
-            progress.stage = Stage.HANDED_OVER
-            request.extensions[Progress.get_key()] = progress
+        progress = request.extensions.get(REQUEST_OPTIONS_KEY, {}).get(PhaseTracker.get_key())
+        if isinstance(progress, PhaseTracker):
+            progress.stage = RequestPhase.HANDED_OVER
+            request.extensions[PhaseTracker.get_key()] = progress
         return await super().send(request, transport)

@@ -14,7 +14,7 @@ from kiota_http.middleware.options import ResponseHandlerOption
 from shared.graph.client import GraphConnection
 from shared.graph.errors import outcome_of, timed_out
 from shared.graph.outcome import NotConnected, Outcome, Rejected, classify
-from shared.graph.request_phase import Progress, Stage
+from shared.graph.request_phase import PhaseTracker, RequestPhase
 from shared.runtime.deadline import within
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ async def asked(
     deadline: seconds for everything, the token and the connection included. newer_than: see
     GraphConnection.ensure_token. A refused token, or one that has not the right, is replaced before the next request.
     """
-    progress = Progress()
+    progress = PhaseTracker()
     try:
         async with within(deadline) as end:
-            progress = Progress(end)
+            progress = PhaseTracker(end)
             await connection.ensure_token(newer_than)
             token_at = connection.token_at
             if not still_ours():
                 return None, NotConnected("lease")
-            progress.stage = Stage.BUILDING
+            progress.stage = RequestPhase.BUILDING
             answer = cast("httpx.Response", await ask(lambda query: _configuration(query, progress)))
     except TimeoutError:
         return None, timed_out(progress)
@@ -61,7 +61,7 @@ async def asked(
     return answer, outcome
 
 
-def _configuration(query: Any, progress: Progress) -> "RequestConfiguration[Any]":
+def _configuration(query: Any, progress: PhaseTracker) -> "RequestConfiguration[Any]":
     headers = HeadersCollection()
     headers.add("client-request-id", str(uuid.uuid4()))
     headers.add("return-client-request-id", "true")

@@ -17,7 +17,7 @@ from msgraph.generated.users.item.send_mail.send_mail_post_request_body import S
 from shared.graph.client import GraphConnection
 from shared.graph.errors import outcome_of, timed_out
 from shared.graph.outcome import NotConnected, Outcome, Rejected, classify
-from shared.graph.request_phase import Progress, Stage
+from shared.graph.request_phase import PhaseTracker, RequestPhase
 from shared.runtime.deadline import within
 from shared.runtime.long_work import aside
 
@@ -47,12 +47,12 @@ async def send_mail(  # noqa: PLR0913 - one request has that many sides
 
     Raises nothing but asyncio.CancelledError, and that only when the caller cancels: the mail may then have gone.
     """
-    progress = Progress()
+    progress = PhaseTracker()
     try:
         async with within(deadline) as end:
-            progress = Progress(end)
+            progress = PhaseTracker(end)
             await connection.ensure_token()
-            progress.stage = Stage.BUILDING
+            progress.stage = RequestPhase.BUILDING
             # The address as a whole: out of its template the SDK would make it three times for one request, and each
             # time by the character.
             address = f"{connection.client.request_adapter.base_url}/users/{quote(mailbox, safe='')}/sendMail"
@@ -88,7 +88,7 @@ def _request(
     return request
 
 
-def _configuration(client_request_id: str, progress: Progress) -> "RequestConfiguration[QueryParameters]":
+def _configuration(client_request_id: str, progress: PhaseTracker) -> "RequestConfiguration[QueryParameters]":
     headers = HeadersCollection()
     # An id that cannot stand in a header is left out: it is not worth a mail.
     if client_request_id and client_request_id.isascii() and client_request_id.isprintable():

@@ -13,7 +13,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from shared.graph.request_phase import Progress
+from shared.graph.request_phase import PhaseTracker
 from shared.runtime.tls import tls
 
 __all__ = ["AiohttpTransport"]
@@ -46,7 +46,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx's exceptions: when no byte of it has left, ConnectError, ConnectTimeout, UnsupportedProtocol."""
         session = self._session or self._open()
-        progress = request.extensions.get(Progress.get_key()) or Progress()
+        progress = request.extensions.get(PhaseTracker.get_key()) or PhaseTracker()
         body = await request.aread()
         try:
             answer = await session.request(
@@ -84,7 +84,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 def _observed() -> aiohttp.TraceConfig:
-    """Tells a request's Progress how far it came: until there is a connection no byte of it can have left."""
+    """Tells a request's PhaseTracker how far it came: until there is a connection no byte of it can have left."""
 
     async def connecting(_session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
         context.trace_request_ctx.connecting()
@@ -104,7 +104,7 @@ def _observed() -> aiohttp.TraceConfig:
     return trace
 
 
-async def _pieces(body: bytes, progress: Progress) -> Any:
+async def _pieces(body: bytes, progress: PhaseTracker) -> Any:
     for start in range(0, len(body), PIECE):
         if progress.is_late:
             raise TimeoutError  # the rest of it stays here, so that Graph has no whole request

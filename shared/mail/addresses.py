@@ -6,7 +6,7 @@
 The two differ only in the case of the local part: it is kept on its way to the recipient (RFC 5321, section 2.4), and
 no two mailboxes are told apart by it. Spellings that the standards call equivalent have one form: case of letters, a
 domain as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). What others might read as another
-address has none and is refused: compatibility characters (full-width and mathematical letters), characters that
+address has none and is refused: compatibility characters (full-width and mathematical mails), characters that
 nobody sees, quoted local parts, comments, domain literals, a dot at the end.
 
 Sources: RFC 5321, 5322, 6531 and 5891. Names under .test and without a dot are for the tenant to know.
@@ -31,7 +31,7 @@ _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ENCODED: Final = "xn--"
-# Categories of the characters that a local part may have beside ASCII: letters, marks, digits.
+# Categories of the characters that a local part may have beside ASCII: mails, marks, digits.
 _LETTERS: Final = frozenset({"Ll", "Lm", "Lo", "Lt", "Lu", "Mc", "Mn", "Nd"})
 # Among these, characters that show nothing (Default_Ignorable_Code_Point): joiners, fillers, variation selectors.
 _UNSEEN: Final = re.compile(
@@ -108,7 +108,7 @@ def _domain(text: str) -> str:
         name = text.lower()
     else:
         text = _composed(text, "The domain")
-        # Each letter by itself: `lower` of a text gives the Greek sigma two forms.
+        # Each mail by itself: `lower` of a text gives the Greek sigma two forms.
         name = unicodedata.normalize("NFC", "".join(character.lower() for character in text))
         name = ".".join(label if label.isascii() else _a_label(label) for label in name.split("."))
     if not _DOMAIN.fullmatch(name):

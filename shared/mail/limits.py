@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import Malformed
-from shared.mail.marker import MAX_HEADERS, stamped
+from shared.mail.marker import MAX_HEADERS, with_marker
 from shared.mail.model import BlobAttachment, SendMail
 from shared.mail.names import MAX_RECIPIENTS
 
@@ -31,7 +31,7 @@ __all__ = [
     "check_size",
     "json_size",
     "request_size",
-    "stamped_size",
+    "size_with_marker",
     "too_large",
 ]
 
@@ -82,15 +82,15 @@ def check(mail: SendMail, path: str = "$.message") -> None:
 
 
 def check_size(mail: SendMail) -> None:
-    """The limit on the whole request, stamp included. Raises Malformed 413 RequestEntityTooLarge."""
-    size = stamped_size(mail)
+    """The limit on the whole request, marker included. Raises Malformed 413 RequestEntityTooLarge."""
+    size = size_with_marker(mail)
     if size > MAX_REQUEST:
         raise too_large(size)
 
 
-def stamped_size(mail: SendMail) -> int:
-    """Bytes of the request with the stamp in it."""
-    return request_size(msgspec.structs.replace(mail, message=stamped(mail.message, _ANY_ID)))
+def size_with_marker(mail: SendMail) -> int:
+    """Bytes of the request with the marker in it."""
+    return request_size(msgspec.structs.replace(mail, message=with_marker(mail.message, _ANY_ID)))
 
 
 def waiting_until(not_before: datetime | None, now: datetime, place: str) -> datetime | None:

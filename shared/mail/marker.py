@@ -14,21 +14,21 @@ import msgspec
 
 from shared.mail.graph_types import LONGEST_ID, InternetMessageHeader, SingleValueLegacyExtendedProperty
 from shared.mail.model import Message
-from shared.mail.names import STAMP_GUID
+from shared.mail.names import MARKER_GUID
 
 __all__ = [
+    "MARKER_GUID",
+    "MARKER_PROPERTY",
     "MAX_HEADERS",
-    "STAMP_GUID",
     "STAMP_HEADER",
     "STAMP_NAME",
-    "STAMP_PROPERTY",
     "forged",
     "message_id",
-    "stamped",
+    "with_marker",
 ]
 
 STAMP_NAME: Final = "MailroomId"
-STAMP_PROPERTY: Final = f"String {{{STAMP_GUID}}} Name {STAMP_NAME}"
+MARKER_PROPERTY: Final = f"String {{{MARKER_GUID}}} Name {STAMP_NAME}"
 STAMP_HEADER: Final = "x-mailroom-id"
 # Graph takes this many internetMessageHeaders: https://learn.microsoft.com/graph/api/resources/internetmessageheader
 MAX_HEADERS: Final = 5
@@ -42,15 +42,15 @@ _PLAIN_DOMAIN: Final = re.compile(
 _BLANK: Final = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
 
 
-def stamped(message: Message, letter_id: str) -> Message:
-    """The message with the letter's id on it. The header is left out where the sender has used up all that Graph takes.
+def with_marker(message: Message, mail_id: str) -> Message:
+    """The message with the mail's id on it. The header is left out where the sender has used up all that Graph takes.
 
-    letter_id: 32 hex digits. The message must not be stamped yet.
+    mail_id: 32 hex digits. The message must not be marked yet.
     """
-    mark = SingleValueLegacyExtendedProperty(id=STAMP_PROPERTY, value=letter_id)
+    mark = SingleValueLegacyExtendedProperty(id=MARKER_PROPERTY, value=mail_id)
     headers = message.internet_message_headers or ()
     if len(headers) < MAX_HEADERS:
-        headers = (*headers, InternetMessageHeader(name=STAMP_HEADER, value=letter_id))
+        headers = (*headers, InternetMessageHeader(name=STAMP_HEADER, value=mail_id))
     return msgspec.structs.replace(
         message,
         single_value_extended_properties=(*(message.single_value_extended_properties or ()), mark),
@@ -58,20 +58,20 @@ def stamped(message: Message, letter_id: str) -> Message:
     )
 
 
-def message_id(letter_id: str, mailbox: str) -> str:
-    """The Message-ID of a letter of MIME that goes from this mailbox, by which it is found again.
+def message_id(mail_id: str, mailbox: str) -> str:
+    """The Message-ID of a mail of MIME that goes from this mailbox, by which it is found again.
 
-    letter_id: 32 hex digits. mailbox: an address or an object id.
+    mail_id: 32 hex digits. mailbox: an address or an object id.
     """
     domain = mailbox.rpartition("@")[2].lower() if "@" in mailbox else ""
-    return f"<{letter_id}@{domain if _PLAIN_DOMAIN.fullmatch(domain) else NO_DOMAIN}>"
+    return f"<{mail_id}@{domain if _PLAIN_DOMAIN.fullmatch(domain) else NO_DOMAIN}>"
 
 
 def forged(*, header: str = "", property_id: str = "") -> bool:
     """Whether this header name, or this id of an extended property, is Mailroom's own.
 
     A property of that name is refused under every GUID and in any case and spacing: Graph's readings of an id are not
-    documented to the letter. Marks count for nothing either.
+    documented to the mail. Marks count for nothing either.
     """
     if len(property_id) > LONGEST_ID:
         return True  # no property of anyone's; nothing else looks at it

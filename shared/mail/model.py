@@ -15,7 +15,7 @@ and what Graph gets:
   `Message` and `SaveToSentItems`. The latter is always written, as true or false.
 - Numbers of coordinates are floating point; `birthday` is written with its offset in figures (`Z` as `+00:00`) and to
   the microsecond; base64 is written with its unused bits zero.
-- Mailroom adds its stamp (stamp.py).
+- Mailroom adds its marker (marker.py).
 
 Source: https://learn.microsoft.com/graph/api/resources/message, …/fileattachment, …/itemattachment.
 """

@@ -1,4 +1,4 @@
-"""A letter: one mail to be sent, with what is known of it besides the mail itself. And how it gets its names.
+"""A mail: one mail to be sent, with what is known of it besides the mail itself. And how it gets its names.
 
 The id names the mail over all attempts; the fingerprint tells whether a second request with the same key asks for the
 same mail.
@@ -17,8 +17,8 @@ from shared.mail.model import SendMail
 
 __all__ = [
     "KnownBy",
-    "Letter",
     "Origin",
+    "OutgoingMail",
     "Repeat",
     "Signed",
     "decode",
@@ -72,7 +72,7 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class OutgoingMail:
     """One mail to be sent. sender: the mailbox, an address, an object id or the name of a pool. Times are aware.
 
     known_by: what its id is made of, and so why another one with it is a copy.
@@ -87,11 +87,11 @@ class Letter:
     scope: str
     fingerprint: str
     sender: str
-    mail: SendMail
+    request: SendMail
     origin: Origin
     accepted_at: datetime
     not_before: datetime | None = None
-    on_unknown: Literal["resend", "hold"] | None = None
+    on_unknown: Literal["resend", "review"] | None = None
     repeats: Repeat | None = None
     keep_days: int | None = None
     thread: str | None = None
@@ -102,16 +102,16 @@ class Letter:
 
 
 _ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final = msgspec.json.Decoder(Letter)
+_DECODER: Final = msgspec.json.Decoder(OutgoingMail)
 
 
-def encode(letter: Letter) -> bytes:
-    """The letter as a JSON object, for a queue message or a blob."""
-    return _ENCODER.encode(letter)
+def encode(mail: OutgoingMail) -> bytes:
+    """The mail as a JSON object, for a queue message or a blob."""
+    return _ENCODER.encode(mail)
 
 
-def decode(data: bytes) -> Letter:
-    """The letter that `encode` wrote. Raises msgspec.DecodeError for anything else."""
+def decode(data: bytes) -> OutgoingMail:
+    """The mail that `encode` wrote. Raises msgspec.DecodeError for anything else."""
     return _DECODER.decode(data)
 
 

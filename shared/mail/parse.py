@@ -2,7 +2,7 @@
 
 Four passes, each in document order, and the first fault of the first pass that finds one is reported: the JSON itself
 (reading.py; in the queue queue_text.py too), its shape (wire.py, faults.py, without what read_only.py drops), how many
-there are of each (limits.py), and the values that a type does not describe: addresses, forged stamps, depth. The size
+there are of each (limits.py), and the values that a type does not describe: addresses, forged markers, depth. The size
 of the request is the caller's to check (limits.check_size): it depends on how the mail is sent.
 """
 
@@ -306,7 +306,7 @@ def _check_headers(headers: list[dict[str, Any]], path: str) -> None:
 def _check_extended(properties: list[dict[str, Any]], path: str) -> None:
     for at, extended in enumerate(properties):
         if forged(property_id=extended["id"]):
-            text = "This extended property is Mailroom's own stamp; expected another name."
+            text = "This extended property is Mailroom's own marker; expected another name."
             raise _wrong("BadRequest", text, f"{path}[{at}].id")
 
 

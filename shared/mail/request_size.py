@@ -50,8 +50,8 @@ def file_size(file: FileAttachment | BlobAttachment) -> int:
 
 
 def needs_draft(mail: SendMail) -> bool:
-    """Whether the mail, with its stamp, does not fit into one request to sendMail."""
-    return limits.stamped_size(mail) > limits.MAX_REQUEST
+    """Whether the mail, with its marker, does not fit into one request to sendMail."""
+    return limits.size_with_marker(mail) > limits.MAX_REQUEST
 
 
 def in_one_request(attachment: Attachment) -> bool:
@@ -60,7 +60,7 @@ def in_one_request(attachment: Attachment) -> bool:
 
 
 def plan_of(message: Message) -> DraftPlan:
-    """How a message, stamped, gets into a draft."""
+    """How a message, marked, gets into a draft."""
     bare = msgspec.structs.replace(message, attachments=None)
     room = limits.MAX_REQUEST - limits.json_size(msgspec.structs.replace(message, attachments=()))
     first, rest = list[Attachment](), list[Attachment]()
@@ -80,10 +80,10 @@ def check_sizes(mail: SendMail, *, large: bool) -> None:
     Raises Malformed, 413 RequestEntityTooLarge, with the JSON path of what is too large; 400 for a large mail that is
     not to be kept: a draft that is sent always is.
     """
-    size = limits.stamped_size(mail)
+    size = limits.size_with_marker(mail)
     if size <= limits.MAX_REQUEST:
         return
-    if limits.stamped_size(_bare(mail)) > limits.MAX_REQUEST:
+    if limits.size_with_marker(_bare(mail)) > limits.MAX_REQUEST:
         raise limits.too_large(size)  # not for its attachments
     if not large:
         raise _not_switched_on(size)

@@ -1,14 +1,14 @@
 """Conversations: the marks by which mail programs put the mails of one thread together.
 
-A thread is a text, such as the key of an incident, that counts within the scope of its letter. Every mail of a thread
+A thread is a text, such as the key of an incident, that counts within the scope of its mail. Every mail of a thread
 is marked as a reply to one and the same root, a message that was never sent and whose id follows from scope and thread
 alone: nothing has to be remembered, and mails may come in any order, from any instance and from any mailbox.
 
     In-Reply-To, References    the root's message id (RFC 5322, section 3.6.4)
     conversation index         a header that is the same for the whole thread, with a GUID made of scope and thread, and
-                               one response level with the letter's own time ([MS-OXOMSG] 2.2.1.3)
+                               one response level with the mail's own time ([MS-OXOMSG] 2.2.1.3)
     index tracking             true: the conversation's id is that GUID ([MS-OXOMSG] 2.2.1.2, 2.2.1.4)
-    conversation topic         what the letter says it is about, or the subject without what changes from mail to mail
+    conversation topic         what the mail says it is about, or the subject without what changes from mail to mail
                                ([MS-OXOMSG] 2.2.1.5)
 
 They go as extended properties of the message; mime.py has the same marks as headers. Which of this is documented for
@@ -26,7 +26,7 @@ import msgspec
 
 from shared.mail.graph_types import SingleValueLegacyExtendedProperty
 from shared.mail.model import Message, SendMail
-from shared.mail.outgoing import Letter, identity
+from shared.mail.outgoing import OutgoingMail, identity
 
 __all__ = ["LONGEST_THREAD", "Marks", "marks_of", "threaded", "topic_of"]
 
@@ -54,7 +54,7 @@ _STATUS: Final = (
     r"fail|failed|failing|failure|fixed|succeeded|success|recovered|recovery|resolved|closed|completed|down|up"
 )
 # What comes before the topic: a status in brackets, with a count as Alertmanager has it, or before a colon; and what
-# Exchange itself takes for a prefix, one to three letters and a colon ([MS-OXCMAIL] 2.2.3.2.6.1): RE:, FW:, AW:, SV:.
+# Exchange itself takes for a prefix, one to three mails and a colon ([MS-OXCMAIL] 2.2.3.2.6.1): RE:, FW:, AW:, SV:.
 _PREFIX: Final = re.compile(
     rf"(?:\[ ?(?:{_STATUS})(?: ?:? ?\d{{1,9}})? ?\](?: ?[:\u2013\u2014-])?|(?:{_STATUS}|[^\W\d_]{{1,3}}):(?=\s))\s*",
     re.IGNORECASE,
@@ -76,24 +76,24 @@ class Marks:
     topic: str
 
 
-def marks_of(letter: Letter) -> Marks | None:
-    """The marks of a letter that has a thread. The same letter, the same marks."""
-    if letter.thread is None:
+def marks_of(mail: OutgoingMail) -> Marks | None:
+    """The marks of a mail that has a thread. The same mail, the same marks."""
+    if mail.thread is None:
         return None
-    name = identity(f"thread of {letter.scope}", letter.thread)
-    topic = topic_of(letter.topic or letter.mail.message.subject or "")[:LONGEST_TOPIC]
-    return Marks(f"<{name}@{ROOTS}>", _index(bytes.fromhex(name), letter), topic)
+    name = identity(f"thread of {mail.scope}", mail.thread)
+    topic = topic_of(mail.topic or mail.request.message.subject or "")[:LONGEST_TOPIC]
+    return Marks(f"<{name}@{ROOTS}>", _index(bytes.fromhex(name), mail), topic)
 
 
-def threaded(letter: Letter) -> SendMail:
-    """The letter's mail with the marks of its thread on it as extended properties; without a thread as it is.
+def threaded(mail: OutgoingMail) -> SendMail:
+    """The mail's mail with the marks of its thread on it as extended properties; without a thread as it is.
 
     What the sender has set already stays, alone in its group.
     """
-    marks = marks_of(letter)
+    marks = marks_of(mail)
     if marks is None:
-        return letter.mail
-    message = letter.mail.message
+        return mail.request
+    message = mail.request.message
     values = {
         IN_REPLY_TO: marks.root,
         REFERENCES: marks.root,
@@ -112,7 +112,7 @@ def threaded(letter: Letter) -> SendMail:
     marked = msgspec.structs.replace(
         message, single_value_extended_properties=(*(message.single_value_extended_properties or ()), *ours)
     )
-    return msgspec.structs.replace(letter.mail, message=marked)
+    return msgspec.structs.replace(mail.request, message=marked)
 
 
 def topic_of(subject: str) -> str:
@@ -131,16 +131,16 @@ def topic_of(subject: str) -> str:
     return line[start:] or line
 
 
-def _index(guid: bytes, letter: Letter) -> bytes:
-    """A header and one response level: a reply to the root, at the letter's own time.
+def _index(guid: bytes, mail: OutgoingMail) -> bytes:
+    """A header and one response level: a reply to the root, at the mail's own time.
 
     Replies more than 1.7 years after the header have the delta code 1 and bits 23 to 53 of the difference. The last
-    byte is to be random; it is the letter's, so that a mail sent again is the same mail.
+    byte is to be random; it is the mail's, so that a mail sent again is the same mail.
     """
-    after = max(0, _filetime(letter.accepted_at) - _filetime(ROOT_TIME))
+    after = max(0, _filetime(mail.accepted_at) - _filetime(ROOT_TIME))
     header = b"\x01" + (_filetime(ROOT_TIME) >> 24).to_bytes(5)
     level = (1 << 31 | after >> 23 & (1 << 31) - 1).to_bytes(4)
-    return header + guid + level + hashlib.sha256(letter.id.encode()).digest()[:1]
+    return header + guid + level + hashlib.sha256(mail.id.encode()).digest()[:1]
 
 
 def _filetime(at: datetime) -> int:

@@ -5,7 +5,7 @@ decide nothing, so they are taken in every form that is in use:
 
     filename="report.pdf"    filename=report.pdf         RFC 2045; RFC 2183
     filename*=utf-8''Gr%C3%BC%C3%9Fe.pdf                 RFC 2231, in pieces too: filename*0*=, filename*1=
-    filename="=?utf-8?B?R3LDvMOfZS5wZGY=?="              RFC 2047 within quotes, against its letter: Gmail, Outlook, PHP
+    filename="=?utf-8?B?R3LDvMOfZS5wZGY=?="              RFC 2047 within quotes, against its mail: Gmail, Outlook, PHP
     filename="Grüße.pdf"                                 UTF-8 as it is (RFC 6532)
 
 Where a name stands in two forms, `filename` and `filename*`, the second counts (RFC 6266, section 4.3). Each header is

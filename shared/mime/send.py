@@ -1,15 +1,15 @@
-"""A letter that came as MIME, as it goes to Graph: its own bytes, with the few headers changed that have to be.
+"""A mail that came as MIME, as it goes to Graph: its own bytes, with the few headers changed that have to be.
 
 The body is never touched. Headers keep their order and their bytes but for their line ends, which become CRLF, and:
 
-    x-mailroom-id            added: the letter's id, for people who read a mail's source
+    x-mailroom-id            added: the mail's id, for people who read a mail's source
     Message-ID               Mailroom's own, by which a look finds the mail: only an id that no other mail has proves
                              that this one has gone. The sender's goes into x-mailroom-message-id and at the end of
                              References, so that conversations and answers still find it
     In-Reply-To, References, Thread-Index, Thread-Topic
-                             added for a letter with a thread, but none of a group that the sender has begun
+                             added for a mail with a thread, but none of a group that the sender has begun
     From, Sender, To, Cc, Bcc, Reply-To, Subject
-                             written anew where the letter's Message says something else than they do
+                             written anew where the mail's Message says something else than they do
     internetMessageHeaders of the Message
                              added; there are none when the mail comes in
 
@@ -24,7 +24,7 @@ from typing import Final
 from shared.mail.graph_types import Recipient
 from shared.mail.marker import STAMP_HEADER, message_id
 from shared.mail.model import Message
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.mail.people_headers import NAME_RECIPIENTS
 from shared.mail.threading import marks_of
 from shared.mime.head import malformed, read_head
@@ -55,17 +55,17 @@ def rewritten(mime: bytes, message: Message, headers: Iterable[tuple[str, str]] 
     return b"".join([*fields, _EMPTY, mime[head.body :]])
 
 
-def as_sent(letter: Letter, mailbox: str) -> bytes:
-    """The whole mail as it goes from this mailbox. The same letter, the same bytes. Raises Malformed."""
-    mime = letter.mime or b""
+def as_sent(mail: OutgoingMail, mailbox: str) -> bytes:
+    """The whole mail as it goes from this mailbox. The same mail, the same bytes. Raises Malformed."""
+    mime = mail.mime or b""
     head = read_head(mime, 0, len(mime))
     own = {field.key: field.value for field in head.fields}
     theirs = own.get("message-id", "")
-    added = [(STAMP_HEADER, letter.id), ("Message-ID", message_id(letter.id, mailbox))]
+    added = [(STAMP_HEADER, mail.id), ("Message-ID", message_id(mail.id, mailbox))]
     if theirs:
         added.append((ORIGINAL_ID, theirs))
     references = [own["references"]] if "references" in own else []
-    if (marks := marks_of(letter)) is not None:
+    if (marks := marks_of(mail)) is not None:
         if "in-reply-to" not in own and "references" not in own:
             added.append(("In-Reply-To", marks.root))
             references = [marks.root]
@@ -79,7 +79,7 @@ def as_sent(letter: Letter, mailbox: str) -> bytes:
             added.append(("References", "\r\n ".join(" ".join(references).split())))
     replaced = {name.lower() for name, _ in added}
     # Not read again: what Mailroom adds may be more than a sender may have.
-    kept = [raw for key, raw in _changed(mime, letter.mail.message) if key not in replaced]
+    kept = [raw for key, raw in _changed(mime, mail.request.message) if key not in replaced]
     return b"".join([*kept, *(_line(name, value) for name, value in added), _EMPTY, mime[head.body :]])
 
 

@@ -32,7 +32,7 @@ from shared.policy.allowed_blobs import NO_BLOBS, BlobRules
 from shared.policy.extended_properties import ExtendedProperties, refused
 
 if TYPE_CHECKING:
-    from shared.mail.outgoing import Letter, Origin
+    from shared.mail.outgoing import Origin, OutgoingMail
 
 __all__ = ["PRODUCERS", "CallerRule", "Rules", "admit", "admit_sender", "known"]
 
@@ -103,20 +103,20 @@ def admit_sender(origin: "Origin", sender: str, rules: Rules) -> None:
     _senders_allowed(origin, rule, [(None, mailbox) for mailbox in mailboxes], rules)
 
 
-def admit(letter: "Letter", rules: Rules) -> None:
-    """Return if this origin may send this letter. Raises NotAllowed, 403, with the rule that refused and the JSON path.
+def admit(mail: "OutgoingMail", rules: Rules) -> None:
+    """Return if this origin may send this mail. Raises NotAllowed, 403, with the rule that refused and the JSON path.
 
     Paths are written with `message` in lower case, whatever the caller wrote, and for a mail that came as MIME they
     name the header; the mailbox itself stands in the URL, so its refusal has none. No address is in the text.
     """
-    origin, message = letter.origin, letter.mail.message
-    admit_sender(origin, letter.sender, rules)
+    origin, message = mail.origin, mail.request.message
+    admit_sender(origin, mail.sender, rules)
     rule = known(origin, rules)
-    senders = list(_senders(letter))
+    senders = list(_senders(mail))
     if origin.kind == "user" and senders:
         raise NotAllowed("With a delegated token, leave from and sender out.", "ErrorSendAsDenied", senders[0][0])
     _senders_allowed(origin, rule, senders, rules)
-    recipients = list(_recipients(letter))
+    recipients = list(_recipients(mail))
     if rule is not None and rule.recipients is not None:
         _all_allowed(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
     _all_allowed(rules.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
@@ -145,16 +145,16 @@ def _all_allowed(
             raise NotAllowed(refusal, code, path)
 
 
-def _senders(letter: "Letter") -> Iterator[tuple[str | None, str]]:
-    message, mime = letter.mail.message, letter.mime is not None
+def _senders(mail: "OutgoingMail") -> Iterator[tuple[str | None, str]]:
+    message, mime = mail.request.message, mail.mime is not None
     for name, recipient in (("from", message.from_), ("sender", message.sender)):
         if recipient is not None:
             place = name.capitalize() if mime else f"$.message.{name}.emailAddress.address"
             yield place, recipient.email_address.address
 
 
-def _recipients(letter: "Letter") -> Iterator[tuple[str | None, str]]:
-    message, mime = letter.mail.message, letter.mime is not None
+def _recipients(mail: "OutgoingMail") -> Iterator[tuple[str | None, str]]:
+    message, mime = mail.request.message, mail.mime is not None
     lists = {"to": message.to_recipients, "cc": message.cc_recipients, "bcc": message.bcc_recipients}
     for name, recipients in lists.items():
         for at, recipient in enumerate(recipients or ()):

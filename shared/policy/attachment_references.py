@@ -16,11 +16,11 @@ from shared.delivery.record import Ledger
 from shared.errors import Malformed
 from shared.mail.blob_names import split
 from shared.mail.model import Attachment, BlobAttachment
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.policy.admit import CallerRule
 from shared.policy.allowed_blobs import NO_BLOBS, BlobRules
 
-__all__ = ["Pinning"]
+__all__ = ["AttachmentResolver"]
 
 DECOY: Final = "mail-attachments"
 
@@ -38,45 +38,45 @@ class Rules(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Pinning:
+class AttachmentResolver:
     """One for a process."""
 
     rules: Rules
     files: Files
     ledger: Ledger
 
-    async def pinned(self, letter: Letter) -> Letter:
-        """The letter, its references with what they stand for; as it is where it has none.
+    async def resolved(self, mail: OutgoingMail) -> OutgoingMail:
+        """The mail, its references with what they stand for; as it is where it has none.
 
         A mail that is known by its id already is not held up by what has become of its files since: it is as it is, and
         its row says what is to be done. Raises Malformed, 400 ErrorItemNotFound, with the path; AzureError.
         """
-        attachments = letter.mail.message.attachments or ()
+        attachments = mail.request.message.attachments or ()
         if not any(isinstance(one, BlobAttachment) for one in attachments):
-            return letter
+            return mail
         try:
-            found = [await self._pinned(letter, one, at) for at, one in enumerate(attachments)]
+            found = [await self._resolved(mail, one, at) for at, one in enumerate(attachments)]
         except Malformed:
-            row = await self.ledger.read(letter.id)
-            if row is not None and row.fingerprint == letter.fingerprint:
-                return letter
+            row = await self.ledger.read(mail.id)
+            if row is not None and row.fingerprint == mail.fingerprint:
+                return mail
             raise
-        message = msgspec.structs.replace(letter.mail.message, attachments=tuple(found))
-        return replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
+        message = msgspec.structs.replace(mail.request.message, attachments=tuple(found))
+        return replace(mail, request=msgspec.structs.replace(mail.request, message=message))
 
-    async def _pinned(self, letter: Letter, one: Attachment, at: int) -> Attachment:
+    async def _resolved(self, mail: OutgoingMail, one: Attachment, at: int) -> Attachment:
         if not isinstance(one, BlobAttachment):
             return one
         container, name = split(one.blob)
-        allowed = self._allowed(letter).allow(container, name)
+        allowed = self._allowed(mail).allow(container, name)
         found = await self.files.find(*((container, name) if allowed else (DECOY, secrets.token_hex(16))))
         if not allowed or found is None:
             text = "There is no such blob, or it may not be attached here."
             raise Malformed(400, "ErrorItemNotFound", text, f"$.message.attachments[{at}].blob")
         return msgspec.structs.replace(one, size=found.size, etag=found.etag)
 
-    def _allowed(self, letter: Letter) -> BlobRules:
-        if letter.origin.kind == "queue":
+    def _allowed(self, mail: OutgoingMail) -> BlobRules:
+        if mail.origin.kind == "queue":
             return self.rules.attachment_containers
-        caller = self.rules.callers.get(letter.origin.name.lower()) if letter.origin.kind != "route" else None
+        caller = self.rules.callers.get(mail.origin.name.lower()) if mail.origin.kind != "route" else None
         return caller.attachments if caller is not None else NO_BLOBS

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from shared.mail.names import STAMP_GUID
+from shared.mail.names import MARKER_GUID
 
 if TYPE_CHECKING:
     from shared.mail.model import Message
@@ -73,7 +73,7 @@ NEVER_TAGS: Final = frozenset(
 )
 NEVER_NAMESPACES: Final = frozenset(
     {
-        STAMP_GUID,  # Mailroom's own
+        MARKER_GUID,  # Mailroom's own
         "00020386-0000-0000-c000-000000000046",  # PS_INTERNET_HEADERS: any header by its name, From too
         "00020328-0000-0000-c000-000000000046",  # PS_MAPI: the tags once more
     }
@@ -104,7 +104,7 @@ class ExtendedProperties:
                 f"0x{never[0]:04x} is never allowed: it says who a mail is from, to, or what becomes of it"
             )
         if taken := sorted(namespaces & NEVER_NAMESPACES):
-            raise ValueError(f"the namespace {taken[0]} is never allowed: headers, or Mailroom's own stamp, are in it")
+            raise ValueError(f"the namespace {taken[0]} is never allowed: headers, or Mailroom's own marker, are in it")
         return cls(frozenset(tags), frozenset(namespaces))
 
     def allow(self, property_id: str) -> bool:

@@ -19,9 +19,9 @@ import msgspec
 from shared.errors import Malformed, NotAllowed
 from shared.mail.model import Message, Recipient
 from shared.mail.names import Mode
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.policy.admit import Rules, admit
-from shared.policy.redirect import redirected_letter
+from shared.policy.redirect import redirected_mail
 
 __all__ = ["LISTS", "Goes", "LastRules", "Mode", "Withheld", "before_send", "count_of", "recipients_of"]
 
@@ -41,9 +41,9 @@ class LastRules(Rules, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Goes:
-    """Send this letter: the one that was asked for, or with other recipients. left_out: suppressed recipients."""
+    """Send this mail: the one that was asked for, or with other recipients. left_out: suppressed recipients."""
 
-    letter: Letter
+    mail: OutgoingMail
     left_out: int = 0
 
 
@@ -59,30 +59,30 @@ class Withheld:
 
 
 def before_send(
-    letter: Letter, rules: LastRules, suppressed: frozenset[str], *, admitted: bool = False
+    mail: OutgoingMail, rules: LastRules, suppressed: frozenset[str], *, admitted: bool = False
 ) -> Goes | Withheld:
-    """What becomes of a letter now.
+    """What becomes of a mail now.
 
     suppressed: its recipients' addresses, as written, that are on the list. admitted: by these rules, a moment ago.
     """
     if not admitted:
         try:
-            admit(letter, rules)
+            admit(mail, rules)
         except NotAllowed as refusal:
             return Withheld("failed", status=refusal.status, code=refusal.code, message=str(refusal))
-    message, left_out = _without(letter.mail.message, suppressed)
+    message, left_out = _without(mail.request.message, suppressed)
     if left_out and not any(getattr(message, name) for name in LISTS):
         return Withheld("suppressed", left_out)
     if rules.mode == "capture":
         return Withheld("captured", left_out)
     if left_out:
-        letter = replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
+        mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
     if rules.mode == "redirect" and rules.redirect_to is not None:
         try:
-            letter = redirected_letter(letter, rules.redirect_to)
+            mail = redirected_mail(mail, rules.redirect_to)
         except Malformed as refusal:  # a MIME mail that was taken under the rules of another version
             return Withheld("failed", left_out, refusal.status, refusal.code, str(refusal))
-    return Goes(letter, left_out)
+    return Goes(mail, left_out)
 
 
 def recipients_of(message: Message) -> Iterator[Recipient]:

@@ -5,7 +5,7 @@
                    replyTo; headers but those that name nobody (people_headers.py); calendar parts and attached events,
                    whose organisers are answered; requests for receipts; extended properties that only
                    MAIL_EXTENDED_PROPERTIES allows. The banner names them
-    a header       x-mailroom-original-recipients, where Graph's five leave room: it goes before Mailroom's own stamp,
+    a header       x-mailroom-original-recipients, where Graph's five leave room: it goes before Mailroom's own marker,
                    which the extended property carries as well, and a mail that has five already is told by its banner
     a banner       above what the body shows, in its own kind of text; for a body that is not written into (MIME) the
                    subject begins with [Redirected], and the header x-mailroom-left-out has the rest
@@ -25,21 +25,21 @@ import msgspec
 from shared.errors import Malformed
 from shared.mail.calendar import invites
 from shared.mail.graph_types import BodyType, EmailAddress, InternetMessageHeader, ItemBody, Recipient
-from shared.mail.limits import MAX_REQUEST, request_size, stamped_size
+from shared.mail.limits import MAX_REQUEST, request_size, size_with_marker
 from shared.mail.marker import MAX_HEADERS
 from shared.mail.model import Message, SendMail
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.mail.people_headers import NAME_NOBODY
 from shared.policy.extended_properties import ExtendedProperties
 
-__all__ = ["LEFT_OUT", "ORIGINAL_RECIPIENTS", "banner_place", "redirected", "redirected_letter"]
+__all__ = ["LEFT_OUT", "ORIGINAL_RECIPIENTS", "banner_place", "redirected", "redirected_mail"]
 
 ORIGINAL_RECIPIENTS: Final = "x-mailroom-original-recipients"
 LEFT_OUT: Final = "x-mailroom-left-out"  # of a MIME mail, which has no banner
 LONGEST_HEADER: Final = 900  # characters: a line of a mail has at most 998 (RFC 5322, section 2.1.1)
 MOST_NAMED: Final = 50  # addresses in a banner, of each kind
 LONGEST_NAMED: Final = 80  # characters of what is left out
-STAMP_ROOM: Final = 1_000  # bytes of a request that the stamp and the marks of a thread may need
+STAMP_ROOM: Final = 1_000  # bytes of a request that the marker and the marks of a thread may need
 STYLE: Final = (
     "margin:0 0 16px 0;padding:12px 16px;border:2px solid #b45309;background:#fef3c7;color:#1f2937;"
     "font:14px/1.5 Arial,Helvetica,sans-serif;text-align:left"
@@ -62,17 +62,17 @@ _BEFORE_BODY: Final = re.compile(
 _REST_OF_TAG: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|[^"'>])*+>""")
 
 
-def redirected_letter(letter: Letter, address: str) -> Letter:
-    """The letter as it goes to `address` instead, in whichever form it came."""
-    if letter.mime is None:
-        return replace(letter, mail=redirected(letter.mail, address))
+def redirected_mail(mail: OutgoingMail, address: str) -> OutgoingMail:
+    """The mail as it goes to `address` instead, in whichever form it came."""
+    if mail.mime is None:
+        return replace(mail, request=redirected(mail.request, address))
     from shared.mime.redirect import without_ways_back  # few mails need the readers of Python's email
 
-    kept = without_ways_back(letter.mime)
+    kept = without_ways_back(mail.mime)
     left_out = [f"header {name}" for name in kept.headers]
     if kept.calendar:
         left_out.append(f"{kept.calendar} calendar part{'s' * (kept.calendar > 1)}")
-    message = letter.mail.message
+    message = mail.request.message
     prefix = WITHOUT_CALENDAR if kept.calendar else PREFIX
     told = msgspec.structs.replace(
         _alone(message, address),
@@ -81,13 +81,14 @@ def redirected_letter(letter: Letter, address: str) -> Letter:
     )
     bare = msgspec.structs.replace(_alone(message, address), internet_message_headers=None)
     first, last = (
-        replace(letter, mail=msgspec.structs.replace(letter.mail, message=one), mime=kept.mime) for one in (told, bare)
+        replace(mail, request=msgspec.structs.replace(mail.request, message=one), mime=kept.mime)
+        for one in (told, bare)
     )
     return first if _fits(first) else last
 
 
 def redirected(mail: SendMail, address: str) -> SendMail:
-    """The mail as it goes to `address` instead. Of a mail that came as MIME see `redirected_letter`."""
+    """The mail as it goes to `address` instead. Of a mail that came as MIME see `redirected_mail`."""
     message = mail.message
     kept, left_out = _without_ways_back(message)
     alone = _alone(kept, address)
@@ -101,7 +102,7 @@ def redirected(mail: SendMail, address: str) -> SendMail:
         if request_size(one) <= MAX_REQUEST - STAMP_ROOM:
             return one
     # What does not fit even so goes by way of a draft, where a banner costs nothing.
-    return bare if stamped_size(bare) <= MAX_REQUEST else told_mail
+    return bare if size_with_marker(bare) <= MAX_REQUEST else told_mail
 
 
 def _alone(message: Message, address: str) -> Message:
@@ -151,12 +152,12 @@ def _without_ways_back(message: Message) -> tuple[Message, list[str]]:
     return changed, left_out
 
 
-def _fits(letter: Letter) -> bool:
+def _fits(mail: OutgoingMail) -> bool:
     """Whether a MIME mail is small enough for a request, as it will be sent."""
     from shared.mail.sizes import check_size
 
     try:
-        check_size(letter, large=False)
+        check_size(mail, large=False)
     except Malformed:
         return False
     return True

@@ -5,8 +5,8 @@ from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.storage.table_identity import IDENTITY, is_identity
 from shared.policy.suppression_list import Entry
+from shared.storage.table_identity import IDENTITY, is_identity
 from shared.storage.tables import Entity, Table, continued, token_text
 
 __all__ = ["TABLE", "TableSuppressions"]

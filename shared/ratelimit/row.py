@@ -1,7 +1,7 @@
 """A row that all instances share, and where it is kept: in Azure Table Storage.
 
-A write whose answer is lost is tried again by the storage client and then meets itself. So each write carries a stamp
-of its own, and on 409 and 412 the row is read once: one's own stamp in it means that the write had succeeded.
+A write whose answer is lost is tried again by the storage client and then meets itself. So each write carries a marker
+of its own, and on 409 and 412 the row is read once: one's own marker in it means that the write had succeeded.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from shared.storage.tables import Entity, Table
 __all__ = ["TABLE", "Changed", "RateLimitUnavailable", "Store", "Stored", "TableStore", "Values", "key_of"]
 
 TABLE: Final = "mailpacing"
-KEYS: Final = frozenset({"PartitionKey", "RowKey", "Timestamp", "stamp"})  # columns that are not values
+KEYS: Final = frozenset({"PartitionKey", "RowKey", "Timestamp", "marker"})  # columns that are not values
 
 Values = Mapping[str, str | int | datetime]
 
@@ -67,13 +67,13 @@ class TableStore:
         return None if entity is None else _stored(entity)
 
     async def write(self, key: str, values: Values, etag: str | None) -> str:
-        stamp = secrets.token_hex(8)
-        entity = {**values, "PartitionKey": key[:2], "RowKey": key, "stamp": stamp}
+        marker = secrets.token_hex(8)
+        entity = {**values, "PartitionKey": key[:2], "RowKey": key, "marker": marker}
         try:
             return await (self._table.insert(entity) if etag is None else self._table.replace(entity, etag))
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
             found = await self._table.get(key[:2], key)
-            if found is not None and found["stamp"] == stamp:
+            if found is not None and found["marker"] == marker:
                 return _stored(found).etag
             raise Changed(None if found is None else _stored(found)) from error
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECRETS", "OnUnknown", "Problem", "Settings", "Storage", "read", "secret_setting"]
 
-OnUnknown = Literal["resend", "hold"]
+OnUnknown = Literal["resend", "review"]
 
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
@@ -139,7 +139,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         extended_properties=_extended(reader),
         mode=mode,
         redirect_to=redirect_to,
-        on_unknown=reader.parsed("MAIL_ON_UNKNOWN", "resend", _on_unknown, "resend or hold"),
+        on_unknown=reader.parsed("MAIL_ON_UNKNOWN", "resend", _on_unknown, "resend or review"),
         send_timeout=reader.number("MAIL_SEND_TIMEOUT", 30, 1, 120),
         lease_margin=reader.number("MAIL_LEASE_MARGIN", 30, 1, 300),
         verify_sent=reader.parsed("MAIL_VERIFY_SENT", True, _switch, "true or false"),  # noqa: FBT003 - the default

@@ -18,7 +18,6 @@ from azure.core.settings import settings as azure_core
 
 from shared.auth.managed_identity import Identity
 from shared.delivery.files import StorageFiles
-from shared.storage.table_identity import TableIdentity
 from shared.delivery.ledger_table import TABLE, TableLedger
 from shared.delivery.queue import StorageOutbox
 from shared.delivery.signed_bodies import TABLE as SIGNED
@@ -29,6 +28,7 @@ from shared.ratelimit.row import TABLE as RATES
 from shared.ratelimit.row import TableStore
 from shared.runtime.deadline import within
 from shared.settings.config import Storage
+from shared.storage.table_identity import TableIdentity
 from shared.storage.tables import Tables
 
 if TYPE_CHECKING:
@@ -120,7 +120,9 @@ class StorageAccount:
 
         What the others have (rates, quotas of the day, bodies of the day) heals by itself within a day.
         """
-        ledger, suppressed = (TableIdentity(self.tables.table(name), lambda: self.blobs) for name in (TABLE, SUPPRESSED))
+        ledger, suppressed = (
+            TableIdentity(self.tables.table(name), lambda: self.blobs) for name in (TABLE, SUPPRESSED)
+        )
         return ledger, suppressed
 
     def signed_bodies(self) -> TableSignedBodies:

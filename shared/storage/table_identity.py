@@ -23,7 +23,7 @@ from shared.delivery.files import OWN
 from shared.storage.tables import Entity, Table, Value
 from shared.telemetry import Event, emit
 
-__all__ = ["IDENTITY", "TableIdentity", "Replaced", "is_identity"]
+__all__ = ["IDENTITY", "Replaced", "TableIdentity", "is_identity"]
 
 IDENTITY: Final = "identity"  # both keys of the row: no mail's partition and no address's
 SEEN_AGAIN: Final = timedelta(hours=1)
@@ -90,7 +90,9 @@ class TableIdentity:
         """The same, and nothing is written. A table that nobody has marked yet says nothing, unless it was marked."""
         row, seen = await self._table.get(IDENTITY, IDENTITY), None
         if row is None and (seen := await self._seen()) is not None:
-            row = await self._table.get(IDENTITY, IDENTITY)  # one that was just being marked has its witness after its row
+            row = await self._table.get(
+                IDENTITY, IDENTITY
+            )  # one that was just being marked has its witness after its row
         if row is not None:
             return self._replaced(row)
         return Replaced(self._table.name, seen, self._now()) if seen is not None else None

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.app import Services
-from shared.delivery.maintenance import Upkeep
+from shared.delivery.maintenance import Maintenance
 from shared.delivery.partitions import PARTITIONS
 from shared.settings.config import read
 
@@ -27,8 +27,8 @@ async def maintain() -> None:
     app = Services(read(os.environ))
     assert not app.settings.problems, app.settings.problems
     later = replace(app.engine.claims, now=lambda: datetime.now(UTC) + LATER)
-    upkeep = Upkeep(replace(app.engine, claims=later))
-    await asyncio.gather(*(upkeep.run(range(first, PARTITIONS, AT_ONCE)) for first in range(AT_ONCE)))
+    maintenance = Maintenance(replace(app.engine, claims=later))
+    await asyncio.gather(*(maintenance.run(range(first, PARTITIONS, AT_ONCE)) for first in range(AT_ONCE)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from sandbox.watchdog import Watchdog
 from shared.delivery.ledger_table import TABLE, TableLedger
-from shared.mail.marker import STAMP_PROPERTY
+from shared.mail.marker import MARKER_PROPERTY
 from shared.storage.tables import Tables
 from tests.chaos.parts import Cloud, Host, Storage, maintain
 from tests.chaos.plan import Options, faults, mails
@@ -275,18 +275,16 @@ class _Run:
     async def _accepted(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for mail in await self._control("GET", "accepted"):
-            properties = {
-                stamped["id"]: stamped["value"] for stamped in mail["message"]["singleValueExtendedProperties"]
-            }
+            properties = {marked["id"]: marked["value"] for marked in mail["message"]["singleValueExtendedProperties"]}
             [name] = SUBJECT.findall(mail["message"]["subject"])  # a webhook's mail has more in it
-            found.setdefault(name, []).append(properties[STAMP_PROPERTY])
+            found.setdefault(name, []).append(properties[MARKER_PROPERTY])
         return found
 
     async def _all_of(self, mail: str) -> list[str]:
         """The ledger's row of a mail, its requests to Graph, and every line that the hosts have logged of it."""
         row = await TableLedger(self.tables.table(TABLE)).read(mail)
         said = [f"row {row}" if row else f"{mail} has no row"]
-        said += [f"Graph accepted at {each['at']}" for each in await self._control("GET", f"accepted?stamp={mail}")]
+        said += [f"Graph accepted at {each['at']}" for each in await self._control("GET", f"accepted?marker={mail}")]
         for each in await self._control("GET", f"requests?id={mail}"):
             fault = f", fault {each['fault']}" if each["fault"] else ""
             said.append(

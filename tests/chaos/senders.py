@@ -175,8 +175,8 @@ def standard_webhook(mail: Mail) -> tuple[str, dict[str, str], bytes]:
     now = datetime.now(UTC)
     name = f"msg_{mail.subject.replace(' ', '_')}"
     signature = Webhook(SECRET).sign(name, now, body)
-    stamps = {"webhook-id": name, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
-    return "standard-webhooks", {"Content-Type": "application/json", **stamps}, body.encode()
+    markers = {"webhook-id": name, "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
+    return "standard-webhooks", {"Content-Type": "application/json", **markers}, body.encode()
 
 
 def github_webhook(mail: Mail) -> tuple[str, dict[str, str], bytes]:

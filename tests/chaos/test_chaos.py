@@ -57,7 +57,7 @@ def test_a_seed_makes_the_same_mails() -> None:
 
 SENT = {"state": "sent", "mayHaveGoneTwice": False}
 TWICE = {"state": "sent", "mayHaveGoneTwice": True}
-HELD = {"state": "held", "mayHaveGoneTwice": True}
+HELD = {"state": "review", "mayHaveGoneTwice": True}
 FAILED = {"state": "failed", "mayHaveGoneTwice": False}
 
 

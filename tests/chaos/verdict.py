@@ -33,9 +33,9 @@ def offences(
     found = []
     for mail in mails:
         its = known.get(mail.subject) or Known()
-        stamps = accepted.get(mail.subject, ())
-        ids = frozenset(its.ids.union(stamps))
-        if what := _wrong(mail, its, stamps, [rows[name] for name in ids if name in rows]):
+        markers = accepted.get(mail.subject, ())
+        ids = frozenset(its.ids.union(markers))
+        if what := _wrong(mail, its, markers, [rows[name] for name in ids if name in rows]):
             found.append(Offence(mail, what, ids))
     return found
 
@@ -56,25 +56,25 @@ def counts(
     return {way: dict(counted) for way, counted in sorted(table.items())}
 
 
-def _wrong(mail: Mail, known: Known, stamps: Sequence[str], rows: Sequence[Row]) -> str | None:
+def _wrong(mail: Mail, known: Known, markers: Sequence[str], rows: Sequence[Row]) -> str | None:
     given_up = known.given_up or "no answer in time"
     said = "acknowledged" if known.acknowledged else f"never acknowledged ({given_up})"
     if known.refused:
         return f"refused: {known.refused}"
-    if len(set(stamps)) > 1:
-        return f"{said}, accepted under {len(set(stamps))} ids"
+    if len(set(markers)) > 1:
+        return f"{said}, accepted under {len(set(markers))} ids"
     if still := [row["state"] for row in rows if row["state"] in OPEN]:
         return f"{said}, but still {still[0]}"
     if mail.copy:
-        if len(stamps) > 1:
-            return f"{said}, accepted {len(stamps)} times although its copy could be looked for"
-        if stamps and not any(row["state"] == "sent" for row in rows):
+        if len(markers) > 1:
+            return f"{said}, accepted {len(markers)} times although its copy could be looked for"
+        if markers and not any(row["state"] == "sent" for row in rows):
             return f"{said}, accepted once, but {', '.join(row['state'] for row in rows) or 'no row'}"
-        if known.acknowledged and not stamps:
+        if known.acknowledged and not markers:
             return f"{said}, lost: {', '.join(row['state'] for row in rows) or 'no row'}"
         return None
-    if len(stamps) > 2 or (len(stamps) == 2 and not any(row["mayHaveGoneTwice"] for row in rows)):
-        return f"{said}, accepted {len(stamps)} times without its state saying so"
-    if known.acknowledged and not stamps and not any(row["state"] == "held" for row in rows):
+    if len(markers) > 2 or (len(markers) == 2 and not any(row["mayHaveGoneTwice"] for row in rows)):
+        return f"{said}, accepted {len(markers)} times without its state saying so"
+    if known.acknowledged and not markers and not any(row["state"] == "review" for row in rows):
         return f"{said}, lost: {', '.join(row['state'] for row in rows) or 'no row'}"
     return None

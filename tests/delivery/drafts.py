@@ -11,7 +11,7 @@ from shared.graph.draft_types import Draft, FileItem
 from shared.graph.outcome import Interrupted, Outcome, Stopped, Unknown
 from shared.graph.upload import Uploaded
 from shared.mail.model import Attachment, BlobAttachment
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from tests.delivery.plan import LOST, Point
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class Drafts:
         self.sent_incomplete = False
 
     @staticmethod
-    def large(letter: Letter) -> Letter:
-        """The letter with files that do not fit into a request."""
-        message = msgspec.structs.replace(letter.mail.message, attachments=FILES)
-        return replace(letter, mail=msgspec.structs.replace(letter.mail, message=message))
+    def large(mail: OutgoingMail) -> OutgoingMail:
+        """The mail with files that do not fit into a request."""
+        message = msgspec.structs.replace(mail.request.message, attachments=FILES)
+        return replace(mail, request=msgspec.structs.replace(mail.request, message=message))
 
     def left(self) -> list[Made]:
         return [made for made in self._made.values() if made.gone > self._world.now]

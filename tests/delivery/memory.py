@@ -16,7 +16,7 @@ from shared.delivery.queue import BODY, QUEUE, Kept, Payload, Receipt, carrying,
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.delivery.record import Conflict, Row, State
 from shared.mail.model import BlobAttachment
-from shared.mail.outgoing import Letter, decode, encode
+from shared.mail.outgoing import OutgoingMail, decode, encode
 from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
@@ -121,14 +121,16 @@ class MemoryOutbox:
         self.marked: set[str] = set()
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)  # storage's clock
 
-    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
-        if letter is not None and not work.carries:
-            payload = payload_name(letter)
-            letter, files = apart(letter, payload)
-            work = msgspec.structs.replace(work, files=files_of(letter))
-            whole = carrying(work, letter)
+    async def put(
+        self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
+    ) -> Work:
+        if mail is not None and not work.carries:
+            payload = payload_name(mail)
+            mail, files = apart(mail, payload)
+            work = msgspec.structs.replace(work, files=files_of(mail))
+            whole = carrying(work, mail)
             if whole is None:
-                files[payload] = encode(letter)
+                files[payload] = encode(mail)
                 whole = msgspec.structs.replace(work, payload=payload)
             self.payloads |= files
             self.put_at |= dict.fromkeys(files, now)
@@ -136,7 +138,7 @@ class MemoryOutbox:
         self.messages.append((now + timedelta(seconds=delay(now, due)), work))
         return work
 
-    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Receipt:
+    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Receipt:
         put = await self.put(work, now, due, mail)
         return Receipt(put, put.id, str(id(self.messages[-1])))
 
@@ -156,7 +158,7 @@ class MemoryOutbox:
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         self.returned.append((queue, content, after))
 
-    async def put_off(self, message: ProducerMessage, after: timedelta) -> None:
+    async def retry_later(self, message: ProducerMessage, after: timedelta) -> None:
         if len(message.body) > BODY:
             name = message_name(message.id)
             self.payloads[name], self.put_at[name] = message.body, self.now()
@@ -180,13 +182,13 @@ class MemoryOutbox:
     async def finish(self, batch: Batch) -> None:
         self.payloads[batch.payload] = b""
 
-    async def letter_of(self, work: Work) -> Letter | None:
+    async def mail_of(self, work: Work) -> OutgoingMail | None:
         if work.payload is None:
             return work.inline()
         content = self.payloads.get(work.payload)
         return decode(content) if content is not None else None
 
-    async def left_of(self, mail: str, fingerprint: str) -> Letter | None:
+    async def left_of(self, mail: str, fingerprint: str) -> OutgoingMail | None:
         folder = envelopes(mail, fingerprint)
         found = [name for name in self.payloads if name.startswith(folder) and name.endswith(".json")]
         return decode(self.payloads[max(found, key=lambda name: self.put_at[name])]) if found else None

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 type Start = Literal["direct", "accept", "queue", "hook"]  # hook: a webhook, whose mail is sent at once
-type Policy = Literal["verify", "verify-hold", "resend", "hold"]
+type Policy = Literal["verify", "verify-review", "resend", "review"]
 type GraphDoes = Literal[
     "accept", "accept slowly", "throttle", "not connected", "reject", "no permission", "lose", "lose accepted", "hang"
 ]
@@ -32,15 +32,15 @@ type Kind = Literal[
     # of the one who is at it: its process dies; stands still before it, or after it; lets others go first
     "crash", "stall", "slow", "yield",
     # of the world
-    "redeliver", "jump", "request", "cancel", "replay", "force", "upkeep",
+    "redeliver", "jump", "request", "cancel", "replay", "force", "maintenance",
 ]  # fmt: skip
 OF_THE_WORLD: Final[frozenset[Kind]] = frozenset(
-    {"redeliver", "jump", "request", "cancel", "replay", "force", "upkeep"}
+    {"redeliver", "jump", "request", "cancel", "replay", "force", "maintenance"}
 )
 LOST: Final[frozenset[Kind]] = frozenset({"fail", "lose", "late"})
 # What makes nobody wait, and leaves no doubt about what has happened.
 HARMLESS: Final[frozenset[Kind]] = frozenset(
-    {"repeat", "yield", "redeliver", "request", "cancel", "replay", "force", "upkeep"}
+    {"repeat", "yield", "redeliver", "request", "cancel", "replay", "force", "maintenance"}
 )
 
 
@@ -59,7 +59,7 @@ class Plan:
 
     start: Start = "direct"
     policy: Policy = "verify"
-    large: bool = False  # the letter does not fit into a message
+    large: bool = False  # the mail does not fit into a message
     mime: bool = False  # the mail comes as MIME
     parts: bool = False  # nor the mail into one request to Graph: it goes by way of a draft
     wait: float = 0.0  # seconds until it may be sent, where it is asked for without waiting
@@ -73,7 +73,7 @@ class Plan:
     void: tuple[bool, ...] = ()  # whether a reservation that a message carries has become void
     uploads: tuple[bool, ...] = ()  # whether the mailbox has uploaded too much lately
     policy_says: tuple[Says, ...] = ()  # of one attempt after another; all further ones may go
-    looks: tuple[Asked, ...] = ()  # what the mailbox says to one look after another; afterwards it answers
+    verifications: tuple[Asked, ...] = ()  # what the mailbox says to one look after another; afterwards it answers
     silence: float = 0.0  # seconds, from the first look, in which it answers none
     silent: Asked = "503"  # and what it says instead
     token_age: float = 0.0  # seconds since the token that it refuses was fetched

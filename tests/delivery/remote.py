@@ -13,7 +13,7 @@ from shared.delivery.payload import payload_name
 from shared.delivery.queue import Kept, Payload, Receipt, delay
 from shared.delivery.queue_messages import Work
 from shared.delivery.record import Conflict, Row
-from shared.mail.outgoing import Letter, encode
+from shared.mail.outgoing import OutgoingMail, encode
 from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.limits import NoRoom, Reservation
 from shared.ratelimit.row import RateLimitUnavailable
@@ -77,9 +77,11 @@ class StorageOutbox(MemoryOutbox):
         self._world = world
         self._hidden: dict[str, Message] = {}
 
-    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
-        if letter is not None and not work.carries:
-            work = await self._carrying(work, now, letter)
+    async def put(
+        self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
+    ) -> Work:
+        if mail is not None and not work.carries:
+            work = await self._carrying(work, now, mail)
 
         async def send() -> None:
             self._world.enqueue(work, delay(now, due))
@@ -87,7 +89,7 @@ class StorageOutbox(MemoryOutbox):
         await self._world.operation("put message", send)
         return work
 
-    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: Letter) -> Receipt:
+    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Receipt:
         work = await self._carrying(work, now, mail)
 
         async def send() -> "Message":
@@ -116,11 +118,11 @@ class StorageOutbox(MemoryOutbox):
             raise ResourceNotFoundError
         return message
 
-    async def _carrying(self, work: Work, now: datetime, letter: Letter) -> Work:
+    async def _carrying(self, work: Work, now: datetime, mail: OutgoingMail) -> Work:
         if not self._world.plan.large:
-            return msgspec.structs.replace(work, letter=msgspec.Raw(encode(letter)))
-        name = payload_name(letter)
-        content = encode(letter)
+            return msgspec.structs.replace(work, mail=msgspec.Raw(encode(mail)))
+        name = payload_name(mail)
+        content = encode(mail)
 
         async def write() -> None:
             self.payloads[name], self.put_at[name] = content, now
@@ -128,8 +130,8 @@ class StorageOutbox(MemoryOutbox):
         await self._world.operation("put payload", write)
         return msgspec.structs.replace(work, payload=name)
 
-    async def letter_of(self, work: Work) -> Letter | None:
-        return await self._world.operation("get payload", lambda: super(StorageOutbox, self).letter_of(work))
+    async def mail_of(self, work: Work) -> OutgoingMail | None:
+        return await self._world.operation("get payload", lambda: super(StorageOutbox, self).mail_of(work))
 
     async def set_aside(self, mail: str, kept: Kept) -> None:
         await self._world.operation("set aside", lambda: super(StorageOutbox, self).set_aside(mail, kept))
@@ -214,7 +216,7 @@ class PreSend:
         self._world = world
         self._says = iter(world.plan.policy_says)
 
-    async def verdict(self, mail: Letter, *, admitted: bool = False) -> Goes | Withheld:
+    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Withheld:
         async def none() -> None:
             """Nobody is suppressed."""
 

@@ -1,4 +1,4 @@
-"""Letters, rows and outcomes for the tests of delivery, and a Graph that answers as told."""
+"""Mails, rows and outcomes for the tests of delivery, and a Graph that answers as told."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from shared.delivery.engine import Engine, Policy, Verifier
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.record import Ledger, Row
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
-from shared.mail.outgoing import Letter, Origin, fingerprint
+from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail
 from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.limits import RateLimits
@@ -30,7 +30,9 @@ TIMED_OUT = Unknown("timeout")
 NO_LONGER_ALLOWED = Withheld("failed", status=403, code="ErrorSendAsDenied", message="MAIL_ALLOWED_SENDERS does not.")
 
 
-def letter(mail: str = "0" * 32, subject: str = "Meet for lunch?", size: int = 0, sign: str = ".") -> Letter:
+def outgoing_mail(
+    mail: str = "0" * 32, subject: str = "Meet for lunch?", size: int = 0, sign: str = "."
+) -> OutgoingMail:
     body = {
         "message": {
             "subject": subject,
@@ -39,19 +41,19 @@ def letter(mail: str = "0" * 32, subject: str = "Meet for lunch?", size: int = 0
         }
     }
     parsed = send_mail(msgspec.json.encode(body))
-    return Letter(
+    return OutgoingMail(
         id=mail,
         scope="queue:mail-outbox",
         fingerprint=fingerprint(SENDER, parsed),
         sender=SENDER,
-        mail=parsed,
+        request=parsed,
         origin=Origin(kind="queue", name="mail-outbox"),
         accepted_at=NOON,
     )
 
 
-def work(of: Letter | None = None, **changes: object) -> Work:
-    return msgspec.structs.replace(work_of(of or letter()), **changes)
+def work(of: OutgoingMail | None = None, **changes: object) -> Work:
+    return msgspec.structs.replace(work_of(of or outgoing_mail()), **changes)
 
 
 @dataclass
@@ -78,13 +80,13 @@ class ScriptedGraph:
     sent: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
 
-    async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+    async def __call__(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
         self.rows.append(row)
         if not still_ours():
             return NotConnected("lease")
         outcome = self.outcomes.pop(0) if self.outcomes else ACCEPTED
         if isinstance(outcome, Accepted):
-            self.sent.append(letter.id)
+            self.sent.append(mail.id)
         return outcome
 
 
@@ -96,7 +98,7 @@ class ScriptedPolicy:
     left_out: int = 0
     down: bool = False
 
-    async def verdict(self, mail: Letter, *, admitted: bool = False) -> Goes | Withheld:
+    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Withheld:
         if self.down:
             raise ServiceRequestError("Storage is down.")
         return self.verdicts.pop(0) if self.verdicts else Goes(mail, self.left_out)

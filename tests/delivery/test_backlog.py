@@ -15,11 +15,11 @@ from shared.delivery.queue_messages import Work
 from shared.delivery.record import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome, Throttled
-from shared.mail.outgoing import Letter, encode
+from shared.mail.outgoing import OutgoingMail, encode
 from shared.ratelimit.limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
-from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, letter, work
+from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, outgoing_mail, work
 from tests.ratelimit.far import FarStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 
@@ -72,7 +72,7 @@ class Host:
             self.put(again, (due - at(0)).total_seconds())
         self.outbox.messages.clear()
 
-    async def _send(self, mail: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+    async def _send(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
         await asyncio.sleep(0.3)
         if (refused := self.graph(row.mailbox)) is not None:
             return refused
@@ -82,9 +82,9 @@ class Host:
 
 
 def mail(number: int, mailbox: str, reserved: Reservation | None = None) -> Work:
-    one = replace(letter(f"{number:032x}"), sender=mailbox, accepted_at=at(0))
+    one = replace(outgoing_mail(f"{number:032x}"), sender=mailbox, accepted_at=at(0))
     carried = {"via": mailbox, "reserved": reserved.at} if reserved else {}
-    return work(one, letter=msgspec.Raw(encode(one)), **carried)
+    return work(one, mail=msgspec.Raw(encode(one)), **carried)
 
 
 async def alerts(host: Host, times: list[float]) -> None:

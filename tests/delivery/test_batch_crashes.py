@@ -22,7 +22,7 @@ from shared.webhooks.routing.batches import Expander, packed
 from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources.source import Event
-from tests.delivery.samples import letter
+from tests.delivery.samples import outgoing_mail
 from tests.delivery.test_payload_crashes import LARGE, Died, Graph, Life, Process, Site, respond_async
 
 EVENTS = 3
@@ -34,14 +34,14 @@ ROUTES = load().routes
 async def site(storage: str) -> AsyncIterator[Site]:
     site = Site(storage)
     async with site.alive:
-        await respond_async(site.alive, site.letter())
+        await respond_async(site.alive, site.outgoing_mail())
         await site.alive.queue.clear_messages()
         yield site
 
 
 def expander(process: Process) -> Expander:
     async def take(_route: Route, event: Event, now: datetime, _paced: bool) -> None:  # noqa: FBT001 - as intake has it
-        made = replace(letter(identity("test", event.key), size=LARGE), accepted_at=now)
+        made = replace(outgoing_mail(identity("test", event.key), size=LARGE), accepted_at=now)
         await process.outbox.put(work_of(made), now, None, made)
 
     async def never(*_: object) -> None:

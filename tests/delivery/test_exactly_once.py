@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 from shared.delivery import large, request, transitions, verification, worker
 from shared.delivery.claims import Lease
 from shared.delivery.engine import Engine, Job, Ready, Result
-from shared.delivery.maintenance import Upkeep
+from shared.delivery.maintenance import Maintenance
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work
 from shared.delivery.record import ENDED, Conflict, Row, State
 from shared.delivery.request import Answer, Done, Mismatch, Put, Rejection, Requests, Spent, Unavailable
 from shared.delivery.transitions import Decision, Drop, Finding, PutAgain, Settled
 from shared.graph.outcome import Accepted, Rejected, Stopped, Unanswered
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from tests.delivery.drafts import Drafts
 from tests.delivery.memory import MemoryLedger
 from tests.delivery.plan import HARMLESS, LOST, Asked, GraphDoes, Kind, Plan, Says, Start, Trouble
@@ -39,7 +39,7 @@ from tests.delivery.world import MAIL, World
 
 KINDS: Final[list[Kind]] = [
     *("fail", "lose", "late", "repeat", "crash", "crash", "stall", "stall", "slow", "slow", "yield", "yield"),
-    *("redeliver", "jump", "request", "request", "cancel", "replay", "force", "upkeep"),
+    *("redeliver", "jump", "request", "request", "cancel", "replay", "force", "maintenance"),
 ]
 TROUBLES = st.builds(
     Trouble,
@@ -57,7 +57,7 @@ SAYS: Final[list[Says]] = ["go", "go", "suppressed", "captured", "refused"]
 CALM = st.builds(
     Plan,
     start=st.sampled_from(["direct", "accept", "queue", "hook"]),
-    policy=st.sampled_from(["verify", "verify-hold", "resend", "hold"]),
+    policy=st.sampled_from(["verify", "verify-review", "resend", "review"]),
     large=st.booleans(),
     mime=st.booleans(),
     retries=st.integers(0, 3),
@@ -78,7 +78,7 @@ WILD = st.builds(
     uploads=st.lists(st.booleans(), max_size=2).map(tuple),
     spent=st.lists(st.booleans(), max_size=3).map(tuple),
     policy_says=st.lists(st.sampled_from(SAYS), max_size=3).map(tuple),
-    looks=st.lists(st.sampled_from(ASKED), max_size=6).map(tuple),
+    verifications=st.lists(st.sampled_from(ASKED), max_size=6).map(tuple),
     silence=st.sampled_from([0.0, 0.0, 0.0, 0.0, 200.0, 1_000.0, 5_000.0, 80 * 3600.0]),
     silent=st.sampled_from(ASKED[1:]),
     token_age=st.sampled_from([0.0, 0.0, 40.0, 10_000.0]),
@@ -95,7 +95,7 @@ SEARCH = settings(
     suppress_health_check=list(HealthCheck),
 )
 DECIDE = transitions.decide
-LOOK_OVER = verification.look_over
+LOOK_OVER = verification.assess
 WRITE = large._write
 FILL = large.LargeMails._fill
 RUN = Engine.run
@@ -116,7 +116,7 @@ def broken_promises(plan: Plan) -> list[str]:
 def _sent(world: World) -> list[str]:
     """How often Graph has accepted it."""
     row, times = world.row, len(world.taken)
-    sure = world.settings.on_unknown == "hold" or (world.plan.policy == "verify" and not world.cannot_be_asked)
+    sure = world.settings.on_unknown == "review" or (world.plan.policy == "verify" and not world.cannot_be_asked)
     # Each time an operator has it sent by force, it may go again.
     rounds = 1 + sum(seen.may_have_gone for seen in world.forced)
     most = rounds * (1 if sure else 2)
@@ -141,7 +141,7 @@ def _ended(world: World) -> list[str]:
     wrong = []
     if row.state == "sent" and not times:
         wrong.append("sent, says the row, and was not")
-    asked = world.plan.policy in ("verify", "verify-hold")
+    asked = world.plan.policy in ("verify", "verify-review")
     if row.state == "failed" and times and (row.code != "Abandoned" or (asked and not world.cannot_be_asked)):
         wrong.append(f"failed for {row.code}, says the row, and was sent")
     if row.state in ("suppressed", "captured") and times and not row.may_have_gone and not row.replays:
@@ -149,9 +149,9 @@ def _ended(world: World) -> list[str]:
     refusals = (BAD_RECIPIENT.code, NO_LONGER_ALLOWED.code)
     if row.state == "failed" and acknowledged and not times and row.code not in refusals:
         wrong.append(f"acknowledged and lost: {row.code}")
-    if row.state == "held" and not world.doubt:
+    if row.state == "review" and not world.doubt:
         wrong.append("held, although nothing was in doubt")
-    if row.state in ("suppressed", "captured") or (row.state in ("failed", "held") and row.queued):
+    if row.state in ("suppressed", "captured") or (row.state in ("failed", "review") and row.queued):
         kept = world.outbox.dead.get(MAIL)
         if kept is None or not kept.content:
             wrong.append(f"{row.state}, and nothing kept to replay")
@@ -179,7 +179,7 @@ def _left(world: World) -> list[str]:
         *(["messages left"] if world.messages else []),
         *(["payloads left"] if world.outbox.payloads else []),
         *(["a reservation left"] if _kept_for_nothing(world) else []),
-        *(["a draft left"] if world.drafts.left() and world.row and world.row.state != "held" else []),
+        *(["a draft left"] if world.drafts.left() and world.row and world.row.state != "review" else []),
     ]
 
 
@@ -198,7 +198,7 @@ class Broken:
 
     @staticmethod
     def the_row_is_settled_before_the_message_is_put() -> Any:
-        async def queue(self: Requests, mail: Letter, work: Work, settled: Settled) -> Answer | None:
+        async def queue(self: Requests, mail: OutgoingMail, work: Work, settled: Settled) -> Answer | None:
             try:
                 row = await self.engine.claims.write(replace(settled.row, queued=True))
             except Conflict:
@@ -249,14 +249,14 @@ class Broken:
     @staticmethod
     def a_verification_after_which_there_is_no_time_is_forgotten() -> Any:
         give_back = transitions.give_back
-        return patch.object(transitions, "give_back", lambda row, due, **_: give_back(row, due, look=False))
+        return patch.object(transitions, "give_back", lambda row, due, **_: give_back(row, due, verify=False))
 
     @staticmethod
     def a_look_without_an_answer_counts_as_one_that_found_nothing() -> Any:
         def looked(row: Row, finding: Finding, *given: Any, **named: Any) -> Any:
             return LOOK_OVER(row, "absent" if isinstance(finding, Unanswered) else finding, *given, **named)
 
-        return patch.object(verification, "look_over", looked)
+        return patch.object(verification, "assess", looked)
 
     @staticmethod
     def what_was_not_answered_is_for_the_policy() -> Any:
@@ -277,9 +277,9 @@ class Broken:
     def what_has_left_the_outbox_is_sent_again_at_once() -> Any:
         def looked(row: Row, finding: Finding, *given: Any, **named: Any) -> Any:
             seen = LOOK_OVER(row, finding, *given, **named)
-            return replace(seen, row=replace(seen.row, looks=9)) if finding == "waiting" else seen
+            return replace(seen, row=replace(seen.row, verifications=9)) if finding == "waiting" else seen
 
-        return patch.object(verification, "look_over", looked)
+        return patch.object(verification, "assess", looked)
 
     @staticmethod
     def an_operators_replay_is_not_looked_for_first() -> Any:
@@ -300,10 +300,10 @@ class Broken:
 
     @staticmethod
     def maintenance_abandons_what_its_mailbox_does_not_answer_for() -> Any:
-        async def abandon(self: Upkeep, row: Row, now: datetime) -> bool:
+        async def abandon(self: Maintenance, row: Row, now: datetime) -> bool:
             return await self._end(row, "failed", now, "Abandoned")
 
-        return patch.object(Upkeep, "_abandon", abandon)
+        return patch.object(Maintenance, "_abandon", abandon)
 
     @staticmethod
     def what_ends_unsent_is_not_kept() -> Any:
@@ -378,11 +378,11 @@ UNANSWERED: Final[dict[str, Any]] = {"start": "queue", "policy": "verify", "grap
 # In which worlds it shows soonest, so that the search takes seconds: what the plan says, and the kinds of trouble.
 WHERE: Final[dict[str, dict[str, Any]]] = {
     "the_lease_is_not_checked_before_the_request": {"start": "queue", "policy": "verify"},
-    "a_write_that_meets_itself_counts_as_lost": {"start": "queue", "policy": "hold", "kinds": HARMLESS},
-    "others_look_before_the_lease_is_over": {"policy": "hold", "kinds": HARMLESS},
+    "a_write_that_meets_itself_counts_as_lost": {"start": "queue", "policy": "review", "kinds": HARMLESS},
+    "others_look_before_the_lease_is_over": {"policy": "review", "kinds": HARMLESS},
     "a_claim_that_may_have_sent_is_named_as_given_up": {
         "start": "direct",
-        "policy": "hold",
+        "policy": "review",
         "graph": ("lose accepted",),
     },
     "a_verification_after_which_there_is_no_time_is_forgotten": {
@@ -391,14 +391,15 @@ WHERE: Final[dict[str, dict[str, Any]]] = {
         "graph": ("lose accepted",),
         "times": ("now", "late"),
     },
-    "a_look_without_an_answer_counts_as_one_that_found_nothing": UNANSWERED | {"looks": ("503", "429", "time-out")},
-    "what_was_not_answered_is_for_the_policy": UNANSWERED | {"looks": ("401",)},
-    "one_refusal_is_enough": UNANSWERED | {"looks": ("403",)},
-    "a_refusal_counts_twice_with_the_same_token": UNANSWERED | {"looks": ("403", "403"), "token_age": 10_000.0},
+    "a_look_without_an_answer_counts_as_one_that_found_nothing": UNANSWERED
+    | {"verifications": ("503", "429", "time-out")},
+    "what_was_not_answered_is_for_the_policy": UNANSWERED | {"verifications": ("401",)},
+    "one_refusal_is_enough": UNANSWERED | {"verifications": ("403",)},
+    "a_refusal_counts_twice_with_the_same_token": UNANSWERED | {"verifications": ("403", "403"), "token_age": 10_000.0},
     "what_has_left_the_outbox_is_sent_again_at_once": UNANSWERED | {"copy": 200.0, "draft": True, "gap": 110.0},
     "an_operators_replay_is_not_looked_for_first": UNANSWERED
-    | {"policy": "verify-hold", "looks": ("403", "403", "503"), "troubles": (Trouble(99, "replay"),)},
-    "what_was_sent_twice_by_force_is_forgotten": UNANSWERED | {"policy": "hold", "troubles": (Trouble(99, "force"),)},
+    | {"policy": "verify-review", "verifications": ("403", "403", "503"), "troubles": (Trouble(99, "replay"),)},
+    "what_was_sent_twice_by_force_is_forgotten": UNANSWERED | {"policy": "review", "troubles": (Trouble(99, "force"),)},
     "maintenance_abandons_what_its_mailbox_does_not_answer_for": {
         "start": "direct",
         "policy": "verify",

@@ -10,7 +10,7 @@ import pytest
 
 from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
-from shared.delivery.maintenance import Upkeep
+from shared.delivery.maintenance import Maintenance
 from shared.delivery.partitions import partition
 from shared.delivery.queue_messages import work_of
 from shared.delivery.record import Row
@@ -20,10 +20,10 @@ from shared.graph.outcome import Accepted, Interrupted, Outcome, Stopped, Thrott
 from shared.graph.upload import Uploaded
 from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryFiles
-from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, NO_PERMISSION, SENDER, Office, letter
+from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, NO_PERMISSION, SENDER, Office, outgoing_mail
 
 BIG = b"big" * 1_400_000
 REFERENCE = BlobAttachment(name="big", blob="mail-attachments/big", size=len(BIG), etag="1")
@@ -51,7 +51,7 @@ class Mailbox:
         made = {
             "mailbox": mailbox,
             "to": [one.email_address.address for one in message.to_recipients],
-            "stamp": message.single_value_extended_properties[0].value,
+            "marker": message.single_value_extended_properties[0].value,
             "files": {one.name: one.content_bytes for one in message.attachments or ()},
         }
         name = f"draft {len(self.asked)}"
@@ -129,7 +129,7 @@ class LargeOffice(Office):
 
         return replace(super().engine, drafts=lambda: LargeMails(self.mailbox, self.mailbox, self.files, look))
 
-    async def deliver(self, made: Letter | None = None) -> None:
+    async def deliver(self, made: OutgoingMail | None = None) -> None:
         made = made or large()
         await Worker(self.engine).deliver(work_of(made), made)
 
@@ -139,10 +139,10 @@ class LargeOffice(Office):
         await Worker(self.engine).deliver(work)
 
 
-def large(*attachments: Attachment, sender: str = SENDER) -> Letter:
-    made = letter()
-    message = msgspec.structs.replace(made.mail.message, attachments=attachments or (SMALL, REFERENCE))
-    return replace(made, sender=sender, mail=msgspec.structs.replace(made.mail, message=message))
+def large(*attachments: Attachment, sender: str = SENDER) -> OutgoingMail:
+    made = outgoing_mail()
+    message = msgspec.structs.replace(made.request.message, attachments=attachments or (SMALL, REFERENCE))
+    return replace(made, sender=sender, request=msgspec.structs.replace(made.request, message=message))
 
 
 WHOLE = {"small": b"small", "big": BIG}
@@ -153,7 +153,7 @@ async def test_a_large_mail_is_one_draft_with_all_its_files_then_sent() -> None:
     await office.deliver()
     [sent] = office.mailbox.sent
     assert sent["files"] == WHOLE
-    assert sent["stamp"] == MAIL
+    assert sent["marker"] == MAIL
     assert (await office.row()).state == "sent"
     assert office.mailbox.drafts == {}
     assert office.outbox.messages == []
@@ -183,9 +183,9 @@ async def test_a_draft_made_for_other_recipients_is_not_sent() -> None:
     office.outbox.messages.clear()
     changed = large()
     other = (Recipient(email_address=EmailAddress(address="test@contoso.com")),)
-    message = msgspec.structs.replace(changed.mail.message, to_recipients=other)
+    message = msgspec.structs.replace(changed.request.message, to_recipients=other)
     office.clock.move(minutes=5)
-    await office.deliver(replace(changed, mail=msgspec.structs.replace(changed.mail, message=message)))
+    await office.deliver(replace(changed, request=msgspec.structs.replace(changed.request, message=message)))
     [sent] = office.mailbox.sent
     assert sent["to"] == ["test@contoso.com"]
     assert office.mailbox.drafts == {}
@@ -247,7 +247,7 @@ async def test_a_claim_that_ran_out_before_sending_was_asked_for_need_not_wait()
     office.clock.move(minutes=1)
     await office.deliver_next()
     row = await office.row()
-    assert (row.state, row.looks) == ("sent", 0)
+    assert (row.state, row.verifications) == ("sent", 0)
     assert office.mailbox.asked.count("create") == 1
 
 
@@ -275,7 +275,7 @@ async def test_a_draft_that_cannot_be_deleted_now_is_deleted_by_upkeep() -> None
     assert (await office.row()).progress is not None
     assert len(office.mailbox.drafts) == 1
     number = int(partition(MAIL), 16)
-    await Upkeep(office.engine).run(range(number, number + 1))
+    await Maintenance(office.engine).run(range(number, number + 1))
     assert (await office.row()).progress is None
     assert office.mailbox.drafts == {}
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.delivery.engine import Verifier
-from shared.delivery.maintenance import RUNS_AN_HOUR, Upkeep, partitions_of_run
+from shared.delivery.maintenance import RUNS_AN_HOUR, Maintenance, partitions_of_run
 from shared.delivery.partitions import PARTITIONS
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
@@ -15,7 +15,7 @@ from shared.delivery.transitions import Finding, first_claim
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import decode
 from shared.settings.config import Settings
-from tests.delivery.samples import NO_PERMISSION, NOON, THROTTLED, TIMED_OUT, Office, letter, work
+from tests.delivery.samples import NO_PERMISSION, NOON, THROTTLED, TIMED_OUT, Office, outgoing_mail, work
 
 ALL = range(PARTITIONS)
 CLAIM = first_claim(work(), NOON, Settings(), "token-1", queued=False)
@@ -23,7 +23,7 @@ CLAIM = first_claim(work(), NOON, Settings(), "token-1", queued=False)
 
 async def after(office: Office, **time: float) -> Row | None:
     office.clock.move(**time)
-    await Upkeep(office.engine).run(ALL)
+    await Maintenance(office.engine).run(ALL)
     return await office.ledger.read(CLAIM.id)
 
 
@@ -74,7 +74,7 @@ async def test_a_look_that_was_not_answered_abandons_nothing_until_it_needs_a_pe
         assert row.state == "sending"
     row = await after(office, hours=70)
     assert row is not None
-    assert (row.state, row.code, row.may_have_gone) == ("held", "Abandoned", True)
+    assert (row.state, row.code, row.may_have_gone) == ("review", "Abandoned", True)
 
 
 @pytest.mark.parametrize("state", ["sending", "unknown", "accepted"])
@@ -99,7 +99,7 @@ async def test_what_may_have_gone_and_is_far_past_its_age_needs_a_person(state: 
     office.verifier = answering(finding) if finding is not None else None
     row = await after(office, days=11)
     assert row is not None
-    assert (row.state, row.code, row.may_have_gone) == ("held", "TooOld", True)
+    assert (row.state, row.code, row.may_have_gone) == ("review", "TooOld", True)
 
 
 @pytest.mark.parametrize(("finding", "state"), [("sent", "sent"), ("waiting", "unknown")])
@@ -114,7 +114,7 @@ async def test_what_is_far_past_its_age_and_in_the_mailbox_is_no_persons(finding
 @pytest.mark.parametrize("state", ["unknown", "accepted"])
 async def test_what_ends_far_past_its_age_is_kept_where_its_letter_lies_in_a_blob(state: State) -> None:
     office = Office()
-    large = letter(size=100_000)
+    large = outgoing_mail(size=100_000)
     await office.outbox.put(work(large), NOON, None, large)
     await office.ledger.insert(replace(first_claim(work(large), NOON, Settings(), "token-1", queued=True), state=state))
     await after(office, days=11)
@@ -139,7 +139,7 @@ async def test_an_ended_row_and_what_is_kept_of_it_go_when_the_retention_is_over
 
 async def test_a_payload_of_an_ended_mail_goes_once_nothing_can_be_on_its_way() -> None:
     office = await holding("failed", settled_at=NOON)
-    large = letter(size=100_000)
+    large = outgoing_mail(size=100_000)
     await office.outbox.put(work(large), NOON, None, large)
     await after(office, days=9)
     assert office.outbox.payloads
@@ -150,10 +150,10 @@ async def test_a_payload_of_an_ended_mail_goes_once_nothing_can_be_on_its_way() 
 async def test_a_payload_without_a_row_goes_only_when_it_has_been_nobodys_for_as_long_again() -> None:
     """Its message may have been put off for weeks, since a setting could not be used, and maintenance with it."""
     office = Office()
-    large = letter(size=100_000)
+    large = outgoing_mail(size=100_000)
     put = await office.outbox.put(work(large), NOON, None, large)
     await after(office, days=40)
-    assert await office.outbox.letter_of(put) == large, "the setting is mended, and its message comes"
+    assert await office.outbox.mail_of(put) == large, "the setting is mended, and its message comes"
     await after(office, days=9)
     assert office.outbox.payloads
     await after(office, days=2)
@@ -163,7 +163,7 @@ async def test_a_payload_without_a_row_goes_only_when_it_has_been_nobodys_for_as
 async def test_what_a_producers_message_says_is_there_however_long_it_was_put_off() -> None:
     office = Office()
     message = ProducerMessage(v=1, id=CLAIM.id, queue="mail-outbox", inserted_at=NOON, body=b"x" * (BODY + 1))
-    await office.outbox.put_off(message, timedelta(minutes=5))
+    await office.outbox.retry_later(message, timedelta(minutes=5))
     [(_, text, _)] = office.outbox.returned
     await after(office, days=40)
     kept = parse_work(text)
@@ -175,7 +175,7 @@ async def test_what_a_producers_message_says_is_there_however_long_it_was_put_of
 
 async def test_the_payload_of_an_open_row_stays() -> None:
     office = await holding("scheduled", queued=True, not_before=NOON + timedelta(days=40))
-    large = letter(size=100_000)
+    large = outgoing_mail(size=100_000)
     await office.outbox.put(work(large), NOON, None, large)
     await after(office, days=30)
     assert office.outbox.payloads
@@ -184,6 +184,6 @@ async def test_the_payload_of_an_open_row_stays() -> None:
 async def test_two_runs_at_once_do_what_one_does() -> None:
     office = await holding("sending")
     office.clock.move(hours=2)
-    upkeep = Upkeep(office.engine)
-    assert await upkeep.run(ALL) == 1
-    assert await upkeep.run(ALL) == 0
+    maintenance = Maintenance(office.engine)
+    assert await maintenance.run(ALL) == 1
+    assert await maintenance.run(ALL) == 0

@@ -15,7 +15,7 @@ from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome, Unanswered
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import OnUnknown, Settings
 from tests.delivery.samples import (
     BAD_RECIPIENT,
@@ -25,7 +25,7 @@ from tests.delivery.samples import (
     TIMED_OUT,
     Office,
     ScriptedGraph,
-    letter,
+    outgoing_mail,
     work,
 )
 
@@ -40,7 +40,7 @@ async def delivered(office: Office) -> None:
 
 async def test_a_cancelled_mail_is_never_sent_and_its_message_goes_when_it_is_due() -> None:
     office = Office()
-    await Requests(office.engine).accept(letter())
+    await Requests(office.engine).accept(outgoing_mail())
     cancelled = await Control(office.engine).cancel(await office.row())
     assert isinstance(cancelled, Row)
     assert cancelled.state == "cancelled"
@@ -52,13 +52,13 @@ async def test_a_cancel_that_races_the_send_loses_or_wins_but_not_both() -> None
     office = Office()
 
     class CancelledMeanwhile(ScriptedGraph):
-        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+        async def __call__(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
             current = await office.row()
             assert isinstance(await Control(office.engine).cancel(current), Cannot)
-            return await super().__call__(letter, row, still_ours)
+            return await super().__call__(mail, row, still_ours)
 
     office.graph = CancelledMeanwhile()
-    await Requests(office.engine).accept(letter())
+    await Requests(office.engine).accept(outgoing_mail())
     before = await office.row()
     await delivered(office)
     assert (await office.row()).state == "sent"
@@ -69,7 +69,7 @@ async def test_a_cancel_that_races_the_send_loses_or_wins_but_not_both() -> None
 
 async def test_a_failed_mail_is_put_back_and_sent_under_its_id() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
-    await Worker(office.engine).deliver(work(), letter())
+    await Worker(office.engine).deliver(work(), outgoing_mail())
     assert isinstance(await Control(office.engine).replay(await office.row()), Row)
     await delivered(office)
     row = await office.row()
@@ -88,12 +88,12 @@ def answering(*findings: Finding) -> Verifier:
 
 
 async def held(office: Office) -> Row:
-    office.settings = Settings(on_unknown="hold")
+    office.settings = Settings(on_unknown="review")
     office.graph = ScriptedGraph([TIMED_OUT])
-    await Worker(office.engine).deliver(work(), letter())
+    await Worker(office.engine).deliver(work(), outgoing_mail())
     await delivered(office)
     row = await office.row()
-    assert (row.state, row.may_have_gone) == ("held", True)
+    assert (row.state, row.may_have_gone) == ("review", True)
     return row
 
 
@@ -116,7 +116,12 @@ async def test_a_held_mail_that_is_not_there_is_sent_once_it_was_looked_for_ofte
     assert office.graph.sent == []
     await delivered(office)
     row = await office.row()
-    assert (row.state, row.replays, row.may_have_gone_twice, office.graph.sent) == ("sent", 1, False, [letter().id])
+    assert (row.state, row.replays, row.may_have_gone_twice, office.graph.sent) == (
+        "sent",
+        1,
+        False,
+        [outgoing_mail().id],
+    )
     assert office.clock.now() - NOON >= timedelta(seconds=240), "lease, the first delay, and the looks"
 
 
@@ -129,7 +134,7 @@ async def test_a_held_mail_whose_copy_appears_late_is_not_sent_again() -> None:
     assert ((await office.row()).state, office.graph.sent) == ("sent", [])
 
 
-@pytest.mark.parametrize("policy", ["resend", "hold"])
+@pytest.mark.parametrize("policy", ["resend", "review"])
 async def test_a_held_mail_whose_mailbox_cannot_be_asked_wants_force_and_says_so_for_good(policy: OnUnknown) -> None:
     office = Office()
     row = await held(office)
@@ -166,7 +171,7 @@ async def test_force_sends_nothing_while_the_mailbox_only_does_not_answer(silenc
     assert isinstance(await Control(office.engine).replay(row, force=True), Row)
     await delivered(office)
     row = await office.row()
-    assert (row.state, row.code, office.graph.sent) == ("held", "Unverified", [])
+    assert (row.state, row.code, office.graph.sent) == ("review", "Unverified", [])
     office.verifier = answering("absent")
     assert isinstance(await Control(office.engine).replay(row), Row), "and it can be put back again"
     await delivered(office)
@@ -182,37 +187,37 @@ async def test_the_policy_never_sends_what_an_operator_has_put_back_unforced() -
     await Control(office.engine).replay(row)
     office.verifier = None
     await delivered(office)
-    assert ((await office.row()).state, office.graph.sent) == ("held", [])
+    assert ((await office.row()).state, office.graph.sent) == ("review", [])
 
 
 async def test_an_event_accepted_once_more_after_its_mail_failed_begins_anew() -> None:
     """As GitHub's "Redeliver" sends it; not the same message delivered twice, nor an older one."""
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
     first = work(accepted_at=NOON)
-    await Worker(office.engine).deliver(first, letter())
+    await Worker(office.engine).deliver(first, outgoing_mail())
     assert (await office.row()).state == "failed"
     for same in (first, work(accepted_at=NOON - timedelta(hours=1))):
-        await Worker(office.engine).deliver(same, letter())
+        await Worker(office.engine).deliver(same, outgoing_mail())
         assert (await office.row()).state == "failed"
     office.clock.move(hours=1)
-    await Worker(office.engine).deliver(work(accepted_at=office.clock.now()), letter())
+    await Worker(office.engine).deliver(work(accepted_at=office.clock.now()), outgoing_mail())
     row = await office.row()
-    assert (row.state, office.graph.sent) == ("sent", [letter().id])
+    assert (row.state, office.graph.sent) == ("sent", [outgoing_mail().id])
 
 
 async def test_two_replays_at_once_send_once() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
-    await Worker(office.engine).deliver(work(), letter())
+    await Worker(office.engine).deliver(work(), outgoing_mail())
     row = await office.row()
     await Control(office.engine).replay(row)
     await Control(office.engine).replay(row)
     await delivered(office)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_a_mail_that_was_old_when_it_failed_is_not_too_old_for_its_replay() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
-    await Worker(office.engine).deliver(work(), letter())
+    await Worker(office.engine).deliver(work(), outgoing_mail())
     office.clock.move(days=10)
     await Control(office.engine).replay(await office.row())
     await delivered(office)
@@ -221,14 +226,14 @@ async def test_a_mail_that_was_old_when_it_failed_is_not_too_old_for_its_replay(
 
 async def test_a_sent_mail_is_not_put_back() -> None:
     office = Office()
-    await Worker(office.engine).deliver(work(), letter())
+    await Worker(office.engine).deliver(work(), outgoing_mail())
     assert isinstance(await Control(office.engine).replay(await office.row()), Cannot)
 
 
 async def test_a_direct_mail_whose_caller_has_the_refusal_cannot_be_put_back() -> None:
     """Nothing of it was acknowledged, so nothing of it is kept."""
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
-    await Requests(office.engine).send_now(letter())
+    await Requests(office.engine).send_now(outgoing_mail())
     cannot = await Control(office.engine).replay(await office.row())
     assert isinstance(cannot, Cannot)
     assert cannot.reason == "nothing-kept"
@@ -244,7 +249,7 @@ async def test_what_was_no_mail_goes_back_into_its_queue_as_it_came() -> None:
 async def test_a_mail_for_later_is_put_again_every_six_days_until_its_time() -> None:
     office = Office()
     later = work(not_before=NOON + timedelta(days=40))
-    await Worker(office.engine).deliver(later, letter())
+    await Worker(office.engine).deliver(later, outgoing_mail())
     arms = 0
     while (await office.row()).state == "scheduled":
         due, message = office.outbox.messages.pop(0)
@@ -252,15 +257,15 @@ async def test_a_mail_for_later_is_put_again_every_six_days_until_its_time() -> 
         office.clock.at = max(office.clock.at, due)
         await Worker(office.engine).deliver(message)
         arms += 1
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
     assert office.clock.at >= NOON + timedelta(days=40)
     assert arms == 7
 
 
 async def test_what_a_person_kept_is_forgotten_with_the_success_only() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT, BAD_RECIPIENT]))
-    await Worker(office.engine).deliver(work(), letter())
+    await Worker(office.engine).deliver(work(), outgoing_mail())
     await Control(office.engine).replay(await office.row())
     await delivered(office)
     assert (await office.row()).state == "failed"
-    assert isinstance(office.outbox.dead[letter().id], Kept)
+    assert isinstance(office.outbox.dead[outgoing_mail().id], Kept)

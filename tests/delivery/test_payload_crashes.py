@@ -1,6 +1,6 @@
 """A large mail over real storage, whose process dies between two writes: nothing is lost, doubled or left behind.
 
-The letter is in a blob, its wake-up in a queue, its row in a table; so there are several writes, and a process may die
+The mail is in a blob, its wake-up in a queue, its row in a table; so there are several writes, and a process may die
 after any of them. It is then as if another one came: the client repeats its request, the queue its message.
 """
 
@@ -23,7 +23,7 @@ from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine
 from shared.delivery.files import StorageFiles, filled
 from shared.delivery.ledger_table import TABLE, TableLedger
-from shared.delivery.maintenance import Upkeep
+from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
 from shared.delivery.partitions import partition
 from shared.delivery.queue import PAYLOADS, QUEUE, StorageOutbox
@@ -34,15 +34,15 @@ from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import FileAttachment
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import Settings
 from shared.storage.tables import Tables
 from tests.delivery.memory import Unpaced
-from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, letter
+from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, outgoing_mail
 
 LARGE = 60_000  # does not fit into a message; what is really large takes no other way
 FILES = tuple(FileAttachment(name=name, content_bytes=name.encode() * 300_000) for name in ("one", "two"))
-Begin = Callable[["Process", Letter], Awaitable[object]]
+Begin = Callable[["Process", OutgoingMail], Awaitable[object]]
 
 
 class Died(BaseException):
@@ -78,8 +78,10 @@ class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.c
 class Punctual(StorageOutbox):
     """Messages do not hide: the clock is moved by hand, and storage has its own."""
 
-    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
-        return await super().put(work, now, None, letter)
+    async def put(
+        self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
+    ) -> Work:
+        return await super().put(work, now, None, mail)
 
 
 @dataclass
@@ -132,12 +134,12 @@ class Process:
         received = [message async for message in self.queue.receive_messages(visibility_timeout=600)]
         return [(message, _work(message)) for message in received]
 
-    async def _send(self, letter: Letter, row: Row, still_ours: object) -> Outcome:
-        assert letter.mail.message.body
-        assert len(letter.mail.message.body.content or "") == LARGE
-        whole = await filled(letter.mail.message, StorageFiles(lambda: self.blobs))
+    async def _send(self, mail: OutgoingMail, row: Row, still_ours: object) -> Outcome:
+        assert mail.request.message.body
+        assert len(mail.request.message.body.content or "") == LARGE
+        whole = await filled(mail.request.message, StorageFiles(lambda: self.blobs))
         assert (whole.attachments or FILES) == FILES
-        outcome = self._site.graph.take(letter.id)
+        outcome = self._site.graph.take(mail.id)
         self._life.step()
         return outcome
 
@@ -151,15 +153,15 @@ class Site:
     def __init__(self, storage: str) -> None:
         self.storage = storage
         self.graph = Graph()
-        self.clock = Clock(datetime.now(UTC))  # upkeep compares with the time at which storage says a blob was put
+        self.clock = Clock(datetime.now(UTC))  # maintenance compares with the time at which storage says a blob was put
         self.alive = Process(self, Life())
 
-    def letter(self, *files: FileAttachment) -> Letter:
-        made = replace(letter(uuid4().hex, size=LARGE), accepted_at=self.clock.now())
-        message = msgspec.structs.replace(made.mail.message, attachments=files or None)
-        return replace(made, mail=msgspec.structs.replace(made.mail, message=message))
+    def outgoing_mail(self, *files: FileAttachment) -> OutgoingMail:
+        made = replace(outgoing_mail(uuid4().hex, size=LARGE), accepted_at=self.clock.now())
+        message = msgspec.structs.replace(made.request.message, attachments=files or None)
+        return replace(made, request=msgspec.structs.replace(made.request, message=message))
 
-    async def ask(self, begin: Begin, made: Letter) -> None:
+    async def ask(self, begin: Begin, made: OutgoingMail) -> None:
         """As a client does that must have an answer: with the same key until it gets one."""
         while isinstance(answer := await begin(self.alive, made), Busy):
             self.clock.move(seconds=answer.retry_after)
@@ -177,7 +179,7 @@ class Site:
             self.clock.move(minutes=2)
         raise AssertionError("messages go round and round")
 
-    async def dies(self, begin: Begin, made: Letter, steps: int) -> bool:
+    async def dies(self, begin: Begin, made: OutgoingMail, steps: int) -> bool:
         """Whether the process has not come to its end within so many steps."""
         async with Process(self, Life(steps)) as process:
             try:
@@ -190,10 +192,10 @@ class Site:
         """The same for a courier and the one message in the queue, which is there again when its receiver is dead."""
         [(message, found)] = await self.alive.messages()
 
-        async def deliver(process: Process, _: Letter) -> None:
+        async def deliver(process: Process, _: OutgoingMail) -> None:
             await Worker(process.engine).deliver(found)
 
-        if died := await self.dies(deliver, self.letter(), steps):
+        if died := await self.dies(deliver, self.outgoing_mail(), steps):
             await self.alive.queue.update_message(message, visibility_timeout=0)
         else:
             await self.alive.queue.delete_message(message)
@@ -204,10 +206,10 @@ class Site:
         return [blob.name async for blob in container.list_blobs(name_starts_with=f"{partition(mail)}/{mail}/")]
 
     async def left_behind(self, mail: str) -> list[str]:
-        """The mail's blobs after upkeep, weeks later."""
+        """The mail's blobs after maintenance, weeks later."""
         self.clock.move(days=30)
         number = int(partition(mail), 16)
-        await Upkeep(self.alive.engine).run(range(number, number + 1))
+        await Maintenance(self.alive.engine).run(range(number, number + 1))
         return await self.payloads(mail)
 
 
@@ -221,20 +223,20 @@ def _work(message: QueueMessage) -> Work:
 async def site(storage: str) -> AsyncIterator[Site]:
     site = Site(storage)
     async with site.alive:
-        await respond_async(site.alive, site.letter())  # makes what is made on first use, which is a step, too
+        await respond_async(site.alive, site.outgoing_mail())  # makes what is made on first use, which is a step, too
         await site.alive.queue.clear_messages()
         yield site
 
 
-async def respond_async(process: Process, made: Letter) -> Answer:
+async def respond_async(process: Process, made: OutgoingMail) -> Answer:
     return await Requests(process.engine).accept(made)
 
 
-async def send_now(process: Process, made: Letter) -> Answer:
+async def send_now(process: Process, made: OutgoingMail) -> Answer:
     return await Requests(process.engine).send_now(made)
 
 
-async def deliver_a_producers(process: Process, made: Letter) -> None:
+async def deliver_a_producers(process: Process, made: OutgoingMail) -> None:
     await Worker(process.engine).deliver(work_of(made), made)
 
 
@@ -252,7 +254,7 @@ async def test_a_request_whose_process_dies_after_any_step_is_sent_once_when_it_
     """Whichever comes first, its client or what it left in the queue."""
     for step in count(1):
         site.graph = Graph(list(outcomes))
-        made = site.letter()
+        made = site.outgoing_mail()
         died = await site.dies(begin, made, step)
         if died and first == "queue":
             await site.deliver_all()
@@ -279,7 +281,7 @@ async def test_an_accepted_mail_whose_courier_dies_after_any_step_is_sent_once(
     """Nobody asks for it again: it was acknowledged."""
     for step in count(1):
         site.graph = Graph(list(outcomes))
-        made = site.letter()
+        made = site.outgoing_mail()
         await site.ask(respond_async, made)
         died = await site.dies_over_its_message(step)
         await site.deliver_all()
@@ -291,10 +293,10 @@ async def test_an_accepted_mail_whose_courier_dies_after_any_step_is_sent_once(
 
 
 async def test_a_mail_with_files_of_their_own_whose_process_dies_after_any_step_is_sent_once(site: Site) -> None:
-    """Before the message that names them, and after it: what nobody names goes with upkeep."""
+    """Before the message that names them, and after it: what nobody names goes with maintenance."""
     for step in count(1):
         site.graph = Graph([THROTTLED])
-        made = site.letter(*FILES)
+        made = site.outgoing_mail(*FILES)
         died = await site.dies(respond_async, made, step)
         if died:
             await site.ask(respond_async, made)
@@ -303,17 +305,17 @@ async def test_a_mail_with_files_of_their_own_whose_process_dies_after_any_step_
         assert await site.left_behind(made.id) == [], f"died after step {step}"
         if not died:
             break
-    assert step == 5 + 1  # file, file, letter, message, row
+    assert step == 5 + 1  # file, file, mail, message, row
 
 
 async def test_the_files_of_a_refused_mail_are_there_for_its_replay(site: Site) -> None:
     site.graph = Graph([BAD_RECIPIENT])
-    made = site.letter(*FILES)
+    made = site.outgoing_mail(*FILES)
     await site.ask(respond_async, made)
     await site.deliver_all()
     number = int(partition(made.id), 16)
-    site.clock.move(days=12)  # its letter's blob is an orphan by then
-    await Upkeep(site.alive.engine).run(range(number, number + 1))
+    site.clock.move(days=12)  # its mail's blob is an orphan by then
+    await Maintenance(site.alive.engine).run(range(number, number + 1))
     row = await site.alive.engine.claims.ledger.read(made.id)
     assert row
     await Control(site.alive.engine).replay(row)
@@ -323,10 +325,10 @@ async def test_the_files_of_a_refused_mail_are_there_for_its_replay(site: Site) 
 
 
 async def test_a_producers_mail_whose_courier_dies_after_any_step_is_sent_once(site: Site) -> None:
-    """The producer's message has its letter; only a put-back takes it into a blob."""
+    """The producer's message has its mail; only a put-back takes it into a blob."""
     for step in count(1):
         site.graph = Graph([THROTTLED])
-        made = site.letter()
+        made = site.outgoing_mail()
         died = await site.dies(deliver_a_producers, made, step)
         if died:
             await deliver_a_producers(site.alive, made)
@@ -341,7 +343,7 @@ async def test_a_producers_mail_whose_courier_dies_after_any_step_is_sent_once(s
 async def test_a_refused_mail_whose_courier_dies_after_any_step_is_kept_for_a_person(site: Site) -> None:
     for step in count(1):
         site.graph = Graph([BAD_RECIPIENT, BAD_RECIPIENT])
-        made = site.letter()
+        made = site.outgoing_mail()
         await site.ask(respond_async, made)
         died = await site.dies_over_its_message(step)
         await site.deliver_all()
@@ -349,14 +351,14 @@ async def test_a_refused_mail_whose_courier_dies_after_any_step_is_kept_for_a_pe
         kept = await site.alive.outbox.kept(made.id)
         assert kept, f"died after step {step}"
         assert (kept.reason, len(kept.content) > LARGE) == ("ErrorInvalidRecipients", True)
-        assert await site.payloads(made.id)  # a late copy of the message must find it; upkeep takes it in time
+        assert await site.payloads(made.id)  # a late copy of the message must find it; maintenance takes it in time
         if not died:
             break
     assert step == 4 + 1  # claim, Graph, kept, row
 
 
 async def test_the_same_key_with_another_large_body_changes_nothing_of_the_first(site: Site) -> None:
-    made = site.letter()
+    made = site.outgoing_mail()
     await site.ask(respond_async, made)
     before = await site.payloads(made.id)
     other = replace(made, fingerprint="another")
@@ -370,7 +372,7 @@ async def test_the_same_key_with_another_large_body_changes_nothing_of_the_first
 async def test_a_late_duplicate_of_a_refused_mail_does_not_take_the_letter_of_its_replay(site: Site) -> None:
     """A message may come twice, the second time long after its mail has ended."""
     site.graph = Graph([BAD_RECIPIENT])
-    made = site.letter()
+    made = site.outgoing_mail()
     await site.ask(respond_async, made)
     [(message, duplicate)] = await site.alive.messages()
     await Worker(site.alive.engine).deliver(duplicate)

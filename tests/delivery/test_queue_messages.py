@@ -7,7 +7,7 @@ import pytest
 
 from shared.delivery.queue import INLINE, carrying, delay
 from shared.delivery.queue_messages import ProducerMessage, Work, parse_work
-from tests.delivery.samples import NOON, letter, work
+from tests.delivery.samples import NOON, outgoing_mail, work
 
 EVERYTHING = work(
     not_before=NOON,
@@ -25,18 +25,18 @@ def test_a_wake_up_comes_back_as_it_was_put(message: Work) -> None:
 
 
 def test_a_letter_within_its_wake_up_comes_back() -> None:
-    whole = carrying(work(), letter())
+    whole = carrying(work(), outgoing_mail())
     assert whole is not None
     found = parse_work(msgspec.json.encode(whole))
     assert isinstance(found, Work)
     assert found.carries
-    assert found.inline() == letter()
+    assert found.inline() == outgoing_mail()
 
 
 def test_a_letter_that_does_not_fit_is_not_carried() -> None:
     """Measured as it is sent: in XML, where each < takes four characters."""
-    assert carrying(work(), letter(size=INLINE)) is None
-    assert carrying(work(), letter(size=INLINE // 4, sign="<")) is None
+    assert carrying(work(), outgoing_mail(size=INLINE)) is None
+    assert carrying(work(), outgoing_mail(size=INLINE // 4, sign="<")) is None
     assert not work().carries
 
 
@@ -54,7 +54,7 @@ def test_a_producers_message_comes_back_byte_for_byte() -> None:
         b'{"sender": "a@contoso.com", "message": {}}',
         msgspec.json.encode(work()).replace(b'"v":1', b'"v":2'),
         msgspec.json.encode(work()).replace(b'"v":1', b'"v":1,"more":1'),
-        msgspec.json.encode(work()).replace(b'"kind":"mail"', b'"kind":"letter"'),
+        msgspec.json.encode(work()).replace(b'"kind":"mail"', b'"kind":"mail"'),
     ],
 )
 def test_anything_else_is_refused(body: bytes) -> None:

@@ -17,7 +17,7 @@ from shared.delivery.request import Busy, Done, Mismatch, Put, Rejection, Reques
 from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
-from shared.mail.outgoing import Letter, decode
+from shared.mail.outgoing import OutgoingMail, decode
 from shared.policy.address_patterns import Patterns
 from shared.policy.admit import CallerRule
 from shared.policy.pre_send import Withheld
@@ -36,30 +36,32 @@ from tests.delivery.samples import (
     Office,
     ScriptedGraph,
     ScriptedPolicy,
-    letter,
+    outgoing_mail,
 )
 
 
 class NoQueue(MemoryOutbox):
     """Storage is there for the ledger, and not for the queue."""
 
-    async def put(self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None) -> Work:
+    async def put(
+        self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
+    ) -> Work:
         raise ServiceRequestError("gone")
 
 
 async def test_a_mail_that_graph_takes_is_sent_and_puts_no_message() -> None:
     office = Office()
-    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "sent", "r")
+    assert await Requests(office.engine).send_now(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
     assert office.outbox.messages == []
 
 
 async def test_a_throttled_mail_waits_in_the_outbox_and_is_delivered_from_there() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
-    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "accepted")
+    assert await Requests(office.engine).send_now(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     [(due, message)] = office.outbox.messages
     office.clock.at = due
     await Worker(office.engine).deliver(message)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_a_message_that_outran_the_row_may_take_the_claim_that_was_given_up() -> None:
@@ -69,22 +71,22 @@ async def test_a_message_that_outran_the_row_may_take_the_claim_that_was_given_u
 
     class Impatient(MemoryOutbox):
         async def put(
-            self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None
+            self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
         ) -> Work:
-            put = await super().put(work, now, due, letter)
+            put = await super().put(work, now, due, mail)
             await worker.deliver(put)
             return put
 
     office.outbox = Impatient()
-    answer = await Requests(office.engine).send_now(letter())
-    assert answer == Done(letter().id, "sent", "r")
-    assert office.graph.sent == [letter().id]
+    answer = await Requests(office.engine).send_now(outgoing_mail())
+    assert answer == Done(outgoing_mail().id, "sent", "r")
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_an_unknown_outcome_is_answered_as_accepted_never_as_an_error() -> None:
     """A client that repeats after a 5xx would send twice."""
     office = Office(graph=ScriptedGraph([TIMED_OUT]))
-    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "accepted")
+    assert await Requests(office.engine).send_now(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     assert (await office.row()).state == "unknown"
     assert len(office.outbox.messages) == 1
 
@@ -92,14 +94,14 @@ async def test_an_unknown_outcome_is_answered_as_accepted_never_as_an_error() ->
 async def test_graphs_refusal_is_the_callers_and_the_same_mail_may_be_tried_again() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
     requests = Requests(office.engine)
-    assert await requests.send_now(letter()) == Rejection(letter().id, BAD_RECIPIENT)
-    assert await requests.send_now(letter()) == Done(letter().id, "sent", "r")
+    assert await requests.send_now(outgoing_mail()) == Rejection(outgoing_mail().id, BAD_RECIPIENT)
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
 
 
 async def test_the_same_key_again_sends_nothing_and_answers_the_same() -> None:
     office = Office()
     requests = Requests(office.engine)
-    assert await requests.send_now(letter()) == await requests.send_now(letter())
+    assert await requests.send_now(outgoing_mail()) == await requests.send_now(outgoing_mail())
     assert len(office.graph.sent) == 1
 
 
@@ -119,29 +121,29 @@ async def test_a_key_that_needs_no_attempt_gives_back_its_time_at_the_mailbox() 
                 self.times.append(reservation.at)
 
     requests = Requests(Office(pace=(pace := Crowded())).engine)
-    assert await requests.send_now(letter()) == Done(letter().id, "accepted")
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     assert len(pace.times) == 2
-    assert await requests.send_now(letter()) == Done(letter().id, "accepted")
-    assert await requests.send_now(letter(subject="Something else")) == Mismatch()
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
+    assert await requests.send_now(outgoing_mail(subject="Something else")) == Mismatch()
     assert len(pace.times) == 2
 
 
 async def test_the_same_key_with_another_body_is_a_mismatch() -> None:
     requests = Requests(Office().engine)
-    await requests.send_now(letter())
-    assert await requests.send_now(letter(subject="another")) == Mismatch()
-    assert await requests.accept(letter(subject="another")) == Mismatch()
+    await requests.send_now(outgoing_mail())
+    assert await requests.send_now(outgoing_mail(subject="another")) == Mismatch()
+    assert await requests.accept(outgoing_mail(subject="another")) == Mismatch()
 
 
 async def test_two_requests_with_one_key_at_once_send_one_mail() -> None:
     class Slow(ScriptedGraph):
-        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+        async def __call__(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
             await asyncio.sleep(0.01)
-            return await super().__call__(letter, row, still_ours)
+            return await super().__call__(mail, row, still_ours)
 
     office = Office(graph=Slow(), pace=(pace := Limited(recipients=5)))
     requests = Requests(office.engine)
-    answers = await asyncio.gather(*(requests.send_now(letter()) for _ in range(5)))
+    answers = await asyncio.gather(*(requests.send_now(outgoing_mail()) for _ in range(5)))
     assert pace.spent == {SENDER: 1}, "each has given back its own, and none another's"
     assert len(office.graph.sent) == 1
     assert sorted(type(answer).__name__ for answer in answers) == ["Busy"] * 4 + ["Done"]
@@ -149,17 +151,17 @@ async def test_two_requests_with_one_key_at_once_send_one_mail() -> None:
 
 async def test_a_key_whose_attempt_died_goes_to_the_queue_as_unknown() -> None:
     class Dying(ScriptedGraph):
-        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+        async def __call__(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
             raise asyncio.CancelledError
 
     office = Office(graph=Dying())
     requests = Requests(office.engine)
-    dead = asyncio.ensure_future(requests.send_now(letter()))
+    dead = asyncio.ensure_future(requests.send_now(outgoing_mail()))
     await asyncio.wait([dead])
     assert dead.cancelled()
-    assert isinstance(await requests.send_now(letter()), Busy)
+    assert isinstance(await requests.send_now(outgoing_mail()), Busy)
     office.clock.move(minutes=2)
-    assert await requests.send_now(letter()) == Done(letter().id, "accepted")
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     row = await office.row()
     assert (row.state, row.queued) == ("unknown", True)
     assert len(office.outbox.messages) == 1
@@ -171,20 +173,20 @@ async def test_without_storage_nothing_is_sent() -> None:
             raise ServiceRequestError("gone")
 
     office = Office(ledger=NoTable())
-    assert await Requests(office.engine).send_now(letter()) == Unavailable()
+    assert await Requests(office.engine).send_now(outgoing_mail()) == Unavailable()
     assert office.graph.rows == []
 
 
 async def test_what_graph_did_not_take_and_no_queue_can_keep_may_be_repeated_at_once() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED, ACCEPTED]), outbox=NoQueue())
     requests = Requests(office.engine)
-    assert await requests.send_now(letter()) == Unavailable()
-    assert await requests.send_now(letter()) == Done(letter().id, "sent", "r")
+    assert await requests.send_now(outgoing_mail()) == Unavailable()
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
 
 
 async def test_what_may_have_gone_and_no_queue_can_keep_says_so() -> None:
     office = Office(graph=ScriptedGraph([TIMED_OUT]), outbox=NoQueue())
-    assert await Requests(office.engine).send_now(letter()) == Unavailable(maybe_sent=True)
+    assert await Requests(office.engine).send_now(outgoing_mail()) == Unavailable(maybe_sent=True)
 
 
 async def test_that_graph_accepted_is_answered_although_it_cannot_be_written_down() -> None:
@@ -194,25 +196,25 @@ async def test_that_graph_accepted_is_answered_although_it_cannot_be_written_dow
             raise ServiceRequestError("gone")
 
     office = Office(ledger=NoSettling())
-    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "sent", "r")
+    assert await Requests(office.engine).send_now(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
 
 
 async def test_respond_async_puts_the_mail_into_the_outbox_without_trying() -> None:
     office = Office()
-    assert await Requests(office.engine).accept(letter()) == Done(letter().id, "accepted")
+    assert await Requests(office.engine).accept(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     assert office.graph.rows == []
     [(_, message)] = office.outbox.messages
     await Worker(office.engine).deliver(message)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_respond_async_again_puts_no_second_message() -> None:
     office = Office()
     requests = Requests(office.engine)
-    await requests.accept(letter())
-    assert await requests.accept(letter()) == Done(letter().id, "accepted")
+    await requests.accept(outgoing_mail())
+    assert await requests.accept(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     assert len(office.outbox.messages) == 1
-    assert await requests.send_now(letter()) == Done(letter().id, "accepted")
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
 
 
 async def test_respond_async_whose_message_may_have_been_stored_does_not_say_that_nothing_was() -> None:
@@ -220,15 +222,15 @@ async def test_respond_async_whose_message_may_have_been_stored_does_not_say_tha
 
     class Deaf(MemoryOutbox):
         async def put(
-            self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None
+            self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
         ) -> Work:
-            await super().put(work, now, due, letter)
+            await super().put(work, now, due, mail)
             raise ServiceRequestError("gone")
 
     for outbox in (NoQueue(), Deaf()):
         office = Office(outbox=outbox)
-        assert await Requests(office.engine).accept(letter()) == Unavailable(maybe_sent=True)
-        assert await office.ledger.read(letter().id) is None
+        assert await Requests(office.engine).accept(outgoing_mail()) == Unavailable(maybe_sent=True)
+        assert await office.ledger.read(outgoing_mail().id) is None
 
 
 async def test_respond_async_whose_row_cannot_be_written_does_not_say_that_nothing_was_stored() -> None:
@@ -237,7 +239,7 @@ async def test_respond_async_whose_row_cannot_be_written_does_not_say_that_nothi
             raise ServiceRequestError("gone")
 
     office = Office(ledger=NoTable())
-    assert await Requests(office.engine).accept(letter()) == Unavailable(maybe_sent=True)
+    assert await Requests(office.engine).accept(outgoing_mail()) == Unavailable(maybe_sent=True)
     assert len(office.outbox.messages) == 1
 
 
@@ -245,15 +247,15 @@ async def test_respond_async_does_not_take_a_dead_attempt_for_an_accepted_mail()
     """Its row says `sending`, and no message carries it: answering 202 on that would lose it."""
 
     class Dying(ScriptedGraph):
-        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+        async def __call__(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
             raise asyncio.CancelledError
 
     office = Office(graph=Dying())
     requests = Requests(office.engine)
-    await asyncio.wait([asyncio.ensure_future(requests.send_now(letter()))])
-    assert isinstance(await requests.accept(letter()), Busy)
+    await asyncio.wait([asyncio.ensure_future(requests.send_now(outgoing_mail()))])
+    assert isinstance(await requests.accept(outgoing_mail()), Busy)
     office.clock.move(minutes=2)
-    assert await requests.accept(letter()) == Done(letter().id, "accepted")
+    assert await requests.accept(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     assert (await office.row()).state == "unknown"
     assert len(office.outbox.messages) == 1
 
@@ -266,54 +268,54 @@ async def test_respond_async_puts_a_failed_mail_into_the_queue_again_even_when_a
 
     class Impatient(MemoryOutbox):
         async def put(
-            self, work: Work, now: datetime, due: datetime | None = None, letter: Letter | None = None
+            self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
         ) -> Work:
-            put = await super().put(work, now, due, letter)
+            put = await super().put(work, now, due, mail)
             await worker.deliver(put)
             return put
 
-    await Requests(office.engine).send_now(letter())
+    await Requests(office.engine).send_now(outgoing_mail())
     office.outbox = Impatient()
-    assert await Requests(office.engine).accept(letter()) == Done(letter().id, "sent", "r")
-    assert office.graph.sent == [letter().id]
+    assert await Requests(office.engine).accept(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_a_failed_mail_that_is_tried_again_is_not_called_accepted_before_a_message_carries_it() -> None:
     """Its message has gone with its end; a process that dies now leaves nothing that would send it."""
 
     class Dying(ScriptedGraph):
-        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+        async def __call__(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
             if not self.rows:
-                return await super().__call__(letter, row, still_ours)
+                return await super().__call__(mail, row, still_ours)
             raise asyncio.CancelledError
 
     office = Office(graph=Dying([BAD_RECIPIENT]))
     requests = Requests(office.engine)
-    await requests.accept(letter())
+    await requests.accept(outgoing_mail())
     [(_, message)] = office.outbox.messages
     await Worker(office.engine).deliver(message)
     assert (await office.row()).state == "failed"
-    await asyncio.wait([asyncio.ensure_future(requests.send_now(letter()))])
-    assert isinstance(await requests.send_now(letter()), Busy)
+    await asyncio.wait([asyncio.ensure_future(requests.send_now(outgoing_mail()))])
+    assert isinstance(await requests.send_now(outgoing_mail()), Busy)
     office.clock.move(minutes=2)
-    assert await requests.send_now(letter()) == Done(letter().id, "accepted")
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     assert len(office.outbox.messages) == 2
 
 
 async def test_respond_async_puts_a_failed_mail_into_the_queue_again() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
     requests = Requests(office.engine)
-    await requests.send_now(letter())
-    assert await requests.accept(letter()) == Done(letter().id, "accepted")
+    await requests.send_now(outgoing_mail())
+    assert await requests.accept(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     [(_, message)] = office.outbox.messages
     await Worker(office.engine).deliver(message)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_an_age_counts_from_the_acceptance_where_the_time_to_wait_for_had_passed() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
-    long_due = replace(letter(), not_before=office.clock.now() - timedelta(days=4))
-    assert await Requests(office.engine).send_now(long_due) == Done(letter().id, "accepted")
+    long_due = replace(outgoing_mail(), not_before=office.clock.now() - timedelta(days=4))
+    assert await Requests(office.engine).send_now(long_due) == Done(outgoing_mail().id, "accepted")
 
 
 @pytest.mark.parametrize("state", ["suppressed", "captured"])
@@ -322,22 +324,22 @@ async def test_a_mail_that_is_withheld_is_kept_and_its_caller_told_so_each_time(
 ) -> None:
     office = Office(policy=ScriptedPolicy([Withheld(state, 1)]))
     requests = Requests(office.engine)
-    assert await requests.send_now(letter()) == Done(letter().id, state)
-    assert decode(office.outbox.dead[letter().id].content) == letter()
-    assert await requests.send_now(letter()) == Done(letter().id, state)
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, state)
+    assert decode(office.outbox.dead[outgoing_mail().id].content) == outgoing_mail()
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, state)
     assert (await office.row()).suppressed_recipients == 1
     assert office.graph.rows == []
 
 
 async def test_a_mail_that_is_not_allowed_any_more_is_refused_in_graphs_words() -> None:
-    answer = await Requests(Office(policy=ScriptedPolicy([NO_LONGER_ALLOWED])).engine).send_now(letter())
+    answer = await Requests(Office(policy=ScriptedPolicy([NO_LONGER_ALLOWED])).engine).send_now(outgoing_mail())
     assert isinstance(answer, Rejection)
     assert (answer.outcome.status, answer.outcome.code) == (403, "ErrorSendAsDenied")
 
 
 async def test_while_the_suppression_list_cannot_be_read_the_mail_is_accepted_and_waits() -> None:
     office = Office(policy=ScriptedPolicy(down=True))
-    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "accepted")
+    assert await Requests(office.engine).send_now(outgoing_mail()) == Done(outgoing_mail().id, "accepted")
     assert office.graph.rows == []
     assert len(office.outbox.messages) == 1
 
@@ -348,7 +350,7 @@ async def test_what_cannot_be_kept_is_not_withheld_with_a_success() -> None:
             raise ServiceRequestError("down")
 
     office = Office(policy=ScriptedPolicy([Withheld("captured")]), outbox=Full())
-    assert await Requests(office.engine).send_now(letter()) == Unavailable()
+    assert await Requests(office.engine).send_now(outgoing_mail()) == Unavailable()
     assert ((await office.row()).state, (await office.row()).code) == ("failed", "NotStored")
 
 
@@ -390,10 +392,10 @@ def rated(pace: Limited) -> Office:
 async def test_a_caller_over_its_rate_is_refused_and_nothing_is_stored() -> None:
     office = rated(Limited(mails=1))
     requests = Requests(office.engine)
-    assert await requests.send_now(letter("1" * 32)) == Done("1" * 32, "sent", "r")
-    assert await requests.send_now(letter()) == TooMany(20)
-    assert await requests.accept(letter()) == TooMany(20)
-    assert await office.ledger.read(letter().id) is None
+    assert await requests.send_now(outgoing_mail("1" * 32)) == Done("1" * 32, "sent", "r")
+    assert await requests.send_now(outgoing_mail()) == TooMany(20)
+    assert await requests.accept(outgoing_mail()) == TooMany(20)
+    assert await office.ledger.read(outgoing_mail().id) is None
     assert office.outbox.messages == []
 
 
@@ -401,19 +403,19 @@ async def test_a_repeated_key_gets_back_what_it_was_counted() -> None:
     office = rated(pace := Limited(mails=2))
     requests = Requests(office.engine)
     for _ in range(3):
-        assert await requests.send_now(letter()) == Done(letter().id, "sent", "r")
-        assert await requests.accept(letter()) == Done(letter().id, "sent", "r")
-        assert await requests.send_now(letter(subject="another")) == Mismatch()
+        assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
+        assert await requests.accept(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
+        assert await requests.send_now(outgoing_mail(subject="another")) == Mismatch()
     assert pace.mails == 1
 
 
 async def test_a_mailbox_whose_day_is_spent_refuses_new_mail_and_answers_repeated_keys() -> None:
     office = Office(pace=Limited(recipients=1))
     requests = Requests(office.engine)
-    assert await requests.send_now(letter()) == Done(letter().id, "sent", "r")
-    assert await requests.send_now(letter("1" * 32)) == Spent(5 * 3600)
-    assert await requests.send_now(letter()) == Done(letter().id, "sent", "r")
-    assert await requests.send_now(letter(subject="another")) == Mismatch()
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
+    assert await requests.send_now(outgoing_mail("1" * 32)) == Spent(5 * 3600)
+    assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
+    assert await requests.send_now(outgoing_mail(subject="another")) == Mismatch()
     assert await office.ledger.read("1" * 32) is None
 
 
@@ -424,7 +426,7 @@ async def test_only_what_may_have_gone_or_keeps_its_time_counts_for_the_mailboxe
     outcome: Outcome, spent: int
 ) -> None:
     pace = Limited()
-    await Requests(Office(graph=ScriptedGraph([outcome]), pace=pace).engine).send_now(letter())
+    await Requests(Office(graph=ScriptedGraph([outcome]), pace=pace).engine).send_now(outgoing_mail())
     assert sum(pace.spent.values()) == spent
 
 
@@ -433,21 +435,21 @@ async def test_a_pool_sends_from_the_mailbox_that_has_recipients_left() -> None:
     office = Office(settings=Settings(sender_pools=pools), pace=(pace := Limited(recipients=1)))
     requests = Requests(office.engine)
     for number in range(2):
-        assert isinstance(await requests.send_now(letter(str(number) * 32)), Done)
+        assert isinstance(await requests.send_now(outgoing_mail(str(number) * 32)), Done)
     assert pace.spent == {"a@sandbox.example": 1, "b@sandbox.example": 1}
-    assert isinstance(await requests.send_now(letter("2" * 32)), Spent)
+    assert isinstance(await requests.send_now(outgoing_mail("2" * 32)), Spent)
 
 
 async def test_in_capture_nothing_counts_for_the_day() -> None:
     policy = ScriptedPolicy([Withheld("captured")])
     office = Office(settings=Settings(mode="capture"), policy=policy, pace=Limited(recipients=0))
-    assert await Requests(office.engine).send_now(letter()) == Done(letter().id, "captured")
+    assert await Requests(office.engine).send_now(outgoing_mail()) == Done(outgoing_mail().id, "captured")
 
 
 # Webhooks that send at once: their message is put first, hidden.
 
 
-async def at_once(office: Office, mail: Letter, *, heard: bool = True) -> tuple[Put, State | None]:
+async def at_once(office: Office, mail: OutgoingMail, *, heard: bool = True) -> tuple[Put, State | None]:
     """As intake does it."""
     requests = Requests(office.engine)
     put = await requests.prepare_put(mail)
@@ -461,8 +463,8 @@ async def found(row: Row) -> Finding:
 
 async def test_a_webhooks_mail_is_sent_beside_its_message_which_is_then_deleted() -> None:
     office = Office(verifier=found)
-    put, state = await at_once(office, letter())
-    assert (state, office.graph.sent, office.outbox.messages) == ("sent", [letter().id], [])
+    put, state = await at_once(office, outgoing_mail())
+    assert (state, office.graph.sent, office.outbox.messages) == ("sent", [outgoing_mail().id], [])
     assert put.due == NOON + timedelta(seconds=75), "the message hides until the first verification"
     assert (await office.row()).queued
 
@@ -473,37 +475,37 @@ async def test_a_message_whose_deletion_fails_finds_its_row_ended() -> None:
             raise ResourceNotFoundError
 
     office = Office(verifier=found, outbox=Stale())
-    assert (await at_once(office, letter()))[1] == "sent"
+    assert (await at_once(office, outgoing_mail()))[1] == "sent"
     [(_, message)] = office.outbox.messages
     await Worker(office.engine).deliver(message)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 @pytest.mark.parametrize("outcome", [THROTTLED, TIMED_OUT, NOT_CONNECTED])
 async def test_a_webhooks_mail_that_does_not_go_at_once_goes_by_the_message_that_is_there(outcome: Outcome) -> None:
     office = Office(verifier=found, graph=ScriptedGraph([outcome]))
-    await at_once(office, letter())
+    await at_once(office, outgoing_mail())
     while office.outbox.messages:
         due, message = office.outbox.messages.pop(0)
         office.clock.at = max(office.clock.at, due)
         await Worker(office.engine).deliver(message)
     assert (await office.row()).state == "sent"
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_a_webhooks_mail_that_is_there_already_is_a_copy_and_its_message_stays() -> None:
     office = Office(verifier=found)
-    await at_once(office, letter())
-    assert (await at_once(office, letter()))[1] is None
+    await at_once(office, outgoing_mail())
+    assert (await at_once(office, outgoing_mail()))[1] is None
     [(_, message)] = office.outbox.messages
     await Worker(office.engine).deliver(message)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_a_webhooks_mail_that_graph_refuses_is_kept_since_its_sender_has_been_told_that_it_is_taken() -> None:
     office = Office(verifier=found, graph=ScriptedGraph([BAD_RECIPIENT]))
-    assert (await at_once(office, letter()))[1] == "failed"
-    assert decode(office.outbox.dead[letter().id].content) == letter()
+    assert (await at_once(office, outgoing_mail()))[1] == "failed"
+    assert decode(office.outbox.dead[outgoing_mail().id].content) == outgoing_mail()
     assert office.outbox.messages == []
 
 
@@ -512,21 +514,21 @@ async def test_after_its_sender_was_answered_an_attempt_says_nothing_and_its_mes
 ) -> None:
     office = Office(verifier=found)
     with caplog.at_level("INFO", "mailroom"):
-        assert (await at_once(office, letter(), heard=False))[1] == "sent"
+        assert (await at_once(office, outgoing_mail(), heard=False))[1] == "sent"
         assert caplog.text == ""
         [(_, message)] = office.outbox.messages
         await Worker(office.engine).deliver(message)
     assert "mail.sent" in caplog.text
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 @pytest.mark.parametrize("why", ["no verification", "no copy", "a time to wait for", "policy", "no storage"])
 async def test_what_a_kill_would_double_or_what_cannot_go_now_is_only_put(why: str) -> None:
-    mail = letter()
+    mail = outgoing_mail()
     office = Office(verifier=None if why == "no verification" else found)
     match why:
         case "no copy":
-            mail = replace(mail, mail=msgspec.structs.replace(mail.mail, save_to_sent_items=False))
+            mail = replace(mail, request=msgspec.structs.replace(mail.request, save_to_sent_items=False))
         case "a time to wait for":
             mail = replace(mail, not_before=NOON + timedelta(hours=1))
         case "policy":
@@ -545,12 +547,12 @@ async def test_a_webhooks_mail_without_a_time_now_is_put_for_its_own_time_so_tha
             return Reservation(mailbox, NOON + timedelta(seconds=40), recipients)
 
     office = Office(verifier=found, pace=Busy())
-    put, _ = await at_once(office, letter())
+    put, _ = await at_once(office, outgoing_mail())
     assert (put.ready, put.due, put.work.reserved) == (None, NOON + timedelta(seconds=40), NOON + timedelta(seconds=40))
 
 
 async def test_what_is_reserved_for_a_message_that_could_not_be_put_is_given_back() -> None:
     office = Office(verifier=found, pace=(pace := Limited()))
     requests = Requests(office.engine)
-    requests.abandon(await requests.prepare_put(letter()))
+    requests.abandon(await requests.prepare_put(outgoing_mail()))
     assert pace.spent == {SENDER: 0}

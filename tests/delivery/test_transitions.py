@@ -121,7 +121,7 @@ def test_an_unknown_outcome_waits_for_its_look() -> None:
     assert decide(waiting, work(), NOON, SETTINGS, "t") == PutAgain(LATER)
     decision = decide(waiting, work(), LATER, SETTINGS, "t")
     assert isinstance(decision, Claim)
-    assert decision.then == "look"
+    assert decision.then == "verify"
 
 
 @pytest.mark.parametrize("state", ["accepted", "scheduled"])
@@ -230,7 +230,7 @@ def test_another_body_under_the_same_key_is_a_mismatch() -> None:
     assert meet(row("sent"), "another", NOON, SETTINGS, "t") == Mismatch()
 
 
-@pytest.mark.parametrize("state", ["sent", "held", "cancelled", "suppressed", "captured"])
+@pytest.mark.parametrize("state", ["sent", "review", "cancelled", "suppressed", "captured"])
 def test_an_ended_mail_is_answered_without_sending(state: State) -> None:
     assert same(row(state, queued=False)) == Answered(row(state, queued=False))
 
@@ -258,7 +258,7 @@ def test_a_failed_mail_may_be_tried_again_from_the_start() -> None:
     assert (reply.row.attempts, reply.row.accepted_at, reply.row.code) == (0, LATER, None)
 
 
-@pytest.mark.parametrize("state", ["failed", "held"])
+@pytest.mark.parametrize("state", ["failed", "review"])
 def test_a_mail_whose_attempt_was_abandoned_may_have_gone(state: State) -> None:
-    """Nobody was told anything of it: with its caller its letter comes again, and it is looked for."""
+    """Nobody was told anything of it: with its caller its mail comes again, and it is looked for."""
     assert isinstance(same(row(state, queued=False, code="Abandoned"), LATER), TakeOver)

@@ -18,7 +18,7 @@ from tests.delivery.samples import (
     TIMED_OUT,
     Office,
     ScriptedGraph,
-    letter,
+    outgoing_mail,
     work,
 )
 
@@ -50,7 +50,7 @@ async def test_why_a_mailbox_did_not_say_whether_a_mail_has_gone_is_an_event(
         return Unanswered(outcome)
 
     office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=silent)
-    kept = letter()
+    kept = outgoing_mail()
     await Worker(office.engine).deliver(work(kept), kept)
     caplog.clear()
     await deliver_next(office)
@@ -72,7 +72,7 @@ async def test_a_look_that_is_throttled_blocks_its_mailbox() -> None:
 
     office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=silent)
     office.pace = Throttling(office.clock.now)
-    kept = letter()
+    kept = outgoing_mail()
     await Worker(office.engine).deliver(work(kept), kept)
     await deliver_next(office)
     assert throttled == [((await office.row()).mailbox, 20.0)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.delivery.record import Row
 from shared.delivery.transitions import SKEW, Claim, Finding, Settled, first_claim, settle
-from shared.delivery.verification import LONGEST_PAUSE, look_over
+from shared.delivery.verification import LONGEST_PAUSE, assess
 from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Throttled, Unanswered, Unknown
 from shared.settings.config import Settings
 from tests.delivery.samples import NOON, TIMED_OUT, work
@@ -42,59 +42,61 @@ SILENCE: Final[dict[str, Outcome]] = {
 }
 
 
-def looked(finding: Finding | None, looks: int = LAST_LOOK, settings: Settings = SETTINGS, **changes: object) -> object:
-    return look_over(replace(CLAIMED, looks=looks, **changes), finding, NOON, settings)  # type: ignore[arg-type] # by name
+def looked(
+    finding: Finding | None, verifications: int = LAST_LOOK, settings: Settings = SETTINGS, **changes: object
+) -> object:
+    return assess(replace(CLAIMED, verifications=verifications, **changes), finding, NOON, settings)  # type: ignore[arg-type] # by name
 
 
-def settled(finding: Finding | None, looks: int = LAST_LOOK, **changes: object) -> Settled:
-    found = looked(finding, looks, SETTINGS, **changes)
+def settled(finding: Finding | None, verifications: int = LAST_LOOK, **changes: object) -> Settled:
+    found = looked(finding, verifications, SETTINGS, **changes)
     assert isinstance(found, Settled)
     return found
 
 
 def test_what_cannot_be_looked_up_is_sent_once_more_then_held() -> None:
-    again = looked(None, looks=0)
+    again = looked(None, verifications=0)
     assert isinstance(again, Claim)
     assert (again.row.resends, again.row.may_have_gone_twice, again.then) == (1, True, "send")
-    held = settled(None, looks=0, resends=1)
-    assert (held.row.state, held.again) == ("held", None)
+    held = settled(None, verifications=0, resends=1)
+    assert (held.row.state, held.again) == ("review", None)
 
 
 def test_what_cannot_be_looked_up_is_held_at_once_where_the_policy_says_hold() -> None:
-    held = looked(None, settings=Settings(on_unknown="hold"))
+    held = looked(None, settings=Settings(on_unknown="review"))
     assert isinstance(held, Settled)
-    assert held.row.state == "held"
+    assert held.row.state == "review"
 
 
 def test_the_choice_can_be_the_mails_own() -> None:
     """A route that sends invoices may hold where all others send again."""
-    held = look_over(CLAIMED, None, NOON, SETTINGS, "hold")
+    held = assess(CLAIMED, None, NOON, SETTINGS, "review")
     assert isinstance(held, Settled)
-    assert held.row.state == "held"
-    assert isinstance(look_over(CLAIMED, None, NOON, Settings(on_unknown="hold"), "resend"), Claim)
+    assert held.row.state == "review"
+    assert isinstance(assess(CLAIMED, None, NOON, Settings(on_unknown="review"), "resend"), Claim)
 
 
-@pytest.mark.parametrize("looks", range(LAST_LOOK + 1))
-def test_a_copy_found_is_sent_at_any_look_and_in_doubt_no_more(looks: int) -> None:
-    found = settled("sent", looks)
+@pytest.mark.parametrize("verifications", range(LAST_LOOK + 1))
+def test_a_copy_found_is_sent_at_any_look_and_in_doubt_no_more(verifications: int) -> None:
+    found = settled("sent", verifications)
     assert (found.row.state, found.row.may_have_gone, found.again) == ("sent", False, None)
 
 
 def test_a_copy_not_found_is_looked_for_again_at_the_given_times() -> None:
     """15, 60 and 180 seconds after the attempt: copies appear late."""
-    for looks, distance in ((0, 45), (1, 120)):
-        waiting = settled("absent", looks)
-        assert (waiting.row.state, waiting.row.looks, waiting.row.resends) == ("unknown", looks + 1, 0)
+    for verifications, distance in ((0, 45), (1, 120)):
+        waiting = settled("absent", verifications)
+        assert (waiting.row.state, waiting.row.verifications, waiting.row.resends) == ("unknown", verifications + 1, 0)
         assert waiting.again == waiting.row.due_at == NOON + timedelta(seconds=distance)
 
 
 def test_a_copy_found_nowhere_at_the_last_look_is_sent_again() -> None:
-    assert looked("absent") == Claim(replace(CLAIMED, looks=0, may_have_gone=False), "send")
+    assert looked("absent") == Claim(replace(CLAIMED, verifications=0, may_have_gone=False), "send")
 
 
-@pytest.mark.parametrize("looks", [0, 1, 2])
-def test_what_was_not_even_asked_for_is_sent_without_waiting_for_more_looks(looks: int) -> None:
-    assert looked("unsent", looks) == Claim(replace(CLAIMED, looks=0, may_have_gone=False), "send")
+@pytest.mark.parametrize("verifications", [0, 1, 2])
+def test_what_was_not_even_asked_for_is_sent_without_waiting_for_more_looks(verifications: int) -> None:
+    assert looked("unsent", verifications) == Claim(replace(CLAIMED, verifications=0, may_have_gone=False), "send")
 
 
 def test_what_was_sent_once_more_without_being_looked_up_stays_in_doubt() -> None:
@@ -102,7 +104,7 @@ def test_what_was_sent_once_more_without_being_looked_up_stays_in_doubt() -> Non
     again = looked("unsent", 0, resends=1)
     assert isinstance(again, Claim)
     assert again.row.may_have_gone
-    assert settled("unsent", 0, resends=1, attempts=20).row.state == "held"
+    assert settled("unsent", 0, resends=1, attempts=20).row.state == "review"
 
 
 def test_a_copy_found_nowhere_after_the_last_attempt_fails_the_mail() -> None:
@@ -111,25 +113,25 @@ def test_a_copy_found_nowhere_after_the_last_attempt_fails_the_mail() -> None:
 
 
 def test_a_copy_among_drafts_or_in_the_outbox_is_waited_for_at_growing_distances() -> None:
-    waiting = settled("waiting", looks=2, accepted_at=NOON - timedelta(minutes=10))
+    waiting = settled("waiting", verifications=2, accepted_at=NOON - timedelta(minutes=10))
     assert (waiting.row.state, waiting.again) == ("unknown", NOON + timedelta(minutes=5))
     late = settled("waiting", accepted_at=OLD)
     assert late.again == NOON + timedelta(seconds=LONGEST_PAUSE)
 
 
 def test_what_leaves_the_outbox_may_be_nowhere_for_a_moment_so_its_looks_begin_anew() -> None:
-    waiting = settled("waiting", looks=LAST_LOOK)
-    assert isinstance(look_over(waiting.row, "absent", NOON + MINUTE, SETTINGS), Settled)
+    waiting = settled("waiting", verifications=LAST_LOOK)
+    assert isinstance(assess(waiting.row, "absent", NOON + MINUTE, SETTINGS), Settled)
 
 
 # No answer.
 
 
 @pytest.mark.parametrize("outcome", SILENCE.values(), ids=SILENCE)
-@pytest.mark.parametrize("looks", range(LAST_LOOK + 1))
-def test_a_look_without_an_answer_is_repeated_and_counts_as_none(outcome: Outcome, looks: int) -> None:
-    again = settled(Unanswered(outcome), looks)
-    assert (again.row.state, again.row.looks, again.row.unanswered) == ("unknown", looks, 1)
+@pytest.mark.parametrize("verifications", range(LAST_LOOK + 1))
+def test_a_look_without_an_answer_is_repeated_and_counts_as_none(outcome: Outcome, verifications: int) -> None:
+    again = settled(Unanswered(outcome), verifications)
+    assert (again.row.state, again.row.verifications, again.row.unanswered) == ("unknown", verifications, 1)
     assert (again.row.resends, again.row.may_have_gone) == (0, True)
     assert again.again == again.row.due_at
     assert again.again is not None
@@ -137,13 +139,13 @@ def test_a_look_without_an_answer_is_repeated_and_counts_as_none(outcome: Outcom
 
 
 @pytest.mark.parametrize("outcome", SILENCE.values(), ids=SILENCE)
-@pytest.mark.parametrize("policy", ["resend", "hold"])
+@pytest.mark.parametrize("policy", ["resend", "review"])
 def test_what_was_never_answered_until_the_mail_is_too_old_needs_a_person(outcome: Outcome, policy: str) -> None:
     """Whatever the policy: it decides where a mailbox cannot be asked, not where it does not answer."""
-    rules = Settings(on_unknown="hold" if policy == "hold" else "resend")
+    rules = Settings(on_unknown="review" if policy == "review" else "resend")
     held = looked(Unanswered(outcome), settings=rules, accepted_at=OLD)
     assert isinstance(held, Settled)
-    assert (held.row.state, held.row.code, held.row.may_have_gone, held.again) == ("held", "Unverified", True, None)
+    assert (held.row.state, held.row.code, held.row.may_have_gone, held.again) == ("review", "Unverified", True, None)
 
 
 def test_the_distances_double_and_end_at_half_an_hour() -> None:
@@ -152,7 +154,7 @@ def test_the_distances_double_and_end_at_half_an_hour() -> None:
 
 
 def test_an_answer_begins_the_distances_anew() -> None:
-    assert settled("absent", looks=0, unanswered=5).row.unanswered == 0
+    assert settled("absent", verifications=0, unanswered=5).row.unanswered == 0
 
 
 def test_where_graph_says_when_it_is_not_asked_before() -> None:
@@ -161,7 +163,7 @@ def test_where_graph_says_when_it_is_not_asked_before() -> None:
 
 
 def test_looks_that_had_no_answer_together_do_not_come_back_together() -> None:
-    again = look_over(CLAIMED, Unanswered(TIMED_OUT), NOON, SETTINGS, jitter=1.0)
+    again = assess(CLAIMED, Unanswered(TIMED_OUT), NOON, SETTINGS, jitter=1.0)
     assert isinstance(again, Settled)
     assert again.again == NOON + timedelta(seconds=18)
 
@@ -173,10 +175,10 @@ def test_a_mailbox_cannot_be_asked_when_403_repeats_with_a_token_of_after_the_fi
     once = settled(refused(NOON - MINUTE)).row
     assert once.due_at == NOON + MINUTE, "a new token is not asked for more often"
     later = NOON + 2 * MINUTE
-    stale = look_over(once, refused(NOON - MINUTE), later, SETTINGS)
+    stale = assess(once, refused(NOON - MINUTE), later, SETTINGS)
     assert isinstance(stale, Settled)
     assert (stale.row.state, stale.row.new_token_from) == ("unknown", NOON + SKEW)
-    resent = look_over(stale.row, refused(NOON + MINUTE), later, SETTINGS)
+    resent = assess(stale.row, refused(NOON + MINUTE), later, SETTINGS)
     assert isinstance(resent, Claim)
     assert (resent.row.resends, resent.row.new_token_from) == (1, None)
 
@@ -184,16 +186,16 @@ def test_a_mailbox_cannot_be_asked_when_403_repeats_with_a_token_of_after_the_fi
 def test_401_never_means_that_it_cannot_be_asked() -> None:
     once = settled(refused(NOON, 401)).row
     for status in (401, 403):
-        twice = look_over(once, refused(NOON + 5 * MINUTE, status), NOON + 6 * MINUTE, SETTINGS)
+        twice = assess(once, refused(NOON + 5 * MINUTE, status), NOON + 6 * MINUTE, SETTINGS)
         assert isinstance(twice, Settled)
         assert twice.row.state == "unknown"
 
 
 def test_an_answer_takes_back_a_refusal() -> None:
     once = settled(refused(NOON)).row
-    answered = look_over(replace(once, looks=0), "absent", NOON + MINUTE, SETTINGS)
+    answered = assess(replace(once, verifications=0), "absent", NOON + MINUTE, SETTINGS)
     assert isinstance(answered, Settled)
-    again = look_over(answered.row, refused(NOON + 5 * MINUTE), NOON + 6 * MINUTE, SETTINGS)
+    again = assess(answered.row, refused(NOON + 5 * MINUTE), NOON + 6 * MINUTE, SETTINGS)
     assert isinstance(again, Settled)
     assert again.row.state == "unknown"
 
@@ -203,7 +205,7 @@ def test_an_answer_takes_back_a_refusal() -> None:
 ROWS = st.builds(
     replace,
     st.just(CLAIMED),
-    looks=st.integers(0, 5),
+    verifications=st.integers(0, 5),
     unanswered=st.integers(0, 40),
     resends=st.integers(0, 1),
     attempts=st.integers(0, 25),
@@ -214,11 +216,11 @@ ROWS = st.builds(
 NEVER_CANNOT = [outcome for name, outcome in SILENCE.items() if name != "403, once"]
 
 
-@given(ROWS, st.sampled_from(NEVER_CANNOT), st.sampled_from(["resend", "hold", None]), st.floats(0, 1))
+@given(ROWS, st.sampled_from(NEVER_CANNOT), st.sampled_from(["resend", "review", None]), st.floats(0, 1))
 def test_no_silence_is_ever_followed_by_a_sending(row: Row, outcome: Outcome, policy: None, jitter: float) -> None:
-    seen = look_over(row, Unanswered(outcome), NOON, SETTINGS, policy, jitter=jitter)
+    seen = assess(row, Unanswered(outcome), NOON, SETTINGS, policy, jitter=jitter)
     assert isinstance(seen, Settled)
-    assert seen.row.state in ("unknown", "held")
+    assert seen.row.state in ("unknown", "review")
     assert seen.row.may_have_gone
     assert (seen.row.state == "unknown") == (seen.again is not None)
     assert seen.again is None or seen.again > NOON
@@ -233,7 +235,7 @@ def test_a_mail_is_sent_again_only_after_as_many_answers_in_a_row_as_there_are_d
     row, now, absent = CLAIMED, NOON, 0
     for finding in findings:
         asked = finding if isinstance(finding, str) else Unanswered(_stale(finding))
-        seen = look_over(row, asked, now, SETTINGS, jitter=jitter)
+        seen = assess(row, asked, now, SETTINGS, jitter=jitter)
         absent = {"absent": absent + 1, "waiting": 0}.get(str(finding), absent)
         if isinstance(seen, Claim):
             assert (finding, absent) == ("absent", len(SETTINGS.verify_delays))
@@ -248,6 +250,6 @@ def _stale(outcome: Outcome | Finding) -> Outcome:
 
 
 def test_a_new_attempt_begins_its_looks_anew() -> None:
-    row = replace(CLAIMED, looks=2, unanswered=7, new_token_from=NOON)
+    row = replace(CLAIMED, verifications=2, unanswered=7, new_token_from=NOON)
     asked = settle(row, TIMED_OUT, NOON, SETTINGS).row
-    assert (asked.looks, asked.unanswered, asked.new_token_from) == (0, 0, None)
+    assert (asked.verifications, asked.unanswered, asked.new_token_from) == (0, 0, None)

@@ -16,7 +16,7 @@ from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
-from shared.mail.outgoing import Letter, decode
+from shared.mail.outgoing import OutgoingMail, decode
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.limits import NoRoom, Reservation
 from shared.settings.config import Settings
@@ -34,13 +34,13 @@ from tests.delivery.samples import (
     Office,
     ScriptedGraph,
     ScriptedPolicy,
-    letter,
+    outgoing_mail,
     work,
 )
 
 
 async def deliver(office: Office) -> None:
-    await Worker(office.engine).deliver(work(), letter())
+    await Worker(office.engine).deliver(work(), outgoing_mail())
 
 
 async def deliver_next(office: Office) -> None:
@@ -53,7 +53,7 @@ async def deliver_next(office: Office) -> None:
 async def test_a_new_mail_is_sent_and_nothing_is_left_in_the_outbox() -> None:
     office = Office()
     await deliver(office)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
     assert (await office.row()).state == "sent"
     assert office.outbox.messages == []
 
@@ -62,7 +62,7 @@ async def test_the_same_message_again_sends_nothing() -> None:
     office = Office()
     await deliver(office)
     await deliver(office)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_a_throttled_mail_is_put_again_with_its_letter_and_sent_when_due() -> None:
@@ -72,7 +72,7 @@ async def test_a_throttled_mail_is_put_again_with_its_letter_and_sent_when_due()
     assert due > NOON + timedelta(seconds=2)
     assert message.known
     await deliver_next(office)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
     assert office.outbox.messages == []
 
 
@@ -91,17 +91,17 @@ async def test_a_second_unknown_outcome_is_held_with_its_letter_kept() -> None:
     await deliver(office)
     await deliver_next(office)
     await deliver_next(office)
-    assert (await office.row()).state == "held"
+    assert (await office.row()).state == "review"
     assert len(office.graph.rows) == 2
-    kept = office.outbox.dead[letter().id]
-    assert (kept.kind, decode(kept.content)) == ("mail", letter())
+    kept = office.outbox.dead[outgoing_mail().id]
+    assert (kept.kind, decode(kept.content)) == ("mail", outgoing_mail())
 
 
 async def test_hold_never_sends_twice() -> None:
-    office = Office(settings=Settings(on_unknown="hold"), graph=ScriptedGraph([TIMED_OUT]))
+    office = Office(settings=Settings(on_unknown="review"), graph=ScriptedGraph([TIMED_OUT]))
     await deliver(office)
     await deliver_next(office)
-    assert (await office.row()).state == "held"
+    assert (await office.row()).state == "review"
     assert len(office.graph.rows) == 1
 
 
@@ -115,7 +115,7 @@ async def test_a_rejected_mail_is_kept_before_its_row_ends() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]), ledger=NoSettling())
     with pytest.raises(ServiceRequestError):
         await deliver(office)
-    assert letter().id in office.outbox.dead
+    assert outgoing_mail().id in office.outbox.dead
     assert (await office.row()).state == "sending"
 
 
@@ -126,13 +126,13 @@ async def test_missing_permission_is_tried_again_until_the_bound_then_failed() -
     await deliver_next(office)
     row = await office.row()
     assert (row.state, row.code, row.attempts) == ("failed", "ErrorAccessDenied", 3)
-    assert letter().id in office.outbox.dead
+    assert outgoing_mail().id in office.outbox.dead
     assert office.outbox.messages == []
 
 
 async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blob_goes_with_the_end() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
-    large = letter(size=INLINE)
+    large = outgoing_mail(size=INLINE)
     await Worker(office.engine).deliver(work(large), large)
     [(_, message)] = office.outbox.messages
     assert message.inline() is None
@@ -144,7 +144,7 @@ async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blo
 
 async def test_a_missing_payload_fails_the_mail_instead_of_sending_an_empty_one() -> None:
     office = Office()
-    await Worker(office.engine).deliver(work(payload="gone/letter.json"))
+    await Worker(office.engine).deliver(work(payload="gone/mail.json"))
     row = await office.row()
     assert (row.state, row.code) == ("failed", "PayloadMissing")
     assert office.graph.sent == []
@@ -164,20 +164,20 @@ async def test_too_little_lease_left_gives_the_claim_up() -> None:
     assert office.graph.sent == []
     assert (await office.row()).state == "accepted"
     await deliver_next(office)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_a_slow_blob_costs_nothing_of_the_lease() -> None:
     """The claim is written when the mail is at hand."""
 
     class SlowOutbox(MemoryOutbox):
-        async def letter_of(self, work: Work) -> Letter:
+        async def mail_of(self, work: Work) -> OutgoingMail:
             office.clock.move(seconds=31)
-            return letter()
+            return outgoing_mail()
 
     office = Office(outbox=SlowOutbox())
     await Worker(office.engine).deliver(work())
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 class Flights(Unpaced):
@@ -204,13 +204,13 @@ class Flights(Unpaced):
 async def test_a_mail_that_finds_too_many_requests_in_flight_comes_again_and_nothing_was_written() -> None:
     office = Office(pace=(pace := Flights([False])))
     await deliver(office)
-    assert await office.ledger.read(letter().id) is None
+    assert await office.ledger.read(outgoing_mail().id) is None
     [(due, message)] = office.outbox.messages
     assert (due - NOON, message.via) == (timedelta(seconds=5), SENDER)
     assert message.reserved is not None
     assert pace.given_back == [], "the message carries it"
     await deliver_next(office)
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 async def test_a_mail_of_a_blocked_mailbox_waits_for_the_end_of_the_block() -> None:
@@ -229,7 +229,7 @@ async def test_a_mail_that_may_have_gone_is_still_to_be_verified_when_there_was_
     await deliver(office)
     await deliver_next(office)
     row = await office.row()
-    assert (row.state, row.looks, row.attempts, row.may_have_gone) == ("unknown", 0, 1, True)
+    assert (row.state, row.verifications, row.attempts, row.may_have_gone) == ("unknown", 0, 1, True)
     await deliver_next(office)
     assert (await office.row()).state == "sent"
     assert len(office.graph.rows) == 1, "found, not sent again"
@@ -271,8 +271,8 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
     """A request may take all of its deadline, and storage may stumble after it."""
 
     class Late(ScriptedGraph):
-        async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
-            outcome = await super().__call__(letter, row, still_ours)
+        async def __call__(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+            outcome = await super().__call__(mail, row, still_ours)
             office.clock.move(seconds=45)
             return outcome
 
@@ -302,7 +302,7 @@ async def test_what_policy_withholds_ends_unsent_is_kept_and_can_be_put_back(wit
     assert (row.state, row.status, row.code) == (withheld.state, withheld.status, withheld.code)
     assert (row.suppressed_recipients, row.attempts) == (withheld.left_out or None, 0)
     assert office.graph.rows == []
-    assert decode(office.outbox.dead[row.id].content) == letter()
+    assert decode(office.outbox.dead[row.id].content) == outgoing_mail()
     await Control(office.engine).replay(row)
     await deliver_next(office)
     assert (await office.row()).state == "sent"
@@ -331,7 +331,7 @@ async def test_while_the_suppression_list_cannot_be_read_the_mail_waits_and_is_t
     policy = ScriptedPolicy(down=True)
     office = Office(policy=policy)
     await deliver(office)
-    assert await office.ledger.read(letter().id) is None
+    assert await office.ledger.read(outgoing_mail().id) is None
     assert office.graph.rows == []
     policy.down = False
     await deliver_next(office)
@@ -345,7 +345,7 @@ async def test_what_may_have_gone_and_is_no_longer_allowed_is_left_to_a_person()
     office.policy = ScriptedPolicy([NO_LONGER_ALLOWED])
     await deliver_next(office)
     row = await office.row()
-    assert (row.state, row.code, row.resends) == ("held", "ErrorSendAsDenied", 0)
+    assert (row.state, row.code, row.resends) == ("review", "ErrorSendAsDenied", 0)
     assert len(office.graph.rows) == 1
 
 
@@ -380,7 +380,7 @@ async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room(
     office = Office(pace=pace)
     await deliver(office)
     assert office.graph.rows == []
-    assert await office.ledger.read(letter().id) is None, "no claim is written for nothing"
+    assert await office.ledger.read(outgoing_mail().id) is None, "no claim is written for nothing"
     [(due, message)] = office.outbox.messages
     assert timedelta(hours=5) <= due - NOON <= timedelta(hours=5, minutes=6)
     assert (message.via, message.reserved) == (None, None)
@@ -466,7 +466,7 @@ async def test_the_end_of_an_attempt_that_outlasted_its_request_is_reported_by_t
     token = (await office.row()).token
     caplog.clear()
     with caplog.at_level("INFO", "mailroom"):
-        await Worker(office.engine).deliver(work(claimed="another"), letter())
+        await Worker(office.engine).deliver(work(claimed="another"), outgoing_mail())
         assert "mail.sent" not in caplog.text
-        await Worker(office.engine).deliver(work(claimed=token), letter())
+        await Worker(office.engine).deliver(work(claimed=token), outgoing_mail())
     assert "mail.sent" in caplog.text

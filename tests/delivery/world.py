@@ -23,7 +23,7 @@ from shared.delivery import claims, engine, large, request, worker
 from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine, StillOurs
 from shared.delivery.large import LargeMails
-from shared.delivery.maintenance import Upkeep
+from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
 from shared.delivery.partitions import partition
 from shared.delivery.queue_messages import Work, work_of
@@ -32,7 +32,7 @@ from shared.delivery.request import Answer, Busy, Done, Mismatch, Rejection, Req
 from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Throttled, Unanswered, Unknown
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.ratelimit.row import RateLimitUnavailable
 from shared.settings.config import OnUnknown, Settings
 from shared.telemetry import logger
@@ -40,7 +40,7 @@ from tests.delivery.drafts import Drafts
 from tests.delivery.memory import MemoryFiles
 from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Start, Trouble
 from tests.delivery.remote import Pace, PreSend, StorageLedger, StorageOutbox
-from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, letter
+from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, outgoing_mail
 
 __all__ = ["MAIL", "World"]
 
@@ -69,10 +69,10 @@ class Taken:
 
 @dataclass(eq=False)
 class Message:
-    """In a queue. letter: of a producer's message."""
+    """In a queue. mail: of a producer's message."""
 
     work: Work
-    letter: Letter | None
+    mail: OutgoingMail | None
     visible: float
     receipt: int = 0  # of the last delivery: only that one can complete it
 
@@ -116,7 +116,7 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        on_unknown: OnUnknown = "hold" if plan.policy in ("hold", "verify-hold") else "resend"
+        on_unknown: OnUnknown = "review" if plan.policy in ("review", "verify-review") else "resend"
         # So that its row is there at the end.
         self.settings = Settings(on_unknown=on_unknown, retention_days=90, large_attachments=True)
         self.now = 0.0  # seconds since noon, true time
@@ -142,13 +142,13 @@ class World:
         self._policy = PreSend(self)
         self._skews = cycle(plan.skews)
         self._graph = iter(plan.graph)
-        self._looks = iter(plan.looks)
+        self._looks = iter(plan.verifications)
         self._silent_until: float | None = None
         self._refused_at = inf
         self._numbers = count(1)
 
     def run(self) -> None:
-        """Until nothing happens any more, and upkeep has gone through it twice."""
+        """Until nothing happens any more, and maintenance has gone through it twice."""
         with self._alone():
             try:
                 self._run()
@@ -209,9 +209,9 @@ class World:
             await Point(f"answer to {name}", self.now + SIZES[trouble.size])
         return result
 
-    def enqueue(self, work: Work, seconds: float, letter: Letter | None = None) -> Message:
+    def enqueue(self, work: Work, seconds: float, mail: OutgoingMail | None = None) -> Message:
         """Put a message, visible after so long."""
-        self.messages.append(message := Message(work, letter, self.now + seconds))
+        self.messages.append(message := Message(work, mail, self.now + seconds))
         return message
 
     # What lives in the world.
@@ -219,7 +219,7 @@ class World:
     def _process(self) -> Engine:
         """A process of its own, with clocks of its own."""
         skew, started = next(self._skews), next(self._numbers) * 1000.0
-        verify = self.plan.policy in ("verify", "verify-hold")
+        verify = self.plan.policy in ("verify", "verify-review")
 
         async def verifier(row: Row) -> Finding:
             return await self._look(row, skew)
@@ -239,13 +239,17 @@ class World:
         )
 
     def _producer(self, body: int) -> None:
-        made = self._letter(body, NOON + timedelta(seconds=self.now), later=True)
+        made = self._mail(body, NOON + timedelta(seconds=self.now), later=True)
         self.enqueue(work_of(made), 0, made)
         self.acknowledged = True
 
-    def _letter(self, body: int, now: datetime, *, later: bool) -> Letter:
+    def _mail(self, body: int, now: datetime, *, later: bool) -> OutgoingMail:
         not_before = now + timedelta(seconds=self.plan.wait) if later and self.plan.wait else None
-        made = self.drafts.large(letter(MAIL, BODIES[body])) if self.plan.parts else letter(MAIL, BODIES[body])
+        made = (
+            self.drafts.large(outgoing_mail(MAIL, BODIES[body]))
+            if self.plan.parts
+            else outgoing_mail(MAIL, BODIES[body])
+        )
         mime = b"Subject: x\r\n\r\n" if self.plan.mime and not self.plan.parts else None
         return replace(made, accepted_at=now, not_before=not_before, mime=mime)
 
@@ -253,7 +257,7 @@ class World:
         process = self._process()
 
         async def serve() -> Answer:
-            made = self._letter(client.body, process.claims.now(), later=client.way == "accept")
+            made = self._mail(client.body, process.claims.now(), later=client.way == "accept")
             requests = Requests(process)
             if client.way == "hook":
                 answer = await self._hook(requests, made)
@@ -276,7 +280,7 @@ class World:
             self.clients.append(client)
         self._begin(Actor(f"request {next(self._numbers)}", serve(), ended))
 
-    async def _hook(self, requests: Requests, mail: Letter) -> Answer:
+    async def _hook(self, requests: Requests, mail: OutgoingMail) -> Answer:
         """As intake does with a webhook's mail. The sender has its answer before, or 3 s after, the message is put."""
         put = await requests.prepare_put(mail)
         try:
@@ -298,9 +302,9 @@ class World:
         async def deliver() -> None:
             try:
                 if receipt > MOST_DELIVERIES:
-                    await carrier.wake_later(message.work, message.letter)
+                    await carrier.wake_later(message.work, message.mail)
                 else:
-                    await carrier.deliver(message.work, message.letter)
+                    await carrier.deliver(message.work, message.mail)
             except (AzureError, RateLimitUnavailable):
                 self._release(message, receipt)
                 return
@@ -335,18 +339,18 @@ class World:
         self._begin(Actor(f"{what} {next(self._numbers)}", operate()))
 
     def _maintain(self) -> None:
-        upkeep = Upkeep(self._process())
+        maintenance = Maintenance(self._process())
         number = int(partition(MAIL), 16)
 
         async def maintain() -> None:
             with suppress(AzureError):
-                await upkeep.run(range(number, number + 1))
+                await maintenance.run(range(number, number + 1))
 
-        self._begin(Actor(f"upkeep {next(self._numbers)}", maintain()))
+        self._begin(Actor(f"maintenance {next(self._numbers)}", maintain()))
 
-    async def _send(self, letter: Letter, row: Row, still_ours: StillOurs) -> Outcome:
+    async def _send(self, mail: OutgoingMail, row: Row, still_ours: StillOurs) -> Outcome:
         """Graph, as graph.send shows it. What it accepts it accepts before the deadline, whoever is still there."""
-        return await self.ask_to_send(still_ours, lambda at: self.take(letter.fingerprint, at, mime=row.mime))
+        return await self.ask_to_send(still_ours, lambda at: self.take(mail.fingerprint, at, mime=row.mime))
 
     async def ask_to_send(self, still_ours: StillOurs, accept: Callable[[float], None]) -> Outcome:
         """accept: called when Graph accepts, with the time at which it has the mail."""
@@ -401,10 +405,10 @@ class World:
         return SILENCES[says]
 
     async def _look(self, row: Row, skew: float) -> Finding:
-        trouble = await Point("look")
+        trouble = await Point("verify")
         if (outcome := self.silence(skew)) or (trouble and trouble.kind in LOST):
             return Unanswered(outcome or Unknown("connection"))
-        # Graph shows what it is asked for: a stamp, which MIME has not, or a Message-ID.
+        # Graph shows what it is asked for: a marker, which MIME has not, or a Message-ID.
         shown = [taken for taken in self.taken if taken.mime is row.mime]
         if any(taken.at + self.plan.copy <= self.now for taken in shown):
             return "sent"
@@ -508,12 +512,12 @@ class World:
                 self._ask(Client(way, body=trouble.size % 2, tries=self.plan.retries))
             case "cancel" | "replay" | "force":
                 self._operate(trouble.kind)
-            case "upkeep":
+            case "maintenance":
                 self._maintain()
             case "redeliver" if self.messages:
                 message = self.messages[-1 - trouble.size // 2 % len(self.messages)]
                 if trouble.size % 2:  # a second one, or the same one while it is still being worked on
-                    message = Message(message.work, message.letter, self.now)
+                    message = Message(message.work, message.mail, self.now)
                     self.messages.append(message)
                 self._deliver(message)
 

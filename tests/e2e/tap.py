@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 
-from shared.storage.table_identity import IDENTITY
 from shared.settings.config import Storage
 from shared.storage.account import StorageAccount
+from shared.storage.table_identity import IDENTITY
 from tests.azurite import azurite
 from tests.e2e.running import Sandbox, eventually, running, titled
 
@@ -104,9 +104,10 @@ class Metered:
     table: Tap
 
     def cost(self) -> Cost:
-        """Until now. Upkeep goes through whole partitions by its own clock, and looks at identities: no mail's cost."""
+        """Until now. Maintenance goes through whole partitions, and tables have identities: no mail pays for those."""
         table, blobs = (
-            [(method, path) for method, path in tap.requests() if IDENTITY not in path] for tap in (self.table, self.blob)
+            [(method, path) for method, path in tap.requests() if IDENTITY not in path]
+            for tap in (self.table, self.blob)
         )
         ledger = [(method, path) for method, path in table if path.startswith("mailledger") and "filter" not in path]
         return Cost(

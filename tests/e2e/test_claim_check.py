@@ -1,4 +1,4 @@
-"""A mail too large for a queue message: its letter waits in a blob, which goes with it."""
+"""A mail too large for a queue message: its mail waits in a blob, which goes with it."""
 
 import base64
 import os

@@ -109,7 +109,7 @@ def ends(sandbox: Sandbox, answer: httpx.Response, state: str = "sent", seconds:
 
     def ended() -> dict[str, Any]:
         message: dict[str, Any] = sandbox.message(answer).json()
-        return message if message["state"] in ("sent", "failed", "held", "cancelled") else {}
+        return message if message["state"] in ("sent", "failed", "review", "cancelled") else {}
 
     found = eventually(ended, seconds)
     assert found["state"] == state, found
@@ -246,7 +246,7 @@ def test_a_fault_around_the_upload_is_gone_on_from(sandbox: Sandbox, kind: str) 
 
 
 def test_an_unknown_send_is_decided_by_the_draft(sandbox: Sandbox) -> None:
-    """Still a draft: it was not sent, and the same draft goes. Gone: its stamp is in Sent Items."""
+    """Still a draft: it was not sent, and the same draft goes. Gone: its marker is in Sent Items."""
     data = content(3_500_000)
     kinds = ["lost", "dropped", "gateway_timeout", "gateway_timeout_lost", "throttle"]
     attachments = [stored(sandbox, "sent.bin", data)]

@@ -30,7 +30,7 @@ def headers(*names: str) -> list[dict[str, str]]:
 
 
 FILE = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentType": "text/plain"}
-STAMP = {"id": "String {00000000-0000-0000-0000-000000000001} Name MailroomId", "value": "0" * 32}
+MARKER = {"id": "String {00000000-0000-0000-0000-000000000001} Name MailroomId", "value": "0" * 32}
 
 MALFORMED: dict[str, tuple[Any, int, str]] = {
     "empty": (b"", 400, "$"),
@@ -82,8 +82,8 @@ MALFORMED: dict[str, tuple[Any, int, str]] = {
         400,
         "$.message.internetMessageHeaders[0].value",
     ),
-    "a forged stamp": (
-        changed("singleValueExtendedProperties", [STAMP]),
+    "a forged marker": (
+        changed("singleValueExtendedProperties", [MARKER]),
         400,
         "$.message.singleValueExtendedProperties[0].id",
     ),

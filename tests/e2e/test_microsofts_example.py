@@ -60,11 +60,11 @@ def test_save_to_sent_items_as_a_string_keeps_no_copy(sandbox: Sandbox) -> None:
 def test_without_save_to_sent_items_the_copy_is_kept_and_found_by_its_stamp(sandbox: Sandbox) -> None:
     sandbox.send({"message": EXAMPLE["message"]})
     [mail] = sandbox.accepted()
-    [stamp] = mail["message"]["singleValueExtendedProperties"]
-    match = f"singleValueExtendedProperties/Any(ep: ep/id eq '{stamp['id']}' and ep/value eq '{stamp['value']}')"
+    [marker] = mail["message"]["singleValueExtendedProperties"]
+    match = f"singleValueExtendedProperties/Any(ep: ep/id eq '{marker['id']}' and ep/value eq '{marker['value']}')"
     assert [copy["subject"] for copy in sandbox.sent_items(**{"$filter": match})] == ["Meet for lunch?"]
     headers = {header["name"]: header["value"] for header in mail["message"]["internetMessageHeaders"]}
-    assert headers == {"x-mailroom-id": stamp["value"]}
+    assert headers == {"x-mailroom-id": marker["value"]}
 
 
 def test_me_needs_a_delegated_token(sandbox: Sandbox) -> None:

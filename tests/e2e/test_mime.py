@@ -72,13 +72,13 @@ def test_a_mail_in_the_form_of_microsofts_example_is_sent(sandbox: Sandbox) -> N
 def test_the_stamp_and_our_message_id_are_added_and_nothing_else_changes(sandbox: Sandbox) -> None:
     mime = mail(sandbox, "as it came", "Message-ID: <mine@shop.example>", "X-Shop:  order   1 ")
     answer = send(sandbox, mime)
-    letter = answer.headers["location"].rpartition("/")[2]
+    outgoing = answer.headers["location"].rpartition("/")[2]
     accepted = sent(sandbox, "as it came")
-    ours = f"<{letter}@sandbox.example>"
-    stamp = f"x-mailroom-id: {letter}\r\nMessage-ID: {ours}\r\nx-mailroom-message-id: <mine@shop.example>\r\n"
+    ours = f"<{outgoing}@sandbox.example>"
+    marker = f"x-mailroom-id: {outgoing}\r\nMessage-ID: {ours}\r\nx-mailroom-message-id: <mine@shop.example>\r\n"
     kept = mime.decode().replace("Message-ID: <mine@shop.example>\r\n", "")
     head, _, body = kept.partition("\r\n\r\n")
-    assert accepted["mime"] == f"{head}\r\n{stamp}References: <mine@shop.example>\r\n\r\n{body}"
+    assert accepted["mime"] == f"{head}\r\n{marker}References: <mine@shop.example>\r\n\r\n{body}"
     found = sandbox.sent_items(**{"$filter": f"internetMessageId eq '{ours}'"})
     assert [copy["subject"] for copy in found] == ["as it came"]
 
@@ -113,8 +113,8 @@ def test_it_goes_once_whatever_becomes_of_the_answer(sandbox: Sandbox, kind: str
     assert (answer.status_code, answer.headers["mailroom-state"]) == (202, "accepted")
     eventually(lambda: sandbox.message(answer).json()["state"] == "sent", 60)
     [accepted] = sandbox.accepted()
-    letter = answer.headers["location"].rpartition("/")[2]
-    assert read(accepted)["Message-ID"] == f"<{letter}@sandbox.example>"
+    outgoing = answer.headers["location"].rpartition("/")[2]
+    assert read(accepted)["Message-ID"] == f"<{outgoing}@sandbox.example>"
 
 
 def test_one_of_the_queue_goes_once_whatever_becomes_of_the_answer(sandbox: Sandbox) -> None:
@@ -158,7 +158,7 @@ MALFORMED: dict[str, tuple[bytes, int, str, str]] = {
     "no address": (b"To: a@contoso.com, Fanny\r\n\r\n", 400, "ErrorInvalidRecipients", "To, address 2"),
     "Resent-To": (TO + b"Resent-To: b@contoso.com\r\n\r\n", 400, "ErrorMimeContentInvalid", "Resent-To, line 2"),
     "a header in a header": (TO + b"Subject: x\rBcc: b@contoso.com\r\n\r\n", 400, "ErrorMimeContentInvalid", "line 2"),
-    "the stamp": (TO + b"x-mailroom-id: 1\r\n\r\n", 400, "ErrorMimeContentInvalid", "x-mailroom-id, line 2"),
+    "the marker": (TO + b"x-mailroom-id: 1\r\n\r\n", 400, "ErrorMimeContentInvalid", "x-mailroom-id, line 2"),
     "no last boundary": (
         TO + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n",
         400,

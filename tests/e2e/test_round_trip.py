@@ -1,4 +1,4 @@
-"""Whole messages over HTTP to Graph: what went in is what Graph received, but for the normalisation and the stamp."""
+"""Whole messages over HTTP to Graph: what went in is what Graph received, but for the normalisation and the marker."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from sandbox.cloud.directory import SENDER
-from shared.mail.marker import STAMP_HEADER, STAMP_PROPERTY
+from shared.mail.marker import MARKER_PROPERTY, STAMP_HEADER
 from tests.e2e.running import Sandbox, eventually
 from tests.mail.strategies import GUID, as_sent, bodies
 
@@ -58,7 +58,7 @@ def for_graph(body: Json) -> Json:
     derandomize=True,
     database=None,
     deadline=None,
-    # The sandbox is the same for all examples: each mail is found by a stamp of its own.
+    # The sandbox is the same for all examples: each mail is found by a marker of its own.
     suppress_health_check=list(HealthCheck),
 )
 @given(body=bodies().map(for_graph))
@@ -67,24 +67,24 @@ def for_graph(body: Json) -> Json:
 def test_a_mail_arrives_as_it_was_written_but_for_the_normalisation_and_the_stamp(
     started: Sandbox, token: str, body: Json
 ) -> None:
-    """The normalisation is that of shared.mail.model. The stamp is a property, and a header where there is room."""
+    """The normalisation is that of shared.mail.model. The marker is a property, and a header where there is room."""
     answer = started.send(body, token=token)
     assert answer.status_code == 202, answer.text
-    query = {"stamp": answer.headers["location"].rpartition("/")[2]}
+    query = {"marker": answer.headers["location"].rpartition("/")[2]}
 
     [accepted] = eventually(lambda: started.http.get(f"{started.facts['control']}/accepted", params=query).json())
 
     expected = as_sent(body)
-    assert accepted["message"] == stamped(expected["Message"], query["stamp"])
+    assert accepted["message"] == with_marker(expected["Message"], query["marker"])
     assert accepted["saveToSentItems"] == expected["SaveToSentItems"]
     assert accepted["mailbox"] == started.sender
 
 
-def stamped(message: Json, mail: str) -> Json:
+def with_marker(message: Json, mail: str) -> Json:
     headers = message.get("internetMessageHeaders", [])
     if len(headers) < 5:
         headers = [*headers, {"name": STAMP_HEADER, "value": mail}]
-    properties = [*message.get("singleValueExtendedProperties", []), {"id": STAMP_PROPERTY, "value": mail}]
+    properties = [*message.get("singleValueExtendedProperties", []), {"id": MARKER_PROPERTY, "value": mail}]
     return message | {"internetMessageHeaders": headers, "singleValueExtendedProperties": properties}
 
 

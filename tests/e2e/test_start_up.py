@@ -75,7 +75,7 @@ FUNCTIONS = {
     "send_my_mail_qualified",
     "suppression",
     "suppressions",
-    "upkeep",
+    "maintenance",
 }
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from shared.mail.marker import STAMP_PROPERTY
+from shared.mail.marker import MARKER_PROPERTY
 from shared.mail.threading import IN_REPLY_TO, INDEX, INDEX_TRACKING, REFERENCES
 from tests.e2e.running import ROOT, Sandbox, eventually
 
@@ -86,7 +86,7 @@ def test_two_messages_with_the_same_id_of_their_own_are_both_kept(sandbox: Sandb
 def test_the_properties_to_look_for_are_those_that_mailroom_sends() -> None:
     (code,) = re.findall(r"```powershell\n(.*?)```", ITEMS["What Exchange keeps of a mail"], re.DOTALL)
     assert set(re.findall(r"'(String [^']+|Binary [^']+|Boolean [^']+)'", code)) == {
-        STAMP_PROPERTY,
+        MARKER_PROPERTY,
         IN_REPLY_TO,
         REFERENCES,
         INDEX,

@@ -17,14 +17,14 @@ from shared.delivery.transitions import first_claim
 from shared.functions import queues as trigger
 from shared.mail.outgoing import identity
 from shared.settings.config import read
-from tests.delivery.samples import SENDER, Office, letter, work
+from tests.delivery.samples import SENDER, Office, outgoing_mail, work
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 YOUNG, OLD = NOW - timedelta(hours=71), NOW - timedelta(hours=73)
 LATER: Final = timedelta(minutes=5)
 OF_TOMORROW: Final = [
     b'{"kind": "mail", "v": 2, "id": "x", "new": true}',
-    b'{"kind": "letter", "v": 1, "id": "x"}',
+    b'{"kind": "mail", "v": 1, "id": "x"}',
     msgspec.json.encode(work()).replace(b'"v":1', b'"v":1,"unheardOf":1'),
 ]
 NOBODYS: Final = [b"no JSON at all", b'{"sender": "a@contoso.com", "message": {}}', b'{"kind": "mail"}', b"[" * 9000]
@@ -84,7 +84,7 @@ async def test_a_version_that_can_read_it_takes_it_as_it_was(office: Office) -> 
         v=1, id="x", queue="mail-work", inserted_at=YOUNG, body=msgspec.json.encode(await _put(office, NOW))
     )
     await trigger.mail_work(Message(msgspec.json.encode(waited)))
-    assert office.graph.sent == [letter().id]
+    assert office.graph.sent == [outgoing_mail().id]
 
 
 @pytest.mark.parametrize("body", OF_TOMORROW)
@@ -121,13 +121,13 @@ async def test_a_producers_message_that_fails_again_and_again_does_so_until_it_i
 
 
 async def _put(office: Office, accepted_at: datetime) -> Any:
-    """The message of a mail, with its letter."""
-    await office.outbox.put(work(accepted_at=accepted_at), NOW, None, letter())
+    """The message of a mail, with its mail."""
+    await office.outbox.put(work(accepted_at=accepted_at), NOW, None, outgoing_mail())
     return office.outbox.messages.pop()[1]
 
 
 @pytest.mark.parametrize(
-    ("state", "end"), [(None, "failed"), ("accepted", "failed"), ("sending", "held"), ("unknown", "held")]
+    ("state", "end"), [(None, "failed"), ("accepted", "failed"), ("sending", "review"), ("unknown", "review")]
 )
 async def test_a_mail_whose_message_fails_again_and_again_ends_when_it_is_too_old(
     office: Office, state: State | None, end: State
@@ -149,7 +149,7 @@ async def test_a_mail_whose_message_fails_again_and_again_ends_when_it_is_too_ol
 
 
 async def test_a_mail_that_cannot_even_be_read_is_kept_as_its_message_came(office: Office) -> None:
-    message = msgspec.structs.replace(work(accepted_at=OLD), letter=msgspec.Raw(b'{"of": "tomorrow"}'))
+    message = msgspec.structs.replace(work(accepted_at=OLD), mail=msgspec.Raw(b'{"of": "tomorrow"}'))
     content = msgspec.json.encode(message)
     await trigger.mail_work_poison(Message(content))
     assert office.outbox.dead[message.id] == Kept("message", "Crashed", content, "mail-work")

@@ -68,7 +68,7 @@ async def test_the_first_invocation_says_what_is_refused(name: str, caplog: pyte
 async def test_each_run_of_maintenance_says_it_again(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         caplog.clear()
-        await indexed()["upkeep"].get_user_function()(None)
+        await indexed()["maintenance"].get_user_function()(None)
         assert WRONG in {line["setting"] for line in said(caplog, "setting.refused")}
 
 

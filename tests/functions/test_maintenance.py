@@ -36,6 +36,6 @@ async def test_a_step_that_fails_or_hangs_keeps_no_other_from_being_done(
     assert done == ["works", "last"]
     said = [json.loads(record.getMessage()) for record in caplog.records]
     assert [(one["event"], one["step"], one["code"]) for one in said] == [
-        (Event.UPKEEP_FAILED, "queues", "OSError"),
-        (Event.UPKEEP_FAILED, "tables", "TimeoutError"),
+        (Event.MAINTENANCE_FAILED, "queues", "OSError"),
+        (Event.MAINTENANCE_FAILED, "tables", "TimeoutError"),
     ]

@@ -75,7 +75,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Services:
 
 def equip(app: Services, office: Office) -> None:
     vars(app).update(outbox=office.outbox, engine=office.engine, files=MemoryFiles(office.outbox))
-    for name in ("worker", "mailer", "pinning"):
+    for name in ("worker", "mailer", "attachment_resolver"):
         vars(app).pop(name, None)
 
 
@@ -87,7 +87,7 @@ def refuse_settings(app: Services, *problems: Problem) -> None:
     app.settings = replace(app.settings, problems=problems or (REFUSED,))
 
 
-def put_off(app: Services) -> ProducerMessage | Work | Batch:
+def retry_later(app: Services) -> ProducerMessage | Work | Batch:
     [(queue, content, after)] = memory(app).returned
     assert (queue, after) == ("mail-work", timedelta(minutes=5))
     return parse_work(content)
@@ -111,12 +111,12 @@ async def test_what_may_pass_puts_the_message_back_for_minutes_with_its_first_ti
     else:
         equip(app, Office(settings=app.settings, outbox=Away(), ledger=NoLedger()))
     await function(Message(body))
-    first = put_off(app)
+    first = retry_later(app)
     mail = identity(f"queue:{queue}-poison", "m-1")
     assert first == ProducerMessage(v=1, id=mail, queue=queue, inserted_at=INSERTED, body=body, poisoned=True)
     memory(app).returned.clear()
     await trigger.mail_work(Message(msgspec.json.encode(first), "m-2"))
-    assert put_off(app) == first
+    assert retry_later(app) == first
     assert memory(app).dead == {}
 
 
@@ -126,7 +126,7 @@ async def test_when_it_has_passed_the_message_goes_the_way_it_would_have_gone(ap
     settings = app.settings
     refuse_settings(app)
     await function(Message(body))
-    later = put_off(app)
+    later = retry_later(app)
     memory(app).returned.clear()
     app.settings = settings
     await trigger.mail_work(Message(msgspec.json.encode(later), "m-2"))
@@ -143,7 +143,7 @@ async def test_a_mail_without_a_key_is_kept_for_a_person_even_when_it_was_put_of
     settings = app.settings
     refuse_settings(app)
     await trigger.mail_outbox_poison(Message(KEYLESS))
-    later = put_off(app)
+    later = retry_later(app)
     app.settings = settings
     await trigger.mail_work(Message(msgspec.json.encode(later), "m-2"))
     assert {mail: kept.reason for mail, kept in memory(app).dead.items()} == {later.id: "Crashed"}
@@ -181,7 +181,7 @@ async def test_a_message_that_does_not_fit_into_one_of_ours_waits_in_a_blob(app:
     settings = app.settings
     refuse_settings(app)
     await function(Message(LARGE))
-    later = put_off(app)
+    later = retry_later(app)
     assert isinstance(later, ProducerMessage)
     assert (later.body, later.payload, later.inserted_at) == (b"", message_name(later.id), INSERTED)
     assert memory(app).payloads == {later.payload: LARGE}
@@ -214,7 +214,7 @@ async def test_it_fails_only_where_it_cannot_be_put_back(app: Services, setting:
     refuse_settings(app, Problem(setting, "nothing", "the service's URL"))
     if put:
         await trigger.mail_outbox_poison(Message(KEYED))
-        put_off(app)
+        retry_later(app)
     else:
         with pytest.raises(trigger.NotConfiguredError, match=setting):
             await trigger.mail_outbox_poison(Message(KEYED))

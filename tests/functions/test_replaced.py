@@ -71,8 +71,8 @@ async def a_new_process() -> None:
 async def test_a_deleted_ledger_is_told_by_the_timer_readiness_and_each_mail(
     account: TableServiceClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    upkeep, now = indexed()["upkeep"].get_user_function(), datetime.now(UTC)
-    await upkeep(Timer())
+    maintenance, now = indexed()["maintenance"].get_user_function(), datetime.now(UTC)
+    await maintenance(Timer())
     await services().storage.ledger().insert(row(now))
     assert (await ask("health_ready"))["status"] == "pass"
     assert "keysMayBeForgotten" not in await ask("operator_message", id=MAIL)
@@ -86,7 +86,7 @@ async def test_a_deleted_ledger_is_told_by_the_timer_readiness_and_each_mail(
     assert (await ask("operator_message", id=MAIL))["keysMayBeForgotten"] is True
     assert (await ask("operator_messages"))["messages"][0]["keysMayBeForgotten"] is True
     assert "table.replaced" not in caplog.text
-    await upkeep(Timer())
+    await maintenance(Timer())
     (line,) = [json.loads(one.message) for one in caplog.records if "table.replaced" in one.message]
     assert line["table"] == "mailledger"
     assert (await ask("health_ready"))["status"] == "degraded"

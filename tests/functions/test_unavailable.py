@@ -36,7 +36,7 @@ class Down:
 
 
 class MaybeSent:
-    async def send_now(self, letter: Any) -> Unavailable:
+    async def send_now(self, mail: Any) -> Unavailable:
         return Unavailable(maybe_sent=True)
 
 
@@ -92,7 +92,7 @@ def keys_are_away(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_mail_whose_files_cannot_be_read_since_storage_is_away(
     app: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
-    vars(app)["pinning"] = Down()
+    vars(app)["attachment_resolver"] = Down()
     mail = {"message": {**MAIL["message"], "attachments": [REFERENCE]}}
     answer = await send_mail.send_mail(request("sendMail", mail))
     assert answer.status_code == 503
@@ -144,7 +144,7 @@ async def test_a_question_that_storage_does_not_answer(
 def test_a_correlation_id_names_no_mail(app: Services) -> None:
     """Two requests of one operation share it; each is a mail of its own."""
     caller = Caller(application_id=APP, tenant="t")
-    ids = {send_mail._letter(request("sendMail", MAIL, client_request_id="c-1"), caller, SENDER).id for _ in range(2)}
+    ids = {send_mail._mail(request("sendMail", MAIL, client_request_id="c-1"), caller, SENDER).id for _ in range(2)}
     assert len(ids) == 2
-    keyed = {send_mail._letter(request("sendMail", MAIL, idempotency_key="k-1"), caller, SENDER).id for _ in range(2)}
+    keyed = {send_mail._mail(request("sendMail", MAIL, idempotency_key="k-1"), caller, SENDER).id for _ in range(2)}
     assert len(keyed) == 1

@@ -19,13 +19,13 @@ from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 
 from shared.graph.errors import OUTCOMES, outcome_of, timed_out
 from shared.graph.outcome import NotConnected, Outcome, Rejected, Throttled, Unknown
-from shared.graph.request_phase import Progress, Stage
+from shared.graph.request_phase import PhaseTracker, RequestPhase
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def at(stage: Stage) -> Progress:
-    progress = Progress()
+def at(stage: RequestPhase) -> PhaseTracker:
+    progress = PhaseTracker()
     progress.stage = stage
     return progress
 
@@ -98,13 +98,13 @@ def test_the_walk_finds_something() -> None:
 )
 def test_an_exception_after_the_request_left_has_its_rows_outcome(error: Exception, outcome: Outcome) -> None:
     """The most specific class wins; what is in no table is Unknown by its name, never its text."""
-    assert outcome_of(error, at(Stage.SENDING), NOW) == outcome
+    assert outcome_of(error, at(RequestPhase.SENDING), NOW) == outcome
 
 
 def test_an_odata_error_is_classified_by_its_code() -> None:
     """Should the SDK raise Graph's error after all, its code counts as it would in an answer."""
     error = ODataError(response_status_code=400, error=MainError(code="ErrorQuotaExceeded", message="Full."))
-    outcome = outcome_of(error, at(Stage.SENDING), NOW)
+    outcome = outcome_of(error, at(RequestPhase.SENDING), NOW)
     assert isinstance(outcome, Rejected)
     assert (outcome.kind, outcome.code, outcome.message) == ("quota", "ErrorQuotaExceeded", "Full.")
 
@@ -113,12 +113,12 @@ def test_a_status_error_of_httpx_is_classified_by_its_answer() -> None:
     """The same for httpx's own."""
     request = httpx.Request("POST", "https://graph.microsoft.com")
     error = httpx.HTTPStatusError("x", request=request, response=httpx.Response(429, headers={"Retry-After": "7"}))
-    assert outcome_of(error, at(Stage.SENDING), NOW) == Throttled(7.0)
+    assert outcome_of(error, at(RequestPhase.SENDING), NOW) == Throttled(7.0)
 
 
-@pytest.mark.parametrize("stage", [Stage.TOKEN, Stage.BUILDING, Stage.CONNECTING])
+@pytest.mark.parametrize("stage", [RequestPhase.TOKEN, RequestPhase.BUILDING, RequestPhase.CONNECTING])
 @pytest.mark.parametrize("error", [*OUTCOMES, TypeError, KeyError, OSError, RuntimeError, MemoryError])
-def test_what_did_not_leave_is_never_unknown(stage: Stage, error: type[Exception]) -> None:
+def test_what_did_not_leave_is_never_unknown(stage: RequestPhase, error: type[Exception]) -> None:
     """Whatever breaks before the first byte, the mail did not go."""
     raised = error.__new__(error)  # some constructors want an answer; the class decides
     if isinstance(raised, httpx.HTTPStatusError):
@@ -131,22 +131,22 @@ def test_what_did_not_leave_is_never_unknown(stage: Stage, error: type[Exception
 @pytest.mark.parametrize(
     ("stage", "error", "outcome"),
     [
-        (Stage.TOKEN, TypeError(), NotConnected("identity")),
-        (Stage.BUILDING, OSError(), NotConnected("internal")),
-        (Stage.BUILDING, ImportError(), NotConnected("internal")),
-        (Stage.BUILDING, MemoryError(), NotConnected("internal")),
-        (Stage.CONNECTING, RuntimeError(), NotConnected("connect")),
-        (Stage.HANDED_OVER, RuntimeError(), Unknown("RuntimeError")),
+        (RequestPhase.TOKEN, TypeError(), NotConnected("identity")),
+        (RequestPhase.BUILDING, OSError(), NotConnected("internal")),
+        (RequestPhase.BUILDING, ImportError(), NotConnected("internal")),
+        (RequestPhase.BUILDING, MemoryError(), NotConnected("internal")),
+        (RequestPhase.CONNECTING, RuntimeError(), NotConnected("connect")),
+        (RequestPhase.HANDED_OVER, RuntimeError(), Unknown("RuntimeError")),
     ],
 )
-def test_the_stage_decides_what_the_class_does_not(stage: Stage, error: Exception, outcome: Outcome) -> None:
+def test_the_stage_decides_what_the_class_does_not(stage: RequestPhase, error: Exception, outcome: Outcome) -> None:
     """A fault of the machine is tried again; where the stage is in doubt, so is the mail."""
     assert outcome_of(error, at(stage), NOW) == outcome
 
 
 def test_a_fault_of_the_body_is_permanent() -> None:
     """A body that cannot be written today cannot be written tomorrow."""
-    outcome = outcome_of(TypeError("a@b.example"), at(Stage.BUILDING), NOW)
+    outcome = outcome_of(TypeError("a@b.example"), at(RequestPhase.BUILDING), NOW)
     assert isinstance(outcome, Rejected)
     assert outcome.kind == "permanent"
     assert "a@b.example" not in outcome.message
@@ -155,14 +155,14 @@ def test_a_fault_of_the_body_is_permanent() -> None:
 @pytest.mark.parametrize(
     ("stage", "outcome"),
     [
-        (Stage.TOKEN, NotConnected("identity")),
-        (Stage.BUILDING, NotConnected("identity")),
-        (Stage.CONNECTING, NotConnected("connect")),
-        (Stage.HANDED_OVER, Unknown("timeout")),
-        (Stage.SENDING, Unknown("timeout")),
+        (RequestPhase.TOKEN, NotConnected("identity")),
+        (RequestPhase.BUILDING, NotConnected("identity")),
+        (RequestPhase.CONNECTING, NotConnected("connect")),
+        (RequestPhase.HANDED_OVER, Unknown("timeout")),
+        (RequestPhase.SENDING, Unknown("timeout")),
     ],
 )
-def test_a_deadline_means_what_its_stage_says(stage: Stage, outcome: Outcome) -> None:
+def test_a_deadline_means_what_its_stage_says(stage: RequestPhase, outcome: Outcome) -> None:
     """A deadline ends a request anywhere; only after the first byte is the mail in doubt."""
     assert timed_out(at(stage)) == outcome
 
@@ -179,7 +179,7 @@ def test_a_deadline_means_what_its_stage_says(stage: Stage, outcome: Outcome) ->
 )
 def test_progress_is_in_doubt_unless_seen(events: list[str], may_have_left: bool) -> None:  # noqa: FBT001
     """Only connecting is known to come before the first byte; silence counts as sending."""
-    progress = at(Stage.HANDED_OVER)
+    progress = at(RequestPhase.HANDED_OVER)
     for event in events:
         getattr(progress, event)()
     assert progress.may_have_left == may_have_left

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from shared.graph.find import Found
 
 BOX: Final = "mailroom@sandbox.example"
-STAMP: Final = "String {b7a6f0de-6a3c-4a5e-9c51-0c4e0a4c1f10} Name Test"
+MARKER: Final = "String {b7a6f0de-6a3c-4a5e-9c51-0c4e0a4c1f10} Name Test"
 MAIL: Final = "0" * 32
 JSON: Final = {"Content-Type": "application/json"}
 NOTHING: Final[dict[str, Any]] = {"body": b'{"value": []}', "headers": JSON}
 
 
 async def found(connection: GraphConnection, newer_than: datetime | None = None, deadline: float = 5.0) -> "Found":
-    from shared.graph.find import Stamp, look
+    from shared.graph.find import Marker, find_copy
 
-    return await look(connection, BOX, Stamp(STAMP, MAIL), deadline, newer_than)
+    return await find_copy(connection, BOX, Marker(MARKER, MAIL), deadline, newer_than)
 
 
 async def refused(connection: GraphConnection, newer_than: datetime | None = None) -> Rejected:
@@ -48,16 +48,16 @@ async def test_a_look_is_one_question_and_names_one_mark(
     service: Service, connection: GraphConnection, items: bytes, finding: "Found"
 ) -> None:
     """A second question is a second one to fail."""
-    from shared.graph.find import MessageId, look
+    from shared.graph.find import MessageId, find_copy
 
     for _ in range(2):
         service.say(200, body=b'{"value": ' + items + b"}", headers=JSON)
     assert await found(connection) == finding
-    assert await look(connection, BOX, MessageId("<1@x>"), 5.0) == finding
+    assert await find_copy(connection, BOX, MessageId("<1@x>"), 5.0) == finding
     by_stamp, by_id = (unquote_plus(request.line) for request in service.requests)
     assert "internetMessageId eq '<1@x>'" in by_id
     assert "singleValueExtendedProperties" not in by_id
-    assert f"ep/id eq '{STAMP}' and ep/value eq '{MAIL}'" in by_stamp
+    assert f"ep/id eq '{MARKER}' and ep/value eq '{MAIL}'" in by_stamp
     assert "internetMessageId" not in by_stamp
 
 

@@ -22,7 +22,7 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Thro
 from shared.graph.send import send_mail
 from shared.mail.model import EmailAddress, Message, Recipient, SendMail
 from shared.settings.config import Settings
-from tests.delivery.samples import letter
+from tests.delivery.samples import outgoing_mail
 from tests.graph.service import Service
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 BOX = "mailroom@sandbox.example"
 ID = "<0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4@sandbox.example>"
-STAMP = "String {502bbd30-de57-442a-aa11-c718c124b3ff} Name MailroomId"
+MARKER = "String {502bbd30-de57-442a-aa11-c718c124b3ff} Name MailroomId"
 MAIL = (
     f"From: {BOX}\r\nTo: frannis@contoso.example\r\nBcc: hidden@contoso.example\r\nSubject: x\r\n"
     f"Message-ID: {ID}\r\nIn-Reply-To: <root@threads.example>\r\n\r\n" + "The new cafeteria is open.\r\n" * 100
@@ -45,9 +45,9 @@ async def send(connection: GraphConnection, mail: bytes = MAIL, deadline: float 
 
 
 async def found(connection: GraphConnection, message_id: str = ID, deadline: float = 5.0) -> "Found":
-    from shared.graph.find import MessageId, look
+    from shared.graph.find import MessageId, find_copy
 
-    return await look(connection, BOX, MessageId(message_id), deadline)
+    return await find_copy(connection, BOX, MessageId(message_id), deadline)
 
 
 async def test_mime_goes_as_one_base64_text(service: Service, connection: GraphConnection) -> None:
@@ -87,7 +87,7 @@ async def test_a_mail_whose_headers_cannot_be_written_is_rejected_and_graph_is_n
     """As it would be where a rule has put in a recipient that MIME has no place for."""
     mime = b"To: a@contoso.example\r\n\r\nx"
     moved = Message(to_recipients=(Recipient(email_address=EmailAddress(address="ü@contoso.example")),))
-    made = replace(letter(), mime=mime, mail=SendMail(message=moved))
+    made = replace(outgoing_mail(), mime=mime, request=SendMail(message=moved))
     row = Row(
         id=made.id, state="sending", scope="", fingerprint="", mailbox=BOX, accepted_at=made.accepted_at, mime=True
     )

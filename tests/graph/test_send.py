@@ -33,7 +33,7 @@ RECIPIENT = "frannis@contoso.example"
 MESSAGE = {"code": "ErrorInvalidRecipients", "message": f"{RECIPIENT} is none."}
 
 
-def letter(**properties: Any) -> SendMailPostRequestBody:
+def outgoing_mail(**properties: Any) -> SendMailPostRequestBody:
     message = Message(
         subject="Meet for lunch?",
         body=ItemBody(content_type=BodyType.Text, content="The new cafeteria is open."),
@@ -44,7 +44,7 @@ def letter(**properties: Any) -> SendMailPostRequestBody:
 
 
 async def send(connection: GraphConnection, deadline: float = 5.0, **options: Any) -> Outcome:
-    return await send_mail(connection, MAILBOX, letter(), client_request_id="a-1", deadline=deadline, **options)
+    return await send_mail(connection, MAILBOX, outgoing_mail(), client_request_id="a-1", deadline=deadline, **options)
 
 
 def error(code: str, **headers: str) -> dict[str, Any]:
@@ -273,7 +273,7 @@ async def test_a_lost_lease_stops_the_request(service: Service, connection: Grap
 
 async def test_a_body_that_cannot_be_written_is_rejected(service: Service, connection: GraphConnection) -> None:
     """What fails while the request is written will always fail, and surely did not go."""
-    body = letter(additional_data={"unwritable": object()})
+    body = outgoing_mail(additional_data={"unwritable": object()})
     outcome = await send_mail(connection, MAILBOX, body, client_request_id="a-1", deadline=5)
     assert isinstance(outcome, Rejected)
     assert (outcome.status, outcome.code, outcome.kind, outcome.body) == (400, "BadRequest", "permanent", None)
@@ -285,14 +285,14 @@ async def test_an_id_that_is_no_header_is_left_out(
     service: Service, connection: GraphConnection, client_request_id: str
 ) -> None:
     """client-request-id is for diagnosis; a bad one costs no mail."""
-    outcome = await send_mail(connection, MAILBOX, letter(), client_request_id=client_request_id, deadline=5)
+    outcome = await send_mail(connection, MAILBOX, outgoing_mail(), client_request_id=client_request_id, deadline=5)
     assert outcome == Accepted()
     assert "client-request-id" not in service.requests[0].headers
 
 
 async def test_a_mailbox_is_one_segment_of_the_path(service: Service, connection: GraphConnection) -> None:
     """Nothing in a mailbox's name reaches another resource."""
-    await send_mail(connection, "a/b?c#d é%@x.example", letter(), client_request_id="a-1", deadline=5)
+    await send_mail(connection, "a/b?c#d é%@x.example", outgoing_mail(), client_request_id="a-1", deadline=5)
     assert service.requests[0].line.startswith("POST /v1.0/users/a%2Fb%3Fc%23d%20%C3%A9%25%40x.example/sendMail ")
 
 
@@ -357,6 +357,6 @@ def test_nothing_below_the_courier_retries_or_redirects() -> None:
     while handler:
         names.append(type(handler).__name__)
         handler = handler.next
-    assert names == ["ParametersNameDecodingHandler", "GraphTelemetryHandler", "ProgressHandler"]
+    assert names == ["ParametersNameDecodingHandler", "GraphTelemetryHandler", "PhaseHandler"]
     assert http.follow_redirects is False
     assert transport.KEEP_ALIVE <= 5

@@ -111,7 +111,7 @@ def test_functions_that_a_query_names_exist() -> None:
 def test_what_must_not_go_unnoticed_is_watched() -> None:
     assert alerts().keys() >= {
         "dead-mail",
-        "held-mail",
+        "mails-needing-review",
         "throttled",
         "intake-5xx",
         "setting-refused",

@@ -62,7 +62,7 @@ FAULTS: Final[dict[str, list[Fault]]] = {
         lambda log, at: log.said(at, Event.MAIL_REFUSED),
         lambda log, at: log.said(at, Event.MAIL_POISONED, queue="mail-outbox"),
     ],
-    "held-mail": [lambda log, at: log.said(at, Event.MAIL_HELD, code="ErrorAccessDenied")],
+    "mails-needing-review": [lambda log, at: log.said(at, Event.MAIL_NEEDS_REVIEW, code="ErrorAccessDenied")],
     "table-replaced": [lambda log, at: log.said(at, Event.TABLE_REPLACED, table="mailledger", seen="…", found="…")],
     "resent": [lambda log, at: log.said(at, Event.MAIL_RESENT)],
     "throttled": [_over(11, Event.GRAPH_THROTTLED)],

@@ -93,7 +93,7 @@ def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
 
 @every_set
 def test_nothing_that_may_still_be_waited_for_is_removed_by_age(name: str) -> None:
-    """A mail waits 366 days for its time, is tried 30 and is late by 7; dead mail goes with its row, by upkeep."""
+    """A mail waits 366 days for its time, is tried 30 and is late by 7; dead mail goes with its row, by maintenance."""
     rules = {
         rule["definition"]["filters"]["prefixMatch"][0]: rule["definition"]["actions"]["baseBlob"]["delete"]
         for rule in deployed(name).one(f"{STORAGE}/managementPolicies")["properties"]["policy"]["rules"]
@@ -236,7 +236,7 @@ def test_parameters_become_the_settings_they_are_named_for() -> None:
     assert caller.rate_per_minute == 60
     assert caller.attachments.allow("mail-attachments", "billing/2026.pdf")
     assert (found.mode, found.redirect_to, found.large_attachments) == ("redirect", "testers@contoso.com", True)
-    assert (found.rate_per_minute, found.on_unknown, found.retention_days) == (60, "hold", 30)
+    assert (found.rate_per_minute, found.on_unknown, found.retention_days) == (60, "review", 30)
 
 
 def test_with_nothing_given_nobody_may_send() -> None:

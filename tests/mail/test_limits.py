@@ -6,7 +6,7 @@ from kiota_serialization_json.json_serialization_writer import JsonSerialization
 
 from shared.errors import Malformed
 from shared.mail import limits
-from shared.mail.marker import stamped
+from shared.mail.marker import with_marker
 from shared.mail.model import EmailAddress, FileAttachment, Message, Recipient, SendMail
 from shared.mail.parse import send_mail
 from shared.mail.sdk_message import send_mail_body
@@ -34,10 +34,10 @@ def test_the_path_is_below_where_the_message_was_written() -> None:
 
 
 def largest(spare: int) -> SendMail:
-    """A mail whose request, stamp included, is so many bytes below the limit."""
+    """A mail whose request, marker included, is so many bytes below the limit."""
     empty = mail(attachments=(FileAttachment(name="a", content_bytes=b""),))
-    stamp = limits.request_size(SendMail(message=stamped(empty.message, "0" * 32))) - limits.request_size(empty)
-    room = limits.MAX_REQUEST - limits.request_size(empty) - stamp - spare
+    marker = limits.request_size(SendMail(message=with_marker(empty.message, "0" * 32))) - limits.request_size(empty)
+    room = limits.MAX_REQUEST - limits.request_size(empty) - marker - spare
     content, subject = divmod(room - len(', "subject": ""'), 4)
     file = FileAttachment(name="a", content_bytes=bytes(content * 3))
     return mail(attachments=(file,), subject="x" * subject)
@@ -47,7 +47,7 @@ def test_a_request_of_just_the_limit_passes_with_its_stamp() -> None:
     full = largest(0)
     limits.check_size(full)
     writer = JsonSerializationWriter()
-    whole = SendMail(message=stamped(full.message, "0" * 32))
+    whole = SendMail(message=with_marker(full.message, "0" * 32))
     writer.write_object_value(None, send_mail_body(whole))
     assert len(writer.get_serialized_content()) == limits.MAX_REQUEST
 

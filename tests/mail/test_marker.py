@@ -1,15 +1,15 @@
 import pytest
 
-from shared.mail.marker import STAMP_GUID, STAMP_HEADER, STAMP_PROPERTY, forged, message_id, stamped
+from shared.mail.marker import MARKER_GUID, MARKER_PROPERTY, STAMP_HEADER, forged, message_id, with_marker
 from shared.mail.model import InternetMessageHeader, Message, SingleValueLegacyExtendedProperty
 
 LETTER = "0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4"
 
 
 def test_the_stamp_is_an_extended_property_and_a_header_with_the_letters_id() -> None:
-    message = stamped(Message(subject="x"), LETTER)
+    message = with_marker(Message(subject="x"), LETTER)
     assert message.single_value_extended_properties == (
-        SingleValueLegacyExtendedProperty(id=f"String {{{STAMP_GUID}}} Name MailroomId", value=LETTER),
+        SingleValueLegacyExtendedProperty(id=f"String {{{MARKER_GUID}}} Name MailroomId", value=LETTER),
     )
     assert message.internet_message_headers == (InternetMessageHeader(name=STAMP_HEADER, value=LETTER),)
     assert message.subject == "x"
@@ -18,7 +18,9 @@ def test_the_stamp_is_an_extended_property_and_a_header_with_the_letters_id() ->
 def test_what_the_sender_set_stays_before_it() -> None:
     own = SingleValueLegacyExtendedProperty(id="String 0x1042", value="<a@b.test>")
     header = InternetMessageHeader(name="x-a", value="1")
-    message = stamped(Message(single_value_extended_properties=(own,), internet_message_headers=(header,) * 4), LETTER)
+    message = with_marker(
+        Message(single_value_extended_properties=(own,), internet_message_headers=(header,) * 4), LETTER
+    )
     assert message.single_value_extended_properties is not None
     assert message.single_value_extended_properties[0] == own
     assert len(message.single_value_extended_properties) == 2
@@ -29,7 +31,7 @@ def test_what_the_sender_set_stays_before_it() -> None:
 
 def test_a_message_that_has_five_headers_gets_the_property_only() -> None:
     headers = tuple(InternetMessageHeader(name=f"x-{n}", value="1") for n in range(5))
-    message = stamped(Message(internet_message_headers=headers), LETTER)
+    message = with_marker(Message(internet_message_headers=headers), LETTER)
     assert message.internet_message_headers == headers
     assert message.single_value_extended_properties
 
@@ -37,14 +39,14 @@ def test_a_message_that_has_five_headers_gets_the_property_only() -> None:
 @pytest.mark.parametrize(
     "property_id",
     [
-        STAMP_PROPERTY,
-        STAMP_PROPERTY.lower(),
-        STAMP_PROPERTY.upper(),
-        STAMP_PROPERTY.replace(" ", "\t  "),
-        f" {STAMP_PROPERTY} ",
-        STAMP_PROPERTY.replace("{", "").replace("}", ""),
-        STAMP_PROPERTY.replace("-", ""),
-        STAMP_PROPERTY.replace("String", "StringArray"),
+        MARKER_PROPERTY,
+        MARKER_PROPERTY.lower(),
+        MARKER_PROPERTY.upper(),
+        MARKER_PROPERTY.replace(" ", "\t  "),
+        f" {MARKER_PROPERTY} ",
+        MARKER_PROPERTY.replace("{", "").replace("}", ""),
+        MARKER_PROPERTY.replace("-", ""),
+        MARKER_PROPERTY.replace("String", "StringArray"),
         "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name MailroomId",
         "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name \uff2dailroomId\u200b",
     ],

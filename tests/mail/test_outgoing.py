@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.mail.model import EmailAddress, Message, Recipient, SendMail
-from shared.mail.outgoing import Letter, Origin, decode, encode, fingerprint, identity, new_id
+from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint, identity, new_id
 from shared.mail.parse import send_mail
 
 MAIL = SendMail(
@@ -21,8 +21,8 @@ times = st.none() | st.datetimes(
     datetime(1970, 1, 2), datetime(9000, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]),
 )  # fmt: skip
-letters = st.builds(
-    Letter,
+mails = st.builds(
+    OutgoingMail,
     id=st.uuids().map(lambda value: value.hex),
     scope=words,
     fingerprint=words,
@@ -35,11 +35,11 @@ letters = st.builds(
 
 
 @settings(max_examples=100, derandomize=True, deadline=None)
-@given(letters)
-def test_a_letter_is_decoded_as_it_was_encoded(letter: Letter) -> None:
-    again = decode(encode(letter))
-    assert again == letter
-    assert encode(again) == encode(letter)
+@given(mails)
+def test_a_letter_is_decoded_as_it_was_encoded(mail: OutgoingMail) -> None:
+    again = decode(encode(mail))
+    assert again == mail
+    assert encode(again) == encode(mail)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", encode.__name__.encode(), b'{"id": 1}'])
@@ -49,16 +49,16 @@ def test_what_is_no_letter_is_a_decode_error(data: bytes) -> None:
 
 
 def test_a_letter_whose_mail_holds_more_than_this_version_knows_is_not_read_as_less() -> None:
-    letter = Letter(
+    mail = OutgoingMail(
         id="1",
         scope="s",
         fingerprint="f",
         sender="a",
-        mail=MAIL,
+        request=MAIL,
         origin=Origin(kind="queue", name="q"),
         accepted_at=datetime(2026, 7, 1, tzinfo=UTC),
     )
-    newer = encode(letter).replace(b'"subject"', b'"topic"')
+    newer = encode(mail).replace(b'"subject"', b'"topic"')
     with pytest.raises(msgspec.ValidationError):
         decode(newer)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.mail import limits
-from shared.mail.marker import STAMP_GUID, STAMP_PROPERTY
+from shared.mail.marker import MARKER_GUID, MARKER_PROPERTY
 from shared.mail.model import BlobAttachment, FileAttachment, Importance, ItemAttachment
 from shared.mail.parse import outbox_mail, send_mail
 
@@ -134,7 +134,7 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
     "a boolean as a string": (body(isReadReceiptRequested="true"), SHAPE, "$.message.isReadReceiptRequested"),
     "categories that are a string": (body(categories="red"), SHAPE, "$.message.categories"),
     "a category that is null": (body(categories=["red", None]), SHAPE, "$.message.categories[1]"),
-    "a category without letters": (body(categories=[""]), SHAPE, "$.message.categories[0]"),
+    "a category without mails": (body(categories=[""]), SHAPE, "$.message.categories[0]"),
     "a flag's unknown status": (body(flag={"flagStatus": "red"}), SHAPE, "$.message.flag.flagStatus"),
     "a flag's date as text": (body(flag={"dueDateTime": "2026-01-01"}), SHAPE, "$.message.flag.dueDateTime"),
     "the type of something else": (body(**{"@odata.type": "#microsoft.graph.event"}), SHAPE, "$.message.@odata.type"),
@@ -193,28 +193,28 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
     "a header without value": (
         body(internetMessageHeaders=[{"name": "x-a"}]), HEADERS, "$.message.internetMessageHeaders[0].value",
     ),
-    # Mailroom's stamp
+    # Mailroom's marker
     "a forged header": (
         body(internetMessageHeaders=[header("X-MailRoom-Id")]), HEADERS, "$.message.internetMessageHeaders[0].name",
     ),
-    "a forged stamp": (
-        body(singleValueExtendedProperties=[{"id": STAMP_PROPERTY, "value": "1"}]),
+    "a forged marker": (
+        body(singleValueExtendedProperties=[{"id": MARKER_PROPERTY, "value": "1"}]),
         "BadRequest", "$.message.singleValueExtendedProperties[0].id",
     ),
-    "a forged stamp of many values": (
-        body(multiValueExtendedProperties=[{"id": STAMP_PROPERTY, "value": ["1"]}]),
+    "a forged marker of many values": (
+        body(multiValueExtendedProperties=[{"id": MARKER_PROPERTY, "value": ["1"]}]),
         "BadRequest", "$.message.multiValueExtendedProperties[0].id",
     ),
-    "a forged stamp in other letters": (
+    "a forged marker in other mails": (
         body(singleValueExtendedProperties=[
-            {"id": f"string  {STAMP_GUID.upper()} NAME\u00a0mailroomid ", "value": "1"},
+            {"id": f"string  {MARKER_GUID.upper()} NAME\u00a0mailroomid ", "value": "1"},
         ]),
         "BadRequest", "$.message.singleValueExtendedProperties[0].id",
     ),
-    "a forged stamp in an attached message": (
+    "a forged marker in an attached message": (
         attached({
             "@odata.type": "#microsoft.graph.message",
-            "singleValueExtendedProperties": [{"id": STAMP_PROPERTY, "value": "1"}],
+            "singleValueExtendedProperties": [{"id": MARKER_PROPERTY, "value": "1"}],
         }),
         "BadRequest", "$.message.attachments[0].item.singleValueExtendedProperties[0].id",
     ),
@@ -637,7 +637,7 @@ MALFORMED_OUTBOX: dict[str, tuple[Any, str, str]] = {
     "a fault in the message": (outbox(message={"colour": 1}), SHAPE, "$.message.colour"),
 } | {
     f"the field {name} of mail-work": (outbox(**{name: value}), OUTER, f"$.{name}")
-    for name, value in {"v": 1, "id": "0" * 32, "payload": "x", "released": "x", "replay": 1, "letter": {}}.items()
+    for name, value in {"v": 1, "id": "0" * 32, "payload": "x", "released": "x", "replay": 1, "mail": {}}.items()
 }  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from msgspec import inspect
 
 from shared.mail import limits, model
 from shared.mail.graph_types import HEADER_NAME, Choice
-from shared.mail.marker import stamped
-from shared.mail.outgoing import Letter, Origin, decode, encode, fingerprint
+from shared.mail.marker import with_marker
+from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint
 from shared.mail.parse import send_mail
 from shared.mail.sdk_message import sdk_class, send_mail_body, to_sdk
 from tests.mail import strategies
@@ -57,7 +57,7 @@ MODEL = {node.cls: node for node in structs(inspect.type_info(model.Message))}
 def test_every_mail_comes_out_on_the_wire_as_it_went_in_and_as_long_as_was_said() -> None:
     """JSON in, wire model, SDK's objects, JSON by the SDK's own writer: equal up to the documented normalisation.
 
-    On the way: storing a letter and reading it again changes nothing, and request_size is exact. At the end every
+    On the way: storing a mail and reading it again changes nothing, and request_size is exact. At the end every
     property of a message must have been among them.
     """
     seen: set[tuple[type, str]] = set()
@@ -67,12 +67,12 @@ def test_every_mail_comes_out_on_the_wire_as_it_went_in_and_as_long_as_was_said(
         on_the_wire = sent(mail)
         assert json.loads(on_the_wire) == strategies.as_sent(body)
         assert limits.request_size(mail) == len(on_the_wire)
-        letter = Letter(
-            id="0" * 32, scope="s", fingerprint=fingerprint("a@b.test", mail), sender="a@b.test", mail=mail,
+        outgoing = OutgoingMail(
+            id="0" * 32, scope="s", fingerprint=fingerprint("a@b.test", mail), sender="a@b.test", request=mail,
             origin=Origin(kind="queue", name="mail-outbox"), accepted_at=datetime(2026, 7, 1, tzinfo=UTC),
         )  # fmt: skip
-        assert decode(encode(letter)) == letter
-        assert sent(decode(encode(letter)).mail) == on_the_wire
+        assert decode(encode(outgoing)) == outgoing
+        assert sent(decode(encode(outgoing)).request) == on_the_wire
         seen.update(present(mail))
 
     for items, count in ((False, 70), (True, 30)):
@@ -150,7 +150,7 @@ def test_save_to_sent_items_is_always_written_because_the_sdks_own_default_is_fa
 
 
 def test_a_stamped_message_carries_the_stamp_on_the_wire() -> None:
-    message = to_sdk(stamped(model.Message(subject="x"), "0" * 32))
+    message = to_sdk(with_marker(model.Message(subject="x"), "0" * 32))
     assert [header.name for header in message.internet_message_headers or []] == ["x-mailroom-id"]
     assert [extended.value for extended in message.single_value_extended_properties or []] == ["0" * 32]
 

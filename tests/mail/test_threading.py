@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from sandbox.cloud.wire import check_message
 from shared.errors import Malformed
-from shared.mail.marker import stamped
+from shared.mail.marker import with_marker
 from shared.mail.model import EmailAddress, Message, Recipient, SendMail, SingleValueLegacyExtendedProperty
-from shared.mail.outgoing import Letter, Origin, decode, encode, fingerprint
+from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint
 from shared.mail.parse import outbox_mail
 from shared.mail.threading import marks_of, threaded, topic_of
 
@@ -19,7 +19,7 @@ NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 TO = (Recipient(email_address=EmailAddress(address="ada@contoso.test")),)
 
 
-def letter(thread: str | None = "incident-1", scope: str = "route:alerts", **changes: Any) -> Letter:
+def outgoing_mail(thread: str | None = "incident-1", scope: str = "route:alerts", **changes: Any) -> OutgoingMail:
     message = {"subject": "[Firing] Disk full", "to_recipients": TO, **changes.pop("message", {})}
     facts = {
         "id": "0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4",
@@ -30,10 +30,10 @@ def letter(thread: str | None = "incident-1", scope: str = "route:alerts", **cha
         "accepted_at": NOON,
         **changes,
     }
-    return Letter(scope=scope, thread=thread, **facts)
+    return OutgoingMail(scope=scope, thread=thread, **facts)
 
 
-def properties(of: Letter) -> dict[str, str]:
+def properties(of: OutgoingMail) -> dict[str, str]:
     found = threaded(of).message.single_value_extended_properties or ()
     values = {one.id: one.value for one in found}
     assert len(values) == len(found), "each property once"
@@ -41,9 +41,9 @@ def properties(of: Letter) -> dict[str, str]:
 
 
 def test_all_mails_of_a_thread_answer_the_same_root_and_lie_in_the_same_conversation() -> None:
-    firing = properties(letter())
+    firing = properties(outgoing_mail())
     resolved = properties(
-        letter(id="f" * 32, accepted_at=NOON + timedelta(days=3), message={"subject": "[Resolved] Disk full"})
+        outgoing_mail(id="f" * 32, accepted_at=NOON + timedelta(days=3), message={"subject": "[Resolved] Disk full"})
     )
     assert firing.keys() == {"String 0x1042", "String 0x1039", "Binary 0x0071", "Boolean 0x3016", "String 0x0070"}
     for same in ("String 0x1042", "String 0x1039", "Boolean 0x3016", "String 0x0070"):
@@ -59,14 +59,14 @@ def test_all_mails_of_a_thread_answer_the_same_root_and_lie_in_the_same_conversa
 
 def test_the_marks_stay_what_they_are_from_version_to_version() -> None:
     """The first mail of a conversation may have been sent by last year's version."""
-    values = properties(letter())
+    values = properties(outgoing_mail())
     assert values["String 0x1042"] == "<f5285127031bd99ef6fb28abde4d3764@threads.mailroom.invalid>"
     assert values["Binary 0x0071"] == "AQHVwDZp9ShRJwMb2Z72+yir3k03ZI6SNXZf"
 
 
 def test_the_index_is_a_header_with_the_threads_guid_and_one_level_with_the_letters_time() -> None:
     """[MS-OXOMSG] 2.2.1.3: 0x01, five bytes of a FILETIME, a GUID; delta code, 31 bits of the difference, a byte."""
-    marks = marks_of(letter())
+    marks = marks_of(outgoing_mail())
     assert marks is not None
     index, epoch = marks.index, datetime(1601, 1, 1, tzinfo=UTC)
     assert index[0] == 1
@@ -81,14 +81,14 @@ def test_the_index_is_a_header_with_the_threads_guid_and_one_level_with_the_lett
 
 def test_indexes_sort_by_time() -> None:
     times = [NOON + timedelta(seconds=2 * number) for number in range(50)]
-    indexes = [properties(letter(accepted_at=at))["Binary 0x0071"] for at in times]
+    indexes = [properties(outgoing_mail(accepted_at=at))["Binary 0x0071"] for at in times]
     decoded = [base64.b64decode(index) for index in indexes]
     assert decoded == sorted(decoded)
 
 
 @pytest.mark.parametrize("other", [{"thread": "incident-2"}, {"scope": "route:other"}, {"thread": "INCIDENT-1"}])
 def test_threads_of_other_scopes_and_names_are_other_conversations(other: dict[str, Any]) -> None:
-    marks, others = marks_of(letter()), marks_of(letter(**other))
+    marks, others = marks_of(outgoing_mail()), marks_of(outgoing_mail(**other))
     assert marks is not None
     assert others is not None
     assert marks.root != others.root
@@ -96,27 +96,27 @@ def test_threads_of_other_scopes_and_names_are_other_conversations(other: dict[s
 
 
 def test_scope_and_thread_do_not_run_together() -> None:
-    one, another = marks_of(letter("b:c", "a")), marks_of(letter("c", "a:b"))
+    one, another = marks_of(outgoing_mail("b:c", "a")), marks_of(outgoing_mail("c", "a:b"))
     assert one is not None
     assert another is not None
     assert one.root != another.root
 
 
 def test_a_letter_without_a_thread_stays_as_it_is() -> None:
-    plain = letter(None)
-    assert threaded(plain) is plain.mail
+    plain = outgoing_mail(None)
+    assert threaded(plain) is plain.request
     assert marks_of(plain) is None
 
 
 def test_the_same_letter_has_the_same_marks() -> None:
     """A mail that is sent again, from a queue message, is the same mail."""
-    assert threaded(decode(encode(letter()))) == threaded(letter())
+    assert threaded(decode(encode(outgoing_mail()))) == threaded(outgoing_mail())
 
 
 def test_a_letter_of_an_older_version_has_no_thread() -> None:
-    written = msgspec.json.decode(encode(letter(None)))
+    written = msgspec.json.decode(encode(outgoing_mail(None)))
     del written["thread"]
-    assert decode(msgspec.json.encode(written)) == letter(None)
+    assert decode(msgspec.json.encode(written)) == outgoing_mail(None)
 
 
 def own(*ids: str) -> dict[str, Any]:
@@ -137,12 +137,12 @@ def own(*ids: str) -> dict[str, Any]:
 )
 def test_what_the_sender_has_set_wins_in_any_spelling_and_is_not_contradicted(theirs: str, left: set[str]) -> None:
     """A parent without our references, an index without our tracking."""
-    assert properties(letter(message=own(theirs))).keys() == {theirs, *left}
+    assert properties(outgoing_mail(message=own(theirs))).keys() == {theirs, *left}
 
 
 def test_other_properties_of_the_sender_change_nothing() -> None:
     ids = ["String {66f5a359-4659-4830-9070-00047ec6ac6e} Name 0x1042", "Integer 0x1080", "nonsense"]
-    assert properties(letter(message=own(*ids))).keys() == {*ids, *properties(letter())}
+    assert properties(outgoing_mail(message=own(*ids))).keys() == {*ids, *properties(outgoing_mail())}
 
 
 @settings(max_examples=100, derandomize=True, deadline=None)
@@ -150,11 +150,11 @@ def test_other_properties_of_the_sender_change_nothing() -> None:
 def test_any_thread_and_subject_make_marks_that_graph_takes_and_nothing_else_changes(
     thread: str, subject: str | None
 ) -> None:
-    whole = letter(thread, message={"subject": subject, **own("String 0x3FEF")})
+    whole = outgoing_mail(thread, message={"subject": subject, **own("String 0x3FEF")})
     marked = threaded(whole)
-    check_message(msgspec.json.decode(msgspec.json.encode(stamped(marked.message, whole.id))))
-    original = whole.mail.message.single_value_extended_properties
-    assert msgspec.structs.replace(marked.message, single_value_extended_properties=original) == whole.mail.message
+    check_message(msgspec.json.decode(msgspec.json.encode(with_marker(marked.message, whole.id))))
+    original = whole.request.message.single_value_extended_properties
+    assert msgspec.structs.replace(marked.message, single_value_extended_properties=original) == whole.request.message
     assert (marked.message.single_value_extended_properties or ())[: len(original or ())] == original
 
 
@@ -216,7 +216,7 @@ def test_a_thread_that_is_no_printable_text_is_refused_with_its_place(thread: ob
 
 def test_another_thread_is_another_mail_and_none_is_the_mail_as_before() -> None:
     """Under a key that was used, a changed thread must not be dropped without a word."""
-    mail = letter().mail
+    mail = outgoing_mail().request
     plain = fingerprint("a", mail)
     assert plain == fingerprint("a", mail, None)
     assert len({plain, fingerprint("a", mail, "1"), fingerprint("a", mail, "2"), fingerprint("a", mail, "")}) == 4

@@ -171,7 +171,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "Message-ID twice": (headed(b"Message-ID: <1@b.example>", b"Message-Id: <2@b.example>"), "Message-Id, line 3"),
     "a Message-ID that is none": (headed(b"Message-ID: <1@b.example> <2@b.example>"), "Message-ID, line 2"),
     "Content-Type twice": (headed(b"Content-Type: text/plain", b"Content-Type: text/html"), "Content-Type, line 3"),
-    "the stamp": (headed(b"X-Mailroom-Id: 1"), "X-Mailroom-Id, line 2"),
+    "the marker": (headed(b"X-Mailroom-Id: 1"), "X-Mailroom-Id, line 2"),
     "Resent-To": (headed(b"Resent-To: c@contoso.example"), "Resent-To, line 2"),
     "Resent-Bcc": (headed(b"RESENT-BCC: c@contoso.example"), "RESENT-BCC, line 2"),
     "Apparently-To": (headed(b"Apparently-To: c@contoso.example"), "Apparently-To, line 2"),
@@ -568,6 +568,6 @@ def test_the_fingerprint_of_mime_is_that_of_its_bytes() -> None:
 
 
 def test_a_defect_that_is_everywhere_is_none() -> None:
-    """The name `J. Q. Public` needs quotes by the letter; the standard library says so, and reads it all the same."""
+    """The name `J. Q. Public` needs quotes by the mail; the standard library says so, and reads it all the same."""
     read = default.header_factory("To", "J. Q. Public <jq@contoso.example>")
     assert [type(defect) for defect in read.defects] == [ObsoleteHeaderDefect, ObsoleteHeaderDefect]

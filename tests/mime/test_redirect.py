@@ -19,7 +19,7 @@ from shared.mime.send import as_sent
 from shared.policy.address_patterns import Patterns
 from shared.policy.pre_send import Withheld, before_send
 from shared.policy.redirect import LEFT_OUT, ORIGINAL_RECIPIENTS
-from tests.mime.test_send import BODY, BOX, MAIL, letter
+from tests.mime.test_send import BODY, BOX, MAIL, outgoing_mail
 from tests.policy.test_pre_send import CATCHER, NOBODY, LastSettings, goes
 
 OPEN = LastSettings(allowed_senders=Patterns.parse("*@contoso.example"))
@@ -28,7 +28,7 @@ REDIRECT = replace(OPEN, mode="redirect", redirect_to=CATCHER)
 
 def test_a_redirected_mail_names_nobody_else_in_any_header_that_is_sent_to() -> None:
     """Nor in one that is answered to; whom it was meant for stands in a header that no program sends to."""
-    sent = as_sent(goes(letter(), REDIRECT).letter, BOX)
+    sent = as_sent(goes(outgoing_mail(), REDIRECT).mail, BOX)
     mail = message_from_bytes(sent, policy=default)
     assert mail["To"] == CATCHER
     assert not {"cc", "bcc", "reply-to", "disposition-notification-to"} & {name.lower() for name, _ in mail.items()}
@@ -39,21 +39,21 @@ def test_a_redirected_mail_names_nobody_else_in_any_header_that_is_sent_to() -> 
 
 
 def test_an_unsubscription_from_a_redirected_mail_reaches_nobody() -> None:
-    given = letter(MAIL.replace(b"X-Odd:", b"List-Unsubscribe: <mailto:off@contoso.example>\r\nX-Odd:"))
-    mail = message_from_bytes(as_sent(goes(given, REDIRECT).letter, BOX), policy=default)
+    given = outgoing_mail(MAIL.replace(b"X-Odd:", b"List-Unsubscribe: <mailto:off@contoso.example>\r\nX-Odd:"))
+    mail = message_from_bytes(as_sent(goes(given, REDIRECT).mail, BOX), policy=default)
     assert mail["List-Unsubscribe"] is None
 
 
 def test_a_redirected_mail_says_so_in_its_subject_and_keeps_its_body() -> None:
-    sent = as_sent(goes(letter(), REDIRECT).letter, BOX)
+    sent = as_sent(goes(outgoing_mail(), REDIRECT).mail, BOX)
     assert message_from_bytes(sent, policy=default)["Subject"] == "[Redirected] Grüße"
     assert sent.partition(b"\r\n\r\n")[2] == BODY.removeprefix(b"\r\n")
 
 
 def redirect(mime: bytes) -> EmailMessage:
     """The mail as it goes, read by the standard library."""
-    verdict = goes(letter(mime), REDIRECT)
-    sent = as_sent(verdict.letter, BOX)
+    verdict = goes(outgoing_mail(mime), REDIRECT)
+    sent = as_sent(verdict.mail, BOX)
     read_mime(b"".join(line for line in sent.splitlines(keepends=True) if not line.startswith(b"x-mailroom-")))
     return message_from_bytes(sent, policy=default)
 
@@ -157,42 +157,42 @@ def test_a_mail_without_calendar_parts_keeps_its_body_byte_for_byte() -> None:
     message = leaf("message/rfc822", f"Subject: x\r\n{TEXT}")
     whole = multipart("mixed", multipart("alternative", TEXT, HTML, boundary="c"), message, leaf("text/calendars"))
     given = b"To: ada@contoso.example\r\n" + whole.encode()
-    sent = as_sent(goes(letter(given), REDIRECT).letter, BOX)
+    sent = as_sent(goes(outgoing_mail(given), REDIRECT).mail, BOX)
     assert sent.partition(b"\r\n\r\n")[2] == given.partition(b"\r\n\r\n")[2]
 
 
 def test_a_mail_with_as_many_headers_as_it_may_have_is_not_failed_by_those_that_are_added() -> None:
     more = b"".join(b"X-Mailer: %d\r\n" % number for number in range(MAX_FIELDS - 1))
     for rules in (REDIRECT, OPEN):
-        sent = as_sent(goes(letter(more + b"To: ada@contoso.example\r\n\r\nx"), rules).letter, BOX)
+        sent = as_sent(goes(outgoing_mail(more + b"To: ada@contoso.example\r\n\r\nx"), rules).mail, BOX)
         assert sent.count(b"X-Mailer: ") == MAX_FIELDS - 1
         assert b"x-mailroom-id: " in sent
     assert b"x-mailroom-original-recipients: to=ada@" in as_sent(
-        goes(letter(more + b"To: ada@contoso.example\r\n\r\nx"), REDIRECT).letter, BOX
+        goes(outgoing_mail(more + b"To: ada@contoso.example\r\n\r\nx"), REDIRECT).mail, BOX
     )
 
 
 def test_nor_is_the_largest_mail() -> None:
     """What is added would make it too large for a request: then it is not added."""
     head, most = b"To: ada@contoso.example\r\nSubject: x\r\n\r\n", limits.MAX_REQUEST // 4 * 3
-    room = most - len(as_sent(letter(head), BOX)) - 40
-    given = letter(head + (b"." * 76 + b"\r\n") * (room // 78))
+    room = most - len(as_sent(outgoing_mail(head), BOX)) - 40
+    given = outgoing_mail(head + (b"." * 76 + b"\r\n") * (room // 78))
     check_size(given, large=False)
     verdict = goes(given, replace(REDIRECT, redirect_to="c@e.test"))
-    check_size(verdict.letter, large=False)
-    assert verdict.letter.mail.message.internet_message_headers is None
-    assert [one.email_address.address for one in verdict.letter.mail.message.to_recipients or ()] == ["c@e.test"]
+    check_size(verdict.mail, large=False)
+    assert verdict.mail.request.message.internet_message_headers is None
+    assert [one.email_address.address for one in verdict.mail.request.message.to_recipients or ()] == ["c@e.test"]
 
 
 def test_a_mail_that_can_no_longer_be_read_fails_instead_of_going_as_it_is() -> None:
-    odd = replace(letter(), mime=b"To: ada@contoso.example\r\nContent-Type: multipart/mixed\r\n\r\nx")
+    odd = replace(outgoing_mail(), mime=b"To: ada@contoso.example\r\nContent-Type: multipart/mixed\r\n\r\nx")
     verdict = before_send(odd, REDIRECT, NOBODY)
     assert isinstance(verdict, Withheld)
     assert (verdict.state, verdict.status) == ("failed", 400)
 
 
 def test_captured_mail_is_kept_as_it_came() -> None:
-    verdict = before_send(letter(), replace(OPEN, mode="capture"), NOBODY)
+    verdict = before_send(outgoing_mail(), replace(OPEN, mode="capture"), NOBODY)
     assert isinstance(verdict, Withheld)
     assert verdict.state == "captured"
 
@@ -217,14 +217,14 @@ def test_whatever_is_left_of_a_mail_is_a_whole_mail_without_calendar_parts(data:
 
 
 def test_suppressed_recipients_are_taken_out_of_the_headers() -> None:
-    given = goes(letter(), OPEN, frozenset({"danas@contoso.example", "hidden@contoso.example"}))
+    given = goes(outgoing_mail(), OPEN, frozenset({"danas@contoso.example", "hidden@contoso.example"}))
     assert given.left_out == 2
-    mail = message_from_bytes(as_sent(given.letter, BOX), policy=default)
+    mail = message_from_bytes(as_sent(given.mail, BOX), policy=default)
     assert [address.addr_spec for address in mail["To"].addresses] == ["fannyd@contoso.example"]
     assert mail["Bcc"] is None
     assert mail["Cc"] == "carl@contoso.example"
 
 
 def test_a_mail_that_nothing_is_changed_of_goes_with_its_own_headers() -> None:
-    """But for the stamp and the Message-ID: mime/send.py."""
-    assert b"Cc: carl@contoso.example\r\n" in as_sent(goes(letter(), OPEN, NOBODY).letter, BOX)
+    """But for the marker and the Message-ID: mime/send.py."""
+    assert b"Cc: carl@contoso.example\r\n" in as_sent(goes(outgoing_mail(), OPEN, NOBODY).mail, BOX)

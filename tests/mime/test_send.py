@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.errors import Malformed
 from shared.mail import limits
 from shared.mail.model import EmailAddress, InternetMessageHeader, Message, Recipient
-from shared.mail.outgoing import Letter, Origin, decode, encode, fingerprint
+from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint
 from shared.mail.sizes import check_size
 from shared.mail.threading import marks_of
 from shared.mime.read import read_mime
@@ -38,13 +38,13 @@ BODY = b"\r\n" + "Grüße\nTo: nobody@contoso.example\r\n\n".encode() + b"\xff"
 MAIL = HEAD + BODY
 
 
-def letter(mime: bytes = MAIL, **changes: Any) -> Letter:
-    made = Letter(
+def outgoing_mail(mime: bytes = MAIL, **changes: Any) -> OutgoingMail:
+    made = OutgoingMail(
         id=ID,
         scope="queue:mail-outbox",
         fingerprint="f",
         sender=BOX,
-        mail=read_mime(mime),
+        request=read_mime(mime),
         origin=Origin(kind="queue", name="mail-outbox"),
         accepted_at=datetime(2026, 7, 1, tzinfo=UTC),
         mime=mime,
@@ -72,15 +72,15 @@ def changed(**changes: Any) -> bytes:
 
 
 def test_a_mail_goes_with_its_own_bytes_and_the_stamp() -> None:
-    sent = as_sent(letter(), BOX)
+    sent = as_sent(outgoing_mail(), BOX)
     assert sent == HEAD + f"x-mailroom-id: {ID}\r\nMessage-ID: {OURS}\r\n".encode() + BODY
-    assert as_sent(letter(), BOX) == sent
+    assert as_sent(outgoing_mail(), BOX) == sent
 
 
 def test_line_ends_of_headers_become_crlf_and_those_of_the_body_stay() -> None:
     """So that nobody finds another end of the headers than we do."""
     mime = b"To: a@contoso.example,\n\tb@contoso.example\nSubject: x\n\nline\nBcc: c@contoso.example\r\n\r\n"
-    sent = as_sent(letter(mime), BOX)
+    sent = as_sent(outgoing_mail(mime), BOX)
     assert sent.startswith(b"To: a@contoso.example,\r\n\tb@contoso.example\r\nSubject: x\r\nx-mailroom-id: ")
     assert sent.endswith(b"\r\n\r\nline\nBcc: c@contoso.example\r\n\r\n")
     assert b"\n" not in sent.partition(b"\r\n\r\n")[0].replace(b"\r\n", b"")
@@ -94,10 +94,10 @@ lines = st.sampled_from([b"", b"x", b"To: a@contoso.example", b"--b", b"\xff\xfe
 def test_any_body_goes_byte_for_byte(body: list[tuple[bytes, bytes]], end: bytes, redirect: bool) -> None:  # noqa: FBT001 - drawn
     content = b"".join(line + ending for line, ending in body)
     mime = b"To: a@contoso.example" + end + b"X-One: 1" + end + end + content
-    made = letter(mime, thread="t")
+    made = outgoing_mail(mime, thread="t")
     if redirect:
-        mail = msgspec.structs.replace(made.mail, message=Message(to_recipients=addressed("test@contoso.example")))
-        made = replace(made, mail=mail)
+        mail = msgspec.structs.replace(made.request, message=Message(to_recipients=addressed("test@contoso.example")))
+        made = replace(made, request=mail)
     head, separator, after = as_sent(made, BOX).partition(b"\r\n\r\n")
     assert (separator, after) == (b"\r\n\r\n", content)
     assert b"X-One: 1" in head.split(b"\r\n")
@@ -106,17 +106,17 @@ def test_any_body_goes_byte_for_byte(body: list[tuple[bytes, bytes]], end: bytes
 def test_a_message_id_of_the_sender_is_kept_beside_ours_and_as_a_reference() -> None:
     """Only an id that no other mail has proves that this one has gone."""
     mime = b"Message-ID: <theirs@shop.example>\r\nReferences: <a@shop.example>\r\n <b@shop.example>\r\n" + MAIL
-    sent = parsed(as_sent(letter(mime), BOX))
+    sent = parsed(as_sent(outgoing_mail(mime), BOX))
     assert sent.get_all("Message-ID") == [OURS]
     assert sent["x-mailroom-message-id"] == "<theirs@shop.example>"
     assert str(sent["References"]).split() == ["<a@shop.example>", "<b@shop.example>", "<theirs@shop.example>"]
-    assert parsed(as_sent(letter(b"Message-ID: <theirs@shop.example>\r\n" + MAIL), BOX))["References"] == (
+    assert parsed(as_sent(outgoing_mail(b"Message-ID: <theirs@shop.example>\r\n" + MAIL), BOX))["References"] == (
         "<theirs@shop.example>"
     )
 
 
 def test_a_thread_is_marked_in_headers_that_the_sender_has_not_set() -> None:
-    made = letter(thread="incident 7")
+    made = outgoing_mail(thread="incident 7")
     marks = marks_of(made)
     assert marks is not None
     sent = parsed(as_sent(made, BOX))
@@ -124,10 +124,10 @@ def test_a_thread_is_marked_in_headers_that_the_sender_has_not_set() -> None:
     assert sent["Thread-Topic"] == "Grüße"
     assert sent["Thread-Index"]
     own = b"In-Reply-To: <p@shop.example>\r\nThread-Index: AQ==\r\nThread-Topic: theirs\r\n"
-    kept = parsed(as_sent(letter(own + MAIL, thread="incident 7"), BOX))
+    kept = parsed(as_sent(outgoing_mail(own + MAIL, thread="incident 7"), BOX))
     assert (kept["In-Reply-To"], kept["References"]) == ("<p@shop.example>", None)
     assert (kept["Thread-Index"], kept["Thread-Topic"]) == ("AQ==", "theirs")
-    both = parsed(as_sent(letter(b"Message-ID: <m@shop.example>\r\n" + MAIL, thread="incident 7"), BOX))
+    both = parsed(as_sent(outgoing_mail(b"Message-ID: <m@shop.example>\r\n" + MAIL, thread="incident 7"), BOX))
     assert str(both["References"]).split() == [marks.root, "<m@shop.example>"]
 
 
@@ -203,15 +203,15 @@ def test_what_is_written_anew_is_read_as_it_was_meant(names: list[str], subject:
 
 
 def test_a_letter_of_mime_waits_as_any_other() -> None:
-    made = letter()
+    made = outgoing_mail()
     assert decode(encode(made)) == made
-    assert fingerprint(BOX, made.mail, None, made.mime) != fingerprint(BOX, made.mail)
+    assert fingerprint(BOX, made.request, None, made.mime) != fingerprint(BOX, made.request)
 
 
 def test_a_mail_too_large_with_its_stamp_is_refused() -> None:
     room = limits.MAX_REQUEST // 4 * 3
-    stamp = len(as_sent(letter(), BOX)) - len(MAIL)
-    check_size(letter(MAIL + b"x" * (room - len(MAIL) - stamp)), large=False)
+    marker = len(as_sent(outgoing_mail(), BOX)) - len(MAIL)
+    check_size(outgoing_mail(MAIL + b"x" * (room - len(MAIL) - marker)), large=False)
     with pytest.raises(Malformed) as caught:
-        check_size(letter(MAIL + b"x" * (room - len(MAIL) - stamp + 1)), large=False)
+        check_size(outgoing_mail(MAIL + b"x" * (room - len(MAIL) - marker + 1)), large=False)
     assert (caught.value.status, caught.value.code) == (413, "RequestEntityTooLarge")

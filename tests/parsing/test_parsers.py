@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from shared.delivery.queue_messages import ProducerMessage, Work, parse_work
 from shared.errors import Malformed
 from shared.functions.send_mail import LONGEST_KEY, _key, _not_before, _text_of
-from shared.mail.outgoing import Letter, decode
+from shared.mail.outgoing import OutgoingMail, decode
 from shared.mail.threading import LONGEST_THREAD
 from shared.settings.config import Settings, read
 from shared.webhooks.routing.route import Route, RouteError, read_route
@@ -109,11 +109,11 @@ WORK = {
 
 @given(
     st.binary(max_size=80)
-    | st.dictionaries(
-        st.sampled_from([*WORK, "letter", "payload", "queue", "body", "insertedAt"]), JSON, max_size=9
-    ).map(lambda other: json.dumps(WORK | other).encode())
+    | st.dictionaries(st.sampled_from([*WORK, "mail", "payload", "queue", "body", "insertedAt"]), JSON, max_size=9).map(
+        lambda other: json.dumps(WORK | other).encode()
+    )
 )
-@example(json.dumps(WORK).encode()[:-1] + b', "letter": ' + b"[" * 100_000)
+@example(json.dumps(WORK).encode()[:-1] + b', "mail": ' + b"[" * 100_000)
 def test_a_message_of_mail_work_is_one_or_a_decode_error(body: bytes) -> None:
     """The trigger catches ValueError, of which msgspec's error is one."""
     assert issubclass(msgspec.DecodeError, ValueError)
@@ -124,7 +124,7 @@ def test_a_message_of_mail_work_is_one_or_a_decode_error(body: bytes) -> None:
 @given(st.binary(max_size=80) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_a_letter_is_one_or_a_decode_error(data: bytes) -> None:
     with suppress(msgspec.DecodeError):
-        assert isinstance(decode(data), Letter)
+        assert isinstance(decode(data), OutgoingMail)
 
 
 @pytest.mark.parametrize("value", [[], {}, "", 0, None, True])

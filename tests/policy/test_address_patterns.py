@@ -47,7 +47,7 @@ MISSES = [
     ("alerts@contoso.com", "alerts@contoso.com\n"),
     ("alerts@contoso.com", "alerts"),
     ("alerts@contoso.com", ""),
-    ("alerts@contoso.com", "ａlerts@contoso.com"),  # a full-width letter  # noqa: RUF001
+    ("alerts@contoso.com", "ａlerts@contoso.com"),  # a full-width mail  # noqa: RUF001
     ("kim@contoso.com", "\u212aim@contoso.com"),  # the Kelvin sign, lower case k
     ("a@kontoso.com", "a@\u212aontoso.com"),
     ("*@contoso.com", "evil@fabrikam.com"),
@@ -138,7 +138,7 @@ def test_only_one_plain_address_of_the_domain_matches_a_domains_pattern(text: st
 def test_an_address_matches_itself_in_any_case_and_no_other(name: str, label: str, data: st.DataObject) -> None:
     address = f"{name}@{label}.test"
     patterns = Patterns.parse(address)
-    cased = "".join(data.draw(st.sampled_from([letter.lower(), letter.upper()])) for letter in address)
+    cased = "".join(data.draw(st.sampled_from([mail.lower(), mail.upper()])) for mail in address)
     assert patterns.allow(cased)
     other = data.draw(names)
     assert patterns.allow(f"{other}@{label}.test") == (other.lower() == name.lower())

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import NotAllowed
 from shared.mail.model import Contact, EmailAddress, Event, ItemAttachment, Message, Recipient, SendMail
-from shared.mail.outgoing import Letter, Origin
+from shared.mail.outgoing import Origin, OutgoingMail
 from shared.policy.address_patterns import Patterns
 from shared.policy.admit import CallerRule, Rules, admit
 from shared.policy.extended_properties import ExtendedProperties
@@ -51,32 +51,34 @@ def person(address: str) -> Recipient:
     return Recipient(email_address=EmailAddress(address=address))
 
 
-def letter(origin: Origin, sender: str = SHOP, **message: Any) -> Letter:
+def outgoing(origin: Origin, sender: str = SHOP, **message: Any) -> OutgoingMail:
     whole: dict[str, Any] = {"to_recipients": (person("adele@fabrikam.test"),)} | message
     mail = SendMail(message=Message(**whole))
     when = datetime(2026, 7, 1, tzinfo=UTC)
-    return Letter(id="1", scope="s", fingerprint="f", sender=sender, mail=mail, origin=origin, accepted_at=when)
+    return OutgoingMail(
+        id="1", scope="s", fingerprint="f", sender=sender, request=mail, origin=origin, accepted_at=when
+    )
 
 
 EVIL = person("x@evil.example")
 HR = "hr@contoso.test"
 ALLOWED = {
-    "an application with a rule": (letter(APP), rules("*@contoso.test", caller=SHOP)),
+    "an application with a rule": (outgoing(APP), rules("*@contoso.test", caller=SHOP)),
     "an application in capitals": (
-        letter(replace(APP, name=APPLICATION.upper()), SHOP.upper()), rules(SHOP, caller=SHOP),
+        outgoing(replace(APP, name=APPLICATION.upper()), SHOP.upper()), rules(SHOP, caller=SHOP),
     ),
-    "an application as a mailbox by its id": (letter(APP, USER.upper()), rules(USER, caller=USER)),
-    "an application that names its mailbox in from": (letter(APP, from_=person(SHOP)), rules(SHOP, caller=SHOP)),
+    "an application as a mailbox by its id": (outgoing(APP, USER.upper()), rules(USER, caller=USER)),
+    "an application that names its mailbox in from": (outgoing(APP, from_=person(SHOP)), rules(SHOP, caller=SHOP)),
     "an application to recipients of its own": (
-        letter(APP), rules(SHOP, caller=SHOP, caller_to="*@fabrikam.test"),
+        outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*@fabrikam.test"),
     ),
-    "a user as itself": (letter(DELEGATED, USER.upper()), rules(USER, caller=USER)),
-    "a queue, which has no rule of its own": (letter(QUEUE), rules(SHOP)),
-    "a queue that MAIL_CALLERS names": (letter(QUEUE), queue_rules(SHOP, "*@fabrikam.test")),
-    "a route, which has none either": (letter(ROUTE), rules("*@contoso.test")),
-    "replies to anywhere": (letter(QUEUE, reply_to=(EVIL,)), rules(SHOP, to="*@fabrikam.test")),
+    "a user as itself": (outgoing(DELEGATED, USER.upper()), rules(USER, caller=USER)),
+    "a queue, which has no rule of its own": (outgoing(QUEUE), rules(SHOP)),
+    "a queue that MAIL_CALLERS names": (outgoing(QUEUE), queue_rules(SHOP, "*@fabrikam.test")),
+    "a route, which has none either": (outgoing(ROUTE), rules("*@contoso.test")),
+    "replies to anywhere": (outgoing(QUEUE, reply_to=(EVIL,)), rules(SHOP, to="*@fabrikam.test")),
     "attached items about anyone": (
-        letter(QUEUE, attachments=(
+        outgoing(QUEUE, attachments=(
             ItemAttachment(name="m", item=Message(to_recipients=(EVIL,), from_=EVIL)),
             ItemAttachment(name="e", item=Event(organizer=EVIL)),
             ItemAttachment(name="c", item=Contact(email_addresses=(EmailAddress(address="x@evil.example"),))),
@@ -87,7 +89,7 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize(("given", "settings"), ALLOWED.values(), ids=ALLOWED)
-def test_a_letter_that_every_rule_allows_is_admitted(given: Letter, settings: Rules) -> None:
+def test_a_letter_that_every_rule_allows_is_admitted(given: OutgoingMail, settings: Rules) -> None:
     admit(given, settings)
 
 
@@ -97,83 +99,83 @@ OWN = "own mailbox"
 FROM, SENDER = "$.message.from.emailAddress.address", "$.message.sender.emailAddress.address"
 FIRST = "$.message.toRecipients[0].emailAddress.address"
 
-# letter, settings; the code, the rule that is named, the path
-DENIED: dict[str, tuple[Letter, Rules, str, str, str | None]] = {
-    "nothing is set": (letter(QUEUE), Settings(), AS, SENDERS, None),
-    "nothing is set, for an application": (letter(APP), Settings(), TO, GIVEN, None),
-    "an application that has no rule": (letter(APP), rules("*"), TO, GIVEN, None),
-    "another application": (letter(replace(APP, name=USER)), rules("*", caller="*"), TO, GIVEN, None),
-    "an application whose rule has no senders": (letter(APP), rules("*", caller=""), AS, GIVEN, None),
-    "an application as a mailbox it was not given": (letter(APP, HR), rules("*", caller=SHOP), AS, GIVEN, None),
-    "an application given more than holds for all": (letter(APP), rules("a@b.test", caller="*"), AS, SENDERS, None),
+# mail, settings; the code, the rule that is named, the path
+DENIED: dict[str, tuple[OutgoingMail, Rules, str, str, str | None]] = {
+    "nothing is set": (outgoing(QUEUE), Settings(), AS, SENDERS, None),
+    "nothing is set, for an application": (outgoing(APP), Settings(), TO, GIVEN, None),
+    "an application that has no rule": (outgoing(APP), rules("*"), TO, GIVEN, None),
+    "another application": (outgoing(replace(APP, name=USER)), rules("*", caller="*"), TO, GIVEN, None),
+    "an application whose rule has no senders": (outgoing(APP), rules("*", caller=""), AS, GIVEN, None),
+    "an application as a mailbox it was not given": (outgoing(APP, HR), rules("*", caller=SHOP), AS, GIVEN, None),
+    "an application given more than holds for all": (outgoing(APP), rules("a@b.test", caller="*"), AS, SENDERS, None),
     "an application from a mailbox it was not given": (
-        letter(APP, from_=person(HR)), rules("*", caller=SHOP), AS, GIVEN, FROM,
+        outgoing(APP, from_=person(HR)), rules("*", caller=SHOP), AS, GIVEN, FROM,
     ),
-    "a mailbox by its id where all addresses are allowed": (letter(APP, USER), rules("*", caller="*"), AS, GIVEN, None),
+    "a mailbox's id where all addresses are allowed": (outgoing(APP, USER), rules("*", caller="*"), AS, GIVEN, None),
     "an application to a recipient that its rule leaves out": (
-        letter(APP), rules(SHOP, caller=SHOP, caller_to="*@contoso.test"), TO, GIVEN,
+        outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*@contoso.test"), TO, GIVEN,
         FIRST,
     ),
     "an application whose rule has no recipients at all": (
-        letter(APP), rules(SHOP, caller=SHOP, caller_to=""), TO, GIVEN, FIRST,
+        outgoing(APP), rules(SHOP, caller=SHOP, caller_to=""), TO, GIVEN, FIRST,
     ),
     "an application's recipient that holds for it and not for all": (
-        letter(APP), rules(SHOP, caller=SHOP, caller_to="*", to="*@contoso.test"), TO, RECIPIENTS,
+        outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*", to="*@contoso.test"), TO, RECIPIENTS,
         FIRST,
     ),
     "a queue as a mailbox that MAIL_CALLERS does not give it": (
-        letter(QUEUE), queue_rules(HR, "*"), AS, GIVEN, None,
+        outgoing(QUEUE), queue_rules(HR, "*"), AS, GIVEN, None,
     ),
     "a queue to a recipient that MAIL_CALLERS does not give it": (
-        letter(QUEUE), queue_rules(SHOP, "*@contoso.test"), TO, GIVEN, FIRST,
+        outgoing(QUEUE), queue_rules(SHOP, "*@contoso.test"), TO, GIVEN, FIRST,
     ),
-    "a user as another user": (letter(DELEGATED, APPLICATION), rules(APPLICATION, caller=APPLICATION), AS, OWN, None),
-    "a user as an address, which no token proves": (letter(DELEGATED), rules("*", caller="*"), AS, OWN, None),
-    "a user without id": (letter(replace(DELEGATED, user=None), USER), rules(USER, caller=USER), AS, OWN, None),
-    "a user with an empty object id": (letter(replace(DELEGATED, user=""), ""), rules("*", caller="*"), AS, OWN, None),
-    "a user of an application without a rule": (letter(DELEGATED, USER), rules(USER), TO, GIVEN, None),
-    "a user whose application was not given it": (letter(DELEGATED, USER), rules(USER, caller="*"), AS, GIVEN, None),
-    "a user whose mailbox does not hold for all": (letter(DELEGATED, USER), rules("*", caller=USER), AS, SENDERS, None),
+    "a user as another user": (outgoing(DELEGATED, APPLICATION), rules(APPLICATION, caller=APPLICATION), AS, OWN, None),
+    "a user as an address, which no token proves": (outgoing(DELEGATED), rules("*", caller="*"), AS, OWN, None),
+    "a user without id": (outgoing(replace(DELEGATED, user=None), USER), rules(USER, caller=USER), AS, OWN, None),
+    "a user without an object id": (outgoing(replace(DELEGATED, user=""), ""), rules("*", caller="*"), AS, OWN, None),
+    "a user of an application without a rule": (outgoing(DELEGATED, USER), rules(USER), TO, GIVEN, None),
+    "a user whose application was not given it": (outgoing(DELEGATED, USER), rules(USER, caller="*"), AS, GIVEN, None),
+    "a user whose mailbox only some may use": (outgoing(DELEGATED, USER), rules("*", caller=USER), AS, SENDERS, None),
     "a user from an address": (
-        letter(DELEGATED, USER, from_=person(SHOP)), rules(f"{USER} *", caller=f"{USER} *"), AS, "leave from", FROM,
+        outgoing(DELEGATED, USER, from_=person(SHOP)), rules(f"{USER} *", caller=f"{USER} *"), AS, "leave from", FROM,
     ),
-    "a queue as another mailbox": (letter(QUEUE, HR), rules(SHOP), AS, SENDERS, None),
-    "a queue from another mailbox": (letter(QUEUE, from_=EVIL), rules(SHOP), AS, SENDERS, FROM),
-    "a route as another mailbox": (letter(ROUTE, HR), rules(SHOP), AS, SENDERS, None),
+    "a queue as another mailbox": (outgoing(QUEUE, HR), rules(SHOP), AS, SENDERS, None),
+    "a queue from another mailbox": (outgoing(QUEUE, from_=EVIL), rules(SHOP), AS, SENDERS, FROM),
+    "a route as another mailbox": (outgoing(ROUTE, HR), rules(SHOP), AS, SENDERS, None),
     "a copy to someone": (
-        letter(QUEUE, cc_recipients=(person("a@fabrikam.test"), EVIL)), rules(SHOP, to="*@fabrikam.test"), TO,
+        outgoing(QUEUE, cc_recipients=(person("a@fabrikam.test"), EVIL)), rules(SHOP, to="*@fabrikam.test"), TO,
         RECIPIENTS, "$.message.ccRecipients[1].emailAddress.address",
     ),
     "a blind copy to someone": (
-        letter(ROUTE, bcc_recipients=(EVIL,)), rules(SHOP, to="*@fabrikam.test"), TO, RECIPIENTS,
+        outgoing(ROUTE, bcc_recipients=(EVIL,)), rules(SHOP, to="*@fabrikam.test"), TO, RECIPIENTS,
         "$.message.bccRecipients[0].emailAddress.address",
     ),
     "no recipients allowed at all": (
-        letter(QUEUE), rules(SHOP, to=""), TO, RECIPIENTS, FIRST,
+        outgoing(QUEUE), rules(SHOP, to=""), TO, RECIPIENTS, FIRST,
     ),
 }  # fmt: skip
 
 
-def with_sender(given: Letter, address: str) -> Letter:
-    """The letter with `sender` in its message."""
-    message = Message(to_recipients=given.mail.message.to_recipients, sender=person(address))
-    return replace(given, mail=SendMail(message=message))
+def with_sender(given: OutgoingMail, address: str) -> OutgoingMail:
+    """The mail with `sender` in its message."""
+    message = Message(to_recipients=given.request.message.to_recipients, sender=person(address))
+    return replace(given, request=SendMail(message=message))
 
 
 DENIED |= {
     "an application's sender in the message": (
-        with_sender(letter(APP), HR), rules("*", caller=SHOP), AS, GIVEN, SENDER,
+        with_sender(outgoing(APP), HR), rules("*", caller=SHOP), AS, GIVEN, SENDER,
     ),
     "a user's sender in the message": (
-        with_sender(letter(DELEGATED, USER), SHOP), rules(f"{USER} *", caller=f"{USER} *"), AS, "leave from", SENDER,
+        with_sender(outgoing(DELEGATED, USER), SHOP), rules(f"{USER} *", caller=f"{USER} *"), AS, "leave from", SENDER,
     ),
-    "a queue's sender in the message": (with_sender(letter(QUEUE), HR), rules(SHOP), AS, SENDERS, SENDER),
+    "a queue's sender in the message": (with_sender(outgoing(QUEUE), HR), rules(SHOP), AS, SENDERS, SENDER),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("given", "settings", "code", "rule", "path"), DENIED.values(), ids=DENIED)
 def test_a_letter_that_one_rule_refuses_is_refused_with_the_code_and_the_name_of_that_rule(
-    given: Letter, settings: Rules, code: str, rule: str, path: str | None
+    given: OutgoingMail, settings: Rules, code: str, rule: str, path: str | None
 ) -> None:
     with pytest.raises(NotAllowed) as caught:
         admit(given, settings)
@@ -182,7 +184,7 @@ def test_a_letter_that_one_rule_refuses_is_refused_with_the_code_and_the_name_of
 
 
 @pytest.mark.parametrize(("given", "settings"), [row[:2] for row in DENIED.values()], ids=DENIED)
-def test_a_refusal_names_no_address(given: Letter, settings: Rules) -> None:
+def test_a_refusal_names_no_address(given: OutgoingMail, settings: Rules) -> None:
     with pytest.raises(NotAllowed) as caught:
         admit(given, settings)
     assert "@" not in str(caught.value)
@@ -194,35 +196,37 @@ def test_a_pool_may_be_used_only_where_each_of_its_mailboxes_may() -> None:
     pools = {"team": (SHOP, HR)}
     queue = Origin(kind="queue", name="mail-outbox")
     open_rules = Settings(sender_pools=pools, allowed_senders=Patterns.of([SHOP, HR]))
-    admit(letter(queue, sender="team"), open_rules)
+    admit(outgoing(queue, sender="team"), open_rules)
     with pytest.raises(NotAllowed, match="MAIL_ALLOWED_SENDERS"):
-        admit(letter(queue, sender="team"), Settings(sender_pools=pools, allowed_senders=Patterns.of([SHOP])))
+        admit(outgoing(queue, sender="team"), Settings(sender_pools=pools, allowed_senders=Patterns.of([SHOP])))
     with pytest.raises(NotAllowed, match="MAIL_ALLOWED_SENDERS"):
-        admit(letter(queue, sender="other"), open_rules)
+        admit(outgoing(queue, sender="other"), open_rules)
 
 
 def test_the_mailbox_of_routes_is_open_to_routes_alone() -> None:
     """MAIL_SENDER opens itself where MAIL_ALLOWED_SENDERS is not set, and only for events."""
     own = Settings(route_senders=Patterns.of([SHOP]))
-    admit(letter(ROUTE), own)
+    admit(outgoing(ROUTE), own)
     for origin, sender in ((QUEUE, SHOP), (ROUTE, HR)):
         with pytest.raises(NotAllowed):
-            admit(letter(origin, sender=sender), own)
+            admit(outgoing(origin, sender=sender), own)
 
 
 @pytest.mark.parametrize(
     ("given", "settings", "place"),
     [
-        (letter(QUEUE, from_=EVIL), rules(SHOP), "From"),
-        (with_sender(letter(QUEUE), HR), rules(SHOP), "Sender"),
-        (letter(DELEGATED, USER, from_=person(SHOP)), rules(f"{USER} *", caller=f"{USER} *"), "From"),
-        (letter(QUEUE), rules(SHOP, to="*@contoso.test"), "To, address 1"),
-        (letter(QUEUE, to_recipients=(person(HR), EVIL)), rules(SHOP, to="*@contoso.test"), "To, address 2"),
-        (letter(QUEUE, cc_recipients=(person(HR), EVIL)), rules(SHOP, to="*@fabrikam.test"), "Cc, address 1"),
-        (letter(QUEUE, bcc_recipients=(EVIL,)), rules(SHOP, to="*@fabrikam.test"), "Bcc, address 1"),
+        (outgoing(QUEUE, from_=EVIL), rules(SHOP), "From"),
+        (with_sender(outgoing(QUEUE), HR), rules(SHOP), "Sender"),
+        (outgoing(DELEGATED, USER, from_=person(SHOP)), rules(f"{USER} *", caller=f"{USER} *"), "From"),
+        (outgoing(QUEUE), rules(SHOP, to="*@contoso.test"), "To, address 1"),
+        (outgoing(QUEUE, to_recipients=(person(HR), EVIL)), rules(SHOP, to="*@contoso.test"), "To, address 2"),
+        (outgoing(QUEUE, cc_recipients=(person(HR), EVIL)), rules(SHOP, to="*@fabrikam.test"), "Cc, address 1"),
+        (outgoing(QUEUE, bcc_recipients=(EVIL,)), rules(SHOP, to="*@fabrikam.test"), "Bcc, address 1"),
     ],
 )
-def test_a_refusal_of_a_mail_that_came_as_mime_names_the_header(given: Letter, settings: Rules, place: str) -> None:
+def test_a_refusal_of_a_mail_that_came_as_mime_names_the_header(
+    given: OutgoingMail, settings: Rules, place: str
+) -> None:
     with pytest.raises(NotAllowed) as caught:
         admit(replace(given, mime=b"..."), settings)
     assert caught.value.path == place

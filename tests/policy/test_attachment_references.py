@@ -11,14 +11,14 @@ from shared.delivery.queue_messages import work_of
 from shared.delivery.transitions import first_claim
 from shared.errors import Malformed
 from shared.mail.model import BlobAttachment, FileAttachment
-from shared.mail.outgoing import Letter, Origin
+from shared.mail.outgoing import Origin, OutgoingMail
 from shared.policy.address_patterns import Patterns
 from shared.policy.admit import CallerRule
 from shared.policy.allowed_blobs import BlobRules
-from shared.policy.attachment_references import Pinning
+from shared.policy.attachment_references import AttachmentResolver
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger
-from tests.delivery.samples import NOON, letter
+from tests.delivery.samples import NOON, outgoing_mail
 
 APP = "11111111-2222-3333-4444-555555555555"
 OTHER = "99999999-2222-3333-4444-555555555555"
@@ -48,24 +48,24 @@ SETTINGS = Settings(
 )
 
 
-def mail(blob: str = "reports/a/x.pdf", origin: Origin | None = None) -> Letter:
-    made = letter()
+def mail(blob: str = "reports/a/x.pdf", origin: Origin | None = None) -> OutgoingMail:
+    made = outgoing_mail()
     attached = (FileAttachment(name="f", content_bytes=b""), BlobAttachment(name="x", blob=blob))
-    message = msgspec.structs.replace(made.mail.message, attachments=attached)
+    message = msgspec.structs.replace(made.request.message, attachments=attached)
     return replace(
         made,
-        mail=msgspec.structs.replace(made.mail, message=message),
+        request=msgspec.structs.replace(made.request, message=message),
         origin=origin or Origin(kind="application", name=APP.upper()),
     )
 
 
-def pinning(blobs: Blobs) -> Pinning:
-    return Pinning(SETTINGS, blobs, MemoryLedger())
+def attachment_resolver(blobs: Blobs) -> AttachmentResolver:
+    return AttachmentResolver(SETTINGS, blobs, MemoryLedger())
 
 
 async def test_size_and_version_are_written_into_the_mail() -> None:
-    found = await pinning(Blobs()).pinned(mail("reports/a%2Fx.pdf"))
-    _, attached = found.mail.message.attachments or ()
+    found = await attachment_resolver(Blobs()).resolved(mail("reports/a%2Fx.pdf"))
+    _, attached = found.request.message.attachments or ()
     assert attached == BlobAttachment(name="x", blob="reports/a%2Fx.pdf", size=3, etag="1")
 
 
@@ -80,13 +80,15 @@ ORIGINS = {
 }
 
 
-@pytest.mark.parametrize(("letter", "there"), ORIGINS.values(), ids=ORIGINS)
-async def test_not_allowed_and_not_there_are_one_answer_and_one_request(letter: Letter, there: Found | None) -> None:
-    [*_, attached] = letter.mail.message.attachments or ()
+@pytest.mark.parametrize(("mail", "there"), ORIGINS.values(), ids=ORIGINS)
+async def test_not_allowed_and_not_there_are_one_answer_and_one_request(
+    mail: OutgoingMail, there: Found | None
+) -> None:
+    [*_, attached] = mail.request.message.attachments or ()
     assert isinstance(attached, BlobAttachment)
     blobs = Blobs({attached.blob: there} if there else {})
     with pytest.raises(Malformed) as caught:
-        await pinning(blobs).pinned(letter)
+        await attachment_resolver(blobs).resolved(mail)
     answer = (caught.value.status, caught.value.code, str(caught.value))
     text = "There is no such blob, or it may not be attached here. - at `$.message.attachments[1].blob`"
     assert answer == (400, "ErrorItemNotFound", text)
@@ -95,25 +97,25 @@ async def test_not_allowed_and_not_there_are_one_answer_and_one_request(letter: 
 
 
 async def test_a_queue_has_its_own_containers() -> None:
-    found = await pinning(Blobs({"reports/b/x": Found(1, "2")})).pinned(
+    found = await attachment_resolver(Blobs({"reports/b/x": Found(1, "2")})).resolved(
         mail("reports/b/x", Origin(kind="queue", name="mail-outbox"))
     )
-    [*_, attached] = found.mail.message.attachments or ()
+    [*_, attached] = found.request.message.attachments or ()
     assert isinstance(attached, BlobAttachment)
     assert (attached.size, attached.etag) == (1, "2")
 
 
 async def test_a_mail_that_is_known_already_is_not_held_up_by_what_became_of_its_files() -> None:
     """Its key came again, or its message, after the file was cleared away: what its row says counts."""
-    gone = pinning(Blobs({}))
+    gone = attachment_resolver(Blobs({}))
     row = first_claim(work_of(mail()), NOON, SETTINGS, "t", queued=True)
     await gone.ledger.insert(row)
-    assert await gone.pinned(mail()) == mail()
+    assert await gone.resolved(mail()) == mail()
     with pytest.raises(Malformed):
-        await gone.pinned(replace(mail(), fingerprint="another"))
+        await gone.resolved(replace(mail(), fingerprint="another"))
 
 
 async def test_a_mail_without_references_asks_for_nothing() -> None:
     blobs = Blobs()
-    assert await pinning(blobs).pinned(letter()) == letter()
+    assert await attachment_resolver(blobs).resolved(outgoing_mail()) == outgoing_mail()
     assert blobs.asked == []

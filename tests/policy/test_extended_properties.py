@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import NotAllowed
-from shared.mail.marker import STAMP_PROPERTY
+from shared.mail.marker import MARKER_PROPERTY
 from shared.mail.model import (
     ItemAttachment,
     Message,
@@ -17,7 +17,7 @@ from shared.mail.model import (
 from shared.mail.threading import GROUPS
 from shared.policy.admit import admit
 from shared.policy.extended_properties import ALLOWED_TAGS, NEVER_TAGS, ExtendedProperties
-from tests.policy.test_admit import APP, QUEUE, SHOP, Settings, letter, rules
+from tests.policy.test_admit import APP, QUEUE, SHOP, Settings, outgoing, rules
 
 OWN = "66f5a359-4659-4830-9070-00040ec6ac6e"
 HEADERS = "00020386-0000-0000-C000-000000000046"
@@ -105,7 +105,7 @@ def test_some_tags_no_operator_can_add(entry: str) -> None:
         ExtendedProperties.parse(entry)
 
 
-@pytest.mark.parametrize("entry", [HEADERS, f"{{{HEADERS.lower()}}}", STAMP_PROPERTY.split("{")[1].split("}")[0]])
+@pytest.mark.parametrize("entry", [HEADERS, f"{{{HEADERS.lower()}}}", MARKER_PROPERTY.split("{")[1].split("}")[0]])
 def test_some_namespaces_no_operator_can_add(entry: str) -> None:
     with pytest.raises(ValueError, match="never allowed"):
         ExtendedProperties.parse(entry)
@@ -142,7 +142,7 @@ def properties(*names: str) -> dict[str, Any]:
 @pytest.mark.parametrize("origin", [APP, QUEUE], ids=["application", "queue"])
 def test_a_mail_with_one_is_refused_with_its_path(names: tuple[str, ...], path: str, origin: Any) -> None:
     with pytest.raises(NotAllowed) as refusal:
-        admit(letter(origin, **properties(*names)), rules(SHOP, caller=SHOP))
+        admit(outgoing(origin, **properties(*names)), rules(SHOP, caller=SHOP))
     assert (refusal.value.code, refusal.value.path) == ("ErrorAccessDenied", path)
     assert "MAIL_EXTENDED_PROPERTIES" in str(refusal.value)
     assert "0x0042" not in str(refusal.value)
@@ -151,9 +151,9 @@ def test_a_mail_with_one_is_refused_with_its_path(names: tuple[str, ...], path: 
 def test_attached_items_may_have_any() -> None:
     """They are what is sent, not what it is sent as."""
     inner = Message(**properties("String 0x0042"))
-    admit(letter(QUEUE, attachments=(ItemAttachment(name="m", item=inner),)), rules(SHOP))
+    admit(outgoing(QUEUE, attachments=(ItemAttachment(name="m", item=inner),)), rules(SHOP))
 
 
 def test_settings_hold_for_all() -> None:
     settings = Settings(allowed_senders=rules(SHOP).allowed_senders, extended_properties=ADDED)
-    admit(letter(QUEUE, **properties(f"String {{{OWN}}} Name Colour")), settings)
+    admit(outgoing(QUEUE, **properties(f"String {{{OWN}}} Name Colour")), settings)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from shared.mail.model import Message
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.policy.address_patterns import Patterns
 from shared.policy.pre_send import Goes, LastRules, Mode, Withheld, before_send, recipients_of
-from tests.policy.test_admit import APP, APPLICATION, QUEUE, SHOP, Settings, letter, person, rules
+from tests.policy.test_admit import APP, APPLICATION, QUEUE, SHOP, Settings, outgoing, person, rules
 
 ADELE, BEN, CAROL = "adele@fabrikam.test", "Ben@fabrikam.test", "carol@fabrikam.test"
 CATCHER = "catcher@elsewhere.test"
@@ -29,14 +29,14 @@ def addresses(message: Message) -> list[str]:
     return [recipient.email_address.address for recipient in recipients_of(message)]
 
 
-def goes(given: Letter, settings: LastRules, suppressed: frozenset[str] = NOBODY) -> Goes:
+def goes(given: OutgoingMail, settings: LastRules, suppressed: frozenset[str] = NOBODY) -> Goes:
     verdict = before_send(given, settings, suppressed)
     assert isinstance(verdict, Goes)
     return verdict
 
 
-def three(**message: Any) -> Letter:
-    return letter(
+def three(**message: Any) -> OutgoingMail:
+    return outgoing(
         QUEUE,
         to_recipients=(person(ADELE),),
         cc_recipients=(person(BEN),),
@@ -55,12 +55,12 @@ def test_where_nothing_has_changed_the_letter_goes_as_it_is() -> None:
     [
         (three(), replace(OPEN, allowed_senders=Patterns()), "ErrorSendAsDenied"),
         (three(), replace(OPEN, allowed_recipients=Patterns.parse("*@contoso.test")), "ErrorAccessDenied"),
-        (letter(APP), OPEN, "ErrorAccessDenied"),
+        (outgoing(APP), OPEN, "ErrorAccessDenied"),
     ],
     ids=["the sender", "a recipient", "the caller"],
 )
 def test_a_letter_that_a_rule_allows_no_longer_has_failed_with_the_rules_code(
-    given: Letter, settings: LastRules, code: str
+    given: OutgoingMail, settings: LastRules, code: str
 ) -> None:
     verdict = before_send(given, settings, NOBODY)
     assert isinstance(verdict, Withheld)
@@ -77,7 +77,7 @@ def test_what_was_admitted_a_moment_ago_is_not_admitted_again_but_all_else_holds
 def test_what_a_callers_rule_took_back_is_refused_too() -> None:
     """Not the rules that hold for all alone."""
     caller = rules(SHOP, caller=SHOP, caller_to="*@contoso.test").callers[APPLICATION]
-    verdict = before_send(letter(APP), replace(OPEN, callers={APPLICATION: caller}), NOBODY)
+    verdict = before_send(outgoing(APP), replace(OPEN, callers={APPLICATION: caller}), NOBODY)
     assert isinstance(verdict, Withheld)
     assert verdict.code == "ErrorAccessDenied"
 
@@ -88,12 +88,12 @@ def test_what_a_callers_rule_took_back_is_refused_too() -> None:
 )
 def test_suppressed_recipients_are_left_out_of_to_cc_and_bcc(suppressed: set[str], left: list[str]) -> None:
     verdict = goes(three(), OPEN, frozenset(suppressed))
-    assert addresses(verdict.letter.mail.message) == left
+    assert addresses(verdict.mail.request.message) == left
     assert verdict.left_out == 3 - len(left)
 
 
 def test_a_list_that_nobody_is_left_in_is_absent() -> None:
-    message = goes(three(), OPEN, frozenset({ADELE})).letter.mail.message
+    message = goes(three(), OPEN, frozenset({ADELE})).mail.request.message
     assert message.to_recipients is None
 
 
@@ -118,5 +118,5 @@ def test_what_is_captured_or_redirected_must_have_been_allowed_live() -> None:
 def test_a_redirected_letter_reaches_the_operators_address_alone_whatever_the_rules_say_of_it() -> None:
     settings = replace(OPEN, mode="redirect", redirect_to=CATCHER, allowed_recipients=Patterns.parse("*@fabrikam.test"))
     verdict = goes(three(), settings, frozenset({BEN, CATCHER}))
-    assert addresses(verdict.letter.mail.message) == [CATCHER]
+    assert addresses(verdict.mail.request.message) == [CATCHER]
     assert verdict.left_out == 1

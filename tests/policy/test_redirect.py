@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.mail.graph_types import BodyType, InternetMessageHeader, ItemBody, SingleValueLegacyExtendedProperty
-from shared.mail.limits import MAX_REQUEST, request_size, stamped_size
-from shared.mail.marker import STAMP_HEADER, stamped
+from shared.mail.limits import MAX_REQUEST, request_size, size_with_marker
+from shared.mail.marker import STAMP_HEADER, with_marker
 from shared.mail.model import (
     Attachment,
     BlobAttachment,
@@ -200,14 +200,14 @@ def test_what_redirecting_adds_fails_no_mail_that_fits_without_it() -> None:
     """A mail of the largest size: neither banner nor header."""
     whole = mail(content="", cc_recipients=None, bcc_recipients=None, reply_to=None)
     bare = msgspec.structs.replace(whole, message=msgspec.structs.replace(whole.message, body=ItemBody(content="")))
-    room = MAX_REQUEST - stamped_size(bare)
+    room = MAX_REQUEST - size_with_marker(bare)
     body_of = ItemBody(content="." * room)
     full = msgspec.structs.replace(whole, message=msgspec.structs.replace(whole.message, body=body_of))
-    assert stamped_size(full) == MAX_REQUEST
+    assert size_with_marker(full) == MAX_REQUEST
     result = redirected(full, ADELE)
     assert body(result) == "." * room
     assert header(result) is None
-    assert stamped_size(result) == MAX_REQUEST
+    assert size_with_marker(result) == MAX_REQUEST
 
 
 def test_many_recipients_are_counted_in_the_banner() -> None:
@@ -224,13 +224,13 @@ def own(count: int) -> tuple[InternetMessageHeader, ...]:
     return tuple(InternetMessageHeader(name=name, value="1") for name in NAMES[:count])
 
 
-@pytest.mark.parametrize(("there", "original", "stamp"), [(0, True, True), (3, True, True), (4, True, False)])
+@pytest.mark.parametrize(("there", "original", "marker"), [(0, True, True), (3, True, True), (4, True, False)])
 def test_of_graphs_five_headers_the_original_recipients_come_before_the_stamp(
-    there: int, *, original: bool, stamp: bool
+    there: int, *, original: bool, marker: bool
 ) -> None:
     result = redirected(mail(internet_message_headers=own(there)), CATCHER)
-    marked = SendMail(message=stamped(result.message, "0" * 32))
-    assert (header(marked) is not None, header(marked, STAMP_HEADER) is not None) == (original, stamp)
+    marked = SendMail(message=with_marker(result.message, "0" * 32))
+    assert (header(marked) is not None, header(marked, STAMP_HEADER) is not None) == (original, marker)
     assert len(marked.message.internet_message_headers or ()) <= 5
 
 
@@ -241,7 +241,7 @@ def test_a_mail_with_five_headers_of_its_own_is_told_by_its_banner_alone() -> No
 
 
 def test_the_banner_does_not_make_a_request_too_large() -> None:
-    """A thousand bytes are kept for the stamp and the marks of a thread."""
+    """A thousand bytes are kept for the marker and the marks of a thread."""
     empty = redirected(mail(content=""), CATCHER)
     message = msgspec.structs.replace(empty.message, body=mail(content="").message.body)
     room = MAX_REQUEST - 1_050 - request_size(msgspec.structs.replace(empty, message=message))

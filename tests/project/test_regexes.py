@@ -19,7 +19,7 @@ ROOT: Final = Path(__file__).parents[2]
 FUNCTIONS: Final = {"compile", "sub", "subn", "search", "match", "fullmatch", "findall", "finditer", "split"}
 # These look for the beginning of a match at every character.
 SEARCHING: Final = {"sub", "subn", "search", "findall", "finditer", "split"}
-# What tells characters apart: ASCII, Latin-1, blanks, and some letters.
+# What tells characters apart: ASCII, Latin-1, blanks, and some mails.
 ALPHABET: Final = [
     chr(code) for code in (*range(0x180), *range(0x2000, 0x2070), 0x3000, 0xFEFF, 0xFF21, 0x0300, 0x0661)
 ]

@@ -114,7 +114,7 @@ def _requests(route: Route) -> Mapping[str, Shape]:
 def _mails(route: Route) -> Callable[[RawRequest], object]:
     def read_all(request: RawRequest) -> None:
         for event in route.source.events(request, NOW)[:3]:
-            COMPOSER.letters(route, event, NOW)
+            COMPOSER.mails(route, event, NOW)
 
     return read_all
 

@@ -10,11 +10,11 @@ from shared.delivery.queue_messages import of_some_version, parse_work
 from shared.mail import limits, parse, strict_json, threading
 from shared.mail.graph_types import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
 from shared.mail.model import SendMail
-from shared.mail.outgoing import Letter, Origin, decode, encode, fingerprint
+from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint
 from shared.mail.sdk_message import send_mail_body
 from shared.mime import read, send
 from shared.parsing import json_limits, json_text, producer_messages
-from shared.policy.redirect import redirected, redirected_letter
+from shared.policy.redirect import redirected, redirected_mail
 from tests.readers.documents import HOSTILE, VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
 from tests.readers.shapes import TEXTS, bound
@@ -142,13 +142,13 @@ MAILS: Final[Mapping[str, Shape]] = {
 }
 
 
-def _letter(mail: SendMail, mime_mail: bytes | None = None) -> Letter:
-    return Letter(
+def _outgoing(mail: SendMail, mime_mail: bytes | None = None) -> OutgoingMail:
+    return OutgoingMail(
         id="0" * 32,
         scope="s",
         fingerprint="f",
         sender="a@b.test",
-        mail=mail,
+        request=mail,
         origin=Origin(kind="queue", name="mail-outbox"),
         accepted_at=NOW,
         thread="t",
@@ -159,11 +159,11 @@ def _letter(mail: SendMail, mime_mail: bytes | None = None) -> Letter:
 def _whole(body: bytes) -> None:
     """All that happens to a mail of JSON until it goes out."""
     mail = parse.send_mail(body)
-    letter = _letter(mail)
+    outgoing = _outgoing(mail)
     fingerprint("a@b.test", mail)
     limits.check_size(mail)
-    send_mail_body(redirected(threading.threaded(letter), "b@b.test"))
-    decode(encode(letter))
+    send_mail_body(redirected(threading.threaded(outgoing), "b@b.test"))
+    decode(encode(outgoing))
 
 
 def _outbox(body: bytes) -> None:
@@ -268,9 +268,9 @@ MIMES: Final[Mapping[str, Shape]] = {
 
 def _whole_mime(raw: bytes) -> None:
     """All that happens to a mail of MIME until it goes out."""
-    letter = _letter(read.read_mime(raw), raw)
-    send.as_sent(letter, "a@b.test")
-    send.as_sent(redirected_letter(letter, "b@b.test"), "a@b.test")
+    mail = _outgoing(read.read_mime(raw), raw)
+    send.as_sent(mail, "a@b.test")
+    send.as_sent(redirected_mail(mail, "b@b.test"), "a@b.test")
 
 
 def _json_text(body: bytes) -> None:
@@ -290,14 +290,14 @@ READERS: Final = [
             "mail.limits:check_size",
             "mail.limits:json_size",
             "mail.limits:request_size",
-            "mail.limits:stamped_size",
+            "mail.limits:size_with_marker",
             "mail.outgoing:fingerprint",
             "mail.outgoing:encode",
             "mail.outgoing:decode",
             "mail.threading:threaded",
             "mail.threading:marks_of",
             "mail.sdk_message:send_mail_body",
-            "mail.marker:stamped",
+            "mail.marker:with_marker",
             "policy.redirect:redirected",
             "mail.outgoing:identity",
         ),
@@ -376,7 +376,7 @@ READERS: Final = [
             "mail.calendar:invites",
             "mail.calendar:is_calendar",
             "mail.calendar:is_message",
-            "policy.redirect:redirected_letter",
+            "policy.redirect:redirected_mail",
         ),
         read=_whole_mime,
         largest=MEGABYTE,

@@ -25,7 +25,7 @@ ANSWERS: Final = (Refused, Unverified, KeysUnavailable, TooMuch, ValueError)
 class Reader:
     """A reader of foreign text.
 
-    name: of the row. covers: the functions that it runs, `letters.parse:send_mail`. read: reads a value that a shape
+    name: of the row. covers: the functions that it runs, `mails.parse:send_mail`. read: reads a value that a shape
     has made. largest: the size that shapes are asked for: the limit where there is one, in bytes or characters. shapes:
     what may cost most; each makes a value of about the size. bounded: more than the largest is refused, or passed over,
     at once.

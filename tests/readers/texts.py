@@ -45,9 +45,9 @@ def _people(text: str) -> object:
 
 def _with(source: Source, header: str, before: str = "") -> Any:
     """Authenticates a request with this header, the others being right."""
-    stamps = {"webhook_id": "1", "webhook_timestamp": f"{NOW.timestamp():.0f}"}
+    markers = {"webhook_id": "1", "webhook_timestamp": f"{NOW.timestamp():.0f}"}
     return lambda text: source.authenticate(
-        _request(**{**stamps, header: before + text}), ["user:one", "whsec_AAAA"], NOW
+        _request(**{**markers, header: before + text}), ["user:one", "whsec_AAAA"], NOW
     )
 
 

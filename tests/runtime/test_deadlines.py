@@ -71,7 +71,7 @@ def account_at(port: int) -> Storage:
 STORAGE: dict[str, Callable[[StorageAccount], Awaitable[object]]] = {
     "a message put": lambda account: account.outbox().put(WORK, NOW),
     "a message put back": lambda account: account.outbox().put_back("mail-outbox", b"{}"),
-    "a letter read": lambda account: account.outbox().letter_of(WORK),
+    "a mail read": lambda account: account.outbox().mail_of(WORK),
     "set aside": lambda account: account.outbox().set_aside("1", Kept("mail", "x", b"x")),
     "what was set aside read": lambda account: account.outbox().kept("1"),
     "a payload removed": lambda account: account.outbox().remove(WORK),
@@ -200,8 +200,8 @@ async def test_graph_that_does_not_answer_is_unknown_or_unanswered_in_time(
         began = time.monotonic()
         outcome = await send_mail(graph, "a@b.test", b"", client_request_id="", deadline=0.5)
         assert outcome == Unknown("timeout")
-        from shared.graph.find import Stamp, look
+        from shared.graph.find import Marker, find_copy
 
-        assert await look(graph, "a@b.test", Stamp("String x", "1"), 0.5) == Unanswered(Unknown("timeout"))
+        assert await find_copy(graph, "a@b.test", Marker("String x", "1"), 0.5) == Unanswered(Unknown("timeout"))
         await graph.close()
     assert time.monotonic() - began < MOST

@@ -22,16 +22,16 @@ from shared.auth.managed_identity import Identity
 from shared.delivery.claims import Lease
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.drafts import Drafts
-from shared.graph.find import Stamp, look
+from shared.graph.find import Marker, find_copy
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
-from shared.graph.request_phase import Progress
+from shared.graph.request_phase import PhaseTracker
 from shared.graph.send import send_mail
 from shared.graph.transport import PIECE, _pieces
 from shared.graph.upload import Uploaded, Uploader
 from shared.runtime.deadline import Deadline, within
 from shared.storage.account import StorageAccount
 from tests.graph.service import token_answer
-from tests.graph.test_send import MAILBOX, letter
+from tests.graph.test_send import MAILBOX, outgoing_mail
 from tests.runtime.test_deadlines import account_at
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -116,7 +116,7 @@ async def connection(slow: Slow) -> Any:
 
 
 async def send(connection: GraphConnection, **options: Any) -> Outcome:
-    return await send_mail(connection, MAILBOX, letter(), client_request_id="1", deadline=DEADLINE, **options)
+    return await send_mail(connection, MAILBOX, outgoing_mail(), client_request_id="1", deadline=DEADLINE, **options)
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new connection", "kept connection"])
@@ -144,7 +144,7 @@ async def test_a_draft_that_graph_has_sent_meanwhile_is_sent(slow: Slow, connect
 
 async def test_what_the_mailbox_has_said_meanwhile_is_heard(slow: Slow, connection: GraphConnection) -> None:
     slow.stops_the_loop()
-    assert await look(connection, MAILBOX, Stamp("String {1} Name x", "1"), DEADLINE) == "sent"
+    assert await find_copy(connection, MAILBOX, Marker("String {1} Name x", "1"), DEADLINE) == "sent"
 
 
 async def test_a_file_that_was_taken_meanwhile_is_whole(slow: Slow) -> None:
@@ -217,7 +217,7 @@ async def test_a_claim_whose_time_ended_while_the_loop_stood_sends_nothing(
 
 async def test_a_large_mail_whose_time_ends_in_its_middle_does_not_leave_as_a_whole() -> None:
     """Graph cannot accept what it has not got: the rest of the pieces stays here."""
-    pieces = _pieces(bytes(2 * PIECE), Progress(Deadline(0.1)))
+    pieces = _pieces(bytes(2 * PIECE), PhaseTracker(Deadline(0.1)))
     assert len(await anext(pieces)) == PIECE
     time.sleep(0.2)  # noqa: ASYNC251 - the loop stands still
     with pytest.raises(TimeoutError):

@@ -10,7 +10,7 @@ from sandbox.certificate import issue
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
 async def test_a_strict_client_that_trusts_the_authority_accepts_the_leaf(tmp_path: Path, name: str) -> None:
-    """RFC 5280 to the letter, as Python's own default asks since 3.13."""
+    """RFC 5280 to the mail, as Python's own default asks since 3.13."""
     files = issue(tmp_path)
     served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     served.load_cert_chain(files.certificate, files.key)

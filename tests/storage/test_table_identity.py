@@ -12,11 +12,11 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.storage.table_identity import IDENTITY, SAID_FOR, SEEN_AGAIN, TableIdentity
 from shared.delivery.ledger_table import TableLedger
 from shared.delivery.record import Row
 from shared.policy.suppression_list import Entry, entry_id
 from shared.policy.suppression_table import TableSuppressions
+from shared.storage.table_identity import IDENTITY, SAID_FOR, SEEN_AGAIN, TableIdentity
 from shared.storage.tables import Tables
 
 DAY = timedelta(days=1)

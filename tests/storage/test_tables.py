@@ -157,15 +157,15 @@ async def test_pages_are_those_of_microsofts_client_and_go_on_where_it_ends(
     table: Table, official: TableClient
 ) -> None:
     for number in range(7):
-        await table.insert({"PartitionKey": "it's", "RowKey": f"{number}", "state": "sent" if number % 2 else "held"})
+        await table.insert({"PartitionKey": "it's", "RowKey": f"{number}", "state": "sent" if number % 2 else "review"})
     await table.insert({"PartitionKey": "q", "RowKey": "0", "state": "sent"})
-    first, token = await table.page({"PartitionKey": "it's", "state": "held"}, most=2, select=["RowKey", "state"])
+    first, token = await table.page({"PartitionKey": "it's", "state": "review"}, most=2, select=["RowKey", "state"])
     assert [entity["RowKey"] for entity in first] == ["0", "2"]
     assert "PartitionKey" not in first[0]
-    pages: Any = official.query_entities("PartitionKey eq 'it''s' and state eq 'held'", results_per_page=2)
+    pages: Any = official.query_entities("PartitionKey eq 'it''s' and state eq 'review'", results_per_page=2)
     rest = [entity["RowKey"] async for page in pages.by_page(token) async for entity in page]
     assert rest == ["4", "6"]
-    second, token = await table.page({"PartitionKey": "it's", "state": "held"}, most=2, after=token)
+    second, token = await table.page({"PartitionKey": "it's", "state": "review"}, most=2, after=token)
     assert [entity["RowKey"] for entity in second] == rest
     assert token is None
     assert [entity["RowKey"] async for entity in table.all({"PartitionKey": "it's"})] == list("0123456")

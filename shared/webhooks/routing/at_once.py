@@ -21,7 +21,7 @@ from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import work_of
 from shared.delivery.request import Put, Requests
 from shared.delivery.worker import Worker
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.ratelimit.row import RateLimitUnavailable
 from shared.runtime.deadline import within
 from shared.telemetry import said_while
@@ -47,7 +47,7 @@ class AtOnce:
     worker: Worker
     _running: set[asyncio.Task[None]] = field(default_factory=set)  # the loop itself keeps only a weak reference
 
-    async def put(self, mails: Sequence[Letter]) -> list[Made]:
+    async def put(self, mails: Sequence[OutgoingMail]) -> list[Made]:
         """Steps 1 and 2. Raises AzureError where a message is not confirmed: nothing of them is attempted then."""
         puts: list[Put] = []
         try:
@@ -76,7 +76,7 @@ class AtOnce:
             await asyncio.wait(tasks, timeout=max(0.0, seconds))
         answered = True
 
-    async def _prepare(self, mail: Letter) -> Put:
+    async def _prepare(self, mail: OutgoingMail) -> Put:
         work = work_of(mail)
         try:
             async with within(ASKED):

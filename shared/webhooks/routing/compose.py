@@ -1,4 +1,4 @@
-"""One event and its route become one letter, or none."""
+"""One event and its route become one mail, or none."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from shared.mail.model import (
     Recipient,
     SendMail,
 )
-from shared.mail.outgoing import Letter, Origin, Signed, identity
+from shared.mail.outgoing import Origin, OutgoingMail, Signed, identity
 from shared.mail.threading import threaded
 from shared.policy.admit import admit
 from shared.settings.config import Settings
@@ -66,8 +66,8 @@ class Composer:
         rules = route.rules_for(event.type)
         return not rules.skip and (not rules.when or route.queries[rules.when].holds(as_object(event)))
 
-    def compose(self, route: Route, event: Event, now: datetime) -> Letter | None:
-        """The letter of an event; None where its route wants no mail of it.
+    def compose(self, route: Route, event: Event, now: datetime) -> OutgoingMail | None:
+        """The mail of an event; None where its route wants no mail of it.
 
         Raises RouteUnusable; Malformed and NotAllowed where the recipients that stand in the event cannot be used.
         """
@@ -78,17 +78,17 @@ class Composer:
             message=self._message(route, rules, event, values),
             save_to_sent_items=rules.save_to_sent_items is not False,
         )
-        letter = self._letter(route, rules, event, mail, now)
-        limits.check_size(threaded(letter))
-        admit(letter, self.settings)
-        return letter
+        outgoing = self._mail(route, rules, event, mail, now)
+        limits.check_size(threaded(outgoing))
+        admit(outgoing, self.settings)
+        return outgoing
 
-    def letters(self, route: Route, event: Event, now: datetime) -> tuple[Letter, ...]:
-        """The letters of an event, several where the route splits one for its recipients. Raises as `compose`."""
-        letter = self.compose(route, event, now)
-        if letter is None:
+    def mails(self, route: Route, event: Event, now: datetime) -> tuple[OutgoingMail, ...]:
+        """The mails of an event, several where the route splits one for its recipients. Raises as `compose`."""
+        mail = self.compose(route, event, now)
+        if mail is None:
             return ()
-        return parts_of(letter, split=route.rules_for(event.type).split_recipients is True)
+        return parts_of(mail, split=route.rules_for(event.type).split_recipients is True)
 
     def _message(self, route: Route, rules: Rules, event: Event, values: Mapping[str, Any]) -> Message:
         to, cc, bcc = self._recipients(route, rules, values)
@@ -110,17 +110,17 @@ class Composer:
             internet_message_headers=None if rules.auto_response_suppress is False else (NO_ANSWERS,),
         )
 
-    def _letter(self, route: Route, rules: Rules, event: Event, mail: SendMail, now: datetime) -> Letter:
+    def _mail(self, route: Route, rules: Rules, event: Event, mail: SendMail, now: datetime) -> OutgoingMail:
         scope = scope_of(route)
         mail_id, repeats = name_of(route, event, now)
         thread = event.thread if rules.threading is not False else None
-        return Letter(
+        return OutgoingMail(
             id=mail_id,
             scope=scope,
             # Keys are compared, not bodies: a sender that says the same again may say it in other words.
             fingerprint=identity(scope, f"fingerprint of {mail_id}"),
             sender=self._sender(route),
-            mail=mail,
+            request=mail,
             origin=Origin(kind="route", name=route.name),
             accepted_at=now,
             on_unknown=route.on_unknown,

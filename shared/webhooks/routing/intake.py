@@ -22,7 +22,7 @@ from shared.delivery.queue import QUEUE, Outbox
 from shared.delivery.queue_messages import Batch, work_of
 from shared.delivery.worker import Worker
 from shared.errors import Malformed, Refused
-from shared.mail.outgoing import Letter, identity, new_id
+from shared.mail.outgoing import OutgoingMail, identity, new_id
 from shared.ratelimit.row import RateLimitUnavailable
 from shared.runtime.deadline import Deadline, within
 from shared.runtime.long_work import LARGE, aside
@@ -259,17 +259,17 @@ class Intake:
         """
         now = self.now()
         if len(events) <= ONE_BY_ONE:
-            composed = [(event, await self._letters(route, event, now)) for event in events]
-            events = [event for event, letters in composed if letters]
-            if sum(len(letters) for _, letters in composed) <= ONE_BY_ONE:
-                mails = tuple(letter.id for _, letters in composed for letter in letters)
+            composed = [(event, await self._mails(route, event, now)) for event in events]
+            events = [event for event, mails in composed if mails]
+            if sum(len(mails) for _, mails in composed) <= ONE_BY_ONE:
+                ids = tuple(mail.id for _, mails in composed for mail in mails)
                 if self.at_once is not None and not paced:
-                    made = await self.at_once.put([letter for _, letters in composed for letter in letters])
-                    for event, letters in composed:
-                        _say_accepted(route, event, letters)
-                    return _Taken(len(events), mails, made)
-                await asyncio.gather(*(self._put(route, event, letters, paced) for event, letters in composed))
-                return _Taken(len(events), mails)
+                    made = await self.at_once.put([mail for _, mails in composed for mail in mails])
+                    for event, mails in composed:
+                        _say_accepted(route, event, mails)
+                    return _Taken(len(events), ids, made)
+                await asyncio.gather(*(self._put(route, event, mails, paced) for event, mails in composed))
+                return _Taken(len(events), ids)
         name = new_id()
         batch = Batch(
             v=1,
@@ -286,31 +286,31 @@ class Intake:
 
     async def _take_one(self, route: Route, event: Event, now: datetime, paced: bool) -> None:  # noqa: FBT001 - the fact
         # Beside the loop whatever its size: many of a batch are ready at once, one after the other would hold it.
-        await self._put(route, event, await self._letters(route, event, now, LARGE), paced)
+        await self._put(route, event, await self._mails(route, event, now, LARGE), paced)
 
-    async def _letters(self, route: Route, event: Event, now: datetime, size: int = 0) -> tuple[Letter, ...]:
+    async def _mails(self, route: Route, event: Event, now: datetime, size: int = 0) -> tuple[OutgoingMail, ...]:
         """The mails of an event; none where it was set aside. Raises RouteUnusable, AzureError.
 
         size: bytes that composing counts as, at least; see aside.
         """
         try:
             size = size or size_of(event.data, LARGE)
-            letters = await aside(size, self.composer.letters, route, event, now)
+            mails = await aside(size, self.composer.mails, route, event, now)
         except Refused as refusal:
             # Another delivery would say the same: its sender has done its part, and an operator can put it back.
             await self._set_aside(route, event, now, refusal)
             return ()
-        if not letters:  # the route has changed since the event was accepted
+        if not mails:  # the route has changed since the event was accepted
             emit(Said.EVENT_FILTERED, route=route.name, type=_kind(event))
-        return letters
+        return mails
 
-    async def _put(self, route: Route, event: Event, letters: tuple[Letter, ...], paced: bool) -> None:  # noqa: FBT001
-        for letter in letters:
+    async def _put(self, route: Route, event: Event, mails: tuple[OutgoingMail, ...], paced: bool) -> None:  # noqa: FBT001
+        for mail in mails:
             due = None
             if paced and route.rate_per_minute:
                 due = await self.worker.engine.pace.come_at(_caller(route), route.rate_per_minute)
-            await self.outbox.put(work_of(letter), self.now(), due, letter)
-            _say_accepted(route, event, (letter,))
+            await self.outbox.put(work_of(mail), self.now(), due, mail)
+            _say_accepted(route, event, (mail,))
 
     async def _set_aside(self, route: Route, event: Event, now: datetime, refusal: Refused) -> None:
         name, repeats = name_of(route, event, now)
@@ -341,9 +341,9 @@ def _done(source: Source, mails: tuple[str, ...]) -> Reply:
     return replace(reply, body=json.dumps(mails).encode()) if mails and source.body_allowed else reply
 
 
-def _say_accepted(route: Route, event: Event, letters: Sequence[Letter]) -> None:
-    for letter in letters:
-        emit(Said.MAIL_ACCEPTED, id=letter.id, route=route.name, type=_kind(event), state="accepted")
+def _say_accepted(route: Route, event: Event, mails: Sequence[OutgoingMail]) -> None:
+    for mail in mails:
+        emit(Said.MAIL_ACCEPTED, id=mail.id, route=route.name, type=_kind(event), state="accepted")
 
 
 def _kind(event: Event) -> str | None:

@@ -68,7 +68,7 @@ class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: str
     sender: Text | None = None
     allow: tuple[str, ...] = ()
-    on_unknown: Literal["resend", "hold"] | None = None
+    on_unknown: Literal["resend", "review"] | None = None
     rate_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     probe: bool = False
     repeat_window_minutes: Annotated[float, Meta(gt=0, le=10_080)] | None = None
@@ -91,7 +91,7 @@ class Route:
     events: Mapping[str, Rules] = field(default_factory=dict)
     sender: str | None = None
     allow: Patterns | None = None
-    on_unknown: Literal["resend", "hold"] | None = None
+    on_unknown: Literal["resend", "review"] | None = None
     window: float | None = None
     keep_days: int | None = None
     rate_per_minute: int | None = None
@@ -124,7 +124,7 @@ def read_route(name: str, folder: Path) -> Route:
     """Read `route.toml` in this folder. Raises RouteError for the first fault."""
     path = folder / FILE
     if not NAME.fullmatch(name):
-        raise RouteError(f"{folder}: a route's name has letters a to z, digits, dots, dashes and underscores.")
+        raise RouteError(f"{folder}: a route's name has mails a to z, digits, dots, dashes and underscores.")
     try:
         text = path.read_text("utf-8-sig")  # editors of Windows write a mark
         tree = tomllib.loads(text)

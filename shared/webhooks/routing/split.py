@@ -17,7 +17,7 @@ from shared.errors import Malformed
 from shared.mail.addresses import canonical
 from shared.mail.limits import MAX_RECIPIENTS
 from shared.mail.model import Message, Recipient
-from shared.mail.outgoing import Letter, identity
+from shared.mail.outgoing import OutgoingMail, identity
 from shared.policy.pre_send import LISTS, count_of
 
 __all__ = ["MOST", "check_count", "parts_of"]
@@ -25,14 +25,14 @@ __all__ = ["MOST", "check_count", "parts_of"]
 MOST: Final = 5_000  # recipients of one event's mail; ours: the mailbox's day has 10,000
 
 
-def parts_of(letter: Letter, *, split: bool) -> tuple[Letter, ...]:
-    """The letter itself, or its parts. Raises Malformed where there are too many recipients."""
-    count = count_of(letter.mail.message)
+def parts_of(mail: OutgoingMail, *, split: bool) -> tuple[OutgoingMail, ...]:
+    """The mail itself, or its parts. Raises Malformed where there are too many recipients."""
+    count = count_of(mail.request.message)
     check_count(count, split=split)
     if count <= MAX_RECIPIENTS:
-        return (letter,)
-    parts = batched(_once(letter.mail.message), MAX_RECIPIENTS, strict=False)
-    return tuple(_part(letter, number, group) for number, group in enumerate(parts))
+        return (mail,)
+    parts = batched(_once(mail.request.message), MAX_RECIPIENTS, strict=False)
+    return tuple(_part(mail, number, group) for number, group in enumerate(parts))
 
 
 def check_count(count: int, *, split: bool) -> None:
@@ -57,16 +57,16 @@ def _once(message: Message) -> Iterator[tuple[str, Recipient]]:
                 yield name, recipient
 
 
-def _part(letter: Letter, number: int, group: tuple[tuple[str, Recipient], ...]) -> Letter:
+def _part(outgoing: OutgoingMail, number: int, group: tuple[tuple[str, Recipient], ...]) -> OutgoingMail:
     lists = {name: tuple(one for its, one in group if its == name) or None for name in LISTS}
-    message = msgspec.structs.replace(letter.mail.message, **lists)
-    mail = msgspec.structs.replace(letter.mail, message=message)
+    message = msgspec.structs.replace(outgoing.request.message, **lists)
+    mail = msgspec.structs.replace(outgoing.request, message=message)
     if number == 0:
-        return replace(letter, mail=mail)
-    mail_id = _name(letter.scope, letter.id, number)
-    repeats = letter.repeats and replace(letter.repeats, of=_name(letter.scope, letter.repeats.of, number))
-    fingerprint = identity(letter.scope, f"fingerprint of {mail_id}")
-    return replace(letter, id=mail_id, fingerprint=fingerprint, mail=mail, repeats=repeats, signed=None)
+        return replace(outgoing, request=mail)
+    mail_id = _name(outgoing.scope, outgoing.id, number)
+    repeats = outgoing.repeats and replace(outgoing.repeats, of=_name(outgoing.scope, outgoing.repeats.of, number))
+    fingerprint = identity(outgoing.scope, f"fingerprint of {mail_id}")
+    return replace(outgoing, id=mail_id, fingerprint=fingerprint, request=mail, repeats=repeats, signed=None)
 
 
 def _name(scope: str, mail: str, number: int) -> str:

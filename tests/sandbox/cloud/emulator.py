@@ -10,7 +10,7 @@ from sandbox.cloud.directory import API_CLIENT_ID, CALLER_CLIENT_ID, IDENTITY_CL
 from sandbox.cloud.state import Cloud
 from sandbox.cloud.tokens import app_claims, user_claims
 
-STAMP = "String {2f1b7a5e-8a0c-4c6e-9d7b-0b6c3f7a1d11} Name MailroomId"
+MARKER = "String {2f1b7a5e-8a0c-4c6e-9d7b-0b6c3f7a1d11} Name MailroomId"
 BOX = "mailroom@sandbox.example"
 
 
@@ -84,8 +84,8 @@ def mail(**changes: Any) -> dict[str, Any]:
     return message | changes
 
 
-def stamp(value: str = "m-1") -> dict[str, str]:
-    return {"id": STAMP, "value": value}
+def marker(value: str = "m-1") -> dict[str, str]:
+    return {"id": MARKER, "value": value}
 
 
 def error_code(answer: httpx.Response) -> tuple[int, str]:

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.cloud.emulator import BOX, Emulator, mail, stamp
+from tests.sandbox.cloud.emulator import BOX, Emulator, mail, marker
 
 
 async def test_accepted_mails_are_found_by_mailbox_and_stamp(emulator: Emulator) -> None:
-    await emulator.send(mail(singleValueExtendedProperties=[stamp("one")]))
+    await emulator.send(mail(singleValueExtendedProperties=[marker("one")]))
     await emulator.send(mail(subject="second"), box="orders@sandbox.example")
     assert [found["mailbox"] for found in await emulator.accepted()] == [BOX, "orders@sandbox.example"]
     assert [found["message"]["subject"] for found in await emulator.accepted(mailbox="Orders@Sandbox.Example")] == [
         "second"
     ]
-    assert [found["mailbox"] for found in await emulator.accepted(stamp="ONE")] == [BOX]
-    assert await emulator.accepted(stamp="none") == []
+    assert [found["mailbox"] for found in await emulator.accepted(marker="ONE")] == [BOX]
+    assert await emulator.accepted(marker="none") == []
 
 
 async def test_stats_count_requests_to_graph(emulator: Emulator) -> None:
@@ -41,8 +41,8 @@ async def test_the_requests_of_a_mail_are_told_by_the_id_in_them(emulator: Emula
     await emulator.control("POST", "settings", {"journal": True})
     await emulator.control("POST", "faults", [{"kind": "unavailable"}, {"kind": "throttle", "on": "read"}])
     for _ in range(2):
-        await emulator.send(mail(singleValueExtendedProperties=[stamp(mine)]))
-    await emulator.send(mail(singleValueExtendedProperties=[stamp(mine.replace("0", "1"))]))
+        await emulator.send(mail(singleValueExtendedProperties=[marker(mine)]))
+    await emulator.send(mail(singleValueExtendedProperties=[marker(mine.replace("0", "1"))]))
     query = f"singleValueExtendedProperties/Any(ep: ep/id eq 'String x' and ep/value eq '{mine}')"
     await emulator.graph("GET", f"users/{BOX}/messages", params={"$filter": query})
     found = await emulator.control("GET", "requests", id=mine)

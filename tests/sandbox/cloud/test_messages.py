@@ -1,11 +1,11 @@
-"""Drafts, their attachments and sending; finding a mail again by its stamp."""
+"""Drafts, their attachments and sending; finding a mail again by its marker."""
 
 import base64
 from typing import Any
 
 import pytest
 
-from tests.sandbox.cloud.emulator import BOX, STAMP, Emulator, error_code, mail, recipient, stamp
+from tests.sandbox.cloud.emulator import BOX, MARKER, Emulator, error_code, mail, marker, recipient
 
 MESSAGES = f"users/{BOX}/messages"
 FILE = {
@@ -15,7 +15,7 @@ FILE = {
 }
 
 
-def by_stamp(value: str, name: str = STAMP) -> dict[str, str]:
+def by_stamp(value: str, name: str = MARKER) -> dict[str, str]:
     test = f"ep/id eq '{name}' and ep/value eq '{value}'"
     return {"$filter": f"singleValueExtendedProperties/Any(ep: {test})"}
 
@@ -55,7 +55,7 @@ async def test_a_message_belongs_to_its_mailbox(emulator: Emulator) -> None:
 
 async def test_sending_a_draft_moves_it_to_sent_items(emulator: Emulator) -> None:
     await emulator.control("POST", "settings", {"sent_delay": 5})
-    properties = [stamp("draft-1")]
+    properties = [marker("draft-1")]
     made = await draft(emulator, singleValueExtendedProperties=properties, internetMessageId="<own@example.com>")
     path = f"{MESSAGES}/{made['id']}"
     attached = await emulator.graph("POST", f"{path}/attachments", json=FILE)
@@ -71,7 +71,7 @@ async def test_sending_a_draft_moves_it_to_sent_items(emulator: Emulator) -> Non
     [copy] = await emulator.sent_items(**by_stamp("draft-1"))
     assert copy["internetMessageId"] == "<own@example.com>"
     assert copy["hasAttachments"] is True
-    [accepted] = await emulator.accepted(stamp="draft-1", mailbox=BOX)
+    [accepted] = await emulator.accepted(marker="draft-1", mailbox=BOX)
     assert accepted["via"] == "draft"
     assert accepted["message"] == mail(
         singleValueExtendedProperties=properties, internetMessageId="<own@example.com>", attachments=[FILE]
@@ -108,21 +108,21 @@ async def test_an_attachment_is_checked(emulator: Emulator) -> None:
 
 
 async def test_the_stamps_name_counts_letter_by_letter_and_its_value_does_not(emulator: Emulator) -> None:
-    await emulator.send(mail(singleValueExtendedProperties=[stamp("It's-ABC")]))
-    await emulator.send(mail(singleValueExtendedProperties=[stamp("other")]))
+    await emulator.send(mail(singleValueExtendedProperties=[marker("It's-ABC")]))
+    await emulator.send(mail(singleValueExtendedProperties=[marker("other")]))
     assert len(await found(emulator, **by_stamp("it''s-abc"))) == 1
-    assert len(await found(emulator, **by_stamp("it''s-abc", STAMP.replace("2f1b7a5e", "2F1B7A5E")))) == 1
-    assert await found(emulator, **by_stamp("it''s-abc", STAMP.replace("MailroomId", "mailroomid"))) == []
-    assert await found(emulator, **by_stamp("it''s-abc", STAMP.replace("2f1b7a5e", "00000000"))) == []
+    assert len(await found(emulator, **by_stamp("it''s-abc", MARKER.replace("2f1b7a5e", "2F1B7A5E")))) == 1
+    assert await found(emulator, **by_stamp("it''s-abc", MARKER.replace("MailroomId", "mailroomid"))) == []
+    assert await found(emulator, **by_stamp("it''s-abc", MARKER.replace("2f1b7a5e", "00000000"))) == []
 
 
 async def test_extended_properties_show_when_expanded_only(emulator: Emulator) -> None:
-    await emulator.send(mail(singleValueExtendedProperties=[stamp(), {"id": "String 0x1042", "value": "<1@a.b>"}]))
+    await emulator.send(mail(singleValueExtendedProperties=[marker(), {"id": "String 0x1042", "value": "<1@a.b>"}]))
     [plain] = await emulator.sent_items()
     assert "singleValueExtendedProperties" not in plain
-    expand = f"singleValueExtendedProperties($filter=id eq '{STAMP}' or id eq 'Integer 0x1'),attachments"
+    expand = f"singleValueExtendedProperties($filter=id eq '{MARKER}' or id eq 'Integer 0x1'),attachments"
     [expanded] = await emulator.sent_items(**{"$expand": expand, "$select": "subject,internetMessageHeaders"})
-    assert expanded["singleValueExtendedProperties"] == [stamp()]
+    assert expanded["singleValueExtendedProperties"] == [marker()]
     assert expanded["attachments"] == []
     assert {name for name in expanded if "@" not in name} == {
         "id",
@@ -140,7 +140,7 @@ async def test_the_message_id_finds_a_mail(emulator: Emulator) -> None:
 
 async def test_the_newest_comes_first_in_pages_that_link_on(emulator: Emulator) -> None:
     for number in range(5):
-        await emulator.send(mail(subject=str(number), singleValueExtendedProperties=[stamp("all")]))
+        await emulator.send(mail(subject=str(number), singleValueExtendedProperties=[marker("all")]))
     params = {"$top": "2", "$count": "true", "$select": "subject"} | by_stamp("all")
     answer = (await emulator.graph("GET", MESSAGES, params=params)).json()
     assert answer["@odata.count"] == 5
@@ -171,12 +171,12 @@ async def test_a_folder_is_named_by_its_well_known_name_or_id(emulator: Emulator
     "params",
     [
         {"$filter": "subject eq 'x'"},
-        {"$filter": f"singleValueExtendedProperties/Any(ep: ep/id eq '{STAMP}')"},
+        {"$filter": f"singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}')"},
         {"$filter": "singleValueExtendedProperties/Any(ep: ep/id eq 'MailroomId' and ep/value eq '1')"},
-        {"$filter": f"singleValueExtendedProperties/Any(ep: ep/id eq '{STAMP}' and ep/value eq 'it's')"},
+        {"$filter": f"singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq 'it's')"},
         {"$expand": "singleValueExtendedProperties"},
         {"$expand": "everything"},
-        {"$select": "subject,stamp"},
+        {"$select": "subject,marker"},
         {"$top": "0"},
         {"$top": "many"},
         {"$search": "lunch"},

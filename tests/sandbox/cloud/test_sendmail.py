@@ -159,7 +159,7 @@ Hello
 
 async def test_mime_is_accepted_as_base64(emulator: Emulator) -> None:
     assert (await post(emulator, base64.encodebytes(MIME), "text/plain")).status_code == 202
-    [accepted] = await emulator.accepted(stamp="M-7")
+    [accepted] = await emulator.accepted(marker="M-7")
     assert accepted["mime"] == MIME.decode()
     assert accepted["message"] is None
     [copy] = await emulator.sent_items()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sandbox.cloud import wire
 from sandbox.cloud.errors import Refusal
 from sandbox.cloud.recipients import is_address
-from tests.sandbox.cloud.emulator import BOX, STAMP, Emulator, error_code, mail, recipient, stamp
+from tests.sandbox.cloud.emulator import BOX, MARKER, Emulator, error_code, mail, marker, recipient
 
 DATA = base64.b64encode(b"hello").decode()
 FILE = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": DATA}
@@ -43,7 +43,7 @@ FULL = mail(
     isReadReceiptRequested=False,
     internetMessageHeaders=[{"name": "X-One", "value": "1"}, {"name": "x-two", "value": "2024-01-01"}],
     singleValueExtendedProperties=[
-        stamp(),
+        marker(),
         {"id": "SystemTime 0x3FEF", "value": "2030-01-01T10:00:00Z"},
         {"id": "Integer {2f1b7a5e-8a0c-4c6e-9d7b-0b6c3f7a1d11} Id 0x8001", "value": "7"},
     ],
@@ -97,7 +97,7 @@ async def test_every_writable_property_is_taken(emulator: Emulator) -> None:
         (mail(attachments=[{**FILE, "@odata.type": "fileAttachment"}]), "$.message.attachments[0]"),
         (mail(attachments=[{**ITEM, "item": {"subject": "x"}}]), "$.message.attachments[0].item"),
         (mail(attachments=[item("message", nonsense=1)]), "$.message.attachments[0].item.nonsense"),
-        (mail(singleValueExtendedProperties=[{"id": STAMP}]), "$.message.singleValueExtendedProperties[0]"),
+        (mail(singleValueExtendedProperties=[{"id": MARKER}]), "$.message.singleValueExtendedProperties[0]"),
         (mail(**{"@odata.type": "#microsoft.graph.event"}), "$.message['@odata.type']"),
         (mail(**{"@odata.id": 1}), "$.message.@odata.id"),
         (mail(**{"@other.thing": "x"}), "$.message.@other.thing"),

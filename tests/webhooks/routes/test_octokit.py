@@ -46,10 +46,10 @@ def test_every_payload_gives_a_mail_or_is_filtered_and_no_template_fails(caplog:
             found["handshake"] += 1
             continue
         (event,) = route.source.events(request, NOW)
-        letter = composer.compose(route, event, NOW)
-        found["mail" if letter else "filtered"] += 1
-        if letter:
-            subject = letter.mail.message.subject
+        mail = composer.compose(route, event, NOW)
+        found["mail" if mail else "filtered"] += 1
+        if mail:
+            subject = mail.request.message.subject
             assert subject
             assert len(subject) <= 255
             assert "None" not in subject, (name, subject)

@@ -22,7 +22,7 @@ from shared.delivery.request import Requests
 from shared.delivery.signed_bodies import Earlier
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
-from shared.mail.outgoing import Letter, Signed
+from shared.mail.outgoing import OutgoingMail, Signed
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.limits import RateLimits, Reservation
 from shared.ratelimit.row import RateLimitUnavailable
@@ -43,7 +43,7 @@ from tests.delivery.samples import (
     Office,
     ScriptedGraph,
     ScriptedPolicy,
-    letter,
+    outgoing_mail,
 )
 from tests.delivery.test_large import large
 from tests.ratelimit.far import FarStore
@@ -97,11 +97,11 @@ class Graph(ScriptedGraph):
         self.asleep: asyncio.Event | None = None
         self.before: Callable[[], object] = lambda: None
 
-    async def __call__(self, letter: Letter, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+    async def __call__(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
         self.before()
         if self.asleep is not None:
             await self.asleep.wait()
-        return await super().__call__(letter, row, still_ours)
+        return await super().__call__(mail, row, still_ours)
 
 
 class Signatures:
@@ -338,7 +338,7 @@ async def test_a_process_that_stands_still_past_its_lease_sends_nothing_any_more
     assert await house.row(work) == before
 
 
-@pytest.mark.parametrize("state", ["sending", "unknown", "accepted", "sent", "held"])
+@pytest.mark.parametrize("state", ["sending", "unknown", "accepted", "sent", "review"])
 async def test_a_row_that_is_there_means_a_copy_whose_sender_is_answered(tmp_path: Path, state: Any) -> None:
     house = House(tmp_path)
     await house.post()
@@ -451,8 +451,8 @@ async def test_what_a_kill_would_double_is_only_put(tmp_path: Path, environ: dic
 async def test_mails_without_a_copy_or_that_need_a_draft_are_only_put(tmp_path: Path) -> None:
     house = House(tmp_path)
     assert house.intake.at_once is not None
-    mail = letter()
-    unsaved = replace(mail, mail=msgspec.structs.replace(mail.mail, save_to_sent_items=False))
+    mail = outgoing_mail()
+    unsaved = replace(mail, request=msgspec.structs.replace(mail.request, save_to_sent_items=False))
     made = await house.intake.at_once.put([unsaved, large()])
     assert [one.receipt for one in made] == [None, None]
     assert [due for due, _ in house.messages] == [NOW, NOW]

@@ -17,20 +17,20 @@ from hypothesis import settings as configured
 from hypothesis import strategies as st
 
 from sandbox.examples import examples_of
-from shared.delivery.maintenance import Upkeep
+from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
 from shared.delivery.partitions import partition
 from shared.delivery.queue_messages import Batch, Work, parse_work
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.batches import GROUP, LATER, SOON, TIME, Expander, packed, unpacked
 from shared.webhooks.routing.catalog import Catalog, load
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources.source import Event, Reply
 from tests.delivery.memory import MemoryOutbox
-from tests.delivery.samples import letter, work
+from tests.delivery.samples import outgoing_mail, work
 from tests.webhooks.routing.samples import NOW, event
 from tests.webhooks.routing.test_intake import Counter, Rated, rated
 
@@ -112,9 +112,9 @@ async def test_slow_storage_does_not_keep_a_batch_from_being_acknowledged(
     assert len(at.outbox.batches) == 1
 
 
-def by_id(letters: list[Letter]) -> list[Letter]:
+def by_id(mails: list[OutgoingMail]) -> list[OutgoingMail]:
     """Events of a batch are put in no order of their own."""
-    return sorted(letters, key=lambda letter: letter.id)
+    return sorted(mails, key=lambda mail: mail.id)
 
 
 async def test_expanding_makes_the_mails_that_single_requests_would_have_made(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_expanding_makes_the_mails_that_single_requests_would_have_made(tm
         await post(single, [one])
     await post(many, events)
     await expand_all(many)
-    assert by_id(await many.letters()) == by_id(await single.letters())
+    assert by_id(await many.mails()) == by_id(await single.mails())
     assert set(many.outbox.payloads.values()) == {b""}  # nothing of the events is kept longer than needed
 
 
@@ -147,13 +147,13 @@ async def test_expanding_later_or_again_repeats_the_ids(tmp_path: Path) -> None:
     (_, batch) = at.outbox.batches[0]
     content = at.outbox.payloads[batch.payload]
     await expand_all(at)
-    first = by_id(await at.letters())
+    first = by_id(await at.mails())
     at.outbox.messages.clear()
     at.outbox.payloads[batch.payload] = content
     at.intake = replace(at.intake, now=lambda: NOW + timedelta(days=3))
     await at.intake.expand(batch)
-    assert by_id(await at.letters()) == first
-    assert {letter.accepted_at for letter in first} == {NOW}
+    assert by_id(await at.mails()) == first
+    assert {mail.accepted_at for mail in first} == {NOW}
 
 
 async def test_what_the_route_does_not_want_counts_neither_as_mail_nor_for_the_rate(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ async def test_a_batch_of_a_route_that_is_gone_is_set_aside_whole_and_can_be_put
     assert at.outbox.payloads[batch.payload]
     at.outbox.put_at[batch.payload] = NOW
     at.office.clock.at = NOW + timedelta(days=13)  # for as long as its row, an operator can put it back
-    await Upkeep(at.office.engine).run(range(256))
+    await Maintenance(at.office.engine).run(range(256))
     await Control(at.office.engine).replay(row)
     ((queue, content, _),) = at.outbox.returned
     at.intake = replace(at.intake, catalog=good)
@@ -260,7 +260,7 @@ async def test_upkeep_removes_what_no_message_can_name_any_more(tmp_path: Path) 
     number = int(partition(batch.id), 16)
     for days, kept in ((9, True), (11, True), (22, False)):  # marked first, and gone as long after that
         at.office.clock.at = NOW + timedelta(days=days)
-        await Upkeep(at.office.engine).run(range(number, number + 1))
+        await Maintenance(at.office.engine).run(range(number, number + 1))
         assert (batch.payload in at.outbox.payloads) is kept
 
 
@@ -376,7 +376,7 @@ def expander(outbox: MemoryOutbox, **options: Any) -> Expander:
     return Expander(outbox, catalog().routes.__getitem__, **{"take": take, "crashed": never, **options})
 
 
-MAIL = letter()
+MAIL = outgoing_mail()
 TROUBLES = st.lists(st.sampled_from(["", "", "", "fail", "lose", "die", "dies"]), max_size=60)
 
 

@@ -1,4 +1,4 @@
-"""From an event and its route to a letter."""
+"""From an event and its route to a mail."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import Malformed, NotAllowed
 from shared.mail.graph_types import BodyType, Importance
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.mail.threading import marks_of
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
@@ -18,32 +18,32 @@ from tests.webhooks.routing.samples import NOW, event, route, settings
 RENDERER = Renderer(BUILT_IN / "_layout")
 
 
-def composed(folder: Path, text: str = "", given: Event | None = None, **environ: str) -> Letter:
+def composed(folder: Path, text: str = "", given: Event | None = None, **environ: str) -> OutgoingMail:
     found = Composer(settings(**environ), RENDERER).compose(route(folder, text), given or event(), NOW)
     assert found is not None
     return found
 
 
-def content(letter: Letter) -> str:
-    body = letter.mail.message.body
+def content(mail: OutgoingMail) -> str:
+    body = mail.request.message.body
     assert body is not None
     return body.content or ""
 
 
-def addresses(letter: Letter, field: str = "to_recipients") -> list[str]:
-    return [one.email_address.address for one in getattr(letter.mail.message, field) or ()]
+def addresses(mail: OutgoingMail, field: str = "to_recipients") -> list[str]:
+    return [one.email_address.address for one in getattr(mail.request.message, field) or ()]
 
 
 def test_mailroom_needs_only_a_sender_and_recipients(tmp_path: Path) -> None:
-    letter = composed(tmp_path)
-    assert letter.sender == "mailroom@contoso.com"
-    assert addresses(letter) == ["ops@contoso.com"]
-    assert letter.mail.message.subject
-    assert letter.mail.message.body is not None
-    assert letter.mail.message.body.content_type is BodyType.HTML
-    assert "order.paid" in content(letter)
-    assert (letter.origin.kind, letter.origin.name, letter.scope) == ("route", "shop", "route:shop")
-    assert letter.mail.save_to_sent_items
+    mail = composed(tmp_path)
+    assert mail.sender == "mailroom@contoso.com"
+    assert addresses(mail) == ["ops@contoso.com"]
+    assert mail.request.message.subject
+    assert mail.request.message.body is not None
+    assert mail.request.message.body.content_type is BodyType.HTML
+    assert "order.paid" in content(mail)
+    assert (mail.origin.kind, mail.origin.name, mail.scope) == ("route", "shop", "route:shop")
+    assert mail.request.save_to_sent_items
 
 
 def test_a_route_says_everything_about_its_mails(tmp_path: Path) -> None:
@@ -57,23 +57,23 @@ def test_a_route_says_everything_about_its_mails(tmp_path: Path) -> None:
         importance = "high"
         categories = ["Shop"]
         save_to_sent_items = false
-        on_unknown = "hold"
+        on_unknown = "review"
         keep_days = 30
     """
-    letter = composed(tmp_path, text, MAIL_ALLOWED_SENDERS="shop@contoso.com")
-    message = letter.mail.message
-    assert letter.sender == "shop@contoso.com"
+    mail = composed(tmp_path, text, MAIL_ALLOWED_SENDERS="shop@contoso.com")
+    message = mail.request.message
+    assert mail.sender == "shop@contoso.com"
     fields = ("to_recipients", "cc_recipients", "bcc_recipients", "reply_to")
-    assert ["".join(address[0] for address in addresses(letter, field)) for field in fields] == ["ab", "c", "d", "e"]
+    assert ["".join(address[0] for address in addresses(mail, field)) for field in fields] == ["ab", "c", "d", "e"]
     assert message.subject == "Paid: 12 & more"
     assert (message.importance, message.categories) == (Importance("high"), ("Shop",))
-    assert (letter.mail.save_to_sent_items, letter.on_unknown, letter.keep_days) == (False, "hold", 30)
+    assert (mail.request.save_to_sent_items, mail.on_unknown, mail.keep_days) == (False, "review", 30)
 
 
 def test_absence_notes_are_kept_away_unless_the_route_wants_them(tmp_path: Path) -> None:
-    (header,) = composed(tmp_path).mail.message.internet_message_headers or ()
+    (header,) = composed(tmp_path).request.message.internet_message_headers or ()
     assert (header.name, header.value) == ("X-Auto-Response-Suppress", "All")
-    assert composed(tmp_path, "auto_response_suppress = false").mail.message.internet_message_headers is None
+    assert composed(tmp_path, "auto_response_suppress = false").request.message.internet_message_headers is None
 
 
 def test_a_filter_and_skip_keep_an_event_out(tmp_path: Path) -> None:
@@ -101,17 +101,17 @@ def test_two_routes_have_nothing_to_do_with_each_other(tmp_path: Path) -> None:
 def test_within_the_window_the_same_is_the_same_and_after_it_another_that_names_the_one_before(tmp_path: Path) -> None:
     composer = Composer(settings(), RENDERER)
     shop = route(tmp_path, "repeat_window_minutes = 30")
-    letters = [composer.compose(shop, event(), NOW + timedelta(minutes=minutes)) for minutes in (0, 29, 31)]
-    first, again, later = [letter for letter in letters if letter]
+    mails = [composer.compose(shop, event(), NOW + timedelta(minutes=minutes)) for minutes in (0, 29, 31)]
+    first, again, later = [mail for mail in mails if mail]
     assert first.id == again.id != later.id
     assert later.repeats is not None
     assert (later.repeats.of, later.repeats.within) == (first.id, 1800)
 
 
 def test_a_request_that_knows_its_own_window_is_believed(tmp_path: Path) -> None:
-    letter = composed(tmp_path, "repeat_window_minutes = 30", event(window=300.0, known_by="identity"))
-    assert letter.repeats
-    assert letter.repeats.within == 300
+    mail = composed(tmp_path, "repeat_window_minutes = 30", event(window=300.0, known_by="identity"))
+    assert mail.repeats
+    assert mail.repeats.within == 300
 
 
 def test_conversations_are_on_unless_the_route_says_otherwise(tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def test_a_conversation_has_one_topic_whatever_its_subjects_say(tmp_path: Path) 
 
 def test_recipients_out_of_the_event_are_checked_against_the_routes_own_list(tmp_path: Path) -> None:
     text = 'recipients_from = "data.to"\nallow = ["*@contoso.com"]\ncc = ["c@contoso.com"]\n'
-    letter = composed(tmp_path, text, event(data={"to": ["a@contoso.com", "b@contoso.com"]}))
-    assert addresses(letter) == ["a@contoso.com", "b@contoso.com"]
-    assert addresses(letter, "cc_recipients") == ["c@contoso.com"]
+    mail = composed(tmp_path, text, event(data={"to": ["a@contoso.com", "b@contoso.com"]}))
+    assert addresses(mail) == ["a@contoso.com", "b@contoso.com"]
+    assert addresses(mail, "cc_recipients") == ["c@contoso.com"]
     assert addresses(composed(tmp_path, text, event(data={"to": "a@contoso.com"}))) == ["a@contoso.com"]
     with pytest.raises(NotAllowed, match="allow"):
         composed(tmp_path, text, event(data={"to": "a@evil.example"}))
@@ -179,9 +179,9 @@ def test_what_is_missing_or_wrong_names_itself(
 
 def test_a_pool_can_send_events(tmp_path: Path) -> None:
     environ = {"MAIL_SENDER": "team", "MAIL_SENDER_POOLS": '{"team": ["a@contoso.com", "b@contoso.com"]}'}
-    letter = Composer(settings(**environ), RENDERER).compose(route(tmp_path), event(), NOW)
-    assert letter
-    assert letter.sender == "team"
+    mail = Composer(settings(**environ), RENDERER).compose(route(tmp_path), event(), NOW)
+    assert mail
+    assert mail.sender == "team"
 
 
 def test_a_template_that_fails_gives_the_table_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -205,8 +205,8 @@ def templates(folder: Path, *names: str) -> None:
 
 def test_a_template_says_how_important_it_is_and_the_route_has_the_last_word(tmp_path: Path) -> None:
     templates(tmp_path, "order")
-    assert composed(tmp_path).mail.message.importance is Importance.HIGH
-    assert composed(tmp_path, 'importance = "low"').mail.message.importance is Importance.LOW
+    assert composed(tmp_path).request.message.importance is Importance.HIGH
+    assert composed(tmp_path, 'importance = "low"').request.message.importance is Importance.LOW
 
 
 def test_the_template_of_just_this_event_goes_before_one_of_its_name_and_the_routes_comes_last(tmp_path: Path) -> None:

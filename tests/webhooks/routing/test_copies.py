@@ -52,8 +52,8 @@ class Post:
         now = self.office.clock.at = NOW + timedelta(minutes=minutes)
         courier = Worker(self.office.engine, self.memory)
         for event in events:
-            for letter in Composer(self.office.settings, RENDERER).letters(self.route, event, now):
-                await courier.deliver(work_of(letter), letter)
+            for mail in Composer(self.office.settings, RENDERER).mails(self.route, event, now):
+                await courier.deliver(work_of(mail), mail)
 
     async def post(self, body: Request, minutes: float, **headers: str) -> None:
         plain = {"content-type": "application/json"}
@@ -277,9 +277,9 @@ async def test_one_message_of_mail_work_delivered_twice_is_no_copy(caplog: pytes
     """Storage delivers at least once; nothing that anybody has said is dropped."""
     post = at("github")
     (event,) = post.route.source.events(github("d-1"), NOW)
-    (letter,) = Composer(post.office.settings, RENDERER).letters(post.route, event, NOW)
+    (mail,) = Composer(post.office.settings, RENDERER).mails(post.route, event, NOW)
     for _ in range(2):
-        await Worker(post.office.engine, post.memory).deliver(work_of(letter), letter)
+        await Worker(post.office.engine, post.memory).deliver(work_of(mail), mail)
     assert post.mails == 1
     assert said(caplog, "mail.duplicate") == []
 

@@ -19,7 +19,7 @@ from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import Work
 from shared.delivery.worker import Worker
 from shared.errors import NotAllowed
-from shared.mail.outgoing import Letter
+from shared.mail.outgoing import OutgoingMail
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.catalog import BUILT_IN, Catalog, load
@@ -95,9 +95,9 @@ class Counter:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.intake.receive(route, RawRequest(content, {**proof, **names}))
 
-    async def letters(self) -> list[Letter]:
-        found = [await self.outbox.letter_of(work) for _, work in self.outbox.messages]
-        return [letter for letter in found if letter]
+    async def mails(self) -> list[OutgoingMail]:
+        found = [await self.outbox.mail_of(work) for _, work in self.outbox.messages]
+        return [mail for mail in found if mail]
 
 
 async def test_a_verified_event_is_durable_before_it_is_acknowledged(tmp_path: Path) -> None:
@@ -105,11 +105,11 @@ async def test_a_verified_event_is_durable_before_it_is_acknowledged(tmp_path: P
     counter = Counter(tmp_path)
     reply = await counter.post({"total": 12}, idempotency_key="order 1")
     assert (reply.status, reply.body) == (202, b"")
-    (letter,) = await counter.letters()
-    assert letter.origin.name == "shop"
+    (mail,) = await counter.mails()
+    assert mail.origin.name == "shop"
     (_, work) = counter.outbox.messages[0]
     assert (work.route, work.known) == ("shop", False)
-    assert await counter.office.ledger.read(letter.id) is None
+    assert await counter.office.ledger.read(mail.id) is None
 
 
 async def test_an_unknown_route_is_404_and_the_vault_is_not_asked(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ async def test_a_route_may_be_named_in_another_case(tmp_path: Path) -> None:
     assert (await counter.post({}, "Shop")).status == 202
     assert (await counter.post({}, "SHOP", x_api_key="wrong")).status == 401
     await counter.intake.take_message("m", b'{"route": "sHOP", "id": "1"}')
-    assert [letter.origin.name for letter in await counter.letters()] == ["shop", "shop"]
+    assert [mail.origin.name for mail in await counter.mails()] == ["shop", "shop"]
 
 
 async def test_what_was_signed_is_read_in_the_encoding_that_it_is_in(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ async def test_what_was_signed_is_read_in_the_encoding_that_it_is_in(tmp_path: P
         sent = {"x_github_event": "issues", "x_github_delivery": kind + str(len(body)), "x_hub_signature_256": mac}
         assert (await counter.post(body, "github", **sent, content_type=kind)).status == 202
         assert (await counter.post(body + b" ", "github", **sent, content_type=kind)).status == 401
-    found = "".join(str(letter.mail.message.subject) for letter in await counter.letters())
+    found = "".join(str(mail.request.message.subject) for mail in await counter.mails())
     assert found.count("Tür") == 2
     assert "Žár" in found
 
@@ -336,7 +336,7 @@ async def test_a_repeated_event_has_the_same_id(tmp_path: Path) -> None:
     counter = Counter(tmp_path)
     for total in (12, 13):
         assert (await counter.post({"total": total}, idempotency_key="order 1")).status == 202
-    first, second = await counter.letters()
+    first, second = await counter.mails()
     assert (first.id, first.fingerprint) == (second.id, second.fingerprint)
 
 
@@ -345,12 +345,12 @@ OVERLOADED = {"shop": 503, "github": 503, "stripe": 503, "cloudevents": 429}
 
 def signed(route: str, body: bytes) -> dict[str, str]:
     digest = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
-    stamp = str(int(NOW.timestamp()))
-    stripe = hmac.new(b"secret", f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    marker = str(int(NOW.timestamp()))
+    stripe = hmac.new(b"secret", f"{marker}.".encode() + body, hashlib.sha256).hexdigest()
     return {
         "shop": {},
         "github": {"x-github-event": "issues", "x-github-delivery": "1", "x-hub-signature-256": f"sha256={digest}"},
-        "stripe": {"stripe-signature": f"t={stamp},v1={stripe}"},
+        "stripe": {"stripe-signature": f"t={marker},v1={stripe}"},
         "cloudevents": {"content-type": "application/cloudevents+json", "authorization": "Bearer secret"},
     }[route]
 
@@ -408,8 +408,8 @@ async def test_an_event_whose_recipient_may_not_be_mailed_is_set_aside_and_can_b
     again = json.loads(kept.content)
     again["data"]["to"] = "a@contoso.com"
     await counter.intake.take_message("message", json.dumps(again).encode())
-    (letter,) = await counter.letters()
-    assert letter.mail.message.to_recipients
+    (outgoing,) = await counter.mails()
+    assert outgoing.request.message.to_recipients
 
 
 @pytest.mark.parametrize("way", ["put back by its operator", "sent again by hand"])
@@ -528,15 +528,15 @@ async def test_a_missing_folder_of_routes_stops_every_route(tmp_path: Path) -> N
 async def test_a_message_of_the_queue_needs_no_secret_and_uses_the_same_route(tmp_path: Path) -> None:
     counter = Counter(tmp_path, environ={})
     await counter.intake.take_message("m", b'{"route": "shop", "id": "1", "type": "order.paid", "data": {"total": 12}}')
-    (letter,) = await counter.letters()
-    assert letter.origin.name == "shop"
+    (mail,) = await counter.mails()
+    assert mail.origin.name == "shop"
 
 
 async def test_an_event_by_webhook_and_by_queue_under_one_key_is_one_mail(tmp_path: Path) -> None:
     counter = Counter(tmp_path)
     await counter.post({"total": 12}, idempotency_key="order 1")
     await counter.intake.take_message("m", b'{"route": "shop", "id": "order 1", "data": {"total": 12}}')
-    first, second = await counter.letters()
+    first, second = await counter.mails()
     assert first.id == second.id
 
 
@@ -630,7 +630,7 @@ async def test_all_parts_of_a_split_mail_are_durable_before_the_answer(tmp_path:
     counter = Counter(tmp_path, routes={"shop": text}, outbox=outbox)
     event = {"to": [f"someone{number}@fabrikam.com" for number in range(700)]}
     assert (await counter.post(event, idempotency_key="one")).status == 202
-    assert len({letter.id for letter in await counter.letters()}) == 2
+    assert len({mail.id for mail in await counter.mails()}) == 2
     outbox.messages.clear()
     outbox.takes = 1
     assert (await counter.post(event, idempotency_key="two")).status == 503

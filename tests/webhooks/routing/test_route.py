@@ -57,7 +57,7 @@ def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
         save_to_sent_items = false
         threading = false
         auto_response_suppress = false
-        on_unknown = "hold"
+        on_unknown = "review"
         repeat_window_minutes = 5
         keep_days = 30
         [events."order.*"]
@@ -67,7 +67,7 @@ def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
         """,
     )
     assert route.sender == "shop@contoso.com"
-    assert (route.window, route.keep_days, route.on_unknown) == (300, 30, "hold")
+    assert (route.window, route.keep_days, route.on_unknown) == (300, 30, "review")
     rules = route.rules_for("order.paid")
     assert (rules.importance, rules.skip, rules.recipients) == ("high", None, ("ops@contoso.com",))
     assert route.rules_for("order.test").skip is True

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from shared.errors import Malformed
 from shared.mail.limits import MAX_RECIPIENTS, check
 from shared.mail.model import EmailAddress, Message, Recipient, SendMail
-from shared.mail.outgoing import Letter, Repeat
+from shared.mail.outgoing import OutgoingMail, Repeat
 from shared.policy.pre_send import recipients_of
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.split import MOST, parts_of
 from shared.webhooks.sources.source import Event
-from tests.delivery.samples import letter as sample
+from tests.delivery.samples import outgoing_mail as sample
 from tests.webhooks.routing.samples import NOW, event, route
 from tests.webhooks.routing.samples import settings as given_settings
 
@@ -39,7 +39,7 @@ def people(kind: str, count: int) -> tuple[Recipient, ...]:
     )
 
 
-def addressed(to: int, cc: int = 0, bcc: int = 0) -> Letter:
+def addressed(to: int, cc: int = 0, bcc: int = 0) -> OutgoingMail:
     return of_message(
         Message(
             to_recipients=people("to", to) or None,
@@ -50,12 +50,12 @@ def addressed(to: int, cc: int = 0, bcc: int = 0) -> Letter:
     )
 
 
-def of_message(message: Message) -> Letter:
-    return replace(sample(), mail=SendMail(message=message))
+def of_message(message: Message) -> OutgoingMail:
+    return replace(sample(), request=SendMail(message=message))
 
 
-def addresses(letter: Letter) -> list[str]:
-    return [one.email_address.address for one in recipients_of(letter.mail.message)]
+def addresses(mail: OutgoingMail) -> list[str]:
+    return [one.email_address.address for one in recipients_of(mail.request.message)]
 
 
 def test_as_many_as_graph_takes_stay_one_mail_as_it_is() -> None:
@@ -77,10 +77,10 @@ def test_everyone_is_mailed_once_as_what_they_were_in_mails_that_graph_takes(to:
     whole = addressed(to, cc, bcc)
     parts = parts_of(whole, split=True)
     for name in ("to_recipients", "cc_recipients", "bcc_recipients"):
-        mailed = [one for part in parts for one in getattr(part.mail.message, name) or ()]
-        assert mailed == list(getattr(whole.mail.message, name) or ())
+        mailed = [one for part in parts for one in getattr(part.request.message, name) or ()]
+        assert mailed == list(getattr(whole.request.message, name) or ())
     for part in parts:
-        check(part.mail)
+        check(part.request)
     assert len(parts) == -(-len(addresses(whole)) // MAX_RECIPIENTS)
 
 
@@ -89,7 +89,7 @@ def test_parts_have_ids_and_fingerprints_of_their_own_the_same_each_time() -> No
     assert [part.id for part in one] == [part.id for part in other]
     assert len({part.id for part in one}) == len({part.fingerprint for part in one}) == 4
     assert one[0].id == addressed(1700).id
-    assert {part.mail.message.subject for part in one} == {"Meet for lunch?"}
+    assert {part.request.message.subject for part in one} == {"Meet for lunch?"}
 
 
 def test_a_repeat_of_a_mail_repeats_its_parts() -> None:
@@ -101,7 +101,7 @@ def test_a_repeat_of_a_mail_repeats_its_parts() -> None:
 
 def test_who_stands_in_two_lists_is_mailed_once() -> None:
     twice = (Recipient(email_address=EmailAddress(address="TO5@Fabrikam.com")),)
-    message = msgspec.structs.replace(addressed(600).mail.message, bcc_recipients=twice)
+    message = msgspec.structs.replace(addressed(600).request.message, bcc_recipients=twice)
     counts = Counter(one.lower() for part in parts_of(of_message(message), split=True) for one in addresses(part))
     assert set(counts.values()) == {1}
     assert len(counts) == 600
@@ -119,10 +119,10 @@ def to(count: int, **attributes: Any) -> Event:
 
 def test_a_route_says_whether_its_mails_are_split_for_some_events_too(tmp_path: Path) -> None:
     shop = route(tmp_path, ROUTE + '\n[events."order.*"]\nsplit_recipients = true\n')
-    parts = COMPOSER.letters(shop, to(600), NOW)
+    parts = COMPOSER.mails(shop, to(600), NOW)
     assert [len(addresses(part)) for part in parts] == [500, 102]
     assert addresses(parts[1])[-2:] == ["c@contoso.com", "d@contoso.com"]
     with pytest.raises(Malformed):
-        COMPOSER.letters(shop, to(600, type="other"), NOW)
-    assert len(COMPOSER.letters(shop, to(498), NOW)) == 1
-    assert COMPOSER.letters(route(tmp_path, "skip = true"), to(1), NOW) == ()
+        COMPOSER.mails(shop, to(600, type="other"), NOW)
+    assert len(COMPOSER.mails(shop, to(498), NOW)) == 1
+    assert COMPOSER.mails(route(tmp_path, "skip = true"), to(1), NOW) == ()

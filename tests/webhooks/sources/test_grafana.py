@@ -157,10 +157,10 @@ def test_a_known_hmac_is_accepted() -> None:
 
 def test_with_a_timestamp_header_the_signature_is_over_both_and_holds_for_five_minutes() -> None:
     def headers(age: float, separator: bytes = b":") -> dict[str, str]:
-        stamp = str(int((NOW - timedelta(seconds=age)).timestamp()))
+        marker = str(int((NOW - timedelta(seconds=age)).timestamp()))
         return {
-            "x-grafana-alerting-timestamp": stamp,
-            "x-grafana-alerting-signature": signature(stamp.encode() + separator + BODY),
+            "x-grafana-alerting-timestamp": marker,
+            "x-grafana-alerting-signature": signature(marker.encode() + separator + BODY),
         }
 
     assert proves(STAMPED, headers(0))
@@ -177,10 +177,10 @@ def test_with_a_timestamp_header_the_signature_is_over_both_and_holds_for_five_m
 
 def test_both_header_names_are_options() -> None:
     source = msgspec.convert({"signature_header": "X-Signed", "timestamp_header": "X-At"}, Grafana)
-    stamp = str(int(NOW.timestamp()))
-    signed = signature(stamp.encode() + b":" + BODY)
-    assert proves(source, {"x-at": stamp, "x-signed": signed})
-    assert not proves(source, {"x-at": stamp, "x-grafana-alerting-signature": signed})
+    marker = str(int(NOW.timestamp()))
+    signed = signature(marker.encode() + b":" + BODY)
+    assert proves(source, {"x-at": marker, "x-signed": signed})
+    assert not proves(source, {"x-at": marker, "x-grafana-alerting-signature": signed})
 
 
 def test_basic_and_bearer_prove_a_request_and_a_query_never_does() -> None:

@@ -148,7 +148,7 @@ def test_a_secret_is_read_in_every_form_that_senders_show_it_in(form: str) -> No
     assert SOURCE.fault_of(secret) is None
 
 
-@pytest.mark.parametrize("secret", ["polar_whs_Zm9vYmFyYmF6", "my-own-secret!", "fifteen_letters", "c2VjcmV0c2VjcmV0"])
+@pytest.mark.parametrize("secret", ["polar_whs_Zm9vYmFyYmF6", "my-own-secret!", "fifteen_mails", "c2VjcmV0c2VjcmV0"])
 def test_a_secret_without_prefix_is_also_the_text_that_it_is(secret: str) -> None:
     """Polar's library makes base64 of the text, and signs with what that stands for. One may look like base64."""
     assert proved(b"{}", signed("{}", base64.b64encode(secret.encode()).decode()), secret)

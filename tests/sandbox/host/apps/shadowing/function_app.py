@@ -17,10 +17,10 @@ async def statistics(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route(route="letters/all")
-async def all_letters(req: func.HttpRequest) -> func.HttpResponse:
+async def all_mails(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(req.method)
 
 
 @app.route(route="letters/{id}")
-async def letter(req: func.HttpRequest) -> func.HttpResponse:
+async def outgoing_mail(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(req.method)

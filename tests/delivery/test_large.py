@@ -229,7 +229,7 @@ async def test_an_unknown_send_waits_for_its_last_look_and_sends_the_same_draft(
     assert office.mailbox.asked.count("send") == 2
 
 
-async def test_after_an_unknown_send_a_draft_that_is_gone_is_looked_for_by_its_stamp() -> None:
+async def test_after_an_unknown_send_a_draft_that_is_gone_is_looked_for_by_its_marker() -> None:
     office = LargeOffice(mailbox=Mailbox(outcomes=[Unknown("timeout")]))
     await office.deliver()
     office.mailbox.sent.append(office.mailbox.drafts.popitem()[1])

@@ -112,7 +112,7 @@ async def test_what_is_far_past_its_age_and_in_the_mailbox_is_no_persons(finding
 
 
 @pytest.mark.parametrize("state", ["unknown", "accepted"])
-async def test_what_ends_far_past_its_age_is_kept_where_its_letter_lies_in_a_blob(state: State) -> None:
+async def test_what_ends_far_past_its_age_is_kept_where_its_mail_lies_in_a_blob(state: State) -> None:
     office = Office()
     large = outgoing_mail(size=100_000)
     await office.outbox.put(work(large), NOON, None, large)

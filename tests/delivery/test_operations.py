@@ -97,7 +97,7 @@ async def held(office: Office) -> Row:
     return row
 
 
-async def test_a_held_mail_that_is_found_is_sent_and_not_sent_again() -> None:
+async def test_a_review_mail_that_is_found_is_sent_and_not_sent_again() -> None:
     office = Office()
     row = await held(office)
     office.verifier = answering("sent")
@@ -108,7 +108,7 @@ async def test_a_held_mail_that_is_found_is_sent_and_not_sent_again() -> None:
     assert (office.outbox.messages, office.graph.sent, office.outbox.dead) == ([], [], {})
 
 
-async def test_a_held_mail_that_is_not_there_is_sent_once_it_was_looked_for_often_enough() -> None:
+async def test_a_review_mail_that_is_not_there_is_sent_once_it_was_looked_for_often_enough() -> None:
     office = Office()
     row = await held(office)
     office.verifier = answering("absent")
@@ -125,7 +125,7 @@ async def test_a_held_mail_that_is_not_there_is_sent_once_it_was_looked_for_ofte
     assert office.clock.now() - NOON >= timedelta(seconds=240), "lease, the first delay, and the looks"
 
 
-async def test_a_held_mail_whose_copy_appears_late_is_not_sent_again() -> None:
+async def test_a_review_mail_whose_copy_appears_late_is_not_sent_again() -> None:
     office = Office()
     row = await held(office)
     office.verifier = answering("absent", Unanswered(TIMED_OUT), "absent", "sent")
@@ -135,7 +135,7 @@ async def test_a_held_mail_whose_copy_appears_late_is_not_sent_again() -> None:
 
 
 @pytest.mark.parametrize("policy", ["resend", "review"])
-async def test_a_held_mail_whose_mailbox_cannot_be_asked_wants_force_and_says_so_for_good(policy: OnUnknown) -> None:
+async def test_a_review_mail_whose_mailbox_cannot_be_asked_wants_force_and_says_so_for_good(policy: OnUnknown) -> None:
     office = Office()
     row = await held(office)
     office.settings = Settings(on_unknown=policy)

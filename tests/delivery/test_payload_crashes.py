@@ -369,7 +369,7 @@ async def test_the_same_key_with_another_large_body_changes_nothing_of_the_first
     assert site.graph.sent == [made.id]
 
 
-async def test_a_late_duplicate_of_a_refused_mail_does_not_take_the_letter_of_its_replay(site: Site) -> None:
+async def test_a_late_duplicate_of_a_refused_mail_does_not_take_the_mail_of_its_replay(site: Site) -> None:
     """A message may come twice, the second time long after its mail has ended."""
     site.graph = Graph([BAD_RECIPIENT])
     made = site.outgoing_mail()

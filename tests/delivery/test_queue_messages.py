@@ -24,7 +24,7 @@ def test_a_wake_up_comes_back_as_it_was_put(message: Work) -> None:
     assert parse_work(msgspec.json.encode(message)) == message
 
 
-def test_a_letter_within_its_wake_up_comes_back() -> None:
+def test_a_mail_within_its_wake_up_comes_back() -> None:
     whole = carrying(work(), outgoing_mail())
     assert whole is not None
     found = parse_work(msgspec.json.encode(whole))
@@ -33,7 +33,7 @@ def test_a_letter_within_its_wake_up_comes_back() -> None:
     assert found.inline() == outgoing_mail()
 
 
-def test_a_letter_that_does_not_fit_is_not_carried() -> None:
+def test_a_mail_that_does_not_fit_is_not_carried() -> None:
     """Measured as it is sent: in XML, where each < takes four characters."""
     assert carrying(work(), outgoing_mail(size=INLINE)) is None
     assert carrying(work(), outgoing_mail(size=INLINE // 4, sign="<")) is None
@@ -54,7 +54,7 @@ def test_a_producers_message_comes_back_byte_for_byte() -> None:
         b'{"sender": "a@contoso.com", "message": {}}',
         msgspec.json.encode(work()).replace(b'"v":1', b'"v":2'),
         msgspec.json.encode(work()).replace(b'"v":1', b'"v":1,"more":1'),
-        msgspec.json.encode(work()).replace(b'"kind":"mail"', b'"kind":"mail"'),
+        msgspec.json.encode(work()).replace(b'"kind":"mail"', b'"kind":"letter"'),
     ],
 )
 def test_anything_else_is_refused(body: bytes) -> None:

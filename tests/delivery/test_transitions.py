@@ -112,7 +112,7 @@ def test_a_claim_that_was_given_up_to_this_message_is_taken_at_once() -> None:
 def test_an_attempt_whose_lease_is_over_may_have_sent_so_it_is_looked_at() -> None:
     decision = decide(row("sending"), work(), FIRST_LOOK, SETTINGS, "token-2")
     assert isinstance(decision, Claim)
-    assert (decision.then, decision.row.token) == ("look", "token-2")
+    assert (decision.then, decision.row.token) == ("verify", "token-2")
     assert decide(row("sending"), work(), LEASE_ENDS, SETTINGS, "t") == PutAgain(FIRST_LOOK)
 
 

@@ -62,7 +62,7 @@ def test_what_cannot_be_looked_up_is_sent_once_more_then_held() -> None:
     assert (held.row.state, held.again) == ("review", None)
 
 
-def test_what_cannot_be_looked_up_is_held_at_once_where_the_policy_says_hold() -> None:
+def test_what_cannot_be_looked_up_is_review_at_once_where_the_policy_says_hold() -> None:
     held = looked(None, settings=Settings(on_unknown="review"))
     assert isinstance(held, Settled)
     assert held.row.state == "review"

@@ -65,7 +65,7 @@ async def test_the_same_message_again_sends_nothing() -> None:
     assert office.graph.sent == [outgoing_mail().id]
 
 
-async def test_a_throttled_mail_is_put_again_with_its_letter_and_sent_when_due() -> None:
+async def test_a_throttled_mail_is_put_again_with_its_mail_and_sent_when_due() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
     await deliver(office)
     [(due, message)] = office.outbox.messages
@@ -86,7 +86,7 @@ async def test_an_unknown_outcome_is_sent_once_more_and_says_so_in_the_row() -> 
     assert (row.state, row.resends, row.attempts) == ("sent", 1, 2)
 
 
-async def test_a_second_unknown_outcome_is_held_with_its_letter_kept() -> None:
+async def test_a_second_unknown_outcome_is_review_with_its_mail_kept() -> None:
     office = Office(graph=ScriptedGraph([TIMED_OUT, TIMED_OUT]))
     await deliver(office)
     await deliver_next(office)
@@ -130,7 +130,7 @@ async def test_missing_permission_is_tried_again_until_the_bound_then_failed() -
     assert office.outbox.messages == []
 
 
-async def test_a_letter_too_large_for_a_queue_message_goes_to_a_blob_and_the_blob_goes_with_the_end() -> None:
+async def test_a_mail_too_large_for_a_queue_message_goes_to_a_blob_and_the_blob_goes_with_the_end() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
     large = outgoing_mail(size=INLINE)
     await Worker(office.engine).deliver(work(large), large)

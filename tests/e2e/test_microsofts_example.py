@@ -57,7 +57,7 @@ def test_save_to_sent_items_as_a_string_keeps_no_copy(sandbox: Sandbox) -> None:
     assert sandbox.sent_items() == []
 
 
-def test_without_save_to_sent_items_the_copy_is_kept_and_found_by_its_stamp(sandbox: Sandbox) -> None:
+def test_without_save_to_sent_items_the_copy_is_kept_and_found_by_its_marker(sandbox: Sandbox) -> None:
     sandbox.send({"message": EXAMPLE["message"]})
     [mail] = sandbox.accepted()
     [marker] = mail["message"]["singleValueExtendedProperties"]

@@ -69,7 +69,7 @@ def test_a_mail_in_the_form_of_microsofts_example_is_sent(sandbox: Sandbox) -> N
     assert [copy["subject"] for copy in sandbox.sent_items()] == ["Lunch"]
 
 
-def test_the_stamp_and_our_message_id_are_added_and_nothing_else_changes(sandbox: Sandbox) -> None:
+def test_the_marker_and_our_message_id_are_added_and_nothing_else_changes(sandbox: Sandbox) -> None:
     mime = mail(sandbox, "as it came", "Message-ID: <mine@shop.example>", "X-Shop:  order   1 ")
     answer = send(sandbox, mime)
     outgoing = answer.headers["location"].rpartition("/")[2]

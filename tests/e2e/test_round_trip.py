@@ -64,7 +64,7 @@ def for_graph(body: Json) -> Json:
 @given(body=bodies().map(for_graph))
 @example(body=ALL_DATES)
 @example(body=FIVE_HEADERS)
-def test_a_mail_arrives_as_it_was_written_but_for_the_normalisation_and_the_stamp(
+def test_a_mail_arrives_as_it_was_written_but_for_the_normalisation_and_the_marker(
     started: Sandbox, token: str, body: Json
 ) -> None:
     """The normalisation is that of shared.mail.model. The marker is a property, and a header where there is room."""

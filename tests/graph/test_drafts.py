@@ -80,7 +80,7 @@ async def test_the_names_of_all_pages_are_those_of_the_draft(service: Service, d
     assert "skip" in service.requests[1].line
 
 
-async def test_the_stamp_finds_drafts_only(service: Service, drafts: "Drafts") -> None:
+async def test_the_marker_finds_drafts_only(service: Service, drafts: "Drafts") -> None:
     says(service, 200, {"value": [{**DRAFT, "isDraft": False}, DRAFT]})
     assert await drafts.find(BOX, "String {x} Name MailroomId", "1") == [Draft("AAMk1=", is_draft=True, folder="F")]
 

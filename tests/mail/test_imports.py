@@ -22,7 +22,7 @@ MODULES = [
 
 
 @pytest.mark.parametrize("reading", [False, True])
-def test_letters_and_policy_load_nothing_large_when_they_are_imported(reading: bool) -> None:  # noqa: FBT001 - a value of the table
+def test_mails_and_policy_load_nothing_large_when_they_are_imported(reading: bool) -> None:  # noqa: FBT001 - a value of the table
     """Nor when a body is refused by its shape: what loads late, loads on first use."""
     use = "\ntry: shared.mail.parse.send_mail(b'{}')\nexcept Exception: pass" if reading else ""
     code = f"import sys, {', '.join(MODULES)}{use}\nprint([name for name in {FOREIGN} if name in sys.modules])"

@@ -43,7 +43,7 @@ def largest(spare: int) -> SendMail:
     return mail(attachments=(file,), subject="x" * subject)
 
 
-def test_a_request_of_just_the_limit_passes_with_its_stamp() -> None:
+def test_a_request_of_just_the_limit_passes_with_its_marker() -> None:
     full = largest(0)
     limits.check_size(full)
     writer = JsonSerializationWriter()

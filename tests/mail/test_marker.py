@@ -6,7 +6,7 @@ from shared.mail.model import InternetMessageHeader, Message, SingleValueLegacyE
 LETTER = "0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4"
 
 
-def test_the_stamp_is_an_extended_property_and_a_header_with_the_letters_id() -> None:
+def test_the_marker_is_an_extended_property_and_a_header_with_the_mails_id() -> None:
     message = with_marker(Message(subject="x"), LETTER)
     assert message.single_value_extended_properties == (
         SingleValueLegacyExtendedProperty(id=f"String {{{MARKER_GUID}}} Name MailroomId", value=LETTER),
@@ -51,7 +51,7 @@ def test_a_message_that_has_five_headers_gets_the_property_only() -> None:
         "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name \uff2dailroomId\u200b",
     ],
 )
-def test_an_id_that_names_the_stamp_in_any_spelling_is_forged(property_id: str) -> None:
+def test_an_id_that_names_the_marker_in_any_spelling_is_forged(property_id: str) -> None:
     assert forged(property_id=property_id)
 
 

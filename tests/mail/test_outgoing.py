@@ -27,7 +27,7 @@ mails = st.builds(
     scope=words,
     fingerprint=words,
     sender=words,
-    mail=st.builds(SendMail, message=st.builds(Message, subject=st.none() | words), save_to_sent_items=st.booleans()),
+    request=st.builds(SendMail, message=st.builds(Message, subject=st.none() | words), save_to_sent_items=st.booleans()),
     origin=st.builds(Origin, tenant=st.none() | words, user=st.none() | words),
     not_before=times,
     accepted_at=times.filter(lambda at: at is not None),
@@ -36,19 +36,19 @@ mails = st.builds(
 
 @settings(max_examples=100, derandomize=True, deadline=None)
 @given(mails)
-def test_a_letter_is_decoded_as_it_was_encoded(mail: OutgoingMail) -> None:
+def test_a_mail_is_decoded_as_it_was_encoded(mail: OutgoingMail) -> None:
     again = decode(encode(mail))
     assert again == mail
     assert encode(again) == encode(mail)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", encode.__name__.encode(), b'{"id": 1}'])
-def test_what_is_no_letter_is_a_decode_error(data: bytes) -> None:
+def test_what_is_no_mail_is_a_decode_error(data: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode(data)
 
 
-def test_a_letter_whose_mail_holds_more_than_this_version_knows_is_not_read_as_less() -> None:
+def test_a_mail_whose_mail_holds_more_than_this_version_knows_is_not_read_as_less() -> None:
     mail = OutgoingMail(
         id="1",
         scope="s",

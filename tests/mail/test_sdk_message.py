@@ -149,7 +149,7 @@ def test_save_to_sent_items_is_always_written_because_the_sdks_own_default_is_fa
     assert json.loads(sent(mail))["SaveToSentItems"] is True
 
 
-def test_a_stamped_message_carries_the_stamp_on_the_wire() -> None:
+def test_a_stamped_message_carries_the_marker_on_the_wire() -> None:
     message = to_sdk(with_marker(model.Message(subject="x"), "0" * 32))
     assert [header.name for header in message.internet_message_headers or []] == ["x-mailroom-id"]
     assert [extended.value for extended in message.single_value_extended_properties or []] == ["0" * 32]

@@ -25,7 +25,7 @@ def outgoing_mail(thread: str | None = "incident-1", scope: str = "route:alerts"
         "id": "0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4",
         "fingerprint": "f",
         "sender": "mailroom@contoso.test",
-        "mail": SendMail(message=Message(**message)),
+        "request": SendMail(message=Message(**message)),
         "origin": Origin(kind="route", name="alerts"),
         "accepted_at": NOON,
         **changes,
@@ -64,7 +64,7 @@ def test_the_marks_stay_what_they_are_from_version_to_version() -> None:
     assert values["Binary 0x0071"] == "AQHVwDZp9ShRJwMb2Z72+yir3k03ZI6SNXZf"
 
 
-def test_the_index_is_a_header_with_the_threads_guid_and_one_level_with_the_letters_time() -> None:
+def test_the_index_is_a_header_with_the_threads_guid_and_one_level_with_the_mails_time() -> None:
     """[MS-OXOMSG] 2.2.1.3: 0x01, five bytes of a FILETIME, a GUID; delta code, 31 bits of the difference, a byte."""
     marks = marks_of(outgoing_mail())
     assert marks is not None
@@ -102,18 +102,18 @@ def test_scope_and_thread_do_not_run_together() -> None:
     assert one.root != another.root
 
 
-def test_a_letter_without_a_thread_stays_as_it_is() -> None:
+def test_a_mail_without_a_thread_stays_as_it_is() -> None:
     plain = outgoing_mail(None)
     assert threaded(plain) is plain.request
     assert marks_of(plain) is None
 
 
-def test_the_same_letter_has_the_same_marks() -> None:
+def test_the_same_mail_has_the_same_marks() -> None:
     """A mail that is sent again, from a queue message, is the same mail."""
     assert threaded(decode(encode(outgoing_mail()))) == threaded(outgoing_mail())
 
 
-def test_a_letter_of_an_older_version_has_no_thread() -> None:
+def test_a_mail_of_an_older_version_has_no_thread() -> None:
     written = msgspec.json.decode(encode(outgoing_mail(None)))
     del written["thread"]
     assert decode(msgspec.json.encode(written)) == outgoing_mail(None)

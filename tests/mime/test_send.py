@@ -71,7 +71,7 @@ def changed(**changes: Any) -> bytes:
     return rewritten(MAIL, msgspec.structs.replace(read_mime(MAIL).message, **changes))
 
 
-def test_a_mail_goes_with_its_own_bytes_and_the_stamp() -> None:
+def test_a_mail_goes_with_its_own_bytes_and_the_marker() -> None:
     sent = as_sent(outgoing_mail(), BOX)
     assert sent == HEAD + f"x-mailroom-id: {ID}\r\nMessage-ID: {OURS}\r\n".encode() + BODY
     assert as_sent(outgoing_mail(), BOX) == sent
@@ -202,13 +202,13 @@ def test_what_is_written_anew_is_read_as_it_was_meant(names: list[str], subject:
     assert rewritten(again, message) == again
 
 
-def test_a_letter_of_mime_waits_as_any_other() -> None:
+def test_a_mail_of_mime_waits_as_any_other() -> None:
     made = outgoing_mail()
     assert decode(encode(made)) == made
     assert fingerprint(BOX, made.request, None, made.mime) != fingerprint(BOX, made.request)
 
 
-def test_a_mail_too_large_with_its_stamp_is_refused() -> None:
+def test_a_mail_too_large_with_its_marker_is_refused() -> None:
     room = limits.MAX_REQUEST // 4 * 3
     marker = len(as_sent(outgoing_mail(), BOX)) - len(MAIL)
     check_size(outgoing_mail(MAIL + b"x" * (room - len(MAIL) - marker)), large=False)

@@ -122,7 +122,7 @@ def test_a_message_of_mail_work_is_one_or_a_decode_error(body: bytes) -> None:
 
 
 @given(st.binary(max_size=80) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_a_letter_is_one_or_a_decode_error(data: bytes) -> None:
+def test_a_mail_is_one_or_a_decode_error(data: bytes) -> None:
     with suppress(msgspec.DecodeError):
         assert isinstance(decode(data), OutgoingMail)
 

@@ -89,7 +89,7 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize(("given", "settings"), ALLOWED.values(), ids=ALLOWED)
-def test_a_letter_that_every_rule_allows_is_admitted(given: OutgoingMail, settings: Rules) -> None:
+def test_a_mail_that_every_rule_allows_is_admitted(given: OutgoingMail, settings: Rules) -> None:
     admit(given, settings)
 
 
@@ -174,7 +174,7 @@ DENIED |= {
 
 
 @pytest.mark.parametrize(("given", "settings", "code", "rule", "path"), DENIED.values(), ids=DENIED)
-def test_a_letter_that_one_rule_refuses_is_refused_with_the_code_and_the_name_of_that_rule(
+def test_a_mail_that_one_rule_refuses_is_refused_with_the_code_and_the_name_of_that_rule(
     given: OutgoingMail, settings: Rules, code: str, rule: str, path: str | None
 ) -> None:
     with pytest.raises(NotAllowed) as caught:

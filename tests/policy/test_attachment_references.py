@@ -105,7 +105,7 @@ async def test_a_queue_has_its_own_containers() -> None:
     assert (attached.size, attached.etag) == (1, "2")
 
 
-async def test_a_mail_that_is_known_already_is_not_held_up_by_what_became_of_its_files() -> None:
+async def test_a_mail_that_is_known_already_is_not_review_up_by_what_became_of_its_files() -> None:
     """Its key came again, or its message, after the file was cleared away: what its row says counts."""
     gone = attachment_resolver(Blobs({}))
     row = first_claim(work_of(mail()), NOON, SETTINGS, "t", queued=True)

@@ -45,7 +45,7 @@ def three(**message: Any) -> OutgoingMail:
     )
 
 
-def test_where_nothing_has_changed_the_letter_goes_as_it_is() -> None:
+def test_where_nothing_has_changed_the_mail_goes_as_it_is() -> None:
     given = three()
     assert before_send(given, OPEN, NOBODY) == Goes(given)
 
@@ -59,7 +59,7 @@ def test_where_nothing_has_changed_the_letter_goes_as_it_is() -> None:
     ],
     ids=["the sender", "a recipient", "the caller"],
 )
-def test_a_letter_that_a_rule_allows_no_longer_has_failed_with_the_rules_code(
+def test_a_mail_that_a_rule_allows_no_longer_has_failed_with_the_rules_code(
     given: OutgoingMail, settings: LastRules, code: str
 ) -> None:
     verdict = before_send(given, settings, NOBODY)
@@ -98,12 +98,12 @@ def test_a_list_that_nobody_is_left_in_is_absent() -> None:
 
 
 @pytest.mark.parametrize("mode", ["live", "redirect", "capture"])
-def test_a_letter_whose_every_recipient_is_suppressed_ends_so_in_every_mode(mode: Mode) -> None:
+def test_a_mail_whose_every_recipient_is_suppressed_ends_so_in_every_mode(mode: Mode) -> None:
     settings = replace(OPEN, mode=mode, redirect_to=CATCHER)
     assert before_send(three(), settings, frozenset({ADELE, BEN, CAROL})) == Withheld("suppressed", 3)
 
 
-def test_a_letter_is_captured_with_the_number_that_it_would_have_left_out() -> None:
+def test_a_mail_is_captured_with_the_number_that_it_would_have_left_out() -> None:
     assert before_send(three(), replace(OPEN, mode="capture"), frozenset({BEN})) == Withheld("captured", 1)
 
 
@@ -115,7 +115,7 @@ def test_what_is_captured_or_redirected_must_have_been_allowed_live() -> None:
         assert verdict.state == "failed"
 
 
-def test_a_redirected_letter_reaches_the_operators_address_alone_whatever_the_rules_say_of_it() -> None:
+def test_a_redirected_mail_reaches_the_operators_address_alone_whatever_the_rules_say_of_it() -> None:
     settings = replace(OPEN, mode="redirect", redirect_to=CATCHER, allowed_recipients=Patterns.parse("*@fabrikam.test"))
     verdict = goes(three(), settings, frozenset({BEN, CATCHER}))
     assert addresses(verdict.mail.request.message) == [CATCHER]

@@ -225,7 +225,7 @@ def own(count: int) -> tuple[InternetMessageHeader, ...]:
 
 
 @pytest.mark.parametrize(("there", "original", "marker"), [(0, True, True), (3, True, True), (4, True, False)])
-def test_of_graphs_five_headers_the_original_recipients_come_before_the_stamp(
+def test_of_graphs_five_headers_the_original_recipients_come_before_the_marker(
     there: int, *, original: bool, marker: bool
 ) -> None:
     result = redirected(mail(internet_message_headers=own(there)), CATCHER)

@@ -7,7 +7,7 @@ import pytest
 from tests.sandbox.cloud.emulator import BOX, Emulator, mail, marker
 
 
-async def test_accepted_mails_are_found_by_mailbox_and_stamp(emulator: Emulator) -> None:
+async def test_accepted_mails_are_found_by_mailbox_and_marker(emulator: Emulator) -> None:
     await emulator.send(mail(singleValueExtendedProperties=[marker("one")]))
     await emulator.send(mail(subject="second"), box="orders@sandbox.example")
     assert [found["mailbox"] for found in await emulator.accepted()] == [BOX, "orders@sandbox.example"]

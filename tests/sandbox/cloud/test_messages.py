@@ -107,7 +107,7 @@ async def test_an_attachment_is_checked(emulator: Emulator) -> None:
     assert (await emulator.graph("POST", path, json={"name": "a"})).status_code == 400
 
 
-async def test_the_stamps_name_counts_letter_by_letter_and_its_value_does_not(emulator: Emulator) -> None:
+async def test_the_markers_name_counts_letter_by_letter_and_its_value_does_not(emulator: Emulator) -> None:
     await emulator.send(mail(singleValueExtendedProperties=[marker("It's-ABC")]))
     await emulator.send(mail(singleValueExtendedProperties=[marker("other")]))
     assert len(await found(emulator, **by_stamp("it''s-abc"))) == 1

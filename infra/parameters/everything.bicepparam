@@ -77,7 +77,7 @@ param producers = [
 ]
 param mailSettings = {
   MAIL_RATE_PER_MINUTE: '60'
-  MAIL_ON_UNKNOWN: 'hold'
+  MAIL_ON_UNKNOWN: 'review'
   MAIL_LARGE_ATTACHMENTS: 'true'
   MAIL_OPERATOR_APPS: '44444444-4444-4444-4444-444444444444'
   MAIL_OPERATOR_KEYS: 'false'

@@ -106,7 +106,7 @@ def test_outputs_that_the_documents_name_exist() -> None:
 
 def test_roles_of_the_api_are_those_that_the_code_asks_for() -> None:
     roles = {role["value"]: role for role in json.loads((ROOT / "infra" / "app-roles.json").read_text())}
-    code = "\n".join(path.read_text() for path in (ROOT / "shared" / "functions").glob("*.py"))
+    code = "\n".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
     asked = set(re.findall(r'require\(caller, "([\w.]+)"\)', code)) | set(
         re.findall(r'OPERATE: Final = "([\w.]+)"', code)
     )

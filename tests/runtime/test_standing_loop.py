@@ -264,4 +264,4 @@ def test_nothing_else_waits_by_the_clock_alone() -> None:
                     found.append(f"{path.relative_to(SHARED)}:{node.lineno}")
                 case ast.keyword(arg="sock_read" | "read_timeout" | "total", value=ast.Constant(value=value)):
                     assert value is None, path
-    assert [place for place in found if not place.startswith("deadline.py:")] == []
+    assert [place for place in found if not place.startswith("runtime/deadline.py:")] == []

@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError
 
 from shared.ratelimit.plan import SPARE, Answer, Held, Law, Notice, Plan, Want, plan
 from shared.ratelimit.row import Changed, RateLimitUnavailable, Store, Stored, Values
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["Lane"]
 
@@ -29,7 +29,7 @@ STEP: Final = 2  # seconds of a block for which Graph gives no time,
 LONGEST_STEP: Final = 300  # doubled up to this
 REPEATS: Final = 10  # seconds after a block in which the next one repeats it; or as many as it had itself
 DIGITS: Final = 16  # of a mailbox's hash, in events
-NOTICES: Final[dict[Notice, Event]] = {"near": Event.RECIPIENTS_NEAR, "reached": Event.RECIPIENTS_REACHED}
+NOTICES: Final[dict[Notice, LogEvent]] = {"near": LogEvent.RECIPIENTS_NEAR, "reached": LogEvent.RECIPIENTS_REACHED}
 NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 

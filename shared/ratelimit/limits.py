@@ -21,7 +21,7 @@ from shared.ratelimit.row import Store, key_of
 from shared.ratelimit.schedule import Rate
 from shared.ratelimit.window import Window
 from shared.runtime.deadline import within
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["NoRoom", "RateLimits", "Reservation"]
 
@@ -187,7 +187,7 @@ class RateLimits:
         now = self._now()
         if now - lane.limited_at >= SAID_AGAIN:
             lane.limited_at = now
-            emit(Event.CALLER_LIMITED, caller=caller, seconds=round((until - now).total_seconds(), 1))
+            emit(LogEvent.CALLER_LIMITED, caller=caller, seconds=round((until - now).total_seconds(), 1))
 
     def _mailbox(self, mailbox: str) -> Lane:
         return self._lane(mailbox.lower(), self._law)

@@ -1,9 +1,11 @@
-"""What those who wait for a row get of it: decided from the row as last seen, what this process holds, and the time.
+"""Who of those waiting for a row gets what, by the row as last seen, what this process has left, and the time.
+
+The columns of a row:
 
 tat             where the schedule is
 blocked_until   Graph takes nothing from the mailbox before
-recipients      of the mailbox's day, by hour, each at the time that its mail was given
-near, reached   when the operator was last told about those
+recipients      of the mailbox's day by hour, each counted at the time that its mail was given
+near, reached   when the operator was last told that the day is nearly full, or full
 bytes           uploaded for the mailbox in five minutes
 """
 
@@ -12,19 +14,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from shared.ratelimit.row import RateLimitUnavailable, Values
-from shared.ratelimit.schedule import Rate, book
-from shared.ratelimit.window import BYTES, Counts, Window, text_of
-
-__all__ = ["SPARE", "Answer", "Held", "Law", "NoRoom", "Notice", "Plan", "Want", "plan"]
+from shared.ratelimit.schedule import BYTES, Counts, Rate, Window, text_of
+from shared.ratelimit.store import RateLimitUnavailable, Values
 
 Notice = Literal["near", "reached"]
 NEAR: Final = 0.8  # of a day's recipients
 DAY: Final = timedelta(hours=24)
 MOST: Final = 1000  # times kept that were given back
-SPARE: Final = timedelta(
-    seconds=5
-)  # for which an instance may use what it has taken ahead, or a caller asked for in vain
+SPARE: Final = timedelta(seconds=5)  # in which an instance may use what it took ahead, or what a caller did not need
 PART: Final = 20  # one in so many of the recipients that are left may be taken ahead
 
 
@@ -55,7 +52,7 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Law:
+class RowLimits:
     """What a row allows. day: a mailbox's recipients; None: a caller, whose row counts mails only.
 
     concurrency: requests of one process in flight.
@@ -67,7 +64,7 @@ class Law:
 
 
 @dataclass(slots=True)
-class Held:
+class Unused:
     """What a process has of a row and does not need.
 
     times: given back. spare: times that may be used now, by when each has to be. recipients: by hour; a negative number
@@ -79,7 +76,7 @@ class Held:
     recipients: Counts = field(default_factory=dict)
     size: int = 0
 
-    def add(self, more: "Held") -> None:
+    def add(self, more: "Unused") -> None:
         self.times = sorted([*self.times, *more.times])[:MOST]
         self.spare = [*self.spare, *more.spare][:MOST]
         for hour, count in more.recipients.items():
@@ -89,33 +86,33 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """values: the row to be written, None: it stays as it is. held: what is left."""
+    """values: the row to be written; None: it stays as it is. left: what this process has over afterwards."""
 
     values: Values | None
     answers: list[Answer]
-    held: Held
+    left: Unused
     notices: list[Notice]
 
 
-def plan(row: Values, held: Held, wants: Sequence[Want], law: Law, now: datetime) -> Plan:
-    """Serve in order, first from what is held. What one is refused, the next may still get."""
-    rate, day = law.rate, law.day
+def plan(row: Values, left: Unused, wants: Sequence[Want], limits: RowLimits, now: datetime) -> Plan:
+    """Serve in order, first from what is left over. What one is refused, the next may still get."""
+    rate, day = limits.rate, limits.day
     tat, blocked = _time(row, "tat") or now, _time(row, "blocked_until") or now
-    times = [time for time in held.times if time >= max(now, blocked)]
-    spare = [until for until in held.spare if until >= now and blocked <= now]
+    times = [time for time in left.times if time >= max(now, blocked)]
+    spare = [until for until in left.spare if until >= now and blocked <= now]
     before = day.read(row.get("recipients"), now) if day else {}
-    counts = {hour: max(0, before.get(hour, 0) - held.recipients.get(hour, 0)) for hour in {*before, *held.recipients}}
+    counts = {hour: max(0, before.get(hour, 0) - left.recipients.get(hour, 0)) for hour in {*before, *left.recipients}}
     uploads, size = BYTES.read(row.get("bytes"), now), 0
     answers: list[Answer] = []
     changed = False
     for want in wants:
         at_once = min(want.times, len(spare))
         mine = times[: want.times - at_once]
-        booked, tat_after = book(tat, max(now, blocked), want.times - at_once - len(mine), rate)
+        booked, tat_after = rate.book(tat, max(now, blocked), want.times - at_once - len(mine))
         time = now if at_once else max([now, *[*mine, *booked][:1]])
         if time > now and not want.waits:
             answers.append(NoRoom(time))
-        elif want.size and (until := BYTES.full_until(uploads, now, min(BYTES.limit, held.size + size + want.size))):
+        elif want.size and (until := BYTES.full_until(uploads, now, min(BYTES.limit, left.size + size + want.size))):
             answers.append(NoRoom(until))
         elif day and want.recipients and (until := day.full_until(counts, time, want.recipients)):
             answers.append(NoRoom(until, day=True))
@@ -130,7 +127,7 @@ def plan(row: Values, held: Held, wants: Sequence[Want], law: Law, now: datetime
     notices = _notices(row, counts, answers, day, now) if day else []
     if not (changed or size or notices or any(count > before.get(hour, 0) for hour, count in counts.items())):
         unused = {hour: before[hour] - count for hour, count in counts.items() if before.get(hour, 0) > count}
-        return Plan(None, answers, Held(times, spare, unused, held.size), [])
+        return Plan(None, answers, Unused(times, spare, unused, left.size), [])
     ahead = rate.ahead if changed and tat - rate.burst * rate.interval <= now else 0  # else others wait for it
     tat += ahead * rate.interval
     spare += [now + SPARE] * ahead
@@ -138,10 +135,10 @@ def plan(row: Values, held: Held, wants: Sequence[Want], law: Law, now: datetime
     values: dict[str, str | int | datetime] = {**row, "tat": tat, **dict.fromkeys(notices, now)}
     if day:
         values["recipients"] = text_of(counts)
-    if size + held.size:
-        uploads[BYTES.piece(now)] = uploads.get(BYTES.piece(now), 0) + size + held.size
+    if size + left.size:
+        uploads[BYTES.piece(now)] = uploads.get(BYTES.piece(now), 0) + size + left.size
         values["bytes"] = text_of(uploads)
-    return Plan(values, answers, Held(times, spare, unused), notices)
+    return Plan(values, answers, Unused(times, spare, unused), notices)
 
 
 def _likely(wants: Sequence[Want], mails: int, counts: Counts, day: Window, now: datetime) -> Counts:

@@ -17,7 +17,8 @@ from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.delivery.record import Conflict, Row, State
 from shared.mail.model import BlobAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode
-from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
+from shared.ratelimit.limits import RateLimits, Reservation
+from shared.ratelimit.plan import NoRoom
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
 

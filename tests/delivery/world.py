@@ -33,7 +33,7 @@ from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Throttled, Unanswered, Unknown
 from shared.mail.outgoing import OutgoingMail
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.store import RateLimitUnavailable
 from shared.settings.config import OnUnknown, Settings
 from shared.telemetry import logger
 from tests.delivery.drafts import Drafts

@@ -34,7 +34,7 @@ from shared.mail.request_size import needs_draft
 from shared.mail.sizes import weight
 from shared.policy.pre_send import Goes, Withheld, count_of
 from shared.ratelimit.limits import RateLimits, Reservation
-from shared.ratelimit.plan import NoRoom
+from shared.ratelimit.schedule import NoRoom
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 

@@ -15,8 +15,7 @@ from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Final
 
-from shared.ratelimit.plan import NoRoom, RowLimits, Want
-from shared.ratelimit.schedule import Rate, Window
+from shared.ratelimit.schedule import NoRoom, Rate, RowLimits, Want, Window
 from shared.ratelimit.shared_row import SharedRow
 from shared.ratelimit.store import TableStore, key_of
 from shared.runtime.deadline import within
@@ -134,6 +133,8 @@ class RateLimits:
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         """The one of these mailboxes that may send soonest, as far as this process knows. No storage."""
+        if len(mailboxes) == 1:
+            return mailboxes[0]
         lanes = {mailbox: self._mailbox(mailbox) for mailbox in mailboxes}
         expected = {mailbox: lane.expected() for mailbox, lane in lanes.items()}
         now = self._now()  # one for all: what is free now is as free as any other, whichever was asked first

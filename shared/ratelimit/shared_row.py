@@ -14,7 +14,7 @@ from typing import Final
 
 from azure.core.exceptions import AzureError
 
-from shared.ratelimit.plan import SPARE, Answer, Notice, Plan, RowLimits, Unused, Want, plan
+from shared.ratelimit.schedule import SPARE, Answer, Notice, Plan, RowLimits, Unused, Want, plan
 from shared.ratelimit.store import Changed, RateLimitUnavailable, Stored, TableStore, Values
 from shared.telemetry import LogEvent, emit
 

@@ -16,7 +16,7 @@ from shared.delivery.record import Conflict, Row
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.limits import Reservation
-from shared.ratelimit.plan import NoRoom
+from shared.ratelimit.schedule import NoRoom
 from shared.ratelimit.store import RateLimitUnavailable
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.plan import LOST, Point

@@ -22,7 +22,7 @@ from shared.policy.address_patterns import Patterns
 from shared.policy.admit import CallerRule
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.limits import Reservation
-from shared.ratelimit.plan import NoRoom
+from shared.ratelimit.schedule import NoRoom
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (

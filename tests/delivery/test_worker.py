@@ -19,7 +19,7 @@ from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.limits import Reservation
-from shared.ratelimit.plan import NoRoom
+from shared.ratelimit.schedule import NoRoom
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (

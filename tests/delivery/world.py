@@ -25,9 +25,8 @@ from shared.delivery.engine import Engine, StillOurs
 from shared.delivery.large import LargeMails
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.partitions import partition
 from shared.delivery.queue_messages import Work, work_of
-from shared.delivery.record import REPLAYABLE, Conflict, Row
+from shared.delivery.record import REPLAYABLE, Conflict, Row, partition
 from shared.delivery.request import Answer, Busy, Done, Mismatch, Rejection, Requests, Spent, Unavailable
 from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker

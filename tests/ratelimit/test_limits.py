@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.ratelimit.limits import KEPT, RateLimits, Reservation
-from shared.ratelimit.plan import NoRoom
+from shared.ratelimit.schedule import NoRoom
 from shared.ratelimit.store import Changed, RateLimitUnavailable, Stored, Values, key_of
 from tests.ratelimit.far import FarStore, MemoryStore
 from tests.ratelimit.virtual import at, clock, elapsed, run

@@ -24,6 +24,11 @@ def test_the_burst_is_four_and_no_more_than_ten_seconds_worth(per_minute: float,
     assert rate.burst == burst
 
 
+@pytest.mark.parametrize("per_minute", [1, 7, 31, 1000, 99_999])
+def test_a_minute_never_has_more_intervals_than_the_rate_has_mails(per_minute: int) -> None:
+    assert Rate.even(per_minute).interval * per_minute >= timedelta(minutes=1)
+
+
 def test_after_a_rest_a_small_burst_goes_at_once_and_then_one_each_interval() -> None:
     times, tat = book(at(-1000), at(0), 7, Rate.even(30))
     assert times == [at(second) for second in (0, 0, 0, 0, 2, 4, 6)]

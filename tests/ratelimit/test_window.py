@@ -19,6 +19,12 @@ def test_room_comes_back_piece_by_piece_when_the_stretch_after_each_has_passed()
     assert DAY.full_until(counts, at(25 * HOUR), 600) is None
 
 
+def test_a_piece_counts_until_the_whole_stretch_after_its_end_has_passed() -> None:
+    counts = {DAY.piece(at(0)): 1000}
+    assert DAY.full_until(counts, at(25 * HOUR - 1), 1) == at(25 * HOUR)
+    assert DAY.full_until(counts, at(25 * HOUR), 1) is None
+
+
 def test_what_is_counted_for_later_counts_now() -> None:
     assert DAY.full_until({DAY.piece(at(5 * HOUR)): 1000}, at(0), 1) == at(30 * HOUR)
 

@@ -1,11 +1,11 @@
 """What an operator is told who puts a mail back that may have gone."""
 
 import json
+from collections.abc import Callable
 
 import azure.functions as func
-import pytest
 
-from shared.app import Services
+from shared.app import App
 from shared.delivery.operations import Control
 from shared.functions import messages
 from shared.settings.config import read
@@ -14,14 +14,13 @@ from tests.delivery.test_operations import answering, held
 from tests.functions.test_who import ENVIRONMENT
 
 
-async def test_a_mail_that_is_found_in_its_mailbox_is_told_as_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mail_that_is_found_in_its_mailbox_is_told_as_sent(install: Callable[[App], App]) -> None:
     """200 and not 202: nothing goes back into the queue."""
     office = Office()
     row = await held(office)
     office.verifier = answering("sent")
-    app = Services(read(ENVIRONMENT))
+    app = install(App(read(ENVIRONMENT)))
     app.__dict__ |= {"engine": office.engine, "control": Control(office.engine)}
-    monkeypatch.setattr(messages, "services", lambda: app)
     request = func.HttpRequest("POST", "https://x.test/", headers={}, route_params={"id": row.id}, body=b"")
     answer = await messages.operator_message_replay(request)
     assert answer.status_code == 200

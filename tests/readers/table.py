@@ -19,7 +19,7 @@ __all__ = ["NO_READERS", "READERS", "public"]
 
 READERS: Final[list[Reader]] = [*texts.READERS, *mails.READERS, *events.READERS]
 PACKAGES: Final = (
-    "auth.callers", "auth.entra", "delivery.queue_messages", "functions.answers", "functions.paging", "mail", "mime",
+    "auth.callers", "auth.entra", "delivery.queue_messages", "functions.access", "functions.answers", "mail", "mime",
     "parsing", "policy", "rendering", "routing", "sources",
 )  # fmt: skip
 
@@ -36,10 +36,11 @@ NO_READERS: Final[dict[str, str]] = {
         routing.batches:packed routing.batches:unpacked functions.answers:lost_its_body
         delivery.queue_messages:apart delivery.queue_messages:work_of mail.outgoing:new_id mime.head:malformed
         functions.answers:graph_error functions.answers:json_answer functions.answers:problem
-        functions.answers:settings_refused auth.callers:scope_of auth.entra:require routing.mail_ids:name_of
+        functions.answers:rfc_3339 functions.answers:settings_refused auth.callers:scope_of auth.entra:require routing.mail_ids:name_of
         routing.mail_ids:scope_of sources.copies:fresh sources.copies:same_bytes
         sources.copies:canonical rendering.bounds:size_of auth.callers:origin_of auth.callers:operates
-        delivery.worker:spread functions.answers:unavailable auth.callers:report_refused
+        delivery.worker:spread functions.answers:unavailable functions.access:report_refused functions.access:wrong_after
+        functions.access:by_token functions.access:by_key
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
         mail.request_size:body_too_large mail.request_size:check_sizes mail.request_size:file_size
@@ -51,7 +52,7 @@ NO_READERS: Final[dict[str, str]] = {
         routing.split:check_count routing.split:parts_of
     """,
     "a header that the platform bounds, compared with a few characters": """
-        functions.answers:request_ids functions.paging:top_of auth.callers:authenticated auth.callers:key_refused
+        functions.answers:request_ids functions.access:page_size functions.access:authenticated
         functions.answers:length_required functions.answers:lost_its_body
     """,
 }  # fmt: skip
@@ -63,7 +64,7 @@ def public() -> Iterator[str]:
         name = module.name.removeprefix("shared.").removeprefix("webhooks.")
         if name.startswith(PACKAGES):
             found = import_module(module.name)
-            for one in getattr(found, "__all__", ()):
+            for one in getattr(found, "__all__", [one for one in vars(found) if not one.startswith("_")]):
                 value = getattr(found, one, None)
                 if isfunction(getattr(value, "__wrapped__", value)) and value.__module__ == module.name:
                     yield f"{name}:{one}"

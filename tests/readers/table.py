@@ -36,11 +36,12 @@ NO_READERS: Final[dict[str, str]] = {
         routing.batches:packed routing.batches:unpacked functions.answers:lost_its_body
         delivery.queue_messages:apart delivery.queue_messages:work_of mail.outgoing:new_id mime.head:malformed
         functions.answers:graph_error functions.answers:json_answer functions.answers:problem
-        functions.answers:rfc_3339 functions.answers:settings_refused auth.callers:scope_of auth.entra:require routing.mail_ids:name_of
+        functions.answers:rfc_3339 functions.answers:settings_refused auth.callers:scope_of auth.entra:require
+        routing.mail_ids:name_of
         routing.mail_ids:scope_of sources.copies:fresh sources.copies:same_bytes
         sources.copies:canonical rendering.bounds:size_of auth.callers:origin_of auth.callers:operates
-        delivery.worker:spread functions.answers:unavailable functions.access:report_refused functions.access:wrong_after
-        functions.access:by_token functions.access:by_key
+        delivery.worker:spread functions.answers:unavailable functions.access:report_refused
+        functions.access:wrong_after functions.access:by_token functions.access:by_key
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
         mail.request_size:body_too_large mail.request_size:check_sizes mail.request_size:file_size

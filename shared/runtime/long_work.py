@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from shared.telemetry import kept
+from shared.telemetry import deferred
 
 __all__ = ["LARGE", "aside"]
 
@@ -23,5 +23,5 @@ async def aside[**P, R](size: int, work: Callable[P, R], *args: P.args, **option
     """
     if size < LARGE:
         return work(*args, **options)
-    with kept():
+    with deferred():
         return await asyncio.to_thread(work, *args, **options)

@@ -11,8 +11,7 @@ from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
 from shared import telemetry
 from shared.app import App, current_app
-from shared.telemetry import STRANGERS, LogEvent
-from shared.telemetry_bounds import MOST, Bounded
+from shared.telemetry import MOST, STRANGERS, Bounded, LogEvent
 from shared.webhooks.routing.secrets import Secrets
 from tests.auth.test_entra import NEXT_KEY, Entra, app_claims, bearer
 from tests.functions.test_who import ENVIRONMENT

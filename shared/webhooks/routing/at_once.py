@@ -24,7 +24,7 @@ from shared.delivery.worker import Worker
 from shared.mail.outgoing import OutgoingMail
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within
-from shared.telemetry import said_while
+from shared.telemetry import deferred
 
 __all__ = ["ASKED", "AtOnce", "Made"]
 
@@ -94,7 +94,7 @@ class AtOnce:
         return Made(put)
 
     async def _attempt(self, put: Put, receipt: Receipt, heard: Callable[[], bool]) -> None:
-        with said_while(heard):
+        with deferred(heard):
             try:
                 await self.worker.looked_up(put.work)
             except AzureError:  # its operator is to be told before it goes: by who delivers the message

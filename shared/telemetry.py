@@ -39,7 +39,7 @@ class LogEvent(StrEnum):
 
     level: int
 
-    def __new__(cls, name: str, level: int) -> Self:
+    def __new__(cls, name: str, level: int = INFO) -> Self:
         event = str.__new__(cls, name)
         event._value_ = name
         event.level = level
@@ -86,10 +86,7 @@ class LogEvent(StrEnum):
     KEYS_UNREACHED = "caller.keys-unreached", ERROR  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused", WARNING  # a request without a valid token, or of a caller without the permission
     ROUTE_OFF = "route.off", INFO  # a request for a route without a secret: 404, as for an unknown route; once a day
-    ROUTE_REFUSED = (
-        "route.refused",
-        ERROR,
-    )  # it, or a secret of it, cannot be used. At the first webhook, then by the timer
+    ROUTE_REFUSED = "route.refused", ERROR  # it, or its secret, cannot be used. At the first webhook, then by the timer
     EVENT_UNVERIFIED = "event.unverified", WARNING  # a webhook request that does not prove where it comes from
     EVENT_MALFORMED = "event.malformed", WARNING  # a verified webhook request that cannot be read
     EVENT_FILTERED = "event.filtered", INFO  # its route makes no mail of it

@@ -19,7 +19,7 @@ QUEUES: Final = (EVENTS, OUTBOX, WORK, f"{EVENTS}-poison", f"{OUTBOX}-poison", f
 _OPEN, _KEY = func.AuthLevel.ANONYMOUS, func.AuthLevel.FUNCTION
 
 # name, methods, route, level, module of shared.functions, function in it
-_HTTP: Final = (
+HTTP: Final = (
     ("send_mail", "POST", "v1.0/users/{id}/sendMail", _OPEN, "send_mail", "send_mail"),
     ("send_my_mail", "POST", "v1.0/me/sendMail", _OPEN, "send_mail", "send_my_mail"),
     # The same two by the action's qualified name, as older SDKs call it: .NET before 5, Java before 6, Objective-C.
@@ -65,7 +65,7 @@ def _queue(name: str) -> Callable[..., Any]:
     return _named(name, run)
 
 
-for _name, _methods, _route, _level, _module, _function in _HTTP:
+for _name, _methods, _route, _level, _module, _function in HTTP:
     _trigger = blueprint.route(route=_route, methods=_methods.split(), auth_level=_level)
     _trigger(_http(_name, _module, _function))
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Protocol
 from xml.sax.saxutils import escape
 
 import msgspec
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
 from shared.delivery.files import OWN, reading
 from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
@@ -74,11 +74,10 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """By which a message that was just put is deleted, until somebody else has received it. work: as it was put."""
+    """Of a message that was put. work: as it was put. message: names it until somebody has received it; opaque."""
 
     work: Work
     message: str
-    pop: str
 
 
 class Outbox(Protocol):
@@ -86,22 +85,18 @@ class Outbox(Protocol):
 
     def put(
         self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-    ) -> Awaitable[Work]:
-        """Put a message, visible when due; with its mail when it does not carry one yet. Returns it as it was put."""
+    ) -> Awaitable[Receipt]:
+        """Put a message, visible when due; with its mail when it does not carry one yet."""
         ...
 
-    def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Awaitable[Receipt]:
-        """The same; with what it can be taken back by while it hides."""
-        ...
-
-    def take_back(self, receipt: Receipt) -> Awaitable[None]:
+    def take_back(self, message: str) -> Awaitable[None]:
         """Delete a message that was put. Raises ResourceNotFoundError where somebody has received it since."""
         ...
 
-    def show(self, receipt: Receipt, now: datetime, due: datetime) -> Awaitable[None]:
-        """Make a message visible at another time than it was put for. The receipt is worth nothing afterwards.
+    def show(self, message: str, now: datetime, due: datetime) -> Awaitable[str | None]:
+        """Make a message visible at another time than it was put for. Returns what names it from then on.
 
-        Raises ResourceNotFoundError, as above.
+        None: somebody has received it since it was put.
         """
         ...
 
@@ -207,22 +202,24 @@ class StorageOutbox:
 
     async def put(
         self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-    ) -> Work:
+    ) -> Receipt:
         if mail is not None and not work.carries:
             work = await self._carrying(work, mail)
-        await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
-        return work
-
-    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Receipt:
-        work = await self._carrying(work, mail)
         put = await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
-        return Receipt(work, put.id, put.pop_receipt)
+        return Receipt(work, _named(put))
 
-    async def take_back(self, receipt: Receipt) -> None:
-        await self._queue.delete_message(receipt.message, receipt.pop)
+    async def take_back(self, message: str) -> None:
+        await self._queue.delete_message(*message.split())
 
-    async def show(self, receipt: Receipt, now: datetime, due: datetime) -> None:
-        await self._queue.update_message(receipt.message, receipt.pop, visibility_timeout=delay(now, due))
+    async def show(self, message: str, now: datetime, due: datetime) -> str | None:
+        try:
+            return _named(await self._queue.update_message(*message.split(), visibility_timeout=delay(now, due)))
+        except ResourceNotFoundError:
+            return None
+        except HttpResponseError as error:
+            if error.error_code != "PopReceiptMismatch":
+                raise
+            return None
 
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         await _send(self._queues().get_queue_client(queue), content.decode(), int(after.total_seconds()))
@@ -333,6 +330,11 @@ class StorageOutbox:
     async def _upload(self, name: str, content: bytes) -> None:
         # Overwriting what an earlier try of this call has put, and whose answer was lost.
         await _made(self._payloads.create_container, lambda: self._payloads.upload_blob(name, content, overwrite=True))
+
+
+def _named(message: Any) -> str:
+    """A queue message, by its id and its last pop receipt; neither has a space in it."""
+    return f"{message.id} {message.pop_receipt}"
 
 
 async def _send(queue: Any, text: str, seconds: int) -> Any:

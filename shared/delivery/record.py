@@ -52,6 +52,7 @@ class Row:
     unanswered: int = 0  # looks in a row that it has not answered
     new_token_from: datetime | None = None  # it has answered 403: again by a token from then on, and it cannot be asked
     progress: str | None = None  # of an attempt in parts, opaque to the protocol
+    message: str | None = None  # by which it waits, where that is known; it may have been received since
     settled_at: datetime | None = None
     status: int | None = None  # HTTP status and code of Graph's last answer
     code: str | None = None

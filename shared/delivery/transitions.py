@@ -185,7 +185,8 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
         return _begin(work, now, settings, token)
     if row.fingerprint != work.fingerprint:
         return Drop("other-body")
-    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), queued=True, due_at=None)
+    until = lease(now, settings)
+    claimed = replace(row, state="sending", token=token, lease_until=until, queued=True, due_at=None, message=None)
     if row.state in REPLAYABLE and work.replay > row.replays:
         return _replay(claimed, work, now)
     if begins_anew(work, row):
@@ -255,7 +256,8 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
     if row.fingerprint != fingerprint:
         return Mismatch()
     # Its message has gone with its end: until there is another one, nobody may be told that it waits.
-    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), due_at=None, queued=False)
+    until = lease(now, settings)
+    claimed = replace(row, state="sending", token=token, lease_until=until, queued=False, due_at=None, message=None)
     if _surely_unsent(row):
         return Claim(_anew(claimed, now), "send")  # surely not sent: the caller may try again, from the start
     if row.state != "failed" and (row.queued or row.state in ENDED) and row.code != "Abandoned":

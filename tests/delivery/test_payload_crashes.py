@@ -25,7 +25,7 @@ from shared.delivery.files import StorageFiles, filled
 from shared.delivery.ledger_table import TABLE, TableLedger
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.queue import PAYLOADS, QUEUE, StorageOutbox
+from shared.delivery.queue import PAYLOADS, QUEUE, Receipt, StorageOutbox
 from shared.delivery.queue_messages import Work, parse_work, work_of
 from shared.delivery.record import Row, partition
 from shared.delivery.request import Answer, Busy, Done, Mismatch, Requests
@@ -79,7 +79,7 @@ class Punctual(StorageOutbox):
 
     async def put(
         self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-    ) -> Work:
+    ) -> Receipt:
         return await super().put(work, now, None, mail)
 
 

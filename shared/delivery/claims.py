@@ -12,11 +12,10 @@ from typing import Any, Final
 from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
-from shared.delivery.record import Conflict, Ledger, Row
+from shared.delivery.ledger import Ledger
+from shared.delivery.record import Conflict, Row
 from shared.graph.outcome import NotConnected, Stopped
 from shared.settings.config import Settings
-
-__all__ = ["Claims", "Lease", "LongClaim", "new_token"]
 
 BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
 SHORT: Final = timedelta(seconds=30)  # a wait that nobody needs to cut short

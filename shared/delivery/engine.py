@@ -42,21 +42,6 @@ from shared.telemetry import LogEvent, emit
 if TYPE_CHECKING:
     from shared.delivery.large import LargeMails
 
-__all__ = [
-    "Ended",
-    "Engine",
-    "Job",
-    "Later",
-    "Policy",
-    "Ready",
-    "Result",
-    "Send",
-    "StillOurs",
-    "Verifier",
-    "Waits",
-    "bound",
-]
-
 PATIENCE: Final = 2.0  # seconds that an execution waits for its mailbox: for its time, and for a request to end
 CROWDED: Final = timedelta(seconds=5)  # until a mail comes again that found too many requests in flight
 UNASKED: Final = timedelta(seconds=30)  # until a mail comes again that policy could not be asked about

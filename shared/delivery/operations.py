@@ -18,8 +18,6 @@ from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import OutgoingMail, decode
 from shared.telemetry import LogEvent, emit
 
-__all__ = ["Cannot", "Control"]
-
 
 @dataclass(frozen=True, slots=True)
 class Cannot:

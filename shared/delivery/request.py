@@ -38,19 +38,6 @@ from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within
 from shared.telemetry import LogEvent, emit, said_while
 
-__all__ = [
-    "Answer",
-    "Busy",
-    "Done",
-    "Mismatch",
-    "Put",
-    "Rejection",
-    "Requests",
-    "Spent",
-    "TooMany",
-    "Unavailable",
-]
-
 AT_ONCE: Final = timedelta(seconds=0.5)  # an attempt beside a message may wait so long for its mailbox's time
 # Seconds to read a row: where storage is away, the caller has waited for one operation's tries before.
 READ: Final = 3.0

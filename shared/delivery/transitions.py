@@ -28,40 +28,6 @@ from shared.graph.outcome import (
 from shared.policy.pre_send import Withheld
 from shared.settings.config import Settings
 
-__all__ = [
-    "SKEW",
-    "Answered",
-    "Busy",
-    "Claim",
-    "Decision",
-    "Drop",
-    "Fail",
-    "Finding",
-    "Mismatch",
-    "PutAgain",
-    "Reply",
-    "Schedule",
-    "Settled",
-    "TakeOver",
-    "backoff",
-    "begins_anew",
-    "decide",
-    "ended",
-    "first_claim",
-    "first_verification",
-    "give_back",
-    "given_up",
-    "is_copy",
-    "lease",
-    "meet",
-    "repeated",
-    "settle",
-    "too_old",
-    "unverified",
-    "wait_for_turn",
-    "withhold",
-]
-
 SKEW: Final = timedelta(seconds=5)  # what two hosts' clocks may differ by
 # unsent: not even asked for, whatever became of the attempt; so there is nothing to wait for.
 Finding = Literal["sent", "waiting", "absent", "unsent"] | Unanswered

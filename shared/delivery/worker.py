@@ -26,8 +26,6 @@ from shared.errors import Refused
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.telemetry import LogEvent, emit
 
-__all__ = ["KEEPS", "Worker", "spread"]
-
 LATER: Final = timedelta(minutes=5)
 CRASHED: Final = "Crashed"
 SPREAD: Final = timedelta(minutes=5)

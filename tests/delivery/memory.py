@@ -9,9 +9,10 @@ from itertools import count
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.delivery.files import OWN, FileGone, Found
+from shared.delivery.files import OWN, FileGone, Files, Found
+from shared.delivery.ledger import Ledger
 from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
-from shared.delivery.queue import BODY, QUEUE, Kept, Payload, Receipt, carrying, delay
+from shared.delivery.queue import BODY, QUEUE, Kept, Outbox, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.delivery.record import Conflict, Row, State, partition
 from shared.mail.model import BlobAttachment
@@ -22,7 +23,7 @@ from shared.ratelimit.schedule import NoRoom
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
 
 
-class MemoryLedger:
+class MemoryLedger(Ledger):
     """Rows by id, with ETags that never come again."""
 
     def __init__(self) -> None:
@@ -108,7 +109,7 @@ class Unpaced(RateLimits):
         return datetime.min.replace(tzinfo=UTC)
 
 
-class MemoryOutbox:
+class MemoryOutbox(Outbox):
     """`messages` holds (due, message) in the order they were put."""
 
     def __init__(self) -> None:
@@ -228,7 +229,7 @@ class MemoryOutbox:
         self.payloads.pop(name, None)
 
 
-class MemoryFiles:
+class MemoryFiles(Files):
     """The files of an outbox in memory, and blobs by `container/name` that mails may attach."""
 
     def __init__(self, outbox: MemoryOutbox) -> None:

@@ -82,7 +82,7 @@ class StorageOutbox(MemoryOutbox):
         self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
     ) -> Receipt:
         if mail is not None and not work.carries:
-            work = await self._carrying(work, now, mail)
+            work = await self._with_mail(work, now, mail)
 
         async def send() -> "Message":
             return self._world.enqueue(work, delay(now, due))
@@ -113,7 +113,7 @@ class StorageOutbox(MemoryOutbox):
         found = self._put[int(number)]
         return found if found in self._world.messages and found.receipt == int(receipt) else None
 
-    async def _carrying(self, work: Work, now: datetime, mail: OutgoingMail) -> Work:
+    async def _with_mail(self, work: Work, now: datetime, mail: OutgoingMail) -> Work:
         if not self._world.plan.large:
             return msgspec.structs.replace(work, mail=msgspec.Raw(encode(mail)))
         name = payload_name(mail)

@@ -224,7 +224,8 @@ class World:
             return await self._look(row, skew)
 
         files = MemoryFiles(self.outbox)
-        drafts = _ByDraft(self.drafts, self.drafts, files, verifier, lambda: self.silence(skew))
+        box: Any = self.drafts
+        drafts = _ByDraft(box, box, files, verifier, lambda: self.silence(skew))
         now, monotonic = (lambda: NOON + timedelta(seconds=self.now + skew)), (lambda: self.now + started)
         return Engine(
             self.settings,

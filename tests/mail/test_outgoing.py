@@ -27,7 +27,9 @@ mails = st.builds(
     scope=words,
     fingerprint=words,
     sender=words,
-    request=st.builds(SendMail, message=st.builds(Message, subject=st.none() | words), save_to_sent_items=st.booleans()),
+    request=st.builds(
+        SendMail, message=st.builds(Message, subject=st.none() | words), save_to_sent_items=st.booleans()
+    ),
     origin=st.builds(Origin, tenant=st.none() | words, user=st.none() | words),
     not_before=times,
     accepted_at=times.filter(lambda at: at is not None),

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
@@ -17,7 +18,7 @@ from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode
-from shared.policy.pre_send import Withheld
+from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.limits import NoRoom, Reservation
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
@@ -314,10 +315,11 @@ async def test_a_mail_that_waited_is_asked_about_again() -> None:
     """What held when it was accepted may hold no longer."""
     office = Office(graph=ScriptedGraph([THROTTLED]))
     await deliver(office)
-    office.policy = ScriptedPolicy([WITHHELD[0]])
+    office.policy = policy = ScriptedPolicy([WITHHELD[0]])
     await deliver_next(office)
     assert (await office.row()).state == "suppressed"
     assert len(office.graph.rows) == 1
+    assert policy.admitted == [False], "every rule is asked again"
 
 
 async def test_a_mail_that_goes_to_some_of_its_recipients_says_how_many_were_left_out() -> None:
@@ -358,6 +360,7 @@ class Spent(Unpaced):
         self.asked: list[tuple[str, int]] = []
         self.first: str | None = None
         self.ends: list[str] = []
+        self.counted: list[int] = []
 
     async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
         self.asked.append((mailbox, recipients))
@@ -370,6 +373,7 @@ class Spent(Unpaced):
 
     def used(self, reservation: Reservation, recipients: int) -> None:
         self.ends.append("used")
+        self.counted.append(recipients)
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         return self.first or mailboxes[0]
@@ -399,6 +403,18 @@ async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_lef
     assert (await office.row()).mailbox == other
 
 
+async def test_a_mail_of_a_pool_that_may_have_gone_is_sent_again_from_its_own_mailbox() -> None:
+    """Only there it could be found, now that it may have gone twice."""
+    pool = ("a@sandbox.example", "b@sandbox.example")
+    office = Office(
+        settings=Settings(sender_pools={SENDER: pool}), graph=ScriptedGraph([TIMED_OUT]), pace=Spent(pool[0])
+    )
+    await deliver(office)
+    office.pace = Spent()
+    await deliver_next(office)
+    assert [row.mailbox for row in office.graph.rows] == [pool[1], pool[1]]
+
+
 async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> None:
     """Each may have some left, only not enough for this mail."""
     pool = ("a@sandbox.example", "b@sandbox.example")
@@ -410,8 +426,14 @@ async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> N
 
 
 async def test_a_mail_counts_for_those_whom_policy_lets_it_reach() -> None:
-    await deliver(Office(pace=(pace := Spent())))
+    three = outgoing_mail()
+    recipients = (three.request.message.to_recipients or ()) * 3
+    message = msgspec.structs.replace(three.request.message, to_recipients=recipients)
+    three = replace(three, request=msgspec.structs.replace(three.request, message=message))
+    office = Office(pace=(pace := Spent()), policy=ScriptedPolicy([Goes(outgoing_mail(), 2)]))
+    await Worker(office.engine).deliver(work(three), three)
     assert pace.asked == [(SENDER, 1)]
+    assert pace.counted == [1]
 
 
 async def test_what_policy_withholds_reserves_nothing() -> None:

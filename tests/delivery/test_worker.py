@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
+from shared.delivery.engine import SMALL
 from shared.delivery.operations import Control
 from shared.delivery.queue import INLINE, Kept
 from shared.delivery.queue_messages import Work
@@ -391,6 +392,26 @@ async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room(
     pace.mailboxes.clear()
     await deliver_next(office)
     assert (await office.row()).state == "sent"
+
+
+async def test_a_large_mail_waits_while_its_mailbox_has_uploaded_too_much() -> None:
+    class Full(Unpaced):
+        async def upload(self, mailbox: str, size: int) -> datetime | None:
+            asked.append(size)
+            return NOON + timedelta(minutes=5)
+
+    asked: list[int] = []
+    office = Office(pace=Full(lambda: NOON))
+    large = outgoing_mail(size=SMALL + 1)
+    await Worker(office.engine).deliver(work(large), large)
+    assert office.graph.rows == []
+    [(due, _)] = office.outbox.messages
+    assert due == NOON + timedelta(minutes=5)
+    small = outgoing_mail("1" * 32, size=1000)
+    await Worker(office.engine).deliver(work(small), small)
+    assert office.graph.sent == [small.id], "of small mails the room that is left is enough"
+    assert len(asked) == 1
+    assert asked[0] > SMALL
 
 
 async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_left() -> None:

@@ -56,6 +56,12 @@ async def test_a_mail_that_graph_takes_is_sent_and_puts_no_message() -> None:
     assert office.outbox.messages == []
 
 
+async def test_a_mail_that_was_just_admitted_is_not_admitted_a_second_time() -> None:
+    office = Office(policy=(policy := ScriptedPolicy()))
+    await Requests(office.engine).send_now(outgoing_mail())
+    assert policy.admitted == [True]
+
+
 async def test_a_throttled_mail_waits_in_the_outbox_and_is_delivered_from_there() -> None:
     office = Office(graph=ScriptedGraph([THROTTLED]))
     assert await Requests(office.engine).send_now(outgoing_mail()) == Done(outgoing_mail().id, "accepted")

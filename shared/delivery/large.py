@@ -24,7 +24,7 @@ from azure.core.exceptions import AzureError
 
 from shared.delivery.claims import LongClaim
 from shared.delivery.engine import Verifier
-from shared.delivery.files import FileGone, Files, filled
+from shared.delivery.payloads import FileGone, Files, filled
 from shared.delivery.record import Conflict, Row
 from shared.delivery.transitions import Finding
 from shared.graph.draft_types import FileItem

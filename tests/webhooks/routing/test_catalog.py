@@ -6,7 +6,7 @@ import pytest
 
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN, load
-from shared.webhooks.sources.registry import SOURCES, source_named
+from shared.webhooks.sources.source import SOURCES, source_named
 
 
 def route(root: Path, name: str, text: str = 'source = "key"') -> None:

@@ -51,7 +51,7 @@ def payload(*alerts: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 def read(value: Any) -> Event:
-    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()), NOW)
+    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()))
     return event
 
 
@@ -166,7 +166,7 @@ def test_a_payload_of_ones_own_making_is_an_event_of_its_own_each_time() -> None
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{"])
 def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed) as error:
-        SOURCE.events(RawRequest(body), NOW)
+        SOURCE.events(RawRequest(body))
     assert error.value.status == 400
 
 

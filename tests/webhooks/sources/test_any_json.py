@@ -18,13 +18,12 @@ from shared.webhooks.sources.hmac_signed import Hmac
 from shared.webhooks.sources.key import Key
 from shared.webhooks.sources.source import Event, RawRequest
 from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
-from tests.webhooks.sources.moments import NOW
 
 ORDER = {"kind": "order.paid", "id": 4711, "shop": {"name": "Läden"}, "at": "2026-11-22T09:58:20Z", "total": 12.5}
 
 
 def event_of(source: AnyJson, body: Any, **headers: str) -> Event:
-    (event,) = source.events(RawRequest(json.dumps(body).encode(), headers), NOW)
+    (event,) = source.events(RawRequest(json.dumps(body).encode(), headers))
     return event
 
 
@@ -37,7 +36,7 @@ def test_any_json_is_an_event(body: Any) -> None:
 
 def test_what_is_not_json_is_malformed_and_its_place_is_named() -> None:
     with pytest.raises(Malformed, match="line 1, column 7") as caught:
-        Key().events(RawRequest(b'{"a": }'), NOW)
+        Key().events(RawRequest(b'{"a": }'))
     assert caught.value.status == 400
 
 

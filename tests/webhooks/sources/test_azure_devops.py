@@ -50,7 +50,7 @@ def payload(kind: str = "git.pullrequest.created", resource: Any = PULL_REQUEST,
 
 
 def read(value: Any) -> Event:
-    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()), NOW)
+    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()))
     return event
 
 
@@ -175,7 +175,7 @@ def test_without_an_id_a_notification_is_known_by_its_whole_payload() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{"])
 def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed) as error:
-        SOURCE.events(RawRequest(body), NOW)
+        SOURCE.events(RawRequest(body))
     assert error.value.status == 400
 
 

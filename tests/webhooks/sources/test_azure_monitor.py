@@ -62,7 +62,7 @@ def payload(**essentials: Any) -> dict[str, Any]:
 
 
 def read(value: Any) -> Event:
-    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode(), {"content-type": "application/json"}), NOW)
+    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode(), {"content-type": "application/json"}))
     return event
 
 
@@ -186,7 +186,7 @@ def test_the_portals_test_gives_a_mail_each_time() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"null"])
 def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed) as error:
-        SOURCE.events(RawRequest(body), NOW)
+        SOURCE.events(RawRequest(body))
     assert error.value.status == 400
 
 

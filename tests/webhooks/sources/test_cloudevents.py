@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.webhooks.sources.cloudevents import CloudEvents
-from shared.webhooks.sources.source import Event, RawRequest, Reply, Result, Unverified
+from shared.webhooks.sources.source import Event, RawRequest, Result, Unverified, WebhookReply
 from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
-from tests.webhooks.sources.moments import NOW
 
 SOURCE = CloudEvents()
 ORDER = {"order": {"number": "A-1001", "total": 12.5, "note": "grüße"}}
@@ -56,7 +55,7 @@ def posted(message: HTTPMessage) -> RawRequest:
 
 
 def read(body: bytes, headers: Mapping[str, str]) -> list[Event]:
-    return SOURCE.events(RawRequest(body, headers), NOW)
+    return SOURCE.events(RawRequest(body, headers))
 
 
 def structured(value: Any) -> list[Event]:
@@ -65,7 +64,7 @@ def structured(value: Any) -> list[Event]:
 
 @pytest.mark.parametrize("send", [to_binary_event, to_structured_event])
 def test_the_official_sdks_event_arrives_whole_in_binary_and_structured_mode(send: Any) -> None:
-    (event,) = SOURCE.events(posted(send(sdk_event())), NOW)
+    (event,) = SOURCE.events(posted(send(sdk_event())))
     assert (event.id, event.source, event.type) == (
         "e-1",
         "https://shop.example.com/orders",
@@ -108,7 +107,7 @@ def test_a_batch_of_the_sdks_events_gives_one_event_each_in_their_order() -> Non
 def test_binary_mode_takes_data_by_its_content_type_json_text_or_base64(
     data: Any, content_type: str | None, expected: Any
 ) -> None:
-    (event,) = SOURCE.events(posted(to_binary_event(sdk_event(data, datacontenttype=content_type))), NOW)
+    (event,) = SOURCE.events(posted(to_binary_event(sdk_event(data, datacontenttype=content_type))))
     assert event.data == expected
 
 
@@ -126,7 +125,7 @@ def test_binary_mode_takes_data_by_its_content_type_json_text_or_base64(
 def test_structured_mode_reads_data_base64_by_its_content_type_and_assumes_nothing_without(
     data: Any, content_type: str | None, expected: Any
 ) -> None:
-    (event,) = SOURCE.events(posted(to_structured_event(sdk_event(data, datacontenttype=content_type))), NOW)
+    (event,) = SOURCE.events(posted(to_structured_event(sdk_event(data, datacontenttype=content_type))))
     assert event.data == expected
 
 
@@ -139,7 +138,7 @@ def test_the_key_is_source_id_and_type_and_all_that_the_event_says() -> None:
     said = [key(type="other"), key(data=None), key(time="2026-11-22T11:00:00Z"), key(subject="other"), key(sequence=8)]
     assert len({key(), *said}) == len(said) + 1
     assert key() == key(traceparent="00-1-1-00", tracestate="a=b", datacontenttype="application/json; charset=utf-8")
-    sent = [SOURCE.events(posted(send(sdk_event())), NOW)[0].key for send in (to_binary_event, to_structured_event)]
+    sent = [SOURCE.events(posted(send(sdk_event())))[0].key for send in (to_binary_event, to_structured_event)]
     assert sent[0] == sent[1] != key()
     assert (
         len({key(), key(id="e-2"), key(source="other"), key(source="e-1", id="https://shop.example.com/orders")}) == 4
@@ -288,15 +287,15 @@ def test_options_grants_the_origin_that_asks_and_no_rate_is_no_limit() -> None:
         headers={"webhook-request-origin": "eventemitter.example.com", "webhook-request-rate": "120"}, method="OPTIONS"
     )
     granted = {"Allow": "POST", "WebHook-Allowed-Origin": "eventemitter.example.com", "WebHook-Allowed-Rate": "*"}
-    assert SOURCE.preflight(request) == Reply(200, granted)
+    assert SOURCE.preflight(request) == WebhookReply(200, granted)
     limited = CloudEvents(allowed_rate=60).preflight(request)
-    assert limited == Reply(200, {**granted, "WebHook-Allowed-Rate": "60"})
+    assert limited == WebhookReply(200, {**granted, "WebHook-Allowed-Rate": "60"})
 
 
 @pytest.mark.parametrize("origin", [None, "", "a b", "x\r\nSet-Cookie: a=b", "é.example.com", "x" * 254])
 def test_options_without_an_origin_grants_nothing_and_harms_nothing(origin: str | None) -> None:
     headers = {} if origin is None else {"webhook-request-origin": origin}
-    assert SOURCE.preflight(RawRequest(headers=headers, method="OPTIONS")) == Reply(200, {"Allow": "POST"})
+    assert SOURCE.preflight(RawRequest(headers=headers, method="OPTIONS")) == WebhookReply(200, {"Allow": "POST"})
 
 
 def test_a_rate_below_one_is_a_wrong_setting() -> None:
@@ -338,6 +337,6 @@ def test_any_headers_and_bytes_give_events_or_malformed(
 @given(data=st.binary(min_size=1))
 def test_no_byte_of_data_is_lost(data: bytes) -> None:
     """What is neither JSON nor text comes back from base64 as it was."""
-    (event,) = SOURCE.events(posted(to_binary_event(sdk_event(data, datacontenttype="image/png"))), NOW)
+    (event,) = SOURCE.events(posted(to_binary_event(sdk_event(data, datacontenttype="image/png"))))
     kept = event.data.encode() if isinstance(event.data, str) else base64.b64decode(event.data["data_base64"])
     assert kept == data

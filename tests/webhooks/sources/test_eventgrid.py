@@ -13,7 +13,7 @@ from hypothesis import given
 
 from shared.errors import Malformed
 from shared.webhooks.sources.eventgrid import EventGrid
-from shared.webhooks.sources.source import Event, RawRequest, Reply, Result, TokenRule, Unverified
+from shared.webhooks.sources.source import Event, RawRequest, Result, TokenRule, Unverified, WebhookReply
 from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
 from tests.webhooks.sources.moments import NOW
 
@@ -61,7 +61,7 @@ DELIVERED = {
 
 
 def read(value: Any, headers: Mapping[str, str] = DELIVERED) -> list[Event]:
-    return SOURCE.events(RawRequest(json.dumps(value).encode(), headers), NOW)
+    return SOURCE.events(RawRequest(json.dumps(value).encode(), headers))
 
 
 def test_an_array_in_event_grids_own_schema_gives_one_event_each() -> None:
@@ -133,13 +133,13 @@ def test_what_the_official_cloudevents_sdk_publishes_is_read(send: Any) -> None:
         CloudEvent({"id": "1", "source": "/shop", "type": "t", "datacontenttype": "application/json"}, {"a": 1})
     )
     headers = {name.lower(): value for name, value in message.headers.items()}
-    (event,) = SOURCE.events(RawRequest(message.body, headers), NOW)
+    (event,) = SOURCE.events(RawRequest(message.body, headers))
     assert (event.source, event.id, event.data) == ("/shop", "1", {"a": 1})
 
 
 def test_a_validation_is_answered_with_200_and_its_code_byte_for_byte() -> None:
     reply = SOURCE.handshake(RawRequest(json.dumps(VALIDATION).encode(), VALIDATING))
-    assert reply == Reply(
+    assert reply == WebhookReply(
         200, {"Content-Type": "application/json"}, b'{"validationResponse": "512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}'
     )
 
@@ -158,7 +158,7 @@ def test_an_event_is_no_handshake() -> None:
 def test_options_grants_the_cloudevents_handshake() -> None:
     reply = SOURCE.preflight(RawRequest(headers={"webhook-request-origin": "eventgrid.azure.net"}, method="OPTIONS"))
     granted = {"Allow": "POST", "WebHook-Allowed-Origin": "eventgrid.azure.net", "WebHook-Allowed-Rate": "*"}
-    assert reply == Reply(200, granted)
+    assert reply == WebhookReply(200, granted)
 
 
 @pytest.mark.parametrize("name", ["id", "topic", "eventType", "eventTime", "subject", "data", "metadataVersion"])

@@ -32,7 +32,7 @@ def request_of(kind: str, payload: Any, **headers: str) -> RawRequest:
 
 
 def event_of(kind: str, **payload: Any) -> Event:
-    (event,) = SOURCE.events(request_of(kind, {"repository": REPOSITORY, **payload}), NOW)
+    (event,) = SOURCE.events(request_of(kind, {"repository": REPOSITORY, **payload}))
     return event
 
 
@@ -78,7 +78,7 @@ def test_the_delivery_names_the_event_whenever_it_is_sent_again() -> None:
 
 def test_without_a_delivery_each_request_is_an_event_of_its_own() -> None:
     """GitHub never tries again by itself, and some events are the same bytes when they happen again."""
-    first, again = (SOURCE.events(request_of("push", {"a": 1}, **{"x-github-delivery": " "}), NOW)[0] for _ in range(2))
+    first, again = (SOURCE.events(request_of("push", {"a": 1}, **{"x-github-delivery": " "}))[0] for _ in range(2))
     assert first.key != again.key
     assert (first.known_by, first.id) == ("nothing", first.key)
 
@@ -87,7 +87,7 @@ def test_the_delivery_is_the_key_and_the_signed_body_is_named_beside_it() -> Non
     """The delivery is not signed, the body is: the same one under another delivery is mailed, and told."""
 
     def read(delivery: str, payload: Any) -> Event:
-        (event,) = SOURCE.events(request_of("push", payload, **{"x-github-delivery": delivery}), NOW)
+        (event,) = SOURCE.events(request_of("push", payload, **{"x-github-delivery": delivery}))
         return event
 
     first, again, other = read("1", {"a": 1}), read("2", {"a": 1}), read("1", {"a": 2})
@@ -103,7 +103,7 @@ def test_a_form_holds_the_same_json(content_type: str) -> None:
     payload = {"zen": "a+b & c=d; 100 % für 5 €\n", "repository": REPOSITORY}
     body = urlencode({"payload": json.dumps(payload, ensure_ascii=False)}).encode()
     headers = {"x-github-event": "push", "x-github-delivery": DELIVERY, "content-type": content_type}
-    (event,) = SOURCE.events(RawRequest(body, headers), NOW)
+    (event,) = SOURCE.events(RawRequest(body, headers))
     assert event.data == payload
 
 
@@ -113,12 +113,12 @@ def test_a_form_holds_the_same_json(content_type: str) -> None:
 def test_a_form_without_one_payload_is_malformed(body: bytes) -> None:
     headers = {"x-github-event": "push", "content-type": "application/x-www-form-urlencoded"}
     with pytest.raises(Malformed) as caught:
-        SOURCE.events(RawRequest(body, headers), NOW)
+        SOURCE.events(RawRequest(body, headers))
     assert caught.value.status == 400
 
 
 def test_without_the_name_of_the_event_a_request_is_malformed() -> None:
-    for call in (SOURCE.handshake, lambda request: SOURCE.events(request, NOW)):
+    for call in (SOURCE.handshake, SOURCE.events):
         with pytest.raises(Malformed, match="X-GitHub-Event"):
             call(RawRequest(b"{}", {"x-github-event": " "}))
 
@@ -204,7 +204,7 @@ def test_subject_and_conversation_are_what_the_event_is_about(
     ],
 )
 def test_the_source_is_the_page_of_the_repository_or_of_the_organisation(payload: Any, source: str) -> None:
-    (event,) = SOURCE.events(request_of("member", payload), NOW)
+    (event,) = SOURCE.events(request_of("member", payload))
     assert event.source == source
 
 
@@ -231,7 +231,7 @@ def check(kind: str, payload: Any, body: bytes, content_type: str) -> None:
         assert SOURCE.handshake(request) is not None
         return
     assert SOURCE.handshake(request) is None
-    (event,) = SOURCE.events(request, NOW)
+    (event,) = SOURCE.events(request)
     assert event.data == payload
     assert event.type.split(".")[:2] == (
         [kind, payload["action"]] if "action" in payload else [kind, *event.type.split(".")[1:]]

@@ -75,7 +75,7 @@ TEST_BUTTON = {
 
 
 def read(value: Any) -> Event:
-    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()), NOW)
+    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()))
     return event
 
 
@@ -131,7 +131,7 @@ def test_a_custom_payload_is_an_event() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{"])
 def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed) as error:
-        SOURCE.events(RawRequest(body), NOW)
+        SOURCE.events(RawRequest(body))
     assert error.value.status == 400
 
 

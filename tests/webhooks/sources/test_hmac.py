@@ -127,7 +127,7 @@ def test_the_same_signed_bytes_are_another_event_unless_the_route_has_a_key(time
     source = source_of(**({"timestamp_header": "X-Timestamp"} if timestamped else {}))
 
     def read(body: bytes, timestamp: str = SECONDS, **headers: str) -> Event:
-        (event,) = source.events(RawRequest(body, {"x-timestamp": timestamp, **headers}), NOW)
+        (event,) = source.events(RawRequest(body, {"x-timestamp": timestamp, **headers}))
         return event
 
     first, again = read(BODY), read(BODY)

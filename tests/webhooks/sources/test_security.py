@@ -17,8 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import shared.webhooks.sources
-from shared.webhooks.sources.registry import SOURCES, source_named
-from shared.webhooks.sources.source import MEGABYTE, RawRequest, Result, Source, Unverified
+from shared.webhooks.sources.source import MEGABYTE, SOURCES, RawRequest, Result, Source, Unverified, source_named
 from tests.webhooks.sources import signers, signers_b
 from tests.webhooks.sources.moments import NOW
 from tests.webhooks.sources.signers import Signer
@@ -65,7 +64,7 @@ def test_what_the_sender_signs_is_taken_and_read(signer: Signer) -> None:
     request = signed(signer)
     assert proved(signer, request, signer.secrets[:1])
     assert signer.source.handshake(request) is None
-    assert signer.source.events(request, NOW)
+    assert signer.source.events(request)
 
 
 @every

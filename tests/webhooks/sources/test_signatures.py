@@ -120,17 +120,17 @@ def test_every_secret_is_compared_even_after_one_is_right(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("offset", [-300, -299, 0, 299, 300])
 def test_a_timestamp_is_fresh_to_both_sides(offset: int) -> None:
-    signatures.fresh(str(SECONDS + offset), NOW, 300)
+    signatures.recent(str(SECONDS + offset), NOW, 300)
 
 
 @pytest.mark.parametrize("offset", [-301, 301, -86_400, 10**9])
 def test_a_timestamp_that_is_too_old_or_in_the_future_is_unverified(offset: int) -> None:
     with pytest.raises(Unverified):
-        signatures.fresh(str(SECONDS + offset), NOW, 300)
+        signatures.recent(str(SECONDS + offset), NOW, 300)
 
 
 def test_part_of_a_second_does_not_shorten_the_time() -> None:
-    signatures.fresh(str(SECONDS), NOW + timedelta(seconds=299.9), 300)
+    signatures.recent(str(SECONDS), NOW + timedelta(seconds=299.9), 300)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_part_of_a_second_does_not_shorten_the_time() -> None:
 def test_what_is_no_timestamp_is_unverified(value: str) -> None:
     """Everything that int() or float() would take too, but no sender writes."""
     with pytest.raises(Unverified):
-        signatures.fresh(value, NOW, 10**15)
+        signatures.recent(value, NOW, 10**15)
 
 
 @pytest.mark.parametrize("value", ["Bearer s3cret", "bearer s3cret", "BEARER  s3cret ", "Bearer\ts3cret"])
@@ -211,7 +211,7 @@ def test_a_secret_without_a_colon_is_no_user_and_password() -> None:
 
 
 def test_a_header_carries_the_secret_and_nothing_else() -> None:
-    signatures.carried(RawRequest(headers={"x-token": "s3cret"}), "X-Token", ["s3cret"])
+    signatures.in_header(RawRequest(headers={"x-token": "s3cret"}), "X-Token", ["s3cret"])
     for value in ("s3cret,s3cret", "Bearer s3cret", "s3cre", "s3crett"):
         with pytest.raises(Unverified):
-            signatures.carried(RawRequest(headers={"x-token": value}), "X-Token", ["s3cret"])
+            signatures.in_header(RawRequest(headers={"x-token": value}), "X-Token", ["s3cret"])

@@ -49,7 +49,7 @@ def proved(header: str, body: bytes = b"{}", *secrets: str) -> bool:
 
 
 def event_of(payload: Any) -> Event:
-    (event,) = SOURCE.events(RawRequest(json.dumps(payload).encode()), NOW)
+    (event,) = SOURCE.events(RawRequest(json.dumps(payload).encode()))
     return event
 
 

@@ -33,7 +33,8 @@ from shared.mail.outgoing import OutgoingMail, encode
 from shared.mail.request_size import needs_draft
 from shared.mail.sizes import weight
 from shared.policy.pre_send import Goes, Withheld, count_of
-from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
+from shared.ratelimit.limits import RateLimits, Reservation
+from shared.ratelimit.schedule import NoRoom
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 

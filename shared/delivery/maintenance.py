@@ -18,9 +18,8 @@ from typing import Final, Literal
 from shared.delivery import transitions
 from shared.delivery.claims import new_token
 from shared.delivery.engine import Engine
-from shared.delivery.partitions import PARTITIONS
 from shared.delivery.queue import Kept, Payload
-from shared.delivery.record import ENDED, Conflict, Row, State
+from shared.delivery.record import ENDED, PARTITIONS, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import encode

@@ -34,7 +34,7 @@ from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.request_size import needs_draft
 from shared.policy.pre_send import Withheld
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within
 from shared.telemetry import LogEvent, emit, said_while
 

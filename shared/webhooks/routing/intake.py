@@ -24,7 +24,7 @@ from shared.delivery.queue_messages import Batch, work_of
 from shared.delivery.worker import Worker
 from shared.errors import Malformed, Refused
 from shared.mail.outgoing import OutgoingMail, identity, new_id
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import Deadline, within
 from shared.runtime.long_work import LARGE, aside
 from shared.telemetry import LogEvent, emit

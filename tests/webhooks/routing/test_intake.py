@@ -193,7 +193,7 @@ WEBHOOKS = 'source = "standard-webhooks"\n'
         ("", "hu\u200bsh", "invisible"),
         ("", "Bearer", "the scheme"),
         ('source = "stripe"\n', "sk_live_hush", "signing secret"),
-        ("", "@Microsoft.KeyVault(SecretUri=https://contoso.example/hush)", "Key SecretVault reference"),
+        ("", "@Microsoft.KeyVault(SecretUri=https://contoso.example/hush)", "Key Vault reference"),
     ],
 )
 async def test_a_secret_that_can_prove_nothing_is_a_fault_of_the_route_and_its_name_is_for_the_operator(

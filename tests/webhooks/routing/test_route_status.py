@@ -98,7 +98,7 @@ async def test_a_route_of_tokens_without_a_tenant_is_reported(tmp_path: Path) ->
 async def test_a_reference_that_was_not_resolved_is_reported(tmp_path: Path) -> None:
     found = await status(tmp_path, {}, MAIL_SECRET_GITHUB="@Microsoft.KeyVault(SecretUri=https://x.example/hush)")
     assert (found.on, list(found.problems)) == ([], ["github"])
-    assert "MAIL_SECRET_GITHUB is a Key SecretVault reference" in found.problems["github"]
+    assert "MAIL_SECRET_GITHUB is a Key Vault reference" in found.problems["github"]
 
 
 async def test_a_vault_that_is_away_is_what_keeps_each_route_that_needs_it(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_name_in_the_vault_has_only_what_a_vault_takes() -> None:
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    """Key SecretVault's and the managed identity's HTTP, as the SDK speaks it."""
+    """Key Vault's and the managed identity's HTTP, as the SDK speaks it."""
 
     seen: list[str]
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.webhooks.sources.cloudevents import CloudEvents
-from shared.webhooks.sources.source import Event, RawRequest, Result, Unverified, WebhookReply
-from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
+from shared.webhooks.sources.source import Event, RawRequest, Result, WebhookReply
+from tests.webhooks.sources.anything import events_or_malformed
 
 SOURCE = CloudEvents()
 ORDER = {"order": {"number": "A-1001", "total": 12.5, "note": "grüße"}}
@@ -176,9 +176,6 @@ def test_a_missing_required_attribute_is_malformed_and_named_in_each_mode(name: 
 def test_an_empty_attribute_or_one_of_another_type_is_a_missing_one(value: Any) -> None:
     with pytest.raises(Malformed, match="no id"):
         structured({**ENVELOPE, "id": value})
-
-
-def test_another_version_of_cloudevents_is_refused() -> None:
     with pytest.raises(Malformed, match=r"Expected CloudEvents 1\.0"):
         structured({**ENVELOPE, "specversion": "0.3"})
 
@@ -187,12 +184,8 @@ def test_header_values_may_be_quoted_as_older_senders_do_and_are_percent_decoded
     headers = {"ce-specversion": "1.0", "ce-id": '"a \\"b\\""', "ce-source": "/x", "ce-type": "t%2520%c3%bc"}
     (event,) = read(b"", headers)
     assert (event.id, event.type) == ('a "b"', "t%20ü")
-
-
-def test_bytes_in_a_header_that_are_not_utf_8_are_malformed() -> None:
-    headers = {"ce-specversion": "1.0", "ce-id": "%C0%A0", "ce-source": "/x", "ce-type": "t"}
     with pytest.raises(Malformed, match="ce-id"):
-        read(b"", headers)
+        read(b"", {**headers, "ce-id": "%C0%A0"})  # no UTF-8
 
 
 @pytest.mark.parametrize(
@@ -266,22 +259,6 @@ def test_base64_in_lines_is_base64() -> None:
         assert event.data == {"text": "a" * 100}
 
 
-def test_a_secret_counts_as_bearer_or_as_access_token_and_the_header_decides_where_both_are() -> None:
-    def proves(headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
-        try:
-            SOURCE.authenticate(RawRequest(headers=headers, query=query), ["old", "s3cret"], NOW)
-        except Unverified:
-            return False
-        return True
-
-    assert proves({"authorization": "Bearer s3cret"}, {})
-    assert proves({}, {"access_token": "s3cret"})
-    assert not proves({"authorization": "Bearer wrong"}, {"access_token": "s3cret"})
-    assert not proves({"authorization": "s3cret"}, {})
-    assert not proves({}, {"access_token": ""})
-    assert not proves({}, {"secret": "s3cret"})
-
-
 def test_options_grants_the_origin_that_asks_and_no_rate_is_no_limit() -> None:
     request = RawRequest(
         headers={"webhook-request-origin": "eventemitter.example.com", "webhook-request-rate": "120"}, method="OPTIONS"
@@ -301,20 +278,6 @@ def test_options_without_an_origin_grants_nothing_and_harms_nothing(origin: str 
 def test_a_rate_below_one_is_a_wrong_setting() -> None:
     with pytest.raises(msgspec.ValidationError, match="allowed_rate"):
         msgspec.convert({"allowed_rate": 0}, CloudEvents)
-
-
-def test_answers_are_202_429_with_retry_after_401_and_never_410() -> None:
-    assert SOURCE.reply(Result.DONE).status == 202
-    overloaded = SOURCE.reply(Result.OVERLOADED)
-    assert (overloaded.status, overloaded.headers["Retry-After"]) == (429, "30")
-    assert SOURCE.reply(Result.UNVERIFIED).status == 401
-    assert 410 not in {SOURCE.reply(result).status for result in Result}
-
-
-@given(value=any_json | damaged(ENVELOPE) | damaged([ENVELOPE, ENVELOPE]), batch=st.booleans())
-def test_any_json_gives_events_or_malformed(value: Any, batch: bool) -> None:  # noqa: FBT001 - a drawn value
-    mode = "application/cloudevents-batch+json" if batch else "application/cloudevents+json"
-    events_or_malformed(SOURCE, value, {"content-type": mode})
 
 
 @given(

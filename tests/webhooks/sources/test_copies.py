@@ -121,7 +121,3 @@ def test_a_mail_is_remembered_for_longer_than_any_sender_tries_again() -> None:
     problems = read({"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MAIL_RETENTION_DAYS": "7"}).problems
     assert [problem.setting for problem in problems] == ["MAIL_RETENTION_DAYS"]
     assert all((source_named(name).retries_for or 0) < 8 * 86_400 for name in SOURCES)
-
-
-def test_only_notifications_of_alerts_have_a_window_of_their_source() -> None:
-    assert [name for name in SOURCES if source_named(name).repeat_window] == ["alertmanager", "grafana"]

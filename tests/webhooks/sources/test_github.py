@@ -6,15 +6,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.webhooks.sources.github import GitHub
-from shared.webhooks.sources.source import MEGABYTE, Event, RawRequest, Result, Unverified
-from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
-from tests.webhooks.sources.moments import NOW
-from tests.webhooks.sources.signers import digest_of
+from shared.webhooks.sources.source import Event, RawRequest, Unverified
+from tests.webhooks.sources.signers import NOW, digest_of
 
 SOURCE = GitHub()
 DELIVERY = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
@@ -52,28 +48,10 @@ def test_a_signature_that_does_not_say_that_it_is_of_sha_256_proves_nothing(pref
         SOURCE.authenticate(request, ["s3cret"], NOW)
 
 
-def test_a_body_may_have_25_megabytes() -> None:
-    assert SOURCE.largest == 25 * MEGABYTE
-
-
-@pytest.mark.parametrize(
-    ("result", "status"),
-    [(Result.DONE, 202), (Result.OVERLOADED, 503), (Result.UNVERIFIED, 401), (Result.MALFORMED, 400)],
-)
-def test_the_answers_are_those_that_github_expects(result: Result, status: int) -> None:
-    assert SOURCE.reply(result).status == status
-
-
 def test_a_ping_is_answered_and_no_mail() -> None:
     reply = SOURCE.handshake(request_of("ping", {"zen": "Keep it logically awesome."}))
     assert reply is not None
     assert 200 <= reply.status < 300
-
-
-def test_the_delivery_names_the_event_whenever_it_is_sent_again() -> None:
-    event = event_of("push", ref="refs/heads/main")
-    assert (event.id, event.key) == (DELIVERY, DELIVERY)
-    assert SOURCE.repeat_window is None, "for as long as mails are known, more than the three days of a redelivery"
 
 
 def test_without_a_delivery_each_request_is_an_event_of_its_own() -> None:
@@ -93,7 +71,7 @@ def test_the_delivery_is_the_key_and_the_signed_body_is_named_beside_it() -> Non
     first, again, other = read("1", {"a": 1}), read("2", {"a": 1}), read("1", {"a": 2})
     assert (first.key, again.key, other.key) == ("1", "2", "1")
     assert first.signed == again.signed != other.signed
-    assert first.known_by == "sender-id"
+    assert (first.id, first.known_by) == ("1", "sender-id")
 
 
 @pytest.mark.parametrize(
@@ -251,16 +229,11 @@ def test_every_example_of_githubs_own_collection_is_an_event(path: Path) -> None
 
 
 def test_every_kind_of_event_may_come_as_a_form() -> None:
+    assert len(EXAMPLES) == 6, "the collection is installed"
     for entry in json.loads(EXAMPLES[0].read_text()):
         payload = entry["examples"][0]
         body = urlencode({"payload": json.dumps(payload)}).encode()
         check(entry["name"], payload, body, "application/x-www-form-urlencoded")
-
-
-def test_the_collection_is_there() -> None:
-    assert len(EXAMPLES) == 6
-    whole = json.loads(next(path for path in EXAMPLES if path.parent.name == "api.github.com").read_text())
-    assert sum(len(entry["examples"]) for entry in whole) > 300
 
 
 WHOLE = {
@@ -276,15 +249,3 @@ WHOLE = {
     "organization": {"login": "contoso"},
     "repository": {**REPOSITORY, "pushed_at": 1795341600},
 }
-
-
-@given(
-    kind=st.sampled_from(
-        ["push", "issues", "workflow_run", "check_run", "status", "deployment", "dependabot_alert", "x"]
-    ),
-    body=damaged(WHOLE) | any_json,
-)
-@settings(max_examples=100, deadline=None)
-def test_whatever_the_payload_holds_it_is_an_event_or_malformed(kind: str, body: Any) -> None:
-    events = events_or_malformed(SOURCE, body, {"x-github-event": kind})
-    assert len(events) == isinstance(body, dict)

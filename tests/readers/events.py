@@ -10,6 +10,7 @@ from shared.settings.config import read
 from shared.webhooks.rendering.bounds import bounded
 from shared.webhooks.rendering.environment import TemplateSandbox, at_in
 from shared.webhooks.rendering.facts_table import table_of
+from shared.webhooks.rendering.filters import FILTERS
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
@@ -241,7 +242,10 @@ READERS: Final = [
     ),
     Reader(
         name="filters of templates",
-        covers=(),
+        covers=(
+            *(f"rendering.filters:{name}" for name in FILTERS if name not in ("one_line", "cut", "shown", "told")),
+            "rendering.markup:lines",
+        ),
         read=_filtered,
         largest=20_000,
         shapes={

@@ -27,7 +27,7 @@ PACKAGES: Final = (
 NO_READERS: Final[dict[str, str]] = {
     "the operator's own files and settings": """
         rendering.checks:faults_in rendering.checks:faults_of routing.catalog:load
-        routing.compose:templates_of routing.route:read_route routing.secrets:vault_name sources.source:source_named
+        routing.compose:templates_of routing.recipients:check_fixed routing.route:read_route routing.secrets:vault_name sources.source:source_named
         sources.expressions:compiled auth.entra_keys:fetch
         routing.route_status:secret_fault routing.route_status:faults_of_secrets routing.route_status:status_of
         routing.route_status:shadows_of_vault routing.route_status:tenant_fault
@@ -40,7 +40,7 @@ NO_READERS: Final[dict[str, str]] = {
         routing.repeated_events:scope_of sources.json_values:unique_key sources.json_values:same_bytes
         sources.json_values:canonical routing.event_messages:as_message rendering.bounds:size_of
         auth.callers:origin_of auth.callers:operates
-        delivery.worker:spread functions.answers:unavailable auth.callers:report_refused
+        functions.answers:unavailable auth.callers:report_refused
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
         mail.request_size:body_too_large mail.request_size:check_sizes mail.request_size:file_size
@@ -49,6 +49,7 @@ NO_READERS: Final[dict[str, str]] = {
         mail.sizes:weight
         policy.admit:admit policy.admit:admit_sender policy.admit:known policy.pre_send:before_send
         policy.pre_send:count_of policy.pre_send:recipients_of policy.extended_properties:refused
+        mail.limits:waiting_until
         routing.recipients:parts_of routing.recipients:recipients_of routing.recipients:people
     """,
     "a header that the platform bounds, compared with a few characters": """

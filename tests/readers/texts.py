@@ -255,7 +255,7 @@ READERS: Final = [
     ),
     Reader(
         name="many signatures",
-        covers=("webhooks.sources:hmac",),
+        covers=("sources:hmac",),
         read=lambda text: _quietly(text, *_signed()),
         largest=HEADER,
         shapes=of_texts() | _many("v1,AA== ") | _many("v1=00,") | _many("t=1,"),
@@ -288,6 +288,7 @@ READERS: Final = [
             "sources.json_values:moment",
             "sources.json_values:digest",
             "sources.json_values:text",
+            "sources.json_values:first_text",
             "sources.json_values:pick",
         ),
         read=lambda text: (json_values.moment(text), json_values.digest(text), json_values.text({"a": text}, "a")),
@@ -299,6 +300,7 @@ READERS: Final = [
         name="other people's HTML",
         covers=(
             "rendering.markup:clean_html",
+            "rendering.markup:html_to_text",
             "rendering.markup:depth_of",
             "rendering.plain_text:text_of",
         ),

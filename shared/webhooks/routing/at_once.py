@@ -86,17 +86,15 @@ class AtOnce:
 
     async def _put(self, put: Put) -> StoredMail:
         outbox, now = self.requests.engine.outbox, self.requests.engine.claims.now()
-        if put.ready is not None:
-            return StoredMail(put, await outbox.put_hidden(put.work, now, put.due, put.mail))
-        await outbox.put(put.work, now, put.due, put.mail)
-        return StoredMail(put)
+        receipt = await outbox.put(put.work, now, put.due, put.mail)
+        return StoredMail(put, receipt if put.ready is not None else None)
 
     async def _attempt(self, put: Put, receipt: Receipt, heard: Callable[[], bool]) -> None:
         with said_while(heard):
             try:
                 await self.worker.looked_up(put.work)
             except AzureError:  # the delivery worker tells the operator before it sends the mail
-                await self.requests.wake(receipt)
+                await self.requests.wake(receipt.message)
             else:
                 await self.requests.attempt_put(put, receipt, heard)
 

@@ -185,10 +185,10 @@ class Services:
 
     @cached_property
     def secrets(self) -> "Secrets":
-        from shared.webhooks.routing.secrets import Secrets, Vault
+        from shared.webhooks.routing.secrets import Secrets, SecretVault
 
         url = self.settings.vault_url
-        return Secrets(self.settings, Vault(url, self.settings.identity_client_id).fetch if url else None)
+        return Secrets(self.settings, SecretVault(url, self.settings.identity_client_id).fetch if url else None)
 
     @cached_property
     def renderer(self) -> "Renderer":

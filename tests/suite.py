@@ -83,7 +83,7 @@ class Progress:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_teststatus(self) -> Generator[None, Any, tuple[str, str, str]]:
-        """pytest's own, but no letter is printed for it."""
+        """Pytest's own, but no letter is printed for it."""
         category, *_ = yield
         return category, "", ""
 
@@ -100,7 +100,9 @@ class Progress:
         minutes, seconds = divmod(round(monotonic() - self._began), 60)
         failed, skipped = self._counts["failed"], self._counts["skipped"]
         if failed:
-            self._say(f"{failed} of {self._total:,} tests failed; they are named above. To run one of them alone:", red=True)
+            self._say(
+                f"{failed} of {self._total:,} tests failed; they are named above. To run one of them alone:", red=True
+            )
             self._say("make test ARGS='-n 0 FILE::TEST'", red=True)
         elif exitstatus:
             self._say("The tests were not run to their end; the lines above say why.", red=True)

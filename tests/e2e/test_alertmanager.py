@@ -19,7 +19,7 @@ from sandbox import ports
 from tests.e2e.running import Sandbox, eventually
 
 PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Alertmanager here; Debian: prometheus-alertmanager")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Alertmanager is missing: apt install prometheus-alertmanager")
 
 # The shortest intervals that Alertmanager takes well; what it would do in minutes it does in seconds.
 CONFIGURATION = """
@@ -103,6 +103,7 @@ def test_an_alert_fires_and_resolves_two_mails_of_one_conversation(sandbox: Sand
     assert marks(fired) == marks(resolved)
 
 
+@pytest.mark.proof
 def test_while_storage_is_away_it_is_told_503_and_the_alert_arrives_once(sandbox: Sandbox, tmp_path: Path) -> None:
     """What had been put when the answer was lost is put a second time, and is the same mail."""
     name = f"Disk{uuid.uuid4().hex}"

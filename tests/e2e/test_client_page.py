@@ -10,14 +10,14 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from azure.storage.queue import QueueServiceClient
 
 from sandbox.cloud.directory import CALLER_CLIENT_ID
-from tests.e2e.running import ROOT, Sandbox, eventually, running
+from tests.e2e.running import ROOT, Sandbox, eventually
 
 PAGE = (ROOT / "docs" / "clients.md").read_text()
 SUBJECT = "Rechnung für März"
@@ -68,13 +68,6 @@ def arrived(sandbox: Sandbox) -> None:
     assert [to["emailAddress"]["address"] for to in mail["message"]["toRecipients"]] == ["customer@contoso.com"]
 
 
-@pytest.fixture(scope="module")
-def secure() -> Iterator[Sandbox]:
-    """A sandbox over https: the JavaScript client gives its token to no other host."""
-    with running("--without", "mail", "--tls") as sandbox:
-        yield sandbox
-
-
 def az(sandbox: Sandbox, folder: Path) -> str:
     """A PATH that begins with an az whose login is the caller's. It says what it is asked for, as az does."""
     script = folder / "az"
@@ -86,23 +79,19 @@ def az(sandbox: Sandbox, folder: Path) -> str:
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
-def test_python(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_python_and_what_mailroom_refuses_is_an_error_of_graph(sandbox: Sandbox, tmp_path: Path) -> None:
     program = tmp_path / "send.py"
-    program.write_text(here(block("Python", "python"), sandbox))
+    code = here(block("Python", "python"), sandbox)
+    program.write_text(code)
     for _ in range(2):
         run(sys.executable, str(program), **identity(sandbox))
     arrived(sandbox)  # the key makes one mail of both
-
-
-def test_python_reads_what_mailroom_refuses_as_an_error_of_graph(sandbox: Sandbox, tmp_path: Path) -> None:
-    program = tmp_path / "send.py"
-    program.write_text(here(block("Python", "python"), sandbox).replace("customer@contoso.com", "no address"))
+    program.write_text(code.replace("customer@contoso.com", "no address"))
     with pytest.raises(AssertionError, match=r"ODataError(?s:.)*toRecipients\[0\]\.emailAddress\.address"):
         run(sys.executable, str(program), **identity(sandbox))
 
 
 def test_javascript(secure: Sandbox, tmp_path: Path) -> None:
-    secure.reset()
     (tmp_path / "node_modules").symlink_to((ROOT / "sandbox" / "node_modules").resolve())
     program = tmp_path / "send.mjs"
     program.write_text(here(block("JavaScript", "javascript"), secure))
@@ -111,6 +100,7 @@ def test_javascript(secure: Sandbox, tmp_path: Path) -> None:
     arrived(secure)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("written", "instead"),
     [
@@ -121,7 +111,6 @@ def test_javascript(secure: Sandbox, tmp_path: Path) -> None:
 )
 def test_javascript_as_the_page_warns_of_it(secure: Sandbox, tmp_path: Path, written: str, instead: str) -> None:
     """No token without customHosts, and none where that has a port; the client adds the version."""
-    secure.reset()
     (tmp_path / "node_modules").symlink_to((ROOT / "sandbox" / "node_modules").resolve())
     program = tmp_path / "send.mjs"
     code = here(block("JavaScript", "javascript"), secure)
@@ -157,7 +146,7 @@ def test_powershell(sandbox: Sandbox, tmp_path: Path) -> None:
     """Up to the request: where Invoke-RestMethod is missing, what it was to send is sent for it."""
     pwsh = shutil.which("pwsh")
     if pwsh is None:
-        pytest.skip("there is no pwsh on PATH")
+        pytest.skip("PowerShell is missing: install pwsh")
     program = tmp_path / "send.ps1"
     program.write_text(WEB + here(block("PowerShell", "powershell"), sandbox), encoding="utf-8-sig")
     said = run(pwsh, "-NoProfile", "-File", str(program), PATH=az(sandbox, tmp_path)).splitlines()
@@ -230,6 +219,7 @@ BODIES = {
 }
 
 
+@pytest.mark.proof  # of other programs; Mailroom has no part in it
 @pytest.mark.parametrize("sender", BODIES)
 def test_who_says_how_long_a_body_is(sender: str) -> None:
     command, says = BODIES[sender]

@@ -17,7 +17,7 @@ OTHER_SANDBOXES: Final = {
     "tests/e2e/test_client_page.py": "the sandbox with https",
     "tests/e2e/test_clients.py": "the sandbox with https",
     "tests/e2e/test_large.py": "the sandbox for large mails",
-    "tests/e2e/test_blob_attachments.py": "the sandbox for large mails",
+    "tests/e2e/X mails",
     "tests/e2e/test_fuzzing.py": "the sandbox for hostile requests",
     "tests/e2e/test_fleet.py": "hosts of their own",
     "tests/e2e/test_modes.py": "hosts of their own",

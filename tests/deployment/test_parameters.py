@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from deployment.errors import DeploymentError
 
 from deployment import infra
 from deployment.environments import INFRA
-from deployment.errors import DeploymentError
 from deployment.parameters import Parameters, compiled, defaults_of, is_empty
 from tests.deployment.group import TEMPLATE
 

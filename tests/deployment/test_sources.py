@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from deployment.sources import deployed
 
 ROOT = Path(__file__).parents[2]

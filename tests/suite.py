@@ -14,14 +14,14 @@ from xdist.scheduler import LoadScopeScheduling
 WAITING: Final = ("tests/chaos/", "tests/e2e/", "tests/sandbox/", "tests/deployment/")
 # Files by the sandbox that they share. The rest of tests/e2e shares the one of tests/e2e/conftest.py.
 OTHER_SANDBOXES: Final = {
-    "tests/e2e/test_client_page.py": "the sandbox with https",
-    "tests/e2e/test_clients.py": "the sandbox with https",
     "tests/e2e/test_large.py": "the sandbox for large mails",
-    "tests/e2e/X mails",
-    "tests/e2e/test_fuzzing.py": "the sandbox for hostile requests",
-    "tests/e2e/test_fleet.py": "hosts of their own",
-    "tests/e2e/test_modes.py": "hosts of their own",
-    "tests/e2e/test_start_up.py": "hosts of their own",
+    "tests/e2e/test_large_memory.py": "the sandbox for large mails",
+    "tests/e2e/test_client_page.py": "the second sandbox",
+    "tests/e2e/test_clients.py": "the second sandbox",
+    "tests/e2e/test_cost.py": "the second sandbox",
+    "tests/e2e/test_fuzzing.py": "the second sandbox",
+    "tests/e2e/test_limits.py": "the second sandbox",
+    "tests/e2e/test_modes.py": "the second sandbox",
 }
 
 
@@ -100,9 +100,7 @@ class Progress:
         minutes, seconds = divmod(round(monotonic() - self._began), 60)
         failed, skipped = self._counts["failed"], self._counts["skipped"]
         if failed:
-            self._say(
-                f"{failed} of {self._total:,} tests failed; they are named above. To run one of them alone:", red=True
-            )
+            self._say(f"{failed} of {self._total:,} tests failed, named above. To run one of them alone:", red=True)
             self._say("make test ARGS='-n 0 FILE::TEST'", red=True)
         elif exitstatus:
             self._say("The tests were not run to their end; the lines above say why.", red=True)

@@ -158,7 +158,7 @@ def payloads(sandbox: Sandbox, answer: httpx.Response) -> list[str]:
 
 def test_a_mail_too_large_for_a_queue_message_waits_in_a_blob_and_arrives_whole(sandbox: Sandbox) -> None:
     """Another large body under its key changes nothing of it."""
-    sandbox.fault(kind="throttle", count=1, retry_after="2")
+    sandbox.fault(kind="throttle", count=1, retry_after="4")
     first = sandbox.send(large("first"), Idempotency_Key="large order")
     assert (first.status_code, first.headers["mailroom-state"]) == (202, "accepted")
     [waiting] = payloads(sandbox, first)

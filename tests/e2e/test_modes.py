@@ -61,7 +61,7 @@ def test_a_mode_and_a_rule_hold_for_mail_that_was_waiting_and_what_they_stopped_
             for _ in range(2):
                 captured = capturing.send(titled("captured"), Idempotency_Key="one")
                 assert (captured.status_code, captured.headers["mailroom-state"]) == (202, "captured")
-        by_subject = {json.loads(kept.content)["mail"]["message"]["subject"]: kept for kept in found.values()}
+        by_subject = {json.loads(kept.content)["request"]["message"]["subject"]: kept for kept in found.values()}
         assert {subject: kept.reason for subject, kept in by_subject.items()} == {
             "captured": "captured",
             "waited": "captured",

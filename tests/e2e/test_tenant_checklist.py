@@ -61,6 +61,7 @@ def test_a_body_without_a_length_is_asked_for_one(sandbox: Sandbox) -> None:
     assert run(sandbox, "Bodies without a length") == "411"
 
 
+@pytest.mark.proof  # it waits for ten seconds
 def test_how_long_a_fast_request_takes_beside_a_slow_one_is_measured(sandbox: Sandbox) -> None:
     assert 0 < float(run(sandbox, "A slow request beside a fast one")) < 30
 

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Final
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 WAITING: Final = ("tests/chaos/", "tests/e2e/", "tests/sandbox/", "tests/deployment/")
 # Files by the sandbox that they share. The rest of tests/e2e shares the one of tests/e2e/conftest.py.
@@ -31,7 +31,7 @@ def group(nodeid: str) -> str:
     return OTHER_SANDBOXES.get(file, "the sandbox") if file.startswith("tests/e2e/") else file
 
 
-class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # of a module without types
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
 

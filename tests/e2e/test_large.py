@@ -131,7 +131,7 @@ def test_a_file_of_35_mb_by_reference_arrives_as_it_was(sandbox: Sandbox) -> Non
 
 
 def test_small_large_inline_and_attached_items_go_together(sandbox: Sandbox) -> None:
-    small, picture, many, large = content(1000), content(5000, 1), content(2_900_000, 2), content(3_500_000, 3)
+    small, picture, many, archive = content(1000), content(5000, 1), content(2_900_000, 2), content(3_500_000, 3)
     item = {
         "@odata.type": "#microsoft.graph.itemAttachment",
         "name": "Lunch",
@@ -139,7 +139,7 @@ def test_small_large_inline_and_attached_items_go_together(sandbox: Sandbox) -> 
     }
     attachments = [
         inline("small.txt", small),
-        stored(sandbox, "large.bin", large, contentType="application/zip"),
+        stored(sandbox, "large.bin", archive, contentType="application/zip"),
         inline("logo.png", picture, isInline=True, contentId="logo", contentType="image/png"),
         item,
         stored(sandbox, "a.bin", many),
@@ -149,7 +149,7 @@ def test_small_large_inline_and_attached_items_go_together(sandbox: Sandbox) -> 
     [mail] = [mail["message"] for mail in sandbox.accepted()]
     by_name = {one["name"]: one for one in mail["attachments"]}
     for name, data in {
-        "small.txt": small, "large.bin": large, "logo.png": picture, "a.bin": many, "b.bin": many,
+        "small.txt": small, "large.bin": archive, "logo.png": picture, "a.bin": many, "b.bin": many,
     }.items():  # fmt: skip
         assert base64.b64decode(by_name[name]["contentBytes"]) == data
     assert len(mail["attachments"]) == len(attachments)

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 
+import pytest
+
 from shared.mail.marker import MARKER_PROPERTY
 from shared.mail.threading import IN_REPLY_TO, INDEX, INDEX_TRACKING, REFERENCES
 from tests.e2e.running import ROOT, Sandbox

@@ -21,7 +21,7 @@ help: ## this list
 run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and everything it needs, on this machine; options in ARGS='…'
 	@$(BIN)/python -m sandbox $(ARGS)
 
-test: .venv/.ready sandbox/node_modules/.ready ## every proof that takes seconds or a few minutes
+test: .venv/.ready sandbox/node_modules/.ready ## the fast tests, a few minutes; some of them: ARGS='-k …'
 	$(PYTEST) -p tests.suite -qq -n $(WORKERS) -m 'not proof' $(ARGS)
 
 proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs

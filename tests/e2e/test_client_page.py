@@ -5,12 +5,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -186,76 +183,6 @@ def test_a_message_put_as_the_page_does_never_expires(sandbox: Sandbox) -> None:
         [kept] = queue.peek_messages()
         assert kept.expires_on is not None
         assert kept.expires_on.year == 9999
-
-
-# The table of bodies: sender, what it sends, whether it says the length.
-CURL, PYTHON, NODE = ("curl", "-s", "-X", "POST"), (sys.executable, "-c"), ("node", "-e")
-BODIES = {
-    "curl -d": ((*CURL, "-d", "@-", "URL"), True),
-    "curl --data-binary": ((*CURL, "--data-binary", "@-", "URL"), True),
-    "curl -T -": ((*CURL, "-T", "-", "URL"), False),
-    "requests json": ((*PYTHON, "import requests; requests.post('URL', json={})"), True),
-    "requests data": ((*PYTHON, "import requests; requests.post('URL', data=b'{}')"), True),
-    "requests generator": ((*PYTHON, "import requests; requests.post('URL', data=iter([b'{}']))"), False),
-    "httpx json": ((*PYTHON, "import httpx; httpx.post('URL', json={})"), True),
-    "httpx iterator": ((*PYTHON, "import httpx; httpx.post('URL', content=iter([b'{}']))"), False),
-    "fetch text": ((*NODE, "fetch('URL', {method: 'POST', body: '{}'})"), True),
-    "fetch stream": (
-        (*NODE, "fetch('URL', {method: 'POST', duplex: 'half', body: new Blob(['{}']).stream()})"),
-        False,
-    ),
-    "fetch stream, read": (
-        (
-            *NODE,
-            "new Response(new Blob(['{}']).stream()).text().then((body) => fetch('URL', {method: 'POST', body}))",
-        ),
-        True,
-    ),
-    "http.request end": ((*NODE, "require('http').request('URL', {method: 'POST'}).end('{}')"), True),
-    "http.request write": (
-        (*NODE, "const r = require('http').request('URL', {method: 'POST'}); r.write('{'); r.end('}')"),
-        False,
-    ),
-}
-
-
-@pytest.mark.proof  # of other programs; Mailroom has no part in it
-@pytest.mark.parametrize("sender", BODIES)
-def test_who_says_how_long_a_body_is(sender: str) -> None:
-    command, says = BODIES[sender]
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        heads: list[Mapping[str, str]] = []
-        thread = threading.Thread(target=lambda: heads.append(_head(server)))
-        thread.start()
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        subprocess.run(
-            [word.replace("URL", url) for word in command],
-            input=b"{}",
-            env={name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
-        thread.join(60)
-    [head] = heads
-    assert ("content-length" in head, "transfer-encoding" in head) == (says, not says)
-
-
-def _head(server: socket.socket) -> Mapping[str, str]:
-    """The header fields of one request, by names in lower case; it is answered."""
-    server.settimeout(60)
-    connection, _ = server.accept()
-    with connection:
-        connection.settimeout(60)
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += connection.recv(65536)
-        head, _, body = data.partition(b"\r\n\r\n")
-        fields = dict(line.split(": ", 1) for line in head.decode().lower().split("\r\n")[1:])
-        while not (body.endswith(b"0\r\n\r\n") or len(body) >= int(fields.get("content-length", "999"))):
-            body += connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
-    return fields
 
 
 def test_every_mail_on_the_page_is_the_same() -> None:

@@ -67,6 +67,7 @@ class LogEvent(StrEnum):
     RECIPIENTS_REACHED = "recipients.reached", ERROR  # all of it: mails wait, or are answered 429; once a day
     CALLER_LIMITED = "caller.limited", WARNING  # it reached its rate: refused, or retried later; once a minute
     MAIL_CANCELLED = "mail.cancelled", INFO  # by its producer or an operator, before it was sent
+    MAIL_RETRIED = "mail.retried", INFO  # by an operator: what waits is tried at once
     MAIL_REPLAYED = "mail.replayed", WARNING  # by an operator; after a review it may arrive twice
     MAIL_POISONED = "mail.poisoned", ERROR  # its message failed repeatedly; it is retried, or kept in mail-dead
     TABLE_REPLACED = "table.replaced", ERROR  # deleted and made anew: keys, or suppressed addresses, are forgotten

@@ -208,6 +208,20 @@ REPLAYED: Final = {
     ),
     411: NO_LENGTH,
 }
+RETRIED: Final = {
+    200: REPLAYED[200],
+    202: Answer(
+        "Its state. It is tried as soon as its mailbox may send; if it may have been sent, its mailbox was asked, did "
+        "not have it, and is asked again when the mail is due.",
+        MailState,
+    ),
+    404: REPLAYED[404],
+    409: _problem(
+        "The mail has ended or is being sent, it waits for the time that its sender has asked for, or its mailbox gave "
+        "no answer. The detail names the time at which it is tried."
+    ),
+    411: NO_LENGTH,
+}
 ADDED: Final = {
     200: Answer("The address was on the list already.", Suppression),
     201: Answer("The address is on the list now.", Suppression, headers={"Location": "the entry"}),
@@ -249,6 +263,7 @@ def _operators(access: Access, prefix: str) -> tuple[Operation, ...]:
             access,
             (MAIL, FORCE),
         ),
+        Operation("POST", f"{message}_retry", "Try a waiting mail at once", {**RETRIED, **always}, access, (MAIL,)),
         Operation("GET", f"{message}s", "List mails, by state", page, access, LISTING),
         Operation("GET", f"{suppression}s", "Addresses that are not mailed", entries, access, PAGING),
         Operation("POST", f"{suppression}s", "Add an address", {**ADDED, **always, 400: wrong}, access, body=NEW),

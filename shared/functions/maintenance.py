@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from shared.app import App, current_app
-from shared.delivery.backlog import measure
-from shared.delivery.maintenance import partitions_of_run
+from shared.delivery.maintenance import measure, partitions_of_run
 from shared.functions.triggers import QUEUES
 from shared.runtime.deadline import Deadline, within
 from shared.settings.config import report_problems

@@ -1,8 +1,10 @@
-"""What became of a mail: its producer sees and cancels its own; an operator sees all, and replays what ended unsent."""
+"""What became of a mail: its producer sees and cancels its own; an operator sees all, replays what ended unsent, and
+has what waits tried at once.
+"""
 
 import re
 from datetime import timedelta
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import azure.functions as func
 
@@ -13,6 +15,9 @@ from shared.delivery.record import Row, State
 from shared.functions.access import by_key, by_token, page_size, wrong_after
 from shared.functions.answers import json_answer, problem, rfc_3339
 from shared.settings.config import Settings
+
+if TYPE_CHECKING:
+    from shared.delivery.operations import Cannot
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -56,6 +61,36 @@ async def _replay(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpRes
     return problem(409, f"A mail that is {replayed.row.state} cannot be replayed; only one that ended unsent can.")
 
 
+async def _retry(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
+    if scope is not None:
+        return problem(403, f"Only operators can have a mail tried at once. {NO_OPERATOR}")
+    row = await _row(app, req, scope)
+    if row is None:
+        return _not_found()
+    retried = await app.control.retry(row)
+    if isinstance(retried, Row):
+        return json_answer(200 if retried.state == "sent" else 202, _shown(retried), NO_STORE)
+    return problem(409, _untried(retried))
+
+
+def _untried(cannot: "Cannot") -> str:
+    """Why a mail is not tried at once, and when it is tried."""
+    row = cannot.row
+    when = rfc_3339(row.due_at) if row.due_at is not None else "once its message comes"
+    match cannot.reason, row.state:
+        case "no-answer", _:
+            return f"Its mailbox gave no answer, or may not be asked at the moment. It is asked again: {when}."
+        case "cannot-be-asked", _:
+            return f"It may have been sent, and its mailbox cannot be asked. MAIL_ON_UNKNOWN decides: {when}."
+        case _, "unknown":
+            return f"It may have been sent, and its copy may need time to appear. Its mailbox is asked: {when}."
+        case _, "scheduled":
+            return f"A mail that is scheduled waits for the time that its sender has asked for: {when}."
+        case _, "accepted":
+            return f"Its message cannot be brought forward. It is tried: {when}."
+    return f"A mail that is {row.state} cannot be tried at once; only one that waits can."
+
+
 async def _list(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
     if scope is not None:
         return problem(403, f"Only operators can list mails. {NO_OPERATOR}")
@@ -83,9 +118,11 @@ def _scope(caller: Caller, settings: Settings) -> Scope:
 
 message = by_token("message", _one, _scope)
 message_replay = by_token("message_replay", _replay, _scope)
+message_retry = by_token("message_retry", _retry, _scope)
 messages = by_token("messages", _list, _scope)
 operator_message = by_key("operator_message", _one, None)
 operator_message_replay = by_key("operator_message_replay", _replay, None)
+operator_message_retry = by_key("operator_message_retry", _retry, None)
 operator_messages = by_key("operator_messages", _list, None)
 
 

@@ -261,7 +261,7 @@ async def _waits_for_its_time(app: App, message: "ProducerMessage", mail: Outgoi
 
 async def _event(message: "ProducerMessage") -> None:
     """A producer's event: as many mails as its route makes of it, or something that is refused and kept."""
-    from shared.webhooks.routing.compose import RouteUnusable
+    from shared.webhooks.routing.route import RouteUnusable
 
     app = current_app()
     if app.settings.problems:

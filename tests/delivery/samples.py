@@ -9,8 +9,9 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine, Policy, Verifier
+from shared.delivery.ledger import Ledger
 from shared.delivery.queue_messages import Work, work_of
-from shared.delivery.record import Ledger, Row
+from shared.delivery.record import Row
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail

@@ -127,7 +127,8 @@ class LargeOffice(Office):
         async def look(row: Row) -> Any:
             return "sent" if self.mailbox.sent else "absent"
 
-        return replace(super().engine, drafts=lambda: LargeMails(self.mailbox, self.mailbox, self.files, look))
+        box: Any = self.mailbox
+        return replace(super().engine, drafts=lambda: LargeMails(box, box, self.files, look))
 
     async def deliver(self, made: OutgoingMail | None = None) -> None:
         made = made or large()

@@ -402,9 +402,12 @@ async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room(
     office = Office(pace=pace)
     await deliver(office)
     assert office.graph.rows == []
-    assert await office.ledger.read(outgoing_mail().id) is None, "no claim is written for nothing"
+    row = await office.row()
     [(due, message)] = office.outbox.messages
     assert timedelta(hours=5) <= due - NOON <= timedelta(hours=5, minutes=6)
+    assert row.state == "accepted", "whoever asks is told that it waits, and until when"
+    assert row.due_at is not None
+    assert due - row.due_at < timedelta(seconds=1)
     assert (message.via, message.reserved) == (None, None)
     pace.mailboxes.clear()
     await deliver_next(office)

@@ -153,7 +153,7 @@ async def test_every_client_has_the_bounded_identity(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("IDENTITY_HEADER", "header")
     endpoints = {f"{kind}_endpoint": f"https://a.{kind}.core.windows.net" for kind in ("blob", "queue", "table")}
     account = StorageAccount(Storage(**endpoints))
-    vault = secrets.Vault("https://a.vault.azure.net", None)
+    vault = secrets.SecretVault("https://a.vault.azure.net", None)
     graph = open_client("https://graph.microsoft.com/v1.0", None)
     credentials: list[Any] = [account._credential, vault._credential, graph.credential]
     await account.close()
@@ -166,7 +166,7 @@ async def test_every_client_has_the_bounded_identity(monkeypatch: pytest.MonkeyP
 @pytest.mark.usefixtures("impatient")
 async def test_a_vault_that_does_not_answer_is_an_error_in_time(kind: str) -> None:
     async with server(kind) as port:
-        vault, began = secrets.Vault(f"https://127.0.0.1:{port}", None), time.monotonic()
+        vault, began = secrets.SecretVault(f"https://127.0.0.1:{port}", None), time.monotonic()
         try:
             with pytest.raises((AzureError, TimeoutError)):
                 await vault.fetch("mail-secret-shop")

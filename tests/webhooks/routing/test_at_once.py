@@ -33,7 +33,7 @@ from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.intake import Intake
 from shared.webhooks.routing.secrets import Secrets
-from shared.webhooks.sources.source import RawRequest, Reply
+from shared.webhooks.sources.source import RawRequest, WebhookReply
 from tests.delivery.memory import MemoryOutbox
 from tests.delivery.samples import (
     BAD_RECIPIENT,
@@ -74,7 +74,7 @@ class Storage(MemoryOutbox):
         self.loses = 0
         self.stale = False
 
-    async def put(self, work: Work, *rest: Any, **options: Any) -> Work:
+    async def put(self, work: Work, *rest: Any, **options: Any) -> Receipt:
         if len(self.messages) >= self.takes:
             raise ServiceRequestError("away")
         put = await super().put(work, *rest, **options)
@@ -83,10 +83,10 @@ class Storage(MemoryOutbox):
             raise ServiceRequestError("its answer is lost")
         return put
 
-    async def take_back(self, receipt: Receipt) -> None:
+    async def take_back(self, message: str) -> None:
         if self.stale:
             raise ResourceNotFoundError
-        await super().take_back(receipt)
+        await super().take_back(message)
 
 
 class Graph(ScriptedGraph):
@@ -165,7 +165,7 @@ class House:
     async def _tokens(self, *_: object) -> None:
         raise AssertionError
 
-    async def post(self, body: Any = None, route: str = "shop", key: str = "order 1", **headers: str) -> Reply:
+    async def post(self, body: Any = None, route: str = "shop", key: str = "order 1", **headers: str) -> WebhookReply:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         proof = {"x-api-key": "secret", "content-type": "application/json", "idempotency-key": key}
         content = json.dumps(body if body is not None else {"total": 12}).encode()

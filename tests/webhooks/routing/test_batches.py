@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from sandbox.examples import examples_of
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.queue_messages import Batch, Work, parse_work
+from shared.delivery.queue import Receipt
+from shared.delivery.queue_messages import Batch, parse_work
 from shared.delivery.record import partition
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
@@ -28,7 +29,7 @@ from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.batches import GROUP, LATER, SOON, TIME, Expander, packed, unpacked
 from shared.webhooks.routing.catalog import Catalog, load
 from shared.webhooks.routing.route import Route
-from shared.webhooks.sources.source import Event, Reply
+from shared.webhooks.sources.source import Event, WebhookReply
 from tests.delivery.memory import MemoryOutbox
 from tests.delivery.samples import outgoing_mail, work
 from tests.webhooks.routing.samples import NOW, event
@@ -44,7 +45,7 @@ def batch_of(count: int, **data: Any) -> list[dict[str, Any]]:
     ]
 
 
-async def post(counter: Counter, events: Sequence[dict[str, Any]]) -> Reply:
+async def post(counter: Counter, events: Sequence[dict[str, Any]]) -> WebhookReply:
     headers = {"authorization": "Bearer secret", "content_type": "application/cloudevents-batch+json"}
     return await counter.post(list(events), "cloudevents", **headers)
 
@@ -98,7 +99,7 @@ async def test_slow_storage_does_not_keep_a_batch_from_being_acknowledged(
     """What takes some time for each mail would take longer than the sender waits, at every try."""
 
     class Slow(MemoryOutbox):
-        async def put(self, *rest: Any, **options: Any) -> Work:
+        async def put(self, *rest: Any, **options: Any) -> Receipt:
             await asyncio.sleep(0.5)
             return await super().put(*rest, **options)
 
@@ -330,8 +331,8 @@ class Troubled(MemoryOutbox):
             raise Died
         return result
 
-    async def put(self, *rest: Any, **options: Any) -> Work:
-        found: Work = await self._step(lambda: super(Troubled, self).put(*rest, **options))
+    async def put(self, *rest: Any, **options: Any) -> Receipt:
+        found: Receipt = await self._step(lambda: super(Troubled, self).put(*rest, **options))
         return found
 
     async def put_batch(self, *rest: Any, **options: Any) -> None:
@@ -483,7 +484,7 @@ def test_events_of_every_source_come_back_as_they_were() -> None:
     seen = 0
     for route, example in examples_of(load()):
         try:
-            events = route.source.events(example.request(), NOW)
+            events = route.source.events(example.request())
         except Malformed:
             continue
         # What has no name of its own gets one at each reading, so the same events are compared.

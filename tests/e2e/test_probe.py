@@ -5,24 +5,23 @@ from contextlib import contextmanager
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-from deployment import probe
-from deployment.azure import App
+from deployment import check
+from deployment.azure import FunctionApp
 from tests.e2e.running import Sandbox
 
 
 @contextmanager
-def at(sandbox: Sandbox) -> Iterator[App]:
-    """The sandbox as an app in Azure: Resource Manager, which nobody asks here, would say that this is its address."""
+def at(sandbox: Sandbox) -> Iterator[FunctionApp]:
+    """The sandbox as an app in Azure, whose address Resource Manager would know."""
     parts = urlsplit(sandbox.facts["host"])
-    sites = [{"properties": {"defaultHostName": parts.netloc}}]
-    with patch.object(probe, "get", return_value=sites):
+    with patch.object(check, "site_of", return_value={"defaultHostName": parts.netloc}):
         manager = f"{parts.scheme}://unused.example"
-        yield App(subscription="sub-1", resource_group="rg-mail", name="mail-1", manager=manager)
+        yield FunctionApp(subscription="sub-1", resource_group="rg-mail", name="mail-1", manager=manager)
 
 
 def test_five_megabytes_and_two_requests_at_once_come_through(sandbox: Sandbox) -> None:
     with at(sandbox) as app:
-        large, two = probe.probe(app, 0.1)
+        large, two = check.probe(app, 0.1)
     assert large.startswith("5 MB reach the functions")
     assert two.startswith("Two requests at once were each answered under their own id.")
     assert sandbox.requests() == 0

@@ -15,11 +15,11 @@ from shared.telemetry import LogEvent, emit
 if TYPE_CHECKING:
     from shared.auth.entra import Verifier
     from shared.delivery.engine import Engine
-    from shared.delivery.files import Files
     from shared.delivery.large import LargeMails
     from shared.delivery.mailer import GraphMailer
     from shared.delivery.maintenance import Maintenance
     from shared.delivery.operations import Control
+    from shared.delivery.payloads import Files
     from shared.delivery.queue import Outbox
     from shared.delivery.request import Requests
     from shared.delivery.worker import Worker
@@ -185,10 +185,10 @@ class Services:
 
     @cached_property
     def secrets(self) -> "Secrets":
-        from shared.webhooks.routing.secrets import Secrets, Vault
+        from shared.webhooks.routing.secrets import Secrets, SecretVault
 
         url = self.settings.vault_url
-        return Secrets(self.settings, Vault(url, self.settings.identity_client_id).fetch if url else None)
+        return Secrets(self.settings, SecretVault(url, self.settings.identity_client_id).fetch if url else None)
 
     @cached_property
     def renderer(self) -> "Renderer":

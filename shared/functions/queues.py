@@ -265,7 +265,7 @@ async def _waits_for_its_time(app: Services, message: "ProducerMessage", mail: O
 
 async def _event(message: "ProducerMessage") -> None:
     """A producer's event: as many mails as its route makes of it, or something that is set aside with its reason."""
-    from shared.webhooks.routing.compose import RouteUnusable
+    from shared.webhooks.routing.route import RouteUnusable
 
     app = services()
     if app.settings.problems:

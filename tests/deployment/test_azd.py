@@ -54,7 +54,7 @@ foreach ($failing in '-m pip', '-m deployment.package', 'nothing', 'newer') {{
 """
 
 
-@pytest.mark.skipif(not shutil.which("pwsh"), reason="there is no pwsh on PATH")
+@pytest.mark.skipif(not shutil.which("pwsh"), reason="PowerShell is missing: install pwsh")
 def test_windows_sets_up_what_make_does_again_for_a_new_lock_file_and_ends_with_what_fails(tmp_path: Path) -> None:
     """In an empty checkout, with programs that only write down how they were called."""
     (tmp_path / "requirements-dev.txt").touch()

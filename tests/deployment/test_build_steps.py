@@ -34,7 +34,7 @@ def test_the_app_and_nothing_else_is_deployed() -> None:
     assert wanted <= {ROOT / path for path in paths}
 
 
-@pytest.mark.skipif(not shutil.which("git"), reason="there is no git to compare with")
+@pytest.mark.skipif(not shutil.which("git"), reason="git is missing: install git")
 def test_funcignore_is_read_as_git_reads_gitignore(tmp_path: Path) -> None:
     paths = [
         "function_app.py", "host.json", "requirements.txt", "README.md", "Makefile", "LICENSE", "azure.yaml",

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from deployment.errors import DeploymentError
 
 from deployment import DeploymentError
 from deployment.dependencies import UNUSED

@@ -20,7 +20,7 @@ from tests.deployment.cloud import TEMPLATE
 from tests.infra.deployed import deployed
 from tests.infra.names import RULES
 
-pytestmark = pytest.mark.skipif(infra.compiler() is None, reason="there is no bicep on PATH")
+pytestmark = pytest.mark.skipif(infra.compiler() is None, reason="Bicep is missing: install bicep")
 
 
 @pytest.fixture(scope="module")

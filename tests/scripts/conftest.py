@@ -12,7 +12,7 @@ from tests.scripts.shells import MAILROOM, EntraDirectory, Exchange, PowerShell,
 
 def started[S: PowerShell](kind: type[S], factory: pytest.TempPathFactory) -> Iterator[S]:
     if shutil.which("pwsh") is None:
-        pytest.skip("there is no pwsh on PATH to run the script with")
+        pytest.skip("PowerShell is missing: install pwsh")
     with powershell(kind, factory.mktemp("shell")) as running:
         yield running
 

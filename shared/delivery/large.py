@@ -27,8 +27,7 @@ from shared.delivery.engine import Verifier
 from shared.delivery.payloads import FileGone, Files, filled
 from shared.delivery.record import Conflict, Row
 from shared.delivery.transitions import Finding
-from shared.graph.draft_types import FileItem
-from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
+from shared.graph.outcome import FileItem, Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
 from shared.graph.upload import Uploaded
 from shared.mail.marker import MARKER_PROPERTY, with_marker
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message

@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from deployment.errors import DeploymentError
 
 from deployment import DeploymentError
 from deployment.dependencies import UNUSED

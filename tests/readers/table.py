@@ -19,7 +19,7 @@ __all__ = ["NO_READERS", "READERS", "public"]
 
 READERS: Final[list[Reader]] = [*texts.READERS, *mails.READERS, *events.READERS]
 PACKAGES: Final = (
-    "auth.callers", "auth.entra", "delivery.queue_messages", "functions.answers", "functions.paging", "mail", "mime",
+    "auth.callers", "auth.entra", "delivery.queue_messages", "functions.access", "functions.answers", "mail", "mime",
     "parsing", "policy", "rendering", "routing", "sources",
 )  # fmt: skip
 
@@ -36,11 +36,13 @@ NO_READERS: Final[dict[str, str]] = {
         routing.batches:packed routing.batches:unpacked functions.answers:lost_its_body
         delivery.queue_messages:apart delivery.queue_messages:work_of mail.outgoing:new_id mime.head:malformed
         functions.answers:graph_error functions.answers:json_answer functions.answers:problem
+        functions.answers:rfc_3339
         functions.answers:settings_refused auth.callers:scope_of auth.entra:require routing.repeated_events:mail_id_of
         routing.repeated_events:scope_of sources.json_values:unique_key sources.json_values:same_bytes
         sources.json_values:canonical routing.event_messages:as_message rendering.bounds:size_of
         auth.callers:origin_of auth.callers:operates
-        functions.answers:unavailable auth.callers:report_refused
+        functions.answers:unavailable functions.access:report_refused functions.access:wrong_after
+        functions.access:by_token functions.access:by_key
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
         mail.request_size:body_too_large mail.request_size:check_sizes mail.request_size:file_size
@@ -53,7 +55,7 @@ NO_READERS: Final[dict[str, str]] = {
         routing.recipients:parts_of routing.recipients:recipients_of routing.recipients:people
     """,
     "a header that the platform bounds, compared with a few characters": """
-        functions.answers:request_ids functions.paging:top_of auth.callers:authenticated auth.callers:key_refused
+        functions.answers:request_ids functions.access:page_size functions.access:authenticated
         functions.answers:length_required functions.answers:lost_its_body
     """,
 }  # fmt: skip

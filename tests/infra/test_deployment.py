@@ -337,8 +337,8 @@ def test_everything_is_tagged_for_azd(name: str) -> None:
 @every_set
 def test_every_resource_has_a_name_that_azure_takes(name: str) -> None:
     """Of the parameter files, `everything` has an environment with each sign that azd takes."""
-    named = {one["type"]: _last(one["name"]) for one in deployed(name).resources if "apiVersion" in one}
-    assert {kind: found for kind, found in named.items() if not re.fullmatch(RULES[kind], found)} == {}
+    named = [(one["type"], _last(one["name"])) for one in deployed(name).resources if "apiVersion" in one]
+    assert [(kind, found) for kind, found in named if not re.fullmatch(RULES[kind], found)] == []
 
 
 def _last(name: str) -> str:

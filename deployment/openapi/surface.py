@@ -18,8 +18,8 @@ from deployment.openapi.answers import (
     SuppressionPage,
 )
 from shared.delivery.record import State
-from shared.mail.parse import MAX_KEY, SendMailBody
-from shared.mail.threading import LONGEST_THREAD
+from shared.mail.limits import LONGEST_THREAD, MAX_KEY
+from shared.mail.parse import SendMailBody
 from shared.policy.suppression import NewSuppression
 
 __all__ = ["JSON", "OPERATIONS", "Answer", "Body", "Operation", "Parameter"]

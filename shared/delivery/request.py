@@ -32,7 +32,7 @@ from shared.delivery.record import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
-from shared.mail.request_size import needs_draft
+from shared.mail.sizes import needs_draft
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.row import RateLimitUnavailable
 from shared.runtime.deadline import within

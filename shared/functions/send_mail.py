@@ -15,12 +15,12 @@ from shared.auth.callers import authenticated, origin_of, report_refused, scope_
 from shared.auth.entra import Caller, KeysUnavailable, require
 from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
 from shared.functions.answers import BODY_LOST, graph_error, lost_its_body, request_ids, settings_refused
-from shared.mail import limits, parse, request_size
+from shared.mail import limits, parse
 from shared.mail.addresses import mailbox_name
+from shared.mail.limits import LONGEST_THREAD
 from shared.mail.model import BlobAttachment, SendMail
 from shared.mail.outgoing import OutgoingMail, fingerprint, identity, new_id
-from shared.mail.sizes import check_size
-from shared.mail.threading import LONGEST_THREAD
+from shared.mail.sizes import body_too_large, check_size
 from shared.parsing.charsets import CODECS, charset_of
 from shared.policy.admit import admit, admit_sender
 from shared.runtime.long_work import aside
@@ -104,7 +104,7 @@ def _check_length(app: Services, req: func.HttpRequest) -> None:
     large = app.settings.large_attachments
     most = app.settings.max_request if large else limits.MAX_REQUEST
     if size > most:
-        raise request_size.body_too_large(size, most, large=large)
+        raise body_too_large(size, most, large=large)
 
 
 def _sender(caller: Caller, mailbox: str | None) -> str:

@@ -8,7 +8,7 @@ others log: an entry is named by its id, the SHA-256 of the address's canonical 
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import azure.functions as func
 import msgspec
@@ -20,12 +20,9 @@ from shared.errors import Malformed, Refused, Unauthenticated
 from shared.functions.answers import json_answer, length_required, problem, settings_refused, unavailable
 from shared.functions.paging import WRONG_AFTER, WRONG_TOP, top_of
 from shared.mail.addresses import checked
-from shared.mail.strict_json import read_json
-from shared.policy.suppression import NewSuppression
+from shared.parsing.strict_json import read_json
+from shared.policy.suppression import NewSuppression, SuppressedAddress, entry_id
 from shared.telemetry import Event, emit
-
-if TYPE_CHECKING:
-    from shared.policy.suppression_list import Entry
 
 __all__ = ["operator_suppression", "operator_suppressions", "suppression", "suppressions"]
 
@@ -108,8 +105,6 @@ async def _list(app: Services, req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def _add(app: Services, req: func.HttpRequest, by: str) -> func.HttpResponse:
-    from shared.policy.suppression_list import Entry, entry_id
-
     try:
         body = msgspec.convert(read_json(req.get_body()), NewSuppression)
     except (Malformed, msgspec.ValidationError) as error:
@@ -118,7 +113,7 @@ async def _add(app: Services, req: func.HttpRequest, by: str) -> func.HttpRespon
         address = checked(body.address)
     except ValueError as error:
         return problem(400, f"Found no mail address at `$.address`. {error}")
-    entry = Entry(
+    entry = SuppressedAddress(
         id=entry_id(address),
         address=address,
         reason=body.reason,
@@ -151,7 +146,7 @@ async def _one(app: Services, req: func.HttpRequest, by: str) -> func.HttpRespon
     return func.HttpResponse(b"", status_code=204)
 
 
-def _shown(entry: "Entry") -> dict[str, object]:
+def _shown(entry: SuppressedAddress) -> dict[str, object]:
     return {
         "id": entry.id,
         "address": entry.address,

@@ -17,10 +17,10 @@ import msgspec
 
 from shared.graph.endpoint import GraphEndpoint
 from shared.mail.addresses import canonical, checked, mailbox_name
-from shared.mail.names import MAX_RECIPIENTS, Mode
+from shared.mail.limits import MAX_RECIPIENTS
 from shared.policy.address_patterns import Patterns
 from shared.policy.admit import PRODUCERS, CallerRule
-from shared.policy.allowed_blobs import BlobRules
+from shared.policy.attachment_references import BlobRules
 from shared.policy.extended_properties import ExtendedProperties
 from shared.registration import Registration
 from shared.settings.clouds import Cloud, cloud_of, owner
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECRETS", "OnUnknown", "Problem", "Settings", "Storage", "read", "secret_setting"]
 
+Mode = Literal["live", "redirect", "capture"]  # see policy/pre_send.py
 OnUnknown = Literal["resend", "review"]
 
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

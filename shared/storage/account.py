@@ -22,8 +22,8 @@ from shared.delivery.ledger_table import TABLE, TableLedger
 from shared.delivery.queue import StorageOutbox
 from shared.delivery.signed_bodies import TABLE as SIGNED
 from shared.delivery.signed_bodies import TableSignedBodies
-from shared.policy.suppression_table import TABLE as SUPPRESSED
-from shared.policy.suppression_table import TableSuppressions
+from shared.policy.suppression import TABLE as SUPPRESSED
+from shared.policy.suppression import SuppressionTable
 from shared.ratelimit.row import TABLE as RATES
 from shared.ratelimit.row import TableStore
 from shared.runtime.deadline import within
@@ -111,8 +111,8 @@ class StorageAccount:
     def ledger(self) -> TableLedger:
         return TableLedger(self.tables.table(TABLE))
 
-    def suppressions(self) -> TableSuppressions:
-        return TableSuppressions(self.tables.table(SUPPRESSED))
+    def suppressions(self) -> SuppressionTable:
+        return SuppressionTable(self.tables.table(SUPPRESSED))
 
     @cached_property
     def identities(self) -> tuple[TableIdentity, TableIdentity]:

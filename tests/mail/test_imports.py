@@ -14,7 +14,7 @@ FOREIGN = (
     "shared.mime.read",
 )
 MODULES = [
-    "shared.mail.outgoing", "shared.mail.limits", "shared.mime.header_text", "shared.mail.sdk_message",
+    "shared.mail.outgoing", "shared.mail.limits", "shared.mail.sdk_message",
     "shared.mail.parse", "shared.mail.sizes", "shared.mail.marker", "shared.mail.threading",
     "shared.mail.model",
     "shared.policy.admit", "shared.policy.address_patterns",

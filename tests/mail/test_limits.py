@@ -6,10 +6,13 @@ from kiota_serialization_json.json_serialization_writer import JsonSerialization
 
 from shared.errors import Malformed
 from shared.mail import limits
+from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.marker import with_marker
-from shared.mail.model import EmailAddress, FileAttachment, Message, Recipient, SendMail
+from shared.mail.model import FileAttachment, Message, SendMail
 from shared.mail.parse import send_mail
 from shared.mail.sdk_message import send_mail_body
+from shared.mail.sizes import check_size, request_size
+from tests.mail.samples import outgoing
 
 SOMEONE = Recipient(email_address=EmailAddress(address="a@b.test"))
 
@@ -36,8 +39,8 @@ def test_the_path_is_below_where_the_message_was_written() -> None:
 def largest(spare: int) -> SendMail:
     """A mail whose request, marker included, is so many bytes below the limit."""
     empty = mail(attachments=(FileAttachment(name="a", content_bytes=b""),))
-    marker = limits.request_size(SendMail(message=with_marker(empty.message, "0" * 32))) - limits.request_size(empty)
-    room = limits.MAX_REQUEST - limits.request_size(empty) - marker - spare
+    marker = request_size(SendMail(message=with_marker(empty.message, "0" * 32))) - request_size(empty)
+    room = limits.MAX_REQUEST - request_size(empty) - marker - spare
     content, subject = divmod(room - len(', "subject": ""'), 4)
     file = FileAttachment(name="a", content_bytes=bytes(content * 3))
     return mail(attachments=(file,), subject="x" * subject)
@@ -45,7 +48,7 @@ def largest(spare: int) -> SendMail:
 
 def test_a_request_of_just_the_limit_passes_with_its_marker() -> None:
     full = largest(0)
-    limits.check_size(full)
+    check_size(outgoing(full), large=False)
     writer = JsonSerializationWriter()
     whole = SendMail(message=with_marker(full.message, "0" * 32))
     writer.write_object_value(None, send_mail_body(whole))
@@ -54,7 +57,7 @@ def test_a_request_of_just_the_limit_passes_with_its_marker() -> None:
 
 def test_one_byte_more_is_413_with_the_limit_named() -> None:
     with pytest.raises(Malformed) as caught:
-        limits.check_size(largest(-1))
+        check_size(outgoing(largest(-1)), large=False)
     assert (caught.value.status, caught.value.code, caught.value.path) == (413, "RequestEntityTooLarge", "$")
     assert f"{limits.MAX_REQUEST}" in str(caught.value)
     assert f"{limits.MAX_REQUEST + 1}" in str(caught.value)
@@ -66,5 +69,5 @@ def test_letters_outside_ascii_count_as_the_sdk_escapes_them() -> None:
     body = {"message": {"toRecipients": to, "body": {"content": "é" * 1_000_000}}}
     read = send_mail(json.dumps(body, ensure_ascii=False).encode())
     with pytest.raises(Malformed) as caught:
-        limits.check_size(read)
+        check_size(outgoing(read), large=False)
     assert caught.value.status == 413

@@ -1,7 +1,8 @@
 import pytest
 
-from shared.mail.marker import MARKER_GUID, MARKER_PROPERTY, STAMP_HEADER, forged, message_id, with_marker
-from shared.mail.model import InternetMessageHeader, Message, SingleValueLegacyExtendedProperty
+from shared.mail.graph_types import InternetMessageHeader, SingleValueLegacyExtendedProperty
+from shared.mail.marker import MARKER_GUID, MARKER_HEADER, MARKER_PROPERTY, forged, message_id, with_marker
+from shared.mail.model import Message
 
 LETTER = "0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4"
 
@@ -11,7 +12,7 @@ def test_the_marker_is_an_extended_property_and_a_header_with_the_mails_id() -> 
     assert message.single_value_extended_properties == (
         SingleValueLegacyExtendedProperty(id=f"String {{{MARKER_GUID}}} Name MailroomId", value=LETTER),
     )
-    assert message.internet_message_headers == (InternetMessageHeader(name=STAMP_HEADER, value=LETTER),)
+    assert message.internet_message_headers == (InternetMessageHeader(name=MARKER_HEADER, value=LETTER),)
     assert message.subject == "x"
 
 

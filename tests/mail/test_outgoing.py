@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.mail.model import EmailAddress, Message, Recipient, SendMail
+from shared.mail.graph_types import EmailAddress, Recipient
+from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint, identity, new_id
 from shared.mail.parse import send_mail
 

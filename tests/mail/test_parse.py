@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.mail import limits
+from shared.mail.graph_types import Importance
 from shared.mail.marker import MARKER_GUID, MARKER_PROPERTY
-from shared.mail.model import BlobAttachment, FileAttachment, Importance, ItemAttachment
+from shared.mail.model import BlobAttachment, FileAttachment, ItemAttachment
 from shared.mail.parse import outbox_mail, send_mail
 
 SHAPE = "RequestBodyRead"

@@ -6,9 +6,11 @@ import pytest
 
 from shared.errors import Malformed
 from shared.mail import limits
-from shared.mail.graph_types import EmailAddress, ItemBody, Recipient
-from shared.mail.model import Attachment, BlobAttachment, Event, FileAttachment, ItemAttachment, Message, SendMail
-from shared.mail.request_size import MAX_FILES, check_sizes, needs_draft, plan_of
+from shared.mail.graph_types import EmailAddress, Event, ItemBody, Recipient
+from shared.mail.limits import MAX_FILES
+from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message, SendMail
+from shared.mail.sizes import check_size, json_size, needs_draft, plan_of
+from tests.mail.samples import outgoing
 
 TO = (Recipient(email_address=EmailAddress(address="a@b.test")),)
 
@@ -42,16 +44,16 @@ def test_the_draft_takes_what_fits_in_order_and_the_rest_follows_in_order() -> N
     assert [one.name for one in plan.first.attachments or ()] == ["a", "c", "e"]
     assert [one.name for one in plan.rest] == ["b", "d"]
     assert plan.names == ["a", "c", "e", "b", "d"]
-    assert limits.json_size(plan.first) <= limits.MAX_REQUEST
+    assert json_size(plan.first) <= limits.MAX_REQUEST
 
 
 @pytest.mark.parametrize("spare", [0, -1])
 def test_the_request_that_makes_the_draft_is_within_the_limit_to_the_byte(spare: int) -> None:
-    around = limits.json_size(message(file(0))) + spare
+    around = json_size(message(file(0))) + spare
     body = "." * (limits.MAX_REQUEST - around)
     plan = plan_of(message(file(0), body=body))
     assert bool(plan.first.attachments) is (spare == 0)
-    assert limits.json_size(plan.first) <= limits.MAX_REQUEST
+    assert json_size(plan.first) <= limits.MAX_REQUEST
 
 
 def test_a_draft_of_large_files_only_has_none_at_first() -> None:
@@ -60,7 +62,7 @@ def test_a_draft_of_large_files_only_has_none_at_first() -> None:
 
 def refused(mail: SendMail, *, large: bool = True) -> Malformed:
     with pytest.raises(Malformed) as caught:
-        check_sizes(mail, large=large)
+        check_size(outgoing(mail), large=large)
     return caught.value
 
 
@@ -100,4 +102,4 @@ def test_a_large_mail_that_is_not_to_be_kept_is_refused() -> None:
 
 
 def test_the_largest_that_may_go_goes() -> None:
-    check_sizes(SendMail(message=message(blob(MAX_FILES))), large=True)
+    check_size(outgoing(SendMail(message=message(blob(MAX_FILES)))), large=True)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from sandbox.cloud.wire import check_message
 from shared.errors import Malformed
+from shared.mail.graph_types import EmailAddress, Recipient, SingleValueLegacyExtendedProperty
 from shared.mail.marker import with_marker
-from shared.mail.model import EmailAddress, Message, Recipient, SendMail, SingleValueLegacyExtendedProperty
+from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint
 from shared.mail.parse import outbox_mail
 from shared.mail.threading import marks_of, threaded, topic_of

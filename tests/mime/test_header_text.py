@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import Malformed
-from shared.mail.model import EmailAddress, Recipient
+from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mime.address_lists import holds_an_address
-from shared.mime.header_text import address_list, unstructured
 from shared.mime.read import read_mime
-from shared.mime.send import rewritten
+from shared.mime.write import address_list, unstructured
 from tests.mail.strategies import lines, local_parts, texts
+from tests.mime.test_send import rewritten
 
 
 def person(address: str, name: str | None = None) -> Recipient:

@@ -383,12 +383,12 @@ def with_parameters(count: int) -> list[bytes]:
         (
             b"To: " + b",\r\n ".join(b'"%s" <a@b.example>' % (b"(" * n) for n in range(1, 33)) + b"\r\n\r\n",
             b"To: " + b",\r\n ".join(b'"%s" <a@b.example>' % (b"(" * n) for n in range(1, 60)) + b"\r\n\r\n",
-            "too many signs",
+            "too many characters",
         ),
         (
             b'To: "' + b"(" * 180 + b'" <a@b.example>\r\n\r\n',
             b'To: "' + b"(" * 200 + b'" <a@b.example>\r\n\r\n',
-            "too many signs",
+            "too many characters",
         ),
     ],
 )

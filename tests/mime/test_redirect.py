@@ -15,14 +15,15 @@ from shared.mail import limits
 from shared.mail.sizes import check_size
 from shared.mime.head import MAX_FIELDS
 from shared.mime.read import read_mime
-from shared.mime.send import as_sent
+from shared.mime.write import as_sent
 from shared.policy.address_patterns import Patterns
 from shared.policy.pre_send import Withheld, before_send
 from shared.policy.redirect import LEFT_OUT, ORIGINAL_RECIPIENTS
+from shared.settings.config import Settings
 from tests.mime.test_send import BODY, BOX, MAIL, outgoing_mail
-from tests.policy.test_pre_send import CATCHER, NOBODY, LastSettings, goes
+from tests.policy.test_pre_send import CATCHER, NOBODY, goes
 
-OPEN = LastSettings(allowed_senders=Patterns.parse("*@contoso.example"))
+OPEN = Settings(allowed_senders=Patterns.parse("*@contoso.example"))
 REDIRECT = replace(OPEN, mode="redirect", redirect_to=CATCHER)
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Malformed
-from shared.mail import strict_json as mails
-from shared.parsing.json_limits import TooMuch, check_json
+from shared.parsing import strict_json as mails
+from shared.parsing.json_text import TooMuch, check_json
 from shared.webhooks.sources import json_values as events
 
 JSON = st.recursive(

@@ -7,17 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import NotAllowed
+from shared.mail.graph_types import MultiValueLegacyExtendedProperty, SingleValueLegacyExtendedProperty
 from shared.mail.marker import MARKER_PROPERTY
-from shared.mail.model import (
-    ItemAttachment,
-    Message,
-    MultiValueLegacyExtendedProperty,
-    SingleValueLegacyExtendedProperty,
-)
+from shared.mail.model import ItemAttachment, Message
 from shared.mail.threading import GROUPS
 from shared.policy.admit import admit
 from shared.policy.extended_properties import ALLOWED_TAGS, NEVER_TAGS, ExtendedProperties
-from tests.policy.test_admit import APP, QUEUE, SHOP, Settings, outgoing, rules
+from shared.settings.config import Settings
+from tests.policy.test_admit import APP, QUEUE, SHOP, outgoing, rules
 
 OWN = "66f5a359-4659-4830-9070-00040ec6ac6e"
 HEADERS = "00020386-0000-0000-C000-000000000046"

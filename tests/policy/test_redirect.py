@@ -9,19 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mail.graph_types import BodyType, InternetMessageHeader, ItemBody, SingleValueLegacyExtendedProperty
-from shared.mail.limits import MAX_REQUEST, request_size, size_with_marker
-from shared.mail.marker import STAMP_HEADER, with_marker
-from shared.mail.model import (
-    Attachment,
-    BlobAttachment,
+from shared.mail.graph_types import (
+    BodyType,
     Contact,
     Event,
-    FileAttachment,
-    ItemAttachment,
-    Message,
-    SendMail,
+    InternetMessageHeader,
+    ItemBody,
+    SingleValueLegacyExtendedProperty,
 )
+from shared.mail.limits import MAX_REQUEST
+from shared.mail.marker import MARKER_HEADER, with_marker
+from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message, SendMail
+from shared.mail.sizes import request_size, size_with_marker
 from shared.policy.redirect import ORIGINAL_RECIPIENTS, banner_place, redirected
 from tests.policy.test_admit import person
 
@@ -230,7 +229,7 @@ def test_of_graphs_five_headers_the_original_recipients_come_before_the_marker(
 ) -> None:
     result = redirected(mail(internet_message_headers=own(there)), CATCHER)
     marked = SendMail(message=with_marker(result.message, "0" * 32))
-    assert (header(marked) is not None, header(marked, STAMP_HEADER) is not None) == (original, marker)
+    assert (header(marked) is not None, header(marked, MARKER_HEADER) is not None) == (original, marker)
     assert len(marked.message.internet_message_headers or ()) <= 5
 
 

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.delivery.queue_messages import of_some_version, parse_work
-from shared.mail import limits, parse, strict_json, threading
-from shared.mail.graph_types import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
+from shared.mail import limits, parse, threading
+from shared.mail.limits import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
 from shared.mail.model import SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint
 from shared.mail.sdk_message import send_mail_body
-from shared.mime import read, send
-from shared.parsing import json_limits, json_text, producer_messages
+from shared.mail.sizes import check_size
+from shared.mime import read, write
+from shared.parsing import json_text, producer_messages, strict_json
 from shared.policy.redirect import redirected, redirected_mail
 from tests.readers.documents import HOSTILE, VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
@@ -161,7 +162,7 @@ def _whole(body: bytes) -> None:
     mail = parse.send_mail(body)
     outgoing = _outgoing(mail)
     fingerprint("a@b.test", mail)
-    limits.check_size(mail)
+    check_size(outgoing, large=False)
     send_mail_body(redirected(threading.threaded(outgoing), "b@b.test"))
     decode(encode(outgoing))
 
@@ -269,13 +270,13 @@ MIMES: Final[Mapping[str, Shape]] = {
 def _whole_mime(raw: bytes) -> None:
     """All that happens to a mail of MIME until it goes out."""
     mail = _outgoing(read.read_mime(raw), raw)
-    send.as_sent(mail, "a@b.test")
-    send.as_sent(redirected_mail(mail, "b@b.test"), "a@b.test")
+    write.as_sent(mail, "a@b.test")
+    write.as_sent(redirected_mail(mail, "b@b.test"), "a@b.test")
 
 
 def _json_text(body: bytes) -> None:
     text = body.decode("utf-8", "surrogatepass")
-    json_limits.check_json(body, values=MEGABYTE, levels=200)
+    json_text.check_json(body, values=MEGABYTE, levels=200)
     json_text.load(text, values=MEGABYTE, levels=200)
 
 
@@ -287,10 +288,10 @@ READERS: Final = [
             "mail.validation_errors:explain",
             "mail.read_only:prepare",
             "mail.limits:check",
-            "mail.limits:check_size",
-            "mail.limits:json_size",
-            "mail.limits:request_size",
-            "mail.limits:size_with_marker",
+            "mail.sizes:check_size",
+            "mail.sizes:json_size",
+            "mail.sizes:request_size",
+            "mail.sizes:size_with_marker",
             "mail.outgoing:fingerprint",
             "mail.outgoing:encode",
             "mail.outgoing:decode",
@@ -333,7 +334,7 @@ READERS: Final = [
     ),
     Reader(
         name="the JSON of a mail",
-        covers=("mail.strict_json:read_json", "mail.strict_json:member"),
+        covers=("parsing.strict_json:read_json", "parsing.strict_json:member", "parsing.strict_json:path_of"),
         read=strict_json.read_json,
         largest=MEGABYTE,
         shapes={name: bound(lambda shape, size: as_json(shape(size)), shape) for name, shape in VALUES.items()}
@@ -345,7 +346,7 @@ READERS: Final = [
     ),
     Reader(
         name="JSON as it is counted and read",
-        covers=("parsing.json_limits:check_json", "parsing.json_text:load"),
+        covers=("parsing.json_text:check_json", "parsing.json_text:load"),
         read=_json_text,
         largest=2 * MEGABYTE,
         shapes={
@@ -368,11 +369,10 @@ READERS: Final = [
             "mime.head:read_head",
             "mime.head:place_of",
             "mime.parts:check_parts",
-            "mime.send:as_sent",
-            "mime.send:rewritten",
-            "mime.parts:between",
+            "mime.write:as_sent",
+            "mime.parts:inner_parts",
             "mime.parts:parameters",
-            "mime.redirect:without_ways_back",
+            "mime.strip:without_ways_back",
             "mail.calendar:invites",
             "mail.calendar:is_calendar",
             "mail.calendar:is_message",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from shared.auth.entra import KeysUnavailable
 from shared.errors import Refused
-from shared.parsing.json_limits import TooMuch
+from shared.parsing.json_text import TooMuch
 from shared.webhooks.sources.source import Unverified
 from tests.readers.shapes import TEXTS
 

@@ -42,11 +42,11 @@ NO_READERS: Final[dict[str, str]] = {
         delivery.worker:spread functions.answers:unavailable auth.callers:report_refused
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
-        mail.request_size:body_too_large mail.request_size:check_sizes mail.request_size:file_size
-        mail.request_size:in_one_request mail.request_size:needs_draft mail.request_size:plan_of mail.limits:too_large
-        mail.sdk_message:attachment_to_sdk mail.sdk_message:sdk_class mail.sdk_message:to_sdk mail.sizes:check_size
+        mail.sizes:body_too_large mail.sizes:file_size mail.sizes:in_one_request mail.sizes:needs_draft
+        mail.sizes:plan_of mail.limits:too_large mail.limits:waiting_until
+        mail.sdk_message:attachment_to_sdk mail.sdk_message:sdk_class mail.sdk_message:to_sdk
         mail.sizes:weight
-        policy.admit:admit policy.admit:admit_sender policy.admit:known policy.pre_send:before_send
+        policy.admit:admit policy.admit:admit_sender policy.pre_send:before_send
         policy.pre_send:count_of policy.pre_send:recipients_of policy.extended_properties:refused
         routing.split:check_count routing.split:parts_of
     """,
@@ -63,8 +63,8 @@ def public() -> Iterator[str]:
         name = module.name.removeprefix("shared.").removeprefix("webhooks.")
         if name.startswith(PACKAGES):
             found = import_module(module.name)
-            for one in getattr(found, "__all__", ()):
-                value = getattr(found, one, None)
-                if isfunction(getattr(value, "__wrapped__", value)) and value.__module__ == module.name:
+            for one, value in vars(found).items():
+                function = getattr(value, "__wrapped__", value)
+                if isfunction(function) and function.__module__ == module.name and not one.startswith("_"):
                     yield f"{name}:{one}"
     yield from (f"sources:{name}" for name in SOURCES)

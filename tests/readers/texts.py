@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.auth import entra
-from shared.mail import addresses, blob_names, graph_types, marker, threading
-from shared.mime import address_lists, header_text, parameters
-from shared.mime.head import MAX_HEAD, Field
+from shared.mail import addresses, blob_names, graph_types, limits, marker, threading
+from shared.mime import address_lists, header_parameters, write
+from shared.mime.head import MAX_HEAD, HeaderField
 from shared.parsing import charsets
-from shared.policy import suppression_list
+from shared.policy import suppression
 from shared.policy.address_patterns import Patterns
 from shared.policy.extended_properties import ExtendedProperties
 from shared.policy.redirect import banner_place
@@ -40,7 +40,7 @@ def _request(**headers: str) -> RawRequest:
 
 
 def _people(text: str) -> object:
-    return address_lists.recipients_of(Field("To", _ascii(text), b"", 0), 500, "too many")
+    return address_lists.recipients_of(HeaderField("To", _ascii(text), b"", 0), 500, "too many")
 
 
 def _with(source: Source, header: str, before: str = "") -> Any:
@@ -92,14 +92,14 @@ READERS: Final = [
     Reader(
         name="an address",
         covers=("mail.addresses:checked", "mail.addresses:canonical", "mail.addresses:mailbox_name"),
-        read=lambda text: (addresses.Several().checked(text), addresses.mailbox_name(text)),
+        read=lambda text: (addresses.AddressesOfMail().checked(text), addresses.mailbox_name(text)),
         largest=addresses.LONGEST,
         shapes=ADDRESSES,
     ),
     Reader(
         name="an address that is looked for",
-        covers=("policy.suppression_list:entry_id",),
-        read=suppression_list.entry_id,
+        covers=("policy.suppression:entry_id",),
+        read=suppression.entry_id,
         largest=addresses.LONGEST,
         shapes=ADDRESSES,
     ),
@@ -121,14 +121,14 @@ READERS: Final = [
         name="the id of an extended property",
         covers=("mail.marker:forged",),
         read=lambda text: marker.forged(property_id=text),
-        largest=graph_types.LONGEST_ID,
+        largest=limits.LONGEST_ID,
         shapes=of_texts(),
     ),
     Reader(
         name="the name of an extended property",
         covers=(),
         read=lambda text: (PROPERTIES.allow(text), marker.forged(property_id=text), threading._tag(text)),
-        largest=graph_types.LONGEST_ID,
+        largest=limits.LONGEST_ID,
         shapes=of_texts(begin=NAMED),
         bounded=False,
     ),
@@ -136,7 +136,7 @@ READERS: Final = [
         name="a subject as a topic",
         covers=("mail.threading:topic_of",),
         read=threading.topic_of,
-        largest=graph_types.LONGEST_SUBJECT,
+        largest=limits.LONGEST_SUBJECT,
         shapes=of_texts(),
         bounded=False,
     ),
@@ -144,7 +144,7 @@ READERS: Final = [
         name="encoded words",
         covers=("mime.address_lists:decoded", "mime.address_lists:holds_an_address"),
         read=lambda text: address_lists.holds_an_address(address_lists.decoded(_ascii(text), "Subject")),
-        largest=graph_types.LONGEST_SUBJECT,
+        largest=limits.LONGEST_SUBJECT,
         shapes=of_texts() | _many("=?utf-8?b?YQ==?= ") | _many("=?utf-8?q?=41?=") | _many("=?x?q?a?= a "),
         bounded=False,
     ),
@@ -169,9 +169,9 @@ READERS: Final = [
     ),
     Reader(
         name="a header with parameters",
-        covers=("mime.parameters:read_parameters", "mime.parameters:words_decoded"),
-        read=lambda text: parameters.read_parameters(_ascii(text), is_type=True),
-        largest=parameters.LONGEST_HEADER,
+        covers=("mime.header_parameters:read_parameters", "mime.header_parameters:words_decoded"),
+        read=lambda text: header_parameters.read_parameters(_ascii(text), is_type=True),
+        largest=header_parameters.LONGEST_HEADER,
         shapes={
             **of_texts(begin="text/plain; "),
             **{f"quoted {name}": shape for name, shape in of_texts(begin='text/plain; name="', end='"').items()},
@@ -181,14 +181,14 @@ READERS: Final = [
     ),
     Reader(
         name="a header written",
-        covers=("mime.header_text:unstructured", "mime.header_text:address_list"),
+        covers=("mime.write:unstructured", "mime.write:address_list"),
         read=lambda text: (
-            header_text.unstructured("Subject", text),
-            header_text.address_list(
+            write.unstructured("Subject", text),
+            write.address_list(
                 [graph_types.Recipient(email_address=graph_types.EmailAddress(address="a@b.test", name=text))]
             ),
         ),
-        largest=graph_types.LONGEST_SUBJECT,
+        largest=limits.LONGEST_SUBJECT,
         shapes=of_texts(),
         bounded=False,
     ),
@@ -196,7 +196,7 @@ READERS: Final = [
         name="the domain of a message id",
         covers=("mail.marker:message_id",),
         read=lambda text: marker.message_id("0", f"a@{text}"),
-        largest=graph_types.LONGEST_LINE,
+        largest=limits.LONGEST_LINE,
         shapes=of_texts(),
         bounded=False,
     ),

@@ -7,20 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.errors import Malformed, NotAllowed
-from shared.mail import limits
-from shared.mail.addresses import Several
-from shared.mail.model import (
-    BodyType,
-    EmailAddress,
-    Importance,
-    InternetMessageHeader,
-    ItemBody,
-    Message,
-    Recipient,
-    SendMail,
-)
+from shared.mail.addresses import AddressesOfMail
+from shared.mail.graph_types import BodyType, EmailAddress, Importance, InternetMessageHeader, ItemBody, Recipient
+from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, Signed, identity
-from shared.mail.threading import threaded
+from shared.mail.sizes import check_size
 from shared.policy.admit import admit
 from shared.settings.config import Settings
 from shared.telemetry import Event as Said
@@ -79,7 +70,7 @@ class Composer:
             save_to_sent_items=rules.save_to_sent_items is not False,
         )
         outgoing = self._mail(route, rules, event, mail, now)
-        limits.check_size(threaded(outgoing))
+        check_size(outgoing, large=False)
         admit(outgoing, self.settings)
         return outgoing
 
@@ -154,7 +145,7 @@ class Composer:
                 check_count(len(to), split=rules.split_recipients is True)
             if not isinstance(to, list) or not to:
                 raise Malformed(400, "ErrorMissingRecipients", "The event has no recipient.", rules.recipients_from)
-            several = Several()
+            several = AddressesOfMail()
             addresses = [_checked(several, address, rules.recipients_from) for address in to]
             if route.allow is None or not all(map(route.allow.allow, addresses)):
                 text = "The route's list `allow` does not allow this recipient."
@@ -186,7 +177,7 @@ def _people(addresses: Sequence[str]) -> tuple[Recipient, ...] | None:
     return tuple(Recipient(email_address=EmailAddress(address=address)) for address in addresses) or None
 
 
-def _checked(several: Several, address: object, path: str) -> str:
+def _checked(several: AddressesOfMail, address: object, path: str) -> str:
     try:
         return several.checked(address if isinstance(address, str) else "")
     except ValueError as error:

@@ -15,8 +15,9 @@ import msgspec
 
 from shared.errors import Malformed
 from shared.mail.addresses import canonical
+from shared.mail.graph_types import Recipient
 from shared.mail.limits import MAX_RECIPIENTS
-from shared.mail.model import Message, Recipient
+from shared.mail.model import Message
 from shared.mail.outgoing import OutgoingMail, identity
 from shared.policy.pre_send import LISTS, count_of
 

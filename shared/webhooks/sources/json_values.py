@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from shared.errors import Malformed
 from shared.parsing.charsets import decode
-from shared.parsing.json_limits import TooMuch
-from shared.parsing.json_text import load
+from shared.parsing.json_text import TooMuch, load
 
 __all__ = ["MOST_EVENTS", "counted", "digest", "moment", "pick", "read_json", "read_object", "text"]
 

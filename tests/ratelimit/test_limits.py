@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from shared.ratelimit.limits import KEPT, RateLimits, Reservation
-from shared.ratelimit.plan import NoRoom
-from shared.ratelimit.row import Changed, RateLimitUnavailable, Stored, Values, key_of
+from shared.ratelimit.schedule import NoRoom
+from shared.ratelimit.store import Changed, RateLimitUnavailable, Stored, Values, key_of
 from tests.ratelimit.far import FarStore, MemoryStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 
@@ -653,6 +653,26 @@ def test_who_is_cancelled_while_it_waits_takes_nothing() -> None:
     run(scenario())
 
 
+def test_who_is_cancelled_before_it_hears_that_it_was_served_takes_nothing() -> None:
+    class Store(FarStore):
+        async def write(self, key: str, values: Values, etag: str | None) -> str:
+            new = await super().write(key, values, etag)
+            if waiting[0].done():  # this one is for the others
+                asyncio.get_running_loop().call_soon(waiting[3].cancel)
+            return new
+
+    waiting: list[asyncio.Task[Reservation | NoRoom]] = []
+
+    async def scenario() -> None:
+        limits = instance(Store(1.0), recipients_per_day=100)
+        waiting.extend(asyncio.create_task(limits.reserve(SHOP, 10)) for _ in range(4))
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert [one.cancelled() for one in waiting] == [False, False, False, True]
+        assert await left(limits) == 100 - 30
+
+    run(scenario())
+
+
 def test_when_the_one_who_writes_for_all_is_cancelled_the_others_are_served() -> None:
     async def scenario() -> None:
         limits = instance(FarStore(1.0))
@@ -701,7 +721,7 @@ def test_of_times_that_are_given_back_a_thousand_are_kept_and_the_first_of_them(
         found = await asyncio.gather(*(reserved(limits) for _ in range(3000)))
         for one in reversed(found):
             limits.give_back(one)
-        assert len(limits._lanes[SHOP]._held.times) == 1000
+        assert len(limits._lanes[SHOP]._unused.times) == 1000
         assert (await reserved(limits)).at == at(0)
 
     run(scenario())

@@ -1,6 +1,6 @@
 """`python -m sandbox.preview`, what `make preview` calls: the examples of routes as mails, to look at.
 
-One example: its HTML in a file, and the JSON that Graph would get on standard output. AddressesOfMail: one page with all.
+One example: its HTML in a file, and the JSON that Graph would get on standard output. Several: one page with all.
 """
 
 import argparse

@@ -21,11 +21,8 @@ from shared.webhooks.sources import json_values
 from shared.webhooks.sources.key import Key
 from shared.webhooks.sources.registry import source_named
 from shared.webhooks.sources.source import Event, RawRequest
-from tests.readers.documents import VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
-from tests.readers.shapes import TEXTS, bound
-
-__all__ = ["READERS"]
+from tests.readers.shapes import TEXTS, VALUES, Shape, as_json, documents
 
 NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
 QUEUE: Final = 64 * 1024
@@ -35,19 +32,8 @@ COMPOSER: Final = Composer(read(ENVIRONMENT), Renderer(BUILT_IN / "_layout"))
 FOLDER: Final = BUILT_IN / "_layout"
 # What the texts of a whole event are made of, one kind after the other.
 KINDS: Final = (
-    "combining marks, unsorted",
-    "em spaces",
-    "tabs",
-    "line breaks",
-    "nested tables",
-    "links",
-    "markdown",
-    "quotes",
-)
-Shape = Callable[[int], Any]
-JSON: Final[Mapping[str, Shape]] = {
-    name: bound(lambda shape, size: as_json(shape(size)), shape) for name, shape in VALUES.items()
-}
+    "combining marks, unsorted", "em spaces", "tabs", "line breaks", "nested tables", "links", "markdown", "quotes",
+)  # fmt: skip
 
 
 def _example(route: Route) -> Mapping[str, Any]:
@@ -130,36 +116,22 @@ QUERIES: Final = [
     Query("join(' ', data.*.name)"),
 ]
 TEMPLATE: Final = Sandbox(FOLDER, [])
-# Filters that do something to a text; what others do needs options that a template's author chooses.
-FILTERED: Final = sorted(
-    name
-    for name in TEMPLATE.filters
-    if name not in {"attr", "batch", "slice", "groupby", "map", "select", "reject", "selectattr", "rejectattr", "sort"}
-)
-CALLS: Final = {
-    name: TEMPLATE.from_string(
+# Filters that change a text; the cost of the others is in options that a template's author chooses.
+NO_TEXT: Final = frozenset({
+    "attr", "batch", "slice", "groupby", "map", "select", "reject", "selectattr", "rejectattr", "sort", "money", "since",
+    "replace", "format", "filesizeformat", "round", "xmlattr", "tojson", "pprint", "random", "sum",
+})  # fmt: skip
+CALLS: Final = [
+    TEMPLATE.from_string(
         "{{ value|" + (f"{name}(20)" if name in ("cut", "shorten", "truncate", "wordwrap") else name) + " }}"
     )
-    for name in FILTERED
-    if name
-    not in {
-        "money",
-        "since",
-        "replace",
-        "format",
-        "filesizeformat",
-        "round",
-        "xmlattr",
-        "tojson",
-        "pprint",
-        "random",
-        "sum",
-    }
-}
+    for name in sorted(TEMPLATE.filters)
+    if name not in NO_TEXT
+]
 
 
 def _filtered(text: str) -> None:
-    for template in CALLS.values():
+    for template in CALLS:
         try:
             template.render(value=text)
         except Exception:  # noqa: BLE001, S112 - a template that fails makes way for the table
@@ -167,100 +139,57 @@ def _filtered(text: str) -> None:
 
 
 READERS: Final = [
+    Reader("the JSON of a webhook", json_values.read_json, WEBHOOK, documents()),
     Reader(
-        name="the JSON of a webhook",
-        covers=(
-            "sources.json_values:read_json",
-            "sources.json_values:read_object",
-            "sources.json_values:counted",
-        ),
-        read=json_values.read_json,
-        largest=WEBHOOK,
-        shapes=JSON,
-        bounded=False,
-    ),
-    Reader(
-        name="a batch of events",
-        covers=(
-            "sources.cloudevents:read",
-            "sources.cloudevents_json:from_json",
-            "sources.cloudevents_json:event_of",
-        ),
-        read=lambda body: [
+        "a batch of events",
+        lambda body: [
             source_named(name)().events(RawRequest(body, {"content-type": "application/cloudevents-batch+json"}), NOW)
             for name in ("cloudevents", "eventgrid")
         ],
-        largest=MEGABYTE,
-        shapes={
+        MEGABYTE,
+        {
             "CloudEvents": lambda size: as_json(
                 [{"specversion": "1.0", "id": "1", "source": "/a", "type": "b"}] * (size // 56)
             ),
             "CloudEvents with data": lambda size: as_json(
                 [{"specversion": "1.0", "id": "1", "source": "/a", "type": "b", "data": "a" * 130}]
-                * min(5_000, size // 200)
+                * min(5000, size // 200)
             ),
             "Event Grid": lambda size: as_json(
                 [{"id": "1", "topic": "/a", "eventType": "b", "data": {}}] * (size // 60)
             ),
-            "topics of one's own": lambda size: as_json([{"a": [0] * (size // 2_000)}] * 900),
-        },
-        bounded=False,
-    ),
-    Reader(
-        name="an event in the queue",
-        covers=("routing.event_messages:parse_event", "routing.event_messages:events_of"),
-        read=lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1", NOW),
-        largest=QUEUE,
-        bounded=False,
-        shapes={
-            name: bound(lambda shape, size: as_json({"route": "a", "data": shape(size)}), shape)
-            for name, shape in VALUES.items()
-            if "fault" not in name
+            "topics of one's own": lambda size: as_json([{"a": [0] * (size // 2000)}] * 900),
         },
     ),
     Reader(
-        name="what a route asks of an event",
-        covers=("routing.queries:as_object",),
-        read=lambda data: [query.holds(as_object(_event(data))) for query in QUERIES],
-        largest=MEGABYTE // 4,
-        shapes={name: shape for name, shape in VALUES.items() if "text of" not in name},
-        bounded=False,
+        "an event in the queue",
+        lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1", NOW),
+        QUEUE,
+        documents(around=lambda value: {"route": "a", "data": value}, without="fault"),
     ),
     Reader(
-        name="what a template asks of an event",
-        covers=(
-            "rendering.paths:at_in",
-            "rendering.paths:list_in",
-            "rendering.paths:object_in",
-            "rendering.paths:text_in",
-            "rendering.bounds:bounded",
-            "rendering.facts_table:table_of",
-        ),
-        read=lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
-        largest=WEBHOOK,
-        shapes=VALUES,
-        bounded=False,
+        "what a route asks of an event",
+        lambda data: [query.holds(as_object(_event(data))) for query in QUERIES],
+        MEGABYTE // 4,
+        {name: shape for name, shape in VALUES.items() if "text of" not in name},
     ),
     Reader(
-        name="filters of templates",
-        covers=(),
-        read=_filtered,
-        largest=20_000,
-        shapes={
+        "what a template asks of an event",
+        lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
+        WEBHOOK,
+        VALUES,
+    ),
+    Reader(
+        "filters of templates",
+        _filtered,
+        20000,
+        {
             kind: TEXTS[kind]
             for kind in (*KINDS, "blanks", "em spaces", "dashes", "entities", "percents", "at signs", "dots")
         },
-        bounded=False,
     ),
     *(
-        Reader(
-            name=f"a mail of the route {name}",
-            covers=(f"sources:{route.source.name}", "sources.alerts:notification"),
-            read=_mails(route),
-            largest=MEGABYTE,
-            shapes=_requests(route),
-            bounded=False,
-        )
+        Reader(f"a mail of the route {name}", _mails(route), MEGABYTE, _requests(route))
         for name, route in sorted(ROUTES.items())
     ),
 ]

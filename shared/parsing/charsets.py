@@ -27,11 +27,7 @@ CODECS: Final = {
     f"{prefix}{number}": f"cp{number}" for number in range(1250, 1259) for prefix in ("windows-", "cp")
 }  # fmt: skip
 SURROGATE: Final = re.compile("[\ud800-\udfff]")  # half of a pair: no text that is sent can contain one
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # Windows-1252, with Latin-1's characters in its five empty places; and for bytes that `surrogateescape` has decoded.
 _WINDOWS: Final = "".join(
     bytes([byte]).decode("latin-1" if byte in b"\x81\x8d\x8f\x90\x9d" else "cp1252") for byte in range(256)

@@ -133,9 +133,7 @@ def _without_ways_back(message: Message) -> tuple[Message, list[str]]:
     changed = msgspec.structs.replace(
         message,
         internet_message_headers=kept(
-            "internet_message_headers",
-            lambda one: one.name.lower() in NAME_NOBODY,
-            lambda one: f"header {one.name}",
+            "internet_message_headers", lambda one: one.name.lower() in NAME_NOBODY, lambda one: f"header {one.name}"
         ),
         attachments=kept("attachments", lambda one: not invites(one), lambda one: f"calendar {one.name}"),
         single_value_extended_properties=kept_properties("single_value_extended_properties"),

@@ -206,10 +206,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
         headed(b"Content-Type: multipart/mixed; boundary=b", b"Content-Transfer-Encoding: base64"),
         "Content-Transfer-Encoding, line 3",
     ),
-    "bad base64": (
-        parts(b"--b", b"Content-Transfer-Encoding: base64", b"", b"aGVsbG8*", b"--b--"),
-        "part 1, line 7",
-    ),
+    "bad base64": (parts(b"--b", b"Content-Transfer-Encoding: base64", b"", b"aGVsbG8*", b"--b--"), "part 1, line 7"),
     "base64 after its padding": (headed(b"Content-Transfer-Encoding: base64").replace(b"body", b"YQ==YQ=="), "line 4"),
     "TNEF, which may hold recipients": (
         parts(b"--b", b"Content-Type: Application/MS-TNEF", b"", b"--b--"),
@@ -370,11 +367,7 @@ def with_parameters(count: int) -> list[bytes]:
             parts(b"--b", b"", *[b"--bb"] * 10_001, b"--b--"),
             "10000 lines",
         ),
-        (
-            parts(*with_parameters(9_999), b"--b--"),
-            parts(*with_parameters(10_000), b"--b--"),
-            "10000 parameters",
-        ),
+        (parts(*with_parameters(9_999), b"--b--"), parts(*with_parameters(10_000), b"--b--"), "10000 parameters"),
         (
             parts(*[b"--b", *[b"X-A: " + b"a" * 900] * 10, b""] * 57, b"--b--"),
             parts(*[b"--b", *[b"X-A: " + b"a" * 900] * 10, b""] * 58, b"--b--"),

@@ -30,10 +30,7 @@ DRESSES: list[Wrap] = [
 MARKED = DRESSES[3:]  # bytes that only base64 can carry
 
 
-@given(
-    st.sampled_from(DRESSES),
-    st.lists(st.tuples(st.sampled_from(LAYERS), st.sampled_from(DRESSES)), max_size=4),
-)
+@given(st.sampled_from(DRESSES), st.lists(st.tuples(st.sampled_from(LAYERS), st.sampled_from(DRESSES)), max_size=4))
 def test_an_object_comes_out_of_up_to_four_wrappings_in_any_order(
     first: Wrap, wrappings: list[tuple[Wrap, Wrap]]
 ) -> None:

@@ -32,11 +32,7 @@ def goes(given: OutgoingMail, settings: Settings, suppressed: frozenset[str] = N
 
 def three(**message: Any) -> OutgoingMail:
     return outgoing(
-        QUEUE,
-        to_recipients=(person(ADELE),),
-        cc_recipients=(person(BEN),),
-        bcc_recipients=(person(CAROL),),
-        **message,
+        QUEUE, to_recipients=(person(ADELE),), cc_recipients=(person(BEN),), bcc_recipients=(person(CAROL),), **message
     )
 
 

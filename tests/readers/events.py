@@ -118,8 +118,8 @@ QUERIES: Final = [
 TEMPLATE: Final = Sandbox(FOLDER, [])
 # Filters that change a text; the cost of the others is in options that a template's author chooses.
 NO_TEXT: Final = frozenset({
-    "attr", "batch", "slice", "groupby", "map", "select", "reject", "selectattr", "rejectattr", "sort", "money", "since",
-    "replace", "format", "filesizeformat", "round", "xmlattr", "tojson", "pprint", "random", "sum",
+    "attr", "batch", "slice", "groupby", "map", "select", "reject", "selectattr", "rejectattr", "sort", "money",
+    "since", "replace", "format", "filesizeformat", "round", "xmlattr", "tojson", "pprint", "random", "sum",
 })  # fmt: skip
 CALLS: Final = [
     TEMPLATE.from_string(

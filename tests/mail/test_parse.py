@@ -600,13 +600,8 @@ def test_base64_of_json_is_the_same_as_json() -> None:
     coded = base64.b64encode(plain)
     lines = b"\r\n".join(coded[at : at + 76] for at in range(0, len(coded), 76))
     forms = [
-        b"\xef\xbb\xbf" + plain,
-        b" \n" + plain + b"\n",
-        coded,
-        b" " + coded + b"\n",
-        lines,
-        b"\xef\xbb\xbf" + coded,
-    ]
+        b"\xef\xbb\xbf" + plain, b" \n" + plain + b"\n", coded, b" " + coded + b"\n", lines, b"\xef\xbb\xbf" + coded,
+    ]  # fmt: skip
     forms += [base64.b64encode(b"\xef\xbb\xbf" + plain), base64.b64encode(b"\n " + plain)]
     assert all(outbox_mail(form) == outbox_mail(plain) for form in forms)
 

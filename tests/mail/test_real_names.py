@@ -16,17 +16,11 @@ from shared.mime.read import read_mime
 from tests.mail.samples import outgoing
 
 NAMES = (
-    "Łukasz Wójcik",
-    "Schäfer-Großmann, Änne (Einkauf & Logistik)",
-    'Robert "Bob" O\'Neill, Jr.',
-    "Nguyễn Thị Minh Khai",
-    "山田 太郎, 営業部 第二課",
-    "Dr. med. María-José de la Cruz y Fernández de Córdoba",
-    "Facilities; Building 7 <Ground floor>",
-    "محمد عبد الله",
-    "ACME Corp. [External]",
+    "Łukasz Wójcik", "Schäfer-Großmann, Änne (Einkauf & Logistik)", 'Robert "Bob" O\'Neill, Jr.',
+    "Nguyễn Thị Minh Khai", "山田 太郎, 営業部 第二課", "Dr. med. María-José de la Cruz y Fernández de Córdoba",
+    "Facilities; Building 7 <Ground floor>", "محمد عبد الله", "ACME Corp. [External]",
     "плановый отдел, Санкт-Петербург",
-)
+)  # fmt: skip
 
 
 def people() -> Iterator[tuple[str, str]]:

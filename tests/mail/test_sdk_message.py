@@ -92,14 +92,10 @@ def filled(node: Any) -> Any:
         case inspect.StrType() if node.pattern == HEADER_NAME:
             return "x-a"
     plain: dict[type, Any] = {
-        inspect.StrType: "adele@contoso.test",
-        inspect.BytesType: "QUJD",
-        inspect.BoolType: False,
-        inspect.IntType: 0,
-        inspect.FloatType: 0.5,
-        inspect.DateType: "2026-02-03",
+        inspect.StrType: "adele@contoso.test", inspect.BytesType: "QUJD", inspect.BoolType: False, inspect.IntType: 0,
+        inspect.FloatType: 0.5, inspect.DateType: "2026-02-03",
         inspect.DateTimeType: "2026-02-03T04:05:06.789000+02:00",
-    }
+    }  # fmt: skip
     return plain[type(node)]
 
 

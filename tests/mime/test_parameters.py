@@ -110,15 +110,11 @@ def test_what_can_be_read_in_two_ways_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "multipart/mixed; boundary*=utf-8''b",
-        "multipart/mixed; boundary*0=a; boundary*1=b",
-        "multipart/mixed; boundary=a=b",
-        "multipart/mixed; boundary=b; name=a,b",
-        "multipart/mixed; boundary=b; boundary=b",
-        "text",
-        "",
+        "multipart/mixed; boundary*=utf-8''b", "multipart/mixed; boundary*0=a; boundary*1=b",
+        "multipart/mixed; boundary=a=b", "multipart/mixed; boundary=b; name=a,b",
+        "multipart/mixed; boundary=b; boundary=b", "text", "",
     ],
-)
+)  # fmt: skip
 def test_what_a_mail_is_made_of_has_one_form_only(value: str) -> None:
     with pytest.raises(ValueError, match=r"^(Expected|The parameter)"):
         read_parameters(value, is_type=True)

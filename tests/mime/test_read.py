@@ -550,12 +550,10 @@ def test_the_fingerprint_of_mime_is_that_of_its_bytes() -> None:
     other = MAIL.replace(b"body", b"another")
     assert read_mime(other) == mail
     prints = {
-        fingerprint("A@contoso.example", mail, None, MAIL),
-        fingerprint("b@contoso.example", mail, None, MAIL),
-        fingerprint("a@contoso.example", mail, "thread", MAIL),
-        fingerprint("a@contoso.example", mail, None, other),
+        fingerprint("A@contoso.example", mail, None, MAIL), fingerprint("b@contoso.example", mail, None, MAIL),
+        fingerprint("a@contoso.example", mail, "thread", MAIL), fingerprint("a@contoso.example", mail, None, other),
         fingerprint("a@contoso.example", mail),
-    }
+    }  # fmt: skip
     assert len(prints) == 5
     assert fingerprint("a@CONTOSO.example", mail, None, MAIL) in prints
 

@@ -54,12 +54,8 @@ def test_whatever_the_bytes_are_they_are_counted_or_too_much(text: bytes) -> Non
 
 
 HARD = [
-    b'"' + b"\\" * 3_000_000,
-    b'"' * 3_000_000,
-    b'"a' * 1_500_000,
-    b'"' + b"a" * 3_000_000,
-    b'"' + b'\\"' * 1_500_000,
-]
+    b'"' + b"\\" * 3_000_000, b'"' * 3_000_000, b'"a' * 1_500_000, b'"' + b"a" * 3_000_000, b'"' + b'\\"' * 1_500_000,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", HARD)

@@ -70,12 +70,10 @@ def test_everything_else_may_not(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "Integer 0x3FDF",
-        f"String {{{OWN}}} Name Colour",
-        f"stringarray {{{OWN.upper()}}} NAME Größe",
+        "Integer 0x3FDF", f"String {{{OWN}}} Name Colour", f"stringarray {{{OWN.upper()}}} NAME Größe",
         f"Integer {{{OWN}}} Id 0x8005",
     ],
-)
+)  # fmt: skip
 def test_an_operator_adds_tags_and_namespaces(name: str) -> None:
     assert ADDED.allow(name)
     assert not DEFAULT.allow(name)
@@ -84,14 +82,10 @@ def test_an_operator_adds_tags_and_namespaces(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        f"String {{{HEADERS}}} Name {OWN}",
-        f"String {{{OWN}}}Name Colour",
-        f"String {OWN} Name Colour",
-        f"String {{{OWN}}} Nam Colour",
-        f"String {{{OWN}}} Name ",
-        f"String 0x0042 {{{OWN}}} Name Colour",
+        f"String {{{HEADERS}}} Name {OWN}", f"String {{{OWN}}}Name Colour", f"String {OWN} Name Colour",
+        f"String {{{OWN}}} Nam Colour", f"String {{{OWN}}} Name ", f"String 0x0042 {{{OWN}}} Name Colour",
     ],
-)
+)  # fmt: skip
 def test_a_namespace_opens_nothing_beside_it(name: str) -> None:
     assert not ADDED.allow(name)
 

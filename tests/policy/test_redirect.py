@@ -30,14 +30,10 @@ ADELE, BEN, CAROL, DESK = "adele@fabrikam.test", "ben@fabrikam.test", "carol@fab
 
 def mail(kind: BodyType | None = BodyType.TEXT, content: str = "Hello.", **message: Any) -> SendMail:
     whole: dict[str, Any] = {
-        "subject": "Meet for lunch?",
-        "body": ItemBody(content_type=kind, content=content),
-        "to_recipients": (person(ADELE),),
-        "cc_recipients": (person(BEN),),
-        "bcc_recipients": (person(CAROL),),
-        "reply_to": (person(DESK),),
-        "from_": person("shop@contoso.test"),
-    }
+        "subject": "Meet for lunch?", "body": ItemBody(content_type=kind, content=content),
+        "to_recipients": (person(ADELE),), "cc_recipients": (person(BEN),), "bcc_recipients": (person(CAROL),),
+        "reply_to": (person(DESK),), "from_": person("shop@contoso.test"),
+    }  # fmt: skip
     return SendMail(message=Message(**whole | message))
 
 

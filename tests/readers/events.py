@@ -110,11 +110,9 @@ def _event(data: Any) -> Event:
 
 
 QUERIES: Final = [
-    Query("data.a[?a == 'x']"),
-    Query("data[?type(@) == 'object'] | [0]"),
-    Query("length(data)"),
+    Query("data.a[?a == 'x']"), Query("data[?type(@) == 'object'] | [0]"), Query("length(data)"),
     Query("join(' ', data.*.name)"),
-]
+]  # fmt: skip
 TEMPLATE: Final = Sandbox(FOLDER, [])
 # Filters that change a text; the cost of the others is in options that a template's author chooses.
 NO_TEXT: Final = frozenset({

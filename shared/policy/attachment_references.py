@@ -19,7 +19,7 @@ from shared.mail.blob_names import CONTAINER, split
 
 if TYPE_CHECKING:
     from shared.delivery.files import Files
-    from shared.delivery.record import Ledger
+    from shared.delivery.ledger import Ledger
     from shared.mail.model import BlobAttachment
     from shared.mail.outgoing import OutgoingMail
     from shared.settings.config import Settings

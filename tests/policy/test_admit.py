@@ -57,9 +57,7 @@ ALLOWED = {
     ),
     "an application as a mailbox by its id": (outgoing(APP, USER.upper()), rules(USER, caller=USER)),
     "an application that names its mailbox in from": (outgoing(APP, from_=person(SHOP)), rules(SHOP, caller=SHOP)),
-    "an application to recipients of its own": (
-        outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*@fabrikam.test"),
-    ),
+    "an application to recipients of its own": (outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*@fabrikam.test")),
     "a user as itself": (outgoing(DELEGATED, USER.upper()), rules(USER, caller=USER)),
     "a queue, which has no rule of its own": (outgoing(QUEUE), rules(SHOP)),
     "a queue that MAIL_CALLERS names": (outgoing(QUEUE), queue_rules(SHOP, "*@fabrikam.test")),
@@ -138,9 +136,7 @@ DENIED: dict[str, tuple[OutgoingMail, Settings, str, str, str | None]] = {
         outgoing(ROUTE, bcc_recipients=(EVIL,)), rules(SHOP, to="*@fabrikam.test"), TO, RECIPIENTS,
         "$.message.bccRecipients[0].emailAddress.address",
     ),
-    "no recipients allowed at all": (
-        outgoing(QUEUE), rules(SHOP, to=""), TO, RECIPIENTS, FIRST,
-    ),
+    "no recipients allowed at all": (outgoing(QUEUE), rules(SHOP, to=""), TO, RECIPIENTS, FIRST),
 }  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """A redirected mail reaches one address, and says whom it was meant for."""
 
 import base64
-import time
 from typing import Any
 
 import msgspec
@@ -271,14 +270,3 @@ def test_the_banner_shows_first_in_what_a_document_shows(marked: str) -> None:
 @given(st.text(st.sampled_from("<>!-/\"' bodyhtmlestcrip"), max_size=200))
 def test_whatever_a_document_looks_like_the_banner_has_a_place_in_it(html: str) -> None:
     assert 0 <= banner_place(html) <= len(html)
-
-
-@pytest.mark.parametrize(
-    "piece", ["<body ", "<html ", "<!--", "<!doctype ", "<style>", "</head ", "<body \"'", "<!-- <body>"]
-)
-def test_no_document_takes_long(piece: str) -> None:
-    """A million characters that never close what they open, in about linear time."""
-    html = piece * (1_000_000 // len(piece))
-    began = time.process_time()
-    banner_place(html)
-    assert time.process_time() - began < 2

@@ -217,6 +217,19 @@ MIMES: Final[Mapping[str, Shape]] = {
     ),
     "parts with many headers": lambda size: _parts(size, lambda n: b"\r\n".join(b"X-%d: a" % at for at in range(199))),
     "empty parts": lambda size: _parts(size, lambda _: b""),
+    "boundaries that begin alike": lambda size: (
+        _headed(b"Content-Type: multipart/mixed; boundary=a").removesuffix(b"body")
+        + b"".join(
+            b"--%s\r\nContent-Type: multipart/mixed; boundary=%s\r\n\r\n" % (b"a" * n, b"a" * (n + 1))
+            for n in range(1, 10)
+        )
+        + (b"--" + b"a" * 30 + b"\r\n") * (size // 34)
+        + b"".join(b"--%s--\r\n" % (b"a" * n) for n in range(10, 0, -1))
+    ),
+    "messages within messages": lambda size: BARE + b"Content-Type: message/rfc822\r\n\r\n" * (size // 32),
+    "a header of blanks and commas": lambda size: b"To: " + b",\r\n " * (min(size, 250_000) // 4) + b"\r\n\r\n",
+    "a line without end": lambda size: b"A" * size,
+    "headers without end": lambda size: b"A: x\r\n" * (size // 6),
     "lines like a boundary": lambda size: (
         _parts(100, lambda _: b"").removesuffix(b"--b--\r\n") + b"--bb\r\n" * (size // 6)
     ),

@@ -1,16 +1,17 @@
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from shared.errors import NotAllowed
-from shared.mail.graph_types import Contact, EmailAddress, Event, Recipient
+from shared.mail.graph_types import Contact, EmailAddress, Event
 from shared.mail.model import ItemAttachment, Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail
 from shared.policy.address_patterns import Patterns
 from shared.policy.admit import CallerRule, admit
 from shared.settings.config import Settings
+from tests.mail import samples
+from tests.mail.samples import person
 
 APPLICATION = "11111111-aaaa-4bbb-8ccc-dddddddddddd"
 USER = "22222222-aaaa-4bbb-8ccc-dddddddddddd"
@@ -35,17 +36,9 @@ def queue_rules(senders: str, recipients: str) -> Settings:
     return Settings(callers={"mail-outbox": rule}, allowed_senders=Patterns.parse("*"))
 
 
-def person(address: str) -> Recipient:
-    return Recipient(email_address=EmailAddress(address=address))
-
-
 def outgoing(origin: Origin, sender: str = SHOP, **message: Any) -> OutgoingMail:
     whole: dict[str, Any] = {"to_recipients": (person("adele@fabrikam.test"),)} | message
-    mail = SendMail(message=Message(**whole))
-    when = datetime(2026, 7, 1, tzinfo=UTC)
-    return OutgoingMail(
-        id="1", scope="s", fingerprint="f", sender=sender, request=mail, origin=origin, accepted_at=when
-    )
+    return samples.outgoing(SendMail(message=Message(**whole)), sender=sender, origin=origin)
 
 
 EVIL = person("x@evil.example")

@@ -10,7 +10,8 @@ from shared.mail.outgoing import OutgoingMail
 from shared.policy.address_patterns import Patterns
 from shared.policy.pre_send import Goes, Withheld, before_send, recipients_of
 from shared.settings.config import Mode, Settings
-from tests.policy.test_admit import APP, APPLICATION, QUEUE, SHOP, outgoing, person, rules
+from tests.mail.samples import person
+from tests.policy.test_admit import APP, APPLICATION, QUEUE, SHOP, outgoing, rules
 
 ADELE, BEN, CAROL = "adele@fabrikam.test", "Ben@fabrikam.test", "carol@fabrikam.test"
 CATCHER = "catcher@elsewhere.test"

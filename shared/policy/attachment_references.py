@@ -18,8 +18,8 @@ from shared.errors import Malformed
 from shared.mail.blob_names import CONTAINER, split
 
 if TYPE_CHECKING:
-    from shared.delivery.files import Files
     from shared.delivery.ledger import Ledger
+    from shared.delivery.payloads import Files
     from shared.mail.model import BlobAttachment
     from shared.mail.outgoing import OutgoingMail
     from shared.settings.config import Settings

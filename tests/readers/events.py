@@ -8,19 +8,17 @@ from typing import Any, Final
 from sandbox.examples import ENVIRONMENT, Example
 from shared.settings.config import read
 from shared.webhooks.rendering.bounds import bounded
-from shared.webhooks.rendering.environment import Sandbox
+from shared.webhooks.rendering.environment import TemplateSandbox, at_in
 from shared.webhooks.rendering.facts_table import table_of
 from shared.webhooks.rendering.mails import Renderer
-from shared.webhooks.rendering.paths import at_in
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.event_messages import events_of, parse_event
-from shared.webhooks.routing.queries import Query, as_object
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources import json_values
+from shared.webhooks.sources.expressions import holds
 from shared.webhooks.sources.key import Key
-from shared.webhooks.sources.registry import source_named
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import Event, RawRequest, source_named
 from tests.readers.reader import MEGABYTE, Reader
 from tests.readers.shapes import TEXTS, VALUES, Shape, as_json, documents
 
@@ -99,7 +97,7 @@ def _requests(route: Route) -> Mapping[str, Shape]:
 
 def _mails(route: Route) -> Callable[[RawRequest], object]:
     def read_all(request: RawRequest) -> None:
-        for event in route.source.events(request, NOW)[:3]:
+        for event in route.source.events(request)[:3]:
             COMPOSER.mails(route, event, NOW)
 
     return read_all
@@ -110,10 +108,9 @@ def _event(data: Any) -> Event:
 
 
 QUERIES: Final = [
-    Query("data.a[?a == 'x']"), Query("data[?type(@) == 'object'] | [0]"), Query("length(data)"),
-    Query("join(' ', data.*.name)"),
+    "data.a[?a == 'x']", "data[?type(@) == 'object'] | [0]", "length(data)", "join(' ', data.*.name)",
 ]  # fmt: skip
-TEMPLATE: Final = Sandbox(FOLDER, [])
+TEMPLATE: Final = TemplateSandbox(FOLDER, [])
 # Filters that change a text; the cost of the others is in options that a template's author chooses.
 NO_TEXT: Final = frozenset({
     "attr", "batch", "slice", "groupby", "map", "select", "reject", "selectattr", "rejectattr", "sort", "money",
@@ -141,7 +138,7 @@ READERS: Final = [
     Reader(
         "a batch of events",
         lambda body: [
-            source_named(name)().events(RawRequest(body, {"content-type": "application/cloudevents-batch+json"}), NOW)
+            source_named(name)().events(RawRequest(body, {"content-type": "application/cloudevents-batch+json"}))
             for name in ("cloudevents", "eventgrid")
         ],
         MEGABYTE,
@@ -161,13 +158,13 @@ READERS: Final = [
     ),
     Reader(
         "an event in the queue",
-        lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1", NOW),
+        lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1"),
         QUEUE,
         documents(around=lambda value: {"route": "a", "data": value}, without="fault"),
     ),
     Reader(
         "what a route asks of an event",
-        lambda data: [query.holds(as_object(_event(data))) for query in QUERIES],
+        lambda data: [holds(query, _event(data).as_object()) for query in QUERIES],
         MEGABYTE // 4,
         {name: shape for name, shape in VALUES.items() if "text of" not in name},
     ),

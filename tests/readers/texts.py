@@ -15,7 +15,7 @@ from shared.policy.extended_properties import ExtendedProperties
 from shared.policy.redirect import banner_place
 from shared.webhooks.rendering import bounds, filters, markup
 from shared.webhooks.rendering.markup import MARKUP_FILTERS
-from shared.webhooks.sources import alerts, azure, cloudevents, cloudevents_json, json_values, signatures
+from shared.webhooks.sources import cloudevents, json_values, signatures
 from shared.webhooks.sources.source import RawRequest, Source
 from tests.readers.reader import ANSWERS, MEGABYTE, Reader
 from tests.readers.shapes import TEXTS, many, of_texts
@@ -160,10 +160,10 @@ READERS: Final = [
         "a signature, a secret, a time",
         lambda text: _quietly(
             text,
-            lambda text: alerts.proved(_request(authorization=f"Basic {text}"), ["user:one"]),
-            lambda text: alerts.proved(_request(authorization=f"Bearer {text}"), ["one"]),
-            lambda text: azure.in_header(_request(x_key=text), "x-key", ["one"]),
-            lambda text: signatures.fresh(text, NOW, 300),
+            lambda text: signatures.basic_or_bearer(_request(authorization=f"Basic {text}"), ["user:one"]),
+            lambda text: signatures.basic_or_bearer(_request(authorization=f"Bearer {text}"), ["one"]),
+            lambda text: signatures.in_chosen_header(_request(x_key=text), "x-key", ["one"]),
+            lambda text: signatures.recent(text, NOW, 300),
             signatures.unbase64,
             signatures.unhex,
         ),
@@ -179,7 +179,7 @@ READERS: Final = [
     Reader(
         "an attribute in a header",
         lambda text: (
-            cloudevents._value("ce-subject", text),
+            cloudevents._header_value("ce-subject", text),
             cloudevents.allow(_request(webhook_request_origin=text), None),
         ),
         cloudevents.LONGEST_ATTRIBUTE,
@@ -189,7 +189,7 @@ READERS: Final = [
     Reader(
         "data that is text",
         lambda text: [
-            cloudevents_json.content(text.encode("utf-8", "surrogatepass"), kind, charset)
+            cloudevents.content(text.encode("utf-8", "surrogatepass"), kind, charset)
             for kind, charset in (("", ""), ("text/plain", "utf-16"), ("text/plain", "gb18030"))
         ],
         MEGABYTE,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import NotAllowed, Unauthenticated
 from shared.settings.config import Settings, read
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.auth.entra import Verifier
@@ -47,9 +47,9 @@ class Services:
     def report_problems(self) -> None:
         """Say which settings cannot be used, and which nothing reads."""
         for problem in self.settings.problems:
-            emit(Event.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
+            emit(LogEvent.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
         for problem in self.settings.unused:
-            emit(Event.SETTING_UNUSED, setting=problem.setting, expected=problem.expected)
+            emit(LogEvent.SETTING_UNUSED, setting=problem.setting, expected=problem.expected)
 
     async def report_routes(self) -> None:
         """Say which routes, or parts of their settings, cannot be used."""
@@ -57,10 +57,10 @@ class Services:
 
         catalog = self.catalog
         if catalog.missing:
-            emit(Event.ROUTE_REFUSED, why=catalog.missing)
+            emit(LogEvent.ROUTE_REFUSED, why=catalog.missing)
             return
         for name, problem in (await status_of(catalog, self.intake.composer, self.secrets)).problems.items():
-            emit(Event.ROUTE_REFUSED, route=name, why=problem)
+            emit(LogEvent.ROUTE_REFUSED, route=name, why=problem)
 
     @cached_property
     def verifier(self) -> "Verifier | None":
@@ -178,9 +178,9 @@ class Services:
 
         found = load(self.settings.routes_dir, self.renderer)
         for name, problem in found.problems.items():
-            emit(Event.ROUTE_REFUSED, route=name, why=problem)
+            emit(LogEvent.ROUTE_REFUSED, route=name, why=problem)
         if found.missing:
-            emit(Event.ROUTE_REFUSED, why=found.missing)
+            emit(LogEvent.ROUTE_REFUSED, why=found.missing)
         return found
 
     @cached_property

@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.telemetry_bounds import Bounded, Fields
 
-__all__ = ["LEVELS", "STRANGERS", "Event", "emit", "kept", "said_while"]
+__all__ = ["LEVELS", "STRANGERS", "LogEvent", "emit", "kept", "said_while"]
 
 logger: Final = logging.getLogger("mailroom")
 # Azure's worker lets everything through from INFO on, and its SDKs say there several lines for each request to storage:
@@ -24,7 +24,7 @@ for _name in QUIET:
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
-class Event(StrEnum):
+class LogEvent(StrEnum):
     """What can be said, and when."""
 
     SETTING_REFUSED = "setting.refused"  # a setting cannot be used: 503. At the first invocation, then by timer
@@ -82,71 +82,71 @@ class Event(StrEnum):
 
 
 LEVELS: Final = {
-    Event.SETTING_REFUSED: logging.ERROR,
-    Event.SETTING_UNUSED: logging.ERROR,
-    Event.MAIL_ACCEPTED: logging.INFO,
-    Event.MAIL_SENT: logging.INFO,
-    Event.MAIL_WAITING: logging.INFO,
-    Event.MAIL_UNKNOWN: logging.WARNING,
-    Event.MAIL_UNVERIFIED: logging.WARNING,
-    Event.MAIL_INTERRUPTED: logging.WARNING,
-    Event.DRAFT_LEFT: logging.WARNING,
-    Event.MAIL_RESENT: logging.WARNING,
-    Event.MAIL_NEEDS_REVIEW: logging.ERROR,
-    Event.MAIL_FAILED: logging.ERROR,
-    Event.MAIL_REFUSED: logging.WARNING,
-    Event.MAIL_SUPPRESSED: logging.WARNING,
-    Event.RECIPIENTS_LEFT_OUT: logging.WARNING,
-    Event.MAIL_CAPTURED: logging.INFO,
-    Event.MAIL_UNCHECKED: logging.ERROR,
-    Event.SUPPRESSION_CHANGED: logging.INFO,
-    Event.RECIPIENTS_NEAR: logging.WARNING,
-    Event.RECIPIENTS_REACHED: logging.ERROR,
-    Event.CALLER_LIMITED: logging.WARNING,
-    Event.MAIL_CANCELLED: logging.INFO,
-    Event.MAIL_REPLAYED: logging.WARNING,
-    Event.MAIL_POISONED: logging.ERROR,
-    Event.TABLE_REPLACED: logging.ERROR,
-    Event.MAINTENANCE_FAILED: logging.WARNING,
-    Event.MAINTENANCE: logging.INFO,
-    Event.MAIL_DUPLICATE: logging.INFO,
-    Event.ROW_UNWRITTEN: logging.ERROR,
-    Event.MAIL_CONFLICT: logging.WARNING,
-    Event.GRAPH_THROTTLED: logging.WARNING,
-    Event.GRAPH_UNREACHED: logging.WARNING,
-    Event.GRAPH_PERMISSION: logging.ERROR,
-    Event.GRAPH_QUOTA: logging.ERROR,
-    Event.QUEUE_MEASURED: logging.INFO,
-    Event.BACKLOG_MEASURED: logging.INFO,
-    Event.INTAKE_UNAVAILABLE: logging.ERROR,
-    Event.BODY_LOST: logging.WARNING,
-    Event.KEYS_UNREACHED: logging.ERROR,
-    Event.CALLER_REFUSED: logging.WARNING,
-    Event.ROUTE_OFF: logging.INFO,
-    Event.ROUTE_REFUSED: logging.ERROR,
-    Event.EVENT_UNVERIFIED: logging.WARNING,
-    Event.EVENT_MALFORMED: logging.WARNING,
-    Event.EVENT_FILTERED: logging.INFO,
-    Event.EVENT_SIGNED_AGAIN: logging.WARNING,
-    Event.BATCH_ACCEPTED: logging.INFO,
-    Event.BATCH_EXPANDED: logging.INFO,
-    Event.EVENT_CRASHED: logging.WARNING,
-    Event.EVENT_PUT_OFF: logging.ERROR,
-    Event.TEMPLATE_FAILED: logging.ERROR,
-    Event.VAULT_UNREACHED: logging.ERROR,
+    LogEvent.SETTING_REFUSED: logging.ERROR,
+    LogEvent.SETTING_UNUSED: logging.ERROR,
+    LogEvent.MAIL_ACCEPTED: logging.INFO,
+    LogEvent.MAIL_SENT: logging.INFO,
+    LogEvent.MAIL_WAITING: logging.INFO,
+    LogEvent.MAIL_UNKNOWN: logging.WARNING,
+    LogEvent.MAIL_UNVERIFIED: logging.WARNING,
+    LogEvent.MAIL_INTERRUPTED: logging.WARNING,
+    LogEvent.DRAFT_LEFT: logging.WARNING,
+    LogEvent.MAIL_RESENT: logging.WARNING,
+    LogEvent.MAIL_NEEDS_REVIEW: logging.ERROR,
+    LogEvent.MAIL_FAILED: logging.ERROR,
+    LogEvent.MAIL_REFUSED: logging.WARNING,
+    LogEvent.MAIL_SUPPRESSED: logging.WARNING,
+    LogEvent.RECIPIENTS_LEFT_OUT: logging.WARNING,
+    LogEvent.MAIL_CAPTURED: logging.INFO,
+    LogEvent.MAIL_UNCHECKED: logging.ERROR,
+    LogEvent.SUPPRESSION_CHANGED: logging.INFO,
+    LogEvent.RECIPIENTS_NEAR: logging.WARNING,
+    LogEvent.RECIPIENTS_REACHED: logging.ERROR,
+    LogEvent.CALLER_LIMITED: logging.WARNING,
+    LogEvent.MAIL_CANCELLED: logging.INFO,
+    LogEvent.MAIL_REPLAYED: logging.WARNING,
+    LogEvent.MAIL_POISONED: logging.ERROR,
+    LogEvent.TABLE_REPLACED: logging.ERROR,
+    LogEvent.MAINTENANCE_FAILED: logging.WARNING,
+    LogEvent.MAINTENANCE: logging.INFO,
+    LogEvent.MAIL_DUPLICATE: logging.INFO,
+    LogEvent.ROW_UNWRITTEN: logging.ERROR,
+    LogEvent.MAIL_CONFLICT: logging.WARNING,
+    LogEvent.GRAPH_THROTTLED: logging.WARNING,
+    LogEvent.GRAPH_UNREACHED: logging.WARNING,
+    LogEvent.GRAPH_PERMISSION: logging.ERROR,
+    LogEvent.GRAPH_QUOTA: logging.ERROR,
+    LogEvent.QUEUE_MEASURED: logging.INFO,
+    LogEvent.BACKLOG_MEASURED: logging.INFO,
+    LogEvent.INTAKE_UNAVAILABLE: logging.ERROR,
+    LogEvent.BODY_LOST: logging.WARNING,
+    LogEvent.KEYS_UNREACHED: logging.ERROR,
+    LogEvent.CALLER_REFUSED: logging.WARNING,
+    LogEvent.ROUTE_OFF: logging.INFO,
+    LogEvent.ROUTE_REFUSED: logging.ERROR,
+    LogEvent.EVENT_UNVERIFIED: logging.WARNING,
+    LogEvent.EVENT_MALFORMED: logging.WARNING,
+    LogEvent.EVENT_FILTERED: logging.INFO,
+    LogEvent.EVENT_SIGNED_AGAIN: logging.WARNING,
+    LogEvent.BATCH_ACCEPTED: logging.INFO,
+    LogEvent.BATCH_EXPANDED: logging.INFO,
+    LogEvent.EVENT_CRASHED: logging.WARNING,
+    LogEvent.EVENT_PUT_OFF: logging.ERROR,
+    LogEvent.TEMPLATE_FAILED: logging.ERROR,
+    LogEvent.VAULT_UNREACHED: logging.ERROR,
 }
 
 DAY: Final = 86_400.0  # seconds
 STRANGERS: Final[Mapping[str, float]] = {
-    Event.BODY_LOST: 1.0,
-    Event.CALLER_REFUSED: 1.0,
-    Event.EVENT_MALFORMED: 1.0,
-    Event.EVENT_PUT_OFF: 1.0,
-    Event.EVENT_UNVERIFIED: 1.0,
-    Event.INTAKE_UNAVAILABLE: 1.0,
-    Event.KEYS_UNREACHED: 1.0,
-    Event.ROUTE_OFF: DAY,
-    Event.VAULT_UNREACHED: 1.0,
+    LogEvent.BODY_LOST: 1.0,
+    LogEvent.CALLER_REFUSED: 1.0,
+    LogEvent.EVENT_MALFORMED: 1.0,
+    LogEvent.EVENT_PUT_OFF: 1.0,
+    LogEvent.EVENT_UNVERIFIED: 1.0,
+    LogEvent.INTAKE_UNAVAILABLE: 1.0,
+    LogEvent.KEYS_UNREACHED: 1.0,
+    LogEvent.ROUTE_OFF: DAY,
+    LogEvent.VAULT_UNREACHED: 1.0,
 }
 """Events that a request can cause which has proved nothing: the seconds between two lines of each and its fields.
 
@@ -154,7 +154,7 @@ Each line has `count`, the events that it stands for. Their fields are of few va
 _bounded: Final = Bounded(STRANGERS)
 
 
-Said = tuple[Event, dict[str, str | float | bool | None]]
+Said = tuple[LogEvent, dict[str, str | float | bool | None]]
 _waiting: ContextVar[list[Said] | None] = ContextVar("waiting", default=None)
 
 
@@ -189,7 +189,7 @@ def said_while(heard: Callable[[], bool]) -> Iterator[None]:
                 emit(event, **fields)
 
 
-def emit(event: Event, **fields: str | float | bool | None) -> None:
+def emit(event: LogEvent, **fields: str | float | bool | None) -> None:
     """Write one event with its fields; those that are None are left out. Those of STRANGERS may be counted."""
     if (waiting := _waiting.get()) is not None:
         waiting.append((event, fields))
@@ -199,10 +199,10 @@ def emit(event: Event, **fields: str | float | bool | None) -> None:
     elif (line := _bounded.take(event, fields)) is not None:
         _write(event, {**line.fields, "count": line.count})
     for line in _bounded.late():
-        _write(Event(line.event), {**line.fields, "count": line.count})
+        _write(LogEvent(line.event), {**line.fields, "count": line.count})
 
 
-def _write(event: Event, fields: Fields) -> None:
+def _write(event: LogEvent, fields: Fields) -> None:
     level = LEVELS[event]
     if logger.isEnabledFor(level):
         line = {"event": event.value, **{name: value for name, value in fields.items() if value is not None}}

@@ -10,7 +10,7 @@ from shared.errors import NotAllowed, Refused, Unauthenticated
 from shared.functions.answers import problem
 from shared.mail.outgoing import Origin
 from shared.settings.config import Settings
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = [
     "NO_OPERATOR",
@@ -44,7 +44,7 @@ def report_refused(refusal: Refused, caller: Caller | None = None) -> None:
     """Say in an event that somebody was not let in. What else is wrong with a request is for its sender alone."""
     if isinstance(refusal, Unauthenticated | NotAllowed):
         application = caller.application_id if caller else None
-        emit(Event.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
+        emit(LogEvent.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
 
 
 def operates(caller: Caller, settings: Settings) -> bool:

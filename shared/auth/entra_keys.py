@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from shared.graph.endpoint import LOOPBACK_HOSTS
 from shared.runtime.deadline import within
 from shared.settings.clouds import LOGIN_HOSTS
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -103,7 +103,7 @@ class SigningKeys:
             issuer, keys_url = self._checked(metadata)
             keys = _signing_keys(_object(await self._fetch(keys_url)), self._tenant)
         except Exception as error:  # noqa: BLE001 - whatever is wrong there, the old keys are still good
-            emit(Event.KEYS_UNREACHED, code=type(error).__name__)
+            emit(LogEvent.KEYS_UNREACHED, code=type(error).__name__)
         else:
             self._known[version] = _KeySet(issuer, keys, self._clock())
         self._asked_at[version] = self._clock()

@@ -11,7 +11,7 @@ from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["measure"]
 
@@ -34,8 +34,8 @@ async def _measure(queue: Any, name: str, now: datetime) -> None:
         properties = await queue.get_queue_properties()
         seen = await queue.peek_messages(max_messages=SHOWN)
     except ResourceNotFoundError:  # made on first use, on a laptop
-        emit(Event.QUEUE_MEASURED, queue=name, messages=0)
+        emit(LogEvent.QUEUE_MEASURED, queue=name, messages=0)
         return
     put = [message.inserted_on for message in seen]
     oldest = max(0.0, round((now - min(put)).total_seconds(), 1)) if put else None
-    emit(Event.QUEUE_MEASURED, queue=name, messages=properties.approximate_message_count, oldest=oldest)
+    emit(LogEvent.QUEUE_MEASURED, queue=name, messages=properties.approximate_message_count, oldest=oldest)

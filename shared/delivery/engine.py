@@ -33,9 +33,10 @@ from shared.mail.outgoing import OutgoingMail, encode
 from shared.mail.request_size import needs_draft
 from shared.mail.sizes import weight
 from shared.policy.pre_send import Goes, Withheld, count_of
-from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
+from shared.ratelimit.limits import RateLimits, Reservation
+from shared.ratelimit.schedule import NoRoom
 from shared.settings.config import Settings
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.delivery.large import LargeMails
@@ -215,7 +216,7 @@ class Engine:
         try:
             goes = await self.policy.verdict(job.mail, admitted=job.admitted)
         except AzureError:
-            emit(Event.MAIL_UNCHECKED, id=job.mail.id)
+            emit(LogEvent.MAIL_UNCHECKED, id=job.mail.id)
             return Later(self.claims.now() + UNASKED, job.work)
         if isinstance(goes, Withheld):
             return goes
@@ -330,7 +331,7 @@ class Engine:
         try:
             await self.drafts().discard(row)
         except Stopped:
-            emit(Event.DRAFT_LEFT, id=row.id, state=row.state)  # maintenance tries again
+            emit(LogEvent.DRAFT_LEFT, id=row.id, state=row.state)  # maintenance tries again
             return row
         return replace(row, progress=None)
 
@@ -359,9 +360,9 @@ def _how(mail: OutgoingMail, ready: Ready) -> dict[str, Any]:
 
 def _say_how(row: Row, suspect: Row | None) -> None:
     if suspect is not None and row.resends > suspect.resends:
-        emit(Event.MAIL_RESENT, id=row.id)
+        emit(LogEvent.MAIL_RESENT, id=row.id)
     if row.suppressed_recipients:
-        emit(Event.RECIPIENTS_LEFT_OUT, id=row.id, count=row.suppressed_recipients)
+        emit(LogEvent.RECIPIENTS_LEFT_OUT, id=row.id, count=row.suppressed_recipients)
 
 
 def _carrying(work: Work, reservation: Reservation) -> Work:

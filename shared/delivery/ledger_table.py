@@ -12,8 +12,7 @@ from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
-from shared.delivery.partitions import partition
-from shared.delivery.record import Conflict, Row, State
+from shared.delivery.record import Conflict, Row, State, partition
 from shared.storage.table_identity import is_identity
 from shared.storage.tables import Entity, Table, Value, continued, token_text
 

@@ -18,13 +18,12 @@ from typing import Final, Literal
 from shared.delivery import transitions
 from shared.delivery.claims import new_token
 from shared.delivery.engine import Engine
-from shared.delivery.partitions import PARTITIONS
 from shared.delivery.queue import Kept, Payload
-from shared.delivery.record import ENDED, Conflict, Row, State
+from shared.delivery.record import ENDED, PARTITIONS, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import encode
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["RUNS_AN_HOUR", "Maintenance", "partitions_of_run"]
 
@@ -72,9 +71,9 @@ class Maintenance:
                 else:
                     changed += await self._keep_payload(payload, known.get(payload.mail))
         oldest = round(max(waiting).total_seconds(), 1) if waiting else None
-        emit(Event.BACKLOG_MEASURED, waiting=len(waiting), oldest=oldest)
+        emit(LogEvent.BACKLOG_MEASURED, waiting=len(waiting), oldest=oldest)
         if changed:
-            emit(Event.MAINTENANCE, changed=changed)
+            emit(LogEvent.MAINTENANCE, changed=changed)
         return changed
 
     def _is_over(self, row: Row) -> bool:

@@ -13,7 +13,7 @@ from shared.delivery.record import REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.delivery.verification import cannot_be_asked, is_forbidden
 from shared.mail.outgoing import OutgoingMail, decode
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["Cannot", "Control"]
 
@@ -48,7 +48,7 @@ class Control:
             except Conflict:
                 row = await self.engine.claims.ledger.read(row.id) or row
                 continue
-            emit(Event.MAIL_CANCELLED, id=row.id)
+            emit(LogEvent.MAIL_CANCELLED, id=row.id)
             return row
 
     async def replay(self, row: Row, *, force: bool = False) -> Row | Cannot:
@@ -76,7 +76,7 @@ class Control:
                 return Cannot("cannot-be-asked", row)
             work = msgspec.structs.replace(work_of(mail), known=True, replay=row.replays + 1, force=finding is None)
             await self.engine.outbox.put(work, self.engine.claims.now(), None, mail)
-        emit(Event.MAIL_REPLAYED, id=row.id, state=row.state)
+        emit(LogEvent.MAIL_REPLAYED, id=row.id, state=row.state)
         return row
 
     async def _verify(self, mail: OutgoingMail, row: Row) -> transitions.Finding | None:

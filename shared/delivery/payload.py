@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from shared.delivery.files import OWN
-from shared.delivery.partitions import partition
+from shared.delivery.record import partition
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment
 from shared.mail.outgoing import OutgoingMail
 

@@ -11,17 +11,19 @@
 A row is changed only on the condition that nobody else has changed it: `replace` takes the row as read, with its ETag.
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
-__all__ = ["ENDED", "REPLAYABLE", "Conflict", "Ledger", "Row", "State"]
+__all__ = ["ENDED", "PARTITIONS", "REPLAYABLE", "Conflict", "Ledger", "Row", "State", "partition"]
 
 State = Literal[
     "scheduled", "accepted", "sending", "unknown", "sent", "failed", "review", "cancelled", "suppressed", "captured"
 ]
 ENDED: Final[frozenset[State]] = frozenset({"sent", "failed", "review", "cancelled", "suppressed", "captured"})
+PARTITIONS: Final = 256  # of rows and payloads, evenly whatever the ids are made of
 REPLAYABLE: Final[frozenset[State]] = frozenset({"failed", "review", "suppressed", "captured"})  # an operator may
 
 
@@ -59,6 +61,11 @@ class Row:
     suppressed_recipients: int | None = None  # left out at the last attempt, since they must not be mailed
     keep_days: int | None = None  # after its end, if other than MAIL_RETENTION_DAYS
     etag: str = ""
+
+
+def partition(mail: str) -> str:
+    """The partition of a mail: two hex digits. Ids without a key begin with the time, so they are hashed first."""
+    return hashlib.sha256(mail.encode()).hexdigest()[:2]
 
 
 class Conflict(Exception):  # noqa: N818 - HTTP's name for it, 409 and 412

@@ -4,16 +4,16 @@ from typing import Final
 
 from shared.delivery.record import Row, State
 from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Throttled, Unknown
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["report_end", "report_outcome", "report_unanswered"]
 
-ENDS: Final[dict[State, Event]] = {
-    "sent": Event.MAIL_SENT,
-    "failed": Event.MAIL_FAILED,
-    "review": Event.MAIL_NEEDS_REVIEW,
-    "suppressed": Event.MAIL_SUPPRESSED,
-    "captured": Event.MAIL_CAPTURED,
+ENDS: Final[dict[State, LogEvent]] = {
+    "sent": LogEvent.MAIL_SENT,
+    "failed": LogEvent.MAIL_FAILED,
+    "review": LogEvent.MAIL_NEEDS_REVIEW,
+    "suppressed": LogEvent.MAIL_SUPPRESSED,
+    "captured": LogEvent.MAIL_CAPTURED,
 }
 
 
@@ -39,19 +39,23 @@ def report_outcome(row: Row, outcome: Outcome) -> None:
         case Accepted() | Rejected(kind="permanent"):
             return
         case NotConnected():
-            emit(Event.GRAPH_UNREACHED, id=row.id, code=outcome.reason)
+            emit(LogEvent.GRAPH_UNREACHED, id=row.id, code=outcome.reason)
         case Interrupted():
             code = outcome.code or outcome.reason
-            emit(Event.MAIL_INTERRUPTED, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)
+            emit(LogEvent.MAIL_INTERRUPTED, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)
         case Throttled():
             emit(
-                Event.GRAPH_THROTTLED, id=row.id, code=outcome.code, after=outcome.after, request_id=outcome.request_id
+                LogEvent.GRAPH_THROTTLED,
+                id=row.id,
+                code=outcome.code,
+                after=outcome.after,
+                request_id=outcome.request_id,
             )
         case Unknown():
             code = outcome.code or outcome.reason
-            emit(Event.MAIL_UNKNOWN, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)
+            emit(LogEvent.MAIL_UNKNOWN, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)
         case Rejected():
-            event = Event.GRAPH_PERMISSION if outcome.kind == "permission" else Event.GRAPH_QUOTA
+            event = LogEvent.GRAPH_PERMISSION if outcome.kind == "permission" else LogEvent.GRAPH_QUOTA
             emit(event, id=row.id, status=outcome.status, code=outcome.code, request_id=outcome.request_id)
 
 
@@ -61,7 +65,7 @@ def report_unanswered(row: Row, outcome: Outcome) -> None:
         case Throttled() | NotConnected() | Rejected(kind="permission"):
             report_outcome(row, outcome)
         case Accepted():
-            emit(Event.MAIL_UNVERIFIED, id=row.id, status=202)
+            emit(LogEvent.MAIL_UNVERIFIED, id=row.id, status=202)
         case Rejected() | Unknown() | Interrupted():
             code = outcome.code or (None if isinstance(outcome, Rejected) else outcome.reason)
-            emit(Event.MAIL_UNVERIFIED, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)
+            emit(LogEvent.MAIL_UNVERIFIED, id=row.id, status=outcome.status, code=code, request_id=outcome.request_id)

@@ -34,9 +34,9 @@ from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.request_size import needs_draft
 from shared.policy.pre_send import Withheld
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within
-from shared.telemetry import Event, emit, said_while
+from shared.telemetry import LogEvent, emit, said_while
 
 __all__ = [
     "Answer",
@@ -199,10 +199,10 @@ class Requests:
         """The answer to a repeated key where nothing is to be done. None: something is."""
         match reply:
             case transitions.Mismatch():
-                emit(Event.MAIL_CONFLICT, id=mail.id)
+                emit(LogEvent.MAIL_CONFLICT, id=mail.id)
                 return Mismatch()
             case transitions.Answered():
-                emit(Event.MAIL_DUPLICATE, id=mail.id, state=reply.row.state, reason=mail.known_by)
+                emit(LogEvent.MAIL_DUPLICATE, id=mail.id, state=reply.row.state, reason=mail.known_by)
                 return Done(mail.id, reply.row.state, reply.row.request_id)
             case transitions.Busy():
                 return Busy(reply.retry_after)
@@ -243,7 +243,7 @@ class Requests:
             if isinstance(outcome, Withheld):
                 return await self._not_stored(row)  # what its caller is told 202 of is kept first
             # What Graph said holds, and the caller is told. The row stays claimed; after its lease maintenance asks.
-            emit(Event.ROW_UNWRITTEN, id=row.id, state=row.state)
+            emit(LogEvent.ROW_UNWRITTEN, id=row.id, state=row.state)
         report_end(row)
         if isinstance(outcome, Withheld) and row.state == "failed":
             return Rejection(row.id, Rejected(outcome.status or 403, outcome.code, "permanent", outcome.message))
@@ -253,7 +253,7 @@ class Requests:
         """An attempt with this key died and may have sent: hand the mail to the queue as unknown."""
         row = await self.engine.claims.write(row)
         due = transitions.first_verification(row, self.engine.claims.now(), self.engine.settings)
-        emit(Event.MAIL_UNKNOWN, id=row.id, code="TakenOver")
+        emit(LogEvent.MAIL_UNKNOWN, id=row.id, code="TakenOver")
         return await self._queue(mail, work, transitions.Settled(replace(row, state="unknown", due_at=due), due))
 
     async def _without_attempt(self, mail: OutgoingMail, row: Row, later: Later) -> Answer | None:
@@ -280,7 +280,7 @@ class Requests:
                 return Unavailable(maybe_sent=True)
             return await self._not_stored(settled.row)
         state: State = "scheduled" if settled.row.state == "scheduled" else "accepted"
-        emit(Event.MAIL_ACCEPTED, id=settled.row.id, state=state)
+        emit(LogEvent.MAIL_ACCEPTED, id=settled.row.id, state=state)
         return Done(settled.row.id, state)
 
     async def _not_stored(self, row: Row) -> Answer | None:

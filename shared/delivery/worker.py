@@ -24,7 +24,7 @@ from shared.delivery.reports import report_end
 from shared.delivery.signed_bodies import SignedBodies
 from shared.errors import Refused
 from shared.mail.outgoing import OutgoingMail, encode
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["KEEPS", "Worker", "spread"]
 
@@ -137,7 +137,7 @@ class Worker:
         with suppress(Conflict):  # an earlier delivery of the same message has written it
             await self.engine.claims.write(replace(row, settled_at=now, status=refusal.status, code=refusal.code))
         # Not the path: it holds what the producer wrote.
-        emit(Event.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code)
+        emit(LogEvent.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code)
 
     async def _attempt(self, work: Work, mail: OutgoingMail | None, row: Row | None, claim: transitions.Claim) -> None:
         mail = mail or await self.engine.outbox.mail_of(work)
@@ -182,7 +182,7 @@ class Worker:
         now = self.engine.claims.now()
         again = msgspec.structs.replace(work, known=known, released=None)
         await self.engine.outbox.put(again, now, due, mail)
-        emit(Event.MAIL_WAITING, id=work.id, seconds=max(0.0, round((due - now).total_seconds(), 1)))
+        emit(LogEvent.MAIL_WAITING, id=work.id, seconds=max(0.0, round((due - now).total_seconds(), 1)))
 
     async def repeated_by(self, work: Work) -> Row | None:
         """The row of the mail that this one only repeats, by the window of its route. Raises AzureError."""
@@ -196,15 +196,15 @@ class Worker:
         earlier = await self.signed.earlier(work.signed, work.id, work.accepted_at)
         if earlier is not None:
             seconds = round((work.accepted_at - earlier.at).total_seconds(), 1)
-            emit(Event.EVENT_SIGNED_AGAIN, id=work.id, route=work.route, earlier=earlier.mail, seconds=seconds)
+            emit(LogEvent.EVENT_SIGNED_AGAIN, id=work.id, route=work.route, earlier=earlier.mail, seconds=seconds)
         return msgspec.structs.replace(work, signed=None)
 
     def _say_copy(self, work: Work, state: State) -> None:
-        emit(Event.MAIL_DUPLICATE, id=work.id, state=state, reason=work.known_by, route=work.route)
+        emit(LogEvent.MAIL_DUPLICATE, id=work.id, state=state, reason=work.known_by, route=work.route)
 
     async def _drop(self, work: Work, drop: transitions.Drop, row: Row | None) -> None:
         if drop.reason == "other-body":
-            emit(Event.MAIL_CONFLICT, id=work.id)
+            emit(LogEvent.MAIL_CONFLICT, id=work.id)
         if row is None or drop.reason == "other-body":
             return await self.engine.outbox.remove(work)
         if work.claimed is not None and work.claimed == row.token:

@@ -10,7 +10,7 @@ from typing import Final
 import azure.functions as func
 
 from shared.settings.config import Problem
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = [
     "BODY_LOST",
@@ -59,7 +59,7 @@ def json_answer(
 
 def unavailable(detail: str, code: str) -> func.HttpResponse:
     """503, and the event that the alert counts. code: what it is that cannot be reached."""
-    emit(Event.INTAKE_UNAVAILABLE, code=code)
+    emit(LogEvent.INTAKE_UNAVAILABLE, code=code)
     return problem(503, detail, {"Retry-After": "10"})
 
 
@@ -77,7 +77,7 @@ def lost_its_body(req: func.HttpRequest, function: str, route: str | None = None
     """
     if req.method != "POST" or not req.headers.get("transfer-encoding") or req.get_body():
         return False
-    emit(Event.BODY_LOST, function=function, route=route)
+    emit(LogEvent.BODY_LOST, function=function, route=route)
     return True
 
 

@@ -9,7 +9,7 @@ import azure.functions as func
 from shared.app import services
 from shared.runtime.deadline import Deadline, within
 from shared.storage.queue_names import ALL
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["blueprint"]
 
@@ -55,7 +55,7 @@ async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadl
             async with within(run.left if last else min(TIME_FOR_A_STEP, run.left)):
                 await step()
         except Exception as error:  # noqa: BLE001 - one that fails must not keep the others from being done
-            emit(Event.MAINTENANCE_FAILED, step=name, code=type(error).__name__)
+            emit(LogEvent.MAINTENANCE_FAILED, step=name, code=type(error).__name__)
             failures.append(error)
     if failures:
         raise failures[0]

@@ -20,7 +20,7 @@ from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
 from shared.mail.sizes import check_size
 from shared.policy.admit import admit
 from shared.storage.queue_names import CONNECTION, EVENTS, OUTBOX, WORK
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.delivery.queue_messages import Batch, ProducerMessage
@@ -87,7 +87,7 @@ async def mail_work_poison(message: func.QueueMessage) -> None:
             work = parse_work(body)
         except ValueError as error:
             return await _unread(app, _as_it_came(message, WORK), error)
-        emit(Event.MAIL_POISONED, id=work.id, queue=WORK)
+        emit(LogEvent.MAIL_POISONED, id=work.id, queue=WORK)
         if isinstance(work, Work):
             if not await app.worker.give_up(work, body):
                 await app.worker.wake_later(work, None)
@@ -139,7 +139,7 @@ def _as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> "Pr
 async def _poison(message: func.QueueMessage, queue: str) -> None:
     """A copy that the platform has made of a message, with an id of its own."""
     given_up = _as_it_came(message, queue, f"{queue}-poison")
-    emit(Event.MAIL_POISONED, id=given_up.id, queue=queue)
+    emit(LogEvent.MAIL_POISONED, id=given_up.id, queue=queue)
     await _given_up(given_up)
 
 
@@ -275,7 +275,7 @@ async def _event(message: "ProducerMessage") -> None:
     try:
         await app.intake.take_message(message.id, message.body)
     except RouteUnusable as error:
-        emit(Event.EVENT_PUT_OFF, id=message.id, why=str(error))
+        emit(LogEvent.EVENT_PUT_OFF, id=message.id, why=str(error))
         await _retry_later(app, message)
     return None
 
@@ -340,5 +340,5 @@ async def _unread(app: Services, message: "ProducerMessage", error: ValueError) 
     if _expired(app, message.inserted_at):
         refusal = Malformed(400, "UnknownVersion", str(error))
         return await app.worker.refuse(message.id, WORK, message.body, refusal)
-    emit(Event.MAIL_WAITING, id=message.id, seconds=LATER.total_seconds(), code="UnknownVersion")
+    emit(LogEvent.MAIL_WAITING, id=message.id, seconds=LATER.total_seconds(), code="UnknownVersion")
     return await _retry_later(app, message)

@@ -24,7 +24,7 @@ from shared.mail.threading import LONGEST_THREAD
 from shared.parsing.charsets import CODECS, charset_of
 from shared.policy.admit import admit, admit_sender
 from shared.runtime.long_work import aside
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.graph.outcome import Rejected
@@ -68,7 +68,7 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         admit(mail, app.settings)
         whole = await _with_files(app, mail, len(req.get_body()))
     except KeysUnavailable:
-        emit(Event.INTAKE_UNAVAILABLE, code="KeysUnavailable")
+        emit(LogEvent.INTAKE_UNAVAILABLE, code="KeysUnavailable")
         message = "The tenant's signing keys cannot be fetched; nothing was sent."
         return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
     except Refused as refusal:
@@ -234,7 +234,7 @@ async def _sent(app: Services, req: func.HttpRequest, mail: OutgoingMail, ids: M
 
 
 def _maybe_sent(req: func.HttpRequest, mail: str, ids: Mapping[str, str]) -> func.HttpResponse:
-    emit(Event.INTAKE_UNAVAILABLE, id=mail, code="UnknownOutcome")
+    emit(LogEvent.INTAKE_UNAVAILABLE, id=mail, code="UnknownOutcome")
     headers = {"Mailroom-State": "unknown", "Location": f"/api/messages/{mail}"}
     message = "Mailroom's storage cannot be reached, and it is not known whether this mail was sent. "
     if _key(req.headers) is not None:
@@ -252,7 +252,7 @@ def _again_after(seconds: float) -> dict[str, str]:
 
 
 def _no_storage(mail: str, ids: Mapping[str, str]) -> func.HttpResponse:
-    emit(Event.INTAKE_UNAVAILABLE, id=mail, code="ServiceUnavailable")
+    emit(LogEvent.INTAKE_UNAVAILABLE, id=mail, code="ServiceUnavailable")
     message = "Mailroom's storage cannot be reached; nothing was sent and nothing stored."
     return graph_error(503, "ServiceUnavailable", message, ids, {"Retry-After": "10"})
 

@@ -22,7 +22,7 @@ from shared.functions.paging import WRONG_AFTER, WRONG_TOP, top_of
 from shared.mail.addresses import checked
 from shared.mail.strict_json import read_json
 from shared.policy.suppression import NewSuppression
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.policy.suppression_list import Entry
@@ -129,7 +129,7 @@ async def _add(app: Services, req: func.HttpRequest, by: str) -> func.HttpRespon
     app.suppressions.forget()
     if there is not None:
         return json_answer(200, _shown(there), NO_STORE)
-    emit(Event.SUPPRESSION_CHANGED, change="added", by=by)
+    emit(LogEvent.SUPPRESSION_CHANGED, change="added", by=by)
     path = "suppressions" if by != BY_KEY else "operator/suppressions"
     return json_answer(201, _shown(entry), {**NO_STORE, "Location": f"/api/{path}/{entry.id}"})
 
@@ -146,7 +146,7 @@ async def _one(app: Services, req: func.HttpRequest, by: str) -> func.HttpRespon
     if req.method == "GET":
         return json_answer(200, _shown(entry), NO_STORE)
     if await store.remove(entry.id):
-        emit(Event.SUPPRESSION_CHANGED, change="removed", by=by)
+        emit(LogEvent.SUPPRESSION_CHANGED, change="removed", by=by)
     app.suppressions.forget()
     return func.HttpResponse(b"", status_code=204)
 

@@ -15,15 +15,11 @@ from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Final
 
-from shared.ratelimit.lane import Lane
-from shared.ratelimit.plan import Law, NoRoom, Want
-from shared.ratelimit.row import Store, key_of
-from shared.ratelimit.schedule import Rate
-from shared.ratelimit.window import Window
+from shared.ratelimit.schedule import NoRoom, Rate, RowLimits, Want, Window
+from shared.ratelimit.shared_row import SharedRow
+from shared.ratelimit.store import TableStore, key_of
 from shared.runtime.deadline import within
-from shared.telemetry import Event, emit
-
-__all__ = ["NoRoom", "RateLimits", "Reservation"]
+from shared.telemetry import LogEvent, emit
 
 KEPT: Final = 1000  # mailboxes and callers remembered; more only while they are all in use
 LATE: Final = timedelta(minutes=1)  # what a message's way through the queue may add to its time
@@ -53,7 +49,7 @@ class RateLimits:
 
     def __init__(
         self,
-        store: Store,
+        store: TableStore,
         *,
         per_minute: float = 30,
         concurrency: int = 4,
@@ -63,8 +59,8 @@ class RateLimits:
         self._store = store
         self._now = now
         day = Window(recipients_per_day, seconds=3600, pieces=24)
-        self._law = Law(Rate.even(per_minute), day, concurrency)
-        self._lanes: OrderedDict[str, Lane] = OrderedDict()  # by name; used last, last
+        self._law = RowLimits(Rate.even(per_minute), day, concurrency)
+        self._lanes: OrderedDict[str, SharedRow] = OrderedDict()  # by name; used last, last
 
     async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
         """The next time of this mailbox at which a mail may go to so many: now, or later; never while it is blocked.
@@ -137,6 +133,8 @@ class RateLimits:
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         """The one of these mailboxes that may send soonest, as far as this process knows. No storage."""
+        if len(mailboxes) == 1:
+            return mailboxes[0]
         lanes = {mailbox: self._mailbox(mailbox) for mailbox in mailboxes}
         expected = {mailbox: lane.expected() for mailbox, lane in lanes.items()}
         now = self._now()  # one for all: what is free now is as free as any other, whichever was asked first
@@ -161,7 +159,7 @@ class RateLimits:
 
         Who asks for several at once gets them when one is there, and the others come the later for it.
         """
-        lane = self._lane(f"mails of {caller}", Law(Rate.minute(per_minute)))
+        lane = self._lane(f"mails of {caller}", RowLimits(Rate.minute(per_minute)))
         found = await lane.take(Want(mails, waits=False))
         if isinstance(found, NoRoom):
             self._limited(lane, caller, found.until)
@@ -176,30 +174,30 @@ class RateLimits:
 
     async def come_at(self, caller: str, per_minute: int) -> datetime:
         """When a mail may go of a caller with this rate who does not wait for an answer: now, or later."""
-        lane = self._lane(f"queue of {caller}", Law(Rate.even(per_minute)))
+        lane = self._lane(f"queue of {caller}", RowLimits(Rate.even(per_minute)))
         found = await lane.take(Want())
         time = found.until if isinstance(found, NoRoom) else found  # a caller's row refuses nobody who waits
         if time > self._now():
             self._limited(lane, caller, time)
         return time
 
-    def _limited(self, lane: Lane, caller: str, until: datetime) -> None:
+    def _limited(self, lane: SharedRow, caller: str, until: datetime) -> None:
         now = self._now()
         if now - lane.limited_at >= SAID_AGAIN:
             lane.limited_at = now
-            emit(Event.CALLER_LIMITED, caller=caller, seconds=round((until - now).total_seconds(), 1))
+            emit(LogEvent.CALLER_LIMITED, caller=caller, seconds=round((until - now).total_seconds(), 1))
 
-    def _mailbox(self, mailbox: str) -> Lane:
+    def _mailbox(self, mailbox: str) -> SharedRow:
         return self._lane(mailbox.lower(), self._law)
 
-    def _lane(self, name: str, law: Law) -> Lane:
+    def _lane(self, name: str, limits: RowLimits) -> SharedRow:
         lane = self._lanes.get(name)
         if lane is None:
             while len(self._lanes) >= KEPT and (unused := next((k for k, v in self._lanes.items() if v.idle), None)):
                 del self._lanes[unused]
-            lane = self._lanes[name] = Lane(self._store, key_of(name), self._now, law)
+            lane = self._lanes[name] = SharedRow(self._store, key_of(name), self._now, limits)
         self._lanes.move_to_end(name)
-        lane.law = law
+        lane.limits = limits
         return lane
 
 

@@ -24,8 +24,8 @@ from shared.delivery.signed_bodies import TABLE as SIGNED
 from shared.delivery.signed_bodies import TableSignedBodies
 from shared.policy.suppression_table import TABLE as SUPPRESSED
 from shared.policy.suppression_table import TableSuppressions
-from shared.ratelimit.row import TABLE as RATES
-from shared.ratelimit.row import TableStore
+from shared.ratelimit.store import TABLE as RATES
+from shared.ratelimit.store import TableStore
 from shared.runtime.deadline import within
 from shared.settings.config import Storage
 from shared.storage.table_identity import TableIdentity

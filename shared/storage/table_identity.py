@@ -21,7 +21,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.delivery.files import OWN
 from shared.storage.tables import Entity, Table, Value
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["IDENTITY", "Replaced", "TableIdentity", "is_identity"]
 
@@ -84,7 +84,7 @@ class TableIdentity:
         """Keep the identity; say in an event that the table was replaced, for a day."""
         replaced = await self.keep()
         if replaced is not None and self._now() < replaced.found + SAID_FOR:
-            emit(Event.TABLE_REPLACED, table=replaced.table, seen=text(replaced.seen), found=text(replaced.found))
+            emit(LogEvent.TABLE_REPLACED, table=replaced.table, seen=text(replaced.seen), found=text(replaced.found))
 
     async def check(self) -> Replaced | None:
         """The same, and nothing is written. A table that nobody has marked yet says nothing, unless it was marked."""

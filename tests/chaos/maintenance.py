@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.app import Services
 from shared.delivery.maintenance import Maintenance
-from shared.delivery.partitions import PARTITIONS
+from shared.delivery.record import PARTITIONS
 from shared.settings.config import read
 
 __all__ = ["LATER"]

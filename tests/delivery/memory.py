@@ -10,14 +10,14 @@ import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.delivery.files import OWN, FileGone, Found
-from shared.delivery.partitions import partition
 from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue import BODY, QUEUE, Kept, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
-from shared.delivery.record import Conflict, Row, State
+from shared.delivery.record import Conflict, Row, State, partition
 from shared.mail.model import BlobAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode
-from shared.ratelimit.limits import NoRoom, RateLimits, Reservation
+from shared.ratelimit.limits import RateLimits, Reservation
+from shared.ratelimit.schedule import NoRoom
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
 

@@ -15,8 +15,9 @@ from shared.delivery.queue_messages import Work
 from shared.delivery.record import Conflict, Row
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.policy.pre_send import Goes, Withheld
-from shared.ratelimit.limits import NoRoom, Reservation
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.limits import Reservation
+from shared.ratelimit.schedule import NoRoom
+from shared.ratelimit.store import RateLimitUnavailable
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.plan import LOST, Point
 from tests.delivery.samples import NO_LONGER_ALLOWED, NOON

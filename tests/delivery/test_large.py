@@ -11,9 +11,8 @@ import pytest
 from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
 from shared.delivery.maintenance import Maintenance
-from shared.delivery.partitions import partition
 from shared.delivery.queue_messages import work_of
-from shared.delivery.record import Row
+from shared.delivery.record import Row, partition
 from shared.delivery.worker import Worker
 from shared.graph.draft_types import Draft, FileItem
 from shared.graph.outcome import Accepted, Interrupted, Outcome, Stopped, Throttled, Unknown

@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.delivery.ledger_table import TableLedger
-from shared.delivery.partitions import partition
-from shared.delivery.record import Conflict, Ledger
+from shared.delivery.record import Conflict, Ledger, partition
 from shared.delivery.transitions import first_claim
 from shared.settings.config import Settings
 from shared.storage.tables import Tables, continued

@@ -7,10 +7,9 @@ import pytest
 
 from shared.delivery.engine import Verifier
 from shared.delivery.maintenance import RUNS_AN_HOUR, Maintenance, partitions_of_run
-from shared.delivery.partitions import PARTITIONS
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
-from shared.delivery.record import Row, State
+from shared.delivery.record import PARTITIONS, Row, State
 from shared.delivery.transitions import Finding, first_claim
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import decode

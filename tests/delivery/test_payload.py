@@ -9,10 +9,10 @@ import pytest
 from shared.delivery.files import filled
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.partitions import partition
 from shared.delivery.payload import LARGE, apart, files_of, folder, payload_name
 from shared.delivery.queue import delay
 from shared.delivery.queue_messages import work_of
+from shared.delivery.record import partition
 from shared.delivery.worker import Worker
 from shared.mail.model import BlobAttachment, FileAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode

@@ -25,10 +25,9 @@ from shared.delivery.files import StorageFiles, filled
 from shared.delivery.ledger_table import TABLE, TableLedger
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.partitions import partition
 from shared.delivery.queue import PAYLOADS, QUEUE, StorageOutbox
 from shared.delivery.queue_messages import Work, parse_work, work_of
-from shared.delivery.record import Row
+from shared.delivery.record import Row, partition
 from shared.delivery.request import Answer, Busy, Done, Mismatch, Requests
 from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker

@@ -9,7 +9,7 @@ from shared.delivery.record import Row
 from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome, Rejected, Throttled, Unanswered, Unknown
-from shared.telemetry import Event
+from shared.telemetry import LogEvent
 from tests.delivery.memory import Unpaced
 from tests.delivery.samples import (
     NO_PERMISSION,
@@ -33,16 +33,16 @@ async def deliver_next(office: Office) -> None:
 @pytest.mark.parametrize(
     ("outcome", "event"),
     [
-        (Rejected(401, "InvalidAuthenticationToken", "permission"), Event.GRAPH_PERMISSION),
-        (NO_PERMISSION, Event.GRAPH_PERMISSION),
-        (THROTTLED, Event.GRAPH_THROTTLED),
-        (NOT_CONNECTED, Event.GRAPH_UNREACHED),
-        (Unknown("status", 503), Event.MAIL_UNVERIFIED),
-        (Rejected(404, "ErrorInvalidUser", "permanent"), Event.MAIL_UNVERIFIED),
+        (Rejected(401, "InvalidAuthenticationToken", "permission"), LogEvent.GRAPH_PERMISSION),
+        (NO_PERMISSION, LogEvent.GRAPH_PERMISSION),
+        (THROTTLED, LogEvent.GRAPH_THROTTLED),
+        (NOT_CONNECTED, LogEvent.GRAPH_UNREACHED),
+        (Unknown("status", 503), LogEvent.MAIL_UNVERIFIED),
+        (Rejected(404, "ErrorInvalidUser", "permanent"), LogEvent.MAIL_UNVERIFIED),
     ],
 )
 async def test_why_a_mailbox_did_not_say_whether_a_mail_has_gone_is_an_event(
-    outcome: Outcome, event: Event, caplog: pytest.LogCaptureFixture
+    outcome: Outcome, event: LogEvent, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The one that the alerts count for a mail that met the same."""
 
@@ -56,7 +56,7 @@ async def test_why_a_mailbox_did_not_say_whether_a_mail_has_gone_is_an_event(
     await deliver_next(office)
     assert (await office.row()).state == "unknown"
     said = [json.loads(record.getMessage())["event"] for record in caplog.records]
-    assert [one for one in said if one != Event.MAIL_WAITING] == [event]
+    assert [one for one in said if one != LogEvent.MAIL_WAITING] == [event]
 
 
 async def test_a_look_that_is_throttled_blocks_its_mailbox() -> None:

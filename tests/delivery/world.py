@@ -25,15 +25,14 @@ from shared.delivery.engine import Engine, StillOurs
 from shared.delivery.large import LargeMails
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.partitions import partition
 from shared.delivery.queue_messages import Work, work_of
-from shared.delivery.record import REPLAYABLE, Conflict, Row
+from shared.delivery.record import REPLAYABLE, Conflict, Row, partition
 from shared.delivery.request import Answer, Busy, Done, Mismatch, Rejection, Requests, Spent, Unavailable
 from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Throttled, Unanswered, Unknown
 from shared.mail.outgoing import OutgoingMail
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.store import RateLimitUnavailable
 from shared.settings.config import OnUnknown, Settings
 from shared.telemetry import logger
 from tests.delivery.drafts import Drafts

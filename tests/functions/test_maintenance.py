@@ -7,7 +7,7 @@ import pytest
 
 from shared.functions import maintenance
 from shared.runtime.deadline import Deadline
-from shared.telemetry import Event
+from shared.telemetry import LogEvent
 
 
 async def test_a_step_that_fails_or_hangs_keeps_no_other_from_being_done(
@@ -36,6 +36,6 @@ async def test_a_step_that_fails_or_hangs_keeps_no_other_from_being_done(
     assert done == ["works", "last"]
     said = [json.loads(record.getMessage()) for record in caplog.records]
     assert [(one["event"], one["step"], one["code"]) for one in said] == [
-        (Event.MAINTENANCE_FAILED, "queues", "OSError"),
-        (Event.MAINTENANCE_FAILED, "tables", "TimeoutError"),
+        (LogEvent.MAINTENANCE_FAILED, "queues", "OSError"),
+        (LogEvent.MAINTENANCE_FAILED, "tables", "TimeoutError"),
     ]

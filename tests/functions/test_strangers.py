@@ -11,7 +11,7 @@ from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
 from shared import telemetry
 from shared.app import Services, services
-from shared.telemetry import STRANGERS, Event
+from shared.telemetry import STRANGERS, LogEvent
 from shared.telemetry_bounds import MOST, Bounded
 from shared.webhooks.routing.secrets import Secrets
 from tests.auth.test_entra import NEXT_KEY, Entra, app_claims, bearer
@@ -129,7 +129,7 @@ async def test_a_flood_is_a_line_a_second_of_each_kind_and_every_request_is_coun
         assert len(lines) < MOST
         assert all(line["event"] in STRANGERS and int(str(line["count"])) >= 1 for line in lines)
     assert {line["event"] for line in first} == set(STRANGERS)
-    refused = [int(str(line["count"])) for line in second if line["event"] == Event.CALLER_REFUSED]
+    refused = [int(str(line["count"])) for line in second if line["event"] == LogEvent.CALLER_REFUSED]
     assert sum(refused) > 2 * 100  # the second in which nothing was written is in it
 
 

@@ -12,7 +12,7 @@ from shared.auth.entra import Caller, KeysUnavailable
 from shared.delivery.request import Unavailable
 from shared.functions import messages, send_mail, suppressions
 from shared.settings.config import read
-from shared.telemetry import Event
+from shared.telemetry import LogEvent
 from tests.delivery.samples import SENDER
 
 APP: Final = "7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10c001"
@@ -96,7 +96,7 @@ async def test_a_mail_whose_files_cannot_be_read_since_storage_is_away(
     mail = {"message": {**MAIL["message"], "attachments": [REFERENCE]}}
     answer = await send_mail.send_mail(request("sendMail", mail))
     assert answer.status_code == 503
-    assert said(caplog) == [(Event.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
+    assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
 
 
 @pytest.mark.parametrize(("key", "advice"), [("k-1", "only with the same Idempotency-Key"), ("", "ask for Location")])
@@ -111,7 +111,7 @@ async def test_a_mail_that_may_have_gone_unknown_to_storage(
     assert (answer.status_code, error["code"]) == (503, "UnknownOutcome")
     assert advice in error["message"]
     assert answer.headers["Location"].startswith("/api/messages/")
-    assert said(caplog) == [(Event.INTAKE_UNAVAILABLE, "UnknownOutcome")]
+    assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "UnknownOutcome")]
 
 
 @pytest.mark.parametrize("what", ["sendMail", "messages", "suppressions"])
@@ -126,7 +126,7 @@ async def test_a_caller_whose_token_cannot_be_verified_since_keys_are_away(
     }
     answer = await functions[what](request(what, MAIL if what == "sendMail" else None))
     assert answer.status_code == 503
-    assert said(caplog) == [(Event.INTAKE_UNAVAILABLE, "KeysUnavailable")]
+    assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "KeysUnavailable")]
 
 
 @pytest.mark.parametrize("what", ["messages", "suppressions"])
@@ -138,7 +138,7 @@ async def test_a_question_that_storage_does_not_answer(
     functions = {"messages": messages.messages, "suppressions": suppressions.suppressions}
     answer = await functions[what](request(what))
     assert answer.status_code == 503
-    assert said(caplog) == [(Event.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
+    assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
 
 
 def test_a_correlation_id_names_no_mail(app: Services) -> None:

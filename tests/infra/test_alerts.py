@@ -9,14 +9,14 @@ from typing import Final
 
 import pytest
 
-from shared.telemetry import LEVELS, Event
+from shared.telemetry import LEVELS, LogEvent
 from tests.infra.deployed import PARAMETERS, ROOT, SETS, deployed, functions
 from tests.infra.kusto.language import SCHEMAS, read
 from tests.infra.kusto.tables import run
 from tests.infra.watching import NOON, Log, alerts, minutes
 
 # Said at level ERROR and no reason to wake anyone.
-QUIET: Final[frozenset[Event]] = frozenset()
+QUIET: Final[frozenset[LogEvent]] = frozenset()
 
 
 def alert_queries() -> dict[str, str]:
@@ -49,7 +49,7 @@ def fields_of_events() -> dict[str, set[str]]:
                 names = {keyword.arg for keyword in node.keywords if keyword.arg}
                 (event,) = node.args
                 if isinstance(event, ast.Attribute):
-                    fields.setdefault(Event[event.attr].value, set()).update(names)
+                    fields.setdefault(LogEvent[event.attr].value, set()).update(names)
                 else:  # chosen at run time: it may be any of them
                     fields.setdefault("", set()).update(names)
     return fields
@@ -70,7 +70,7 @@ def test_an_alert_measures_a_number(name: str) -> None:
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_query_names_events_that_the_code_knows(name: str) -> None:
     assert named_events(QUERIES[name])
-    assert named_events(QUERIES[name]) <= set(Event)
+    assert named_events(QUERIES[name]) <= set(LogEvent)
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -84,7 +84,7 @@ def test_a_query_reads_fields_that_its_events_have(name: str) -> None:
 def test_every_event_is_emitted_somewhere() -> None:
     """Otherwise an alert would wait for what nobody says."""
     code = "\n".join(path.read_text() for path in (ROOT / "shared").rglob("*.py") if path.name != "telemetry.py")
-    unused = [event for event in Event if not re.search(rf"\bEvent\.{event.name}\b|\bSaid\.{event.name}\b", code)]
+    unused = [event for event in LogEvent if not re.search(rf"\bLogEvent\.{event.name}\b", code)]
     assert unused == []
 
 
@@ -131,7 +131,7 @@ def test_a_line_that_stands_for_several_is_counted_as_several(name: str) -> None
     """What strangers can cause is said once a second, with how often it was."""
     log = Log()
     for event in named_events(QUERIES[name]):
-        log.said(-1, Event(event), count=7)
+        log.said(-1, LogEvent(event), count=7)
     rows = run(QUERIES[name], log.tables, NOON).rows
     for row in rows:
         if row.get("event") in ("caller.refused", "event.unverified", "event.malformed", "event.put-off", "route.off"):

@@ -9,7 +9,7 @@ import pytest
 
 from deployment.infra import as_template
 from shared.delivery import ledger_table, queue
-from shared.ratelimit import row as rates
+from shared.ratelimit import store as rates
 from shared.settings import config
 from tests.infra.deployed import PARAMETERS, ROOT, SETS, STORAGE, deployed, functions, mail_account, package_account
 

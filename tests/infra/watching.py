@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Final
 
 from shared.storage.queue_names import ALL
-from shared.telemetry import Event
+from shared.telemetry import LogEvent
 from tests.infra.deployed import ROOT, deployed
 from tests.infra.kusto.tables import Row, run
 
@@ -36,7 +36,7 @@ def recorded() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RECORDED.read_text().splitlines()]
 
 
-def line(event: Event, **fields: Any) -> str:
+def line(event: LogEvent, **fields: Any) -> str:
     """What Mailroom says: as recorded, where an event with such fields was, else as `emit` would write it."""
     like = (one for one in recorded() if one["event"] == event and fields.keys() <= one.keys())
     base = min(like, key=lambda one: (len(one), sum(one[name] != value for name, value in fields.items())), default={})
@@ -50,7 +50,7 @@ class Log:
         self.tables: dict[str, list[Row]] = {}
         self._requests = 0
 
-    def said(self, minute: float, event: Event, times: int = 1, **fields: Any) -> None:
+    def said(self, minute: float, event: LogEvent, times: int = 1, **fields: Any) -> None:
         for _ in range(times):
             self._add("AppTraces", minute, Message=line(event, **fields), SeverityLevel=1, ItemCount=1)
 
@@ -61,8 +61,8 @@ class Log:
         """A run of maintenance, in place of one near it. oldest: ages in seconds by queue; backlog: of a mail."""
         self._forget_measurements(minute)
         for queue in ALL:
-            self.said(minute, Event.QUEUE_MEASURED, queue=queue, **_waiting("messages", (oldest or {}).get(queue)))
-        self.said(minute + 0.1, Event.BACKLOG_MEASURED, **_waiting("waiting", backlog))
+            self.said(minute, LogEvent.QUEUE_MEASURED, queue=queue, **_waiting("messages", (oldest or {}).get(queue)))
+        self.said(minute + 0.1, LogEvent.BACKLOG_MEASURED, **_waiting("waiting", backlog))
 
     def timers(self, first: int, last: int, **measured: Any) -> None:
         for minute in range(first, last + 1, EVERY):

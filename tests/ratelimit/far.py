@@ -7,10 +7,10 @@ from random import Random
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
-from shared.ratelimit.row import Changed, Stored, Values
+from shared.ratelimit.store import Changed, Stored, TableStore, Values
 
 
-class MemoryStore:
+class MemoryStore(TableStore):
     """Rows in this process's memory."""
 
     def __init__(self) -> None:

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.ratelimit.limits import RateLimits, Reservation
-from shared.ratelimit.plan import NoRoom
-from shared.ratelimit.row import RateLimitUnavailable
-from shared.ratelimit.schedule import Rate
+from shared.ratelimit.schedule import NoRoom, Rate
+from shared.ratelimit.store import RateLimitUnavailable
 from tests.ratelimit.far import FarStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from shared.ratelimit.limits import KEPT, RateLimits, Reservation
-from shared.ratelimit.plan import NoRoom
-from shared.ratelimit.row import Changed, RateLimitUnavailable, Stored, Values, key_of
+from shared.ratelimit.schedule import NoRoom
+from shared.ratelimit.store import Changed, RateLimitUnavailable, Stored, Values, key_of
 from tests.ratelimit.far import FarStore, MemoryStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 
@@ -701,7 +701,7 @@ def test_of_times_that_are_given_back_a_thousand_are_kept_and_the_first_of_them(
         found = await asyncio.gather(*(reserved(limits) for _ in range(3000)))
         for one in reversed(found):
             limits.give_back(one)
-        assert len(limits._lanes[SHOP]._held.times) == 1000
+        assert len(limits._lanes[SHOP]._unused.times) == 1000
         assert (await reserved(limits)).at == at(0)
 
     run(scenario())

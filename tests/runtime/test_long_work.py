@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from shared.runtime.long_work import LARGE, aside
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 
 async def test_what_is_large_is_read_beside_the_loop() -> None:
@@ -29,7 +29,7 @@ async def test_what_it_raises_is_raised_and_what_it_says_is_said_in_the_loop(cap
     """The platform drops what is logged in threads."""
 
     def work() -> None:
-        emit(Event.TEMPLATE_FAILED, route="shop")
+        emit(LogEvent.TEMPLATE_FAILED, route="shop")
         raise ValueError("no")
 
     caplog.set_level(logging.INFO, "mailroom")
@@ -38,5 +38,5 @@ async def test_what_it_raises_is_raised_and_what_it_says_is_said_in_the_loop(cap
     assert [(record.threadName, "template" in record.message) for record in caplog.records] == [
         (threading.current_thread().name, True)
     ]
-    emit(Event.TEMPLATE_FAILED, route="shop")
+    emit(LogEvent.TEMPLATE_FAILED, route="shop")
     assert len(caplog.records) == 2

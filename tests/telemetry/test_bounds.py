@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shared import telemetry
-from shared.telemetry import DAY, STRANGERS, Event, emit
+from shared.telemetry import DAY, STRANGERS, LogEvent, emit
 from shared.telemetry_bounds import MOST, Bounded
 
 
@@ -30,7 +30,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("event", STRANGERS)
 def test_each_is_written_once_in_its_time_and_none_is_uncounted(
-    event: Event, clock: Clock, caplog: pytest.LogCaptureFixture
+    event: LogEvent, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A thousand a second, for ten times as long as one line stands for."""
     caplog.set_level("INFO")
@@ -52,14 +52,14 @@ def test_what_was_counted_is_written_with_the_next_event_of_any_kind(
     """Within a second it stays counted; a burst's end is not kept for the next burst."""
     caplog.set_level("INFO")
     for _ in range(50):
-        emit(Event.EVENT_UNVERIFIED, route="github")
-    emit(Event.MAIL_SENT, id="1")
+        emit(LogEvent.EVENT_UNVERIFIED, route="github")
+    emit(LogEvent.MAIL_SENT, id="1")
     assert len(said(caplog)) == 2
     clock.now = 1.0
-    emit(Event.MAIL_SENT, id="2")
+    emit(LogEvent.MAIL_SENT, id="2")
     assert said(caplog)[-1] == {"event": "event.unverified", "route": "github", "count": 49}
     clock.now = 2.0
-    emit(Event.MAIL_SENT, id="3")
+    emit(LogEvent.MAIL_SENT, id="3")
     assert len(said(caplog)) == 5
 
 
@@ -67,9 +67,9 @@ def test_routes_and_codes_are_counted_apart(clock: Clock, caplog: pytest.LogCapt
     """One that a stranger floods hides nothing of another one."""
     for _ in range(9):
         for route in ("github", "stripe"):
-            emit(Event.EVENT_UNVERIFIED, route=route)
+            emit(LogEvent.EVENT_UNVERIFIED, route=route)
         for status in (401, 403):
-            emit(Event.CALLER_REFUSED, status=status, code="x")
+            emit(LogEvent.CALLER_REFUSED, status=status, code="x")
     assert len(said(caplog)) == 4
 
 
@@ -77,14 +77,14 @@ def test_names_without_end_take_no_memory_and_are_counted_together(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     bounded = Bounded(STRANGERS, clock)
-    lines = [bounded.take(Event.CALLER_REFUSED, {"application": str(number)}) for number in range(10_000)]
+    lines = [bounded.take(LogEvent.CALLER_REFUSED, {"application": str(number)}) for number in range(10_000)]
     clock.now = 1.0
     late = bounded.late()
     assert len(bounded._counted) <= MOST + len(STRANGERS)
     assert sum(line.count for line in (*lines, *late) if line) == 10_000
     assert [line.fields for line in late] == [{}]
     clock.now = 2.0
-    line = bounded.take(Event.CALLER_REFUSED, {"application": "another"})
+    line = bounded.take(LogEvent.CALLER_REFUSED, {"application": "another"})
     assert line is not None
     assert line.fields  # what has been idle has made room
 
@@ -92,7 +92,7 @@ def test_names_without_end_take_no_memory_and_are_counted_together(
 def test_what_has_been_accepted_is_told_one_by_one(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """It has an id, which no stranger can cause."""
     for number in range(3):
-        emit(Event.EVENT_PUT_OFF, id=str(number), why="x")
+        emit(LogEvent.EVENT_PUT_OFF, id=str(number), why="x")
     assert [line.get("id") for line in said(caplog)] == ["0", "1", "2"]
 
 
@@ -100,6 +100,6 @@ def test_a_route_that_is_off_is_noticed_once_a_day(clock: Clock, caplog: pytest.
     caplog.set_level("INFO")
     for hour in range(49):
         clock.now = hour * 3600.0
-        emit(Event.ROUTE_OFF, route="github")
+        emit(LogEvent.ROUTE_OFF, route="github")
     assert [line["count"] for line in said(caplog)] == [1, 24, 24]
-    assert STRANGERS[Event.ROUTE_OFF] == DAY
+    assert STRANGERS[LogEvent.ROUTE_OFF] == DAY

@@ -5,11 +5,11 @@ import logging
 
 import pytest
 
-from shared.telemetry import LEVELS, QUIET, Event, emit
+from shared.telemetry import LEVELS, QUIET, LogEvent, emit
 
 
 def test_an_event_is_one_line_of_json_without_what_is_not_known(caplog: pytest.LogCaptureFixture) -> None:
-    emit(Event.MAIL_FAILED, id="1", status=400, code=None)
+    emit(LogEvent.MAIL_FAILED, id="1", status=400, code=None)
     (record,) = caplog.records
     assert json.loads(record.getMessage()) == {"event": "mail.failed", "id": "1", "status": 400}
     assert record.getMessage().startswith('{"event":"')  # what the queries of alerts look for
@@ -17,7 +17,7 @@ def test_an_event_is_one_line_of_json_without_what_is_not_known(caplog: pytest.L
 
 
 def test_every_event_has_a_level() -> None:
-    assert LEVELS.keys() == set(Event)
+    assert LEVELS.keys() == set(LogEvent)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from shared.delivery.queue_messages import work_of
 from shared.delivery.request import Put, Requests
 from shared.delivery.worker import Worker
 from shared.mail.outgoing import OutgoingMail
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within
 from shared.telemetry import said_while
 

@@ -26,10 +26,9 @@ from azure.core.exceptions import AzureError
 from shared.delivery.queue import Outbox
 from shared.delivery.queue_messages import Batch
 from shared.errors import Malformed
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.long_work import aside
-from shared.telemetry import Event as Said
-from shared.telemetry import emit
+from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.compose import RouteUnusable
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources.source import Event
@@ -92,7 +91,7 @@ class Expander:
         try:
             route = self.route_of(batch.route)
         except RouteUnusable as error:
-            emit(Said.EVENT_PUT_OFF, id=batch.id, route=batch.route, why=str(error))
+            emit(LogEvent.EVENT_PUT_OFF, id=batch.id, route=batch.route, why=str(error))
             return await self.outbox.put_batch(batch, content, LATER)
         events = await aside(len(content), unpacked, content)
         todo = list(range(len(events)) if batch.left is None else batch.left)
@@ -110,10 +109,12 @@ class Expander:
                     raise next(error for error in found if isinstance(error, FAILS))
                 return await self._put_rest(batch, [*failed, *todo, *waiting], after=SOON)
         if waiting:
-            emit(Said.EVENT_PUT_OFF, id=batch.id, route=batch.route, why="The route cannot be used for some events.")
+            emit(
+                LogEvent.EVENT_PUT_OFF, id=batch.id, route=batch.route, why="The route cannot be used for some events."
+            )
             return await self._put_rest(batch, waiting, content, LATER)
         await self.outbox.finish(batch)
-        emit(Said.BATCH_EXPANDED, id=batch.id, route=batch.route, events=batch.count)
+        emit(LogEvent.BATCH_EXPANDED, id=batch.id, route=batch.route, events=batch.count)
         return None
 
     async def _put_rest(
@@ -133,7 +134,7 @@ class Expander:
                     except (*FAILS, RouteUnusable):
                         raise
                     except Exception as error:  # noqa: BLE001 - one event's fault: no other one waits for it
-                        emit(Said.EVENT_CRASHED, route=route.name, code=type(error).__name__)
+                        emit(LogEvent.EVENT_CRASHED, route=route.name, code=type(error).__name__)
                         await self.crashed(route, event, batch.accepted_at)
                 except (*FAILS, RouteUnusable) as error:
                     return error

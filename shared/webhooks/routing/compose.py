@@ -23,8 +23,7 @@ from shared.mail.outgoing import Origin, OutgoingMail, Signed, identity
 from shared.mail.threading import threaded
 from shared.policy.admit import admit
 from shared.settings.config import Settings
-from shared.telemetry import Event as Said
-from shared.telemetry import emit
+from shared.telemetry import LogEvent, emit
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
 from shared.webhooks.routing.mail_ids import name_of, scope_of
@@ -96,7 +95,7 @@ class Composer:
             event, route.name, templates_of(route), route.rules.template, rules.subject, chosen=rules.template
         )
         if rendered.failed:
-            emit(Said.TEMPLATE_FAILED, route=route.name, why=rendered.failed)
+            emit(LogEvent.TEMPLATE_FAILED, route=route.name, why=rendered.failed)
         importance = rules.importance or rendered.importance
         return Message(
             subject=rendered.subject,

@@ -23,11 +23,10 @@ from shared.delivery.queue_messages import Batch, work_of
 from shared.delivery.worker import Worker
 from shared.errors import Malformed, Refused
 from shared.mail.outgoing import OutgoingMail, identity, new_id
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import Deadline, within
 from shared.runtime.long_work import LARGE, aside
-from shared.telemetry import Event as Said
-from shared.telemetry import emit
+from shared.telemetry import LogEvent, emit
 from shared.webhooks.rendering.bounds import size_of
 from shared.webhooks.routing.at_once import AtOnce, Made
 from shared.webhooks.routing.batches import Expander, packed
@@ -116,16 +115,16 @@ class Intake:
         try:
             return await self._received(route, request, Deadline(ANSWER))
         except Unverified as error:
-            emit(Said.EVENT_UNVERIFIED, route=name)
+            emit(LogEvent.EVENT_UNVERIFIED, route=name)
             return source.reply(Result.UNVERIFIED, str(error))
         except Malformed as error:
-            emit(Said.EVENT_MALFORMED, route=name, status=error.status)
+            emit(LogEvent.EVENT_MALFORMED, route=name, status=error.status)
             return source.reply(RESULTS.get(error.status, Result.MALFORMED), str(error))
         except RouteUnusable as error:
-            emit(Said.EVENT_PUT_OFF, route=name, why=str(error))
+            emit(LogEvent.EVENT_PUT_OFF, route=name, why=str(error))
             return source.reply(Result.UNAVAILABLE, _told(error))
         except (AzureError, RateLimitUnavailable, TimeoutError) as error:
-            emit(Said.EVENT_PUT_OFF, route=name, why=type(error).__name__)
+            emit(LogEvent.EVENT_PUT_OFF, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
 
     async def _received(self, route: Route, request: RawRequest, waited: Deadline) -> Reply:
@@ -177,7 +176,7 @@ class Intake:
         if self.catalog.missing is None and name not in self.catalog.problems:
             return Reply(404, detail="There is no such route.")
         known = name if name in self.catalog.problems else None  # what else it is may be anything
-        emit(Said.EVENT_PUT_OFF, route=known, why="the route cannot be used")
+        emit(LogEvent.EVENT_PUT_OFF, route=known, why="the route cannot be used")
         return Reply(503, {"Retry-After": "60"}, detail=UNUSABLE)
 
     async def _if_on(self, route: Route, reply: Reply, off: Reply) -> Reply:
@@ -197,7 +196,7 @@ class Intake:
             raise _Unprovable("What proves a request cannot be read at the moment.") from None
         if secrets or secret_fault(route, secrets, self.composer.settings) is not None:
             return secrets
-        emit(Said.ROUTE_OFF, route=route.name)
+        emit(LogEvent.ROUTE_OFF, route=route.name)
         return None
 
     def _route_of(self, name: str) -> Route:
@@ -243,7 +242,7 @@ class Intake:
         verdicts = await aside(size, lambda: [self.composer.wants(route, event) for event in events])
         for number, (event, wants) in enumerate(zip(events, verdicts, strict=True), 1):
             if not wants:
-                emit(Said.EVENT_FILTERED, route=route.name, type=_kind(event))
+                emit(LogEvent.EVENT_FILTERED, route=route.name, type=_kind(event))
             if number % TURN == 0:
                 await asyncio.sleep(0)  # there are others
         return [event for event, wants in zip(events, verdicts, strict=True) if wants]
@@ -281,7 +280,7 @@ class Intake:
             paced=paced,
         )
         await self.outbox.put_batch(batch, await aside(size, packed, events))
-        emit(Said.BATCH_ACCEPTED, id=name, route=route.name, events=len(events))
+        emit(LogEvent.BATCH_ACCEPTED, id=name, route=route.name, events=len(events))
         return _Taken(len(events))
 
     async def _take_one(self, route: Route, event: Event, now: datetime, paced: bool) -> None:  # noqa: FBT001 - the fact
@@ -301,7 +300,7 @@ class Intake:
             await self._set_aside(route, event, now, refusal)
             return ()
         if not mails:  # the route has changed since the event was accepted
-            emit(Said.EVENT_FILTERED, route=route.name, type=_kind(event))
+            emit(LogEvent.EVENT_FILTERED, route=route.name, type=_kind(event))
         return mails
 
     async def _put(self, route: Route, event: Event, mails: tuple[OutgoingMail, ...], paced: bool) -> None:  # noqa: FBT001
@@ -343,7 +342,7 @@ def _done(source: Source, mails: tuple[str, ...]) -> Reply:
 
 def _say_accepted(route: Route, event: Event, mails: Sequence[OutgoingMail]) -> None:
     for mail in mails:
-        emit(Said.MAIL_ACCEPTED, id=mail.id, route=route.name, type=_kind(event), state="accepted")
+        emit(LogEvent.MAIL_ACCEPTED, id=mail.id, route=route.name, type=_kind(event), state="accepted")
 
 
 def _kind(event: Event) -> str | None:

@@ -17,7 +17,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from shared.runtime.deadline import within
 from shared.settings.config import Settings, secret_setting
-from shared.telemetry import Event, emit
+from shared.telemetry import LogEvent, emit
 
 __all__ = ["Secrets", "SecretsUnavailable", "Vault", "vault_name"]
 
@@ -84,7 +84,7 @@ class Secrets:
         except ResourceNotFoundError:
             now = _Read((), self._clock() + AGAIN, known=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, the secret is not known and may be in a while
-            emit(Event.VAULT_UNREACHED, route=route, code=type(error).__name__)
+            emit(LogEvent.VAULT_UNREACHED, route=route, code=type(error).__name__)
             old = before.secrets if before else ()
             # That there was none a while ago does not say that there is none now: who has just set one is not told 404.
             now = _Read(old, self._clock() + AGAIN, known=bool(old))

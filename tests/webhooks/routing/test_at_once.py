@@ -25,7 +25,7 @@ from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, Signed
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.limits import RateLimits, Reservation
-from shared.ratelimit.row import RateLimitUnavailable
+from shared.ratelimit.store import RateLimitUnavailable
 from shared.webhooks.routing import at_once as at_once_module
 from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.at_once import AtOnce

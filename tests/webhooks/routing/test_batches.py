@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from sandbox.examples import examples_of
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.partitions import partition
 from shared.delivery.queue_messages import Batch, Work, parse_work
+from shared.delivery.record import partition
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.mail.outgoing import OutgoingMail

@@ -1,8 +1,8 @@
 """One row as this process knows it, and the one way to take a block from it: by one conditional write.
 
-All who wait for the row are served by the same write, so a block is as large as there are waiters, and nothing is taken
-that nobody asked for. What is not needed after all goes to the next one here, and its recipients back into the row with
-the next write. So an instance holds nothing that others have to wait for.
+One write serves all who wait for the row, so a block is as large as there are waiters. What is not needed after all
+goes to the next one in this process, and its recipients go back into the row with the next write. So no instance keeps
+anything that others have to wait for.
 """
 
 import asyncio
@@ -14,11 +14,9 @@ from typing import Final
 
 from azure.core.exceptions import AzureError
 
-from shared.ratelimit.plan import SPARE, Answer, Held, Law, Notice, Plan, Want, plan
-from shared.ratelimit.row import Changed, RateLimitUnavailable, Store, Stored, Values
-from shared.telemetry import Event, emit
-
-__all__ = ["Lane"]
+from shared.ratelimit.schedule import SPARE, Answer, Notice, Plan, RowLimits, Unused, Want, plan
+from shared.ratelimit.store import Changed, RateLimitUnavailable, Stored, TableStore, Values
+from shared.telemetry import LogEvent, emit
 
 FRESH: Final = 5.0  # seconds for which a mailbox's row, as last seen, is believed
 TRIES: Final = 12  # writes of one row, each met by another's
@@ -29,21 +27,21 @@ STEP: Final = 2  # seconds of a block for which Graph gives no time,
 LONGEST_STEP: Final = 300  # doubled up to this
 REPEATS: Final = 10  # seconds after a block in which the next one repeats it; or as many as it had itself
 DIGITS: Final = 16  # of a mailbox's hash, in events
-NOTICES: Final[dict[Notice, Event]] = {"near": Event.RECIPIENTS_NEAR, "reached": Event.RECIPIENTS_REACHED}
+NOTICES: Final[dict[Notice, LogEvent]] = {"near": LogEvent.RECIPIENTS_NEAR, "reached": LogEvent.RECIPIENTS_REACHED}
 NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Lane:
-    """law: may be changed at any time. slots: for the requests in flight of a mailbox."""
+class SharedRow:
+    """limits: may be changed at any time. slots: for the requests in flight of a mailbox."""
 
-    def __init__(self, store: Store, key: str, now: Callable[[], datetime], law: Law) -> None:
-        self.law = law
-        self.slots: Final = asyncio.Semaphore(law.concurrency)
+    def __init__(self, store: TableStore, key: str, now: Callable[[], datetime], limits: RowLimits) -> None:
+        self.limits = limits
+        self.slots: Final = asyncio.Semaphore(limits.concurrency)
         self.users = 0  # of the slots, waiting ones included
         self.blocked_until = NEVER  # in the row already, or not yet
         self.limited_at = NEVER  # when the operator was last told
         self._store, self._key, self._now = store, key, now
-        self._held = Held()
+        self._unused = Unused()
         self._stored: Stored | None = None
         self._seen = float("-inf")  # when the row was last read or written, on the loop's clock
         self._shared = False  # others write it too, so it is read before it is written
@@ -64,7 +62,7 @@ class Lane:
                 if want in self._waiting:
                     await self._serve([*self._waiting])
         except asyncio.CancelledError:
-            self._unneeded(want)
+            self._not_needed(want)
             raise
         finally:
             if want in self._waiting:
@@ -75,23 +73,23 @@ class Lane:
 
     async def upload(self, size: int) -> Answer:
         """Count so many bytes, small numbers of them with the next write. Raises RateLimitUnavailable."""
-        if self._held.size + size >= UNCOUNTED:
+        if self._unused.size + size >= UNCOUNTED:
             return await self.take(Want(times=0, size=size))
-        self._held.size += size
+        self._unused.size += size
         return self._now()
 
     def put_back(self, time: datetime, recipients: int, times: int = 1) -> None:
         """A mail does not need its time and its recipients. No storage."""
-        if self.law.day is None:
-            self._held.add(Held(spare=[self._now() + SPARE] * times))
+        if self.limits.day is None:
+            self._unused.add(Unused(spare=[self._now() + SPARE] * times))
         elif time >= self._now():
-            self._held.add(Held([time] * times))
+            self._unused.add(Unused([time] * times))
         self.spare(time, recipients)
 
     def spare(self, time: datetime, recipients: int) -> None:
         """A mail that had this time needs so many recipients fewer than it took; negative: more. No storage."""
-        if self.law.day and recipients:
-            self._held.add(Held(recipients={self.law.day.piece(time): recipients}))
+        if self.limits.day and recipients:
+            self._unused.add(Unused(recipients={self.limits.day.piece(time): recipients}))
 
     async def block(self, after: float | None) -> datetime:
         """Block for so many seconds; None: for a while, twice as long each time. A longer block stays. Never raises."""
@@ -108,40 +106,40 @@ class Lane:
 
     def expected(self) -> datetime:
         """When the next mail may go, as far as this process knows. No storage."""
-        found = plan(self._row(), self._held, [Want(recipients=1)], self.law, self._now()).answers[0]
+        found = plan(self._row(), self._unused, [Want(recipients=1)], self.limits, self._now()).answers[0]
         return found if isinstance(found, datetime) else found.until
 
     async def _serve(self, wants: list[Want]) -> None:
-        held, self._held = self._held, Held()
-        made = Plan(None, [], Held(), [])
+        left, self._unused = self._unused, Unused()
+        made = Plan(None, [], Unused(), [])
 
         def decide(row: Values) -> Values | None:
             nonlocal made
-            made = plan(row, held, wants, self.law, self._now())
+            made = plan(row, left, wants, self.limits, self._now())
             return made.values
 
         try:
             await self._write(decide)
         except BaseException as error:
             # The row may have been written all the same: it must not get back twice what is not needed.
-            lacking = {hour: count for hour, count in held.recipients.items() if count < 0}
-            self._held.add(Held(held.times, held.spare, lacking, held.size))
+            lacking = {hour: count for hour, count in left.recipients.items() if count < 0}
+            self._unused.add(Unused(left.times, left.spare, lacking, left.size))
             if not isinstance(error, RateLimitUnavailable):
                 raise
             for want in wants:
                 want.failed = RateLimitUnavailable(*error.args)
         else:
-            self._held.add(made.held)
+            self._unused.add(made.left)
             for want, answer in zip(wants, made.answers, strict=True):
                 want.answer = answer
                 if want not in self._waiting:
-                    self._unneeded(want)
+                    self._not_needed(want)
             for notice in made.notices:
-                per_day = self.law.day.limit if self.law.day else None
+                per_day = self.limits.day.limit if self.limits.day else None
                 emit(NOTICES[notice], mailbox=self._key[:DIGITS], per_day=per_day)
         self._waiting = [want for want in self._waiting if want not in wants]
 
-    def _unneeded(self, want: Want) -> None:
+    def _not_needed(self, want: Want) -> None:
         """Who wanted it has been cancelled."""
         if isinstance(want.answer, datetime):
             self.put_back(want.answer, want.recipients, want.times)
@@ -177,7 +175,7 @@ class Lane:
 
     def _stale(self) -> bool:
         """A caller's row is never: what it refused it will refuse until the time that it said."""
-        return self.law.day is not None and asyncio.get_running_loop().time() - self._seen > FRESH
+        return self.limits.day is not None and asyncio.get_running_loop().time() - self._seen > FRESH
 
     async def _read(self) -> None:
         found = await self._store.read(self._key)

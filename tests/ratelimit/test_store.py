@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from shared.ratelimit.limits import RateLimits, Reservation
-from shared.ratelimit.row import Changed, Store, TableStore, Values
+from shared.ratelimit.store import Changed, TableStore, Values
 from shared.storage.tables import Tables
 from tests.ratelimit.far import MemoryStore
 from tests.ratelimit.virtual import START
@@ -31,14 +31,14 @@ async def table(storage: str, wire: Wire) -> AsyncIterator[TableStore]:
 
 
 @pytest.fixture(params=["memory", "table"])
-def store(request: pytest.FixtureRequest) -> Store:
+def store(request: pytest.FixtureRequest) -> TableStore:
     if request.param == "memory":
         return MemoryStore()
     found: TableStore = request.getfixturevalue("table")
     return found
 
 
-async def test_what_is_written_is_read_with_the_etag_of_the_write(store: Store) -> None:
+async def test_what_is_written_is_read_with_the_etag_of_the_write(store: TableStore) -> None:
     assert await store.read(KEY) is None
     etag = await store.write(KEY, VALUES, None)
     found = await store.read(KEY)
@@ -47,7 +47,7 @@ async def test_what_is_written_is_read_with_the_etag_of_the_write(store: Store) 
     assert type(found.values["tat"]) is datetime
 
 
-async def test_a_row_is_replaced_whole_by_one_who_has_seen_it(store: Store) -> None:
+async def test_a_row_is_replaced_whole_by_one_who_has_seen_it(store: TableStore) -> None:
     etag = await store.write(KEY, VALUES, None)
     newer = await store.write(KEY, OTHER, etag)
     found = await store.read(KEY)
@@ -55,7 +55,7 @@ async def test_a_row_is_replaced_whole_by_one_who_has_seen_it(store: Store) -> N
     assert (found.values, found.etag) == (OTHER, newer)
 
 
-async def test_nobody_replaces_a_row_that_has_changed_and_is_told_what_it_is(store: Store) -> None:
+async def test_nobody_replaces_a_row_that_has_changed_and_is_told_what_it_is(store: TableStore) -> None:
     seen = await store.write(KEY, VALUES, None)
     newer = await store.write(KEY, OTHER, seen)
     for etag in (seen, None):
@@ -65,7 +65,7 @@ async def test_nobody_replaces_a_row_that_has_changed_and_is_told_what_it_is(sto
         assert (caught.value.found.values, caught.value.found.etag) == (OTHER, newer)
 
 
-async def test_a_row_that_is_gone_cannot_be_replaced(store: Store) -> None:
+async def test_a_row_that_is_gone_cannot_be_replaced(store: TableStore) -> None:
     etag = await store.write(KEY, VALUES, None)
     with pytest.raises(Changed) as caught:
         await store.write(OTHER_KEY, VALUES, etag)
@@ -85,7 +85,7 @@ async def test_a_write_whose_answer_is_lost_knows_itself_again(table: TableStore
     assert await table.write(OTHER_KEY, VALUES, first)
 
 
-async def test_instances_share_rate_day_block_and_callers_in_either_store(store: Store) -> None:
+async def test_instances_share_rate_day_block_and_callers_in_either_store(store: TableStore) -> None:
     def instance() -> RateLimits:
         return RateLimits(store, per_minute=30, recipients_per_day=8)
 

@@ -1,4 +1,4 @@
-"""A row that all instances share, and where it is kept: in Azure Table Storage.
+"""The rows that all instances share, in Azure Table Storage.
 
 A write whose answer is lost is tried again by the storage client and then meets itself. So each write carries a marker
 of its own, and on 409 and 412 the row is read once: one's own marker in it means that the write had succeeded.
@@ -6,16 +6,14 @@ of its own, and on 409 and 412 the row is read once: one's own marker in it mean
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.storage.tables import Entity, Table
-
-__all__ = ["TABLE", "Changed", "RateLimitUnavailable", "Store", "Stored", "TableStore", "Values", "key_of"]
 
 TABLE: Final = "mailpacing"
 KEYS: Final = frozenset({"PartitionKey", "RowKey", "Timestamp", "marker"})  # columns that are not values
@@ -43,21 +41,8 @@ class RateLimitUnavailable(Exception):  # noqa: N818 - the same
     """Storage cannot be reached, or too many write the same row: nobody can say when the mail may go. Try later."""
 
 
-class Store(Protocol):
-    """Rows by key. Both methods may raise azure.core's AzureError."""
-
-    def read(self, key: str) -> Awaitable[Stored | None]: ...
-
-    def write(self, key: str, values: Values, etag: str | None) -> Awaitable[str]:
-        """Put the row in place of the one with this ETag; None: there must be none yet. Returns the new ETag.
-
-        Raises Changed, with the row as it is: a write that fails costs two operations.
-        """
-        ...
-
-
 class TableStore:
-    """Rows in one table, spread over 256 partitions."""
+    """Rows by key in one table, spread over 256 partitions. Both methods may raise azure.core's AzureError."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -67,6 +52,10 @@ class TableStore:
         return None if entity is None else _stored(entity)
 
     async def write(self, key: str, values: Values, etag: str | None) -> str:
+        """Put the row in place of the one with this ETag; None: there must be none yet. Returns the new ETag.
+
+        Raises Changed with the row as it is. A write that fails costs two operations.
+        """
         marker = secrets.token_hex(8)
         entity = {**values, "PartitionKey": key[:2], "RowKey": key, "marker": marker}
         try:

@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof chaos bench preview deploy secret package test-package publish rollback first-publish preflight check-deployed infra infra-write checkov check lint types lock clean
+.PHONY: help run test proof mutants chaos bench preview deploy secret package test-package publish rollback first-publish preflight check-deployed infra infra-write checkov check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -26,6 +26,9 @@ test: .venv/.ready sandbox/node_modules/.ready ## every proof that takes seconds
 proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 	$(PYTEST) -m proof $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory test-package)
+
+mutants: .venv/.ready sandbox/node_modules/.ready ## plant known faults, one after the other: does a test catch each? some: ARGS='rate-* --jobs 2'
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 chaos: .venv/.ready sandbox/node_modules/.ready ## kill, cut and throttle for a while, then count; options in ARGS
 	@$(BIN)/python -m tests.chaos $(ARGS)

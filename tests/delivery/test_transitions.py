@@ -109,10 +109,15 @@ def test_a_claim_that_was_given_up_to_this_message_is_taken_at_once() -> None:
     assert (decision.then, decision.row.token) == ("send", "token-2")
 
 
+def test_a_lease_outlasts_a_request_that_begins_within_its_margin() -> None:
+    assert lease(NOON, Settings(send_timeout=20, lease_margin=7)) == NOON + timedelta(seconds=27)
+
+
 def test_an_attempt_whose_lease_is_over_may_have_sent_so_it_is_looked_at() -> None:
     decision = decide(row("sending"), work(), FIRST_LOOK, SETTINGS, "token-2")
     assert isinstance(decision, Claim)
     assert (decision.then, decision.row.token) == ("verify", "token-2")
+    assert decision.row.may_have_gone
     assert decide(row("sending"), work(), LEASE_ENDS, SETTINGS, "t") == PutAgain(FIRST_LOOK)
 
 

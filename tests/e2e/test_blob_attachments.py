@@ -146,7 +146,7 @@ def test_a_file_that_is_no_longer_what_it_was_fails_the_mail_and_is_not_left_out
     assert change not in sandbox.subjects()
     metadata, kept = sandbox.dead()[found["id"]]
     assert metadata["kind"] == "mail"
-    assert json.loads(kept)["mail"]["message"]["subject"] == change
+    assert json.loads(kept)["request"]["message"]["subject"] == change
 
 
 def test_a_repeated_key_is_answered_as_before_after_its_file_was_cleared_away(sandbox: Sandbox) -> None:

@@ -653,6 +653,26 @@ def test_who_is_cancelled_while_it_waits_takes_nothing() -> None:
     run(scenario())
 
 
+def test_who_is_cancelled_before_it_hears_that_it_was_served_takes_nothing() -> None:
+    class Store(FarStore):
+        async def write(self, key: str, values: Values, etag: str | None) -> str:
+            new = await super().write(key, values, etag)
+            if waiting[0].done():  # this one is for the others
+                asyncio.get_running_loop().call_soon(waiting[3].cancel)
+            return new
+
+    waiting: list[asyncio.Task[Reservation | NoRoom]] = []
+
+    async def scenario() -> None:
+        limits = instance(Store(1.0), recipients_per_day=100)
+        waiting.extend(asyncio.create_task(limits.reserve(SHOP, 10)) for _ in range(4))
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert [one.cancelled() for one in waiting] == [False, False, False, True]
+        assert await left(limits) == 100 - 30
+
+    run(scenario())
+
+
 def test_when_the_one_who_writes_for_all_is_cancelled_the_others_are_served() -> None:
     async def scenario() -> None:
         limits = instance(FarStore(1.0))

@@ -26,6 +26,11 @@ def test_the_burst_is_four_and_no_more_than_ten_seconds_worth(per_minute: float,
     assert rate.burst == burst
 
 
+@pytest.mark.parametrize("per_minute", [1, 7, 31, 1000, 99_999])
+def test_a_minute_never_has_more_intervals_than_the_rate_has_mails(per_minute: int) -> None:
+    assert Rate.even(per_minute).interval * per_minute >= timedelta(minutes=1)
+
+
 def test_after_a_rest_a_small_burst_goes_at_once_and_then_one_each_interval() -> None:
     times, tat = Rate.even(30).book(at(-1000), at(0), 7)
     assert times == [at(second) for second in (0, 0, 0, 0, 2, 4, 6)]
@@ -61,6 +66,12 @@ def test_room_comes_back_piece_by_piece_when_the_stretch_after_each_has_passed()
     assert DAY.full_until(counts, at(3 * HOUR), 500) == at(25 * HOUR)
     assert DAY.full_until(counts, at(3 * HOUR), 700) == at(28 * HOUR)
     assert DAY.full_until(counts, at(25 * HOUR), 600) is None
+
+
+def test_a_piece_counts_until_the_whole_stretch_after_its_end_has_passed() -> None:
+    counts = {DAY.piece(at(0)): 1000}
+    assert DAY.full_until(counts, at(25 * HOUR - 1), 1) == at(25 * HOUR)
+    assert DAY.full_until(counts, at(25 * HOUR), 1) is None
 
 
 def test_what_is_counted_for_later_counts_now() -> None:

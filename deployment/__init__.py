@@ -1,6 +1,9 @@
-"""Making the package that Azure runs, putting it there, and asking whether it runs; itself it is never deployed.
+"""Builds the package that Azure runs, deploys it, and checks that it runs. This folder itself is not deployed.
 
-`python -m deployment.package` builds it, `python -m deployment.publish` sends it to Azure, and `python -m
-deployment.check` compares the functions that Azure has found with those of the package. Why it is built like this:
-docs/decisions/0007-package.md.
+Start at package.py (`make package`) and deploy.py (`make deploy`). Why it is built like this:
+docs/decisions/0007-package.md and 0021-deployment.md.
 """
+
+
+class DeploymentError(Exception):
+    """The package cannot be built or deployed, or does not run. The text says what is wrong and what to do."""

@@ -1,7 +1,7 @@
-"""The package as one file, and what is in it as another.
+"""The package as a zip file, and the manifest that describes it.
 
-The same files give the same bytes: the order is that of the names, and times, modes and whoever made it are always the
-same. (Another implementation of zlib may compress differently; what is inside stays the same, and so does its digest.)
+The same files give the same bytes: they are sorted by name, and times, modes and the creating system are constants.
+(Another implementation of zlib may compress differently; the content stays the same, and so does its digest.)
 """
 
 import hashlib
@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-__all__ = ["ARCHIVE", "MANIFEST", "UNPACKED", "Content", "manifest", "read", "write", "write_manifest"]
-
 UNPACKED, ARCHIVE, MANIFEST = "package", "mailroom.zip", "manifest.json"
 """What `make package` puts into dist/."""
 
@@ -23,7 +21,7 @@ _MODE = 0o100644 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class PackagedFile:
     """One file: its path in the package, its size in bytes, its SHA-256 in hex."""
 
     path: str
@@ -31,16 +29,16 @@ class Content:
     sha256: str
 
 
-def read(folder: Path, leave_out: Iterable[str] = ()) -> Iterator[Content]:
+def read(folder: Path, leave_out: Iterable[str] = ()) -> Iterator[PackagedFile]:
     """The files of an unpacked package, sorted by their paths."""
     left_out = set(leave_out)
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     for name in sorted(paths.keys() - left_out):
         content = paths[name].read_bytes()
-        yield Content(name, len(content), hashlib.sha256(content).hexdigest())
+        yield PackagedFile(name, len(content), hashlib.sha256(content).hexdigest())
 
 
-def write(folder: Path, contents: Sequence[Content], archive: Path) -> None:
+def write(folder: Path, contents: Sequence[PackagedFile], archive: Path) -> None:
     """Write a zip file of `contents`, which are in `folder`."""
     with ZipFile(archive, "w", ZIP_DEFLATED, compresslevel=9) as zipped:
         for content in contents:
@@ -50,9 +48,9 @@ def write(folder: Path, contents: Sequence[Content], archive: Path) -> None:
 
 
 def manifest(
-    archive: Path, contents: Sequence[Content], functions: Sequence[str], packages: Mapping[str, str], **more: str
+    archive: Path, contents: Sequence[PackagedFile], functions: Sequence[str], packages: Mapping[str, str], **more: str
 ) -> dict[str, Any]:
-    """What the package is: a digest of its contents, its functions, its packages with their versions, its files."""
+    """A description of the package: a digest of its contents, its functions, packages with versions, and files."""
     lines = "".join(f"{each.sha256}  {each.path}\n" for each in contents)
     packed = archive.read_bytes()
     return {

@@ -1,8 +1,8 @@
-"""`python -m deployment.deploy --environment prod`: Mailroom in a resource group, as infra/prod.bicepparam has it.
+"""`python -m deployment.deploy --environment prod`: deploy Mailroom into a resource group, by infra/prod.bicepparam.
 
-The first time it makes that file and stops, so that it can be filled in. Then, and at each upgrade: what would be lost
-of what is deployed is named and refused; a preview (what-if) is shown and has to be confirmed; resources, then the
-package of dist/ are deployed and checked. Exit status 1, with a sentence that says what to do.
+The first time it makes that file and stops, so that it can be filled in. From then on, and for each upgrade: it refuses
+to lose what is deployed (preflight.py), shows a preview (what-if) that has to be confirmed, deploys the resources and
+then the package of dist/, and checks the app. Exit status 1, with a sentence that says what to do.
 """
 
 import argparse
@@ -16,16 +16,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from deployment import publish
-from deployment.azure import INSTALL, PUBLIC_CLOUD, Group, request
+from deployment import DeploymentError, publish
+from deployment.azure import INSTALL, ResourceGroup, add_manager, request
 from deployment.deployed import RESOURCES, is_there
-from deployment.environments import INFRA, Environment, environment, make, path_of
-from deployment.errors import DeploymentError
-from deployment.losses import refuse_losses
-from deployment.parameters import Parameters, compiled
-from deployment.providers import register
-
-__all__ = ["main"]
+from deployment.environments import INFRA, EnvironmentFile, environment, make, path_of
+from deployment.parameters import CompiledParameters, compiled
+from deployment.preflight import refuse_losses, register_provider
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,10 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--location", default="", metavar="REGION", help="where a new resource group is made")
     parser.add_argument("--allow-empty", default="", metavar="NAMES", help="what may be lost, separated by commas")
     parser.add_argument("--yes", action="store_true", help="do not ask after the preview")
-    parser.add_argument("--ready", action="store_true", help="only see that az and the parameter file are there")
+    parser.add_argument("--ready", action="store_true", help="only check that az and the parameter file are there")
     parser.add_argument("--dist", type=Path, default=publish.DIST, metavar="DIR", help="the package (dist)")
     parser.add_argument("--infra", type=Path, default=INFRA, metavar="DIR", help=argparse.SUPPRESS)
-    parser.add_argument("--manager", default=PUBLIC_CLOUD, metavar="URL", help=f"Resource Manager ({PUBLIC_CLOUD})")
+    add_manager(parser)
     given = parser.parse_args(arguments)
     try:
         return _run(given)
@@ -63,20 +59,20 @@ def _run(given: argparse.Namespace) -> int:
 
 def _made(file: Path, name: str) -> str:
     return (
-        f"{file} is new, and git ignores it. Look at subscription and resource group at its head, fill in mailSender, "
-        "mailTo, allowedSenders and alertEmail, and run the same again; for a new resource group, with its region: "
-        f"make deploy ENV={name} LOCATION=westeurope"
+        f"{file} is new, and git ignores it. Check the subscription and resource group at its head, fill in "
+        "mailSender, mailTo, allowedSenders and alertEmail, and run the same again; for a new resource group, with its "
+        f"region: make deploy ENV={name} LOCATION=westeurope"
     )
 
 
-def _deploy(place: Environment, given: argparse.Namespace) -> int:
-    # Before anything is deployed nothing is new, so nothing is waited for: a misspelt group is answered 403, too.
-    group = Group(subscription=place.subscription, resource_group=place.resource_group, manager=given.manager)
+def _deploy(place: EnvironmentFile, given: argparse.Namespace) -> int:
+    # Without patience for roles: none is new before the deployment, and a misspelt group is answered 403, too.
+    group = ResourceGroup(subscription=place.subscription, resource_group=place.resource_group, manager=given.manager)
     parameters = compiled(place.file)
     print(f"{given.environment}: resource group {group.resource_group}, subscription {group.subscription}", flush=True)
     _group(group, given.location)
     refuse_losses(group, parameters, given.allow_empty)
-    register(group, parameters)
+    register_provider(group, parameters)
     _notes(parameters)
     _az("deployment", "group", "what-if", *_which(place))
     _confirm(yes=given.yes)
@@ -87,19 +83,19 @@ def _deploy(place: Environment, given: argparse.Namespace) -> int:
     status = publish.main([*app, "--name", name, "--dist", str(given.dist)])
     if status == 0:
         print(*(f"{name}={one['value']}" for name, one in sorted(outputs.items())), sep="\n")
-        print(f"Mailroom answers at {url}. Next: the mailboxes (docs/sender-mailboxes.md), then a route's secret:")
+        print(f"Mailroom runs at {url}. Next: the mailboxes (docs/sender-mailboxes.md), then a route's secret:")
         print(f"make secret ROUTE=generic ENV={given.environment}")
     return status
 
 
-def _group(group: Group, location: str) -> None:
-    """See that the resource group is there, or make it where somebody has said where."""
+def _group(group: ResourceGroup, location: str) -> None:
+    """Make the resource group if it is missing and a location was given. Raises DeploymentError."""
     if is_there(group):
         return
     if not location:
         raise DeploymentError(
-            f"There is no resource group {group.resource_group} in the subscription {group.subscription}. Is this the "
-            "one that is meant? Then say where to make it: LOCATION=westeurope"
+            f"There is no resource group {group.resource_group} in the subscription {group.subscription}. If the "
+            "name is right, say where to make it: LOCATION=westeurope"
         )
     print(f"Making the resource group {group.resource_group} in {location}.", flush=True)
     body = json.dumps({"location": location}).encode()
@@ -108,27 +104,25 @@ def _group(group: Group, location: str) -> None:
         raise DeploymentError(f"Azure does not make the resource group {group.resource_group}: {answer}")
 
 
-def _notes(parameters: Parameters) -> None:
+def _notes(parameters: CompiledParameters) -> None:
     values = parameters.values
     if not values.get("alertEmail") and not values.get("actionGroupIds"):
-        print("Nobody will be told when something is wrong: alertEmail and actionGroupIds are empty.", flush=True)
+        print("Nobody will be alerted when something is wrong: alertEmail and actionGroupIds are empty.", flush=True)
     if not values.get("mailSender") or not values.get("mailTo"):
-        print("Routes will answer 503: mailSender or mailTo is empty.", flush=True)
+        print("Webhook routes will answer 503: mailSender or mailTo is empty.", flush=True)
 
 
-def _which(place: Environment) -> tuple[str, ...]:
+def _which(place: EnvironmentFile) -> tuple[str, ...]:
     where = ("--subscription", place.subscription, "--resource-group", place.resource_group)
     return (*where, "--parameters", str(place.file))
 
 
 def _confirm(*, yes: bool) -> None:
-    """Ask. Raises DeploymentError when the answer is not yes, or when nobody is there to give one."""
+    """Ask. Raises DeploymentError when the answer is not yes, or when there is no terminal."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise DeploymentError(
-            "Nothing was changed. Above is what would be; to have it done without a question, say YES=1"
-        )
+        raise DeploymentError("Nothing was changed. The preview is above; to deploy without being asked, say YES=1")
     try:
         said = input("Deploy this? [y/N] ")
     except EOFError:
@@ -137,8 +131,8 @@ def _confirm(*, yes: bool) -> None:
         raise DeploymentError("Nothing was changed.")
 
 
-def _created(name: str, place: Environment) -> Mapping[str, Any]:
-    """Deploy the resources, under a name that leaves the deployments before it to be compared with."""
+def _created(name: str, place: EnvironmentFile) -> Mapping[str, Any]:
+    """Deploy the resources, under a new name, so that earlier deployments stay there to compare with."""
     called = f"mailroom-{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"[-64:].lstrip("-._")
     query = ("--query", "properties.outputs", "--output", "json")
     said = _az("deployment", "group", "create", *_which(place), "--name", called, *query, capture=True)
@@ -147,11 +141,11 @@ def _created(name: str, place: Environment) -> Mapping[str, Any]:
 
 
 def _az(*arguments: str, capture: bool = False) -> str:
-    """Run az, which says on standard error what it does. Raises DeploymentError."""
+    """Run az, which reports on standard error. Raises DeploymentError."""
     found = shutil.which("az") or "az"
     done = subprocess.run([found, *arguments], stdout=subprocess.PIPE if capture else None, text=True, check=False)
     if done.returncode:
-        raise DeploymentError(f"az {' '.join(arguments[:3])} has failed; its own words are above.")
+        raise DeploymentError(f"az {' '.join(arguments[:3])} failed; its own message is above.")
     return done.stdout or ""
 
 

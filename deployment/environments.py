@@ -1,17 +1,18 @@
-"""infra/<environment>.bicepparam: one environment's parameters, and at its head where it is.
+"""An environment: infra/<name>.bicepparam, its parameters, with a head that says where it is; or one of azd's.
 
-The file is nobody's but the environment's: git ignores it. It is made once, from infra/example.bicepparam.
+The file belongs to the environment, so git ignores it. It is made once, from infra/example.bicepparam.
 """
 
+import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deployment.azure import asked
-from deployment.errors import DeploymentError
-
-__all__ = ["Environment", "environment", "make", "path_of"]
+from deployment import DeploymentError
+from deployment.azure import ResourceGroup, asked
+from deployment.parameters import compiled
 
 INFRA: Final = Path(__file__).parents[1] / "infra"
 EXAMPLE: Final = "example.bicepparam"
@@ -21,7 +22,7 @@ _HEAD: Final = re.compile(r"^// (subscription|resource group): (\S+)[ \t]*$", re
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
+class EnvironmentFile:
     """file: its parameters."""
 
     file: Path
@@ -30,7 +31,7 @@ class Environment:
 
 
 def path_of(name: str, infra: Path = INFRA) -> Path:
-    """The file of an environment. Raises DeploymentError for a name that is none."""
+    """The file of an environment. Raises DeploymentError for a name that cannot be one."""
     if not _NAME.fullmatch(name) or name in TAKEN:
         raise DeploymentError(
             f"Which environment? Found {name!r}, expected a name such as prod: letters, digits, dots, dashes and "
@@ -39,7 +40,7 @@ def path_of(name: str, infra: Path = INFRA) -> Path:
     return infra / f"{name}.bicepparam"
 
 
-def environment(name: str, infra: Path = INFRA) -> Environment:
+def environment(name: str, infra: Path = INFRA) -> EnvironmentFile:
     """What the head of its file says. Raises DeploymentError."""
     file = path_of(name, infra)
     if not file.is_file():
@@ -48,11 +49,11 @@ def environment(name: str, infra: Path = INFRA) -> Environment:
     for what in ("subscription", "resource group"):
         if what not in head or "<" in head[what]:
             raise DeploymentError(f"{file}: there is no line `// {what}: …` that says where {name} is.")
-    return Environment(file, head["subscription"], head["resource group"])
+    return EnvironmentFile(file, head["subscription"], head["resource group"])
 
 
 def make(name: str, resource_group: str, infra: Path = INFRA) -> Path:
-    """Make the file of a new environment, with what az knows of whoever is logged in. Raises DeploymentError."""
+    """Make the file of a new environment, with what az knows about whoever is logged in. Raises DeploymentError."""
     file = path_of(name, infra)
     account, said = asked(("az", "account", "show", "--output", "json"))
     if account is None:
@@ -68,3 +69,24 @@ def make(name: str, resource_group: str, infra: Path = INFRA) -> Path:
         text = text.replace(placeholder, value)
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def located(name: str, infra: Path, manager: str) -> tuple[ResourceGroup, str]:
+    """The resource group of an environment, and its name in the tags there. Raises DeploymentError.
+
+    name: "" for the environment that azd is set to.
+    """
+    if name and (path_of(name, infra).is_file() or shutil.which("azd") is None):
+        place = environment(name, infra)
+        tag = str(compiled(place.file).values["environmentName"])
+        group = ResourceGroup(subscription=place.subscription, resource_group=place.resource_group, manager=manager)
+        return group, tag
+    values, said = asked(("azd", "env", "get-values", *(("--environment", name) if name else ()), "--output", "json"))
+    if not isinstance(values, dict):
+        raise DeploymentError(f"In which environment? Say ENV=prod, as to make deploy, or choose one with azd.{said}")
+    wanted = ("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_ENV_NAME")
+    if missing := [each for each in wanted if not values.get(each)]:
+        raise DeploymentError(f"azd's environment does not say {', '.join(missing)}: deploy first, with azd up.")
+    subscription, resource_group, tag = (values[each] for each in wanted)
+    os.environ.setdefault("AZURE_ENV_NAME", tag)  # so that azd is asked for tokens, as in its hooks
+    return ResourceGroup(subscription=subscription, resource_group=resource_group, manager=manager), tag

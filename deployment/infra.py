@@ -5,36 +5,137 @@ they would be deployed with it; the tests of infra/ read those, so they need no 
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from http.client import parse_headers
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-__all__ = ["INFRA", "PARAMETERS", "PLACE", "as_template", "check", "compiler", "snapshot_of", "write"]
+from deployment import DeploymentError
 
 INFRA: Final = Path(__file__).parents[1] / "infra"
 PARAMETERS: Final = INFRA / "parameters"
 COMPILED: Final = INFRA / "azuredeploy.json"
 # Where the snapshots pretend to be deployed to. Any subscription gives the same resources under other ids.
-PLACE: Final = (
-    "--subscription-id", "00000000-0000-0000-0000-000000000001", "--resource-group", "mailroom",
-    "--location", "westeurope",
-)  # fmt: skip
-FILES: Final = ("**/*.bicep", "**/*.bicepparam")
+PLACE: Final = {
+    "subscriptionId": "00000000-0000-0000-0000-000000000001",
+    "resourceGroup": "mailroom",
+    "location": "westeurope",
+}
 CHECKOV: Final = "checkov==3.3.30"
 TEMPLATE: Final = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
-
-
-class Fault(Exception):  # noqa: N818 - what is wrong with the files, not with this program
-    """A sentence for whoever has written the files."""
 
 
 def compiler() -> str | None:
     """The Bicep compiler on PATH."""
     return shutil.which("bicep")
+
+
+class Bicep:
+    """The Bicep compiler, one process for all questions, since it takes seconds to start. Raises DeploymentError.
+
+    It speaks JSON-RPC: https://github.com/Azure/bicep, src/Bicep.Cli/Rpc/ICliJsonRpcProtocol.cs.
+    """
+
+    def __init__(self) -> None:
+        found = compiler()
+        if found is None:
+            url = "https://learn.microsoft.com/azure/azure-resource-manager/bicep/install"
+            raise DeploymentError(f"There is no bicep on PATH: {url}")
+        # A process of a few seconds does not live long enough to gain from .NET's profiling of its own code.
+        environment = {**os.environ, "DOTNET_TieredPGO": "0"}
+        self._process = subprocess.Popen(
+            [found, "jsonrpc", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def build(self, file: Path) -> tuple[list[str], dict[str, Any]]:
+        """Compile a .bicep or .bicepparam file, and lint it.
+
+        Returns the faults, warnings among them, as lines; and the answer, with the texts `contents` of a template, or
+        `parameters` and `template` of parameters, where there is no error.
+        """
+        if file.suffix == ".bicep":
+            answer = self._ask("compile", file)
+        else:
+            answer = self._ask("compileParams", file, parameterOverrides={})
+        return [_line(one) for one in answer["diagnostics"]], answer
+
+    def formatted(self, file: Path) -> str:
+        return str(self._ask("format", file)["contents"])
+
+    def snapshot(self, file: Path) -> dict[str, Any]:
+        """The resources and outputs of a .bicepparam file, as if it were deployed to PLACE."""
+        found: dict[str, Any] = json.loads(
+            self._ask("getSnapshot", file, metadata=PLACE, externalInputs=None)["snapshot"]
+        )
+        return found
+
+    def _ask(self, method: str, file: Path, **more: Any) -> dict[str, Any]:
+        to, answers = self._process.stdin, self._process.stdout
+        assert to is not None  # noqa: S101 - both are pipes
+        assert answers is not None  # noqa: S101
+        parameters = {"path": str(file), **more}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": f"bicep/{method}", "params": parameters}).encode()
+        to.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        to.flush()
+        length = parse_headers(answers)["Content-Length"]
+        if length is None:
+            raise DeploymentError(f"{file}: bicep ended instead of answering bicep/{method}")
+        answer = json.loads(answers.read(int(length)))
+        if "error" in answer:
+            raise DeploymentError(f"{file}: {answer['error']['message']} (bicep/{method})")
+        result: dict[str, Any] = answer["result"]
+        return result
+
+
+def check() -> Iterator[str]:
+    """What is wrong, a line each: warnings of compiler and linter, format, outdated files."""
+    with Bicep() as bicep:
+        template = None
+        faults: list[str] = []
+        for file in _files():
+            found, answer = bicep.build(file)
+            faults += found
+            if file == INFRA / "main.bicep":
+                template = answer.get("contents")
+            if bicep.formatted(file) != file.read_text():
+                faults.append(f"{_named(file)}: is not formatted; make infra-write does it")
+        yield from dict.fromkeys(faults)  # a file's faults are told again with each file that uses it
+        if template is None:
+            return
+        for file in parameter_sets():
+            kept = snapshot_of(file)
+            if not kept.exists() or _read(kept) != bicep.snapshot(file):
+                yield f"{_named(kept)}: is outdated; make infra-write writes it"
+    if _without_generator(json.loads(template)) != _without_generator(_read(COMPILED)):
+        yield f"{_named(COMPILED)}: is not what main.bicep makes; make infra-write writes it"
+
+
+def write() -> None:
+    """Format the files in place, and write what is made of them."""
+    with Bicep() as bicep:
+        for file in _files():
+            file.write_text(bicep.formatted(file))
+        faults, answer = bicep.build(INFRA / "main.bicep")
+        if not answer["success"]:
+            raise DeploymentError("\n".join(faults))
+        _write(COMPILED, json.loads(answer["contents"]))
+        for file in parameter_sets():
+            # The compiler gives the outputs in another order each time.
+            snapshot = bicep.snapshot(file)
+            snapshot["outputs"] = dict(sorted(snapshot["outputs"].items()))
+            _write(snapshot_of(file), snapshot)
 
 
 def parameter_sets() -> list[Path]:
@@ -43,44 +144,6 @@ def parameter_sets() -> list[Path]:
 
 def snapshot_of(parameters: Path) -> Path:
     return parameters.with_suffix(".snapshot.json")
-
-
-def check() -> Iterator[str]:
-    """What is wrong, a line each: warnings of compiler and linter, format, outdated files."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "infra")
-        shutil.copytree(INFRA, copy)
-        for files in FILES:
-            yield from _said(_bicep("lint", "--pattern", files, folder=INFRA))
-            yield from _said(_bicep("format", "--pattern", files, folder=copy))
-        yield from _said(_bicep("build-params", "main.bicepparam", "--stdout"))
-        for file in sorted(INFRA.rglob("*.bicep*")):
-            if (
-                file.suffix in (".bicep", ".bicepparam")
-                and file.read_text() != (copy / file.relative_to(INFRA)).read_text()
-            ):
-                yield f"{_named(file)}: is not formatted; make infra-write does it"
-        for file in parameter_sets():
-            # Not its own comparison (`--mode validate`): that one fails on resources of Microsoft Graph.
-            _done(_bicep("snapshot", str(copy / file.relative_to(INFRA)), "--mode", "overwrite", *PLACE))
-            kept = snapshot_of(file)
-            if not kept.exists() or _read(kept) != _read(copy / kept.relative_to(INFRA)):
-                yield f"{_named(kept)}: is outdated; make infra-write writes it"
-    if _without_generator(_compiled()) != _without_generator(_read(COMPILED)):
-        yield f"{_named(COMPILED)}: is not what main.bicep makes; make infra-write writes it"
-
-
-def write() -> None:
-    """Format the files in place, and write what is made of them."""
-    for files in FILES:
-        _done(_bicep("format", "--pattern", files, folder=INFRA))
-    COMPILED.write_text(json.dumps(_compiled(), indent=2) + "\n")
-    for file in parameter_sets():
-        _done(_bicep("snapshot", str(file), "--mode", "overwrite", *PLACE))
-        # The compiler writes the outputs in another order each time.
-        snapshot = _read(snapshot_of(file))
-        snapshot["outputs"] = dict(sorted(snapshot["outputs"].items()))
-        snapshot_of(file).write_text(json.dumps(snapshot, indent=2, ensure_ascii=False) + "\n")
 
 
 def as_template(snapshot: dict[str, Any]) -> dict[str, Any]:
@@ -95,37 +158,25 @@ def checkov() -> int:
     uvx = Path(sys.executable).with_name("uvx")
     for file in parameter_sets():
         snapshot = _read(snapshot_of(file))
-        kind = (
-            "private" if any("privateEndpoints" in one["type"] for one in snapshot["predictedResources"]) else "public"
-        )
+        private = any("privateEndpoints" in one["type"] for one in snapshot["predictedResources"])
         with tempfile.TemporaryDirectory() as folder:
             template = Path(folder, f"{file.stem}.json")
             template.write_text(json.dumps(as_template(snapshot), indent=1))
-            config = INFRA / f".checkov-{kind}.yaml"
+            config = INFRA / f".checkov-{'private' if private else 'public'}.yaml"
             print(f"{_named(file)}, {config.name}:", flush=True)
             command = [str(uvx), CHECKOV, "--file", str(template), "--config-file", str(config)]
             worst = max(worst, subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode)
     return worst
 
 
-def _bicep(*arguments: str, folder: Path = INFRA) -> subprocess.CompletedProcess[str]:
-    found = compiler()
-    if found is None:
-        raise Fault("There is no bicep on PATH: https://learn.microsoft.com/azure/azure-resource-manager/bicep/install")
-    return subprocess.run([found, *arguments], capture_output=True, text=True, check=False, cwd=folder)
+def _files() -> list[Path]:
+    return sorted(file for file in INFRA.rglob("*.bicep*") if file.suffix in (".bicep", ".bicepparam"))
 
 
-def _done(run: subprocess.CompletedProcess[str]) -> str:
-    if run.returncode:
-        raise Fault(run.stderr)
-    return run.stdout
-
-
-def _said(run: subprocess.CompletedProcess[str]) -> Iterator[str]:
-    """Warnings count as errors: the compiler says them on standard error and goes on."""
-    yield from filter(str.strip, run.stderr.splitlines())
-    if run.returncode and not run.stderr.strip():
-        yield f"{' '.join(run.args)}: ended with {run.returncode}"
+def _line(diagnostic: dict[str, Any]) -> str:
+    start = diagnostic["range"]["start"]
+    place = f"{diagnostic['source']}({start['line'] + 1},{start['char'] + 1})"
+    return f"{place} : {diagnostic['level']} {diagnostic['code']}: {diagnostic['message']}"
 
 
 def _named(file: Path) -> str:
@@ -136,8 +187,8 @@ def _read(file: Path) -> Any:
     return json.loads(file.read_text())
 
 
-def _compiled() -> Any:
-    return json.loads(_done(_bicep("build", str(INFRA / "main.bicep"), "--stdout")))
+def _write(file: Path, content: Any) -> None:
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _without_generator(template: Any) -> Any:
@@ -159,8 +210,8 @@ def main(what: str) -> int:
             write()
             return 0
         faults = list(check())
-    except Fault as fault:
-        faults = [str(fault)]
+    except DeploymentError as error:
+        faults = [str(error)]
     print(*faults, sep="\n", file=sys.stderr)
     return 1 if faults else 0
 

@@ -8,28 +8,30 @@ A build that fails leaves what was there before. Exit status 1, with a sentence 
 """
 
 import argparse
+import json
+import os
 import platform
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable
-from pathlib import Path, PurePath
-from typing import Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, Final
 
-from deployment import archive, dependencies, isolated, sdk
+from pathspec import GitIgnoreSpec
+
+from deployment import DeploymentError, archive, dependencies, sdk
 from deployment.archive import ARCHIVE, MANIFEST, UNPACKED
 from deployment.dependencies import SITE_PACKAGES
-from deployment.errors import DeploymentError
-from deployment.sources import IGNORE_FILE, deployed
 
-__all__ = ["build", "main"]
+ROOT: Final = Path(__file__).resolve().parent.parent
+IGNORE_FILE: Final = ".funcignore"
 
-ROOT = Path(__file__).resolve().parent.parent
-
-# azd leaves out __pycache__ where it finds no .funcignore, and of a folder that has one what it says.
+# azd leaves out __pycache__ when it finds no .funcignore, and otherwise what that names.
 _NOTHING_IGNORED = b"# All of this is deployed: `make package` has chosen it.\n"
 
 
@@ -65,7 +67,7 @@ def build(dist: Path) -> dict[str, Any]:
 
 
 def _assemble(package: Path, installed: Path) -> None:
-    """Put into `package` what is deployed. installed: a folder for the packages as they come."""
+    """Put into `package` what is deployed. installed: a temporary folder for the packages as they are installed."""
     own = list(deployed(ROOT))
     for path in own:
         _put(package / path, (ROOT / path).read_bytes())
@@ -74,37 +76,59 @@ def _assemble(package: Path, installed: Path) -> None:
     dependencies.install(ROOT / "requirements.txt", installed)
     reachable = sdk.reachable(installed, sdk.mentions(ROOT / source for source in sources))
     modules = []
-    for path in dependencies.needed(installed):
-        if path.parts[0] == sdk.SDK and path not in reachable:
-            continue
+    for path in sorted([*dependencies.needed(installed, leave_out=sdk.SDK), *reachable]):
         _put(package / SITE_PACKAGES / path, dependencies.content(installed, path))
         if path.suffix == ".py":
             modules.append((SITE_PACKAGES / path).as_posix())
     check_names(own, (path.relative_to(package / SITE_PACKAGES) for path in (package / SITE_PACKAGES).rglob("*")))
-    # Of other people's modules the compiled ones are enough: tracebacks have their lines' numbers, not their text.
-    isolated.run(ROOT / "deployment" / "bytecode.py", {"root": str(package), "in_place": modules, "beside": sources})
+    # Other people's modules are deployed without sources: tracebacks show the numbers of their lines, not the text.
+    isolated("compile", root=str(package), in_place=modules, beside=sources)
     _put(package / IGNORE_FILE, _NOTHING_IGNORED)
 
 
-def check_names(own: Iterable[PurePath], brought: Iterable[PurePath]) -> None:
-    """Raises DeploymentError where an import of our own would find another's module.
+def deployed(checkout: Path) -> Iterator[PurePosixPath]:
+    """The files of a checkout that Azure runs: all that .funcignore does not name, as sorted paths in the checkout.
 
-    In Azure the app is the last on sys.path, behind its packages and the standard library. own, brought: files,
-    relative to where they are imported from.
+    .funcignore has the syntax of .gitignore, and the files of an ignored folder are ignored: the Functions tools and
+    azd read it like this. Raises FileNotFoundError when there is none, since everything would be deployed.
+    """
+    ignored = GitIgnoreSpec.from_lines((checkout / IGNORE_FILE).read_text(encoding="utf-8").splitlines())
+    for folder, below, files in os.walk(checkout):
+        here = PurePosixPath(Path(folder).relative_to(checkout).as_posix())
+        below[:] = sorted(name for name in below if not ignored.match_file(f"{here / name}/"))
+        yield from (here / name for name in sorted(files) if not ignored.match_file(here / name))
+
+
+def isolated(step: str, **arguments: Any) -> Any:
+    """Run a step of deployment/isolated.py in an interpreter of its own. Raises DeploymentError."""
+    environment = {name: value for name, value in os.environ.items() if name in {"PATH", "SYSTEMROOT", "TMPDIR"}}
+    command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(ROOT / "deployment" / "isolated.py")]
+    request = json.dumps({"do": step, "with": arguments}).encode()
+    result = subprocess.run(command, input=request, stdout=subprocess.PIPE, env=environment, check=False)
+    if result.returncode:
+        raise DeploymentError(f"The step {step!r} of deployment/isolated.py failed; its message is above.")
+    return json.loads(result.stdout)
+
+
+def check_names(own: Iterable[PurePath], brought: Iterable[PurePath]) -> None:
+    """Raise DeploymentError if an import of one of our modules would find another module of that name.
+
+    In Azure the app comes last on sys.path, after its packages and the standard library. own, brought: files, relative
+    to where they are imported from.
     """
     ours, theirs = _top_level(own), _top_level(brought)
     for name in sorted(ours & theirs):
         raise DeploymentError(
-            f"A package brings a module {name!r}, and so does Mailroom. In Azure the package's is imported."
+            f"A package brings a module {name!r}, and so does Mailroom. In Azure the package's would be imported."
         )
     for name in sorted(ours & sys.stdlib_module_names):
         raise DeploymentError(
-            f"Python itself has a module {name!r}, and so has Mailroom. In Azure Python's is imported."
+            f"Python itself has a module {name!r}, and so has Mailroom. In Azure Python's would be imported."
         )
 
 
 def _top_level(files: Iterable[PurePath]) -> set[str]:
-    """The names that can be imported from where these files are. A folder counts by what is in it."""
+    """The names that can be imported from the folder of these files."""
     modules = (path for path in files if path.suffix in {".py", ".pyc", ".so"})
     return {path.parts[0].partition(".")[0] for path in modules}
 
@@ -112,22 +136,21 @@ def _top_level(files: Iterable[PurePath]) -> set[str]:
 def _put(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
-    file.chmod(0o644)  # azd deploys the modes that it finds
+    file.chmod(0o644)  # azd deploys files with the modes they have
 
 
 def _functions(package: Path) -> list[str]:
-    """Indexed with the package's own packages; where they cannot be loaded, with the same ones for this machine."""
+    """Indexed with the package's own packages; on another platform than Azure's, with those installed here."""
     here = (platform.system(), platform.machine()) == ("Linux", "x86_64")
     site_packages = package / SITE_PACKAGES if here else Path(sysconfig.get_path("purelib"))
-    request = {"package": str(package), "site_packages": str(site_packages), "checkout": str(ROOT)}
-    found: list[str] = isolated.run(ROOT / "deployment" / "indexing.py", request)
+    found: list[str] = isolated("functions", package=str(package), site_packages=str(site_packages), checkout=str(ROOT))
     if not found:
         raise DeploymentError("function_app.py has no functions.")
     return found
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Build, and say what was made. Returns the exit status."""
+    """Build, and say what was built. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deployment.package", description="Build the package for Azure.")
     parser.add_argument("--dist", type=Path, default=ROOT / "dist", metavar="DIR", help="where to (dist)")
     dist = parser.parse_args(arguments).dist

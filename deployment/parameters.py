@@ -1,4 +1,4 @@
-"""A parameter file of infra/, compiled: what it gives, and which settings of the app are empty with it."""
+"""A parameter file of infra/, compiled: the values it gives, and which of the app's settings they leave empty."""
 
 import json
 import re
@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from deployment.errors import DeploymentError
-
-__all__ = ["Parameters", "compiled", "defaults_of", "is_empty"]
+from deployment import DeploymentError
 
 _OWN: Final = (".azure", ".azd")  # at home, where az and azd put a compiler of their own
 _SETTINGS: Final = "Microsoft.Web/sites/config"
@@ -20,7 +18,7 @@ _MEMBER: Final = re.compile(r"tryGet\(parameters\('(\w+)'\), '(\w+)'\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
+class CompiledParameters:
     """given: what the file says. template: what main.bicep compiles to."""
 
     given: Mapping[str, Any]
@@ -28,7 +26,7 @@ class Parameters:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """With the template's defaults; without those that are known at deployment only."""
+        """With the template's defaults, except those that are computed during a deployment."""
         return {**defaults_of(self.template), **self.given}
 
     def settings(self) -> Mapping[str, bool]:
@@ -42,7 +40,7 @@ class Parameters:
         return frozenset(names & self.template["parameters"].keys())
 
     def _empty(self, value: str) -> bool:
-        """Modules hand parameters on by their own names; what else stands in an expression is never empty."""
+        """Modules pass parameters on by the same names; anything else in an expression is never empty."""
         if member := _MEMBER.search(value):
             return is_empty((self.values.get(member[1]) or {}).get(member[2]))
         names = _PARAMETER.findall(value)
@@ -58,14 +56,14 @@ def is_empty(value: object) -> bool:
 
 
 def defaults_of(template: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Of each parameter that has one, by name: None where it may be left out; not those that Azure computes."""
+    """The parameters' defaults by name: None for one that may be left out; without those that Azure computes."""
     parameters = template["parameters"].items()
     found = {name: one.get("defaultValue") for name, one in parameters if "defaultValue" in one or one.get("nullable")}
     return {name: value for name, value in found.items() if not (isinstance(value, str) and value.startswith("["))}
 
 
-def compiled(file: Path) -> Parameters:
-    """Compile a .bicepparam file. Raises DeploymentError with the compiler's words."""
+def compiled(file: Path) -> CompiledParameters:
+    """Compile a .bicepparam file. Raises DeploymentError with what the compiler says."""
     folders = (None, *(Path.home() / own / "bin" for own in _OWN))
     program = next((found for folder in folders if (found := shutil.which("bicep", path=folder))), None)
     if program:
@@ -80,18 +78,21 @@ def compiled(file: Path) -> Parameters:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         answer = json.loads(result.stdout)
-        template = json.loads(answer["templateJson"])
-        given = json.loads(answer["parametersJson"])["parameters"]
-        # What is given as null is left to the template.
-        values = {name: one["value"] for name, one in given.items() if one.get("value") is not None}
-        return Parameters(values, template)
+        return from_json(answer["parametersJson"], answer["templateJson"])
     except (ValueError, KeyError, TypeError):
         said = result.stderr.strip() or result.stdout.strip()[:500]
-        raise DeploymentError(f"{file} does not compile: {said or f'{command[0]} says nothing'}") from None
+        raise DeploymentError(f"{file} does not compile: {said or f'{command[0]} printed nothing'}") from None
+
+
+def from_json(parameters: str, template: str) -> CompiledParameters:
+    """From the compiler's two outputs. A value of null leaves the parameter to the template."""
+    given = json.loads(parameters)["parameters"]
+    values = {name: one["value"] for name, one in given.items() if one.get("value") is not None}
+    return CompiledParameters(values, json.loads(template))
 
 
 def _settings_in(template: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The settings in a template and the modules in it: names, and expressions of Resource Manager or texts."""
+    """The settings in a template and its modules: names and values, which may be expressions of Resource Manager."""
     resources = template.get("resources", {})
     for one in resources.values() if isinstance(resources, Mapping) else resources:
         inner = one.get("properties", {})

@@ -1,8 +1,8 @@
-"""`python -m deployment.rollback --environment prod --to v0.1.0`: the code of another version, and nothing else.
+"""`python -m deployment.rollback --environment prod --to v0.1.0`: deploy the code of another version, and nothing else.
 
-That version is checked out beside this one, its package is made by its own `make package`, put into the environment's
-app and checked. Resources, settings and secrets stay as they are; so does this checkout. Exit status 1, with a sentence
-that says what to do.
+That version is checked out into a temporary folder, its own `make package` builds its package, and that is published to
+the environment's app and checked. Resources, settings, secrets and this checkout stay as they are. Exit status 1, with
+a sentence that says what to do.
 """
 
 import argparse
@@ -14,14 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployment import publish
-from deployment.azure import PUBLIC_CLOUD
+from deployment import DeploymentError, publish
+from deployment.azure import add_manager
 from deployment.deployed import app_in
-from deployment.environments import INFRA
-from deployment.errors import DeploymentError
-from deployment.secret import where
-
-__all__ = ["main"]
+from deployment.environments import INFRA, located
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -35,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--environment", default="", metavar="NAME", help="else the one that azd is set to")
     parser.add_argument("--checkout", type=Path, default=CHECKOUT, metavar="DIR", help=argparse.SUPPRESS)
     parser.add_argument("--infra", type=Path, default=INFRA, metavar="DIR", help=argparse.SUPPRESS)
-    parser.add_argument("--manager", default=PUBLIC_CLOUD, metavar="URL", help=f"Resource Manager ({PUBLIC_CLOUD})")
+    add_manager(parser)
     given = parser.parse_args(arguments)
     try:
         return _roll_back(given)
@@ -45,12 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _roll_back(given: argparse.Namespace) -> int:
-    group, name = where(given)
+    group, name = located(given.environment, given.infra, given.manager)
     app = app_in(group, name)
     if app is None:
         raise DeploymentError(f"There is no Mailroom called {name} in {group.resource_group}.")
     with _checked_out(given.checkout, given.to) as folder:
-        _run("its package cannot be made", folder, "make", "package")
+        _run("The package of that version cannot be built", folder, "make", "package")
         place = ["--subscription", app.subscription, "--resource-group", app.resource_group]
         dist = ["--manager", given.manager, "--name", app.name, "--dist", str(folder / "dist")]
         return publish.main([*place, *dist])
@@ -58,18 +54,26 @@ def _roll_back(given: argparse.Namespace) -> int:
 
 @contextmanager
 def _checked_out(checkout: Path, version: str) -> Iterator[Path]:
-    """A folder with that version, gone at the end. Raises DeploymentError."""
+    """A temporary folder with that version. Raises DeploymentError."""
     commit = _run(
-        f"TO={version} is no version of this checkout; `git tag` lists them, and `git fetch --tags` gets others",
+        f"TO={version} is not a version of this checkout; `git tag` lists them, and `git fetch --tags` gets others",
         checkout, "git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{version}^{{commit}}", capture=True,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="mailroom-") as parent:
         folder = Path(parent, "checkout")
-        _run("it cannot be checked out", checkout, "git", "worktree", "add", "--detach", str(folder), commit)
+        _run("The version cannot be checked out", checkout, "git", "worktree", "add", "--detach", str(folder), commit)
         try:
             yield folder
         finally:
-            _run("git keeps it", checkout, "git", "worktree", "remove", "--force", str(folder))
+            _run(
+                "The temporary worktree cannot be removed",
+                checkout,
+                "git",
+                "worktree",
+                "remove",
+                "--force",
+                str(folder),
+            )
 
 
 def _run(otherwise: str, folder: Path, program: str, *arguments: str, capture: bool = False) -> str:
@@ -80,7 +84,7 @@ def _run(otherwise: str, folder: Path, program: str, *arguments: str, capture: b
     command = [found, *arguments]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE if capture else None, text=True, check=False)
     if done.returncode:
-        raise DeploymentError(f"{otherwise} ({program} {arguments[0]} has failed).")
+        raise DeploymentError(f"{otherwise} ({program} {arguments[0]} failed).")
     return (done.stdout or "").strip()
 
 

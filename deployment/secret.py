@@ -1,47 +1,46 @@
-"""`python -m deployment.secret --route github --environment prod`: a route's secret, made, stored and told.
+"""`python -m deployment.secret --route github --environment prod`: make a route's secret, store it, and print it once.
 
-It goes into the vault and nowhere else: the next deployment would remove an app setting, and whoever may read the app
-could read it. It is printed once, with what its sender has to be told. Exit status 1, with a sentence that says why.
+It is stored in the vault and nowhere else: the next deployment would remove an app setting, and whoever may read the
+app could read it. It is printed together with what its sender needs: the address, and the secret in the form in which
+that sender takes it; the pages in docs/sources say where to enter them. Exit status 1, with a sentence that says why.
 """
 
 import argparse
 import getpass
-import os
-import shutil
+import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
 
-from deployment.azure import PUBLIC_CLOUD, Group, asked, get
+from deployment import DeploymentError
+from deployment.azure import add_manager, patience, site_of
 from deployment.deployed import app_in, settings_of, vault_in
-from deployment.environments import INFRA, environment, path_of
-from deployment.errors import DeploymentError
-from deployment.parameters import compiled
-from deployment.patience import within
-from deployment.senders import given_by_sender, made, told
-from deployment.vault import Vault
+from deployment.environments import INFRA, located
+from deployment.vault import KeyVault
 from shared.settings.config import secret_setting
 from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.secrets import vault_name
 from shared.webhooks.sources.source import Source
 
-__all__ = ["main", "where"]
-
-MOST = 2  # secrets of a route that are valid at a time: the new one, and the one that it takes the place of
+MOST: Final = 2  # valid secrets of a route: the new one, and the one that it replaces
+USER: Final = "mailroom"  # for senders that take a user name and a password
+_BEARER: Final = ("alertmanager", "cloudevents", "grafana", "key")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make and store it, and print what the sender needs. Returns the exit status."""
+    """Make and store the secret, and print what the sender needs. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deployment.secret", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--route", required=True, help="its name: the last part of its address")
     parser.add_argument("--environment", default="", metavar="NAME", help="else the one that azd is set to")
     parser.add_argument("--given", action="store_true", help="ask for a secret that the sender has made")
     parser.add_argument("--rotate", action="store_true", help="add a new one; the old one stays valid")
-    parser.add_argument("--drop-old", action="store_true", help="take the old one out")
+    parser.add_argument("--drop-old", action="store_true", help="remove the old one")
     parser.add_argument("--routes", type=Path, metavar="DIR", help="a folder of routes of your own")
     parser.add_argument("--infra", type=Path, default=INFRA, metavar="DIR", help=argparse.SUPPRESS)
-    parser.add_argument("--manager", default=PUBLIC_CLOUD, metavar="URL", help=f"Resource Manager ({PUBLIC_CLOUD})")
+    add_manager(parser)
     given = parser.parse_args(arguments)
     try:
         for line in _run(given):
@@ -55,14 +54,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> Sequence[str]:
     route, source = _route(given.route, given.routes)
     if given.rotate and given.drop_old:
-        raise DeploymentError("First ROTATE=1, then the sender, then DROP_OLD=1: one at a time.")
-    group, name = where(given)
+        raise DeploymentError("Not both at once: first ROTATE=1, then change the sender, then DROP_OLD=1.")
+    group, name = located(given.environment, given.infra, given.manager)
     app, url = app_in(group, name), vault_in(group, name)
     if app is None or url is None:
         raise DeploymentError(
             f"There is no Mailroom called {name} in {group.resource_group}: it has no app, or no vault."
         )
-    vault, stored = Vault(group, url, within()), vault_name(route)
+    vault, stored = KeyVault(group, url, patience()), vault_name(route)
     before = (vault.read(stored) or "").split()
     again = f"make secret ROUTE={route}{f' ENV={given.environment}' if given.environment else ''}"
     if given.drop_old:
@@ -71,26 +70,26 @@ def _run(given: argparse.Namespace) -> Sequence[str]:
     secret = _asked_for(source, route) if given.given or given_by_sender(source) else made(source)
     if secret in before:
         raise DeploymentError(f"{stored} in {vault.name} has this secret already.")
-    # Everything else is asked first: what is stored has to be printed, or nobody knows it.
-    [site] = get(app)
+    # Whatever can fail comes before the secret is stored: a stored secret that is not printed is known to nobody.
+    address = f"https://{site_of(app)['defaultHostName']}/api/events/{route}"
     settings = settings_of(app)
-    lines = list(told(source, f"https://{site['properties']['defaultHostName']}/api/events/{route}", secret))
+    lines = list(told(source, address, secret))
     width = max(len(label) for label, _ in lines)
     shadow = secret_setting(route)
     vault.write(stored, " ".join([secret, *before]))
     return [
         f"Stored as {stored} in the vault {vault.name}.",
-        f"This is shown once. Its sender needs (docs/sources/{source.name}.md has where):",
+        f"This is shown once. Its sender needs (docs/sources/{source.name}.md says where):",
         *(f"  {label:<{width}}  {value}" for label, value in lines),
         "Mailroom knows it in ten minutes at most."
-        + (" Until then it would refuse it: only then give it to the sender." if before else ""),
+        + (" Until then it refuses the new one: only then give it to the sender." if before else ""),
         *([f"The old one stays valid. When the sender has the new one: {again} DROP_OLD=1"] if before else []),
         *([_shadowed(shadow, app.resource_group, app.name)] if settings.get(shadow, "").strip() else []),
     ]
 
 
 def _route(name: str, folder: Path | None) -> tuple[str, Source]:
-    """The route as it is called, and its source. Raises DeploymentError."""
+    """The route's name, and its source. Raises DeploymentError."""
     catalog = load(folder)
     if catalog.missing:
         raise DeploymentError(f"ROUTES={folder}: there is no such folder.")
@@ -108,31 +107,8 @@ def _route(name: str, folder: Path | None) -> tuple[str, Source]:
     return known, source
 
 
-def where(given: argparse.Namespace) -> tuple[Group, str]:
-    """The resource group, and what the environment is called in its tags. Raises DeploymentError."""
-    name = given.environment
-    if name and (path_of(name, given.infra).is_file() or shutil.which("azd") is None):
-        place = environment(name, given.infra)
-        called = str(compiled(place.file).values["environmentName"])
-        return _group(place.subscription, place.resource_group, given.manager), called
-    values, said = asked(("azd", "env", "get-values", *(("--environment", name) if name else ()), "--output", "json"))
-    if not isinstance(values, dict):
-        raise DeploymentError(f"In which environment? Say ENV=prod, as to make deploy, or choose one with azd.{said}")
-    wanted = ("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_ENV_NAME")
-    if missing := [each for each in wanted if not values.get(each)]:
-        raise DeploymentError(f"azd's environment does not say {', '.join(missing)}: deploy first, with azd up.")
-    os.environ.setdefault("AZURE_ENV_NAME", values["AZURE_ENV_NAME"])  # so azd is asked for tokens, as in its hooks
-    return _group(values["AZURE_SUBSCRIPTION_ID"], values["AZURE_RESOURCE_GROUP"], given.manager), values[
-        "AZURE_ENV_NAME"
-    ]
-
-
-def _group(subscription: str, resource_group: str, manager: str) -> Group:
-    return Group(subscription=subscription, resource_group=resource_group, manager=manager)
-
-
 def _may_add(stored: str, before: list[str], again: str, *, rotate: bool) -> None:
-    """Raise DeploymentError unless one more secret is what is meant."""
+    """Raise DeploymentError unless one more secret makes sense."""
     if before and not rotate:
         raise DeploymentError(
             f"{stored} is there already, and its sender uses it. To replace it without a gap: {again} ROTATE=1"
@@ -141,25 +117,25 @@ def _may_add(stored: str, before: list[str], again: str, *, rotate: bool) -> Non
         raise DeploymentError(f"There is no {stored} yet, so there is nothing to rotate: {again}")
     if len(before) >= MOST:
         raise DeploymentError(
-            f"{stored} has {len(before)} secrets already. Take the old one out first: {again} DROP_OLD=1"
+            f"{stored} has {len(before)} secrets already. Remove the old one first: {again} DROP_OLD=1"
         )
 
 
-def _dropped(vault: Vault, stored: str, before: list[str]) -> Sequence[str]:
+def _dropped(vault: KeyVault, stored: str, before: list[str]) -> Sequence[str]:
     if len(before) < MOST:
-        raise DeploymentError(f"{stored} has {len(before) or 'no'} secret, and no old one to take out.")
+        raise DeploymentError(f"{stored} has {len(before) or 'no'} secret, and no old one to remove.")
     vault.write(stored, before[0])
     return [
-        f"{stored} in the vault {vault.name} has the newest secret alone; Mailroom knows it in ten minutes at most."
+        f"{stored} in the vault {vault.name} has only the newest secret now; Mailroom follows in ten minutes at most."
     ]
 
 
 def _asked_for(source: Source, route: str) -> str:
-    """The secret that the sender shows: typed unseen, or from standard input. Raises DeploymentError."""
+    """The sender's secret: typed without echo, or from standard input. Raises DeploymentError."""
     question = f"The secret that the sender of {route} shows (it is not printed): "
     secret = (getpass.getpass(question) if sys.stdin.isatty() else sys.stdin.readline()).strip()
     if not secret or len(secret.split()) > 1:
-        raise DeploymentError("That is no secret: expected one word, without blanks.")
+        raise DeploymentError("That is not a secret: expected one word, without blanks.")
     if (fault := source.unusable(secret)) is not None:
         raise DeploymentError(f"That secret cannot be used: {fault}.")
     return secret
@@ -167,7 +143,50 @@ def _asked_for(source: Source, route: str) -> str:
 
 def _shadowed(setting: str, group: str, app: str) -> str:
     remove = f"az functionapp config appsettings delete --resource-group {group} --name {app} --setting-names {setting}"
-    return f"The app has the setting {setting}, which it uses instead. Remove it: {remove}"
+    return f"The app has the setting {setting}, and uses that instead. Remove it: {remove}"
+
+
+def given_by_sender(source: Source) -> bool:
+    """Whether the sender makes the secret itself, and shows it."""
+    return source.name in {"stripe", "standard-webhooks"}
+
+
+def made(source: Source) -> str:
+    """A new secret of 256 bits, in the form that a source needs."""
+    secret = secrets.token_hex(32)
+    return f"{USER}:{secret}" if _only_basic(source) else secret
+
+
+def told(source: Source, url: str, secret: str) -> Iterator[tuple[str, str]]:
+    """What to enter at the sender: its names for it, and the values."""
+    options: Any = source  # each kind of source has its own
+    user, _, password = secret.partition(":")
+    match source.name:
+        case "azure-monitor" | "eventgrid" if not options.header:
+            yield "URL", f"{url}?secret={quote(secret, safe='')}"
+        case "github":
+            yield from (("Payload URL", url), ("Content type", "application/json"), ("Secret", secret))
+        case "stripe" | "standard-webhooks":
+            yield "URL", url
+        case "hmac":
+            yield from (("URL", url), ("Secret", secret))
+            yield "Signature", f"HMAC of {options.algorithm}, in the header {options.header}"
+        case "azure-monitor" | "eventgrid" | "azure-devops" if options.header:
+            bearer = "Bearer " if options.header.lower() == "authorization" else ""
+            yield from (("URL", url), ("Header", f"{options.header}: {bearer}{secret}"))
+        case "key" if "bearer" not in options.accept and "header" in options.accept:
+            yield from (("URL", url), ("Header", f"{options.header}: {secret}"))
+        case _ if password:
+            yield from (("URL", url), ("User name", user), ("Password", password))
+        case name if name in _BEARER:
+            yield from (("URL", url), ("Header", f"Authorization: Bearer {secret}"))
+        case _:
+            yield from (("URL", url), ("Secret", secret))
+
+
+def _only_basic(source: Source) -> bool:
+    """Whether the source takes nothing but a user name with a password."""
+    return source.unusable("a") is not None and source.unusable("a:b") is None
 
 
 if __name__ == "__main__":

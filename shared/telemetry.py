@@ -49,6 +49,7 @@ class LogEvent(StrEnum):
     RECIPIENTS_REACHED = "recipients.reached"  # all of them: its mail waits, or is answered 429; once a day
     CALLER_LIMITED = "caller.limited"  # a caller, queue or route is over its rate: refused, or put off; once a minute
     MAIL_CANCELLED = "mail.cancelled"  # by its producer or an operator, before it was sent
+    MAIL_RETRIED = "mail.retried"  # an operator wants what waits tried at once
     MAIL_REPLAYED = "mail.replayed"  # an operator has put back what had ended unsent; a held one may go twice
     MAIL_POISONED = "mail.poisoned"  # its message failed again and again; it is tried on, or kept in mail-dead
     TABLE_REPLACED = "table.replaced"  # it was deleted and made anew: keys, or suppressed addresses, are forgotten
@@ -104,6 +105,7 @@ LEVELS: Final = {
     LogEvent.RECIPIENTS_REACHED: logging.ERROR,
     LogEvent.CALLER_LIMITED: logging.WARNING,
     LogEvent.MAIL_CANCELLED: logging.INFO,
+    LogEvent.MAIL_RETRIED: logging.INFO,
     LogEvent.MAIL_REPLAYED: logging.WARNING,
     LogEvent.MAIL_POISONED: logging.ERROR,
     LogEvent.TABLE_REPLACED: logging.ERROR,

@@ -188,7 +188,7 @@ def _sending(suffix: str, action: str, how: str) -> tuple[Operation, ...]:
 
 
 def _messages(access: Access, prefix: str, function: str) -> tuple[Operation, ...]:
-    """The same three functions for those who bring a token, and for an operator with a function key."""
+    """The same four functions for those who bring a token, and for an operator with a function key."""
     none = _problem("No mail of this id is known, or it is not the caller's.")
     refused = _refused(access)
     path = f"{prefix}messages"
@@ -226,6 +226,30 @@ def _messages(access: Access, prefix: str, function: str) -> tuple[Operation, ..
             },
             access,
             (MAIL, FORCE),
+        ),
+        Operation(
+            f"{function}message_retry",
+            "POST",
+            f"{path}/{{id}}/retry",
+            "Try a mail at once that waits for its next attempt",
+            {
+                200: Answer("It was found in its mailbox: it is sent, and is not sent again.", MailState),
+                202: Answer(
+                    "Its state. It is tried as soon as its mailbox may send; one that may have gone was looked for, "
+                    "not found, and is looked for again when it is due.",
+                    MailState,
+                ),
+                **refused,
+                404: none,
+                409: _problem(
+                    "It has ended or is being sent, it waits for the time that its sender has asked for, or its "
+                    "mailbox gave no answer. The detail names the time at which it is tried."
+                ),
+                411: NO_LENGTH,
+                503: UNCONFIGURED,
+            },
+            access,
+            (MAIL,),
         ),
         Operation(
             f"{function}messages",

@@ -13,8 +13,6 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from shared.telemetry import LogEvent, emit
 
-__all__ = ["measure"]
-
 # The most that one request shows. Messages come back after a failure at other times than they were put, so the first
 # one need not be the oldest.
 SHOWN = 32

@@ -4,20 +4,21 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
-from shared.delivery.record import Ledger, Row
+from shared.delivery.ledger import Ledger
+from shared.delivery.record import Conflict, Row
 from shared.graph.outcome import NotConnected, Stopped
 from shared.settings.config import Settings
 
-__all__ = ["Claims", "Lease", "LongClaim", "new_token"]
-
 BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
+SHORT: Final = timedelta(seconds=30)  # a wait that nobody needs to cut short
 
 
 def new_token() -> str:
@@ -67,6 +68,15 @@ class Claims:
         last_start = now + settings.lease_margin
         claimed = replace(row, lease_until=transitions.lease(self.now(), settings), **changes)
         return await self.write(claimed), Lease(self.monotonic, last_start, last_start + settings.send_timeout)
+
+    async def note_message(self, row: Row, message: str, due: datetime) -> None:
+        """Write by which message a mail waits, so that an operator can have it tried sooner; not for a short wait.
+
+        Never raises: the message is there, and the mail goes when it is due.
+        """
+        if row.state == "accepted" and due - self.now() > SHORT:
+            with suppress(Conflict, AzureError):
+                await self.write(replace(row, message=message))
 
     async def write_sent(self, row: Row, lease: Lease) -> None:
         """Write that Graph has accepted, again and again while the lease lives: nothing else is as dear to lose."""

@@ -14,7 +14,8 @@ way out, unless the mail has gone, or may have, or its message carries the reser
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -40,21 +41,6 @@ from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.delivery.large import LargeMails
-
-__all__ = [
-    "Ended",
-    "Engine",
-    "Job",
-    "Later",
-    "Policy",
-    "Ready",
-    "Result",
-    "Send",
-    "StillOurs",
-    "Verifier",
-    "Waits",
-    "bound",
-]
 
 PATIENCE: Final = 2.0  # seconds that an execution waits for its mailbox: for its time, and for a request to end
 CROWDED: Final = timedelta(seconds=5)  # until a mail comes again that found too many requests in flight
@@ -185,8 +171,8 @@ class Engine:
         try:
             if carried := (due := await self._its_time(reservation)) is not None:
                 return Later(due, _carrying(job.work, reservation), reservation)
-            async with self.pace.in_flight(reservation.mailbox, PATIENCE) as free:
-                if carried := (due := await self._not_now(reservation.mailbox, free=free, mail=mail)) is not None:
+            async with self.in_flight(reservation.mailbox, mail) as due:
+                if carried := due is not None:
                     return Later(due, _carrying(job.work, reservation), reservation)
                 # 3 claim
                 row, lease = await self.claims.claim(row, **_how(job.mail, found))
@@ -250,16 +236,22 @@ class Engine:
             await asyncio.sleep(wait)
         return None
 
-    async def _not_now(self, mailbox: str, *, free: bool, mail: OutgoingMail | None = None) -> datetime | None:
-        """When a mail comes again whose mailbox is blocked, or has too much in flight or uploaded. None: it goes on."""
-        now = self.claims.now()
-        blocked = self.pace.blocked_until(mailbox)
-        if blocked is not None and blocked > now:
-            return blocked
-        if not free:
-            return now + CROWDED
-        size = weight(mail) if mail is not None else 0
-        return await self.pace.upload(mailbox, size) if size > SMALL else None
+    @asynccontextmanager
+    async def in_flight(self, mailbox: str, mail: OutgoingMail | None = None) -> AsyncGenerator[datetime | None]:
+        """The right to requests to Graph for a mailbox, within the body. A time: not now, but from then on.
+
+        It is blocked, or has too much in flight, or uploaded. mail: that is to be sent; None: nothing is.
+        """
+        async with self.pace.in_flight(mailbox, PATIENCE) as free:
+            now = self.claims.now()
+            blocked = self.pace.blocked_until(mailbox)
+            size = weight(mail) if mail is not None else 0
+            if blocked is not None and blocked > now:
+                yield blocked
+            elif not free:
+                yield now + CROWDED
+            else:
+                yield await self.pace.upload(mailbox, size) if size > SMALL else None
 
     async def _ask_graph(self, mail: OutgoingMail, row: Row, lease: Lease) -> tuple[Outcome, Row, Lease]:
         """Send, by one request or by way of a draft. The outcome, the row as it was last written, the lease of that."""
@@ -274,8 +266,8 @@ class Engine:
 
     async def _verified(self, job: Job, row: Row) -> "Result | _NotGone":
         """Ask the mailbox of a mail that may have gone. Verifications count among its requests in flight."""
-        async with self.pace.in_flight(row.mailbox, PATIENCE) as free:
-            if (due := await self._not_now(row.mailbox, free=free)) is not None:
+        async with self.in_flight(row.mailbox) as due:
+            if due is not None:
                 return Later(due, job.work)
             suspect, lease = await self.claims.claim(row)
             finding = await self.verify(job.mail, suspect)

@@ -1,9 +1,9 @@
 """Files that lie in blobs until their mail is sent: those of payloads, and those that a mail attaches by reference."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from azure.core import MatchConditions
@@ -12,8 +12,6 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError, 
 from shared.mail.blob_names import split
 from shared.mail.model import BlobAttachment, Message
 from shared.runtime.deadline import within
-
-__all__ = ["FileGone", "Files", "Found", "StorageFiles", "filled", "reading"]
 
 OWN: Final = "mail-payloads"
 READ_TIMEOUT: Final = 60.0  # seconds to read a blob, or a part of one, tries included
@@ -38,18 +36,6 @@ class FileGone(Exception):  # noqa: N818 - what has become of it, not a fault of
         self.code = code
 
 
-class Files(Protocol):
-    """Where files are. Every method may raise azure.core's AzureError."""
-
-    def read(self, file: BlobAttachment, start: int, length: int) -> Awaitable[bytes]:
-        """So many bytes from there, all of them. Raises FileGone."""
-        ...
-
-    def find(self, container: str, name: str) -> Awaitable[Found | None]:
-        """Size and ETag of a blob. None: there is none."""
-        ...
-
-
 @asynccontextmanager
 async def reading() -> AsyncIterator[None]:
     """An end to what is read as a stream. Raises ServiceResponseTimeoutError, an AzureError."""
@@ -60,13 +46,17 @@ async def reading() -> AsyncIterator[None]:
         raise ServiceResponseTimeoutError(f"not read within {READ_TIMEOUT:g} seconds") from error
 
 
-class StorageFiles:
-    """blobs: gives the azure.storage.blob.aio.BlobServiceClient, when it is needed."""
+class Files:
+    """Every method may raise azure.core's AzureError.
+
+    blobs: gives the azure.storage.blob.aio.BlobServiceClient when it is needed.
+    """
 
     def __init__(self, blobs: Callable[[], Any]) -> None:
         self._blobs = blobs
 
     async def read(self, file: BlobAttachment, start: int, length: int) -> bytes:
+        """So many bytes from there, all of them. Raises FileGone."""
         container, name = split(file.blob)
         if file.size is None or (file.etag is None and container != OWN):
             raise FileGone("AttachmentChanged")  # it was not there when the mail came in
@@ -86,6 +76,7 @@ class StorageFiles:
         return content
 
     async def find(self, container: str, name: str) -> Found | None:
+        """Size and ETag of a blob. None: there is none."""
         try:
             found = await self._blobs().get_blob_client(container, name).get_blob_properties()
         except ResourceNotFoundError:

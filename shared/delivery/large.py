@@ -16,9 +16,8 @@ sent as it is at the last look. Gone: the marker is looked for, as for every mai
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -28,7 +27,7 @@ from shared.delivery.engine import Verifier
 from shared.delivery.files import FileGone, Files, filled
 from shared.delivery.record import Conflict, Row
 from shared.delivery.transitions import Finding
-from shared.graph.draft_types import Draft, FileItem
+from shared.graph.draft_types import FileItem
 from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
 from shared.graph.upload import Uploaded
 from shared.mail.marker import MARKER_PROPERTY, with_marker
@@ -39,40 +38,10 @@ from shared.mail.sdk_message import attachment_to_sdk, to_sdk
 from shared.mail.threading import threaded
 
 if TYPE_CHECKING:
-    from msgraph.generated.models.attachment import Attachment as SdkAttachment
-    from msgraph.generated.models.message import Message as SdkMessage
-
-    from shared.graph.upload import Read, Stay
-
-__all__ = ["Box", "LargeMails", "Upload"]
+    from shared.graph.drafts import Drafts
+    from shared.graph.upload import Uploader
 
 SESSIONS: Final = 2  # for one file in one attempt
-
-
-class Box(Protocol):
-    """Drafts in mailboxes; see graph.drafts.Drafts, which is one."""
-
-    def create(self, mailbox: str, message: "SdkMessage") -> Awaitable[Draft]: ...
-
-    def find(self, mailbox: str, property_id: str, value: str) -> Awaitable[list[Draft]]: ...
-
-    def look(self, mailbox: str, draft: str) -> Awaitable[Draft | None]: ...
-
-    def names(self, mailbox: str, draft: str) -> Awaitable[list[str]]: ...
-
-    def add(self, mailbox: str, draft: str, attachment: "SdkAttachment") -> Awaitable[None]: ...
-
-    def open_session(self, mailbox: str, draft: str, file: FileItem) -> Awaitable[str | None]: ...
-
-    def send(self, mailbox: str, draft: str, still_ours: Callable[[], bool]) -> Awaitable[Outcome]: ...
-
-    def delete(self, mailbox: str, draft: str) -> Awaitable[None]: ...
-
-
-class Upload(Protocol):
-    """Puts a file into an upload session; see graph.upload.Uploader, which is one."""
-
-    def upload(self, url: str, size: int, read: "Read", stay: "Stay") -> Awaitable[Uploaded]: ...
 
 
 class _Progress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -89,8 +58,8 @@ class _Progress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 class LargeMails:
     """One for a process. verifier: looks for the marker where a draft is gone."""
 
-    box: Box
-    uploader: Upload
+    box: "Drafts"
+    uploader: "Uploader"
     files: Files
     verifier: Verifier
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from shared.delivery.transitions import Finding
     from shared.graph.client import GraphConnection
 
-__all__ = ["GraphMailer"]
-
 
 @dataclass(frozen=True, slots=True)
 class GraphMailer:

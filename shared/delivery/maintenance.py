@@ -25,8 +25,6 @@ from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import encode
 from shared.telemetry import LogEvent, emit
 
-__all__ = ["RUNS_AN_HOUR", "Maintenance", "partitions_of_run"]
-
 RUNS_AN_HOUR: Final = 12
 WAITING: Final[frozenset[State]] = frozenset({"accepted", "sending", "unknown"})
 ABANDONED_AFTER: Final = timedelta(hours=1)

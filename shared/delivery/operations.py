@@ -1,4 +1,6 @@
-"""What producers and operators may do with a mail: see it, cancel it, list by state, replay one that ended unsent."""
+"""What producers and operators may do with a mail: see it, cancel it, list by state; replay one that ended unsent, and
+retry at once one that waits.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,17 +14,19 @@ from shared.delivery.queue_messages import work_of
 from shared.delivery.record import REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.delivery.verification import cannot_be_asked, is_forbidden
+from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import OutgoingMail, decode
 from shared.telemetry import LogEvent, emit
-
-__all__ = ["Cannot", "Control"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cannot:
-    """The mail's state does not allow it, what was kept of it is gone, or nobody can say whether it has gone."""
+    """The mail's state does not allow it, what was kept of it is gone, or nobody can say whether it has gone.
 
-    reason: Literal["state", "nothing-kept", "cannot-be-asked"]
+    no-answer: its mailbox gave none, or may not be asked at the moment.
+    """
+
+    reason: Literal["state", "nothing-kept", "cannot-be-asked", "no-answer"]
     row: Row
 
 
@@ -78,6 +82,51 @@ class Control:
             await self.engine.outbox.put(work, self.engine.claims.now(), None, mail)
         emit(LogEvent.MAIL_REPLAYED, id=row.id, state=row.state)
         return row
+
+    async def retry(self, row: Row) -> Row | Cannot:
+        """Have a mail tried at once that waits for its next attempt. The row as it is now: sent, if it was found.
+
+        The row becomes due, then its message visible. In this order, since a message that came sooner than its row is
+        due would hide once more. Both may be done again, after a crash or by a second operator: it stays one message,
+        and so one attempt. A message that somebody has received since needs nothing. Its worker does what it does with
+        every mail, so its mailbox's rate, and a block of Graph's, still hold.
+        """
+        while True:
+            if row.state == "unknown":
+                return await self._asked(row)
+            now = self.engine.claims.now()
+            waits = row.due_at is not None and row.due_at > now
+            if row.state != "accepted" or (waits and row.message is None):
+                return Cannot("state", row)
+            try:
+                if waits:
+                    row = await self.engine.claims.write(replace(row, token=new_token(), due_at=now))
+            except Conflict:
+                row = await self.engine.claims.ledger.read(row.id) or row
+                continue
+            if row.message is not None:
+                await self.engine.outbox.show(row.message, now, now)
+            emit(LogEvent.MAIL_RETRIED, id=row.id, state=row.state)
+            return row
+
+    async def _asked(self, row: Row) -> Row | Cannot:
+        """Ask the mailbox of a mail that may have gone before that is due, if it did not answer the last time.
+
+        Only "sent" changes the row. Any other answer came too early to count: Graph's copy may need the time. For the
+        same reason a mailbox that has always answered is not asked.
+        """
+        if not row.unanswered:
+            return Cannot("state", row)
+        emit(LogEvent.MAIL_RETRIED, id=row.id, state=row.state)
+        async with self.engine.in_flight(row.mailbox) as due:
+            if due is not None:
+                return Cannot("no-answer", row)
+            finding = await self.engine.verify(None, row)
+        if finding == "sent":
+            return await self._found(row)
+        if finding is None:
+            return Cannot("cannot-be-asked", row)
+        return Cannot("no-answer", row) if isinstance(finding, Unanswered) else row
 
     async def _verify(self, mail: OutgoingMail, row: Row) -> transitions.Finding | None:
         """What the mailbox says now; a refusal is asked about once more, with a new token. None: it cannot be asked."""

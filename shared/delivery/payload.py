@@ -21,8 +21,6 @@ from shared.delivery.record import partition
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment
 from shared.mail.outgoing import OutgoingMail
 
-__all__ = ["apart", "batch_name", "envelopes", "files_of", "folder", "message_name", "payload_name"]
-
 LARGE: Final = 256 * 1024  # bytes of a file that gets a blob of its own
 
 

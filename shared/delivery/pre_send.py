@@ -8,8 +8,6 @@ from shared.policy.suppression_list import Suppressions
 from shared.runtime.long_work import aside
 from shared.settings.config import Settings
 
-__all__ = ["PreSendPolicy"]
-
 
 @dataclass(frozen=True, slots=True)
 class PreSendPolicy:

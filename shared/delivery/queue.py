@@ -11,29 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 from xml.sax.saxutils import escape
 
 import msgspec
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
 from shared.delivery.files import OWN, reading
 from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.mail.outgoing import OutgoingMail, decode, encode
-
-__all__ = [
-    "DEAD",
-    "PAYLOADS",
-    "QUEUE",
-    "Kept",
-    "Outbox",
-    "Payload",
-    "Receipt",
-    "StorageOutbox",
-    "carrying",
-    "delay",
-]
 
 QUEUE: Final = "mail-work"
 PAYLOADS: Final = OWN
@@ -74,96 +61,10 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """By which a message that was just put is deleted, until somebody else has received it. work: as it was put."""
+    """Of a message that was put. work: as it was put. message: names it until somebody has received it; opaque."""
 
     work: Work
     message: str
-    pop: str
-
-
-class Outbox(Protocol):
-    """Where wake-ups and mails are kept. Every method may raise azure.core's AzureError."""
-
-    def put(
-        self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-    ) -> Awaitable[Work]:
-        """Put a message, visible when due; with its mail when it does not carry one yet. Returns it as it was put."""
-        ...
-
-    def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Awaitable[Receipt]:
-        """The same; with what it can be taken back by while it hides."""
-        ...
-
-    def take_back(self, receipt: Receipt) -> Awaitable[None]:
-        """Delete a message that was put. Raises ResourceNotFoundError where somebody has received it since."""
-        ...
-
-    def show(self, receipt: Receipt, now: datetime, due: datetime) -> Awaitable[None]:
-        """Make a message visible at another time than it was put for. The receipt is worth nothing afterwards.
-
-        Raises ResourceNotFoundError, as above.
-        """
-        ...
-
-    def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> Awaitable[None]:
-        """Put a message into its queue again, as it came."""
-        ...
-
-    def retry_later(self, message: ProducerMessage, after: timedelta) -> Awaitable[None]:
-        """Put a producer's message into `mail-work`, under the id and the time that it has from its first delivery."""
-        ...
-
-    def whole(self, message: ProducerMessage) -> Awaitable[ProducerMessage | None]:
-        """A producer's message with its body; None when its blob is gone."""
-        ...
-
-    def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> Awaitable[None]:
-        """Put a batch into `mail-work`. content: its events, to be kept first; again, they are kept for longer."""
-        ...
-
-    def content_of(self, batch: Batch) -> Awaitable[bytes | None]:
-        """The events of a batch; empty when it was finished, None when somebody has removed them."""
-        ...
-
-    def finish(self, batch: Batch) -> Awaitable[None]:
-        """Forget the events of a batch, and remember that they are no longer needed: a late copy of it may come."""
-        ...
-
-    def mail_of(self, work: Work) -> Awaitable[OutgoingMail | None]:
-        """The mail that a message carries or names; None when its blob is gone."""
-        ...
-
-    def left_of(self, mail: str, fingerprint: str) -> Awaitable[OutgoingMail | None]:
-        """The mail of a mail whose message is lost; None where it was in that message, and is lost with it."""
-        ...
-
-    def set_aside(self, mail: str, kept: Kept) -> Awaitable[None]:
-        """Keep what will not be sent."""
-        ...
-
-    def kept(self, mail: str) -> Awaitable[Kept | None]:
-        """What was set aside under this id."""
-        ...
-
-    def forget(self, mail: str) -> Awaitable[None]:
-        """Keep it no longer."""
-        ...
-
-    def remove(self, work: Work) -> Awaitable[None]:
-        """Forget the mail's blobs, if it has any: the mail has ended."""
-        ...
-
-    def payloads_of(self, number: int) -> AsyncIterator[Payload]:
-        """The mails' blobs in one of the 256 partitions."""
-        ...
-
-    def mark(self, name: str) -> Awaitable[None]:
-        """Mark a payload that seems to belong to nobody; its time counts anew from now."""
-        ...
-
-    def remove_payload(self, name: str) -> Awaitable[None]:
-        """Remove a blob by its name."""
-        ...
 
 
 def delay(now: datetime, due: datetime | None) -> int:
@@ -182,8 +83,10 @@ def carrying(work: Work, mail: OutgoingMail) -> Work | None:
     return whole if fits and len(escape(text).encode()) <= INLINE else None
 
 
-class StorageOutbox:
-    """Azure Storage: queues and two containers, made on their first use where they are missing (on a laptop only).
+class Outbox:
+    """Queues and two containers of Azure Storage, made on first use where they are missing (on a laptop only).
+
+    Every method may raise azure.core's AzureError.
 
     queues: gives the azure.storage.queue.aio.QueueServiceClient. blobs: the azure.storage.blob.aio.BlobServiceClient.
     They are asked for on first use: loading them takes time, and a mail that goes at once needs neither.
@@ -207,27 +110,37 @@ class StorageOutbox:
 
     async def put(
         self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-    ) -> Work:
+    ) -> Receipt:
+        """Put a message, visible when due; with its mail when it does not carry one yet."""
         if mail is not None and not work.carries:
             work = await self._carrying(work, mail)
-        await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
-        return work
-
-    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Receipt:
-        work = await self._carrying(work, mail)
         put = await _send(self._queue, msgspec.json.encode(work).decode(), delay(now, due))
-        return Receipt(work, put.id, put.pop_receipt)
+        return Receipt(work, _named(put))
 
-    async def take_back(self, receipt: Receipt) -> None:
-        await self._queue.delete_message(receipt.message, receipt.pop)
+    async def take_back(self, message: str) -> None:
+        """Delete a message that was put. Raises ResourceNotFoundError where somebody has received it since."""
+        await self._queue.delete_message(*message.split())
 
-    async def show(self, receipt: Receipt, now: datetime, due: datetime) -> None:
-        await self._queue.update_message(receipt.message, receipt.pop, visibility_timeout=delay(now, due))
+    async def show(self, message: str, now: datetime, due: datetime) -> str | None:
+        """Make a message visible at another time than it was put for. Returns what names it from then on.
+
+        None: somebody has received it since it was put.
+        """
+        try:
+            return _named(await self._queue.update_message(*message.split(), visibility_timeout=delay(now, due)))
+        except ResourceNotFoundError:
+            return None
+        except HttpResponseError as error:
+            if getattr(error, "error_code", None) != "PopReceiptMismatch":
+                raise
+            return None
 
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
+        """Put a message into its queue again, as it came."""
         await _send(self._queues().get_queue_client(queue), content.decode(), int(after.total_seconds()))
 
     async def retry_later(self, message: ProducerMessage, after: timedelta) -> None:
+        """Put a producer's message into `mail-work`, under the id and the time that it has from its first delivery."""
         if len(message.body) > BODY:
             # Nobody has to remove it: maintenance does, when it has long belonged to no mail.
             name = message_name(message.id)
@@ -236,29 +149,35 @@ class StorageOutbox:
         await self.put_back(QUEUE, msgspec.json.encode(message), after)
 
     async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
+        """A producer's message with its body; None when its blob is gone."""
         if message.payload is None:
             return message
         body = await self._read(message.payload)
         return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
 
     async def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> None:
+        """Put a batch into `mail-work`. content: its events, to be kept first; again, they are kept for longer."""
         if content is not None:
             await self._upload(batch.payload, content)
         await self.put_back(QUEUE, msgspec.json.encode(batch), after)
 
     async def content_of(self, batch: Batch) -> bytes | None:
+        """The events of a batch; empty when it was finished, None when somebody has removed them."""
         return await self._read(batch.payload)
 
     async def finish(self, batch: Batch) -> None:
+        """Forget the events of a batch, and remember that they are no longer needed: a late copy of it may come."""
         await self._upload(batch.payload, b"")
 
     async def mail_of(self, work: Work) -> OutgoingMail | None:
+        """The mail that a message carries or names; None when its blob is gone."""
         if work.payload is None:
             return work.inline()
         content = await self._read(work.payload)
         return None if content is None else decode(content)
 
     async def left_of(self, mail: str, fingerprint: str) -> OutgoingMail | None:
+        """The mail of a mail whose message is lost; None where it was in that message, and is lost with it."""
         with suppress(ResourceNotFoundError):
             blobs = self._payloads.list_blobs(name_starts_with=envelopes(mail, fingerprint))
             found = [blob async for blob in blobs if blob.name.endswith(".json")]
@@ -268,6 +187,7 @@ class StorageOutbox:
         return None
 
     async def set_aside(self, mail: str, kept: Kept) -> None:
+        """Keep what will not be sent."""
         metadata = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}
         await _made(
             self._dead.create_container,
@@ -275,6 +195,7 @@ class StorageOutbox:
         )
 
     async def kept(self, mail: str) -> Kept | None:
+        """What was set aside under this id."""
         try:
             async with reading():
                 stream = await self._dead.download_blob(mail)
@@ -284,10 +205,12 @@ class StorageOutbox:
             return None
 
     async def forget(self, mail: str) -> None:
+        """Keep it no longer."""
         with suppress(ResourceNotFoundError):
             await self._dead.delete_blob(mail)
 
     async def remove(self, work: Work) -> None:
+        """Forget the mail's blobs, if it has any: the mail has ended."""
         if work.payload is not None:
             await self.remove_payload(work.payload)
         if work.files is not None:
@@ -296,15 +219,18 @@ class StorageOutbox:
                     await self.remove_payload(name)
 
     async def payloads_of(self, number: int) -> AsyncIterator[Payload]:
+        """The mails' blobs in one of the 256 partitions."""
         with suppress(ResourceNotFoundError):
             async for blob in self._payloads.list_blobs(name_starts_with=f"{number:02x}/", include=["metadata"]):
                 yield Payload(blob.name.split("/")[1], blob.name, blob.last_modified, MARK in (blob.metadata or {}))
 
     async def mark(self, name: str) -> None:
+        """Mark a payload that seems to belong to nobody; its time counts anew from now."""
         with suppress(ResourceNotFoundError):
             await self._payloads.get_blob_client(name).set_blob_metadata({MARK: "1"})
 
     async def remove_payload(self, name: str) -> None:
+        """Remove a blob by its name."""
         with suppress(ResourceNotFoundError):
             await self._payloads.delete_blob(name)
 
@@ -333,6 +259,11 @@ class StorageOutbox:
     async def _upload(self, name: str, content: bytes) -> None:
         # Overwriting what an earlier try of this call has put, and whose answer was lost.
         await _made(self._payloads.create_container, lambda: self._payloads.upload_blob(name, content, overwrite=True))
+
+
+def _named(message: Any) -> str:
+    """A queue message, by its id and its last pop receipt; neither has a space in it."""
+    return f"{message.id} {message.pop_receipt}"
 
 
 async def _send(queue: Any, text: str, seconds: int) -> Any:

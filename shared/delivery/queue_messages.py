@@ -21,8 +21,6 @@ import msgspec
 from shared.mail.outgoing import KnownBy, OutgoingMail, Repeat, Signed, decode, identity
 from shared.parsing.producer_messages import elements
 
-__all__ = ["Batch", "ProducerMessage", "Work", "apart", "of_some_version", "parse_work", "work_of"]
-
 NO_MAIL = msgspec.Raw()
 
 

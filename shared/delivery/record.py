@@ -12,12 +12,9 @@ A row is changed only on the condition that nobody else has changed it: `replace
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, Protocol
-
-__all__ = ["ENDED", "PARTITIONS", "REPLAYABLE", "Conflict", "Ledger", "Row", "State", "partition"]
+from typing import Final, Literal
 
 State = Literal[
     "scheduled", "accepted", "sending", "unknown", "sent", "failed", "review", "cancelled", "suppressed", "captured"
@@ -52,6 +49,7 @@ class Row:
     unanswered: int = 0  # looks in a row that it has not answered
     new_token_from: datetime | None = None  # it has answered 403: again by a token from then on, and it cannot be asked
     progress: str | None = None  # of an attempt in parts, opaque to the protocol
+    message: str | None = None  # by which it waits, where that is known; it may have been received since
     settled_at: datetime | None = None
     status: int | None = None  # HTTP status and code of Graph's last answer
     code: str | None = None
@@ -70,34 +68,3 @@ def partition(mail: str) -> str:
 
 class Conflict(Exception):  # noqa: N818 - HTTP's name for it, 409 and 412
     """Another one has changed, or made, the row."""
-
-
-class Ledger(Protocol):
-    """Where the rows are. Every method may raise azure.core's AzureError when storage cannot be reached."""
-
-    def insert(self, row: Row) -> Awaitable[Row]:
-        """Add the row; returns it with its ETag. Raises Conflict when there is one with this id."""
-        ...
-
-    def read(self, mail: str) -> Awaitable[Row | None]:
-        """The row of this id, or None."""
-        ...
-
-    def replace(self, row: Row) -> Awaitable[Row]:
-        """Put the row in place of the one with row.etag. Raises Conflict when that one is gone."""
-        ...
-
-    def remove(self, row: Row) -> Awaitable[None]:
-        """Take the row with row.etag out. Raises Conflict when it has been changed; it may be gone already."""
-        ...
-
-    def partition(self, number: int) -> AsyncIterator[Row]:
-        """The rows of one of the 256 partitions."""
-        ...
-
-    def page(self, state: State | None, most: int, after: str | None) -> Awaitable[tuple[list[Row], str | None]]:
-        """Up to `most` rows in this state (None: any), and where the next page begins (None: it was the last).
-
-        A page may be empty although there is a next one, where rows of a rare state are searched for.
-        """
-        ...

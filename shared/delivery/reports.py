@@ -6,8 +6,6 @@ from shared.delivery.record import Row, State
 from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.telemetry import LogEvent, emit
 
-__all__ = ["report_end", "report_outcome", "report_unanswered"]
-
 ENDS: Final[dict[State, LogEvent]] = {
     "sent": LogEvent.MAIL_SENT,
     "failed": LogEvent.MAIL_FAILED,

@@ -6,7 +6,7 @@ order: the message, then the row, and only then "202".
 A webhook's mail is durable first. What intake does for each of a request's mails, in this order:
 
     put = await requests.prepare_put(mail)              policy, then quota and time; asks and reserves, writes no row
-    receipt = await outbox.put_hidden(put.work, now, put.due, put.mail)
+    receipt = await outbox.put(put.work, now, put.due, put.mail)
     ... until all of them are confirmed; where one is not: requests.abandon(put) for each, 503, and nothing is attempted
     state = await requests.attempt_put(put, receipt, heard)          claim, send, row, and the message deleted
 
@@ -37,19 +37,6 @@ from shared.policy.pre_send import Withheld
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within
 from shared.telemetry import LogEvent, emit, said_while
-
-__all__ = [
-    "Answer",
-    "Busy",
-    "Done",
-    "Mismatch",
-    "Put",
-    "Rejection",
-    "Requests",
-    "Spent",
-    "TooMany",
-    "Unavailable",
-]
 
 AT_ONCE: Final = timedelta(seconds=0.5)  # an attempt beside a message may wait so long for its mailbox's time
 # Seconds to read a row: where storage is away, the caller has waited for one operation's tries before.
@@ -271,8 +258,9 @@ class Requests:
         """First the message, then the row, then the answer. None: the row has changed; read it again."""
         known = msgspec.structs.replace(work, known=True)
         try:
-            await self.engine.outbox.put(known, self.engine.claims.now(), settled.again or work.reserved, mail)
-            await self.engine.claims.write(replace(settled.row, queued=True))
+            now, due = self.engine.claims.now(), settled.again or work.reserved
+            receipt = await self.engine.outbox.put(known, now, due, mail)
+            await self.engine.claims.write(replace(settled.row, queued=True, message=receipt.message))
         except Conflict:
             return None
         except AzureError:
@@ -315,10 +303,8 @@ class Requests:
             return Put(mail, work)
         now = self.engine.claims.now()
         match ready:
-            case Withheld():
-                return Put(mail, work)  # who delivers the message writes that down
-            case Later():  # where policy could not be asked, who delivers the message asks again
-                return Put(mail, work, worker.spread(ready.due) if ready.day_spent else None)
+            case Withheld() | Later():  # who delivers the message asks again, and writes that down
+                return Put(mail, work)
         work = msgspec.structs.replace(work, via=ready.reservation.mailbox, reserved=ready.reservation.at)
         if ready.reservation.at > now + AT_ONCE:
             ready.reservation.carried = True
@@ -349,34 +335,39 @@ class Requests:
                 match result:
                     case Later():  # its message carries what is reserved
                         result.carry()
-                        await self.wake(receipt, result.due)
+                        await self.wake(receipt.message, result.due)
                         return None
                     case Waits():
-                        await self.engine.claims.write(result.row)
-                        await self.wake(receipt, result.due)
+                        row = await self.engine.claims.write(result.row)
+                        if (message := await self.wake(receipt.message, result.due)) is not None:
+                            await self.engine.claims.note_message(row, message, result.due)
                         return result.row.state
             except Conflict:  # a copy; one of a mail that has ended need not hide until another would be verified
                 with suppress(AzureError):
                     met = await self.engine.claims.ledger.read(put.mail.id)
                     if met is not None and met.state in ENDED:
-                        await self.wake(receipt)
+                        await self.wake(receipt.message)
                 return None
             except (AzureError, RateLimitUnavailable):
                 return None
             if result.unwritten is not None:
                 return None
             if not heard():
-                await self.wake(receipt)
+                await self.wake(receipt.message)
                 return result.row.state
             report_end(result.row)
             with suppress(AzureError):  # else it finds its row ended
-                await self.engine.outbox.take_back(receipt)
+                await self.engine.outbox.take_back(receipt.message)
                 if result.row.state not in REPLAYABLE:
                     await self.engine.outbox.remove(receipt.work)
             return result.row.state
 
-    async def wake(self, receipt: Receipt, due: datetime | None = None) -> None:
-        """Nothing is to be verified, so the message need not hide until then. due: None for now. Never raises."""
+    async def wake(self, message: str, due: datetime | None = None) -> str | None:
+        """Nothing is to be verified, so the message need not hide until then. due: None for now. Never raises.
+
+        What names the message from then on; None: it may not have worked.
+        """
         now = self.engine.claims.now()
         with suppress(AzureError):
-            await self.engine.outbox.show(receipt, now, due or now)
+            return await self.engine.outbox.show(message, now, due or now)
+        return None

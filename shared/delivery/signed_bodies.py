@@ -16,8 +16,6 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from shared.mail.outgoing import Signed
 from shared.storage.tables import Entity, Table, Value
 
-__all__ = ["REMEMBERED", "TABLE", "Earlier", "SignedBodies", "TableSignedBodies"]
-
 TABLE: Final = "mailsigned"
 REMEMBERED: Final = timedelta(days=1)
 

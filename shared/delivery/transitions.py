@@ -28,40 +28,6 @@ from shared.graph.outcome import (
 from shared.policy.pre_send import Withheld
 from shared.settings.config import Settings
 
-__all__ = [
-    "SKEW",
-    "Answered",
-    "Busy",
-    "Claim",
-    "Decision",
-    "Drop",
-    "Fail",
-    "Finding",
-    "Mismatch",
-    "PutAgain",
-    "Reply",
-    "Schedule",
-    "Settled",
-    "TakeOver",
-    "backoff",
-    "begins_anew",
-    "decide",
-    "ended",
-    "first_claim",
-    "first_verification",
-    "give_back",
-    "given_up",
-    "is_copy",
-    "lease",
-    "meet",
-    "repeated",
-    "settle",
-    "too_old",
-    "unverified",
-    "wait_for_turn",
-    "withhold",
-]
-
 SKEW: Final = timedelta(seconds=5)  # what two hosts' clocks may differ by
 # unsent: not even asked for, whatever became of the attempt; so there is nothing to wait for.
 Finding = Literal["sent", "waiting", "absent", "unsent"] | Unanswered
@@ -185,7 +151,8 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
         return _begin(work, now, settings, token)
     if row.fingerprint != work.fingerprint:
         return Drop("other-body")
-    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), queued=True, due_at=None)
+    until = lease(now, settings)
+    claimed = replace(row, state="sending", token=token, lease_until=until, queued=True, due_at=None, message=None)
     if row.state in REPLAYABLE and work.replay > row.replays:
         return _replay(claimed, work, now)
     if begins_anew(work, row):
@@ -255,7 +222,8 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
     if row.fingerprint != fingerprint:
         return Mismatch()
     # Its message has gone with its end: until there is another one, nobody may be told that it waits.
-    claimed = replace(row, state="sending", token=token, lease_until=lease(now, settings), due_at=None, queued=False)
+    until = lease(now, settings)
+    claimed = replace(row, state="sending", token=token, lease_until=until, queued=False, due_at=None, message=None)
     if _surely_unsent(row):
         return Claim(_anew(claimed, now), "send")  # surely not sent: the caller may try again, from the start
     if row.state != "failed" and (row.queued or row.state in ENDED) and row.code != "Abandoned":

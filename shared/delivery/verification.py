@@ -27,8 +27,6 @@ from shared.delivery.transitions import (
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Unanswered
 from shared.settings.config import OnUnknown, Settings
 
-__all__ = ["assess", "cannot_be_asked", "is_forbidden"]
-
 LONGEST_PAUSE: Final = 1800.0  # seconds between two looks of which none was answered, or that find a draft
 NEW_TOKEN: Final = 60.0  # seconds before a refused look is repeated: a token is not asked for more often
 FORBIDDEN: Final = 403

@@ -26,8 +26,6 @@ from shared.errors import Refused
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.telemetry import LogEvent, emit
 
-__all__ = ["KEEPS", "Worker", "spread"]
-
 LATER: Final = timedelta(minutes=5)
 CRASHED: Final = "Crashed"
 SPREAD: Final = timedelta(minutes=5)
@@ -93,8 +91,8 @@ class Worker:
     async def wake_later(self, work: Work, mail: OutgoingMail | None) -> None:
         """What failed again and again, although nothing says that it cannot be sent: on with it, after a while."""
         row = await self.engine.claims.ledger.read(work.id)
-        if row is None or row.state not in ENDED or work.replay > row.replays:
-            await self._put_again(work, mail, self.engine.claims.now() + LATER, known=row is not None)
+        if row is None or not _is_over(work, row):
+            await self._put_again(work, mail, self.engine.claims.now() + LATER, known=_is_open(row))
 
     async def give_up(self, work: Work, content: bytes) -> bool:
         """End a mail whose message has failed again and again until it is too old. False: it is not, or is being sent.
@@ -105,7 +103,7 @@ class Worker:
         row = await self.engine.claims.ledger.read(work.id)
         fresh = transitions.first_claim(work, now, settings, new_token(), queued=True)
         if row is not None and row.state in ENDED:
-            return work.replay <= row.replays or transitions.too_old(fresh, now, settings)
+            return _is_over(work, row) or transitions.too_old(fresh, now, settings)
         found = row or fresh
         in_doubt = row is not None and row.state in ("sending", "unknown")
         if not transitions.too_old(found, now, settings) or (
@@ -148,10 +146,15 @@ class Worker:
             case Later():
                 result.carry()
                 due = spread(result.due) if result.day_spent else result.due
-                return await self._put_again(result.work, mail, due, known=row is not None)
+                message = await self._put_again(result.work, mail, due, known=_is_open(row))
+                if result.day_spent:
+                    waiting = transitions.give_back(claim.row, due, verify=False).row
+                    await self.engine.claims.note_message(waiting, message, due)
+                return None
             case Waits():
-                await self.engine.claims.write(result.row)
-                return await self._put_again(result.work, mail, result.due, known=True)
+                waiting = await self.engine.claims.write(result.row)
+                message = await self._put_again(result.work, mail, result.due, known=True)
+                return await self.engine.claims.note_message(waiting, message, result.due)
         if result.unwritten is not None:
             raise result.unwritten
         return await self._ended(work, result.row)
@@ -178,11 +181,13 @@ class Worker:
         if row.state == "sent" and row.replays:
             await self.engine.outbox.forget(row.id)
 
-    async def _put_again(self, work: Work, mail: OutgoingMail | None, due: datetime, *, known: bool) -> None:
+    async def _put_again(self, work: Work, mail: OutgoingMail | None, due: datetime, *, known: bool) -> str:
+        """What names the message."""
         now = self.engine.claims.now()
         again = msgspec.structs.replace(work, known=known, released=None)
-        await self.engine.outbox.put(again, now, due, mail)
+        receipt = await self.engine.outbox.put(again, now, due, mail)
         emit(LogEvent.MAIL_WAITING, id=work.id, seconds=max(0.0, round((due - now).total_seconds(), 1)))
+        return receipt.message
 
     async def repeated_by(self, work: Work) -> Row | None:
         """The row of the mail that this one only repeats, by the window of its route. Raises AzureError."""
@@ -219,6 +224,16 @@ class Worker:
         # is then as good as the new one: it must find its mail. Maintenance removes what nobody has needed.
         if row.state not in REPLAYABLE:
             await self.engine.outbox.remove(work)
+
+
+def _is_open(row: Row | None) -> bool:
+    """Whether a message may call its mail known: what has ended begins anew only by one that does not."""
+    return row is not None and row.state not in ENDED
+
+
+def _is_over(work: Work, row: Row) -> bool:
+    """Whether a mail has ended, and this message neither begins it anew nor replays it."""
+    return row.state in ENDED and work.replay <= row.replays and not transitions.begins_anew(work, row)
 
 
 def spread(due: datetime) -> datetime:

@@ -114,6 +114,13 @@ async def message_replay(req: func.HttpRequest) -> func.HttpResponse:
     return await trigger.message_replay(req)
 
 
+@blueprint.route(route="messages/{id}/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def message_retry(req: func.HttpRequest) -> func.HttpResponse:
+    from shared.functions import messages as trigger
+
+    return await trigger.message_retry(req)
+
+
 @blueprint.route(route="messages", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def messages(req: func.HttpRequest) -> func.HttpResponse:
     from shared.functions import messages as trigger
@@ -133,6 +140,13 @@ async def operator_message_replay(req: func.HttpRequest) -> func.HttpResponse:
     from shared.functions import messages as trigger
 
     return await trigger.operator_message_replay(req)
+
+
+@blueprint.route(route="operator/messages/{id}/retry", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
+async def operator_message_retry(req: func.HttpRequest) -> func.HttpResponse:
+    from shared.functions import messages as trigger
+
+    return await trigger.operator_message_retry(req)
 
 
 @blueprint.route(route="operator/messages", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)

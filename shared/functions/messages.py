@@ -1,4 +1,5 @@
-"""What became of a mail: its producer sees and cancels its own; an operator sees all, and puts back what ended unsent.
+"""What became of a mail: its producer sees and cancels its own; an operator sees all, puts back what ended unsent, and
+has tried at once what waits.
 
 A producer, and an operator as callers.operates tells one, come with a bearer token to `/api/messages`. An operator
 with nothing but a function key comes to `/api/operator/messages`: the platform checks a key before the
@@ -7,8 +8,8 @@ function runs, or not at all, so one path cannot take both.
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Final, get_args
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, get_args
 
 import azure.functions as func
 
@@ -27,7 +28,19 @@ from shared.errors import Refused, Unauthenticated
 from shared.functions.answers import json_answer, length_required, problem, settings_refused, unavailable
 from shared.functions.paging import WRONG_AFTER, WRONG_TOP, top_of
 
-__all__ = ["message", "message_replay", "messages", "operator_message", "operator_message_replay", "operator_messages"]
+if TYPE_CHECKING:
+    from shared.delivery.operations import Cannot
+
+__all__ = [
+    "message",
+    "message_replay",
+    "message_retry",
+    "messages",
+    "operator_message",
+    "operator_message_replay",
+    "operator_message_retry",
+    "operator_messages",
+]
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
 UNASKABLE: Final = (
@@ -48,6 +61,10 @@ async def message_replay(req: func.HttpRequest) -> func.HttpResponse:
     return length_required(req, "message_replay") or await _by_token(req, _replay)
 
 
+async def message_retry(req: func.HttpRequest) -> func.HttpResponse:
+    return length_required(req, "message_retry") or await _by_token(req, _retry)
+
+
 async def messages(req: func.HttpRequest) -> func.HttpResponse:
     return await _by_token(req, _list)
 
@@ -58,6 +75,10 @@ async def operator_message(req: func.HttpRequest) -> func.HttpResponse:
 
 async def operator_message_replay(req: func.HttpRequest) -> func.HttpResponse:
     return length_required(req, "operator_message_replay") or await _by_key(req, _replay)
+
+
+async def operator_message_retry(req: func.HttpRequest) -> func.HttpResponse:
+    return length_required(req, "operator_message_retry") or await _by_key(req, _retry)
 
 
 async def operator_messages(req: func.HttpRequest) -> func.HttpResponse:
@@ -129,6 +150,36 @@ async def _replay(app: Services, req: func.HttpRequest, scope: Scope) -> func.Ht
     return problem(409, f"A mail that is {replayed.row.state} cannot be put back; only one that ended unsent can.")
 
 
+async def _retry(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
+    if scope is not None:
+        return problem(403, f"Only operators can have a mail tried at once. {NO_OPERATOR}")
+    row = await _row(app, req, scope)
+    if row is None:
+        return _not_found()
+    retried = await app.control.retry(row)
+    if isinstance(retried, Row):
+        return json_answer(200 if retried.state == "sent" else 202, _shown(retried), {"Cache-Control": "no-store"})
+    return problem(409, _untried(retried))
+
+
+def _untried(cannot: "Cannot") -> str:
+    """Why a mail is not tried at once, and when it is tried."""
+    row = cannot.row
+    when = _time(row.due_at) if row.due_at is not None else "once its message comes"
+    match cannot.reason, row.state:
+        case "no-answer", _:
+            return f"Its mailbox gave no answer, or may not be asked at the moment. It is asked again: {when}."
+        case "cannot-be-asked", _:
+            return f"It may have gone, and its mailbox cannot be asked. MAIL_ON_UNKNOWN decides: {when}."
+        case _, "unknown":
+            return f"It may have gone, and its copy may need time to appear. Its mailbox is asked: {when}."
+        case _, "scheduled":
+            return f"A mail that is scheduled waits for the time that its sender has asked for: {when}."
+        case _, "accepted":
+            return f"Its message cannot be brought forward. It is tried: {when}."
+    return f"A mail that is {row.state} cannot be tried at once; only one that waits can."
+
+
 async def _list(app: Services, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
     if scope is not None:
         return problem(403, f"Only operators can list mails. {NO_OPERATOR}")
@@ -168,6 +219,10 @@ async def _told(app: Services, row: Row) -> dict[str, object]:
     return {**_shown(row), "keysMayBeForgotten": True} if forgotten else _shown(row)
 
 
+def _time(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def _shown(row: Row) -> dict[str, object]:
     """A row without addresses."""
     times = {
@@ -180,7 +235,7 @@ def _shown(row: Row) -> dict[str, object]:
         "id": row.id,
         "state": row.state,
         "route": row.route,
-        **{name: at.isoformat().replace("+00:00", "Z") for name, at in times.items() if at is not None},
+        **{name: _time(at) for name, at in times.items() if at is not None},
         "attempts": row.attempts,
         "mayHaveGone": row.may_have_gone,
         "mayHaveGoneTwice": row.may_have_gone_twice,

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from shared.delivery.files import Files
-from shared.delivery.record import Ledger
+from shared.delivery.ledger import Ledger
 from shared.errors import Malformed
 from shared.mail.blob_names import split
 from shared.mail.model import Attachment, BlobAttachment

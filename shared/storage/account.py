@@ -17,9 +17,9 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_core
 
 from shared.auth.managed_identity import Identity
-from shared.delivery.files import StorageFiles
-from shared.delivery.ledger_table import TABLE, TableLedger
-from shared.delivery.queue import StorageOutbox
+from shared.delivery.files import Files
+from shared.delivery.ledger import TABLE, Ledger
+from shared.delivery.queue import Outbox
 from shared.delivery.signed_bodies import TABLE as SIGNED
 from shared.delivery.signed_bodies import TableSignedBodies
 from shared.policy.suppression_table import TABLE as SUPPRESSED
@@ -99,17 +99,17 @@ class StorageAccount:
             return kind.from_connection_string(text, transport=_Transport(), **CLIENT_OPTIONS)
         return kind(endpoint, credential=self._credential, transport=_Transport(), **CLIENT_OPTIONS)
 
-    def outbox(self) -> StorageOutbox:
-        return StorageOutbox(lambda: self.queues, lambda: self.blobs)
+    def outbox(self) -> Outbox:
+        return Outbox(lambda: self.queues, lambda: self.blobs)
 
-    def files(self) -> StorageFiles:
-        return StorageFiles(lambda: self.blobs)
+    def files(self) -> Files:
+        return Files(lambda: self.blobs)
 
     def rate_limits(self) -> TableStore:
         return TableStore(self.tables.table(RATES))
 
-    def ledger(self) -> TableLedger:
-        return TableLedger(self.tables.table(TABLE))
+    def ledger(self) -> Ledger:
+        return Ledger(self.tables.table(TABLE))
 
     def suppressions(self) -> TableSuppressions:
         return TableSuppressions(self.tables.table(SUPPRESSED))

@@ -18,7 +18,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.queue.aio import QueueServiceClient
 
 from sandbox.watchdog import Watchdog
-from shared.delivery.ledger_table import TABLE, TableLedger
+from shared.delivery.ledger import TABLE, Ledger
 from shared.mail.marker import MARKER_PROPERTY
 from shared.storage.tables import Tables
 from tests.chaos.parts import Cloud, Host, Storage, maintain
@@ -282,7 +282,7 @@ class _Run:
 
     async def _all_of(self, mail: str) -> list[str]:
         """The ledger's row of a mail, its requests to Graph, and every line that the hosts have logged of it."""
-        row = await TableLedger(self.tables.table(TABLE)).read(mail)
+        row = await Ledger(self.tables.table(TABLE)).read(mail)
         said = [f"row {row}" if row else f"{mail} has no row"]
         said += [f"Graph accepted at {each['at']}" for each in await self._control("GET", f"accepted?marker={mail}")]
         for each in await self._control("GET", f"requests?id={mail}"):

@@ -9,9 +9,10 @@ from itertools import count
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.delivery.files import OWN, FileGone, Found
+from shared.delivery.files import OWN, FileGone, Files, Found
+from shared.delivery.ledger import Ledger
 from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
-from shared.delivery.queue import BODY, QUEUE, Kept, Payload, Receipt, carrying, delay
+from shared.delivery.queue import BODY, QUEUE, Kept, Outbox, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.delivery.record import Conflict, Row, State, partition
 from shared.mail.model import BlobAttachment
@@ -22,7 +23,7 @@ from shared.ratelimit.schedule import NoRoom
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
 
 
-class MemoryLedger:
+class MemoryLedger(Ledger):
     """Rows by id, with ETags that never come again."""
 
     def __init__(self) -> None:
@@ -108,7 +109,7 @@ class Unpaced(RateLimits):
         return datetime.min.replace(tzinfo=UTC)
 
 
-class MemoryOutbox:
+class MemoryOutbox(Outbox):
     """`messages` holds (due, message) in the order they were put."""
 
     def __init__(self) -> None:
@@ -120,10 +121,12 @@ class MemoryOutbox:
         self.dead: dict[str, Kept] = {}
         self.marked: set[str] = set()
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)  # storage's clock
+        self._named: dict[str, Work] = {}  # what is in `messages`, or was
+        self._names = count(1)
 
     async def put(
         self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-    ) -> Work:
+    ) -> Receipt:
         if mail is not None and not work.carries:
             payload = payload_name(mail)
             mail, files = apart(mail, payload)
@@ -135,25 +138,31 @@ class MemoryOutbox:
             self.payloads |= files
             self.put_at |= dict.fromkeys(files, now)
             work = whole
+        work = msgspec.structs.replace(work)  # a message of its own
         self.messages.append((now + timedelta(seconds=delay(now, due)), work))
-        return work
+        return Receipt(work, self._name(work))
 
-    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Receipt:
-        put = await self.put(work, now, due, mail)
-        return Receipt(put, put.id, str(id(self.messages[-1])))
+    async def take_back(self, message: str) -> None:
+        if (number := self._place(message)) is None:
+            raise ResourceNotFoundError
+        self.messages.pop(number)
 
-    async def take_back(self, receipt: Receipt) -> None:
-        for message in self.messages:
-            if message[1] is receipt.work:
-                return self.messages.remove(message)
-        raise ResourceNotFoundError
+    async def show(self, message: str, now: datetime, due: datetime) -> str | None:
+        if (number := self._place(message)) is None:
+            return None
+        work = self._named.pop(message)
+        self.messages[number] = (now + timedelta(seconds=delay(now, due)), work)
+        return self._name(work)
 
-    async def show(self, receipt: Receipt, now: datetime, due: datetime) -> None:
-        for number, message in enumerate(self.messages):
-            if message[1] is receipt.work:
-                self.messages[number] = (now + timedelta(seconds=delay(now, due)), receipt.work)
-                return
-        raise ResourceNotFoundError
+    def _name(self, work: Work) -> str:
+        name = f"message {next(self._names)}"
+        self._named[name] = work
+        return name
+
+    def _place(self, message: str) -> int | None:
+        """Where it is among the messages; None: it was received."""
+        work = self._named.get(message)
+        return next((number for number, (_, one) in enumerate(self.messages) if one is work), None)
 
     async def put_back(self, queue: str, content: bytes, after: timedelta = timedelta(0)) -> None:
         self.returned.append((queue, content, after))
@@ -220,7 +229,7 @@ class MemoryOutbox:
         self.payloads.pop(name, None)
 
 
-class MemoryFiles:
+class MemoryFiles(Files):
     """The files of an outbox in memory, and blobs by `container/name` that mails may attach."""
 
     def __init__(self, outbox: MemoryOutbox) -> None:

@@ -32,15 +32,15 @@ type Kind = Literal[
     # of the one who is at it: its process dies; stands still before it, or after it; lets others go first
     "crash", "stall", "slow", "yield",
     # of the world
-    "redeliver", "jump", "request", "cancel", "replay", "force", "maintenance",
+    "redeliver", "jump", "request", "cancel", "retry", "replay", "force", "maintenance",
 ]  # fmt: skip
 OF_THE_WORLD: Final[frozenset[Kind]] = frozenset(
-    {"redeliver", "jump", "request", "cancel", "replay", "force", "maintenance"}
+    {"redeliver", "jump", "request", "cancel", "retry", "replay", "force", "maintenance"}
 )
 LOST: Final[frozenset[Kind]] = frozenset({"fail", "lose", "late"})
 # What makes nobody wait, and leaves no doubt about what has happened.
 HARMLESS: Final[frozenset[Kind]] = frozenset(
-    {"repeat", "yield", "redeliver", "request", "cancel", "replay", "force", "maintenance"}
+    {"repeat", "yield", "redeliver", "request", "cancel", "retry", "replay", "force", "maintenance"}
 )
 
 

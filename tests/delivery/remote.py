@@ -76,50 +76,44 @@ class StorageOutbox(MemoryOutbox):
     def __init__(self, world: "World") -> None:
         super().__init__()
         self._world = world
-        self._hidden: dict[str, Message] = {}
+        self._put: list[Message] = []
 
     async def put(
         self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-    ) -> Work:
+    ) -> Receipt:
         if mail is not None and not work.carries:
-            work = await self._carrying(work, now, mail)
-
-        async def send() -> None:
-            self._world.enqueue(work, delay(now, due))
-
-        await self._world.operation("put message", send)
-        return work
-
-    async def put_hidden(self, work: Work, now: datetime, due: datetime | None, mail: OutgoingMail) -> Receipt:
-        work = await self._carrying(work, now, mail)
+            work = await self._with_mail(work, now, mail)
 
         async def send() -> "Message":
             return self._world.enqueue(work, delay(now, due))
 
-        self._hidden[work.id] = message = await self._world.operation("put hidden message", send)
-        return Receipt(work, work.id, str(message.receipt))
+        self._put.append(message := await self._world.operation("put message", send))
+        return Receipt(work, f"{len(self._put) - 1} {message.receipt}")
 
-    async def take_back(self, receipt: Receipt) -> None:
+    async def take_back(self, message: str) -> None:
         async def delete() -> None:
-            self._world.messages.remove(self._put_by(receipt))
+            if (found := self._named_by(message)) is None:
+                raise ResourceNotFoundError
+            self._world.messages.remove(found)
 
         await self._world.operation("take message back", delete)
 
-    async def show(self, receipt: Receipt, now: datetime, due: datetime) -> None:
-        async def update() -> None:
-            message = self._put_by(receipt)
-            message.receipt += 1
-            message.visible = self._world.now + delay(now, due)
+    async def show(self, message: str, now: datetime, due: datetime) -> str | None:
+        async def update() -> str | None:
+            if (found := self._named_by(message)) is None:
+                return None
+            found.receipt += 1
+            found.visible = self._world.now + delay(now, due)
+            return f"{message.split(maxsplit=1)[0]} {found.receipt}"
 
-        await self._world.operation("show message", update)
+        return await self._world.operation("show message", update)
 
-    def _put_by(self, receipt: Receipt) -> "Message":
-        message = self._hidden[receipt.message]
-        if message not in self._world.messages or str(message.receipt) != receipt.pop:
-            raise ResourceNotFoundError
-        return message
+    def _named_by(self, message: str) -> "Message | None":
+        number, receipt = message.split()
+        found = self._put[int(number)]
+        return found if found in self._world.messages and found.receipt == int(receipt) else None
 
-    async def _carrying(self, work: Work, now: datetime, mail: OutgoingMail) -> Work:
+    async def _with_mail(self, work: Work, now: datetime, mail: OutgoingMail) -> Work:
         if not self._world.plan.large:
             return msgspec.structs.replace(work, mail=msgspec.Raw(encode(mail)))
         name = payload_name(mail)

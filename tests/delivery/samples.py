@@ -9,8 +9,9 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine, Policy, Verifier
+from shared.delivery.ledger import Ledger
 from shared.delivery.queue_messages import Work, work_of
-from shared.delivery.record import Ledger, Row
+from shared.delivery.record import Row
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail
@@ -92,13 +93,18 @@ class ScriptedGraph:
 
 @dataclass
 class ScriptedPolicy:
-    """Says what it was given, in turn, then lets everything go. down: the suppression list cannot be read."""
+    """Says what it was given, in turn, then lets everything go. down: the suppression list cannot be read.
 
-    verdicts: list[Withheld] = field(default_factory=list)
+    admitted: what it was told of each mail that it was asked about.
+    """
+
+    verdicts: list[Goes | Withheld] = field(default_factory=list)
     left_out: int = 0
     down: bool = False
+    admitted: list[bool] = field(default_factory=list)
 
     async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Withheld:
+        self.admitted.append(admitted)
         if self.down:
             raise ServiceRequestError("Storage is down.")
         return self.verdicts.pop(0) if self.verdicts else Goes(mail, self.left_out)

@@ -23,6 +23,7 @@ from shared.delivery import large, request, transitions, verification, worker
 from shared.delivery.claims import Lease
 from shared.delivery.engine import Engine, Job, Ready, Result
 from shared.delivery.maintenance import Maintenance
+from shared.delivery.operations import Cannot, Control
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work
 from shared.delivery.record import ENDED, Conflict, Row, State
@@ -39,7 +40,7 @@ from tests.delivery.world import MAIL, World
 
 KINDS: Final[list[Kind]] = [
     *("fail", "lose", "late", "repeat", "crash", "crash", "stall", "stall", "slow", "slow", "yield", "yield"),
-    *("redeliver", "jump", "request", "request", "cancel", "replay", "force", "maintenance"),
+    *("redeliver", "jump", "request", "request", "cancel", "retry", "replay", "force", "maintenance"),
 ]
 TROUBLES = st.builds(
     Trouble,
@@ -100,6 +101,7 @@ WRITE = large._write
 FILL = large.LargeMails._fill
 RUN = Engine.run
 ATTEMPT_PUT = Requests.attempt_put
+RETRY = Control.retry
 
 
 def broken_promises(plan: Plan) -> list[str]:
@@ -127,8 +129,16 @@ def _sent(world: World) -> list[str]:
         *(["sent twice silently"] if times > 1 and row and not row.may_have_gone_twice else []),
         *(["in doubt, although it is known to be sent"] if row and row.state == "sent" and row.may_have_gone else []),
         *(["sent, although cancelled"] if times and row and row.state == "cancelled" else []),
+        *(["sent before its time"] if _too_soon(world) else []),
         *(["cancelled, and then not"] if world.cancelled and row and row.state != "cancelled" else []),
     ]
+
+
+def _too_soon(world: World) -> bool:
+    """Whether it was sent before the time that everyone who asked for it wanted."""
+    plan = world.plan
+    wanted = plan.start in ("accept", "queue") and not any(trouble.kind == "request" for trouble in plan.troubles)
+    return wanted and any(taken.at < plan.wait - max(plan.skews) for taken in world.taken)
 
 
 def _ended(world: World) -> list[str]:
@@ -289,6 +299,25 @@ class Broken:
         return patch.object(transitions, "decide", decide)
 
     @staticmethod
+    def an_operators_retry_takes_what_is_being_sent() -> Any:
+        return _retry_after(lambda row: replace(row, state="accepted") if row.state == "sending" else row)
+
+    @staticmethod
+    def an_operators_retry_does_not_wait_for_the_senders_time() -> Any:
+        return _retry_after(lambda row: replace(row, state="accepted") if row.state == "scheduled" else row)
+
+    @staticmethod
+    def an_operators_retry_counts_what_is_not_there_yet() -> Any:
+        async def asked(self: Control, row: Row) -> Row:
+            finding = await self.engine.verify(None, row)
+            seen = LOOK_OVER(row, finding, self.engine.claims.now(), self.engine.settings)
+            with suppress(Conflict):
+                await self.engine.claims.write(replace(seen.row, state="unknown", token="early"))
+            return row
+
+        return patch.object(Control, "_asked", asked)
+
+    @staticmethod
     def what_was_sent_twice_by_force_is_forgotten() -> Any:
         def decide(row: Row | None, *given: Any) -> Decision:
             decision = DECIDE(row, *given)
@@ -314,7 +343,7 @@ class Broken:
         async def attempt_put(self: Requests, put: Put, receipt: Receipt, heard: Callable[[], bool]) -> State | None:
             state = await ATTEMPT_PUT(self, put, receipt, heard)
             with suppress(AzureError):
-                await self.engine.outbox.take_back(receipt)
+                await self.engine.outbox.take_back(receipt.message)
             return state
 
         return patch.object(Requests, "attempt_put", attempt_put)
@@ -331,6 +360,17 @@ class Broken:
     @staticmethod
     def what_is_reserved_is_not_given_back() -> Any:
         return patch.object(Pace, "give_back", lambda *_: None)
+
+
+def _retry_after(change: Callable[[Row], Row]) -> Any:
+    """An operator's retry of a row that was changed like this before."""
+
+    async def retry(self: Control, row: Row) -> Row | Cannot:
+        with suppress(Conflict):
+            row = await self.engine.claims.write(replace(change(row), token="retried"))
+        return await RETRY(self, row)
+
+    return patch.object(Control, "retry", retry)
 
 
 def _refused(seen: Finding) -> bool:

@@ -15,8 +15,8 @@ from azure.core.exceptions import HttpResponseError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.delivery.ledger_table import TableLedger
-from shared.delivery.record import Conflict, Ledger, partition
+from shared.delivery.ledger import Ledger
+from shared.delivery.record import Conflict, partition
 from shared.delivery.transitions import first_claim
 from shared.settings.config import Settings
 from shared.storage.tables import Tables, continued
@@ -42,9 +42,9 @@ async def ledger(request: pytest.FixtureRequest, wire: Wire) -> AsyncIterator[Le
         yield _in_a_table(storage, wire)
 
 
-def _in_a_table(storage: str, wire: Wire) -> TableLedger:
+def _in_a_table(storage: str, wire: Wire) -> Ledger:
     """One that is not there yet."""
-    return TableLedger(Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}"))
+    return Ledger(Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}"))
 
 
 async def test_a_row_comes_back_as_it_was_written(ledger: Ledger) -> None:
@@ -150,7 +150,7 @@ async def test_a_search_for_a_rare_state_ends_in_time_and_goes_on_from_there(
                 answer.headers["x-ms-continuation-NextPartitionKey"] = "MDA="  # where partition 00 begins
             return answer
 
-    monkeypatch.setattr("shared.delivery.ledger_table.SEARCH", 0.2)
+    monkeypatch.setattr("shared.delivery.ledger.SEARCH", 0.2)
     async with Scarce() as wire:
         ledger = _in_a_table(storage, wire)
         await ledger.insert(replace(ROW, state="sent"))

@@ -150,7 +150,7 @@ async def test_a_payload_without_a_row_goes_only_when_it_has_been_nobodys_for_as
     """Its message may have been put off for weeks, since a setting could not be used, and maintenance with it."""
     office = Office()
     large = outgoing_mail(size=100_000)
-    put = await office.outbox.put(work(large), NOON, None, large)
+    put = (await office.outbox.put(work(large), NOON, None, large)).work
     await after(office, days=40)
     assert await office.outbox.mail_of(put) == large, "the setting is mended, and its message comes"
     await after(office, days=9)

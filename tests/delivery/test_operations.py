@@ -1,15 +1,17 @@
-"""Cancelling and replaying: what a person does with a mail, against what goes on meanwhile."""
+"""Cancelling, retrying and replaying: what a person does with a mail, against what goes on meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.engine import Verifier
 from shared.delivery.operations import Cannot, Control
 from shared.delivery.queue import Kept
-from shared.delivery.record import Row
+from shared.delivery.record import Row, State
 from shared.delivery.request import Requests
 from shared.delivery.transitions import Finding
 from shared.delivery.worker import Worker
@@ -17,10 +19,13 @@ from shared.errors import Malformed
 from shared.graph.outcome import Outcome, Unanswered
 from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import OnUnknown, Settings
+from tests.delivery.memory import MemoryOutbox, Unpaced
 from tests.delivery.samples import (
+    ACCEPTED,
     BAD_RECIPIENT,
     NO_PERMISSION,
     NOON,
+    SENDER,
     THROTTLED,
     TIMED_OUT,
     Office,
@@ -28,6 +33,8 @@ from tests.delivery.samples import (
     outgoing_mail,
     work,
 )
+from tests.delivery.test_request import at_once
+from tests.delivery.test_worker import Spent
 
 
 async def delivered(office: Office) -> None:
@@ -65,6 +72,253 @@ async def test_a_cancel_that_races_the_send_loses_or_wins_but_not_both() -> None
     late = await Control(office.engine).cancel(before)
     assert isinstance(late, Cannot)
     assert late.row.state == "sent"
+
+
+# Retry.
+
+
+async def refused(office: Office, way: str = "queue") -> Row:
+    """A mail that Graph has refused for want of a permission, and that waits to be tried again."""
+    office.graph.outcomes = [NO_PERMISSION]
+    match way:
+        case "queue":
+            await Worker(office.engine).deliver(work(), outgoing_mail())
+        case "request":
+            await Requests(office.engine).send_now(outgoing_mail())
+        case "webhook":
+            office.verifier = answering("absent")
+            await at_once(office, outgoing_mail())
+    row = await office.row()
+    assert (row.state, row.attempts) == ("accepted", 1)
+    assert row.due_at is not None
+    assert row.due_at > office.clock.now() + timedelta(seconds=30)
+    return row
+
+
+@pytest.mark.parametrize("way", ["queue", "request", "webhook"])
+async def test_what_waits_is_tried_at_once(way: str) -> None:
+    office = Office()
+    retried = await Control(office.engine).retry(await refused(office, way))
+    assert isinstance(retried, Row)
+    assert (retried.state, retried.due_at) == ("accepted", NOON)
+    [(due, _)] = office.outbox.messages
+    assert due == NOON
+    await delivered(office)
+    assert ((await office.row()).state, office.graph.sent, office.clock.now()) == ("sent", [outgoing_mail().id], NOON)
+
+
+@pytest.mark.parametrize("row", [None, "failed"])
+async def test_what_waits_since_its_mailbox_has_no_recipients_left_is_tried_at_once(row: str | None) -> None:
+    office = Office(pace=(pace := Spent(SENDER)))
+    if row is not None:
+        office.pace, office.graph.outcomes = None, [BAD_RECIPIENT]
+        await Worker(office.engine).deliver(work(), outgoing_mail())
+        office.pace = pace
+        await Control(office.engine).replay(await office.row())
+        _, message = office.outbox.messages.pop()
+        await Worker(office.engine).deliver(message)
+    else:
+        await Worker(office.engine).deliver(work(), outgoing_mail())
+    waiting = await office.row()
+    assert (waiting.state, waiting.replays) == ("accepted", int(row is not None))
+    pace.mailboxes.clear()
+    assert isinstance(await Control(office.engine).retry(waiting), Row)
+    await delivered(office)
+    assert ((await office.row()).state, office.graph.sent, office.clock.now()) == ("sent", [outgoing_mail().id], NOON)
+
+
+async def test_two_retries_at_once_make_one_attempt() -> None:
+    office = Office()
+    row = await refused(office)
+    for _ in range(2):
+        assert isinstance(await Control(office.engine).retry(row), Row)
+    await delivered(office)
+    assert len(office.graph.rows) == 2, "the one that was refused, and this one"
+
+
+async def test_a_retry_that_dies_half_way_loses_nothing_and_can_be_made_again() -> None:
+    class Away(MemoryOutbox):
+        down = True
+
+        async def show(self, message: str, now: datetime, due: datetime) -> str | None:
+            if self.down:
+                raise ServiceRequestError("away")
+            return await super().show(message, now, due)
+
+    for again in (False, True):
+        office = Office(outbox=(outbox := Away()))
+        with pytest.raises(ServiceRequestError):
+            await Control(office.engine).retry(await refused(office))
+        outbox.down = False
+        if again:
+            assert isinstance(await Control(office.engine).retry(await office.row()), Row)
+        await delivered(office)
+        assert ((await office.row()).state, len(office.graph.rows)) == ("sent", 2)
+        assert (office.clock.now() == NOON) is again
+
+
+async def test_a_row_is_due_before_its_message_is_visible() -> None:
+    """A message that came before that would hide until the old time once more."""
+    shown = list[Row]()
+
+    class Watching(MemoryOutbox):
+        async def show(self, message: str, now: datetime, due: datetime) -> str | None:
+            shown.append(await office.row())
+            return await super().show(message, now, due)
+
+    office = Office(outbox=Watching())
+    await Control(office.engine).retry(await refused(office))
+    assert [row.due_at for row in shown] == [NOON]
+
+
+async def test_a_message_that_somebody_has_received_meanwhile_needs_no_other() -> None:
+    office = Office()
+    row = await refused(office)
+    _, message = office.outbox.messages.pop()
+    assert isinstance(await Control(office.engine).retry(row), Row)
+    assert office.outbox.messages == []
+    await Worker(office.engine).deliver(message)
+    assert office.graph.sent == [outgoing_mail().id]
+
+
+async def test_a_mail_whose_message_is_not_known_is_tried_in_its_time_and_the_operator_told() -> None:
+    """A process has died between the message and the row that would have named it."""
+    office = Office()
+    row = await office.ledger.replace(replace(await refused(office), message=None))
+    assert await Control(office.engine).retry(row) == Cannot("state", row)
+    assert await office.row() == row
+
+
+async def test_a_block_of_graphs_still_holds_for_what_is_tried_at_once() -> None:
+    class Blocked(Unpaced):
+        until: datetime | None = None
+
+        def blocked_until(self, mailbox: str) -> datetime | None:
+            return self.until
+
+    office = Office(pace=(pace := Blocked()))
+    row = await refused(office)
+    pace.until = NOON + timedelta(seconds=20)
+    await Control(office.engine).retry(row)
+    await delivered(office)
+    assert office.clock.now() == pace.until
+    assert office.graph.sent == [outgoing_mail().id]
+
+
+async def test_what_its_sender_wants_later_is_not_tried_sooner() -> None:
+    office = Office()
+    await Requests(office.engine).accept(replace(outgoing_mail(), not_before=NOON + timedelta(hours=1)))
+    row = await office.row()
+    assert await Control(office.engine).retry(row) == Cannot("state", row)
+    await delivered(office)
+    assert office.clock.now() == NOON + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(("outcome", "state"), [(ACCEPTED, "sent"), (BAD_RECIPIENT, "failed")])
+async def test_what_is_being_sent_or_has_ended_is_not_tried(outcome: Outcome, state: State) -> None:
+    """Nor by an operator who has read the row before."""
+
+    async def states() -> list[State]:
+        cannot = [await Control(office.engine).retry(row) for row in (await office.row(), waiting)]
+        return [one.row.state for one in cannot if isinstance(one, Cannot)]
+
+    class Asked(ScriptedGraph):
+        async def __call__(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
+            assert await states() == ["sending"] * 2
+            return await super().__call__(mail, row, still_ours)
+
+    office = Office()
+    waiting = await refused(office)
+    await Control(office.engine).retry(waiting)
+    office.graph = Asked([outcome])
+    await delivered(office)
+    assert await states() == [state] * 2
+
+
+async def unanswered(office: Office, *findings: Finding) -> Row:
+    """A mail that may have gone, and whose mailbox did not answer when it was asked; and what it says then."""
+    office.graph.outcomes = [TIMED_OUT]
+    office.verifier = answering(Unanswered(TIMED_OUT), *findings)
+    await Worker(office.engine).deliver(work(), outgoing_mail())
+    due, message = office.outbox.messages.pop()
+    office.clock.at = due
+    await Worker(office.engine).deliver(message)
+    row = await office.row()
+    assert (row.state, row.unanswered) == ("unknown", 1)
+    return row
+
+
+async def test_what_may_have_gone_is_asked_about_at_once_where_its_mailbox_was_silent() -> None:
+    office = Office()
+    row = await unanswered(office, "sent")
+    found = await Control(office.engine).retry(row)
+    assert isinstance(found, Row)
+    assert found == await office.row()
+    assert (found.state, found.may_have_gone) == ("sent", False)
+    await delivered(office)
+    assert office.graph.sent == []
+
+
+async def test_what_is_not_there_so_early_counts_for_nothing_and_is_sent_no_sooner() -> None:
+    ends = list[datetime]()
+    for retries in (0, 5):
+        office = Office(settings=Settings(verify_delays=(15.0, 60.0, 180.0)))
+        row = await unanswered(office, "absent")
+        for _ in range(retries):
+            assert await Control(office.engine).retry(row) == row
+        assert await office.row() == row
+        due, message = office.outbox.messages.pop()
+        office.clock.at = due
+        await Worker(office.engine).deliver(message)
+        assert (await office.row()).verifications == 1
+        await delivered(office)
+        assert office.graph.sent == [outgoing_mail().id]
+        ends.append(office.clock.now())
+    assert abs(ends[0] - ends[1]) < timedelta(seconds=10), "but for chance"
+
+
+async def test_what_may_have_gone_is_not_asked_about_before_its_copy_may_be_there() -> None:
+    asked = list[Row]()
+
+    async def verifier(row: Row) -> Finding:
+        asked.append(row)
+        return "sent"
+
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=verifier)
+    await Worker(office.engine).deliver(work(), outgoing_mail())
+    row = await office.row()
+    assert await Control(office.engine).retry(row) == Cannot("state", row)
+    assert asked == []
+
+
+@pytest.mark.parametrize("silence", [TIMED_OUT, THROTTLED, NO_PERMISSION])
+async def test_a_mailbox_that_gives_no_answer_again_changes_nothing(silence: Outcome) -> None:
+    office = Office()
+    row = await unanswered(office, Unanswered(silence))
+    assert await Control(office.engine).retry(row) == Cannot("no-answer", row)
+    assert await office.row() == row
+
+
+async def test_a_mailbox_that_takes_no_requests_is_not_asked() -> None:
+    class Blocked(Unpaced):
+        def blocked_until(self, mailbox: str) -> datetime | None:
+            return self.now() + timedelta(seconds=20)
+
+    office = Office()
+    row = await unanswered(office, "sent")
+    office.pace = Blocked(office.clock.now)
+    assert await Control(office.engine).retry(row) == Cannot("no-answer", row)
+
+
+async def test_a_mailbox_that_cannot_be_asked_any_more_is_left_to_the_policy() -> None:
+    office = Office()
+    row = await unanswered(office)
+    office.verifier = None
+    assert await Control(office.engine).retry(row) == Cannot("cannot-be-asked", row)
+    assert await office.row() == row
+
+
+# Replay.
 
 
 async def test_a_failed_mail_is_put_back_and_sent_under_its_id() -> None:
@@ -203,6 +457,38 @@ async def test_an_event_accepted_once_more_after_its_mail_failed_begins_anew() -
     await Worker(office.engine).deliver(work(accepted_at=office.clock.now()), outgoing_mail())
     row = await office.row()
     assert (row.state, office.graph.sent) == ("sent", [outgoing_mail().id])
+
+
+async def test_what_begins_anew_and_cannot_go_now_is_not_dropped_when_it_comes_again() -> None:
+    """Its message meets a row that has still ended as failed."""
+
+    class Full(Unpaced):
+        free = False
+
+        @asynccontextmanager
+        async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
+            yield self.free
+
+    office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
+    await Worker(office.engine).deliver(work(), outgoing_mail())
+    office.pace = pace = Full()
+    office.clock.move(hours=1)
+    await Worker(office.engine).deliver(work(accepted_at=office.clock.now()), outgoing_mail())
+    assert (await office.row()).state == "failed"
+    pace.free = True
+    await delivered(office)
+    assert ((await office.row()).state, office.graph.sent) == ("sent", [outgoing_mail().id])
+
+
+async def test_what_begins_anew_is_not_given_up_although_its_message_fails_again_and_again() -> None:
+    office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
+    await Worker(office.engine).deliver(work(), outgoing_mail())
+    office.clock.move(hours=1)
+    again = work(accepted_at=office.clock.now())
+    assert not await Worker(office.engine).give_up(again, b"")
+    await Worker(office.engine).wake_later(again, outgoing_mail())
+    await delivered(office)
+    assert ((await office.row()).state, office.graph.sent) == ("sent", [outgoing_mail().id])
 
 
 async def test_two_replays_at_once_send_once() -> None:

@@ -47,7 +47,7 @@ def test_only_what_is_above_256_kib_gets_a_blob_of_its_own() -> None:
 
 async def test_what_comes_out_of_the_outbox_is_what_went_in() -> None:
     office = Office()
-    work = await office.outbox.put(work_of(with_files()), office.clock.now(), None, with_files())
+    work = (await office.outbox.put(work_of(with_files()), office.clock.now(), None, with_files())).work
     assert work.payload is not None  # the small file alone is too much for a message
     assert len(office.outbox.payloads) == 3
     found = await office.outbox.mail_of(work)
@@ -60,7 +60,7 @@ async def test_what_comes_out_of_the_outbox_is_what_went_in() -> None:
 async def refused() -> Office:
     """An office whose mail with files has failed."""
     office = Office(settings=Settings(), graph=ScriptedGraph([BAD_RECIPIENT]))
-    work = await office.outbox.put(work_of(with_files()), office.clock.now(), None, with_files())
+    work = (await office.outbox.put(work_of(with_files()), office.clock.now(), None, with_files())).work
     office.outbox.messages.clear()
     await Worker(office.engine).deliver(work)
     assert (await office.row()).state == "failed"

@@ -21,11 +21,11 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine
-from shared.delivery.files import StorageFiles, filled
-from shared.delivery.ledger_table import TABLE, TableLedger
+from shared.delivery.files import Files, filled
+from shared.delivery.ledger import TABLE, Ledger
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.queue import PAYLOADS, QUEUE, StorageOutbox
+from shared.delivery.queue import PAYLOADS, QUEUE, Outbox, Receipt
 from shared.delivery.queue_messages import Work, parse_work, work_of
 from shared.delivery.record import Row, partition
 from shared.delivery.request import Answer, Busy, Done, Mismatch, Requests
@@ -74,12 +74,12 @@ class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.c
         return answer
 
 
-class Punctual(StorageOutbox):
+class Punctual(Outbox):
     """Messages do not hide: the clock is moved by hand, and storage has its own."""
 
     async def put(
         self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-    ) -> Work:
+    ) -> Receipt:
         return await super().put(work, now, None, mail)
 
 
@@ -109,7 +109,7 @@ class Process:
         self.blobs = BlobServiceClient.from_connection_string(site.storage, transport=Wire(life))
         self.queue = self._queues.get_queue_client(QUEUE)
         self.outbox = Punctual(lambda: self._queues, lambda: self.blobs)
-        ledger = TableLedger(Tables.of_connection_string(site.storage, self._wire).table(TABLE))
+        ledger = Ledger(Tables.of_connection_string(site.storage, self._wire).table(TABLE))
         self.engine = Engine(
             Settings(),
             Claims(Settings(), ledger, site.clock.now, site.clock.monotonic),
@@ -136,7 +136,7 @@ class Process:
     async def _send(self, mail: OutgoingMail, row: Row, still_ours: object) -> Outcome:
         assert mail.request.message.body
         assert len(mail.request.message.body.content or "") == LARGE
-        whole = await filled(mail.request.message, StorageFiles(lambda: self.blobs))
+        whole = await filled(mail.request.message, Files(lambda: self.blobs))
         assert (whole.attachments or FILES) == FILES
         outcome = self._site.graph.take(mail.id)
         self._life.step()

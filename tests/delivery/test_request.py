@@ -46,7 +46,7 @@ class NoQueue(MemoryOutbox):
 
     async def put(
         self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-    ) -> Work:
+    ) -> Receipt:
         raise ServiceRequestError("gone")
 
 
@@ -54,6 +54,12 @@ async def test_a_mail_that_graph_takes_is_sent_and_puts_no_message() -> None:
     office = Office()
     assert await Requests(office.engine).send_now(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
     assert office.outbox.messages == []
+
+
+async def test_a_mail_that_was_just_admitted_is_not_admitted_a_second_time() -> None:
+    office = Office(policy=(policy := ScriptedPolicy()))
+    await Requests(office.engine).send_now(outgoing_mail())
+    assert policy.admitted == [True]
 
 
 async def test_a_throttled_mail_waits_in_the_outbox_and_is_delivered_from_there() -> None:
@@ -73,9 +79,9 @@ async def test_a_message_that_outran_the_row_may_take_the_claim_that_was_given_u
     class Impatient(MemoryOutbox):
         async def put(
             self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-        ) -> Work:
+        ) -> Receipt:
             put = await super().put(work, now, due, mail)
-            await worker.deliver(put)
+            await worker.deliver(put.work)
             return put
 
     office.outbox = Impatient()
@@ -224,7 +230,7 @@ async def test_respond_async_whose_message_may_have_been_stored_does_not_say_tha
     class Deaf(MemoryOutbox):
         async def put(
             self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-        ) -> Work:
+        ) -> Receipt:
             await super().put(work, now, due, mail)
             raise ServiceRequestError("gone")
 
@@ -270,9 +276,9 @@ async def test_respond_async_puts_a_failed_mail_into_the_queue_again_even_when_a
     class Impatient(MemoryOutbox):
         async def put(
             self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-        ) -> Work:
+        ) -> Receipt:
             put = await super().put(work, now, due, mail)
-            await worker.deliver(put)
+            await worker.deliver(put.work)
             return put
 
     await Requests(office.engine).send_now(outgoing_mail())
@@ -454,7 +460,7 @@ async def at_once(office: Office, mail: OutgoingMail, *, heard: bool = True) -> 
     """As intake does it."""
     requests = Requests(office.engine)
     put = await requests.prepare_put(mail)
-    receipt = await office.outbox.put_hidden(put.work, office.clock.now(), put.due, put.mail)
+    receipt = await office.outbox.put(put.work, office.clock.now(), put.due, put.mail)
     return put, await requests.attempt_put(put, receipt, lambda: heard) if put.ready else None
 
 
@@ -472,7 +478,7 @@ async def test_a_webhooks_mail_is_sent_beside_its_message_which_is_then_deleted(
 
 async def test_a_message_whose_deletion_fails_finds_its_row_ended() -> None:
     class Stale(MemoryOutbox):
-        async def take_back(self, receipt: Receipt) -> None:
+        async def take_back(self, message: str) -> None:
             raise ResourceNotFoundError
 
     office = Office(verifier=found, outbox=Stale())

@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
+from shared.delivery.engine import SMALL
 from shared.delivery.operations import Control
 from shared.delivery.queue import INLINE, Kept
 from shared.delivery.queue_messages import Work
@@ -17,7 +19,7 @@ from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode
-from shared.policy.pre_send import Withheld
+from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.limits import Reservation
 from shared.ratelimit.schedule import NoRoom
 from shared.settings.config import Settings
@@ -315,10 +317,11 @@ async def test_a_mail_that_waited_is_asked_about_again() -> None:
     """What held when it was accepted may hold no longer."""
     office = Office(graph=ScriptedGraph([THROTTLED]))
     await deliver(office)
-    office.policy = ScriptedPolicy([WITHHELD[0]])
+    office.policy = policy = ScriptedPolicy([WITHHELD[0]])
     await deliver_next(office)
     assert (await office.row()).state == "suppressed"
     assert len(office.graph.rows) == 1
+    assert policy.admitted == [False], "every rule is asked again"
 
 
 async def test_a_mail_that_goes_to_some_of_its_recipients_says_how_many_were_left_out() -> None:
@@ -359,6 +362,7 @@ class Spent(Unpaced):
         self.asked: list[tuple[str, int]] = []
         self.first: str | None = None
         self.ends: list[str] = []
+        self.counted: list[int] = []
 
     async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
         self.asked.append((mailbox, recipients))
@@ -371,6 +375,7 @@ class Spent(Unpaced):
 
     def used(self, reservation: Reservation, recipients: int) -> None:
         self.ends.append("used")
+        self.counted.append(recipients)
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         return self.first or mailboxes[0]
@@ -381,13 +386,36 @@ async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room(
     office = Office(pace=pace)
     await deliver(office)
     assert office.graph.rows == []
-    assert await office.ledger.read(outgoing_mail().id) is None, "no claim is written for nothing"
+    row = await office.row()
     [(due, message)] = office.outbox.messages
     assert timedelta(hours=5) <= due - NOON <= timedelta(hours=5, minutes=6)
+    assert row.state == "accepted", "whoever asks is told that it waits, and until when"
+    assert row.due_at is not None
+    assert due - row.due_at < timedelta(seconds=1)
     assert (message.via, message.reserved) == (None, None)
     pace.mailboxes.clear()
     await deliver_next(office)
     assert (await office.row()).state == "sent"
+
+
+async def test_a_large_mail_waits_while_its_mailbox_has_uploaded_too_much() -> None:
+    class Full(Unpaced):
+        async def upload(self, mailbox: str, size: int) -> datetime | None:
+            asked.append(size)
+            return NOON + timedelta(minutes=5)
+
+    asked: list[int] = []
+    office = Office(pace=Full(lambda: NOON))
+    large = outgoing_mail(size=SMALL + 1)
+    await Worker(office.engine).deliver(work(large), large)
+    assert office.graph.rows == []
+    [(due, _)] = office.outbox.messages
+    assert due == NOON + timedelta(minutes=5)
+    small = outgoing_mail("1" * 32, size=1000)
+    await Worker(office.engine).deliver(work(small), small)
+    assert office.graph.sent == [small.id], "of small mails the room that is left is enough"
+    assert len(asked) == 1
+    assert asked[0] > SMALL
 
 
 async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_left() -> None:
@@ -398,6 +426,18 @@ async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_lef
     await deliver(office)
     assert [mailbox for mailbox, _ in pace.asked] == [one, other]
     assert (await office.row()).mailbox == other
+
+
+async def test_a_mail_of_a_pool_that_may_have_gone_is_sent_again_from_its_own_mailbox() -> None:
+    """Only there it could be found, now that it may have gone twice."""
+    pool = ("a@sandbox.example", "b@sandbox.example")
+    office = Office(
+        settings=Settings(sender_pools={SENDER: pool}), graph=ScriptedGraph([TIMED_OUT]), pace=Spent(pool[0])
+    )
+    await deliver(office)
+    office.pace = Spent()
+    await deliver_next(office)
+    assert [row.mailbox for row in office.graph.rows] == [pool[1], pool[1]]
 
 
 async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> None:
@@ -411,8 +451,14 @@ async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> N
 
 
 async def test_a_mail_counts_for_those_whom_policy_lets_it_reach() -> None:
-    await deliver(Office(pace=(pace := Spent())))
+    three = outgoing_mail()
+    recipients = (three.request.message.to_recipients or ()) * 3
+    message = msgspec.structs.replace(three.request.message, to_recipients=recipients)
+    three = replace(three, request=msgspec.structs.replace(three.request, message=message))
+    office = Office(pace=(pace := Spent()), policy=ScriptedPolicy([Goes(outgoing_mail(), 2)]))
+    await Worker(office.engine).deliver(work(three), three)
     assert pace.asked == [(SENDER, 1)]
+    assert pace.counted == [1]
 
 
 async def test_what_policy_withholds_reserves_nothing() -> None:

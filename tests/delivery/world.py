@@ -224,7 +224,8 @@ class World:
             return await self._look(row, skew)
 
         files = MemoryFiles(self.outbox)
-        drafts = _ByDraft(self.drafts, self.drafts, files, verifier, lambda: self.silence(skew))
+        box: Any = self.drafts
+        drafts = _ByDraft(box, box, files, verifier, lambda: self.silence(skew))
         now, monotonic = (lambda: NOON + timedelta(seconds=self.now + skew)), (lambda: self.now + started)
         return Engine(
             self.settings,
@@ -284,7 +285,7 @@ class World:
         put = await requests.prepare_put(mail)
         try:
             now = requests.engine.claims.now()
-            receipt = await requests.engine.outbox.put_hidden(put.work, now, put.due, put.mail)
+            receipt = await requests.engine.outbox.put(put.work, now, put.due, put.mail)
         except AzureError:
             requests.abandon(put)
             return Unavailable(maybe_sent=True)
@@ -320,7 +321,7 @@ class World:
         if message.receipt == receipt:
             message.visible = self.now + VISIBILITY
 
-    def _operate(self, what: Literal["cancel", "replay", "force"]) -> None:
+    def _operate(self, what: Literal["cancel", "retry", "replay", "force"]) -> None:
         control = Control(self._process())
 
         async def operate() -> None:
@@ -330,6 +331,8 @@ class World:
                     return
                 if what == "cancel":
                     self.cancelled |= isinstance(await control.cancel(row), Row)
+                elif what == "retry":
+                    await control.retry(row)
                 elif row.state in REPLAYABLE:
                     if what == "force":
                         self.forced.append(row)
@@ -509,7 +512,7 @@ class World:
                 way: Start = "accept" if trouble.size > 1 else "direct"
                 way = "hook" if self.plan.start == "hook" else way
                 self._ask(Client(way, body=trouble.size % 2, tries=self.plan.retries))
-            case "cancel" | "replay" | "force":
+            case "cancel" | "retry" | "replay" | "force":
                 self._operate(trouble.kind)
             case "maintenance":
                 self._maintain()

@@ -1,5 +1,6 @@
 """What became of a mail: asked, scheduled, cancelled, put back; by whom it concerns and by nobody else."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -88,11 +89,40 @@ def test_a_failed_mail_is_listed_and_put_back_by_the_operator(sandbox: Sandbox) 
     eventually(lambda: sandbox.message(answer).json()["replays"] == 1 and state(sandbox, answer) == "failed")
 
 
+@pytest.mark.parametrize("way", ["request", "webhook", "queue"])
+def test_a_mail_that_waits_for_an_hour_goes_at_once_when_the_operator_wants_it(sandbox: Sandbox, way: str) -> None:
+    """Its mailbox was full, and has room again."""
+    sandbox.fault(kind="quota", count=1)
+    match way:
+        case "request":
+            assert sandbox.send(titled("retried")).headers["mailroom-state"] == "accepted"
+        case "webhook":
+            secret = {"Authorization": "Bearer sandbox-secret", "Content-Type": "application/json"}
+            events = f"{sandbox.facts['host']}/api/events/generic"
+            assert sandbox.http.post(events, content=b'{"to be": "retried"}', headers=secret).status_code == 202
+        case "queue":
+            sandbox.put("mail-outbox", json.dumps({"sender": sandbox.sender, **titled("retried")}))
+
+    def waiting() -> list[str]:
+        listed = sandbox.operator("GET", "?state=accepted&top=1000").json()["messages"]
+        return [mail["id"] for mail in listed if mail.get("code") == "ErrorQuotaExceeded"]
+
+    [mail] = eventually(waiting)
+    assert sandbox.accepted() == []
+    # Its row says by which message it waits a moment after it says that it does.
+    eventually(lambda: sandbox.operator("POST", f"/{mail}/retry").status_code == 202)
+    eventually(lambda: sandbox.operator("GET", f"/{mail}").json()["state"] == "sent")
+    assert len(sandbox.accepted()) == 1
+    again = sandbox.operator("POST", f"/{mail}/retry")
+    assert (again.status_code, again.json()["detail"].split()[4]) == (409, "sent")
+
+
 def test_a_producer_can_neither_list_nor_put_back(sandbox: Sandbox) -> None:
     token = {"Authorization": f"Bearer {sandbox.token()}"}
     api = f"{sandbox.facts['host']}/api/messages"
     assert sandbox.http.get(api, headers=token).status_code == 403
-    assert sandbox.http.post(f"{api}/{'0' * 32}/replay", headers=token).status_code == 403
+    for action in ("replay", "retry"):
+        assert sandbox.http.post(f"{api}/{'0' * 32}/{action}", headers=token).status_code == 403
 
 
 def test_the_role_mailroom_operate_sees_everything(sandbox: Sandbox) -> None:

@@ -72,6 +72,16 @@ def put_back(*, key: bool) -> Act:
     return act
 
 
+def try_at_once(*, key: bool) -> Act:
+    """Of a mail that waits since Graph has refused it for a while."""
+
+    def act(sandbox: Sandbox) -> httpx.Response:
+        sandbox.fault(kind="quota", count=1)
+        return of_a_mail("/retry", "POST", "Mailroom.Operate", key=key)(sandbox)
+
+    return act
+
+
 def twice(sandbox: Sandbox, **options: Any) -> httpx.Response:
     sandbox.send(EXAMPLE, Idempotency_Key="openapi-twice", **options)
     return sandbox.send(titled("not the same"), Idempotency_Key="openapi-twice", **options)
@@ -105,6 +115,7 @@ def sending(path: str, delegated: bool) -> dict[int, Act]:  # noqa: FBT001 - whi
 def messages(function: str, prefix: str, *, key: bool) -> dict[tuple[str, str, int], Act]:
     operate = "Mailroom.Operate"
     message, replay, listed = f"{function}message", f"{function}message_replay", f"{function}messages"
+    retry = f"{function}message_retry"
     acts: dict[tuple[str, str, int], Act] = {
         (message, "GET", 200): of_a_mail("", "GET", key=key),
         (message, "GET", 404): api(f"{prefix}messages/{UNKNOWN}", key=key),
@@ -118,10 +129,14 @@ def messages(function: str, prefix: str, *, key: bool) -> dict[tuple[str, str, i
         ),
         (replay, "POST", 400): of_a_mail("/replay?force=maybe", "POST", operate, key=key),
         (replay, "POST", 409): of_a_mail("/replay", "POST", operate, key=key),
+        (retry, "POST", 202): try_at_once(key=key),
+        (retry, "POST", 404): api(f"{prefix}messages/{UNKNOWN}/retry", "POST", operate, key=key),
+        (retry, "POST", 411): api(f"{prefix}messages/{UNKNOWN}/retry", "POST", operate, key=key, content=iter([b"{}"])),
+        (retry, "POST", 409): of_a_mail("/retry", "POST", operate, scheduled=True, key=key),
         (listed, "GET", 200): api(f"{prefix}messages?top=3", roles=operate, key=key),
         (listed, "GET", 400): api(f"{prefix}messages?state=lost", roles=operate, key=key),
     }
-    places = ((message, "GET", ""), (message, "DELETE", ""), (replay, "POST", "/replay"))
+    places = ((message, "GET", ""), (message, "DELETE", ""), (replay, "POST", "/replay"), (retry, "POST", "/retry"))
     for name, method, rest in places:
         acts[name, method, 401] = api(f"{prefix}messages/{UNKNOWN}{rest}", method, None)
         if not key:
@@ -219,8 +234,10 @@ RATED = (
 PROBES = "tests/webhooks/routing/test_intake.py::test_a_route_with_probe_answers_get_and_head_and_delivers_nothing"
 BY_KEY = "tests/functions/test_who.py::test_function_keys_open_the_operators_paths_unless_they_are_switched_off"
 FOUND = "tests/functions/test_replay.py::test_a_mail_that_is_found_in_its_mailbox_is_told_as_sent"
+FOUND_AT_ONCE = "tests/functions/test_replay.py::test_a_retried_mail_that_is_found_in_its_mailbox_is_told_as_sent"
 ELSEWHERE = {
     **{(name, "POST", 200): FOUND for name in ("message_replay", "operator_message_replay")},
+    **{(name, "POST", 200): FOUND_AT_ONCE for name in ("message_retry", "operator_message_retry")},
     **{
         (row.function, row.method, 403): BY_KEY
         for row in OPERATIONS

@@ -11,7 +11,12 @@ import azure.functions as func
 import pytest
 
 from shared.app import services
-from shared.functions.messages import message_replay, operator_message_replay
+from shared.functions.messages import (
+    message_replay,
+    message_retry,
+    operator_message_replay,
+    operator_message_retry,
+)
 from shared.functions.send_mail import send_mail as send_users_mail
 from shared.functions.send_mail import send_my_mail
 from shared.functions.suppressions import operator_suppressions, suppressions
@@ -21,6 +26,8 @@ Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 PROBLEMS: dict[str, Function] = {
     "message_replay": message_replay,
     "operator_message_replay": operator_message_replay,
+    "message_retry": message_retry,
+    "operator_message_retry": operator_message_retry,
     "suppressions": suppressions,
     "operator_suppressions": operator_suppressions,
 }

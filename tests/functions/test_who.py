@@ -141,6 +141,7 @@ async def test_a_user_operates_with_role_scope_and_application_and_an_applicatio
     asked = [
         (messages.messages, "GET", {}, b""),
         (messages.message_replay, "POST", {"id": "none"}, b""),
+        (messages.message_retry, "POST", {"id": "none"}, b""),
         (suppressions.suppressions, "POST", {}, b"{"),
         (suppressions.suppression, "DELETE", {"id": "none"}, b""),
     ]
@@ -184,6 +185,7 @@ BY_KEY: list[tuple[Function, str, dict[str, str], bytes]] = [
     (messages.operator_message, "GET", {"id": "none"}, b""),
     (messages.operator_message, "DELETE", {"id": "none"}, b""),
     (messages.operator_message_replay, "POST", {"id": "none"}, b""),
+    (messages.operator_message_retry, "POST", {"id": "none"}, b""),
     (suppressions.operator_suppressions, "GET", {}, b""),
     (suppressions.operator_suppressions, "POST", {}, b"{"),
     (suppressions.operator_suppression, "GET", {"id": "none"}, b""),

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from deployment.infra import as_template
-from shared.delivery import ledger_table, queue
+from shared.delivery import ledger, queue
 from shared.ratelimit import store as rates
 from shared.settings import config
 from tests.infra.deployed import PARAMETERS, ROOT, SETS, STORAGE, deployed, functions, mail_account, package_account
@@ -87,7 +87,7 @@ def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
         for path in (ROOT / "shared").rglob("*.py")
         for match in re.finditer(r'^TABLE: Final = "(mail\w+)"', path.read_text(), re.MULTILINE)
     }
-    assert {ledger_table.TABLE, rates.TABLE} <= in_code
+    assert {ledger.TABLE, rates.TABLE} <= in_code
     assert deployed(name).names(f"{STORAGE}/tableServices/tables") == in_code
 
 

@@ -23,6 +23,13 @@ def test_500_recipients_in_all_pass() -> None:
     limits.check(SendMail(message=message))
 
 
+@pytest.mark.parametrize("name", ["to_recipients", "cc_recipients", "bcc_recipients"])
+def test_recipients_of_each_list_count(name: str) -> None:
+    limits.check(SendMail(message=Message(**{name: (SOMEONE,) * 500})))  # type: ignore[arg-type] # by name
+    with pytest.raises(Malformed):
+        limits.check(SendMail(message=Message(**{name: (SOMEONE,) * 501})))  # type: ignore[arg-type] # by name
+
+
 def test_reply_to_is_no_recipient() -> None:
     limits.check(mail(reply_to=(SOMEONE,) * 501))
 

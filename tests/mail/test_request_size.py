@@ -45,12 +45,13 @@ def test_the_draft_takes_what_fits_in_order_and_the_rest_follows_in_order() -> N
     assert limits.json_size(plan.first) <= limits.MAX_REQUEST
 
 
+@pytest.mark.parametrize("files", [1, 2])
 @pytest.mark.parametrize("spare", [0, -1])
-def test_the_request_that_makes_the_draft_is_within_the_limit_to_the_byte(spare: int) -> None:
-    around = limits.json_size(message(file(0))) + spare
-    body = "." * (limits.MAX_REQUEST - around)
-    plan = plan_of(message(file(0), body=body))
-    assert bool(plan.first.attachments) is (spare == 0)
+def test_the_request_that_makes_the_draft_is_within_the_limit_to_the_byte(spare: int, files: int) -> None:
+    attachments = [file(0)] * files
+    around = limits.json_size(message(*attachments)) + spare
+    plan = plan_of(message(*attachments, body="." * (limits.MAX_REQUEST - around)))
+    assert len(plan.first.attachments or ()) == files + spare
     assert limits.json_size(plan.first) <= limits.MAX_REQUEST
 
 

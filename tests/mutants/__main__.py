@@ -41,6 +41,8 @@ LONGEST: Final = 1800.0  # seconds for the tests of one fault
 SHOWN: Final = 30  # lines of a run that could not be read
 FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?::.*?)(?: - .*)?$", re.MULTILINE)
 PASSED: Final = re.compile(r"\b(\d+) passed\b")
+# Of the plugins only what tests need: to load all of them takes longer than most tests.
+PLUGINS: Final = ("-p", "no:cacheprovider", "-p", "anyio", "-p", "xdist")
 WHOLE: Final = (
     "-m",
     "not proof",
@@ -187,8 +189,9 @@ def _verdict(fault: Fault, run: Run) -> Verdict:
 
 def _pytest(copy: Path, arguments: Sequence[str]) -> Run:
     """Run tests in a copy, and nothing of the checkout's."""
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=short", "-p", "no:cacheprovider", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=short", *PLUGINS, *arguments]
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     began = time.monotonic()
     with subprocess.Popen(
         command,

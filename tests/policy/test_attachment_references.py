@@ -1,12 +1,11 @@
 """Attachments by reference, taken in: who may, what is there, which version."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import msgspec
 import pytest
 
-from shared.delivery.files import Found
+from shared.delivery.files import Files, Found
 from shared.delivery.queue_messages import work_of
 from shared.delivery.transitions import first_claim
 from shared.errors import Malformed
@@ -25,7 +24,7 @@ OTHER = "99999999-2222-3333-4444-555555555555"
 
 
 @dataclass
-class Blobs:
+class Blobs(Files):
     """What is there, and what was asked for."""
 
     there: dict[str, Found] = field(default_factory=lambda: {"reports/a/x.pdf": Found(3, "1")})
@@ -35,7 +34,7 @@ class Blobs:
         self.asked.append(f"{container}/{name}")
         return self.there.get(f"{container}/{name}")
 
-    async def read(self, *_: Any) -> bytes:
+    async def read(self, file: BlobAttachment, start: int, length: int) -> bytes:
         raise AssertionError
 
 

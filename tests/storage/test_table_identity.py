@@ -12,7 +12,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.delivery.ledger_table import TableLedger
+from shared.delivery.ledger import Ledger
 from shared.delivery.record import Row
 from shared.policy.suppression_list import Entry, entry_id
 from shared.policy.suppression_table import TableSuppressions
@@ -71,7 +71,7 @@ async def test_a_deleted_table_is_noticed_by_all_whatever_has_made_it_anew(accou
     await identity.keep()
     await account.delete()
     assert await account.identity().check() is not None  # before anybody has marked the new one
-    await TableLedger(account.tables.table(account.name)).insert(row_of("1"))
+    await Ledger(account.tables.table(account.name)).insert(row_of("1"))
     found = await identity.keep()
     assert found is not None
     assert (found.table, found.found) == (account.name, account.now)
@@ -137,7 +137,7 @@ async def test_whoever_asks_about_many_mails_reads_it_once_a_minute(account: Acc
 
 async def test_the_marker_is_no_mail_and_no_address(account: Account) -> None:
     await account.identity().keep()
-    ledger = TableLedger(account.tables.table(account.name))
+    ledger = Ledger(account.tables.table(account.name))
     assert await ledger.page(None, 10, None) == ([], None)
     await ledger.insert(row_of("1"))
     assert [row.id for row in (await ledger.page(None, 10, None))[0]] == ["1"]

@@ -88,17 +88,15 @@ class AtOnce:
 
     async def _put(self, put: Put) -> Made:
         outbox, now = self.requests.engine.outbox, self.requests.engine.claims.now()
-        if put.ready is not None:
-            return Made(put, await outbox.put_hidden(put.work, now, put.due, put.mail))
-        await outbox.put(put.work, now, put.due, put.mail)
-        return Made(put)
+        receipt = await outbox.put(put.work, now, put.due, put.mail)
+        return Made(put, receipt if put.ready is not None else None)
 
     async def _attempt(self, put: Put, receipt: Receipt, heard: Callable[[], bool]) -> None:
         with said_while(heard):
             try:
                 await self.worker.looked_up(put.work)
             except AzureError:  # its operator is to be told before it goes: by who delivers the message
-                await self.requests.wake(receipt)
+                await self.requests.wake(receipt.message)
             else:
                 await self.requests.attempt_put(put, receipt, heard)
 

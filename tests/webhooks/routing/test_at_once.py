@@ -74,7 +74,7 @@ class Storage(MemoryOutbox):
         self.loses = 0
         self.stale = False
 
-    async def put(self, work: Work, *rest: Any, **options: Any) -> Work:
+    async def put(self, work: Work, *rest: Any, **options: Any) -> Receipt:
         if len(self.messages) >= self.takes:
             raise ServiceRequestError("away")
         put = await super().put(work, *rest, **options)
@@ -83,10 +83,10 @@ class Storage(MemoryOutbox):
             raise ServiceRequestError("its answer is lost")
         return put
 
-    async def take_back(self, receipt: Receipt) -> None:
+    async def take_back(self, message: str) -> None:
         if self.stale:
             raise ResourceNotFoundError
-        await super().take_back(receipt)
+        await super().take_back(message)
 
 
 class Graph(ScriptedGraph):

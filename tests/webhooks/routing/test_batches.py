@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from sandbox.examples import examples_of
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.queue_messages import Batch, Work, parse_work
+from shared.delivery.queue import Receipt
+from shared.delivery.queue_messages import Batch, parse_work
 from shared.delivery.record import partition
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
@@ -98,7 +99,7 @@ async def test_slow_storage_does_not_keep_a_batch_from_being_acknowledged(
     """What takes some time for each mail would take longer than the sender waits, at every try."""
 
     class Slow(MemoryOutbox):
-        async def put(self, *rest: Any, **options: Any) -> Work:
+        async def put(self, *rest: Any, **options: Any) -> Receipt:
             await asyncio.sleep(0.5)
             return await super().put(*rest, **options)
 
@@ -330,8 +331,8 @@ class Troubled(MemoryOutbox):
             raise Died
         return result
 
-    async def put(self, *rest: Any, **options: Any) -> Work:
-        found: Work = await self._step(lambda: super(Troubled, self).put(*rest, **options))
+    async def put(self, *rest: Any, **options: Any) -> Receipt:
+        found: Receipt = await self._step(lambda: super(Troubled, self).put(*rest, **options))
         return found
 
     async def put_batch(self, *rest: Any, **options: Any) -> None:

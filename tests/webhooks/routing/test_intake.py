@@ -15,7 +15,7 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
 from shared.auth.entra import KeysUnavailable
-from shared.delivery.queue import Kept
+from shared.delivery.queue import Kept, Receipt
 from shared.delivery.queue_messages import Work
 from shared.delivery.worker import Worker
 from shared.errors import NotAllowed
@@ -50,7 +50,7 @@ class FullOutbox(MemoryOutbox):
         super().__init__()
         self.takes = takes
 
-    async def put(self, work: Work, *rest: Any, **options: Any) -> Work:
+    async def put(self, work: Work, *rest: Any, **options: Any) -> Receipt:
         if len(self.messages) == self.takes:
             raise ServiceRequestError("away")
         return await super().put(work, *rest, **options)
@@ -371,7 +371,7 @@ async def test_storage_that_hangs_is_not_waited_for_until_the_sender_gives_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Hanging(MemoryOutbox):
-        async def put(self, *rest: Any, **options: Any) -> Work:
+        async def put(self, *rest: Any, **options: Any) -> Receipt:
             await asyncio.sleep(60)
             raise AssertionError
 

@@ -16,37 +16,39 @@ from shared.delivery.record import Conflict, Row, State, partition
 from shared.storage.table_identity import is_identity
 from shared.storage.tables import Entity, Table, Value, continued, token_text
 
-__all__ = ["TABLE", "TableLedger"]
-
 TABLE: Final = "mailledger"
 SEARCH: Final = 5.0  # seconds; a page that is still empty then is given as it is, with where the search goes on
 COLUMNS: Final = tuple(field.name for field in fields(Row) if field.name not in ("id", "etag"))
 DEFAULTS: Final = {field.name: field.default for field in fields(Row)}
 
 
-class TableLedger:
-    """Rows in one table."""
+class Ledger:
+    """Rows in one table. Every method may raise azure.core's AzureError when storage cannot be reached."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     async def insert(self, row: Row) -> Row:
+        """Add the row; returns it with its ETag. Raises Conflict when there is one with this id."""
         try:
             return replace(row, etag=await self._table.insert(_entity(row)))
         except ResourceExistsError as error:
             return await self._own(row, error)
 
     async def read(self, mail: str) -> Row | None:
+        """The row of this id, or None."""
         entity = await self._table.get(partition(mail), mail)
         return None if entity is None else _row(entity)
 
     async def replace(self, row: Row) -> Row:
+        """Put the row in place of the one with row.etag. Raises Conflict when that one is gone."""
         try:
             return replace(row, etag=await self._table.replace(_entity(row), row.etag))
         except (ResourceModifiedError, ResourceNotFoundError) as error:
             return await self._own(row, error)
 
     async def remove(self, row: Row) -> None:
+        """Take the row with row.etag out. Raises Conflict when it has been changed; it may be gone already."""
         try:
             await self._table.delete(partition(row.id), row.id, row.etag)
         except ResourceModifiedError as error:
@@ -55,10 +57,15 @@ class TableLedger:
             return
 
     async def partition(self, number: int) -> AsyncIterator[Row]:
+        """The rows of one of the 256 partitions."""
         async for entity in self._table.all({"PartitionKey": f"{number:02x}"}):
             yield _row(entity)
 
     async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
+        """Up to `most` rows in this state (None: any), and where the next page begins (None: it was the last).
+
+        A page may be empty although there is a next one, where rows of a rare state are searched for.
+        """
         token = continued(after)
         # The service may give short or empty pages while it searches on; they are gone through here, for a while.
         end = time.monotonic() + SEARCH

@@ -111,7 +111,7 @@ class Studio:
         """
         found = []
         # An event that its sender does not name has another id each time that it is read.
-        for event, again in zip(*(route.source.events(example.request(), NOW) for _ in range(2)), strict=True):
+        for event, again in zip(*(route.source.events(example.request()) for _ in range(2)), strict=True):
             event = event if event.id == again.id else replace(event, id="example")  # noqa: PLW2901 - it stands still
             mail = self._composer.compose(route, event, NOW)
             if mail and self.renderer.last:

@@ -24,8 +24,8 @@ from shared.mail.outgoing import OutgoingMail
 from shared.mail.sdk_message import send_mail_body
 from shared.mail.threading import threaded
 from shared.webhooks.routing.catalog import load
-from shared.webhooks.routing.compose import RouteUnusable, templates_of
-from shared.webhooks.routing.route import Route
+from shared.webhooks.routing.compose import templates_of
+from shared.webhooks.routing.route import Route, RouteUnusable
 
 __all__ = ["graph_body", "main"]
 

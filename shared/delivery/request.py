@@ -36,7 +36,7 @@ from shared.mail.request_size import needs_draft
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within
-from shared.telemetry import LogEvent, emit, said_while
+from shared.telemetry import LogEvent, deferred, emit
 
 AT_ONCE: Final = timedelta(seconds=0.5)  # an attempt beside a message may wait so long for its mailbox's time
 # Seconds to read a row: where storage is away, the caller has waited for one operation's tries before.
@@ -328,7 +328,7 @@ class Requests:
         """
         token = put.work.claimed or new_token()
         row = transitions.first_claim(put.work, self.engine.claims.now(), self.engine.settings, token, queued=True)
-        with said_while(heard):
+        with deferred(heard):
             try:
                 job = Job(put.mail, put.work, worker.KEEPS)
                 result = await self.engine.run(job, transitions.Claim(row, "send"), put.ready)

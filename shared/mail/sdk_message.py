@@ -55,7 +55,7 @@ def sdk_class(wire: type) -> Any:
 
 @cache
 def _store() -> Any:
-    return import_module("shared.graph.backing_store").PlainStore
+    return import_module("shared.graph.client").PlainStore
 
 
 def _built(value: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from deployment.infra import as_template
 from shared.delivery import ledger, queue
 from shared.ratelimit import store as rates
-from shared.settings import config
+from shared.settings import config, environ
 from tests.infra.deployed import PARAMETERS, ROOT, SETS, STORAGE, deployed, functions, mail_account, package_account
 
 COSTS: Final = (ROOT / "docs" / "costs.md").read_text()
@@ -250,7 +250,7 @@ def test_with_nothing_given_nobody_may_send() -> None:
 @every_set
 def test_no_setting_is_a_secret_or_a_reference_to_one(name: str) -> None:
     for setting, value in deployed(name).settings().items():
-        assert not setting.startswith(config.SECRETS)
+        assert not setting.startswith(environ.SECRETS)
         assert not re.search(r"AccountKey=|SharedAccess|sig=|@Microsoft\.KeyVault|password", value, re.IGNORECASE)
 
 

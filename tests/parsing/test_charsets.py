@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.errors import Malformed
 from shared.mail.parse import outbox_mail, send_mail
 from shared.parsing.charsets import CODECS, charset_of, decode
-from shared.webhooks.sources.cloudevents_json import content
+from shared.webhooks.sources.cloudevents import content
 from shared.webhooks.sources.json_values import read_json
 
 SUBJECT = "Tür: größer als 5 €"

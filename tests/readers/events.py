@@ -8,19 +8,18 @@ from typing import Any, Final
 from sandbox.examples import ENVIRONMENT, Example
 from shared.settings.config import read
 from shared.webhooks.rendering.bounds import bounded
-from shared.webhooks.rendering.environment import Sandbox
+from shared.webhooks.rendering.environment import TemplateSandbox, at_in
 from shared.webhooks.rendering.facts_table import table_of
+from shared.webhooks.rendering.filters import FILTERS
 from shared.webhooks.rendering.mails import Renderer
-from shared.webhooks.rendering.paths import at_in
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.event_messages import events_of, parse_event
-from shared.webhooks.routing.queries import Query, as_object
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources import json_values
+from shared.webhooks.sources.expressions import holds
 from shared.webhooks.sources.key import Key
-from shared.webhooks.sources.registry import source_named
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import Event, RawRequest, source_named
 from tests.readers.documents import VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
 from tests.readers.shapes import TEXTS, bound
@@ -113,7 +112,7 @@ def _requests(route: Route) -> Mapping[str, Shape]:
 
 def _mails(route: Route) -> Callable[[RawRequest], object]:
     def read_all(request: RawRequest) -> None:
-        for event in route.source.events(request, NOW)[:3]:
+        for event in route.source.events(request)[:3]:
             COMPOSER.mails(route, event, NOW)
 
     return read_all
@@ -124,12 +123,12 @@ def _event(data: Any) -> Event:
 
 
 QUERIES: Final = [
-    Query("data.a[?a == 'x']"),
-    Query("data[?type(@) == 'object'] | [0]"),
-    Query("length(data)"),
-    Query("join(' ', data.*.name)"),
+    "data.a[?a == 'x']",
+    "data[?type(@) == 'object'] | [0]",
+    "length(data)",
+    "join(' ', data.*.name)",
 ]
-TEMPLATE: Final = Sandbox(FOLDER, [])
+TEMPLATE: Final = TemplateSandbox(FOLDER, [])
 # Filters that do something to a text; what others do needs options that a template's author chooses.
 FILTERED: Final = sorted(
     name
@@ -183,11 +182,11 @@ READERS: Final = [
         name="a batch of events",
         covers=(
             "sources.cloudevents:read",
-            "sources.cloudevents_json:from_json",
-            "sources.cloudevents_json:event_of",
+            "sources.cloudevents:from_json",
+            "sources.cloudevents:event_of",
         ),
         read=lambda body: [
-            source_named(name)().events(RawRequest(body, {"content-type": "application/cloudevents-batch+json"}), NOW)
+            source_named(name)().events(RawRequest(body, {"content-type": "application/cloudevents-batch+json"}))
             for name in ("cloudevents", "eventgrid")
         ],
         largest=MEGABYTE,
@@ -209,7 +208,7 @@ READERS: Final = [
     Reader(
         name="an event in the queue",
         covers=("routing.event_messages:parse_event", "routing.event_messages:events_of"),
-        read=lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1", NOW),
+        read=lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1"),
         largest=QUEUE,
         bounded=False,
         shapes={
@@ -220,8 +219,8 @@ READERS: Final = [
     ),
     Reader(
         name="what a route asks of an event",
-        covers=("routing.queries:as_object",),
-        read=lambda data: [query.holds(as_object(_event(data))) for query in QUERIES],
+        covers=("sources.expressions:holds", "sources.expressions:search"),
+        read=lambda data: [holds(query, _event(data).as_object()) for query in QUERIES],
         largest=MEGABYTE // 4,
         shapes={name: shape for name, shape in VALUES.items() if "text of" not in name},
         bounded=False,
@@ -229,10 +228,10 @@ READERS: Final = [
     Reader(
         name="what a template asks of an event",
         covers=(
-            "rendering.paths:at_in",
-            "rendering.paths:list_in",
-            "rendering.paths:object_in",
-            "rendering.paths:text_in",
+            "rendering.environment:at_in",
+            "rendering.environment:list_in",
+            "rendering.environment:object_in",
+            "rendering.environment:text_in",
             "rendering.bounds:bounded",
             "rendering.facts_table:table_of",
         ),
@@ -243,7 +242,10 @@ READERS: Final = [
     ),
     Reader(
         name="filters of templates",
-        covers=(),
+        covers=(
+            *(f"rendering.filters:{name}" for name in FILTERS if name not in ("one_line", "cut", "shown", "told")),
+            "rendering.markup:lines",
+        ),
         read=_filtered,
         largest=20_000,
         shapes={
@@ -255,7 +257,7 @@ READERS: Final = [
     *(
         Reader(
             name=f"a mail of the route {name}",
-            covers=(f"sources:{route.source.name}", "sources.alerts:notification"),
+            covers=(f"sources:{route.source.name}", "sources.alertmanager:notification"),
             read=_mails(route),
             largest=MEGABYTE,
             shapes=_requests(route),

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.auth.entra import KeysUnavailable
+from shared.auth.entra_keys import KeysUnavailable
 from shared.errors import Refused
 from shared.parsing.json_limits import TooMuch
 from shared.webhooks.sources.source import Unverified

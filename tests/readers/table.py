@@ -11,7 +11,7 @@ from inspect import isfunction
 from typing import Final
 
 import shared
-from shared.webhooks.sources.registry import SOURCES
+from shared.webhooks.sources.source import SOURCES
 from tests.readers import events, mails, texts
 from tests.readers.reader import Reader
 
@@ -19,16 +19,16 @@ __all__ = ["NO_READERS", "READERS", "public"]
 
 READERS: Final[list[Reader]] = [*texts.READERS, *mails.READERS, *events.READERS]
 PACKAGES: Final = (
-    "auth.callers", "auth.entra", "delivery.queue_messages", "functions.answers", "functions.paging", "mail", "mime",
+    "auth.callers", "auth.entra", "delivery.queue_messages", "functions.access", "functions.answers", "mail", "mime",
     "parsing", "policy", "rendering", "routing", "sources",
 )  # fmt: skip
 
 # What is public and reads no foreign text, or reads what another reader has read and bounded.
 NO_READERS: Final[dict[str, str]] = {
     "the operator's own files and settings": """
-        rendering.checks:problems_in rendering.checks:problems_of rendering.paths:fault_of routing.catalog:load
-        routing.compose:templates_of routing.route:read_route routing.secrets:vault_name sources.registry:source_named
-        sources.expressions:compiled auth.entra_keys:fetch
+        rendering.checks:faults_in rendering.checks:faults_of routing.catalog:load
+        routing.compose:templates_of routing.recipients:check_fixed routing.route:read_route routing.secrets:vault_name
+        sources.source:source_named sources.expressions:compiled auth.entra_keys:fetch
         routing.route_status:secret_fault routing.route_status:faults_of_secrets routing.route_status:status_of
         routing.route_status:shadows_of_vault routing.route_status:tenant_fault
     """,
@@ -36,10 +36,13 @@ NO_READERS: Final[dict[str, str]] = {
         routing.batches:packed routing.batches:unpacked functions.answers:lost_its_body
         delivery.queue_messages:apart delivery.queue_messages:work_of mail.outgoing:new_id mime.head:malformed
         functions.answers:graph_error functions.answers:json_answer functions.answers:problem
-        functions.answers:settings_refused auth.callers:scope_of auth.entra:require routing.mail_ids:name_of
-        routing.mail_ids:scope_of sources.copies:fresh sources.copies:same_bytes
-        sources.copies:canonical rendering.bounds:size_of auth.callers:origin_of auth.callers:operates
-        delivery.worker:spread functions.answers:unavailable auth.callers:report_refused
+        functions.answers:rfc_3339
+        functions.answers:settings_refused auth.callers:scope_of auth.entra:require routing.repeated_events:mail_id_of
+        routing.repeated_events:scope_of sources.json_values:unique_key sources.json_values:same_bytes
+        sources.json_values:canonical routing.event_messages:as_message rendering.bounds:size_of
+        auth.callers:origin_of auth.callers:operates
+        functions.answers:unavailable functions.access:report_refused functions.access:wrong_after
+        functions.access:by_token functions.access:by_key
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
         mail.request_size:body_too_large mail.request_size:check_sizes mail.request_size:file_size
@@ -48,10 +51,11 @@ NO_READERS: Final[dict[str, str]] = {
         mail.sizes:weight
         policy.admit:admit policy.admit:admit_sender policy.admit:known policy.pre_send:before_send
         policy.pre_send:count_of policy.pre_send:recipients_of policy.extended_properties:refused
-        routing.split:check_count routing.split:parts_of
+        mail.limits:waiting_until
+        routing.recipients:parts_of routing.recipients:recipients_of routing.recipients:people
     """,
     "a header that the platform bounds, compared with a few characters": """
-        functions.answers:request_ids functions.paging:top_of auth.callers:authenticated auth.callers:key_refused
+        functions.answers:request_ids functions.access:page_size functions.access:authenticated
         functions.answers:length_required functions.answers:lost_its_body
     """,
 }  # fmt: skip
@@ -63,8 +67,8 @@ def public() -> Iterator[str]:
         name = module.name.removeprefix("shared.").removeprefix("webhooks.")
         if name.startswith(PACKAGES):
             found = import_module(module.name)
-            for one in getattr(found, "__all__", ()):
-                value = getattr(found, one, None)
-                if isfunction(getattr(value, "__wrapped__", value)) and value.__module__ == module.name:
+            for one, value in vars(found).items():
+                own = getattr(value, "__module__", None) == module.name and not one.startswith("_")
+                if own and isfunction(getattr(value, "__wrapped__", value)):
                     yield f"{name}:{one}"
     yield from (f"sources:{name}" for name in SOURCES)

@@ -15,7 +15,7 @@ from shared.policy.extended_properties import ExtendedProperties
 from shared.policy.redirect import banner_place
 from shared.webhooks.rendering import bounds, filters, markup
 from shared.webhooks.rendering.markup import MARKUP_FILTERS
-from shared.webhooks.sources import cloudevents, cloudevents_json, json_values, signatures
+from shared.webhooks.sources import cloudevents, json_values, signatures
 from shared.webhooks.sources.source import RawRequest, Source
 from tests.readers.reader import ANSWERS, MEGABYTE, Reader, of_texts
 from tests.readers.shapes import TEXTS
@@ -228,23 +228,24 @@ READERS: Final = [
         covers=(
             "sources.signatures:basic",
             "sources.signatures:bearer",
-            "sources.signatures:carried",
-            "sources.signatures:fresh",
+            "sources.signatures:in_header",
+            "sources.signatures:recent",
             "sources.signatures:unbase64",
             "sources.signatures:unhex",
             "sources.signatures:octets",
             "sources.signatures:mac",
             "sources.signatures:one_of",
             "sources.signatures:header",
-            "sources.alerts:proved",
-            "sources.azure:in_header",
+            "sources.signatures:basic_or_bearer",
+            "sources.signatures:in_chosen_header",
+            "sources.signatures:in_query",
         ),
         read=lambda text: _quietly(
             text,
             lambda text: signatures.basic(_request(authorization=f"Basic {text}"), ["user:one"]),
             lambda text: signatures.bearer(_request(authorization=f"Bearer {text}"), ["one"]),
-            lambda text: signatures.carried(_request(x_key=text), "x-key", ["one"]),
-            lambda text: signatures.fresh(text, NOW, 300),
+            lambda text: signatures.in_header(_request(x_key=text), "x-key", ["one"]),
+            lambda text: signatures.recent(text, NOW, 300),
             signatures.unbase64,
             signatures.unhex,
         ),
@@ -254,7 +255,7 @@ READERS: Final = [
     ),
     Reader(
         name="many signatures",
-        covers=("webhooks.sources:hmac",),
+        covers=("sources:hmac",),
         read=lambda text: _quietly(text, *_signed()),
         largest=HEADER,
         shapes=of_texts() | _many("v1,AA== ") | _many("v1=00,") | _many("t=1,"),
@@ -264,7 +265,7 @@ READERS: Final = [
         name="an attribute in a header",
         covers=("sources.cloudevents:is_binary", "sources.cloudevents:allow"),
         read=lambda text: (
-            cloudevents._value("ce-subject", text),
+            cloudevents._header_value("ce-subject", text),
             cloudevents.allow(_request(webhook_request_origin=text), None),
         ),
         largest=cloudevents.LONGEST_ATTRIBUTE,
@@ -272,9 +273,9 @@ READERS: Final = [
     ),
     Reader(
         name="data that is text",
-        covers=("sources.cloudevents_json:content", "parsing.charsets:decode", "parsing.charsets:sniffed"),
+        covers=("sources.cloudevents:content", "parsing.charsets:decode", "parsing.charsets:sniffed"),
         read=lambda text: [
-            cloudevents_json.content(text.encode("utf-8", "surrogatepass"), kind, charset)
+            cloudevents.content(text.encode("utf-8", "surrogatepass"), kind, charset)
             for kind, charset in (("", ""), ("text/plain", "utf-16"), ("text/plain", "gb18030"))
         ],
         largest=MEGABYTE,
@@ -287,6 +288,7 @@ READERS: Final = [
             "sources.json_values:moment",
             "sources.json_values:digest",
             "sources.json_values:text",
+            "sources.json_values:first_text",
             "sources.json_values:pick",
         ),
         read=lambda text: (json_values.moment(text), json_values.digest(text), json_values.text({"a": text}, "a")),
@@ -298,6 +300,7 @@ READERS: Final = [
         name="other people's HTML",
         covers=(
             "rendering.markup:clean_html",
+            "rendering.markup:html_to_text",
             "rendering.markup:depth_of",
             "rendering.plain_text:text_of",
         ),

@@ -1,7 +1,7 @@
-"""How much of an event templates see, so that none of them takes more time than a mail is worth.
+"""How much of an event templates see, so that no template takes more time than a mail is worth.
 
-A template may go through an object for each of its entries. What bounds that is how wide the event is, whoever has
-written the template. What is left out is said in the mail.
+A template may iterate over an object for each of its entries, so the width of the event is bounded, whoever has written
+the template. The mail says what is left out.
 """
 
 from collections.abc import Mapping
@@ -9,52 +9,23 @@ from typing import Any, Final
 
 from shared.webhooks.rendering.filters import shown
 
-__all__ = ["bounded", "size_of"]
-
 MOST_ENTRIES: Final = 500  # of one object
 MOST_ITEMS: Final = 2_500  # of one list; GitHub has 2,048 commits in a push
 MOST_VALUES: Final = 50_000  # in all
 LONGEST_TEXT: Final = 100_000  # characters of one text; GitHub has 65,536 in a comment
-MOST_CHARACTERS: Final = 1_000_000  # of all texts
+MOST_CHARACTERS: Final = 1_000_000  # of all names and texts
 MOST_NOTES: Final = 5
 LONGEST_PLACE: Final = 100  # characters
 
 
 def bounded(data: Any) -> tuple[Any, tuple[str, ...]]:
-    """The data as far as a mail goes into it, and what is left out, in sentences. The value itself where it is all."""
-    if _small(data):
-        return data, ()
+    """The data as far as templates see it, and sentences that say what is left out."""
     cutter = _Cutter()
-    result = cutter.cut(data, "the event")
-    return result, tuple(cutter.notes[:MOST_NOTES])
-
-
-def _small(data: Any) -> bool:
-    values, characters = MOST_VALUES, MOST_CHARACTERS
-    todo = [data]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, str):
-            if len(value) > LONGEST_TEXT:
-                return False
-            characters -= len(value)
-        elif isinstance(value, Mapping):
-            if len(value) > MOST_ENTRIES or any(len(name) > LONGEST_TEXT for name in value):
-                return False
-            values -= len(value)
-            todo.extend(value.values())
-        elif isinstance(value, list):
-            if len(value) > MOST_ITEMS:
-                return False
-            values -= len(value)
-            todo.extend(value)
-        if values < 0 or characters < 0:
-            return False
-    return True
+    return cutter.cut(data, "the event"), tuple(cutter.notes)
 
 
 def size_of(data: Any, most: int) -> int:
-    """How much there is to go through, as bytes of JSON would say it, up to about this number."""
+    """The approximate size of a value as bytes of JSON, up to about this number."""
     size, todo = 0, [data]
     while todo and size <= most:
         value = todo.pop()
@@ -67,7 +38,7 @@ def size_of(data: Any, most: int) -> int:
 
 
 class _Cutter:
-    """Copies a value up to its bounds, in document order. Depth is the reader's to bound."""
+    """Copies a value up to its bounds, in document order. Depth is bounded by the reader of the event."""
 
     def __init__(self) -> None:
         self.values = MOST_VALUES

@@ -1,10 +1,15 @@
-"""The sandbox that templates run in.
+"""The sandbox that templates run in, and the functions that they have.
 
 A template is its operator's own; the sandbox is there for mistakes, and for folders that others may write to. Events
-are never compiled: they reach a template as values, and everything printed is escaped. What is missing raises, so that
-a mail with holes is not sent: the general table stands in.
+are never compiled: they reach a template as values, and everything printed is escaped. A missing value raises, so that
+no mail with gaps is sent: the general table takes its place.
+
+Templates read an event by JMESPath, `at("pull_request.user.login")`. Where there is no value, or a value of another
+type than a function takes, the result is the default: senders may omit anything. What a mail says in words is read with
+`text_at`, `list_at` and `object_at`, so that no sentence is built from a value that is no text.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, override
@@ -16,9 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shared.webhooks.rendering.filters import FILTERS, shown, told
 from shared.webhooks.rendering.markup import MARKUP_FILTERS, link
-from shared.webhooks.rendering.paths import at_in, list_in, object_in, text_in
-
-__all__ = ["SUFFIX", "TONES", "Sandbox"]
+from shared.webhooks.sources.expressions import search
 
 SUFFIX: Final = ".html.j2"
 TONES: Final = ("critical", "warning", "ok", "info", "neutral")
@@ -26,10 +29,39 @@ LONGEST_RANGE: Final = 1_000  # numbers
 LONGEST_PRODUCT: Final = 100_000  # characters or items of what a template multiplies
 
 
-class Sandbox(ImmutableSandboxedEnvironment):
-    """Templates of some folders, the first that has one; those of the layout win over all."""
+def at_in(value: Any, path: str, default: Any = None) -> Any:
+    """What the path finds in the value; the default for null and nothing. Raises ValueError for a wrong path."""
+    found = search(path, value)
+    return default if found is None else found
 
-    # What these make can be far larger than what they are given.
+
+def text_in(value: Any, *paths: str) -> str | None:
+    """The first text that is not blank, or number as text, that these paths find; None: there is none."""
+    for path in paths:
+        found = search(path, value)
+        if isinstance(found, str) and told(found):
+            return found
+        if isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found):
+            return told(found)
+    return None
+
+
+def list_in(value: Any, path: str) -> list[Any]:
+    """The list that the path finds, without nulls; an empty one where there is something else."""
+    found = search(path, value)
+    return [item for item in found if item is not None] if isinstance(found, list) else []
+
+
+def object_in(value: Any, path: str) -> Mapping[str, Any]:
+    """The object that the path finds; an empty one where there is something else."""
+    found = search(path, value)
+    return found if isinstance(found, Mapping) else {}
+
+
+class TemplateSandbox(ImmutableSandboxedEnvironment):
+    """Templates from several folders, the first that has one; those of the layout take precedence over all."""
+
+    # The results can be far larger than the operands.
     intercepted_binops = frozenset({"*", "**"})
 
     def __init__(self, layout: Path, folders: Sequence[Path]) -> None:
@@ -40,17 +72,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
             finalize=_printed,
             trim_blocks=True,
             lstrip_blocks=True,
-            auto_reload=False,  # files of a deployment do not change, and a look at each costs on a network's disk
+            auto_reload=False,  # a deployment's files do not change, and checking each is slow on a network's disk
         )
         self.filters |= {**FILTERS, **MARKUP_FILTERS}
         self.tests |= {"telling": _telling, "text": lambda value: isinstance(value, str) and _telling(value)}
-        del self.filters["safe"], self.globals["lipsum"]  # HTML of others goes through clean_html
+        del self.filters["safe"], self.globals["lipsum"]  # other people's HTML passes clean_html
         self.globals |= {"at_in": at_in, "list_in": list_in, "object_in": object_in, "text_in": text_in}
         self.globals |= {"range": _range, "link": link}
 
     @override
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """`data.items` is the event's key, never a method: what it means must not hang on what the sender left out."""
+        """`data.items` is the event's key, never a method, whether the sender left that key out or not."""
         if isinstance(obj, Mapping):
             return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
         return super().getattr(obj, attribute)
@@ -66,13 +98,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         numbers = isinstance(left, int | float) and isinstance(right, int | float)
         if operator == "**" and not (numbers and abs(left) <= LONGEST_RANGE and abs(right) <= 10):  # noqa: PLR2004
             raise SecurityError("A power larger than templates need.")
-        if operator == "*" and not numbers and _times(left, right) > LONGEST_PRODUCT:
+        if operator == "*" and not numbers and _product_length(left, right) > LONGEST_PRODUCT:
             raise SecurityError("A product larger than templates need.")
         return super().call_binop(context, operator, left, right)
 
 
-def _times(left: Any, right: Any) -> int:
-    """How long a text or list times a number becomes."""
+def _product_length(left: Any, right: Any) -> int:
+    """The length of a text or list times a number."""
     number, value = (left, right) if isinstance(left, int) else (right, left)
     return len(value) * number if isinstance(number, int) and isinstance(value, str | list | tuple) else 0
 

@@ -1,7 +1,7 @@
-"""Any JSON as names and values, for the mail of an event that no template knows.
+"""Any JSON as names and values, for the mail of an event without a template of its own.
 
-Names are JMESPath, as a route's author writes them in `at("…")`: `alert.labels[0].name`. Values that stand directly in
-the event come first, then a group for each object and list in it. Bounded, whatever the event holds.
+Names are JMESPath, as the author of a route writes them in `at("…")`: `alert.labels[0].name`. The event's direct values
+come first, then a group for each object and list in it. Bounded, whatever the event contains.
 """
 
 import json
@@ -13,14 +13,12 @@ from typing import Any, Final
 
 from shared.webhooks.rendering.filters import cut, shown
 
-__all__ = ["Group", "Row", "Table", "table_of"]
-
 ROWS: Final = 200
 CHARACTERS: Final = 60_000  # of all names and values; escaped in a link, one can become ten
 LONGEST_VALUE: Final = 2_000  # characters
 LONGEST_NAME: Final = 200  # characters
 COUNTED: Final = 10_000  # of those left out
-# What a mail is no place for: it stays where it was sent from, and the mail says that it does.
+# Names of secrets, which do not belong in a mail.
 _SECRET: Final = re.compile(
     r"(?:secret|password|passwd|passphrase|api_?key|access_?token|refresh_?token|private_?key)\W*$", re.IGNORECASE
 )
@@ -28,8 +26,8 @@ _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A value and where it stands in its group. empty: the text stands for a value that has none."""
+class Fact:
+    """A value and its name within its group. empty: the value has no text of its own."""
 
     name: str
     text: str
@@ -37,42 +35,42 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Rows under one name; "" for those that stand directly in the event."""
+class FactGroup:
+    """Facts under one name; "" for the event's direct values."""
 
     name: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Fact] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """left_out: how many values more there are. uncounted: there are more than that."""
+class FactsTable:
+    """left_out: how many more values there are. uncounted: there are more than that."""
 
-    groups: list[Group]
+    groups: list[FactGroup]
     left_out: int = 0
     uncounted: bool = False
 
 
-def table_of(data: Any) -> Table:
-    """The first 200 values of the event, each cut at 2,000 characters; what is a secret by its name is not shown."""
-    groups: list[Group] = []
+def table_of(data: Any) -> FactsTable:
+    """The first 200 values of the event, each cut at 2,000 characters; secrets, by their names, are not shown."""
+    groups: list[FactGroup] = []
     leaves, room = _leaves(data), CHARACTERS
     for group, name, value in islice(leaves, ROWS):
         text, empty = _text(value)
         if not empty and _SECRET.search(name):
             text, empty = "not shown here", True
         if not groups or groups[-1].name != group:
-            groups.append(Group(group))
-        groups[-1].rows.append(Row(name, text, empty))
+            groups.append(FactGroup(group))
+        groups[-1].rows.append(Fact(name, text, empty))
         room -= len(group) + len(name) + len(text)
         if room <= 0:
             break
     left_out = sum(1 for _ in islice(leaves, COUNTED))
-    return Table(groups, left_out, uncounted=next(leaves, None) is not None)
+    return FactsTable(groups, left_out, uncounted=next(leaves, None) is not None)
 
 
 def _leaves(data: Any) -> Iterator[tuple[str, str, Any]]:
-    """Group, name and value of all that is no object or list, or an empty one. No recursion: depth is the sender's."""
+    """Group, name and value of everything that has no values of its own. No recursion: the sender chooses the depth."""
     if not _is_branch(data):
         if data is not None and data not in ({}, []):
             yield "", "data", data
@@ -123,7 +121,7 @@ def _short(name: str) -> str:
 
 
 def _text(value: Any) -> tuple[str, bool]:
-    """The text of a value that is no branch, and whether it is empty."""
+    """The text of a value without values of its own, and whether it is empty."""
     if value is None:
         return "none", True
     text = shown(value) if not isinstance(value, Mapping | list | tuple) else ""

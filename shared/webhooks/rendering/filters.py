@@ -1,7 +1,7 @@
-"""What templates do with texts, times and amounts.
+"""Filters of templates for texts, times and amounts.
 
-Every filter passes None through, so that `at("a.b")|moment` in a list of facts is left out where there is nothing; and
-what it cannot read it leaves as it is, since a plain mail is better than none.
+Every filter passes None through, so that `at("a.b")|moment` in a list of facts is left out where there is no value. A
+value that a filter cannot read stays as it is, since a plain mail is better than none.
 """
 
 import html
@@ -16,8 +16,6 @@ from markupsafe import Markup
 
 from shared.webhooks.sources.json_values import moment as time_of
 
-__all__ = ["FILTERS", "IMPOSSIBLE", "SUBJECT", "cut", "one_line", "shown", "told"]
-
 SUBJECT: Final = 255  # characters that Exchange keeps of a subject
 
 # Minor units: https://docs.stripe.com/currencies, which is ISO 4217 but for MGA. ISK and UGX are sent with two digits.
@@ -29,15 +27,15 @@ _CURRENCY: Final = re.compile(r"[A-Z0-9]{3,10}")
 _DECIMAL: Final = re.compile(r"-?[0-9]+\.[0-9]+")
 LONGEST_AMOUNT: Final = 40  # characters
 _MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-# What Go's templates, and Grafana's, print where there is nothing.
+# What the templates of Go and Grafana print for a missing value.
 _NOTHING: Final = frozenset({"[no value]", "<no value>", "<nil>"})
-# Labels and annotations with which Grafana finds its own things again, in any spelling.
+# Labels and annotations that Grafana needs for itself, in any spelling.
 _INTERNAL: Final = frozenset({"dashboarduid", "datasourceuid", "orgid", "panelid", "ruleuid"})
 LONGEST_NOTHING: Final = 40  # characters, white space too
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
-# What no mail can hold: halves of surrogate pairs, and what Unicode says is no character.
+# What no mail can hold: halves of surrogate pairs, and Unicode's noncharacters.
 IMPOSSIBLE: Final = re.compile(r"[\ud800-\udfff\ufffe\uffff]")
-# Controls, line and paragraph separators; and what turns the direction of the text after it around.
+# Controls, line and paragraph separators; and marks that change the direction of the text.
 _BREAKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -60,12 +58,12 @@ def shown(value: Any) -> str:
             return ""
     try:
         return json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple | Mapping) else str(value)
-    except (TypeError, ValueError):  # a number of more digits than Python writes
+    except (TypeError, ValueError):  # a number with more digits than Python writes
         return "…"
 
 
 def told(value: Any) -> str | None:
-    """The value as text; None where it tells a reader nothing: empty, or a word that programs write for "nothing"."""
+    """The value as text; None where it tells a reader nothing: empty, or a program's word for "nothing"."""
     text = shown(value)
     return None if not text or text.isspace() or (len(text) < LONGEST_NOTHING and text.strip() in _NOTHING) else text
 
@@ -77,23 +75,20 @@ def cut(value: Any, length: int = 4000) -> str:
 
 
 def one_line(value: Any) -> str:
-    """A text for a header: without controls and separators of lines, at most 255 characters.
-
-    Empty where nothing in it can be seen.
-    """
-    begin = value[: 20 * SUBJECT] if isinstance(value, str) else value  # escaped, a character can be five
+    """A text for a header: no controls or line separators, at most 255 characters; empty if nothing is visible."""
+    begin = value[: 20 * SUBJECT] if isinstance(value, str) else value  # an escaped character has up to five
     text = IMPOSSIBLE.sub("\ufffd", _BREAKS.sub(" ", shown(begin))).strip()
     return shorten(text, SUBJECT) if any(sign.isprintable() for sign in text) else ""
 
 
 def shorten(value: Any, length: int) -> str:
-    """At most `length` characters, the last of them "…" where something was cut off."""
+    """At most `length` characters, the last of them "…" where the text was cut."""
     text = shown(value)
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
 def first_line(value: Any) -> str:
-    """The first line with something in it."""
+    """The first line that is not blank."""
     return next((line.strip() for line in shown(value).splitlines() if line.strip()), "")
 
 
@@ -122,8 +117,7 @@ def moment(value: Any) -> str | None:
 def money(value: Any, currency: Any) -> str | None:
     """An amount in minor units, such as cents: 1234 and "eur" are "EUR 12.34".
 
-    A text with a decimal point has its decimals already. None where the value is neither, or the currency none: how
-    much it is depends on both.
+    A text with a decimal point has its decimals already. None for any other value, or without a currency.
     """
     code = currency[:11].upper() if isinstance(currency, str) else ""
     if not _CURRENCY.fullmatch(code):
@@ -155,12 +149,12 @@ def duration(value: Any) -> str | None:
 
 
 def earliest(values: Any) -> Any:
-    """Of a list of times the first, as it is written there. Those that are none, or of year 1, are passed over."""
+    """The earliest of a list of times, as it is written there; other values, and year 1, are ignored."""
     return min(_known(values), key=lambda known: known[0], default=(None, None))[1]
 
 
 def latest(values: Any) -> Any:
-    """Of a list of times the last, as `earliest`."""
+    """The latest of a list of times, like `earliest`."""
     return max(_known(values), key=lambda known: known[0], default=(None, None))[1]
 
 
@@ -171,22 +165,21 @@ def _known(values: Any) -> list[tuple[datetime, Any]]:
 
 
 def labels(value: Any) -> list[tuple[str, str]]:
-    """The labels, or annotations, of an alert that tell a person something: names and texts, in the order of the names.
+    """The labels, or annotations, of an alert that tell a person something: names and texts, sorted by name.
 
-    Names that begin with two underscores are internal to Prometheus and Grafana, and some numbers of Grafana's own are
-    of no use outside of it.
+    Names that begin with two underscores, and some ids, are internal to Prometheus and Grafana.
     """
     pairs = value.items() if isinstance(value, Mapping) else ()
     found = [(str(name), text) for name, given in pairs if (text := told(given)) is not None]
-    return sorted((name, text) for name, text in found if not name.startswith("__") and _folded(name) not in _INTERNAL)
-
-
-def _folded(name: str) -> str:
-    return name[:40].replace("_", "").lower()
+    return sorted(
+        (name, text)
+        for name, text in found
+        if not name.startswith("__") and name[:40].replace("_", "").lower() not in _INTERNAL
+    )
 
 
 def since(value: Any, begin: Any) -> float | None:
-    """Seconds from one time to a later one, both as `moment` reads them; None where one is missing, or later."""
+    """Seconds from `begin` to `value`, read like `moment`; None where one is missing, or the order is reversed."""
     late, early = (one.astimezone(UTC) if isinstance(one, datetime) else time_of(one) for one in (value, begin))
     if late is None or early is None or early.year == 1 or late < early:
         return None

@@ -1,10 +1,9 @@
-"""An event becomes the subject and the HTML of a mail.
+"""The subject and the HTML of an event's mail.
 
-The template is the first of these that there is, in each of the route's folders in turn: `<type>.html.j2`, with the
-event's type in lower case and all but letters, digits, dots, dashes and underscores as dashes; the same with its last
-`.part` cut off, again and again; the one that the route names. One that the route has for just this type of event goes
-before all of them. Then the general table, which also stands in for a
-template that fails: an event is never lost for the sake of its looks.
+The template is the first of these that exists, in each of the route's folders in turn: the one that the route names for
+just this type of event; `<type>.html.j2`, with the event's type in lower case and dashes for everything but letters,
+digits, dots, dashes and underscores; the same without its last `.part`, and so on; the one that the route names for all
+events; the general table. The table also replaces a template that fails: no event is lost because of its template.
 """
 
 import re
@@ -19,31 +18,27 @@ from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
 from markupsafe import Markup
 
 from shared.webhooks.rendering.bounds import bounded
-from shared.webhooks.rendering.checks import Problem, problems_in, problems_of
-from shared.webhooks.rendering.environment import SUFFIX, TONES, Sandbox
+from shared.webhooks.rendering.checks import TemplateFault, faults_in, faults_of
+from shared.webhooks.rendering.environment import SUFFIX, TONES, TemplateSandbox, at_in, list_in, object_in, text_in
 from shared.webhooks.rendering.facts_table import table_of
 from shared.webhooks.rendering.filters import IMPOSSIBLE, shorten
 from shared.webhooks.rendering.markup import DEEPEST, depth_of
-from shared.webhooks.rendering.paths import at_in, list_in, object_in, text_in
 from shared.webhooks.sources.source import Event
-
-__all__ = ["TABLE", "Problem", "Rendered", "Renderer"]
 
 TABLE: Final = "table"
 IMPORTANCES: Final = ("low", "normal", "high")
 LONGEST: Final = 1_000_000  # characters before styles; more than the largest table has
 LONGEST_ATTRIBUTE: Final = 1_000  # characters
 LARGEST: Final = 2_000_000  # bytes; Graph takes four million in all
-# Controls that come with the output of programs, as the signs that Unicode has for them.
+# Control characters, which the output of programs contains, as Unicode's pictures of them.
 _CONTROLS: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a mail says. template: the one used, without its suffix; "table" for the general one.
+    """template: the one used, without its suffix; "table" for the general one. importance: as the template sets it.
 
-    failed: why it is not the one that the event was to have, in a sentence without anything of the event. importance:
-    what the template has set.
+    failed: why the event's own template was not used, in a sentence that quotes nothing from the event.
     """
 
     subject: str
@@ -53,25 +48,25 @@ class Rendered:
     importance: Literal["low", "normal", "high"] | None = None
 
 
-class _TooLarge(Exception):  # noqa: N818 - a bound, named in the reason
-    """A template makes more than a mail can hold, or nests it too deeply."""
+class _TooLarge(Exception):  # noqa: N818
+    """A template produces more than a mail can hold, or nests it too deeply."""
 
 
-class _NoMail(Exception):  # noqa: N818 - the same
-    """A file of parts that has the name of an event's type."""
+class _NoMail(Exception):  # noqa: N818
+    """A file of macros that has the name of an event's type."""
 
 
 class Renderer:
-    """One for a process. layout: the folder of what all mails share. Compiled templates are kept."""
+    """One for a process. layout: the folder of the templates that all mails share. Compiled templates are kept."""
 
     def __init__(self, layout: Path) -> None:
         self._layout = layout
-        self._sandboxes: dict[tuple[Path, ...], Sandbox] = {}
+        self._sandboxes: dict[tuple[Path, ...], TemplateSandbox] = {}
         self._names: dict[Path, frozenset[str]] = {}
         self._subjects: dict[str, Template] = {}
         self._inliner = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True, minify_css=True)
 
-    def render(  # noqa: PLR0913 - what an event and its route have to say
+    def render(  # noqa: PLR0913
         self,
         event: Event,
         route_name: str,
@@ -83,9 +78,8 @@ class Renderer:
     ) -> Rendered:
         """The mail of an event.
 
-        templates: where the route's are; of several folders the first that has one for the event. template: the one of
-        the route, for events that have none of their own. chosen: the one that the route has for just this event.
-        subject: a template of one line, which wins over the mail's.
+        templates: the route's folders. template: the route's, for events without one of their own. chosen: the route's
+        for just this type of event. subject: a template of one line, which takes precedence over the mail's.
         """
         whole, (event, left_out) = event.data, _bounded_event(event)
         folders = _folders(templates)
@@ -108,36 +102,36 @@ class Renderer:
             try:
                 pieces = _pieces(self._subject(sandbox, subject), values)
                 values["given_subject"] = Markup("").join(Markup(piece) for piece in pieces)  # noqa: S704 - escaped there
-            except Exception as error:  # noqa: BLE001 - whatever a template raises, the mail goes
+            except Exception as error:  # noqa: BLE001 - whatever a template raises, the mail is sent
                 failed = failed or f"The subject in the route failed ({_kind(error)})."
         if name != TABLE:
             try:
                 return self._mail(sandbox, name, values, failed)
-            except Exception as error:  # noqa: BLE001 - the same
+            except Exception as error:  # noqa: BLE001
                 failed = _reason(error, name)
         return self._mail(sandbox, TABLE, values | {"notice": failed, "left_out": (), "table": table_of(whole)}, failed)
 
-    def check(self, templates: Path | Sequence[Path]) -> list[Problem]:
-        """What is wrong with the templates in a folder, the first of several, as far as that is seen without an event.
+    def check(self, templates: Path | Sequence[Path]) -> list[TemplateFault]:
+        """The faults of the templates in the first of these folders that can be found without an event.
 
-        They may extend those of the other folders.
+        The templates may extend those of the other folders.
         """
         folders = _folders(templates)
-        return problems_in(self._sandbox(folders), self._layout, folders[0]) if folders else []
+        return faults_in(self._sandbox(folders), self._layout, folders[0]) if folders else []
 
     def check_subject(self, subject: str) -> str | None:
         """What is wrong with the subject of a route; None: nothing."""
-        return next((problem for _, problem in problems_of(self._sandbox(()), subject)), None)
+        return next((fault for _, fault in faults_of(self._sandbox(()), subject)), None)
 
     def has(self, template: str, templates: Sequence[Path]) -> bool:
-        """Whether one of the folders has a template of this name, or it is the general table."""
+        """Whether one of the folders has a template of this name; true for the general table."""
         name = template.removesuffix(SUFFIX)
         return name == TABLE or any(name in self._in(folder) for folder in templates)
 
     def _named(
         self, kind: str, folders: Sequence[Path], chosen: str | None, template: str | None
     ) -> tuple[str, str | None]:
-        """The name of the template for this type of event, and what is wrong with the choice."""
+        """The name of the template for this type of event, and what is wrong with that choice."""
         wanted = [name.removesuffix(SUFFIX) for name in (chosen, template) if name]
         names = wanted[:1] if chosen else [*_names_for(kind), *wanted]
         for folder in folders:
@@ -149,13 +143,13 @@ class Renderer:
         return TABLE, f"There is no template {wanted[0]}{SUFFIX}." if missing else None
 
     def _in(self, folder: Path) -> frozenset[str]:
-        """The names of the templates in a folder. Those of the layout are not for routes to replace."""
+        """The names of the templates in a folder. Routes cannot replace those of the layout."""
         if folder not in self._names:
             files = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")}
             self._names[folder] = frozenset(name for name in files if not (self._layout / f"{name}{SUFFIX}").exists())
         return self._names[folder]
 
-    def _mail(self, sandbox: Sandbox, name: str, values: dict[str, Any], failed: str | None) -> Rendered:
+    def _mail(self, sandbox: TemplateSandbox, name: str, values: dict[str, Any], failed: str | None) -> Rendered:
         template = sandbox.get_template(f"{name}{SUFFIX}")
         context = template.new_context(values)
         html = _sound("".join(_bounded(template.root_render_func(context))))
@@ -171,19 +165,19 @@ class Renderer:
             context.vars["subject_line"], html, name, failed, importance if importance in IMPORTANCES else None
         )
 
-    def _sandbox(self, folders: tuple[Path, ...]) -> Sandbox:
+    def _sandbox(self, folders: tuple[Path, ...]) -> TemplateSandbox:
         if folders not in self._sandboxes:
-            self._sandboxes[folders] = Sandbox(self._layout, folders)
+            self._sandboxes[folders] = TemplateSandbox(self._layout, folders)
         return self._sandboxes[folders]
 
-    def _subject(self, sandbox: Sandbox, text: str) -> Template:
+    def _subject(self, sandbox: TemplateSandbox, text: str) -> Template:
         if text not in self._subjects:
             self._subjects[text] = sandbox.from_string(text)
         return self._subjects[text]
 
 
 def _bounded_event(event: Event) -> tuple[Event, tuple[str, ...]]:
-    """With attributes that a reader takes in, and data that a template gets through; and what is left out."""
+    """The event with attributes and data of bounded size; and what is left out."""
     names = ("id", "source", "type", "subject", "thread")
     short: dict[str, Any] = {
         name: shorten(value, LONGEST_ATTRIBUTE) for name in names if (value := getattr(event, name))
@@ -218,18 +212,18 @@ def _bounded(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _sound(html: str) -> str:
-    """With signs that show controls, and U+FFFD for what is no character."""
+    """With pictures of control characters, and U+FFFD for what is no character."""
     return IMPOSSIBLE.sub("\ufffd", html.translate(_CONTROLS))
 
 
 def _reason(error: Exception, name: str) -> str:
-    """A sentence that names the place. The text of the error may quote the event, and is left out."""
+    """A sentence that names the place. It leaves out the text of the error, which may quote the event."""
     if isinstance(error, TemplateSyntaxError):
         return f"The template {error.name or f'{name}{SUFFIX}'} is wrong in line {error.lineno}."
     if isinstance(error, TemplateNotFound):
-        return f"The template {name}{SUFFIX} asks for another that does not exist."
+        return f"The template {name}{SUFFIX} uses another one that does not exist."
     if isinstance(error, _TooLarge):
-        return f"The template {name}{SUFFIX} makes more than a mail can hold."
+        return f"The template {name}{SUFFIX} produces more than a mail can hold."
     if isinstance(error, _NoMail):
         return f"The template {name}{SUFFIX} does not extend mail.html.j2."
     line = _line(error.__traceback__, f"{name}{SUFFIX}")
@@ -237,7 +231,7 @@ def _reason(error: Exception, name: str) -> str:
 
 
 def _line(trace: TracebackType | None, name: str) -> int | None:
-    """Where in the template: of the frames of its compiled code, the innermost."""
+    """The line in the template: of the innermost frame of its compiled code."""
     found = None
     while trace:
         template = trace.tb_frame.f_globals.get("__jinja_template__")

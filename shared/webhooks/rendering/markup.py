@@ -1,4 +1,4 @@
-"""Markup out of events: links, lines, and other people's HTML. Everything here escapes what it is given."""
+"""Markup from events: links, lines, and other people's HTML. Every function escapes what it is given."""
 
 import re
 from collections import Counter
@@ -13,12 +13,10 @@ from markupsafe import Markup, escape
 from shared.webhooks.rendering.filters import cut, shown
 from shared.webhooks.rendering.plain_text import VOID, text_of
 
-__all__ = ["DEEPEST", "MARKUP_FILTERS", "clean_html", "depth_of", "link", "web_address"]
-
-DEEPEST: Final = 200  # elements in each other; css_inline walks them on the stack, and thousands end the process
+DEEPEST: Final = 200  # nested elements; css_inline recurses into them, and thousands end the process
 LONGEST_HTML: Final = 20_000  # characters of other people's HTML
 LONGEST_ADDRESS: Final = 2_000  # characters
-# Without what ends an address in a mail, and what turns the direction of writing around.
+# Without characters that end an address in a mail, and marks that change the direction of the text.
 _ADDRESS: Final = re.compile(
     r"https?://[^\s\x00-\x20\x7f-\x9f<>\"\\`\u200e\u200f\u202a-\u202e\u2066-\u2069]+", re.IGNORECASE
 )
@@ -38,8 +36,8 @@ _CLEANER: Final = nh3.Cleaner(
     link_rel="noopener noreferrer nofollow",
     clean_content_tags=_UNREAD,
 )
-# For reading: nothing that bad nesting multiplies, such as <b>; and what is left the parser of Python reads, which
-# fails on other things that browsers read.
+# For html_to_text: without elements that bad nesting multiplies, such as <b>. The rest is valid for Python's parser,
+# which fails on some HTML that browsers accept.
 _READER: Final = nh3.Cleaner(
     tags=_KEPT - {"b", "code", "em", "i", "ins", "kbd", "s", "span", "strong", "sub", "sup", "u"},
     attributes={"a": {"href"}},
@@ -50,7 +48,7 @@ _READER: Final = nh3.Cleaner(
 
 
 def web_address(value: Any) -> str | None:
-    """The URL, if it is one of http or https with a host; None for everything else."""
+    """The URL, if it is http or https with a host; None for everything else."""
     text = shown(value).strip()
     if len(text) > LONGEST_ADDRESS or not _ADDRESS.fullmatch(text):
         return None
@@ -61,7 +59,7 @@ def web_address(value: Any) -> str | None:
 
 
 def link(text: Any, url: Any = None) -> Markup | None:
-    """A link, or the text alone where the URL is none. None where there is neither."""
+    """A link, or the text alone where there is no valid URL. None where there is neither."""
     address = web_address(url)
     label = cut(text if shown(text) else address, 500)
     if not label:
@@ -70,7 +68,7 @@ def link(text: Any, url: Any = None) -> Markup | None:
 
 
 def lines(value: Any, length: int = 4000) -> Markup:
-    """A text with its line breaks, at most one empty line in a row. Markup is left as it is."""
+    """A text with its line breaks, at most one empty line in a row. Markup stays as it is."""
     if isinstance(value, Markup):
         return value
     found = cut(value, length).strip().splitlines()
@@ -79,37 +77,37 @@ def lines(value: Any, length: int = 4000) -> Markup:
 
 
 def html_to_text(value: Any) -> str | None:
-    """What a person reads in other people's HTML."""
+    """Other people's HTML as plain text."""
     if value is None:
         return None
     text, more = _begin(shown(value))
     if depth_of(text) > DEEPEST // 2:
-        return unescape(_ANY_TAG.sub(" ", text)) + more  # putting it right takes the square of its depth
+        return unescape(_ANY_TAG.sub(" ", text)) + more  # repairing it takes quadratic time in its depth
     return text_of(_READER.clean(text)[: 5 * LONGEST_HTML]) + more
 
 
 def clean_html(value: Any) -> Markup | None:
-    """Other people's HTML with its structure and links, without images, styles, scripts and everything else."""
+    """Other people's HTML with its structure and links only: no images, styles or scripts."""
     if value is None:
         return None
     text, more = _begin(shown(value))
     if depth_of(text) > DEEPEST // 2:
         return lines(html_to_text(value), LONGEST_HTML)
     cleaned = _CLEANER.clean(text)
-    # Badly nested HTML grows when it is put right.
+    # Badly nested HTML grows when it is repaired.
     if len(cleaned) > 5 * LONGEST_HTML or depth_of(cleaned) > DEEPEST // 2:
         return lines(html_to_text(value), LONGEST_HTML)
     return Markup(cleaned + more)  # noqa: S704 - nh3 has cleaned it
 
 
 def _begin(html: str) -> tuple[str, str]:
-    """As much as is read, and what to say of the rest."""
+    """The part that is read, and a remark on the rest."""
     more = len(html) - LONGEST_HTML
     return html[:LONGEST_HTML], f" … ({more:,} more characters of HTML)" if more > 0 else ""
 
 
 def depth_of(html: str) -> int:
-    """How many elements are in each other at most, counting those that are not closed as open to the end."""
+    """The largest number of nested elements, counting those that are not closed as open to the end."""
     is_open: Counter[str] = Counter()
     depth = deepest = 0
     for closing, tag in _TAG.findall(html):

@@ -1,13 +1,11 @@
-"""HTML as a person reads it, in plain text: of our own mails, and of other people's.
+"""HTML as plain text, for our own mails and other people's.
 
-Facts are "Name: value", links "text <address>", items of lists begin with "- ". What is hidden is left out.
+Facts become "Name: value", links "text <address>"; list items begin with "- ". Hidden elements are left out.
 """
 
 import re
 from html.parser import HTMLParser
 from typing import Final, override
-
-__all__ = ["VOID", "text_of"]
 
 _SILENT: Final = frozenset({"head", "script", "style", "title", "template", "noscript", "svg"})
 _BLOCKS: Final = frozenset({
@@ -23,21 +21,21 @@ VOID: Final = frozenset({
 
 def text_of(html: str) -> str:
     """The text of well-formed HTML, without white space at the ends of lines and never two empty lines in a row."""
-    reader = _Reader()
+    reader = _TextReader()
     reader.feed(html)
     reader.close()
     text = "\n".join(line.rstrip(" \t") for line in "".join(reader.written).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
-class _Reader(HTMLParser):
+class _TextReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.written: list[str] = []
-        self.silent: list[str] = []  # the element that nothing is read of, and those in it
+        self.silent: list[str] = []  # the element that is left out, and those in it
         self.preformatted = 0
-        self.addresses: list[tuple[str, int]] = []  # of links that are open, and where their texts begin
-        self.names: list[bool] = []  # of cells that are open: whether it is the name of a fact
+        self.addresses: list[tuple[str, int]] = []  # of open links, and where their texts begin
+        self.names: list[bool] = []  # of open cells: whether it is the name of a fact
 
     @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -102,7 +100,7 @@ class _Reader(HTMLParser):
             self.written.append(f" <{address}>" if text else f"<{address}>")
 
     def at_text(self) -> bool:
-        """Whether something stands on this line."""
+        """Whether this line has text."""
         return bool(self.written) and not self.written[-1].endswith("\n")
 
     def end_line(self, *, spaced: bool) -> None:

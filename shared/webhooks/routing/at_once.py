@@ -1,13 +1,13 @@
-"""The mails of a webhook's request, sent before its sender is answered.
+"""Sends the mails of a webhook's request before its sender is answered.
 
-A queue function at rest is looked at every ten seconds, and then starts cold; an alert should not wait for that.
+The platform polls an idle queue every ten seconds and then starts the function cold; an alert should not wait for that.
 
-    1. prepare    policy, then quota and time, for each mail; what cannot be asked is left to who delivers the message
+    1. prepare    policy, then quota and time, for each mail; if storage fails, the delivery worker does it later
     2. put        a message for each: hidden until its mail would first be verified, or until its mailbox has a time
     3. attempt    only when all messages are confirmed: claim, send, write the row, delete the message
 
-So a sender is never told 2xx of a mail that is not durable, and nothing is sent of a request that it has to repeat. A
-process that dies leaves the message: it wakes an execution that finds the row as it was left, and asks the mailbox.
+So a sender is never answered 2xx for a mail that is not durable, and no mail of a request that it has to repeat is
+sent. If the process dies, the message stays: it starts an execution that finds the row and asks the mailbox.
 """
 
 import asyncio
@@ -24,15 +24,13 @@ from shared.delivery.worker import Worker
 from shared.mail.outgoing import OutgoingMail
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within
-from shared.telemetry import said_while
+from shared.telemetry import deferred
 
-__all__ = ["ASKED", "AtOnce", "Made"]
-
-ASKED: Final = 1.0  # seconds for what is asked before the put: without it the mail goes all the same, only later
+ASKED: Final = 1.0  # seconds for step 1; after that the mail is sent all the same, only later
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class StoredMail:
     """A mail whose message is confirmed. receipt: None where the mail is not attempted at once."""
 
     put: Put
@@ -47,8 +45,8 @@ class AtOnce:
     worker: Worker
     _running: set[asyncio.Task[None]] = field(default_factory=set)  # the loop itself keeps only a weak reference
 
-    async def put(self, mails: Sequence[OutgoingMail]) -> list[Made]:
-        """Steps 1 and 2. Raises AzureError where a message is not confirmed: nothing of them is attempted then."""
+    async def put(self, mails: Sequence[OutgoingMail]) -> list[StoredMail]:
+        """Steps 1 and 2. Raises AzureError where a message is not confirmed: none of the mails is attempted then."""
         puts: list[Put] = []
         try:
             puts += await asyncio.gather(*(self._prepare(mail) for mail in mails))
@@ -58,10 +56,10 @@ class AtOnce:
                 self.requests.abandon(put)
             raise
 
-    async def attempt(self, made: Sequence[Made], seconds: float) -> None:
-        """Step 3, in tasks of their own. Returns when they have ended, after so many seconds at the latest.
+    async def attempt(self, made: Sequence[StoredMail], seconds: float) -> None:
+        """Step 3, in tasks of their own. Returns when they have ended, or after so many seconds.
 
-        They go on then, and write their rows; what they say is not heard any more.
+        Tasks that are late go on and write their rows, but log nothing.
         """
         answered = False
         tasks = [
@@ -81,21 +79,21 @@ class AtOnce:
         try:
             async with within(ASKED):
                 if await self.worker.repeated_by(work) is not None:
-                    return Put(mail, work)  # dropped, and said so, by who delivers it
+                    return Put(mail, work)  # the delivery worker drops it and logs that
                 return await self.requests.prepare_put(mail)
         except (AzureError, RateLimitUnavailable, TimeoutError):
             return Put(mail, work)
 
-    async def _put(self, put: Put) -> Made:
+    async def _put(self, put: Put) -> StoredMail:
         outbox, now = self.requests.engine.outbox, self.requests.engine.claims.now()
         receipt = await outbox.put(put.work, now, put.due, put.mail)
-        return Made(put, receipt if put.ready is not None else None)
+        return StoredMail(put, receipt if put.ready is not None else None)
 
     async def _attempt(self, put: Put, receipt: Receipt, heard: Callable[[], bool]) -> None:
-        with said_while(heard):
+        with deferred(heard):
             try:
                 await self.worker.looked_up(put.work)
-            except AzureError:  # its operator is to be told before it goes: by who delivers the message
+            except AzureError:  # the delivery worker tells the operator before it sends the mail
                 await self.requests.wake(receipt.message)
             else:
                 await self.requests.attempt_put(put, receipt, heard)
@@ -103,4 +101,4 @@ class AtOnce:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # the message is there, and who delivers it meets the same fault, and says so
+            task.exception()  # retrieved only: the delivery worker meets the same fault, and logs it

@@ -1,15 +1,15 @@
-"""Events of a request that asks for many mails: durable as one, acknowledged, and expanded by the queue.
+"""Batches: the events of a request for many mails, made durable as one and expanded by the queue.
 
-The events lie in one blob, with their keys and the time at which they were accepted, and one message of `mail-work`
-names it. Expanding them makes of each the mails that it asks for, under ids that follow from that key and that time. So
-a second expansion, after a crash or of a late copy of the message, puts nothing that is not a copy of what is there.
+The events are in one blob, with their keys and the time at which they were accepted, and one message of `mail-work`
+names it. Expanding a batch makes the mails of each event, with ids that follow from that key and that time. So a second
+expansion, after a crash or for a late copy of the message, puts only copies.
 
-    all are put                   the blob is emptied, and stays for a while: so what is done is told from what is lost
-    not all, within TIME          a message for those that are left; this one is completed
-    storage fails on the way      the same, if any were put; else the message itself comes again
-    a route that cannot be used   those events wait for it to be mended, as a message of `mail-events` does
-    an event that makes it crash  is set aside, and holds up no other one
-    no such route, no blob        the whole batch is set aside
+    all are put                  the blob is emptied and kept for a while, to tell a finished batch from a lost one
+    not all, within TIME         a message for the events that are left; this one is completed
+    storage fails meanwhile      the same, if any event was put; otherwise the message itself is delivered again
+    the route cannot be used     its events are retried later, as a message of `mail-events` is
+    an event crashes             it is set aside, and the others go on
+    no such route, no blob       the whole batch is set aside
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -29,47 +29,40 @@ from shared.errors import Malformed
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.long_work import aside
 from shared.telemetry import LogEvent, emit
-from shared.webhooks.routing.compose import RouteUnusable
-from shared.webhooks.routing.route import Route
+from shared.webhooks.routing.route import Route, RouteUnusable
 from shared.webhooks.sources.source import Event
 
-__all__ = ["Expander", "packed", "unpacked"]
-
-TIME: Final = 60.0  # seconds of one execution; far less than the platform lets it run, and more than 5,000 events need
+TIME: Final = 60.0  # seconds of one execution; far below the platform's limit, and more than 5,000 events need
 AT_ONCE: Final = 16  # events whose mails are put at the same time
 GROUP: Final = 160  # events after which progress counts
 LATER: Final = timedelta(minutes=5)  # until an operator may have mended a route
-SOON: Final = timedelta(seconds=10)  # until storage may have come back
+SOON: Final = timedelta(seconds=10)  # until storage may work again
 
 Take = Callable[[Route, Event, datetime, bool], Awaitable[object]]
 FAILS: Final = (AzureError, RateLimitUnavailable, TimeoutError)
 
 
 def packed(events: Iterable[Event]) -> bytes:
-    """Events as they are kept. Numbers of any size and halves of surrogate pairs stay what they are."""
-    return json.dumps({"v": 1, "events": [_object(event) for event in events]}).encode()
+    """Events as the blob stores them. Numbers of any size and halves of surrogate pairs are preserved."""
+    kept = []
+    for event in events:
+        attributes = {field.name: getattr(event, field.name) for field in fields(Event)}
+        kept.append({**attributes, "time": event.time and event.time.isoformat(), "extensions": dict(event.extensions)})
+    return json.dumps({"v": 1, "events": kept}).encode()
 
 
 def unpacked(content: bytes) -> list[Event]:
     """The same events again."""
-    return [Event(**_values(one)) for one in json.loads(content)["events"]]
-
-
-def _object(event: Event) -> dict[str, Any]:
-    found = {field.name: getattr(event, field.name) for field in fields(Event)}
-    return {**found, "time": event.time and event.time.isoformat(), "extensions": dict(event.extensions)}
-
-
-def _values(kept: dict[str, Any]) -> dict[str, Any]:
-    return {**kept, "time": kept["time"] and datetime.fromisoformat(kept["time"])}
+    kept = json.loads(content)["events"]
+    return [Event(**{**one, "time": one["time"] and datetime.fromisoformat(one["time"])}) for one in kept]
 
 
 @dataclass(frozen=True, slots=True)
 class Expander:
-    """Carries a batch through. take: makes the mails of one event durable, each with its time in the route's rate where
-    the batch is paced; raises RouteUnusable, AzureError, RateLimitUnavailable. crashed: sets an event aside for good.
+    """route_of: raises RouteUnusable; Malformed for an unknown name. crashed: sets an event aside for good.
 
-    route_of: raises RouteUnusable; Malformed where there is none of this name.
+    take: makes the mails of one event durable, each at its time in the route's rate where the batch is paced; raises
+    RouteUnusable, AzureError, RateLimitUnavailable.
     """
 
     outbox: Outbox
@@ -79,13 +72,13 @@ class Expander:
     clock: Callable[[], float] = time.monotonic
 
     async def expand(self, batch: Batch) -> None:
-        """Put the mails of a batch. When this returns its message may be completed; when it raises it must not be.
+        """Put the mails of a batch. If this returns, its message may be completed; if it raises, it must not be.
 
-        Raises Malformed where nothing can be made of it, ever; AzureError, RateLimitUnavailable where nothing was put.
+        Raises Malformed where the batch can never be expanded; AzureError, RateLimitUnavailable where nothing was put.
         """
         content = await self.outbox.content_of(batch)
         if content is None:
-            raise Malformed(400, "PayloadMissing", "Somebody has removed the events of a batch.")
+            raise Malformed(400, "PayloadMissing", "The blob with the events of this batch has been removed.")
         if not content:
             return None
         try:
@@ -123,7 +116,7 @@ class Expander:
         await self.outbox.put_batch(msgspec.structs.replace(batch, left=tuple(sorted(left))), content, after)
 
     async def _taken(self, route: Route, batch: Batch, events: Sequence[Event]) -> list[Exception | None]:
-        """What has become of each: None is durable."""
+        """Why each of these events is not durable; None: it is."""
         at_once = asyncio.Semaphore(AT_ONCE)
 
         async def take(event: Event) -> Exception | None:
@@ -133,7 +126,7 @@ class Expander:
                         await self.take(route, event, batch.accepted_at, batch.paced)
                     except (*FAILS, RouteUnusable):
                         raise
-                    except Exception as error:  # noqa: BLE001 - one event's fault: no other one waits for it
+                    except Exception as error:  # noqa: BLE001 - this event's fault: the others go on
                         emit(LogEvent.EVENT_CRASHED, route=route.name, code=type(error).__name__)
                         await self.crashed(route, event, batch.accepted_at)
                 except (*FAILS, RouteUnusable) as error:

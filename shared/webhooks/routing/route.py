@@ -1,16 +1,16 @@
-"""A route: which events of one source become mail, from which mailbox, to whom. route.toml read strictly.
+"""A route: which events of one source become mail, from which mailbox, to whom. Reads route.toml strictly.
 
-    source = "github"                      # shared/webhooks/sources/registry.py
+    source = "github"                      # SOURCES in shared/webhooks/sources/source.py
     sender = "builds@contoso.com"          # a mailbox or a pool; MAIL_SENDER
     recipients = ["ops@contoso.com"]       # MAIL_TO; also cc, bcc, reply_to
     recipients_from = "data.customer.email"  # JMESPath; needs allow = ["*@contoso.com"]
-    when = "data.ref == 'refs/heads/main'"   # JMESPath over the event; what is not true is filtered out
+    when = "data.ref == 'refs/heads/main'"   # JMESPath over the event; if it is not true, the event is filtered out
     ...
     [options]                              # of the source
     [events."workflow_run.*"]              # for some types of events only; the closest pattern wins
     importance = "high"
 
-Every error names the file and the line, and is this route's alone.
+Every error names the file and the line, and affects this route alone.
 """
 
 import re
@@ -28,11 +28,8 @@ from msgspec import Meta
 from shared.mail.addresses import checked, mailbox_name
 from shared.mail.graph_types import Category
 from shared.policy.address_patterns import Patterns
-from shared.webhooks.routing.queries import Query
-from shared.webhooks.sources.registry import SOURCES, source_named
-from shared.webhooks.sources.source import Source
-
-__all__ = ["FILE", "Route", "RouteError", "Rules", "read_route"]
+from shared.webhooks.sources.expressions import compiled
+from shared.webhooks.sources.source import SOURCES, Source, source_named
 
 FILE: Final = "route.toml"
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
@@ -41,11 +38,15 @@ Addresses = Annotated[tuple[str, ...], Meta(max_length=500)]
 
 
 class RouteError(Exception):
-    """One route cannot be used. The text names the file, the line and what is expected there."""
+    """A route's folder cannot be used. The text names the file, the line and what is expected there."""
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What can be said for all events of a route, and again for some types. None: as the one above it says."""
+class RouteUnusable(Exception):  # noqa: N818 - the operator's to mend
+    """A setting that this route needs is missing or does not let it send. The text names the setting, no address."""
+
+
+class RouteRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a route can say about all its events, and about some types again. None: the less specific rules apply."""
 
     skip: bool | None = None
     when: Text | None = None
@@ -64,7 +65,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     split_recipients: bool | None = None
 
 
-class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _RouteFile(RouteRules, frozen=True, kw_only=True):
     source: str
     sender: Text | None = None
     allow: tuple[str, ...] = ()
@@ -72,7 +73,7 @@ class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     probe: bool = False
     repeat_window_minutes: Annotated[float, Meta(gt=0, le=10_080)] | None = None
-    # Queued duplicates may come for a week: see MAIL_RETENTION_DAYS.
+    # A message in a queue may be a duplicate of one that is a week old: see MAIL_RETENTION_DAYS.
     keep_days: Annotated[int, Meta(ge=8, le=3650)] | None = None
 
 
@@ -80,15 +81,15 @@ class _File(Rules, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Route:
     """A route that can be used.
 
-    window: seconds in which the same key is no second mail, where the route says so. rate_per_minute: mails; None: no
-    limit of its own. probe: GET and HEAD are answered 200, and still deliver nothing.
+    window: seconds for which the same key gives no second mail, where the route says so. rate_per_minute: mails; None:
+    no limit of its own. probe: GET and HEAD are answered 200, and still deliver nothing.
     """
 
     name: str
     folder: Path
     source: Source
-    rules: Rules
-    events: Mapping[str, Rules] = field(default_factory=dict)
+    rules: RouteRules
+    events: Mapping[str, RouteRules] = field(default_factory=dict)
     sender: str | None = None
     allow: Patterns | None = None
     on_unknown: Literal["resend", "review"] | None = None
@@ -97,26 +98,25 @@ class Route:
     rate_per_minute: int | None = None
     probe: bool = False
 
-    def rules_for(self, kind: str) -> Rules:
-        """The rules of one type of event: the route's own, and over them those of each pattern, the closest last.
+    def rules_for(self, kind: str) -> RouteRules:
+        """The rules for one type of event: the route's own, overridden by those of each pattern, the closest last.
 
-        template is that of a pattern only: it goes before a template that is named after the event, the route's behind.
+        template is that of a pattern only: it precedes a template named after the event, which precedes the route's.
         """
         found = msgspec.structs.replace(self.rules, template=None)
         for pattern, rules in self._patterns:
             if fnmatchcase(kind, pattern):
-                given = {name: value for name in Rules.__struct_fields__ if (value := getattr(rules, name)) is not None}
+                given = {name: value for name in rules.__struct_fields__ if (value := getattr(rules, name)) is not None}
                 found = msgspec.structs.replace(found, **given)
         return found
 
-    @cached_property
-    def queries(self) -> Mapping[str, Query]:
-        """The compiled JMESPath of every `when` and `recipients_from`, by its text."""
-        every = (self.rules, *self.events.values())
-        return {text: Query(text) for rules in every for text in (rules.when, rules.recipients_from) if text}
+    def every_rules(self) -> Iterator[tuple[tuple[str, ...], RouteRules]]:
+        """All rules with their place in the file."""
+        yield (), self.rules
+        yield from ((("events", kind), rules) for kind, rules in self.events.items())
 
     @cached_property
-    def _patterns(self) -> list[tuple[str, Rules]]:
+    def _patterns(self) -> list[tuple[str, RouteRules]]:
         return sorted(self.events.items(), key=lambda item: len(re.sub(r"[*?]|\[.*?\]", "", item[0])))
 
 
@@ -124,7 +124,7 @@ def read_route(name: str, folder: Path) -> Route:
     """Read `route.toml` in this folder. Raises RouteError for the first fault."""
     path = folder / FILE
     if not NAME.fullmatch(name):
-        raise RouteError(f"{folder}: a route's name has mails a to z, digits, dots, dashes and underscores.")
+        raise RouteError(f"{folder}: a route's name consists of a to z, digits, dots, dashes and underscores.")
     try:
         text = path.read_text("utf-8-sig")  # editors of Windows write a mark
         tree = tomllib.loads(text)
@@ -132,63 +132,56 @@ def read_route(name: str, folder: Path) -> Route:
         raise RouteError(f"{path}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RouteError(f"{path}: cannot be read ({type(error).__name__}).") from None
-    return _Reader(path, text).route(name, tree)
+    return _RouteReader(path, text).route(name, tree)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _RouteReader:
     path: Path
     text: str
 
     def route(self, name: str, tree: dict[str, Any]) -> Route:
         options, events = tree.pop("options", {}), tree.pop("events", {})
-        outer = self.converted(tree, _File, ())
-        if outer.source not in SOURCES:
-            raise self.wrong(("source",), f"{outer.source!r} is none of {', '.join(SOURCES)}")
-        source = self.converted(options, source_named(outer.source), ("options",))
+        file = self.converted(tree, _RouteFile, ())
+        if file.source not in SOURCES:
+            raise self.wrong(("source",), f"{file.source!r} is none of {', '.join(SOURCES)}")
+        source = self.converted(options, source_named(file.source), ("options",))
         if not isinstance(events, dict):
             raise self.wrong(("events",), 'expected tables such as [events."push"]')
         per_type = {
-            kind: self.addressed(self.converted(rules, Rules, ("events", kind)), ("events", kind))
+            kind: self.addressed(self.converted(rules, RouteRules, ("events", kind)), ("events", kind))
             for kind, rules in events.items()
         }
-        plain = {name: getattr(outer, name) for name in Rules.__struct_fields__}
         route = Route(
             name=name,
             folder=self.path.parent,
             source=source,
-            rules=self.addressed(Rules(**plain), ()),
+            rules=self.addressed(RouteRules(**{one: getattr(file, one) for one in RouteRules.__struct_fields__}), ()),
             events=per_type,
-            sender=self.sender(outer.sender),
-            allow=self.patterns(outer.allow),
-            on_unknown=outer.on_unknown,
-            window=None if outer.repeat_window_minutes is None else outer.repeat_window_minutes * 60,
-            keep_days=outer.keep_days,
-            rate_per_minute=outer.rate_per_minute,
-            probe=outer.probe,
+            sender=self.sender(file.sender),
+            allow=self.patterns(file.allow),
+            on_unknown=file.on_unknown,
+            window=None if file.repeat_window_minutes is None else file.repeat_window_minutes * 60,
+            keep_days=file.keep_days,
+            rate_per_minute=file.rate_per_minute,
+            probe=file.probe,
         )
         self.check(route)
         return route
 
     def check(self, route: Route) -> None:
-        """What the types do not say."""
-        if route.allow is not None and not any(rules.recipients_from for _, rules in self.every(route)):
+        """What the types do not express."""
+        if route.allow is not None and not any(rules.recipients_from for _, rules in route.every_rules()):
             raise self.wrong(("allow",), "nothing uses this without recipients_from; it limits no other recipients")
-        for place, rules in self.every(route):
+        for place, rules in route.every_rules():
             for name in ("when", "recipients_from"):
-                if expression := getattr(rules, name):
-                    try:
-                        Query(expression)
-                    except ValueError as error:
-                        raise self.wrong((*place, name), str(error)) from None
+                try:
+                    compiled(getattr(rules, name) or "@")
+                except ValueError as error:
+                    raise self.wrong((*place, name), str(error)) from None
             if rules.recipients_from and route.allow is None:
-                expected = 'recipients out of events need a list of who may get mail: allow = ["*@contoso.com"]'
+                expected = 'recipients from events need a list of who may get mail: allow = ["*@contoso.com"]'
                 raise self.wrong((*place, "recipients_from"), expected)
-
-    def every(self, route: Route) -> Iterator[tuple[tuple[str, ...], Rules]]:
-        yield (), route.rules
-        for kind, rules in route.events.items():
-            yield ("events", kind), rules
 
     def converted[S: msgspec.Struct](self, tree: Any, shape: type[S], place: tuple[str, ...]) -> S:
         try:
@@ -198,8 +191,7 @@ class _Reader:
             steps = re.findall(r"[^.`\[\]]+", at.split("[")[0])
             if unknown := re.search(r"unknown field `(.+)`", message):
                 steps.append(unknown[1])
-                known = ", ".join(shape.__struct_fields__)
-                message = f"there is no such entry; here are {known or 'none'}"
+                message = f"unknown entry; known entries: {', '.join(shape.__struct_fields__) or 'none'}"
             elif found := re.search(r"Invalid enum value (.+)", message):
                 message = f"{found[1]} is none of {', '.join(_choices(shape, steps))}"
             elif missing := re.search(r"missing required field `(.+)`", message):
@@ -212,8 +204,8 @@ class _Reader:
         except ValueError as error:
             raise self.wrong(("allow",), str(error)) from None
 
-    def addressed(self, rules: Rules, place: tuple[str, ...]) -> Rules:
-        """The rules with every address as it goes to Graph."""
+    def addressed(self, rules: RouteRules, place: tuple[str, ...]) -> RouteRules:
+        """The rules with every address as Graph expects it."""
         lists = {
             name: tuple(self.address((*place, name), at, address) for at, address in enumerate(addresses))
             for name in ("recipients", "cc", "bcc", "reply_to")
@@ -239,13 +231,8 @@ class _Reader:
         return RouteError(f"{where}: {name}: {text}." if name else f"{where}: {text}.")
 
 
-_TABLE: Final = re.compile(r"\s*\[([^\[].*?)\]\s*(?:#.*)?")
-_ENTRY: Final = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=""")
-_STEP: Final = re.compile(r""""([^"]*)"|'([^']*)'|([\w-]+)""")
-
-
 def _choices(shape: type[msgspec.Struct], steps: list[str]) -> list[str]:
-    """What an entry may be of which it has found that it is none; those of a list's members count as its own."""
+    """The values that an entry, or each member of a list, may have."""
     todo = [one.type for one in msgspec.structs.fields(shape) if steps and one.name == steps[-1]]
     choices: list[str] = []
     while todo:
@@ -253,6 +240,11 @@ def _choices(shape: type[msgspec.Struct], steps: list[str]) -> list[str]:
         choices += [one for one in inner if isinstance(one, str)]
         todo += [one for one in inner if not isinstance(one, str)]
     return choices
+
+
+_TABLE: Final = re.compile(r"\s*\[([^\[].*?)\]\s*(?:#.*)?")
+_ENTRY: Final = re.compile(r"""\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=""")
+_STEP: Final = re.compile(r""""([^"]*)"|'([^']*)'|([\w-]+)""")
 
 
 def _line(text: str, place: tuple[str, ...]) -> int:

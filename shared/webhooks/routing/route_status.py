@@ -1,8 +1,7 @@
-"""Which routes are on, and what keeps the others, or a part of their settings, from being used: for the operator.
+"""Which routes are on, and what prevents the others, or parts of their settings, from being used: for the operator.
 
-A route without a secret is off, which is no fault: it answers as if it did not exist. A secret that no request could
-prove itself by is one, also where another one beside it works: its sender will be turned away one day, and nobody would
-know why.
+A route without a secret is off, which is no fault: it answers as if it did not exist. A secret that no request can be
+proved with is a fault, even if another one works: its sender will be turned away one day, and nobody would know why.
 """
 
 import asyncio
@@ -12,21 +11,17 @@ from difflib import get_close_matches
 
 from shared.settings.config import Settings, secret_setting
 from shared.webhooks.routing.catalog import Catalog
-from shared.webhooks.routing.compose import Composer, RouteUnusable
-from shared.webhooks.routing.route import Route
+from shared.webhooks.routing.compose import Composer
+from shared.webhooks.routing.route import Route, RouteUnusable
 from shared.webhooks.routing.secrets import Secrets, SecretsUnavailable, vault_name
-
-__all__ = ["Status", "faults_of_secrets", "secret_fault", "shadows_of_vault", "status_of", "tenant_fault"]
-
-VAULT_AWAY = "The vault of MAIL_VAULT_URL cannot be read."
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class RouteStatus:
     """on: routes that take events. off: those without a secret.
 
-    problems: what is wrong, by the route's name, or the setting's where it has none. notes: what works and will not for
-    long, by the setting.
+    problems: by the route's name, or the setting's if no route has it. notes: what works but will stop working, by the
+    setting.
     """
 
     on: list[str] = field(default_factory=list)
@@ -35,10 +30,10 @@ class Status:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> Status:
-    """Ask about every route. The vault is read for all of them at once. Never raises."""
+async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> RouteStatus:
+    """The status of every route. Reads the vault for all of them at once. Never raises."""
     settings = composer.settings
-    status = Status(
+    status = RouteStatus(
         problems={**faults_of_secrets(settings, catalog), **catalog.problems}, notes=shadows_of_vault(settings, catalog)
     )
 
@@ -46,7 +41,7 @@ async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> S
         by_token = route.source.token_rule is not None
         try:
             known = () if by_token else await secrets.of(route.name)
-            if (missing := tenant_fault(route, composer.settings)) is not None:
+            if (missing := tenant_fault(route, settings)) is not None:
                 status.problems[route.name] = missing
                 return
             if by_token or any(route.source.unusable(secret) is None for secret in known):
@@ -57,7 +52,7 @@ async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> S
             elif not by_token and not known:
                 status.off.append(route.name)
         except SecretsUnavailable:
-            status.problems[route.name] = VAULT_AWAY
+            status.problems[route.name] = "The vault of MAIL_VAULT_URL cannot be read."
         except RouteUnusable as error:
             status.problems[route.name] = str(error)
 
@@ -68,11 +63,11 @@ async def status_of(catalog: Catalog, composer: Composer, secrets: Secrets) -> S
 
 
 def shadows_of_vault(settings: Settings, catalog: Catalog) -> dict[str, str]:
-    """Secrets in settings although there is a vault, which is not read for these routes: by the setting."""
+    """Notes on secrets in settings, which take precedence over the vault: by the setting."""
     if settings.vault_url is None:
         return {}
     return {
-        setting: f"This setting is used in the place of {vault_name(route)} in the vault, and the next deployment "
+        setting: f"This setting is used instead of {vault_name(route)} in the vault, and the next deployment "
         f"removes it. Put the secret into the vault (make secret ROUTE={route}), then remove the setting."
         for route in catalog.routes
         if (setting := secret_setting(route)) in settings.secrets
@@ -80,10 +75,10 @@ def shadows_of_vault(settings: Settings, catalog: Catalog) -> dict[str, str]:
 
 
 def secret_fault(route: Route, secrets: Sequence[str], settings: Settings) -> str | None:
-    """What is wrong with a route's secrets, without anything of them; None: nothing."""
+    """What is wrong with a route's secrets, without quoting them; None: nothing."""
     name = secret_setting(route.name)
     if name in settings.unresolved_secrets:
-        return f"{name} is a Key Vault reference that Azure has not resolved. Expected the secret, or the reference's."
+        return f"{name} is a Key Vault reference that Azure has not resolved. Expected the secret itself."
     for number, secret in enumerate(secrets, 1):
         if (fault := route.source.unusable(secret)) is not None:
             which = "the secret" if len(secrets) == 1 else f"secret {number} of {len(secrets)}"
@@ -92,7 +87,7 @@ def secret_fault(route: Route, secrets: Sequence[str], settings: Settings) -> st
 
 
 def tenant_fault(route: Route, settings: Settings) -> str | None:
-    """Why no token can prove a route's requests; None: one can, or none has to."""
+    """Why no token can prove a route's requests; None: a token can, or none is needed."""
     rule = route.source.token_rule
     if rule is None or rule.tenant is not None or settings.api is not None:
         return None
@@ -100,12 +95,12 @@ def tenant_fault(route: Route, settings: Settings) -> str | None:
 
 
 def faults_of_secrets(settings: Settings, catalog: Catalog) -> dict[str, str]:
-    """What is wrong with the secrets in settings: by the route's name, or the setting's where it has none."""
+    """What is wrong with the secrets in settings: by the route's name, or the setting's if no route has it."""
     if catalog.missing:
         return {}
     given = settings.secrets.keys() | settings.unresolved_secrets
     by_setting = {secret_setting(name): name for name in (*catalog.routes, *catalog.problems)}
-    faults = dict[str, str]()
+    faults: dict[str, str] = {}
     for name in sorted(given):
         route = catalog.routes.get(by_setting.get(name, ""))
         if name not in by_setting:

@@ -1,9 +1,9 @@
-"""The secrets of routes: from MAIL_SECRET_<ROUTE>, or out of the vault of MAIL_VAULT_URL.
+"""The secrets of routes: from MAIL_SECRET_<ROUTE>, or from the vault of MAIL_VAULT_URL.
 
-The vault is read by the app itself, under its identity, so that a secret is never in a setting, and is read anew every
-ten minutes, so that rotation needs no restart. While the vault cannot be reached what was read before stays in use.
-Whoever sends a request causes a reading, before it has proved anything: so there is one at a time of each secret, for
-all who wait, and one that fails is not tried again for seconds.
+The app reads the vault under its own identity, so that a secret is never in a setting, and reads it again every ten
+minutes, so that rotation needs no restart. While the vault cannot be reached, the last known secret stays in use.
+A request causes a read before it has proved anything. So there is one read of each secret at a time, for everyone who
+waits, and a failed read is not repeated for some seconds.
 """
 
 import asyncio
@@ -19,50 +19,42 @@ from shared.runtime.deadline import within
 from shared.settings.config import Settings, secret_setting
 from shared.telemetry import LogEvent, emit
 
-__all__ = ["Secrets", "SecretsUnavailable", "Vault", "vault_name"]
-
 KEPT: Final = 600.0  # seconds
-AGAIN: Final = 10.0  # seconds until the vault is asked again after it has failed, or had nothing
-PATIENCE: Final = 5.0  # seconds; the sender's patience ends after ten
+AGAIN: Final = 10.0  # seconds until the next read, after the vault failed or had no secret
+PATIENCE: Final = 5.0  # seconds; most senders wait ten
 Fetch = Callable[[str], Awaitable[str | None]]
 
 
 class SecretsUnavailable(Exception):  # noqa: N818 - it passes
-    """The vault cannot be reached, and nothing is known of before."""
+    """The vault cannot be reached, and no secret is known from before."""
 
 
 @dataclass(slots=True)
-class _Read:
+class _VaultRead:
     secrets: tuple[str, ...]
     good_until: float
     known: bool  # the vault has answered
 
 
 def vault_name(route: str) -> str:
-    """The name of a route's secret in the vault; names there have letters, digits and dashes."""
+    """The name of a route's secret in the vault, where names consist of letters, digits and dashes."""
     return "mail-secret-" + re.sub(r"[^a-z0-9-]", "-", route)
 
 
 class Secrets:
-    """One for a process. fetch: reads a secret of the vault and raises azure.core's errors; None: there is no vault."""
+    """One for a process. fetch: reads a secret from the vault, raises azure.core's errors; None: there is no vault."""
 
     def __init__(
-        self,
-        settings: Settings,
-        fetch: Fetch | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, settings: Settings, fetch: Fetch | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._settings = settings
         self._fetch = fetch
         self._clock = clock
-        self._read: dict[str, _Read] = {}
-        self._reading: dict[str, asyncio.Task[_Read]] = {}
+        self._read: dict[str, _VaultRead] = {}
+        self._reading: dict[str, asyncio.Task[_VaultRead]] = {}
 
     async def of(self, route: str) -> tuple[str, ...]:
-        """The secrets that are good for a route; none when it has none. Raises SecretsUnavailable.
-
-        None is certain: no variable holds any, and the vault, where there is one, has answered that it has none.
-        """
+        """The valid secrets of a route; empty when it certainly has none. Raises SecretsUnavailable."""
         given = self._settings.secrets.get(secret_setting(route))
         if given or self._fetch is None:
             return given or ()
@@ -73,32 +65,32 @@ class Secrets:
         if reading is None:
             reading = self._reading[route] = asyncio.create_task(self._read_anew(route, self._fetch, before))
             reading.add_done_callback(lambda _: self._reading.pop(route, None))
-        return self._answer(await asyncio.shield(reading))  # who goes away leaves it to the others
+        return self._answer(await asyncio.shield(reading))  # a caller that goes away does not end it for the others
 
-    async def _read_anew(self, route: str, fetch: Fetch, before: _Read | None) -> _Read:
+    async def _read_anew(self, route: str, fetch: Fetch, before: _VaultRead | None) -> _VaultRead:
         try:
             text = await fetch(vault_name(route))
-            # One that is there and blank is a secret that nobody can use, and not a route without one.
+            # A blank secret is a secret that nobody can use; the route is not without one.
             found = () if text is None else tuple(text.split()) or ("",)
-            now = _Read(found, self._clock() + (KEPT if found else AGAIN), known=True)
+            now = _VaultRead(found, self._clock() + (KEPT if found else AGAIN), known=True)
         except ResourceNotFoundError:
-            now = _Read((), self._clock() + AGAIN, known=True)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the secret is not known and may be in a while
+            now = _VaultRead((), self._clock() + AGAIN, known=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the secret is unknown, and a later read may succeed
             emit(LogEvent.VAULT_UNREACHED, route=route, code=type(error).__name__)
             old = before.secrets if before else ()
-            # That there was none a while ago does not say that there is none now: who has just set one is not told 404.
-            now = _Read(old, self._clock() + AGAIN, known=bool(old))
+            # There was none a while ago, but an operator may just have set one: so this is not answered 404.
+            now = _VaultRead(old, self._clock() + AGAIN, known=bool(old))
         self._read[route] = now
         return now
 
-    def _answer(self, read: _Read) -> tuple[str, ...]:
+    def _answer(self, read: _VaultRead) -> tuple[str, ...]:
         if not read.known:
             raise SecretsUnavailable
         return read.secrets
 
 
-class Vault:
-    """Key Vault, under the managed identity. options: of the client."""
+class SecretVault:
+    """Key Vault, under the managed identity. options: of its client."""
 
     def __init__(self, url: str, client_id: str | None, **options: Any) -> None:
         from azure.keyvault.secrets.aio import SecretClient
@@ -109,7 +101,7 @@ class Vault:
         self._client = SecretClient(url, self._credential, retry_total=1, **options)
 
     async def fetch(self, name: str) -> str | None:
-        """The value of a secret. Raises AzureError, ResourceNotFoundError where there is none, TimeoutError."""
+        """The value of a secret. Raises ResourceNotFoundError where there is none, other AzureErrors, TimeoutError."""
         async with within(PATIENCE):
             secret = await self._client.get_secret(name)
         return secret.value or ""

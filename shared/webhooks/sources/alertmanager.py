@@ -1,29 +1,97 @@
-"""Prometheus Alertmanager: groups of alerts, its webhook in version 4.
+"""Prometheus Alertmanager: groups of alerts, its webhook in version 4. Grafana sends the same payload.
 
-Alertmanager tries again after 5xx and lost connections while a flush lasts. Any 4xx ends the flush, 429 too, and when
-no notification of a group that fires was accepted, none is sent when it is resolved.
+Alertmanager retries after 5xx and lost connections until its group_interval ends, which no request tells. Any 4xx ends
+the flush, 429 too; and if no notification of a firing group was accepted, none is sent when the group is resolved.
 https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+
+One request is one notification about one group: many alerts, one mail. The same alerts are notified again for two
+reasons. The answer to the first notification was lost, and Alertmanager retries; or repeat_interval (by default 4
+hours) has passed and the alerts still fire, which deserves another mail. Unless the request says more, only time tells
+the two apart: within the route's repeat window it is a copy, later a new notification. Two peers of one cluster send
+the same notification in different bytes.
+
+Alertmanager 0.32 and later gives the reason in `notification_reason`, which is part of the key: a reminder is no copy
+of the first notification. The window is one flush then, since each further reminder has the same reason and is a new
+mail however short repeat_interval is.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
-from shared.webhooks.sources.alerts import REPEAT_WINDOW, notification, proved
+from shared.webhooks.sources import signatures
+from shared.webhooks.sources.json_values import canonical, digest, moment, pick, read_object, text, unique_key
 from shared.webhooks.sources.source import Event, RawRequest, Source
 
-__all__ = ["Alertmanager"]
+FLUSH: Final = 300.0  # seconds, group_interval by default
+STATUSES: Final = ("firing", "resolved")
+# Words that give no reason: "not known", and the one for a notification that is never sent.
+# https://github.com/prometheus/alertmanager/blob/v0.34.0/notify/notify.go
+NO_REASONS: Final = ("unknown", "none")
 
 
-class Alertmanager(Source, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Alertmanager(Source, frozen=True, kw_only=True):
     """Alertmanager, with bearer or basic. An event's type is `alertmanager.firing` or `alertmanager.resolved`."""
 
     name: ClassVar[str] = "alertmanager"
-    repeat_window: ClassVar[float | None] = REPEAT_WINDOW
+    repeat_window: ClassVar[float | None] = 1800.0
     done: ClassVar[int] = 200
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
-        proved(request, secrets)
+        signatures.basic_or_bearer(request, secrets)
 
-    def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
-        return [notification(self.name, request.body, request.charset)]
+    def events(self, request: RawRequest) -> list[Event]:
+        return [notification(self.name, request)]
+
+
+def notification(name: str, request: RawRequest) -> Event:
+    """The one event of a request; name: of its source. Raises Malformed.
+
+    Custom payloads, and those of Grafana's legacy alerting, are events too. They do not identify the notification, and
+    a second outage within half an hour has the same bytes as the first, so none is a copy of another.
+    """
+    value = read_object(request.body, request.charset)
+    group, status = text(value, "groupKey"), text(value, "status")
+    reason = text(value, "notification_reason")
+    if reason in NO_REASONS:
+        reason = None
+    found = pick(value, "alerts")
+    alerts = found if isinstance(found, list) else []
+    known = _key(value, group, status, reason, alerts)
+    key = known or unique_key()
+    times = [moment(pick(alert, "endsAt" if status == "resolved" else "startsAt")) for alert in alerts]
+    return Event(
+        id=key,
+        source=text(value, "externalURL") or name,
+        type=f"{name}.{status}" if status in STATUSES else name,
+        key=key,
+        known_by="identity" if known else "nothing",
+        data=value,
+        subject=text(value, "commonLabels", "alertname") or text(value, "groupLabels", "alertname"),
+        time=max((time for time in times if time), default=None),
+        thread=group,
+        window=FLUSH if reason else None,
+    )
+
+
+def _key(value: Any, group: str | None, status: str | None, reason: str | None, alerts: list[Any]) -> str | None:
+    """What two copies of a notification have in common; None where the payload does not say. Alerts are in any order.
+
+    truncatedAlerts counts those that are not shown: a group that grows beyond the limit shows the same ones.
+    """
+    shown = [_shown(alert) for alert in alerts]
+    if not group or status not in STATUSES or not shown or not all(shown):
+        return None
+    hidden = text(value, "truncatedAlerts") or "0"
+    return digest(
+        group, status, reason or "", hidden, *(part for alert in sorted(filter(None, shown)) for part in alert)
+    )
+
+
+def _shown(alert: Any) -> tuple[str, ...] | None:
+    """An alert, by its fingerprint or labels, and its times; None where one of the two is missing."""
+    labels, since = pick(alert, "labels"), text(alert, "startsAt")
+    name = text(alert, "fingerprint") or (canonical(labels) if isinstance(labels, dict) and labels else None)
+    if name is None or since is None:
+        return None
+    return name, text(alert, "status") or "", since, text(alert, "endsAt") or ""

@@ -1,4 +1,4 @@
-"""Senders of any JSON: what the attributes of their events are is said by JMESPath in the route.
+"""Senders of any JSON: the route says with JMESPath where the attributes of their events are.
 
     [options]
     type = "data.kind"
@@ -6,20 +6,17 @@
     thread = "join('/', [data.host.name, data.check])"
     key = 'headers."x-request-id"'
 
-Each expression (https://jmespath.org/specification.html) sees `{"data": <the body>, "headers": {…}}`, the names of the
-headers in lower case, and without those that hold secrets. What it finds counts where it is a text or a number.
+Each expression sees `{"data": <the body>, "headers": {…}}`, the names of the headers in lower case, without those that
+hold secrets. A result counts where it is a text or a number.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
-from shared.webhooks.sources.copies import fresh
-from shared.webhooks.sources.expressions import compiled
-from shared.webhooks.sources.json_values import moment, read_json, text
+from shared.webhooks.sources.expressions import compiled, search
+from shared.webhooks.sources.json_values import moment, read_json, text, unique_key
 from shared.webhooks.sources.source import Event, RawRequest, Source
-
-__all__ = ["AnyJson"]
 
 SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-functions-key"})
 
@@ -27,9 +24,9 @@ SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-
 class AnyJson(Source, frozen=True, kw_only=True):
     """One event for each request. All options are JMESPath; a wrong one is a ValueError.
 
-    key: names the event; where it finds nothing, the header `Idempotency-Key` does. Without either every request is an
-    event of its own, and one that comes twice is two mails: two bodies that are the same may well be two events.
-    id: where it finds nothing, the key. type: "event". source: the kind of source. subject, time, thread: none.
+    key: identifies the event; where it finds nothing, the header `Idempotency-Key` does. Without either, every request
+    is an event of its own, and a repeated one gives two mails: equal bodies may well be two events.
+    Defaults: id is the key, type is "event", source is the kind of source; subject, time and thread are none.
     """
 
     attributes: ClassVar[tuple[str, ...]] = ("key", "id", "type", "source", "subject", "time", "thread")
@@ -49,11 +46,13 @@ class AnyJson(Source, frozen=True, kw_only=True):
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
 
-    def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what the sender says
+    def events(self, request: RawRequest) -> list[Event]:
         data = read_json(request.body, request.charset)
-        found = self._found(data, request.headers)
+        hidden = self.secret_headers()
+        seen = {"data": data, "headers": {name: text for name, text in request.headers.items() if name not in hidden}}
+        found = {name: text(search(expression, seen)) for name, expression in self._expressions()}
         given = found.get("key") or request.headers.get("idempotency-key", "").strip()
-        key = given or fresh()
+        key = given or unique_key()
         return [
             Event(
                 id=found.get("id") or key,
@@ -69,41 +68,21 @@ class AnyJson(Source, frozen=True, kw_only=True):
             )
         ]
 
-    def signed_part(self, request: RawRequest) -> str | None:  # noqa: ARG002 - most sign nothing
-        """A digest of what the request's signature is of; None: there is none. See Event.signed."""
+    def signed_part(self, request: RawRequest) -> str | None:  # noqa: ARG002
+        """A digest of what the request's signature covers; None: it has no signature. See Event.signed."""
         return None
 
     def secret_headers(self) -> frozenset[str]:
         """The names, in lower case, of headers that no expression sees."""
         return SECRET
 
-    def _expressions(self) -> Iterator[tuple[str, str]]:
-        for name in self.attributes:
-            if (expression := getattr(self, name)) is not None:
-                yield name, expression
-
-    def _found(self, data: Any, headers: Mapping[str, str]) -> dict[str, str]:
-        """By name, what each expression finds."""
-        if not any(self._expressions()):
-            return {}
-        hidden = self.secret_headers()
-        seen = {"data": data, "headers": {name: value for name, value in headers.items() if name not in hidden}}
-        result = {}
-        for name, expression in self._expressions():
-            try:
-                value = text(compiled(expression).search(seen))
-            except Exception:  # noqa: BLE001 - a function met a value that it does not take: nothing is found
-                value = None
-            if value:
-                result[name] = value
-        return result
+    def _expressions(self) -> Iterator[tuple[str, Any]]:
+        return ((name, one) for name in self.attributes if (one := getattr(self, name)) is not None)
 
 
 def _time(value: str | None) -> datetime | None:
-    """A time of RFC 3339, or in seconds since 1970."""
-    if value is None:
-        return None
+    """A time in RFC 3339, or in seconds since 1970."""
     try:
-        return moment(float(value))
+        return None if value is None else moment(float(value))
     except ValueError:
         return moment(value)

@@ -1,6 +1,6 @@
 """What Azure's services have in common when they call: a secret in the URL or a header, or an Entra token.
 
-They are set up with a URL, and some can send no header of one's own: the secret may stand in its query.
+They are set up with a URL, and some can send no custom header: the secret may be in the query.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,13 @@ from typing import ClassVar
 from shared.webhooks.sources import signatures
 from shared.webhooks.sources.source import RawRequest, Source, TokenRule, Unverified
 
-__all__ = ["AzureService", "in_header"]
 
-
-class AzureService(Source, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AzureService(Source, frozen=True, kw_only=True):
     """A service that calls with a secret in the query, `?secret=…`, or in a header, or with an Entra token.
 
-    header: its name, where the service can send one; the query is not read then. audience: the client id, or `api://…`,
-    of the registration that the service gets tokens for; no secret is read then. allowed_apps: the application ids that
-    may call. app_role: what their tokens must have, empty: nothing. tenant: None is that of MAIL_API_TENANT.
+    header: its name, where the service can send one; the query is ignored then. audience: the client id, or `api://…`,
+    of the registration that the service gets tokens for; secrets are ignored then. allowed_apps: the application ids of
+    the callers. app_role: the role that their tokens must have; empty: none. tenant: None: MAIL_API_TENANT.
     """
 
     done: ClassVar[int] = 200
@@ -44,22 +42,13 @@ class AzureService(Source, frozen=True, forbid_unknown_fields=True, kw_only=True
         apps = frozenset(app.lower() for app in self.allowed_apps)
         return TokenRule(self.audience, apps, self.app_role or None, self.tenant or None)
 
-    def fault_of(self, secret: str) -> str | None:  # noqa: ARG002 - none counts
+    def fault_of(self, secret: str) -> str | None:  # noqa: ARG002
         return "the route takes Entra tokens (audience), and no secret" if self.audience else None
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         if self.audience:
             raise Unverified("This route takes Entra tokens, no secrets.")
         if self.header:
-            in_header(request, self.header, secrets)
+            signatures.in_chosen_header(request, self.header, secrets)
         else:
-            given = signatures.octets(request.query.get("secret", ""))
-            signatures.one_of([given], map(signatures.octets, secrets))
-
-
-def in_header(request: RawRequest, name: str, secrets: Sequence[str]) -> None:
-    """Return if a header is one of the secrets, after the word Bearer in Authorization; raise Unverified otherwise."""
-    if name.lower() == "authorization":
-        signatures.bearer(request, secrets)
-    else:
-        signatures.carried(request, name, secrets)
+            signatures.in_query(request, "secret", secrets)

@@ -1,7 +1,7 @@
 """Azure DevOps: service hooks for work items, code, pull requests, pipelines and releases.
 
-A subscription is disabled at once by 410, and put on probation by other errors; after 408, 502, 503 and 504 the same
-notification comes again, eight times within some three minutes.
+410 disables a subscription at once, other errors put it on probation; after 408, 502, 503 and 504 the same notification
+is sent again.
 https://learn.microsoft.com/azure/devops/service-hooks/events
 https://learn.microsoft.com/azure/devops/service-hooks/services/webhooks
 https://learn.microsoft.com/azure/devops/service-hooks/troubleshoot
@@ -12,14 +12,10 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources import signatures
-from shared.webhooks.sources.azure import in_header
-from shared.webhooks.sources.copies import RETRIES, fresh, same_bytes
-from shared.webhooks.sources.json_values import digest, moment, read_object, text
+from shared.webhooks.sources.json_values import digest, moment, read_object, same_bytes, text, unique_key
 from shared.webhooks.sources.source import Event, RawRequest, Source
 
-__all__ = ["AzureDevOps"]
-
-# Where a resource has its number, by what it is. The first that is there names it.
+# Where a resource has its number, by its kind. The first that is there counts.
 WORK_ITEM: Final = (("revision", "id"), ("workItemId",))
 OTHERS: Final = (
     ("pullrequest", ("pullRequestId",)),
@@ -34,21 +30,22 @@ OTHERS: Final = (
     ("push", ("pushId",)),
     ("changeset", ("changesetId",)),
 )
-# Samples, and resources that are only half there, have these for "none".
+# Samples, and minimal resources, have these for "none".
 NONE: Final = ("0", "00000000-0000-0000-0000-000000000000")
 
 
-class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AzureDevOps(Source, frozen=True, kw_only=True):
     """Azure DevOps, with basic or a secret in a header of the subscription; header: its name. Types are its own."""
 
     name: ClassVar[str] = "azure-devops"
+    retries_for: ClassVar[float | None] = 183.0  # after 1, 2, 4, 8, 16, 32, 60 and 60 seconds
     done: ClassVar[int] = 200
 
     header: str | None = None
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         if self.header:
-            in_header(request, self.header, secrets)
+            signatures.in_chosen_header(request, self.header, secrets)
         else:
             signatures.basic(request, secrets)
 
@@ -57,11 +54,11 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
             return "expected user:password, since the route takes basic authentication only"
         return None
 
-    def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002
+    def events(self, request: RawRequest) -> list[Event]:
         value = read_object(request.body, request.charset)
         name, kind = text(value, "id"), text(value, "eventType") or self.name
-        # "Test" sends the same sample with the same id each time, for no subscription; it only counts.
-        count = text(value, "notificationId") or fresh() if text(value, "subscriptionId") in NONE else ""
+        # "Test" sends the same sample with the same id each time, for no subscription; only notificationId differs.
+        count = text(value, "notificationId") or unique_key() if text(value, "subscriptionId") in NONE else ""
         key = digest(name, kind, count) if name else same_bytes(request.body)
         subject = _resource(kind, value.get("resource"))
         collection = text(value, "resourceContainers", "collection", "id")
@@ -74,7 +71,7 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
                 type=kind,
                 key=key,
                 known_by="sender-id" if name else "same-bytes",
-                window=None if name else RETRIES[self.name].within,
+                window=None if name else self.retries_for,
                 data=value,
                 subject=subject,
                 time=moment(value.get("createdDate")),
@@ -84,7 +81,7 @@ class AzureDevOps(Source, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 def _resource(kind: str, resource: Any) -> str | None:
-    """What an event is about, `pullrequest/1`: its kind and number, unique within a collection of projects."""
+    """The subject of an event, `pullrequest/1`: kind and number, unique within a collection of projects."""
     if kind.startswith("workitem."):
         number = _work_item(kind, resource)
         return f"workitem/{number}" if number else None
@@ -98,7 +95,7 @@ def _resource(kind: str, resource: Any) -> str | None:
 
 
 def _work_item(kind: str, resource: Any) -> str | None:
-    """The number of a work item. An update's own id counts the item's changes; a minimal one has it in its address."""
+    """The number of a work item. An update's own id counts the item's changes; a minimal update has it in its URL."""
     found = [text(resource, *path) for path in WORK_ITEM]
     found.append((text(resource, "url") or "").partition("/workItems/")[2].partition("/")[0])
     if kind != "workitem.updated":

@@ -1,17 +1,19 @@
-"""JMESPath, https://jmespath.org/specification.html: read once, and checked further than its library does."""
+"""JMESPath (https://jmespath.org/specification.html) in routes and templates.
+
+Whatever an expression meets in an event, evaluating it raises nothing. The library's functions raise more than its own
+errors for foreign values: `avg` of numbers with hundreds of digits is an OverflowError.
+"""
 
 from functools import cache
 from typing import Any
 
-__all__ = ["compiled"]
-
 
 @cache
 def compiled(expression: str) -> Any:
-    """The parsed expression; its `search(value)` finds. Cached: expressions stand in routes and templates.
+    """The parsed expression. Cached, since expressions are in routes and templates.
 
-    Raises ValueError where it cannot be read, or calls a function that there is none of: the library says that only
-    when the function is called.
+    Raises ValueError where it cannot be read, or calls an unknown function: the library reports that only when the
+    function is called.
     """
     import jmespath
     from jmespath.exceptions import JMESPathError
@@ -30,3 +32,27 @@ def compiled(expression: str) -> Any:
             raise ValueError(f"JMESPath has no function {node['value']}()")
         todo += node["children"]
     return parsed
+
+
+def search(expression: str, value: Any) -> Any:
+    """What the expression finds; None where there is nothing, or a function does not take what it meets.
+
+    Raises ValueError for a wrong expression.
+    """
+    parsed = compiled(expression)
+    try:
+        return parsed.search(value)
+    except Exception:  # noqa: BLE001 - see above
+        return None
+
+
+def holds(expression: str, value: Any) -> bool:
+    """Whether the result counts as true: it is not false, null or empty.
+
+    An expression that fails on a value holds: an unwanted mail is better than a missing one.
+    """
+    try:
+        found = compiled(expression).search(value)
+    except Exception:  # noqa: BLE001 - see above
+        return True
+    return found is not None and found is not False and found not in ("", [], {})

@@ -1,11 +1,10 @@
 """GitHub, on github.com and Enterprise Server: https://docs.github.com/en/webhooks/webhook-events-and-payloads.
 
-GitHub waits ten seconds for an answer and never tries again by itself; a delivery that is sent again by hand has the
-same `X-GitHub-Delivery`. That header is not signed, as no header is: whoever has seen a delivery can send it again
-under another one. Some events are the same bytes when they happen again, so it is mailed, and the operator told
-(Event.signed).
+GitHub waits ten seconds for an answer and never retries by itself; a delivery that is resent by hand has the same
+`X-GitHub-Delivery`. Headers are not signed: whoever has seen a delivery can send it again with another id. Some events
+are the same bytes when they happen again, so such a delivery is mailed, and the operator told (Event.signed).
 
-The type of an event is `X-GitHub-Event`, then the `action` where there is one, then how it ended where it has:
+The type of an event is `X-GitHub-Event`, then the `action` if there is one, then the outcome if there is one:
 `push`, `issues.opened`, `workflow_run.completed.failure`, `deployment_status.created.success`, `status.pending`.
 """
 
@@ -15,18 +14,15 @@ from typing import Any, ClassVar, Final
 from urllib.parse import parse_qs
 
 from shared.errors import Malformed
-from shared.webhooks.sources.copies import fresh, same_bytes
-from shared.webhooks.sources.json_values import moment, pick, read_object, text
+from shared.webhooks.sources.json_values import first_text, moment, pick, read_object, same_bytes, text, unique_key
 from shared.webhooks.sources.signatures import header, mac, one_of, unhex
-from shared.webhooks.sources.source import MEGABYTE, Event, RawRequest, Reply, Source, Unverified
-
-__all__ = ["GitHub"]
+from shared.webhooks.sources.source import MEGABYTE, Event, RawRequest, Source, Unverified, WebhookReply
 
 PREFIX: Final = "sha256="
 HOME: Final = "https://github.com"
 FORM: Final = "application/x-www-form-urlencoded"
 
-# Where the payload says how it ended: with the action "completed" only, where there is a conclusion.
+# Where the payload has the outcome; a conclusion counts with the action "completed" only.
 OUTCOMES: Final = {
     "check_run": ("check_run", "conclusion"),
     "check_suite": ("check_suite", "conclusion"),
@@ -36,44 +32,19 @@ OUTCOMES: Final = {
     "workflow_run": ("workflow_run", "conclusion"),
 }
 
-# Objects with a number; issues, pull requests and discussions of a repository share one row of numbers.
+# Objects with a number; issues, pull requests and discussions of a repository share one sequence.
 NUMBERED: Final = ("pull_request", "issue", "discussion")
 
-# Where the name of what an event is about stands, for all others; the first that is there.
-NAMED: Final[tuple[tuple[str | int, ...], ...]] = (
-    ("release", "tag_name"),
-    ("workflow_job", "name"),
-    ("deployment", "environment"),
-    ("workflow_run", "name"),
-    ("workflow", "name"),
-    ("check_run", "name"),
-    ("check_suite", "app", "name"),
-    ("alert", "security_advisory", "summary"),
-    ("alert", "rule", "description"),
-    ("alert", "secret_type_display_name"),
-    ("alert", "secret_type"),
-    ("alert", "affected_package_name"),
-    ("security_advisory", "summary"),
-    ("repository_advisory", "summary"),
-    ("milestone", "title"),
-    ("label", "name"),
-    ("package", "name"),
-    ("registry_package", "name"),
-    ("team", "name"),
-    ("rule", "name"),
-    ("key", "title"),
-    ("project", "name"),
-    ("project_column", "name"),
-    ("projects_v2", "title"),
-    ("pages", 0, "title"),
-    ("forkee", "full_name"),
-    ("member", "login"),
-    ("membership", "user", "login"),
-    ("blocked_user", "login"),
-    ("installation", "account", "login"),
-    ("context",),
-    ("comment", "commit_id"),
-)
+# Where all other events have the name of what they are about; the first that is there counts.
+NAMED: Final = (
+    "release.tag_name", "workflow_job.name", "deployment.environment", "workflow_run.name", "workflow.name",
+    "check_run.name", "check_suite.app.name", "alert.security_advisory.summary", "alert.rule.description",
+    "alert.secret_type_display_name", "alert.secret_type", "alert.affected_package_name", "security_advisory.summary",
+    "repository_advisory.summary", "milestone.title", "label.name", "package.name", "registry_package.name",
+    "team.name", "rule.name", "key.title", "project.name", "project_column.name", "projects_v2.title",
+    "pages.0.title", "forkee.full_name", "member.login", "membership.user.login", "blocked_user.login",
+    "installation.account.login", "context", "comment.commit_id",
+)  # fmt: skip
 
 
 class GitHub(Source, frozen=True, kw_only=True):
@@ -82,22 +53,22 @@ class GitHub(Source, frozen=True, kw_only=True):
     name: ClassVar[str] = "github"
     largest: ClassVar[int] = 25 * MEGABYTE  # "Payload cap" in the document above
 
-    def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002 - signs no time
-        """`X-Hub-Signature-256`, over the raw body. The older X-Hub-Signature, of SHA-1, proves nothing."""
+    def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
+        """`X-Hub-Signature-256`, over the raw body. The older X-Hub-Signature, SHA-1, is ignored."""
         given = header(request, "X-Hub-Signature-256")
         if not given.startswith(PREFIX):
             raise Unverified("The header X-Hub-Signature-256 does not begin with sha256=.")
         signature = unhex(given.removeprefix(PREFIX))
         one_of([signature], [mac(secret, request.body) for secret in secrets])
 
-    def handshake(self, request: RawRequest) -> Reply | None:
-        """`ping`, which GitHub sends when a webhook is made, is answered and no mail."""
-        return Reply(self.done) if _kind(request) == "ping" else None
+    def handshake(self, request: RawRequest) -> WebhookReply | None:
+        """`ping`, which GitHub sends when a webhook is created, is answered and gives no mail."""
+        return WebhookReply(self.done) if _kind(request) == "ping" else None
 
-    def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what GitHub says
+    def events(self, request: RawRequest) -> list[Event]:
         kind, data = _kind(request), read_object(*_payload(request))
         delivery = request.headers.get("x-github-delivery", "").strip()
-        key = delivery or fresh()
+        key = delivery or unique_key()
         return [
             Event(
                 id=key,
@@ -122,7 +93,7 @@ def _kind(request: RawRequest) -> str:
 
 
 def _payload(request: RawRequest) -> tuple[bytes, str]:
-    """The JSON, and in what charset it is."""
+    """The JSON and its charset."""
     if request.media_type != FORM:
         return request.body, request.charset
     try:
@@ -145,12 +116,12 @@ def _type(kind: str, data: dict[str, Any]) -> str:
 
 
 def _source(data: dict[str, Any]) -> str:
-    """The page of the repository, or else of the organisation, or of whoever did it."""
+    """The page of the repository, or else of the organisation, or of the person who acted."""
     if page := text(data, "repository", "html_url"):
         return page
     sender = text(data, "sender", "html_url")
     if organization := text(data, "organization", "login"):
-        # Organisations come without their page: it is beside that of whoever did it, on Enterprise Server too.
+        # Payloads lack an organisation's page: it is beside that of the person who acted, on Enterprise Server too.
         return f"{sender.rpartition('/')[0] if sender else HOME}/{organization}"
     return sender or HOME
 
@@ -159,16 +130,12 @@ def _subject(data: dict[str, Any]) -> str | None:
     for name in NUMBERED:
         if number := text(data, name, "number"):
             return f"#{number} {text(data, name, 'title') or ''}".strip()
-    named = next((found for path in NAMED if (found := text(data, *path))), None)
-    return named or _branch(text(data, "ref"))
-
-
-def _branch(ref: str | None) -> str | None:
-    return ref.removeprefix("refs/heads/").removeprefix("refs/tags/") if ref else None
+    ref = (text(data, "ref") or "").removeprefix("refs/heads/").removeprefix("refs/tags/")
+    return first_text(data, *NAMED) or ref or None
 
 
 def _time(kind: str, data: dict[str, Any]) -> datetime | None:
-    """When it happened, where the payload says so: most of its times are of the things in it, not of the event."""
+    """When it happened, if the payload says so: most of its times belong to the objects in it, not to the event."""
     for name in ("comment", "review", kind, kind.removesuffix("s"), "alert"):
         for field in ("updated_at", "submitted_at", "completed_at", "started_at"):
             if (found := moment(pick(data, name, field))) is not None:
@@ -179,8 +146,7 @@ def _time(kind: str, data: dict[str, Any]) -> datetime | None:
 def _thread(kind: str, data: dict[str, Any]) -> str | None:
     """One conversation for each issue, pull request, discussion, alert and deployment.
 
-    And one for all the runs of a workflow or a check on one branch, so that the one that mends it follows the one that
-    failed.
+    And one for all the runs of a workflow or a check on one branch, so that the successful run follows the failed one.
     """
     repository = text(data, "repository", "full_name")
     if repository is None:
@@ -207,12 +173,12 @@ def _thread(kind: str, data: dict[str, Any]) -> str | None:
 
 
 def _head(data: dict[str, Any], name: str, repository: str) -> str | None:
-    """The branch of a run, with its repository where that is a fork: a fork's `main` is not ours."""
+    """The branch of a run, with its repository if that is a fork: a fork's `main` is not the repository's own."""
     branch = text(data, name, "head_branch") or text(data, name, "head_sha")
     fork = text(data, name, "head_repository", "full_name")
     return f"{fork}:{branch}" if branch and fork and fork != repository else branch
 
 
 def _joined(*parts: str | None) -> str | None:
-    """The parts as one name; None where one of them is not known."""
+    """The parts as one name; None if one of them is unknown."""
     return " ".join(part for part in parts if part) if all(parts) else None

@@ -1,4 +1,4 @@
-"""Any sender of JSON that signs it with an HMAC (RFC 2104) and says so in a header.
+"""Any sender of JSON that signs it with an HMAC (RFC 2104), in a header.
 
     [options]
     header = "X-Signature"
@@ -6,9 +6,9 @@
     timestamp_header = "X-Request-Timestamp"
     signed = "v0:{timestamp}:{body}"
 
-Headers are not signed, `Idempotency-Key` neither: whoever has seen a request can send it again under another key. A
-timestamp bounds how long that works; a `key` out of the body ends it. What is signed and comes a second time under
-another key within a day is told to the operator.
+Headers are not signed, nor is `Idempotency-Key`: whoever has seen a request can send it again with another key. A
+timestamp limits how long that works; a `key` taken from the body prevents it. Signed bytes that arrive a second time
+with another key within a day are reported to the operator.
 """
 
 import re
@@ -19,11 +19,19 @@ from typing import Annotated, ClassVar, Final, Literal
 from msgspec import Meta
 
 from shared.webhooks.sources.any_json import AnyJson
-from shared.webhooks.sources.copies import same_bytes
-from shared.webhooks.sources.signatures import Algorithm, fresh, header, mac, octets, one_of, unbase64, unhex
+from shared.webhooks.sources.json_values import same_bytes
+from shared.webhooks.sources.signatures import (
+    TOLERANCE,
+    Algorithm,
+    header,
+    mac,
+    octets,
+    one_of,
+    recent,
+    unbase64,
+    unhex,
+)
 from shared.webhooks.sources.source import RawRequest, Unverified
-
-__all__ = ["HeaderName", "Hmac"]
 
 BODY: Final = "{body}"
 TIMESTAMP: Final = "{timestamp}"
@@ -34,8 +42,8 @@ HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]  # R
 class Hmac(AnyJson, frozen=True, kw_only=True):
     """header: holds `prefix`, then the signature in hex or base64. algorithm: of the hash.
 
-    timestamp_header: holds the seconds since 1970 at which the request was signed, at most `tolerance` seconds ago or
-    ahead. signed: what the signature is of; `{body}`, or `{timestamp}.{body}` where there is a timestamp.
+    timestamp_header: holds the time of the signature in seconds since 1970, at most `tolerance` seconds ago or ahead.
+    signed: the text that is signed; `{body}`, or `{timestamp}.{body}` where there is a timestamp.
     """
 
     name: ClassVar[str] = "hmac"
@@ -45,42 +53,42 @@ class Hmac(AnyJson, frozen=True, kw_only=True):
     encoding: Literal["hex", "base64"] = "hex"
     prefix: str = ""
     timestamp_header: HeaderName | None = None
-    tolerance: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    tolerance: Annotated[float, Meta(gt=0, le=86_400)] = TOLERANCE
     signed: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.timestamp_header and self.given("tolerance"):
             raise ValueError("tolerance: nothing uses this without timestamp_header")
-        names = re.findall(r"\{[a-z]*\}", self._signed)
         expected = [BODY, TIMESTAMP] if self.timestamp_header else [BODY]
-        if sorted(names) != expected:
+        if sorted(re.findall(r"\{[a-z]*\}", self._template)) != expected:
             raise ValueError(f"signed: expected {' and '.join(expected)}, each once, and no other name in braces")
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:
         given = header(request, self.header)
         if not given.startswith(self.prefix):
-            raise Unverified("The signature does not begin as the route says.")
+            raise Unverified("The signature does not begin with the prefix that the route expects.")
         value = given.removeprefix(self.prefix)
         signature = unhex(value) if self.encoding == "hex" else unbase64(value)
         if self.timestamp_header:
-            fresh(header(request, self.timestamp_header), now, self.tolerance)
+            recent(header(request, self.timestamp_header), now, self.tolerance)
         message = self._message(request)
         one_of([signature], [mac(secret, message, self.algorithm) for secret in secrets])
 
     def signed_part(self, request: RawRequest) -> str | None:
-        """Two events may be the same bytes, in the same second too; so none is dropped for that, but it is told."""
+        """Two events may be the same bytes, even in the same second; so none is dropped, but the operator is told."""
         return same_bytes(self._message(request))
 
     def secret_headers(self) -> frozenset[str]:
         return super().secret_headers() | {self.header.lower()}
 
     @property
-    def _signed(self) -> str:
-        default = f"{TIMESTAMP}.{BODY}" if self.timestamp_header else BODY
-        return default if self.signed is None else self.signed
+    def _template(self) -> str:
+        if self.signed is not None:
+            return self.signed
+        return f"{TIMESTAMP}.{BODY}" if self.timestamp_header else BODY
 
     def _message(self, request: RawRequest) -> bytes:
         timestamp = header(request, self.timestamp_header) if self.timestamp_header else ""
-        before, _, after = (octets(part.replace(TIMESTAMP, timestamp)) for part in self._signed.partition(BODY))
+        before, _, after = (octets(part.replace(TIMESTAMP, timestamp)) for part in self._template.partition(BODY))
         return before + request.body + after

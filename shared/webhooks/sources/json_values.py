@@ -1,14 +1,15 @@
-"""What sources read out of other people's JSON.
+"""What sources read from other people's JSON, and the keys they make of it.
 
 An event that cannot be read is lost with most senders, so this is generous where the reading of mails is strict: what
-is JSON to its sender is read, in whatever encoding. What is not there is None; what has another type than expected is
-passed over, and stands in the mail's table all the same.
+is JSON to its sender is read, in whatever encoding. A missing value is None; a value of an unexpected type is ignored,
+and still appears in the mail's table.
 """
 
 import hashlib
 import json
 import math
 import re
+import uuid
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -18,20 +19,18 @@ from shared.parsing.charsets import decode
 from shared.parsing.json_limits import TooMuch
 from shared.parsing.json_text import load
 
-__all__ = ["MOST_EVENTS", "counted", "digest", "moment", "pick", "read_json", "read_object", "text"]
-
-DEEPEST: Final = 200  # levels; what reads a value later may do so in functions that call themselves
-MOST_EVENTS: Final = 5_000  # of one request: Event Grid's largest batch
-MOST_VALUES: Final = 400_000  # some 60 MB of memory, of 25 MB (GitHub's largest) one for each 60 bytes
+DEEPEST: Final = 200  # levels; code that reads a value later may recurse
+MOST_EVENTS: Final = 5_000  # in one request: Event Grid's largest batch
+MOST_VALUES: Final = 400_000  # some 60 MB of memory; in 25 MB (GitHub's largest body) one for each 60 bytes
 _HALVES = re.compile("[\ud800-\udfff]")
 _HALF = re.compile(r"\\u[dD]")
 
 
 def read_json(body: bytes, charset: str = "") -> Any:
-    """The value that a body holds. charset: as its Content-Type declares it. Raises Malformed, 400, with the position.
+    """The value in a body. charset: as its Content-Type declares it. Raises Malformed, 400, with the position.
 
-    Line ends and other control characters may stand in a string as they are: templates of monitoring systems paste
-    several lines between quotes, and do not send again what was refused. Bytes that are no UTF-8 are Windows-1252.
+    Strings may contain line ends and other control characters: templates of monitoring systems paste several lines
+    between quotes, and do not resend what was refused. Bytes that are not UTF-8 are read as Windows-1252.
     """
     text = decode(body, charset, repair=True)
     try:
@@ -40,14 +39,17 @@ def read_json(body: bytes, charset: str = "") -> Any:
         where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
         raise Malformed(400, "BadRequest", f"The body is not JSON: {error.msg}, at {where}.") from None
     except ValueError:
-        raise Malformed(400, "BadRequest", "The body is not JSON: a number of thousands of digits.") from None
+        raise Malformed(400, "BadRequest", "The body is not JSON: a number has thousands of digits.") from None
     except TooMuch as error:
         raise Malformed(400, "BadRequest", f"The body is not read: {error}.", "$") from None
-    return _whole(value) if _HALF.search(text) else value
+    if not _HALF.search(text):
+        return value
+    # No mail can hold half a surrogate pair.
+    return json.loads(_HALVES.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
 
 
 def read_object(body: bytes, charset: str = "") -> dict[str, Any]:
-    """The object that a body holds. Raises Malformed, 400."""
+    """The object in a body. Raises Malformed, 400."""
     value = read_json(body, charset)
     if not isinstance(value, dict):
         raise Malformed(400, "BadRequest", "Expected a JSON object.", "$")
@@ -57,13 +59,13 @@ def read_object(body: bytes, charset: str = "") -> dict[str, Any]:
 def counted(events: list[Any]) -> list[Any]:
     """The events of one request, before any of them is read. Raises Malformed, 413, for too many."""
     if len(events) > MOST_EVENTS:
-        text = f"Found {len(events)} events, expected {MOST_EVENTS} at most in one request."
+        text = f"Found {len(events)} events, expected at most {MOST_EVENTS} in one request."
         raise Malformed(413, "RequestEntityTooLarge", text, f"$[{MOST_EVENTS}]")
     return events
 
 
 def pick(value: Any, *path: str | int) -> Any:
-    """What stands at a path of names and indices; None where there is no such thing."""
+    """The value at a path of names and indices; None where there is none."""
     for step in path:
         if isinstance(value, dict) and isinstance(step, str):
             value = value.get(step)
@@ -75,15 +77,23 @@ def pick(value: Any, *path: str | int) -> Any:
 
 
 def text(value: Any, *path: str | int) -> str | None:
-    """The text at a path, or a number as text; None for everything else, and for an empty one."""
+    """The text at a path, or a number as text; None for everything else, and for an empty text."""
     found = pick(value, *path)
     if isinstance(found, int | float) and not isinstance(found, bool):
         return str(found)
     return found if isinstance(found, str) and found else None
 
 
+def first_text(value: Any, *paths: str) -> str | None:
+    """The text at the first of these paths, such as `pages.0.title`, that has one."""
+    for path in paths:
+        if found := text(value, *(int(step) if step.isdecimal() else step for step in path.split("."))):
+            return found
+    return None
+
+
 def moment(value: Any) -> datetime | None:
-    """A time in UTC: of RFC 3339, with any number of digits, or in seconds since 1970. None for everything else."""
+    """A time in UTC: from RFC 3339, with any number of digits, or seconds since 1970. None for everything else."""
     try:
         if isinstance(value, str):
             time = datetime.fromisoformat(value)
@@ -95,8 +105,23 @@ def moment(value: Any) -> datetime | None:
     return None
 
 
+# Keys of events. An event that is taken for a copy is answered as done and lost, so a key joins only what the sender
+# itself repeats (docs/decisions/0013-copies.md). Where an event has no name, the same bytes are the same event while
+# its sender retries (`Source.retries_for`); for senders that document no time, the event gets a key of its own.
+
+
+def unique_key() -> str:
+    """A key that no other event has, so that this one is no copy. Made once, when the event arrives."""
+    return str(uuid.uuid4())
+
+
+def same_bytes(body: bytes) -> str:
+    """A key for these bytes: 32 hex digits of their SHA-256."""
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
 def digest(*parts: str) -> str:
-    """A short name for these texts together: 32 hex digits of a SHA-256 over them and where each ends."""
+    """A key for these texts together: 32 hex digits of a SHA-256 over them and their lengths."""
     result = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
@@ -104,16 +129,19 @@ def digest(*parts: str) -> str:
     return result.hexdigest()[:32]
 
 
+def canonical(value: Any) -> str:
+    """A JSON value as text that is the same for equal values, whatever the order of their names.
+
+    For an event, never for a request: senders batch events anew when they retry.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
 def _number(written: str) -> float | str:
-    """A number; one that is larger than any that there is, such as 1e999, stays as it was written."""
+    """A number; one that is too large for a float, such as 1e999, stays as it was written."""
     value = float(written)
     return value if math.isfinite(value) else written
 
 
 # NaN and Infinity are written by Python and others.
 _READ: Final = partial(json.loads, parse_constant=str, parse_float=_number)
-
-
-def _whole(value: Any) -> Any:
-    """The value without halves of surrogate pairs, which no mail can hold: U+FFFD stands for each."""
-    return json.loads(_HALVES.sub("\ufffd", json.dumps(value, ensure_ascii=False)))

@@ -1,4 +1,4 @@
-"""Any sender of JSON that carries the secret along: as a bearer token, in a header of its own, or as a password.
+"""Any sender of JSON that sends the secret along: as a bearer token, in a header of its own, or as a password.
 
 [options]
 accept = ["header"]
@@ -6,30 +6,31 @@ header = "X-Gitlab-Token"
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from shared.webhooks.sources import signatures
 from shared.webhooks.sources.any_json import AnyJson
 from shared.webhooks.sources.hmac_signed import HeaderName
-from shared.webhooks.sources.signatures import basic, bearer, carried
 from shared.webhooks.sources.source import RawRequest, Unverified
-
-__all__ = ["Key"]
-
-Way = Literal["bearer", "header", "basic"]
 
 
 class Key(AnyJson, frozen=True, kw_only=True):
-    """accept: in which ways the secret may come. header: the name of the header that holds it and nothing else.
+    """accept: how the secret may be sent. header: the name of the header that holds it and nothing else.
 
     bearer: `Authorization: Bearer <secret>`. basic: RFC 7617, for secrets of the form `user:password`.
     """
 
     name: ClassVar[str] = "key"
 
-    accept: Annotated[tuple[Way, ...], Meta(min_length=1)] = ("bearer", "header", "basic")
+    accept: Annotated[tuple[Literal["bearer", "header", "basic"], ...], Meta(min_length=1)] = (
+        "bearer",
+        "header",
+        "basic",
+    )
     header: HeaderName = "x-api-key"
 
     def __post_init__(self) -> None:
@@ -37,13 +38,16 @@ class Key(AnyJson, frozen=True, kw_only=True):
         if "header" not in self.accept and self.given("header"):
             raise ValueError("header: nothing uses this where accept has no header")
 
-    def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002 - no time
+    def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         for way in self.accept:
-            try:
-                self._prove(way, request, secrets)
-            except Unverified:
-                continue
-            return
+            with suppress(Unverified):
+                match way:
+                    case "bearer":
+                        return signatures.bearer(request, secrets)
+                    case "basic":
+                        return signatures.basic(request, secrets)
+                    case "header":
+                        return signatures.in_header(request, self.header, secrets)
         raise Unverified(f"The request carries no secret of this route, which takes: {', '.join(self.accept)}.")
 
     def fault_of(self, secret: str) -> str | None:
@@ -53,12 +57,3 @@ class Key(AnyJson, frozen=True, kw_only=True):
 
     def secret_headers(self) -> frozenset[str]:
         return super().secret_headers() | {self.header.lower()}
-
-    def _prove(self, way: Way, request: RawRequest, secrets: Sequence[str]) -> None:
-        match way:
-            case "bearer":
-                bearer(request, secrets)
-            case "basic":
-                basic(request, secrets)
-            case "header":
-                carried(request, self.header, secrets)

@@ -1,8 +1,7 @@
-"""How requests prove where they come from: signatures over the raw bytes, and secrets that come along.
+"""How a request proves itself: signatures, secrets in headers and queries, and times. Only the secret is trusted.
 
-Every comparison takes the same time whatever the content, and every secret is compared, so that the answer's time says
-nothing of which one is right, nor how far. Whatever a stranger's header holds, the only error is Unverified. An empty
-secret proves nothing.
+All functions return or raise Unverified, whatever they are given. Secrets and signatures are compared in constant time,
+each with each, so that two secrets are valid while one replaces the other. An empty secret proves nothing.
 """
 
 import base64
@@ -11,17 +10,16 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from shared.webhooks.sources.source import RawRequest, Unverified
 
-__all__ = ["Algorithm", "basic", "bearer", "carried", "fresh", "header", "mac", "octets", "one_of", "unbase64", "unhex"]
-
 Algorithm = Literal["sha1", "sha256", "sha512"]
+TOLERANCE: Final = 300.0  # seconds that a signed time may be off, to both sides, unless the route says otherwise
 
 
 def header(request: RawRequest, name: str) -> str:
-    """The one value of a header. Raises Unverified when it is missing."""
+    """The value of a header. Raises Unverified when it is missing."""
     value = request.headers.get(name.lower(), "").strip()
     if not value:
         raise Unverified(f"The header {name} is missing.")
@@ -29,18 +27,18 @@ def header(request: RawRequest, name: str) -> str:
 
 
 def octets(text: str) -> bytes:
-    """A text in UTF-8, whatever it holds: the host may hand on half a surrogate pair."""
+    """A text in UTF-8, whatever it holds: the host may pass on half a surrogate pair."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def mac(secret: str | bytes, message: bytes, algorithm: Algorithm = "sha256") -> bytes:
-    """The HMAC of a message, RFC 2104; nothing for an empty secret, whose HMAC anybody could make."""
+    """The HMAC of a message, RFC 2104; empty for an empty secret, whose HMAC anybody could make."""
     key = octets(secret) if isinstance(secret, str) else secret
     return hmac.digest(key, message, algorithm) if key else b""
 
 
 def unhex(text: str) -> bytes:
-    """The bytes that hex digits stand for. Raises Unverified."""
+    """Decode hex digits. Raises Unverified."""
     try:
         return binascii.unhexlify(octets(text))
     except binascii.Error:
@@ -48,15 +46,15 @@ def unhex(text: str) -> bytes:
 
 
 def unbase64(text: str) -> bytes:
-    """The bytes that base64 stands for, RFC 4648, section 4: with its padding and nothing else. Raises Unverified."""
+    """Decode base64, RFC 4648, section 4: with its padding and without anything else. Raises Unverified."""
     try:
         return base64.b64decode(octets(text), validate=True)
     except binascii.Error:
-        raise Unverified("What should be base64 is not.") from None
+        raise Unverified("The signature or password is not base64.") from None
 
 
 def one_of(given: Iterable[bytes], expected: Iterable[bytes]) -> None:
-    """Return if any of the given values is any of the expected ones; raise Unverified otherwise.
+    """Return if any of the given values equals any of the expected ones; raise Unverified otherwise.
 
     Their digests are compared, so that not even the length of a secret can be measured.
     """
@@ -64,19 +62,19 @@ def one_of(given: Iterable[bytes], expected: Iterable[bytes]) -> None:
     found = [hashlib.sha256(one).digest() for one in given]
     matches = [hmac.compare_digest(one, other) for one in found for other in wanted]
     if not any(matches):
-        raise Unverified("The request is not signed with this route's secret, or carries another one.")
+        raise Unverified("The request is not signed with this route's secret, or carries another secret.")
 
 
-def fresh(timestamp: str, now: datetime, tolerance: float) -> None:
-    """Return if a time in seconds since 1970 is within so many seconds of now; raise Unverified otherwise."""
+def recent(timestamp: str, now: datetime, tolerance: float = TOLERANCE) -> None:
+    """Return if a time in seconds since 1970 is at most so many seconds from now; raise Unverified otherwise."""
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):  # noqa: PLR2004 - the year 33658
-        raise Unverified("The timestamp is none.")
+        raise Unverified("The timestamp is not a number of seconds since 1970.")
     if abs(now.timestamp() - int(timestamp)) > tolerance:
         raise Unverified("The timestamp is too old, or in the future.")
 
 
 def bearer(request: RawRequest, secrets: Sequence[str]) -> None:
-    """Return if `Authorization: Bearer` carries one of the secrets; raise Unverified otherwise."""
+    """`Authorization: Bearer <secret>`."""
     scheme, _, value = header(request, "authorization").partition(" ")
     if scheme.lower() != "bearer":
         raise Unverified("The Authorization header is not Bearer.")
@@ -84,13 +82,32 @@ def bearer(request: RawRequest, secrets: Sequence[str]) -> None:
 
 
 def basic(request: RawRequest, secrets: Sequence[str]) -> None:
-    """Return if `Authorization: Basic` (RFC 7617) carries one of the secrets, `user:password`; else Unverified."""
+    """`Authorization: Basic`, RFC 7617; the secrets are `user:password`."""
     scheme, _, value = header(request, "authorization").partition(" ")
     if scheme.lower() != "basic":
         raise Unverified("The Authorization header is not Basic.")
     one_of([unbase64(value.strip())], (octets(secret) for secret in secrets if ":" in secret))
 
 
-def carried(request: RawRequest, name: str, secrets: Sequence[str]) -> None:
-    """Return if the header of this name holds one of the secrets and nothing else; raise Unverified otherwise."""
+def basic_or_bearer(request: RawRequest, secrets: Sequence[str]) -> None:
+    """`Authorization` in either scheme."""
+    is_basic = header(request, "authorization").partition(" ")[0].lower() == "basic"
+    (basic if is_basic else bearer)(request, secrets)
+
+
+def in_header(request: RawRequest, name: str, secrets: Sequence[str]) -> None:
+    """A header with one of the secrets and nothing else."""
     one_of([octets(header(request, name))], map(octets, secrets))
+
+
+def in_chosen_header(request: RawRequest, name: str, secrets: Sequence[str]) -> None:
+    """The same, for a header that the route chooses: in `Authorization` the secret follows the word Bearer."""
+    if name.lower() == "authorization":
+        bearer(request, secrets)
+    else:
+        in_header(request, name, secrets)
+
+
+def in_query(request: RawRequest, name: str, secrets: Sequence[str]) -> None:
+    """A parameter of the URL with one of the secrets."""
+    one_of([octets(request.query.get(name, ""))], map(octets, secrets))

@@ -1,20 +1,22 @@
 """What a source is: one kind of sender, such as GitHub, and how its requests become events.
 
-A request goes through a source in this order; the trigger does the rest.
+A request passes these methods of its source in this order; routing/intake.py calls them.
 
-    preflight     OPTIONS: the answer to a handshake that comes before any secret
-    authenticate  the raw bytes, before anything reads them; raises Unverified
-    handshake     the answer to a question that is no event, such as a subscription's validation
+    preflight     OPTIONS: answers a handshake that precedes any secret
+    authenticate  checks the raw bytes before anything parses them; raises Unverified
+    handshake     answers a request that is no event, such as the validation of a subscription
     events        what has happened, in the terms of CloudEvents; raises Malformed
-    reply         the answer in the sender's own terms: what makes it try again, and what must not
+    reply         the answer in the sender's own terms: which status makes it retry, and which does not
 
-Sources are pure: no I/O, no Azure. Their fields are the table `[options]` of a route.
+Sources are pure: no I/O, no Azure. Their fields are the table `[options]` of a route. A new sender is a subclass of
+Source in a module of its own, a line in SOURCES, a folder in ../routes, a page in docs/sources, a signer in the tests.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
+from importlib import import_module
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -22,20 +24,33 @@ import msgspec
 from shared.mail.outgoing import KnownBy
 from shared.parsing.charsets import charset_of
 
-__all__ = ["MEGABYTE", "Event", "RawRequest", "Reply", "Result", "Source", "TokenRule", "Unverified"]
-
 MEGABYTE: Final = 1024 * 1024
-QUOTED: Final = ('""', "''", "``", "\u201c\u201d", "\u2018\u2019")  # how a text in quotes begins and ends
+QUOTED: Final = ('""', "''", "``", "\u201c\u201d", "\u2018\u2019")  # how a quoted text begins and ends
 SCHEMES: Final = ("bearer", "basic")  # of the header Authorization
+
+# By the name that route.toml gives them: module and class. A module is loaded when a route needs it.
+SOURCES: Final = {
+    "alertmanager": "alertmanager:Alertmanager",
+    "azure-devops": "azure_devops:AzureDevOps",
+    "azure-monitor": "azure_monitor:AzureMonitor",
+    "cloudevents": "cloudevents:CloudEvents",
+    "eventgrid": "eventgrid:EventGrid",
+    "github": "github:GitHub",
+    "grafana": "grafana:Grafana",
+    "hmac": "hmac_signed:Hmac",
+    "key": "key:Key",
+    "standard-webhooks": "standard_webhooks:StandardWebhooks",
+    "stripe": "stripe:Stripe",
+}
 
 
 class Unverified(Exception):  # noqa: N818 - the verdict, not a fault of ours
-    """The request does not prove that it comes from the sender. One error for everything that can be wrong with it."""
+    """The request does not prove that it comes from the sender, for whatever reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """A request as it came. headers: by name in lower case; those that came twice are joined by a comma."""
+    """A request as it was received. headers: by lower-case name; repeated ones are joined by a comma."""
 
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +59,7 @@ class RawRequest:
 
     @property
     def media_type(self) -> str:
-        """Of the content, in lower case, without parameters."""
+        """In lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
@@ -57,11 +72,11 @@ class RawRequest:
 class Event:
     """Something that has happened, with the attributes of CloudEvents 1.0.
 
-    key: names the event within its route; the same again is no second mail. known_by: what the key is made of.
-    window: seconds in which the same key is no second mail, where the request or its sender's documentation says; None:
-    as the route has it. thread: names the incident that mails of one conversation belong to, within the route. data: a
-    JSON value, as the sender wrote it. signed: a digest of what the sender has signed, where that does not hold the
-    key: whoever has seen the request can send it again under another one, and the operator is told.
+    key: identifies the event within its route; a second event with the same key is a copy and gives no mail. known_by:
+    what the key is made of. window: seconds for which the key counts, where the request or its sender's documentation
+    says so; None: the route decides. thread: the incident, within the route, whose mails form one conversation.
+    data: a JSON value, as the sender wrote it. signed: a digest of the signed bytes, where these do not include the
+    key: whoever has seen the request can send it again with another key, and the operator is told.
     """
 
     id: str
@@ -77,22 +92,35 @@ class Event:
     signed: str | None = None
     extensions: Mapping[str, Any] = field(default_factory=dict)
 
+    def as_object(self) -> dict[str, Any]:
+        """The event as the JMESPath expressions of a route see it."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "type": self.type,
+            "subject": self.subject,
+            "time": self.time.isoformat().replace("+00:00", "Z") if self.time else None,
+            "thread": self.thread,
+            "data": self.data,
+            "extensions": dict(self.extensions),
+        }
+
 
 class Result(Enum):
     """What became of a request."""
 
     DONE = auto()  # every event is durable, filtered out or known already
-    OVERLOADED = auto()  # the outbox cannot be written now: nothing is lost if it comes again
+    OVERLOADED = auto()  # the outbox cannot be written now; the sender has to retry
     UNAVAILABLE = auto()  # the route cannot be used: a setting, its secret or its folder is missing or wrong
-    UNVERIFIED = auto()  # see Unverified
+    UNVERIFIED = auto()
     MALFORMED = auto()  # not what this source sends
     TOO_LARGE = auto()
-    UNSUPPORTED = auto()  # a content type that this source does not have
+    UNSUPPORTED = auto()  # a content type that this source does not read
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer over HTTP. detail: for a person; the trigger makes a problem of it (RFC 9457) where it is given."""
+class WebhookReply:
+    """An answer over HTTP. detail: for a person; the HTTP trigger puts it into a problem document (RFC 9457)."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -104,8 +132,8 @@ class Reply:
 class TokenRule:
     """Which Entra tokens prove a request, instead of a secret.
 
-    audience: the registration's client id, or `api://…`. allowed_apps: application ids that may call. app_role: one
-    that the token must have, None: none. tenant: None is the one of MAIL_API_TENANT.
+    audience: the registration's client id, or `api://…`. allowed_apps: application ids of the callers. app_role: one
+    that the token must have; None: none. tenant: None means that of MAIL_API_TENANT.
     """
 
     audience: str
@@ -115,78 +143,85 @@ class TokenRule:
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One kind of sender. What a subclass does not say is what most senders do."""
+    """One kind of sender, with the behaviour of most senders as the default."""
 
     name: ClassVar[str]
     largest: ClassVar[int] = 2 * MEGABYTE  # bytes of a body
-    repeat_window: ClassVar[float | None] = None  # seconds; None: the same key is the same mail for ever
+    # Seconds for which a key that the source derives from the content counts; None: for ever.
+    repeat_window: ClassVar[float | None] = None
+    # Seconds from the first to the last try, by the sender's documentation; None: it does not retry, or says no time.
+    # docs/decisions/0013-copies.md has the references.
+    retries_for: ClassVar[float | None] = None
     done: ClassVar[int] = 202
-    body_allowed: ClassVar[bool] = True  # its terms allow a body in the answer that all is done
+    body_allowed: ClassVar[bool] = True  # the answer to a finished request may have a body
     overloaded: ClassVar[int] = 503
     unverified: ClassVar[int] = 401
     retry_after: ClassVar[int] = 30  # seconds
 
     @property
     def token_rule(self) -> TokenRule | None:
-        """Given where Entra tokens take the place of secrets; `authenticate` is not called then."""
+        """Set where Entra tokens replace secrets; `authenticate` is not called then."""
         return None
 
     def given(self, *names: str) -> list[str]:
-        """Those of these options that the route sets to something else than their default."""
+        """Those of these options that the route sets to something other than their default."""
         fields, defaults = self.__struct_fields__, self.__struct_defaults__
         plain = dict(zip(fields[len(fields) - len(defaults) :], defaults, strict=True))
         return [name for name in names if getattr(self, name) != plain.get(name)]
 
-    def preflight(self, request: RawRequest) -> Reply | None:  # noqa: ARG002 - most have none
-        """Answer OPTIONS. None: nothing is expected."""
+    def preflight(self, request: RawRequest) -> WebhookReply | None:  # noqa: ARG002
+        """Answer OPTIONS. None: this sender has no handshake."""
         return None
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:
-        """Return if one of the secrets proves the request; raise Unverified for everything else, nothing else."""
+        """Return if one of the secrets proves the request; raise Unverified, and nothing else, otherwise."""
         raise NotImplementedError
 
     def unusable(self, secret: str) -> str | None:
-        """Why no request can prove itself by this secret, without a part of it; None: one can.
+        """Why no request can be proved with this secret, without quoting it; None if one can.
 
-        What was copied along with a secret is taken for a part of it, and then no request of its sender is right.
+        What was copied along with a secret counts as a part of it, and every request would be turned away.
         """
         if not secret:
             return "it is blank; expected the secret alone"
         if not secret.isprintable():
-            return "it has an invisible character in it, such as a byte order mark; expected the secret alone"
+            return "it contains an invisible character, such as a byte order mark; expected the secret alone"
         if len(secret) > 1 and secret[0] + secret[-1] in QUOTED:
-            return "it stands in quotes; expected the secret alone"
+            return "it is in quotes; expected the secret alone"
         if secret.lower() in SCHEMES:
-            return "it is the scheme that stands before a secret in a header; expected the secret alone"
+            return "it is the scheme that precedes a secret in a header; expected the secret alone"
         return self.fault_of(secret)
 
-    def fault_of(self, secret: str) -> str | None:  # noqa: ARG002 - most take any
-        """The same, for what a source has to say of it."""
+    def fault_of(self, secret: str) -> str | None:  # noqa: ARG002
+        """The same, for the form of secret that this source expects."""
         return None
 
-    def handshake(self, request: RawRequest) -> Reply | None:  # noqa: ARG002 - most have none
+    def handshake(self, request: RawRequest) -> WebhookReply | None:  # noqa: ARG002
         """Answer a verified request that is no event; None: it has events. Raises Malformed."""
         return None
 
-    def events(self, request: RawRequest, now: datetime) -> list[Event]:
-        """What a verified request tells. An empty list is a request that wants no mail. Raises Malformed."""
+    def events(self, request: RawRequest) -> list[Event]:
+        """The events of a verified request; an empty list asks for no mail. Raises Malformed."""
         raise NotImplementedError
 
-    def reply(self, result: Result, detail: str = "") -> Reply:
+    def reply(self, result: Result, detail: str = "") -> WebhookReply:
         """The answer in the sender's own terms."""
-        again = {"Retry-After": str(self.retry_after)}
-        match result:
-            case Result.DONE:
-                return Reply(self.done)
-            case Result.OVERLOADED:
-                return Reply(self.overloaded, again, detail=detail)
-            case Result.UNAVAILABLE:
-                return Reply(503, again, detail=detail)
-            case Result.UNVERIFIED:
-                return Reply(self.unverified, detail=detail)
-            case Result.MALFORMED:
-                return Reply(400, detail=detail)
-            case Result.TOO_LARGE:
-                return Reply(413, detail=detail)
-            case Result.UNSUPPORTED:
-                return Reply(415, detail=detail)
+        if result is Result.DONE:
+            return WebhookReply(self.done)
+        status = {
+            Result.OVERLOADED: self.overloaded,
+            Result.UNAVAILABLE: 503,
+            Result.UNVERIFIED: self.unverified,
+            Result.MALFORMED: 400,
+            Result.TOO_LARGE: 413,
+            Result.UNSUPPORTED: 415,
+        }[result]
+        retried = result in (Result.OVERLOADED, Result.UNAVAILABLE)
+        return WebhookReply(status, {"Retry-After": str(self.retry_after)} if retried else {}, detail=detail)
+
+
+def source_named(name: str) -> type[Source]:
+    """The class of a source; its fields are the table `[options]`. Raises KeyError."""
+    module, _, kind = SOURCES[name].partition(":")
+    found: type[Source] = getattr(import_module(f"shared.webhooks.sources.{module}"), kind)
+    return found

@@ -1,9 +1,9 @@
 """Standard Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
 
-The project's library for Python is not used here but in the tests, as the judge: it asks for several packages that
-nothing else here needs, and lets the errors of a malformed header out as ValueError.
+The project's library for Python is used in the tests only, as the reference: it depends on several packages that
+nothing else here needs, and raises ValueError for a malformed header.
 
-Senders try again for days; an answer of 410 makes them switch the endpoint off, and none follows a redirect.
+Senders retry for days; an answer of 410 makes them switch the endpoint off, and none follows a redirect.
 """
 
 import re
@@ -13,37 +13,29 @@ from datetime import datetime
 from typing import ClassVar, Final, Literal
 
 from shared.webhooks.sources.json_values import moment, pick, read_object, text
-from shared.webhooks.sources.signatures import fresh, header, mac, octets, one_of, unbase64
+from shared.webhooks.sources.signatures import header, mac, octets, one_of, recent, unbase64
 from shared.webhooks.sources.source import Event, RawRequest, Source, Unverified
 
-__all__ = ["StandardWebhooks"]
-
-TOLERANCE: Final = 300.0  # seconds, to both sides
 PREFIX: Final = "whsec_"
 VERSION: Final = "v1,"
 ASYMMETRIC: Final = re.compile(r"(?:v1a,)?wh[ps]k_")
-# What is no plain text of a secret: one in quotes, or with the prefix of another form somewhere in it.
+# No plain text of a secret: one in quotes, or with the prefix of another form somewhere in it.
 OTHER: Final = re.compile(r"""["'`]|v1a?,|.*wh(?:sec|[ps]k)_""", re.DOTALL)
 
 
 class StandardWebhooks(Source, frozen=True, kw_only=True):
-    """Any sender that keeps to the specification.
-
-    headers: what the names of the three headers begin with; `svix` is what they were called before.
-    """
+    """Any sender that follows the specification. headers: the prefix of its three headers; `svix` is the older one."""
 
     name: ClassVar[str] = "standard-webhooks"
+    retries_for: ClassVar[float | None] = 75 * 3600.0 + 2105  # ten tries, the last after 75 h, 35 min and 5 s
     headers: Literal["webhook", "svix"] = "webhook"
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:
-        """One signature of several, each `v1,<base64>`, over `{id}.{timestamp}.{body}`.
-
-        Asymmetric signatures, v1a, prove nothing here.
-        """
+        """One of several signatures, `v1,<base64>`, over `{id}.{timestamp}.{body}`; v1a, asymmetric, is ignored."""
         identifier = header(request, f"{self.headers}-id")
         timestamp = header(request, f"{self.headers}-timestamp")
         given = list(_signatures(header(request, f"{self.headers}-signature")))
-        fresh(timestamp, now, TOLERANCE)
+        recent(timestamp, now)
         signed = b"%b.%b.%b" % (octets(identifier), octets(timestamp), request.body)
         one_of(given, [mac(key, signed) for secret in secrets for key in _keys(secret)])
 
@@ -54,8 +46,8 @@ class StandardWebhooks(Source, frozen=True, kw_only=True):
             return "it is a key for asymmetric signatures (v1a), which are not supported"
         return "expected whsec_ and the key in base64, as the sender shows it, or the key alone"
 
-    def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what the sender says
-        """The specification recommends `{type, timestamp, data}` and does not demand it: what is missing may be."""
+    def events(self, request: RawRequest) -> list[Event]:
+        """The specification recommends `{type, timestamp, data}` but does not require it."""
         data = read_object(request.body, request.charset)
         identifier = header(request, f"{self.headers}-id")
         return [
@@ -74,18 +66,18 @@ def _signatures(value: str) -> Iterator[bytes]:
     for part in value.split():
         version, comma, signature = part.partition(",")
         if not comma:
-            raise Unverified("The header with the signatures has one without a version.")
+            raise Unverified("The header with the signatures has a signature without a version.")
         decoded = unbase64(signature)
         if version == "v1":
             yield decoded
 
 
 def _keys(secret: str) -> list[bytes]:
-    """The keys that a secret stands for; none where it cannot be read.
+    """The keys that a secret may mean; none if it cannot be read.
 
-    With its prefix it is base64, and nothing else; some senders, such as Supabase, put the version of the signature
-    before that. Without the prefix it is what the specification's libraries take it for, base64, or what a sender's own
-    library makes its base64 of, as Polar's does: the text itself. Who does not know the secret can sign with neither.
+    With its prefix it is base64; some senders, such as Supabase, put the version of the signature before the prefix.
+    Without the prefix it is base64, as for the specification's libraries, or the text itself, as for Polar's. A caller
+    who does not know the secret can sign with neither.
     """
     plain = secret.removeprefix(VERSION)
     encoded = plain.removeprefix(PREFIX)

@@ -1,6 +1,6 @@
 """Stripe: https://docs.stripe.com/webhooks. Events of both kinds: snapshots, and the thin ones of `v2.core.event`.
 
-Stripe tries again for three days, in no order, and may send the same event twice; each attempt is signed anew.
+Stripe retries for three days, in no order, and may send the same event twice; each attempt has a new signature.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,13 @@ from typing import Any, ClassVar, Final
 
 from shared.errors import Malformed
 from shared.webhooks.sources.json_values import moment, pick, read_object, text
-from shared.webhooks.sources.signatures import fresh, header, mac, octets, one_of, unhex
+from shared.webhooks.sources.signatures import header, mac, octets, one_of, recent, unhex
 from shared.webhooks.sources.source import Event, RawRequest, Source, Unverified
 
-__all__ = ["Stripe"]
-
-TOLERANCE: Final = 300.0  # seconds, to both sides
 API: Final = "https://api.stripe.com"
-OTHERS: Final = ("sk_", "rk_", "pk_", "we_")  # what stands near the signing secret, and signs nothing
+OTHERS: Final = ("sk_", "rk_", "pk_", "we_")  # what Stripe shows near the signing secret, and signs nothing with
 
-# What a payment's objects have in common: each names, first of all, the invoice it pays, and so on.
+# What the objects of a payment have in common, in this order.
 BELONGS: Final = ("invoice", "payment_intent", "charge")
 
 
@@ -27,34 +24,33 @@ class Stripe(Source, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "stripe"
     unverified: ClassVar[int] = 400
+    retries_for: ClassVar[float | None] = 72 * 3600.0
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:
         """`Stripe-Signature: t=…,v1=…`, over `{t}.{body}`, with the whole secret, `whsec_` too.
 
-        Any of the v1 may match: there are several while a secret is replaced. Other schemes, such as v0, prove nothing.
+        Any of the v1 may match: there are several while a secret is being replaced. Other schemes are ignored.
         """
         pairs = [part.strip().partition("=") for part in header(request, "Stripe-Signature").split(",")]
         times = [value for name, _, value in pairs if name == "t"]
         if len(times) != 1:
             raise Unverified("The header Stripe-Signature has no timestamp, or more than one.")
         given = [unhex(value) for name, _, value in pairs if name == "v1"]
-        fresh(times[0], now, TOLERANCE)
+        recent(times[0], now)
         signed = b"%b.%b" % (octets(times[0]), request.body)
         one_of(given, [mac(secret, signed) for secret in secrets])
 
     def fault_of(self, secret: str) -> str | None:
         if secret.startswith(OTHERS):
-            return (
-                "it is a key of the API or the number of an endpoint; expected the endpoint's signing secret, whsec_…"
-            )
+            return "it is an API key or the id of an endpoint; expected the endpoint's signing secret, whsec_…"
         return None
 
-    def events(self, request: RawRequest, now: datetime) -> list[Event]:  # noqa: ARG002 - what Stripe says
+    def events(self, request: RawRequest) -> list[Event]:
         data = read_object(request.body, request.charset)
         identifier, kind = text(data, "id"), text(data, "type")
         if identifier is None or kind is None:
             missing = "$.id" if identifier is None else "$.type"
-            raise Malformed(400, "BadRequest", "Not an event of Stripe: its id or its type is missing.", missing)
+            raise Malformed(400, "BadRequest", "The event of Stripe has no id, or no type.", missing)
         account = text(data, "account") or text(data, "context")
         about = pick(data, "data", "object") or pick(data, "related_object")
         return [
@@ -72,11 +68,11 @@ class Stripe(Source, frozen=True, kw_only=True):
 
 
 def _thread(about: Any) -> str | None:
-    """One conversation for all that happens to an invoice, or else to a payment: charges, refunds, disputes.
+    """One conversation for everything that happens to an invoice, or else to a payment: charges, refunds, disputes.
 
-    What is neither, such as a payout or a subscription, is its own.
+    Anything else, such as a payout or a subscription, has its own.
     """
-    if pick(about, "object") != "invoice":  # which names the payment that pays it, too
+    if pick(about, "object") != "invoice":  # an invoice names its payment, too
         for name in BELONGS:
             if found := text(about, name) or text(about, name, "id"):
                 return found

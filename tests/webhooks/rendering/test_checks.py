@@ -67,7 +67,7 @@ def test_names_that_all_routes_share_and_files_that_are_no_text_are_refused(tmp_
     problems = [str(problem) for problem in Renderer(LAYOUT).check(tmp_path)]
     assert problems == [
         f"{tmp_path}/bad.html.j2:1: It cannot be read (UnicodeDecodeError).",
-        f"{tmp_path}/mail.html.j2:1: mail.html.j2 is the name of a template that all routes share.",
+        f"{tmp_path}/mail.html.j2:1: All routes share the template mail.html.j2; choose another name.",
     ]
 
 

@@ -207,7 +207,7 @@ def test_what_the_sandbox_does_not_give_fails_and_the_table_stands_in(tmp_path: 
     [
         ("{% block body %}\n{{ wrong", "is wrong in line 4"),
         ("{% block body %}{{ 1|nofilter }}{% endblock %}", "is wrong in line 3"),
-        ("{% block body %}{% include 'absent' %}{% endblock %}", "asks for another that does not exist"),
+        ("{% block body %}{% include 'absent' %}{% endblock %}", "uses another one that does not exist"),
         ("{% extends 'order.html.j2' %}", "failed"),
         ("{% macro m() %}{{ m() }}{% endmacro %}{% block body %}{{ m() }}{% endblock %}", "(RecursionError)"),
         ("{% block body %}{% for a in range(1000) %}{{ 'x' * 9999 }}{% endfor %}{% endblock %}", "more than a mail"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.webhooks.rendering.paths import at_in, list_in, object_in, text_in
+from shared.webhooks.rendering.environment import at_in, list_in, object_in, text_in
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -45,7 +45,7 @@ def test_every_payload_gives_a_mail_or_is_filtered_and_no_template_fails(caplog:
         if route.source.handshake(request):
             found["handshake"] += 1
             continue
-        (event,) = route.source.events(request, NOW)
+        (event,) = route.source.events(request)
         mail = composer.compose(route, event, NOW)
         found["mail" if mail else "filtered"] += 1
         if mail:

@@ -14,14 +14,14 @@ from typing import Any, Final
 
 import pytest
 
-from sandbox.examples import NOW, Example, examples_of
+from sandbox.examples import Example, examples_of
 from shared.errors import Malformed
 from shared.webhooks.rendering.mails import Rendered, Renderer
 from shared.webhooks.rendering.plain_text import text_of
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import templates_of
-from shared.webhooks.routing.queries import Query, as_object
 from shared.webhooks.routing.route import Route
+from shared.webhooks.sources.expressions import holds, search
 from shared.webhooks.sources.source import Event, RawRequest
 from tests.webhooks.routes.statements import Statement, read_statements
 
@@ -39,7 +39,6 @@ ARTEFACTS: Final = (
 )  # fmt: skip
 PATTERNS: Final = [re.compile(pattern, re.MULTILINE) for pattern in ARTEFACTS]
 SAID: Final = {statement: re.compile(statement.said, re.MULTILINE) for statement in STATEMENTS}
-PROOFS: Final = {statement.proof: Query(statement.proof) for statement in STATEMENTS}
 
 
 class _Plain:
@@ -60,9 +59,9 @@ def mails(route: Route, body: Any, request: RawRequest) -> list[tuple[Event, Ren
     """What becomes of a body, for the events that are to be mailed. Raises Malformed, for what is no event."""
     changed = RawRequest(body=json.dumps(body).encode(), headers=request.headers, query=request.query)
     found = []
-    for event in route.source.events(changed, NOW):
+    for event in route.source.events(changed):
         rules = route.rules_for(event.type)
-        if not rules.skip and (not rules.when or route.queries[rules.when].holds(as_object(event))):
+        if not rules.skip and (not rules.when or holds(rules.when, event.as_object())):
             rendered = renderer().render(
                 event, route.name, templates_of(route), route.rules.template, rules.subject, chosen=rules.template
             )
@@ -105,7 +104,7 @@ def untrue(statement: Statement, event: Event, own: str) -> str | None:
     """What the mail states without proof; None: nothing."""
     pattern = SAID[statement]
     found = list(pattern.finditer(own))
-    proved = PROOFS[statement.proof].of(as_object(event)) if found else None
+    proved = search(statement.proof, event.as_object()) if found else None
     values = [str(one) for one in proved if one not in (None, "")] if isinstance(proved, list) else []
     for match in found:
         word = next((group for group in match.groups() if group), None)

@@ -33,7 +33,7 @@ from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.intake import Intake
 from shared.webhooks.routing.secrets import Secrets
-from shared.webhooks.sources.source import RawRequest, Reply
+from shared.webhooks.sources.source import RawRequest, WebhookReply
 from tests.delivery.memory import MemoryOutbox
 from tests.delivery.samples import (
     BAD_RECIPIENT,
@@ -165,7 +165,7 @@ class House:
     async def _tokens(self, *_: object) -> None:
         raise AssertionError
 
-    async def post(self, body: Any = None, route: str = "shop", key: str = "order 1", **headers: str) -> Reply:
+    async def post(self, body: Any = None, route: str = "shop", key: str = "order 1", **headers: str) -> WebhookReply:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         proof = {"x-api-key": "secret", "content-type": "application/json", "idempotency-key": key}
         content = json.dumps(body if body is not None else {"total": 12}).encode()

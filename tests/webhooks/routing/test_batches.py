@@ -29,7 +29,7 @@ from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.batches import GROUP, LATER, SOON, TIME, Expander, packed, unpacked
 from shared.webhooks.routing.catalog import Catalog, load
 from shared.webhooks.routing.route import Route
-from shared.webhooks.sources.source import Event, Reply
+from shared.webhooks.sources.source import Event, WebhookReply
 from tests.delivery.memory import MemoryOutbox
 from tests.delivery.samples import outgoing_mail, work
 from tests.webhooks.routing.samples import NOW, event
@@ -45,7 +45,7 @@ def batch_of(count: int, **data: Any) -> list[dict[str, Any]]:
     ]
 
 
-async def post(counter: Counter, events: Sequence[dict[str, Any]]) -> Reply:
+async def post(counter: Counter, events: Sequence[dict[str, Any]]) -> WebhookReply:
     headers = {"authorization": "Bearer secret", "content_type": "application/cloudevents-batch+json"}
     return await counter.post(list(events), "cloudevents", **headers)
 
@@ -484,7 +484,7 @@ def test_events_of_every_source_come_back_as_they_were() -> None:
     seen = 0
     for route, example in examples_of(load()):
         try:
-            events = route.source.events(example.request(), NOW)
+            events = route.source.events(example.request())
         except Malformed:
             continue
         # What has no name of its own gets one at each reading, so the same events are compared.

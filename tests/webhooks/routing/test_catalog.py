@@ -6,7 +6,7 @@ import pytest
 
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN, load
-from shared.webhooks.sources.registry import SOURCES, source_named
+from shared.webhooks.sources.source import SOURCES, source_named
 
 
 def route(root: Path, name: str, text: str = 'source = "key"') -> None:
@@ -77,7 +77,7 @@ def test_a_template_that_there_is_not_is_named_before_an_event_comes(tmp_path: P
         )
         catalog = load(tmp_path, renderer)
         assert (name in catalog.routes) is there, catalog.problems
-        assert there or "none that is called order" in catalog.problems[name]
+        assert there or "no template order" in catalog.problems[name]
 
 
 def test_a_wrong_subject_of_an_own_route_is_named(tmp_path: Path) -> None:

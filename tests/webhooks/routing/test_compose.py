@@ -11,7 +11,8 @@ from shared.mail.outgoing import OutgoingMail
 from shared.mail.threading import marks_of
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
-from shared.webhooks.routing.compose import Composer, RouteUnusable
+from shared.webhooks.routing.compose import Composer
+from shared.webhooks.routing.route import RouteUnusable
 from shared.webhooks.sources.source import Event
 from tests.webhooks.routing.samples import NOW, event, route, settings
 

@@ -58,7 +58,7 @@ class Post:
     async def post(self, body: Request, minutes: float, **headers: str) -> None:
         plain = {"content-type": "application/json"}
         request = RawRequest(json.dumps(body).encode(), plain | {n.replace("_", "-"): v for n, v in headers.items()})
-        await self.take(self.route.source.events(request, self.office.clock.at), minutes)
+        await self.take(self.route.source.events(request), minutes)
 
     @property
     def mails(self) -> int:
@@ -276,7 +276,7 @@ async def test_a_copy_that_comes_while_the_first_one_waits_is_told_once_however_
 async def test_one_message_of_mail_work_delivered_twice_is_no_copy(caplog: pytest.LogCaptureFixture) -> None:
     """Storage delivers at least once; nothing that anybody has said is dropped."""
     post = at("github")
-    (event,) = post.route.source.events(github("d-1"), NOW)
+    (event,) = post.route.source.events(github("d-1"))
     (mail,) = Composer(post.office.settings, RENDERER).mails(post.route, event, NOW)
     for _ in range(2):
         await Worker(post.office.engine, post.memory).deliver(work_of(mail), mail)
@@ -289,7 +289,7 @@ async def test_one_message_of_mail_work_delivered_twice_is_no_copy(caplog: pytes
 
 def queued(message: dict[str, Any], place: str, route: str) -> list[Event]:
     _, read = parse_event(json.dumps(message).encode())
-    return events_of(read, CATALOG.routes[route].source, place, NOW)
+    return events_of(read, CATALOG.routes[route].source, place)
 
 
 @pytest.mark.parametrize("route", ["generic", "alertmanager", "azure-monitor", "eventgrid", "github"])
@@ -328,7 +328,7 @@ async def test_a_signed_body_under_another_delivery_within_a_day_is_mailed_and_t
     post = at("github")
 
     async def deliver(delivery: str, minutes: float, body: Request = ISSUE) -> None:
-        await post.take(post.route.source.events(github(delivery, body), NOW), minutes)
+        await post.take(post.route.source.events(github(delivery, body)), minutes)
 
     await deliver("d-1", 0)
     first = post.office.graph.sent[0]
@@ -354,6 +354,6 @@ async def test_the_parts_of_a_split_mail_are_not_taken_for_each_other(
     (tmp_path / "github" / "route.toml").write_text(text)
     everyone = [f"{number}@contoso.com" for number in range(600)]
     post = Post(load(tmp_path).routes["github"])
-    await post.take(post.route.source.events(github("d-1", {**ISSUE, "to": everyone}), NOW), 0)
+    await post.take(post.route.source.events(github("d-1", {**ISSUE, "to": everyone})), 0)
     assert post.mails == 2
     assert said(caplog, "event.signed-again") == []

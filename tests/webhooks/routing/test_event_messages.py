@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.webhooks.routing.event_messages import AsSent, EventMessage, events_of, parse_event
-from shared.webhooks.sources.registry import source_named
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import Event, RawRequest, source_named
 from tests.webhooks.routing.samples import NOW
 
 ENVELOPE = {
@@ -34,7 +33,7 @@ def read(message: Any) -> tuple[str, EventMessage | Event | AsSent]:
 
 def events(message: Any, source: str = "key") -> list[Event]:
     _, read_message = read(message)
-    return events_of(read_message, source_named(source)(), "fallback", NOW)
+    return events_of(read_message, source_named(source)(), "fallback")
 
 
 def test_the_plain_shape_is_one_event_under_its_own_id() -> None:
@@ -97,9 +96,9 @@ def test_event_grid_may_write_straight_into_the_queue(*, capital: bool) -> None:
     sent = {name[0].upper() + name[1:] if capital else name: value for name, value in OF_EVENT_GRID.items()}
     name, message = parse_event(base64.b64encode(json.dumps(sent).encode()))
     assert name == "eventgrid"
-    (event,) = events_of(message, source_named("eventgrid")(), "fallback", NOW)
+    (event,) = events_of(message, source_named("eventgrid")(), "fallback")
     request = RawRequest(json.dumps(OF_EVENT_GRID).encode(), {"content-type": "application/json"})
-    assert [event] == source_named("eventgrid")().events(request, NOW)
+    assert [event] == source_named("eventgrid")().events(request)
 
 
 @pytest.mark.parametrize("shape", ["plain", "cloudevent"])

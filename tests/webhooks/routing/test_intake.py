@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
-from shared.auth.entra import KeysUnavailable
+from shared.auth.entra_keys import KeysUnavailable
 from shared.delivery.queue import Kept, Receipt
 from shared.delivery.queue_messages import Work
 from shared.delivery.worker import Worker
@@ -23,12 +23,13 @@ from shared.mail.outgoing import OutgoingMail
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.catalog import BUILT_IN, Catalog, load
-from shared.webhooks.routing.compose import Composer, RouteUnusable
+from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.event_messages import parse_event
 from shared.webhooks.routing.intake import Intake
+from shared.webhooks.routing.route import RouteUnusable
 from shared.webhooks.routing.secrets import AGAIN, Secrets
 from shared.webhooks.sources import json_values
-from shared.webhooks.sources.source import RawRequest, Reply, TokenRule
+from shared.webhooks.sources.source import RawRequest, TokenRule, WebhookReply
 from tests.delivery.memory import MemoryOutbox, Unpaced
 from tests.delivery.samples import Office
 from tests.webhooks.routing.samples import NOW, settings
@@ -89,7 +90,7 @@ class Counter:
         if self.token:
             raise self.token
 
-    async def post(self, body: Any, route: str = "shop", **headers: str) -> Reply:
+    async def post(self, body: Any, route: str = "shop", **headers: str) -> WebhookReply:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         proof = {"x-api-key": "secret", "content-type": "application/json"}
         names = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -88,7 +88,10 @@ WRONG = {
     "no TOML": ('source = "github"\nrecipients = [\n', "/route.toml: "),
     "no source": ("recipients = []", "/route.toml:1: the entry source is missing"),
     "another source": ('\nsource = "gitlab"', "/route.toml:2: source: 'gitlab' is none of alertmanager, "),
-    "an unknown entry": ('source = "key"\n\nrecipient = ["a@contoso.com"]', "/route.toml:3: recipient: there is no "),
+    "an unknown entry": (
+        'source = "key"\n\nrecipient = ["a@contoso.com"]',
+        "/route.toml:3: recipient: unknown entry; known",
+    ),
     "a wrong type": ('source = "key"\nrecipients = "a@contoso.com"', "/route.toml:2: recipients: Expected `array`"),
     "a wrong choice": (
         'source = "key"\n\n\nimportance = "urgent"',
@@ -98,7 +101,7 @@ WRONG = {
     "no JMESPath": ('source = "key"\nwhen = "data.["', "/route.toml:2: when: no JMESPath"),
     "recipients without a list": (
         'source = "key"\n# who\nrecipients_from = "data.mail"',
-        "/route.toml:3: recipients_from: recipients out of events need a list",
+        "/route.toml:3: recipients_from: recipients from events need a list",
     ),
     "a wrong list": ('source = "key"\nallow = ["a*@contoso.com"]', "/route.toml:2: allow: "),
     "a list that nothing uses": (
@@ -122,7 +125,7 @@ WRONG = {
         "/route.toml:2: options: allowed_apps, tenant: nothing uses this without audience",
     ),
     "too short a memory": ('source = "key"\nkeep_days = 7', "/route.toml:2: keep_days: Expected `int` >= 8"),
-    "an unknown option": ('source = "github"\n[options]\ncolour = "red"', "/route.toml:3: options.colour: there is no"),
+    "an unknown option": ('source = "github"\n[options]\ncolour = "red"', "/route.toml:3: options.colour: unknown"),
     "a wrong event rule": (
         'source = "github"\n[events."push"]\nskip = true\n[events."issues.*"]\nskip = 1',
         '/route.toml:5: events."issues.*".skip: Expected `bool`',
@@ -145,7 +148,7 @@ def test_a_fault_is_named_with_file_line_and_entry(tmp_path: Path, text: str, ex
         ('source = "key"\nimportance = "HIGH"', "'HIGH' is none of low, normal, high"),
         ('source = "key"\n[options]\naccept = ["bearr"]', "'bearr' is none of bearer, header, basic"),
         ('source = "standard-webhooks"\n[options]\nheaders = "swix"', "'swix' is none of webhook, svix"),
-        ('source = "stripe"\n[options]\nheader = "x"', "no such entry; here are none"),
+        ('source = "stripe"\n[options]\nheader = "x"', "unknown entry; known entries: none"),
     ],
 )
 def test_what_may_stand_in_an_entry_is_said_where_something_else_does(tmp_path: Path, text: str, expected: str) -> None:

@@ -7,7 +7,7 @@ from azure.core.exceptions import ServiceRequestError
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
-from shared.webhooks.routing.route_status import Status, status_of
+from shared.webhooks.routing.route_status import RouteStatus, status_of
 from shared.webhooks.routing.secrets import Secrets
 from tests.webhooks.routing.samples import settings
 
@@ -16,7 +16,9 @@ TENANTLESS = 'source = "azure-monitor"\n[options]\naudience = "api://mailroom"\n
 ENTRA = f'{TENANTLESS}tenant = "11111111-1111-1111-1111-111111111111"\n'
 
 
-async def status(folder: Path, routes: dict[str, str], vault: dict[str, str] | None = None, **environ: str) -> Status:
+async def status(
+    folder: Path, routes: dict[str, str], vault: dict[str, str] | None = None, **environ: str
+) -> RouteStatus:
     for name, text in routes.items():
         (folder / name).mkdir()
         (folder / name / "route.toml").write_text(text)
@@ -59,7 +61,7 @@ async def test_what_was_copied_along_with_a_secret_is_reported_whatever_the_sour
         MAIL_SECRET_STRIPE="we_hush",
     )
     assert found.on == ["grafana"]
-    assert "stands in quotes" in found.problems["github"]
+    assert "is in quotes" in found.problems["github"]
     assert "secret 1 of 2 cannot be used: it is the scheme" in found.problems["grafana"]
     assert "whsec_" in found.problems["stripe"]
     assert "hush" not in str(found)

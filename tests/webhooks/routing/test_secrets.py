@@ -14,7 +14,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from sandbox.certificate import Certificate, issue
-from shared.webhooks.routing.secrets import AGAIN, KEPT, Secrets, SecretsUnavailable, Vault, vault_name
+from shared.webhooks.routing.secrets import AGAIN, KEPT, Secrets, SecretsUnavailable, SecretVault, vault_name
 from tests.webhooks.routing.samples import settings
 
 
@@ -170,7 +170,7 @@ async def a_vault(
         monkeypatch.setenv("IDENTITY_ENDPOINT", f"{identity}/token")
         monkeypatch.setenv("IDENTITY_HEADER", "header")
         # Only here: loopback has no name of Azure's, which the client would insist on before it shows its token.
-        vault = Vault(url, None, connection_verify=str(certificate.ca), verify_challenge_resource=False)
+        vault = SecretVault(url, None, connection_verify=str(certificate.ca), verify_challenge_resource=False)
         try:
             yield Secrets(settings(MAIL_VAULT_URL=url), vault.fetch), asked, read
         finally:

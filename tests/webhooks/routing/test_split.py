@@ -18,7 +18,7 @@ from shared.policy.pre_send import recipients_of
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
 from shared.webhooks.routing.compose import Composer
-from shared.webhooks.routing.split import MOST, parts_of
+from shared.webhooks.routing.recipients import MOST, parts_of
 from shared.webhooks.sources.source import Event
 from tests.delivery.samples import outgoing_mail as sample
 from tests.webhooks.routing.samples import NOW, event, route

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.webhooks.sources.source import Event, RawRequest, Source
-from tests.webhooks.sources.moments import NOW
 
 __all__ = ["any_json", "damaged", "events_or_malformed"]
 
@@ -40,7 +39,7 @@ def events_or_malformed(source: Source, body: Any, headers: Mapping[str, str] | 
     try:
         if source.handshake(request) is not None:
             return []
-        events = source.events(request, NOW)
+        events = source.events(request)
     except Malformed as error:
         if error.status != 400:
             raise

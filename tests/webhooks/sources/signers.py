@@ -1,8 +1,7 @@
-"""How each kind of sender proves its requests: what the shared security suite needs to know of it.
+"""How each kind of sender proves its requests: what the tests of all sources need to know of it.
 
 One Signer for each way in which a source can be proved: a source that takes bearer and basic has two. test_security.py
-runs all of them through the same cases, and fails for a source that has none. The list SIGNERS here has those of
-github, stripe, standard-webhooks, hmac and key; all others are in signers_b.py.
+runs all of them through the same cases, and fails for a source that has none.
 """
 
 import base64
@@ -11,94 +10,93 @@ import hmac
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from standardwebhooks.webhooks import Webhook
 
+from shared.webhooks.sources.alertmanager import Alertmanager
+from shared.webhooks.sources.azure_devops import AzureDevOps
+from shared.webhooks.sources.azure_monitor import AzureMonitor
+from shared.webhooks.sources.cloudevents import CloudEvents
+from shared.webhooks.sources.eventgrid import EventGrid
 from shared.webhooks.sources.github import GitHub
+from shared.webhooks.sources.grafana import Grafana
 from shared.webhooks.sources.hmac_signed import Hmac
 from shared.webhooks.sources.key import Key
 from shared.webhooks.sources.source import RawRequest, Source
 from shared.webhooks.sources.standard_webhooks import StandardWebhooks
 from shared.webhooks.sources.stripe import Stripe
 
-__all__ = ["SIGNERS", "Signer", "basic_header", "body_of", "digest_of"]
+NOW: Final = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+SECONDS: Final = int(NOW.timestamp())
+Sign = Callable[[bytes, str, datetime], RawRequest]
+USERS: Final = ("mail:first", "mail:second:with-a-colon", "mail:stranger")
+STRANGE_USER: Final = "läden:grüße-Ω-秘密"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Signer:
     """One way for one kind of sender to prove a request.
 
-    name: of the test, "github" or "grafana-basic". kind: a signature is made over the body, a credential comes along
-    with it. sign(body, secret, now): the whole request, as that sender makes it. body: one that gives an event.
-    secrets: three different ones of the form that this way needs. strange: one that has characters outside ASCII, if
-    this way can have such. headers, query: in lower case, where the proof stands, everything that `authenticate` reads.
-    tolerance: seconds that a timestamp may be old; None: there is none. forged(body, secret, now): the same request
-    with the right secret, but another algorithm than the source takes; None where there is nothing like it.
+    sign(body, secret, now): the whole request, as that sender makes it. payload: one that gives an event. headers,
+    query: in lower case, everything that `authenticate` reads. forged: of a signature, over the body: the same request
+    with the right secret but another algorithm; None: the secret itself is sent. secrets: three of the form that this
+    way needs. strange: one with characters outside ASCII, if there can be one. tolerance: seconds that a timestamp may
+    be old; None: there is no timestamp.
     """
 
     name: str
     source: Source
-    kind: Literal["signature", "credential"]
-    sign: Callable[[bytes, str, datetime], RawRequest]
-    body: bytes
-    secrets: tuple[str, str, str] = ("the-first-secret", "the-second-secret", "a-stranger's-secret")
-    strange: str | None = "grüße-Ω-秘密-🔑"
+    sign: Sign
+    payload: Any
     headers: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
+    forged: Sign | None = None
+    secrets: tuple[str, str, str] = ("the-first-secret", "the-second-secret", "a-stranger's-secret")
+    strange: str | None = "grüße-Ω-秘密-🔑"
     tolerance: float | None = None
-    forged: Callable[[bytes, str, datetime], RawRequest] | None = None
 
-
-def body_of(value: Any) -> bytes:
-    """A body as most senders write it: not as Python's json would, so that one who serialises anew is found out."""
-    return json.dumps(value, indent=2, ensure_ascii=False).encode()
+    @property
+    def body(self) -> bytes:
+        """As most senders write it, and not as Python's json would: a body that is serialised anew differs."""
+        return json.dumps(self.payload, indent=2, ensure_ascii=False).encode()
 
 
 def digest_of(secret: str, message: bytes, algorithm: str = "sha256") -> bytes:
-    """Made by the standard library alone, so that a fault of proofs.py does not judge itself."""
+    """Made by the standard library alone, so that a fault of signatures.py does not judge itself."""
     return hmac.new(secret.encode(), message, getattr(hashlib, algorithm)).digest()
+
+
+def bearer_header(secret: str) -> str:
+    return f"Bearer {secret}"
 
 
 def basic_header(secret: str) -> str:
     return "Basic " + base64.b64encode(secret.encode()).decode()
 
 
-PUSH = {"ref": "refs/heads/main", "repository": {"full_name": "contoso/shop"}, "note": "für 5 €"}
-PAID = {"id": "evt_1", "object": "event", "type": "charge.failed", "data": {"object": {"id": "ch_1"}}, "note": "5 €"}
-HIRED = {"type": "user.created", "timestamp": "2026-11-22T10:00:00Z", "data": {"name": "Zoë"}}
-ORDER = {"order": 4711, "total": 12.50, "customer": "Zoë"}
-
-
 def seconds(now: datetime) -> str:
     return str(int(now.timestamp()))
 
 
+def in_header(name: str, value: Callable[[str], str] = str, **others: str) -> Sign:
+    return lambda body, secret, now: RawRequest(body, {**others, name: value(secret)})
+
+
+def in_query(name: str, **headers: str) -> Sign:
+    return lambda body, secret, now: RawRequest(body, headers, {name: secret})
+
+
 def github(body: bytes, secret: str, now: datetime, header: str = "x-hub-signature-256") -> RawRequest:
     algorithm = "sha256" if header.endswith("256") else "sha1"
-    headers = {
-        "content-type": "application/json",
-        "x-github-event": "push",
-        "x-github-delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
-        header: f"{algorithm}={digest_of(secret, body, algorithm).hex()}",
-    }
-    return RawRequest(body, headers)
-
-
-def github_sha1(body: bytes, secret: str, now: datetime) -> RawRequest:
-    """The older header, which Mailroom does not trust."""
-    return github(body, secret, now, "x-hub-signature")
+    headers = {"x-github-event": "push", "x-github-delivery": "72d3162e", "content-type": "application/json"}
+    return RawRequest(body, {**headers, header: f"{algorithm}={digest_of(secret, body, algorithm).hex()}"})
 
 
 def stripe(body: bytes, secret: str, now: datetime, scheme: str = "v1") -> RawRequest:
     signature = digest_of(secret, f"{seconds(now)}.".encode() + body).hex()
     return RawRequest(body, {"stripe-signature": f"t={seconds(now)},{scheme}={signature}"})
-
-
-def stripe_v0(body: bytes, secret: str, now: datetime) -> RawRequest:
-    """The scheme of test events, which proves nothing."""
-    return stripe(body, secret, now, "v0")
 
 
 def standard(body: bytes, secret: str, now: datetime) -> RawRequest:
@@ -114,111 +112,133 @@ def standard_sha512(body: bytes, secret: str, now: datetime) -> RawRequest:
     return RawRequest(body, {**headers, "webhook-signature": "v1," + base64.b64encode(signature).decode()})
 
 
-def plain_hmac(body: bytes, secret: str, now: datetime, algorithm: str = "sha256") -> RawRequest:
-    return RawRequest(body, {"x-signature": digest_of(secret, body, algorithm).hex()})
+def hex_signed(header: str, algorithm: str = "sha256") -> Sign:
+    return lambda body, secret, now: RawRequest(body, {header: digest_of(secret, body, algorithm).hex()})
 
 
-def plain_hmac_sha512(body: bytes, secret: str, now: datetime) -> RawRequest:
-    return plain_hmac(body, secret, now, "sha512")
+def timed_hmac(algorithm: str) -> Sign:
+    def sign(body: bytes, secret: str, now: datetime) -> RawRequest:
+        signature = base64.b64encode(digest_of(secret, f"v0:{seconds(now)}:".encode() + body, algorithm)).decode()
+        return RawRequest(body, {"x-signature": f"v0={signature}", "x-timestamp": seconds(now)})
+
+    return sign
 
 
-def timed_hmac(body: bytes, secret: str, now: datetime, algorithm: str = "sha512") -> RawRequest:
-    signature = digest_of(secret, f"v0:{seconds(now)}:".encode() + body, algorithm)
-    return RawRequest(body, {"x-signature": "v0=" + base64.b64encode(signature).decode(), "x-timestamp": seconds(now)})
+def timed_grafana(algorithm: str) -> Sign:
+    def sign(body: bytes, secret: str, now: datetime) -> RawRequest:
+        signature = digest_of(secret, seconds(now).encode() + b":" + body, algorithm).hex()
+        return RawRequest(body, {"x-signed": signature, "x-signed-at": seconds(now)})
+
+    return sign
 
 
-def timed_hmac_sha256(body: bytes, secret: str, now: datetime) -> RawRequest:
-    return timed_hmac(body, secret, now, "sha256")
+PUSH = {"ref": "refs/heads/main", "repository": {"full_name": "contoso/shop"}, "note": "für 5 €"}
+PAID = {"id": "evt_1", "object": "event", "type": "charge.failed", "data": {"object": {"id": "ch_1"}}, "note": "5 €"}
+HIRED = {"type": "user.created", "timestamp": "2026-11-22T10:00:00Z", "data": {"name": "Zoë"}}
+ORDER = {"order": 4711, "total": 12.50, "customer": "Zoë"}
+CLOUD = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.placed", "data": {"note": "für 5 €"}}
+BLOB = [{"topic": "/t", "id": "1", "eventType": "Microsoft.Storage.BlobCreated", "data": {"url": "für 5 €"}}]
+ALERT = {"data": {"essentials": {"alertId": "/a/1", "monitorCondition": "Fired", "description": "über 80 %"}}}
+GROUP = {"groupKey": "{}:{}", "status": "firing", "alerts": [{"fingerprint": "1", "labels": {"name": "über 80 %"}}]}
+WORK_ITEM = {"id": "1", "eventType": "workitem.created", "resource": {"id": 5, "title": "für 5 €"}}
 
-
-def with_header(name: str, value: Callable[[str], str]) -> Callable[[bytes, str, datetime], RawRequest]:
-    return lambda body, secret, now: RawRequest(body, {name: value(secret)})
-
-
+AUTHORIZATION = ("authorization",)
+BEARER = in_header("authorization", bearer_header)
+BASIC = in_header("authorization", basic_header)
+STRUCTURED = {"content-type": "application/cloudevents+json"}
+USER: dict[str, Any] = {"secrets": USERS, "strange": STRANGE_USER}
+TIMED = Hmac(
+    header="X-Signature",
+    algorithm="sha512",
+    encoding="base64",
+    prefix="v0=",
+    timestamp_header="X-Timestamp",
+    tolerance=60,
+    signed="v0:{timestamp}:{body}",
+)
 SIGNERS = [
     Signer(
-        name="github",
-        source=GitHub(),
-        kind="signature",
-        sign=github,
-        body=body_of(PUSH),
-        headers=("x-hub-signature-256",),
-        forged=github_sha1,
+        "github",
+        GitHub(),
+        github,
+        PUSH,
+        ("x-hub-signature-256",),
+        forged=lambda body, secret, now: github(body, secret, now, "x-hub-signature"),
     ),
     Signer(
-        name="stripe",
-        source=Stripe(),
-        kind="signature",
-        sign=stripe,
-        body=body_of(PAID),
+        "stripe",
+        Stripe(),
+        stripe,
+        PAID,
+        ("stripe-signature",),
+        forged=lambda body, secret, now: stripe(body, secret, now, "v0"),
         secrets=("whsec_first", "whsec_second", "whsec_stranger"),
-        headers=("stripe-signature",),
         tolerance=300,
-        forged=stripe_v0,
     ),
     Signer(
-        name="standard-webhooks",
-        source=StandardWebhooks(),
-        kind="signature",
-        sign=standard,
-        body=body_of(HIRED),
+        "standard-webhooks",
+        StandardWebhooks(),
+        standard,
+        HIRED,
+        ("webhook-id", "webhook-timestamp", "webhook-signature"),
+        forged=standard_sha512,
         secrets=("whsec_Zmlyc3Qtc2VjcmV0", "whsec_c2Vjb25kLXNlY3JldA==", "whsec_c3RyYW5nZXI="),
         strange=None,  # base64 has none
-        headers=("webhook-id", "webhook-timestamp", "webhook-signature"),
         tolerance=300,
-        forged=standard_sha512,
     ),
     Signer(
-        name="hmac",
-        source=Hmac(header="X-Signature"),
-        kind="signature",
-        sign=plain_hmac,
-        body=body_of(ORDER),
-        headers=("x-signature",),
-        forged=plain_hmac_sha512,
+        "hmac",
+        Hmac(header="X-Signature"),
+        hex_signed("x-signature"),
+        ORDER,
+        ("x-signature",),
+        forged=hex_signed("x-signature", "sha512"),
     ),
     Signer(
-        name="hmac-timed",
-        source=Hmac(
-            header="X-Signature",
-            algorithm="sha512",
-            encoding="base64",
-            prefix="v0=",
-            timestamp_header="X-Timestamp",
-            tolerance=60,
-            signed="v0:{timestamp}:{body}",
-        ),
-        kind="signature",
-        sign=timed_hmac,
-        body=body_of(ORDER),
-        headers=("x-signature", "x-timestamp"),
+        "hmac-timed",
+        TIMED,
+        timed_hmac("sha512"),
+        ORDER,
+        ("x-signature", "x-timestamp"),
+        forged=timed_hmac("sha256"),
         tolerance=60,
-        forged=timed_hmac_sha256,
     ),
     Signer(
-        name="key-bearer",
-        source=Key(),
-        kind="credential",
-        sign=with_header("authorization", "Bearer {}".format),
-        body=body_of(ORDER),
-        headers=("authorization",),
+        "grafana-signature",
+        Grafana(),
+        hex_signed("x-grafana-alerting-signature"),
+        GROUP,
+        ("x-grafana-alerting-signature",),
+        forged=hex_signed("x-grafana-alerting-signature", "sha512"),
     ),
     Signer(
-        name="key-header",
-        source=Key(),
-        kind="credential",
-        sign=with_header("x-api-key", str),
-        body=body_of(ORDER),
-        headers=("x-api-key",),
+        "grafana-timed",
+        Grafana(signature_header="X-Signed", timestamp_header="X-Signed-At"),
+        timed_grafana("sha256"),
+        GROUP,
+        ("x-signed", "x-signed-at"),
+        forged=timed_grafana("sha1"),
+        tolerance=300,
     ),
+    Signer("key-bearer", Key(), BEARER, ORDER, AUTHORIZATION),
+    Signer("key-header", Key(), in_header("x-api-key"), ORDER, ("x-api-key",)),
+    Signer("key-basic", Key(), BASIC, ORDER, AUTHORIZATION, **USER),
     Signer(
-        name="key-basic",
-        source=Key(),
-        kind="credential",
-        sign=with_header("authorization", basic_header),
-        body=body_of(ORDER),
-        secrets=("shop:first", "shop:second:with-a-colon", "shop:stranger"),
-        strange="läden:grüße-Ω-秘密",
-        headers=("authorization",),
+        "cloudevents-bearer",
+        CloudEvents(),
+        in_header("authorization", bearer_header, **STRUCTURED),
+        CLOUD,
+        AUTHORIZATION,
     ),
+    Signer("cloudevents-query", CloudEvents(), in_query("access_token", **STRUCTURED), CLOUD, query=("access_token",)),
+    Signer("eventgrid-query", EventGrid(), in_query("secret"), BLOB, query=("secret",)),
+    Signer("eventgrid-header", EventGrid(header="X-Own"), in_header("x-own"), BLOB, ("x-own",)),
+    Signer("azure-monitor-query", AzureMonitor(), in_query("secret"), ALERT, query=("secret",)),
+    Signer("alertmanager-bearer", Alertmanager(), BEARER, GROUP, AUTHORIZATION),
+    Signer("alertmanager-basic", Alertmanager(), BASIC, GROUP, AUTHORIZATION, **USER),
+    Signer("grafana-bearer", Grafana(), BEARER, GROUP, AUTHORIZATION),
+    Signer("grafana-basic", Grafana(), BASIC, GROUP, AUTHORIZATION, **USER),
+    Signer("azure-devops-basic", AzureDevOps(), BASIC, WORK_ITEM, AUTHORIZATION, **USER),
+    Signer("azure-devops-header", AzureDevOps(header="X-Own"), in_header("x-own"), WORK_ITEM, ("x-own",)),
+    Signer("azure-devops-bearer", AzureDevOps(header="Authorization"), BEARER, WORK_ITEM, AUTHORIZATION),
 ]

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.webhooks.sources.cloudevents import CloudEvents
-from shared.webhooks.sources.source import Event, RawRequest, Reply, Result, Unverified
-from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
-from tests.webhooks.sources.moments import NOW
+from shared.webhooks.sources.source import Event, RawRequest, Result, WebhookReply
+from tests.webhooks.sources.anything import events_or_malformed
 
 SOURCE = CloudEvents()
 ORDER = {"order": {"number": "A-1001", "total": 12.5, "note": "grüße"}}
@@ -56,7 +55,7 @@ def posted(message: HTTPMessage) -> RawRequest:
 
 
 def read(body: bytes, headers: Mapping[str, str]) -> list[Event]:
-    return SOURCE.events(RawRequest(body, headers), NOW)
+    return SOURCE.events(RawRequest(body, headers))
 
 
 def structured(value: Any) -> list[Event]:
@@ -65,7 +64,7 @@ def structured(value: Any) -> list[Event]:
 
 @pytest.mark.parametrize("send", [to_binary_event, to_structured_event])
 def test_the_official_sdks_event_arrives_whole_in_binary_and_structured_mode(send: Any) -> None:
-    (event,) = SOURCE.events(posted(send(sdk_event())), NOW)
+    (event,) = SOURCE.events(posted(send(sdk_event())))
     assert (event.id, event.source, event.type) == (
         "e-1",
         "https://shop.example.com/orders",
@@ -108,7 +107,7 @@ def test_a_batch_of_the_sdks_events_gives_one_event_each_in_their_order() -> Non
 def test_binary_mode_takes_data_by_its_content_type_json_text_or_base64(
     data: Any, content_type: str | None, expected: Any
 ) -> None:
-    (event,) = SOURCE.events(posted(to_binary_event(sdk_event(data, datacontenttype=content_type))), NOW)
+    (event,) = SOURCE.events(posted(to_binary_event(sdk_event(data, datacontenttype=content_type))))
     assert event.data == expected
 
 
@@ -126,7 +125,7 @@ def test_binary_mode_takes_data_by_its_content_type_json_text_or_base64(
 def test_structured_mode_reads_data_base64_by_its_content_type_and_assumes_nothing_without(
     data: Any, content_type: str | None, expected: Any
 ) -> None:
-    (event,) = SOURCE.events(posted(to_structured_event(sdk_event(data, datacontenttype=content_type))), NOW)
+    (event,) = SOURCE.events(posted(to_structured_event(sdk_event(data, datacontenttype=content_type))))
     assert event.data == expected
 
 
@@ -139,7 +138,7 @@ def test_the_key_is_source_id_and_type_and_all_that_the_event_says() -> None:
     said = [key(type="other"), key(data=None), key(time="2026-11-22T11:00:00Z"), key(subject="other"), key(sequence=8)]
     assert len({key(), *said}) == len(said) + 1
     assert key() == key(traceparent="00-1-1-00", tracestate="a=b", datacontenttype="application/json; charset=utf-8")
-    sent = [SOURCE.events(posted(send(sdk_event())), NOW)[0].key for send in (to_binary_event, to_structured_event)]
+    sent = [SOURCE.events(posted(send(sdk_event())))[0].key for send in (to_binary_event, to_structured_event)]
     assert sent[0] == sent[1] != key()
     assert (
         len({key(), key(id="e-2"), key(source="other"), key(source="e-1", id="https://shop.example.com/orders")}) == 4
@@ -177,9 +176,6 @@ def test_a_missing_required_attribute_is_malformed_and_named_in_each_mode(name: 
 def test_an_empty_attribute_or_one_of_another_type_is_a_missing_one(value: Any) -> None:
     with pytest.raises(Malformed, match="no id"):
         structured({**ENVELOPE, "id": value})
-
-
-def test_another_version_of_cloudevents_is_refused() -> None:
     with pytest.raises(Malformed, match=r"Expected CloudEvents 1\.0"):
         structured({**ENVELOPE, "specversion": "0.3"})
 
@@ -188,12 +184,8 @@ def test_header_values_may_be_quoted_as_older_senders_do_and_are_percent_decoded
     headers = {"ce-specversion": "1.0", "ce-id": '"a \\"b\\""', "ce-source": "/x", "ce-type": "t%2520%c3%bc"}
     (event,) = read(b"", headers)
     assert (event.id, event.type) == ('a "b"', "t%20ü")
-
-
-def test_bytes_in_a_header_that_are_not_utf_8_are_malformed() -> None:
-    headers = {"ce-specversion": "1.0", "ce-id": "%C0%A0", "ce-source": "/x", "ce-type": "t"}
     with pytest.raises(Malformed, match="ce-id"):
-        read(b"", headers)
+        read(b"", {**headers, "ce-id": "%C0%A0"})  # no UTF-8
 
 
 @pytest.mark.parametrize(
@@ -267,55 +259,25 @@ def test_base64_in_lines_is_base64() -> None:
         assert event.data == {"text": "a" * 100}
 
 
-def test_a_secret_counts_as_bearer_or_as_access_token_and_the_header_decides_where_both_are() -> None:
-    def proves(headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
-        try:
-            SOURCE.authenticate(RawRequest(headers=headers, query=query), ["old", "s3cret"], NOW)
-        except Unverified:
-            return False
-        return True
-
-    assert proves({"authorization": "Bearer s3cret"}, {})
-    assert proves({}, {"access_token": "s3cret"})
-    assert not proves({"authorization": "Bearer wrong"}, {"access_token": "s3cret"})
-    assert not proves({"authorization": "s3cret"}, {})
-    assert not proves({}, {"access_token": ""})
-    assert not proves({}, {"secret": "s3cret"})
-
-
 def test_options_grants_the_origin_that_asks_and_no_rate_is_no_limit() -> None:
     request = RawRequest(
         headers={"webhook-request-origin": "eventemitter.example.com", "webhook-request-rate": "120"}, method="OPTIONS"
     )
     granted = {"Allow": "POST", "WebHook-Allowed-Origin": "eventemitter.example.com", "WebHook-Allowed-Rate": "*"}
-    assert SOURCE.preflight(request) == Reply(200, granted)
+    assert SOURCE.preflight(request) == WebhookReply(200, granted)
     limited = CloudEvents(allowed_rate=60).preflight(request)
-    assert limited == Reply(200, {**granted, "WebHook-Allowed-Rate": "60"})
+    assert limited == WebhookReply(200, {**granted, "WebHook-Allowed-Rate": "60"})
 
 
 @pytest.mark.parametrize("origin", [None, "", "a b", "x\r\nSet-Cookie: a=b", "é.example.com", "x" * 254])
 def test_options_without_an_origin_grants_nothing_and_harms_nothing(origin: str | None) -> None:
     headers = {} if origin is None else {"webhook-request-origin": origin}
-    assert SOURCE.preflight(RawRequest(headers=headers, method="OPTIONS")) == Reply(200, {"Allow": "POST"})
+    assert SOURCE.preflight(RawRequest(headers=headers, method="OPTIONS")) == WebhookReply(200, {"Allow": "POST"})
 
 
 def test_a_rate_below_one_is_a_wrong_setting() -> None:
     with pytest.raises(msgspec.ValidationError, match="allowed_rate"):
         msgspec.convert({"allowed_rate": 0}, CloudEvents)
-
-
-def test_answers_are_202_429_with_retry_after_401_and_never_410() -> None:
-    assert SOURCE.reply(Result.DONE).status == 202
-    overloaded = SOURCE.reply(Result.OVERLOADED)
-    assert (overloaded.status, overloaded.headers["Retry-After"]) == (429, "30")
-    assert SOURCE.reply(Result.UNVERIFIED).status == 401
-    assert 410 not in {SOURCE.reply(result).status for result in Result}
-
-
-@given(value=any_json | damaged(ENVELOPE) | damaged([ENVELOPE, ENVELOPE]), batch=st.booleans())
-def test_any_json_gives_events_or_malformed(value: Any, batch: bool) -> None:  # noqa: FBT001 - a drawn value
-    mode = "application/cloudevents-batch+json" if batch else "application/cloudevents+json"
-    events_or_malformed(SOURCE, value, {"content-type": mode})
 
 
 @given(
@@ -338,6 +300,6 @@ def test_any_headers_and_bytes_give_events_or_malformed(
 @given(data=st.binary(min_size=1))
 def test_no_byte_of_data_is_lost(data: bytes) -> None:
     """What is neither JSON nor text comes back from base64 as it was."""
-    (event,) = SOURCE.events(posted(to_binary_event(sdk_event(data, datacontenttype="image/png"))), NOW)
+    (event,) = SOURCE.events(posted(to_binary_event(sdk_event(data, datacontenttype="image/png"))))
     kept = event.data.encode() if isinstance(event.data, str) else base64.b64decode(event.data["data_base64"])
     assert kept == data

@@ -1,16 +1,15 @@
 """The row "hmac" of the table of senders, each cell."""
 
 import base64
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import pytest
 
 from shared.webhooks.sources.hmac_signed import Hmac
-from shared.webhooks.sources.source import Event, RawRequest, Result, Unverified
-from tests.webhooks.sources.moments import NOW
-from tests.webhooks.sources.signers import digest_of
+from shared.webhooks.sources.source import Event, RawRequest, Unverified
+from tests.webhooks.sources.signers import NOW, digest_of
 
 SECONDS = str(int(NOW.timestamp()))
 BODY = b'{"total": 12.50}'
@@ -43,11 +42,6 @@ def test_algorithm_and_encoding_and_prefix_are_those_of_the_route(algorithm: str
     assert not proved(source_of(algorithm=algorithm, prefix=prefix), prefix + written["base64"])
 
 
-def test_the_default_is_sha256_in_hex_over_the_body() -> None:
-    assert proved(source_of(), digest_of("s3cret", BODY).hex())
-    assert proved(source_of(), digest_of("s3cret", BODY).hex().upper())
-
-
 @pytest.mark.parametrize(
     ("signed", "message"),
     [
@@ -74,16 +68,6 @@ def test_a_body_that_holds_a_placeholder_is_signed_as_it_is() -> None:
     body = b'"{timestamp} {body}"'
     signature = digest_of("s3cret", body + SECONDS.encode()).hex()
     source.authenticate(RawRequest(body, {"x-signature": signature, "x-timestamp": SECONDS}), ["s3cret"], NOW)
-
-
-def test_a_timestamp_is_good_for_as_long_as_the_route_says() -> None:
-    signature = digest_of("s3cret", f"{SECONDS}.".encode() + BODY).hex()
-    for options, seconds in (({}, 300), ({"tolerance": 60}, 60), ({"tolerance": 0.5}, 0.5)):
-        source = source_of(timestamp_header="X-Timestamp", **options)
-        for sign in (-1, 1):
-            assert proved(source, signature, SECONDS, NOW + sign * timedelta(seconds=seconds))
-            late = NOW + sign * timedelta(seconds=seconds + 0.1)
-            assert not proved(source, signature, SECONDS, late)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +98,6 @@ def test_options_that_cannot_be_are_an_error_when_the_route_is_read(options: dic
     with pytest.raises(msgspec.ValidationError) as caught:
         source_of(**options)
     assert expected in str(caught.value)
-
-
-def test_the_header_has_to_be_named() -> None:
     with pytest.raises(msgspec.ValidationError, match="header"):
         msgspec.convert({}, Hmac)
 
@@ -127,7 +108,7 @@ def test_the_same_signed_bytes_are_another_event_unless_the_route_has_a_key(time
     source = source_of(**({"timestamp_header": "X-Timestamp"} if timestamped else {}))
 
     def read(body: bytes, timestamp: str = SECONDS, **headers: str) -> Event:
-        (event,) = source.events(RawRequest(body, {"x-timestamp": timestamp, **headers}), NOW)
+        (event,) = source.events(RawRequest(body, {"x-timestamp": timestamp, **headers}))
         return event
 
     first, again = read(BODY), read(BODY)
@@ -137,15 +118,3 @@ def test_the_same_signed_bytes_are_another_event_unless_the_route_has_a_key(time
     assert (read(BODY, "1").signed == first.signed) is not timestamped
     named = read(BODY, **{"idempotency-key": "k-1"})
     assert (named.key, named.known_by, named.signed) == ("k-1", "route-key", first.signed)
-
-
-@pytest.mark.parametrize(
-    ("result", "status"),
-    [(Result.DONE, 202), (Result.OVERLOADED, 503), (Result.UNVERIFIED, 401), (Result.MALFORMED, 400)],
-)
-def test_the_answers_are_those_of_the_table(result: Result, status: int) -> None:
-    assert source_of().reply(result).status == status
-
-
-def test_there_is_no_handshake() -> None:
-    assert source_of().handshake(RawRequest(BODY)) is None

@@ -4,14 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
 from shared.errors import Malformed
-from shared.webhooks.sources.source import Event, RawRequest, Result, Unverified
+from shared.webhooks.sources.source import Event, RawRequest, Unverified
 from shared.webhooks.sources.stripe import Stripe
-from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
-from tests.webhooks.sources.moments import NOW
-from tests.webhooks.sources.signers import digest_of
+from tests.webhooks.sources.signers import NOW, digest_of
 
 SOURCE = Stripe()
 SECRET = "whsec_s3cret"
@@ -49,7 +46,7 @@ def proved(header: str, body: bytes = b"{}", *secrets: str) -> bool:
 
 
 def event_of(payload: Any) -> Event:
-    (event,) = SOURCE.events(RawRequest(json.dumps(payload).encode()), NOW)
+    (event,) = SOURCE.events(RawRequest(json.dumps(payload).encode()))
     return event
 
 
@@ -73,14 +70,6 @@ def test_a_signature_of_another_scheme_proves_nothing() -> None:
         assert not proved(f"t={SECONDS},{scheme}={right}"), scheme
 
 
-@pytest.mark.parametrize("offset", [-300, 300])
-def test_five_minutes_to_both_sides_are_taken(offset: int) -> None:
-    at = SECONDS + offset
-    assert proved(f"t={at},v1={signature(b'{}', at=at)}")
-    at += 1 if offset > 0 else -1
-    assert not proved(f"t={at},v1={signature(b'{}', at=at)}")
-
-
 def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
     old = SECONDS - 3600
     right = signature(b"{}", at=old)
@@ -97,19 +86,6 @@ def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
         assert not proved(header), header
 
 
-@pytest.mark.parametrize(
-    ("result", "status"),
-    [(Result.DONE, 202), (Result.OVERLOADED, 503), (Result.UNVERIFIED, 400), (Result.MALFORMED, 400)],
-)
-def test_the_answers_are_those_that_stripe_expects(result: Result, status: int) -> None:
-    assert SOURCE.reply(result).status == status
-
-
-def test_there_is_no_handshake() -> None:
-    assert SOURCE.handshake(RawRequest(b"{}")) is None
-    assert SOURCE.preflight(RawRequest(method="OPTIONS")) is None
-
-
 def test_a_snapshot_is_an_event() -> None:
     event = event_of(PAYLOAD)
     assert event == Event(
@@ -123,7 +99,6 @@ def test_a_snapshot_is_an_event() -> None:
         data=PAYLOAD,
     )
     assert str(event.time) == "2026-11-22 09:58:20+00:00"
-    assert SOURCE.repeat_window is None, "for as long as mails are known, more than the three days of Stripe's attempts"
 
 
 def test_a_thin_event_is_an_event() -> None:
@@ -165,9 +140,3 @@ def test_a_conversation_is_an_invoice_or_a_payment_or_what_stands_alone(about: A
 def test_what_is_no_event_of_stripe_is_malformed_and_the_place_named(name: str) -> None:
     with pytest.raises(Malformed, match=rf"\$\.{name}"):
         event_of({key: value for key, value in PAYLOAD.items() if key != name})
-
-
-@given(damaged(PAYLOAD) | damaged(THIN) | any_json)
-@settings(max_examples=100, deadline=None)
-def test_whatever_the_payload_holds_it_is_an_event_or_malformed(body: Any) -> None:
-    events_or_malformed(SOURCE, body)

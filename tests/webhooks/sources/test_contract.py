@@ -1,0 +1,138 @@
+"""What holds for every source: its answers, and that whatever is sent is an event or malformed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from pkgutil import iter_modules
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import shared.webhooks.sources
+from sandbox.examples import Example
+from shared.errors import Malformed
+from shared.webhooks.sources.source import SOURCES, RawRequest, Result, Source
+from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
+from tests.webhooks.sources.signers import SIGNERS
+
+ROUTES = Path(__file__).parents[3] / "shared/webhooks/routes"
+FOLDERS = {"key": "generic", "hmac": "generic"}  # others have the source's name
+ONE_EACH = {"alertmanager", "grafana", "azure-monitor", "azure-devops", "github"}  # one event of any object
+every = pytest.mark.parametrize("name", SOURCES)
+
+
+def source_of(name: str) -> Source:
+    return next(signer.source for signer in SIGNERS if signer.source.name == name)
+
+
+def requests_of(name: str) -> list[RawRequest]:
+    """The examples of the ready route of this source."""
+    files = sorted((ROUTES / FOLDERS.get(name, name) / "examples").glob("*.json"))
+    extra = {"webhook-id": "msg_1", "x-signature": "00"}
+    requests = [Example(file).request() for file in files]
+    found = [RawRequest(one.body, {**extra, **one.headers}, one.query) for one in requests]
+    return sorted(found, key=lambda request: len(request.body))
+
+
+# When it is done, when storage cannot be written, without a valid proof.
+ANSWERS = {
+    "alertmanager": (200, 503, 401),  # any 4xx would end the flush, 429 too
+    "azure-devops": (200, 503, 401),
+    "azure-monitor": (200, 503, 401),
+    "cloudevents": (202, 429, 401),
+    "eventgrid": (200, 503, 401),
+    "github": (202, 503, 401),
+    "grafana": (200, 503, 401),
+    "hmac": (202, 503, 401),
+    "key": (202, 503, 401),
+    "standard-webhooks": (202, 503, 401),
+    "stripe": (202, 503, 400),
+}
+
+
+@every
+def test_the_answers_are_those_that_the_sender_documents(name: str) -> None:
+    """Never 410, which switches a webhook off, nor 3xx, which few follow, nor 409 or 422, which concern keys."""
+    source = source_of(name)
+    replies = {result: source.reply(result, "why") for result in Result}
+    done, overloaded, unverified = ANSWERS[name]
+    assert {result: reply.status for result, reply in replies.items()} == {
+        Result.DONE: done,
+        Result.OVERLOADED: overloaded,
+        Result.UNAVAILABLE: 503,
+        Result.UNVERIFIED: unverified,
+        Result.MALFORMED: 400,
+        Result.TOO_LARGE: 413,
+        Result.UNSUPPORTED: 415,
+    }
+    retried = {Result.OVERLOADED, Result.UNAVAILABLE}
+    assert {result for result, reply in replies.items() if reply.headers == {"Retry-After": "30"}} == retried
+    assert all(reply.detail == "why" for result, reply in replies.items() if result is not Result.DONE)
+
+
+def test_only_some_sources_have_a_handshake_or_a_window() -> None:
+    request = RawRequest(b"{}", {"x-github-event": "push"}, method="OPTIONS")
+    sources = [source_of(name) for name in SOURCES]
+    assert all(source.handshake(request) is None for source in sources)
+    assert [source.name for source in sources if source.preflight(request)] == ["cloudevents", "eventgrid"]
+    assert {source.name: source.repeat_window for source in sources if source.repeat_window} == {
+        "alertmanager": 1800,
+        "grafana": 1800,
+    }
+
+
+@every
+@pytest.mark.parametrize("body", [b"", b"{", b"[1,", b"[]", b"null", b'"x"'])
+def test_what_is_no_json_or_no_object_is_malformed(name: str, body: bytes) -> None:
+    is_json = body in (b"[]", b"null", b'"x"')
+    if is_json and (name in ("key", "hmac") or (name, body) == ("eventgrid", b"[]")):
+        return
+    headers = {"x-github-event": "push", "webhook-id": "1", "content-type": "application/cloudevents+json"}
+    with pytest.raises(Malformed) as error:
+        source_of(name).events(RawRequest(body, headers))
+    assert error.value.status == 400
+
+
+@every
+def test_a_payload_without_any_one_field_is_an_event_unless_it_names_the_event(name: str) -> None:
+    source = source_of(name)
+    for request in requests_of(name):
+        body = json.loads(request.body)
+        for field in body if isinstance(body, dict) else ():
+            rest = {key: value for key, value in body.items() if key != field}
+            events = events_or_malformed(source, rest, request.headers)
+            named_by = ("id", "source", "type", "specversion") if name == "stripe" or "specversion" in body else ()
+            ping = request.headers.get("x-github-event") == "ping" or "aeg-event-type" in request.headers
+            assert events or field in named_by or ping, field
+            if name in ("alertmanager", "grafana", "azure-monitor"):
+                assert events[0].type.startswith(name)
+
+
+@every
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_whatever_is_sent_is_an_event_or_malformed(name: str, data: st.DataObject) -> None:
+    request = data.draw(st.sampled_from(requests_of(name)[:9]))
+    body = data.draw(any_json | damaged(json.loads(request.body)))
+    events = events_or_malformed(source_of(name), body, request.headers)
+    if name in ONE_EACH and request.headers.get("x-github-event") != "ping":
+        assert len(events) == isinstance(body, dict)
+
+
+def test_sources_load_nothing_large_and_jmespath_only_for_a_route_that_uses_it() -> None:
+    modules = ", ".join(f"shared.webhooks.sources.{one.name}" for one in iter_modules(shared.webhooks.sources.__path__))
+    code = f"""
+import sys, {modules}
+from shared.webhooks.sources.key import Key
+from shared.webhooks.sources.source import RawRequest
+Key().events(RawRequest(b"{{}}"))
+print(*sys.modules)
+Key(key="data")
+print("jmespath" in sys.modules)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    loaded, used = done.stdout.splitlines()
+    large = {"azure", "httpx", "jinja2", "jmespath", "msgraph", "nh3", "shared.webhooks.routing"}
+    assert not set(loaded.split()) & {*large, "shared.webhooks.rendering"}
+    assert used == "True"

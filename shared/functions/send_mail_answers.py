@@ -17,6 +17,7 @@ from shared.telemetry import LogEvent, emit
 if TYPE_CHECKING:
     from shared.auth.entra import Caller
     from shared.delivery.request import Answer, Done
+    from shared.delivery.transitions import 
     from shared.graph.outcome import Rejected
     from shared.settings.environ import Problem
 

@@ -21,8 +21,8 @@ ALLOWED: Final = {
     "graph": "auth settings",
     "ratelimit": "storage",
     "auth": "settings",
-    "settings": "mail policy",
-    "policy": "mail mime storage",
+    "policy": "mail mime settings storage",
+    "settings": "mail",
     "storage": "",
     "mime": "mail parsing",
     "mail": "parsing",
@@ -34,8 +34,9 @@ AGAINST: Final = {
     "shared.functions.send_mail_answers": "graph",  # the type of Graph's own refusal
     "shared.mail.parse": "mime",  # a queue message may hold a MIME mail
     "shared.mail.sizes": "mime",  # the size of a MIME mail
-    "shared.parsing.producer_messages": "mail",  # mail.strict_json, which reads any JSON
     "shared.policy.attachment_references": "delivery",  # delivery.payloads, which reads blobs
+    "shared.settings.config": "policy",  # the shapes of its rules: patterns, callers, containers
+    "shared.settings.values": "policy",  # the same
     "shared.storage.account": "auth delivery policy ratelimit settings",  # makes the clients, as app.py does
     "shared.storage.table_identity": "delivery",  # the name of a container
 }

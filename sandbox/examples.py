@@ -21,8 +21,6 @@ from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources.source import RawRequest
 
-__all__ = ["NOW", "Example", "Mail", "Studio", "examples_of"]
-
 NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ENVIRONMENT: Final = {
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",

@@ -27,8 +27,6 @@ from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.compose import templates_of
 from shared.webhooks.routing.route import Route, RouteUnusable
 
-__all__ = ["graph_body", "main"]
-
 OUT: Final = ROOT / ".preview"
 HEAD: Final = """\
 <!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mails of all examples</title>

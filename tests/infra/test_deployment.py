@@ -357,7 +357,7 @@ def test_every_parameter_is_described_and_has_a_default() -> None:
 
 
 def test_the_button_deploys_what_main_bicep_is() -> None:
-    """The same parameters and outputs; test_current.py compares the whole where there is a compiler."""
+    """The same parameters and outputs; test_compiler.py compares the whole if there is a compiler."""
     template = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
     assert set(template["parameters"]) == set(re.findall(r"^param (\w+)", MAIN, re.MULTILINE))
     assert (

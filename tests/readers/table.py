@@ -26,11 +26,11 @@ PACKAGES: Final = (
 # What is public and reads no foreign text, or reads what another reader has read and bounded.
 NO_READERS: Final[dict[str, str]] = {
     "the operator's own files and settings": """
-        rendering.checks:faults_in rendering.checks:faults_of routing.catalog:load
-        routing.compose:templates_of routing.recipients:check_fixed routing.route:read_route routing.secrets:vault_name sources.source:source_named
-        sources.expressions:compiled auth.entra_keys:fetch
-        routing.route_status:secret_fault routing.route_status:faults_of_secrets routing.route_status:status_of
-        routing.route_status:shadows_of_vault routing.route_status:tenant_fault
+        rendering.checks:faults_in rendering.checks:faults_of routing.catalog:load routing.compose:templates_of
+        routing.recipients:check_fixed routing.route:read_route routing.secrets:vault_name sources.source:source_named
+        sources.expressions:compiled auth.entra_keys:fetch routing.route_status:secret_fault
+        routing.route_status:faults_of_secrets routing.route_status:status_of routing.route_status:shadows_of_vault
+        routing.route_status:tenant_fault
     """,
     "made by Mailroom itself, of what was read": """
         routing.batches:packed routing.batches:unpacked functions.answers:lost_its_body

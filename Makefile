@@ -5,11 +5,12 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-# More than cores: most end-to-end tests wait, for leases to end and looks to come. In the order of their names, so that
-# the long files do not come last.
+# More than cores: the end-to-end tests wait for most of their time.
 WORKERS ?= 4
 BIN    := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Tests start many programs; each would compile the same modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 NEEDS_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \
 	{ echo "Mailroom needs Python 3.13, as Azure runs it; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.13 …" >&2; exit 1; }
@@ -20,8 +21,8 @@ help: ## this list
 run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and everything it needs, on this machine; options in ARGS='…'
 	@$(BIN)/python -m sandbox $(ARGS)
 
-test: .venv/.ready sandbox/node_modules/.ready ## every proof that takes seconds or a few minutes
-	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not proof' $(ARGS)
+test: .venv/.ready sandbox/node_modules/.ready ## the fast tests, a few minutes; some of them: ARGS='-k …'
+	$(PYTEST) -p tests.suite -qq -n $(WORKERS) -m 'not proof' $(ARGS)
 
 proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 	$(PYTEST) -m proof $(ARGS)
@@ -56,7 +57,7 @@ package: .venv/.ready ## dist/mailroom.zip, what Azure runs, and dist/package, t
 	@$(BIN)/python -m deployment.package
 
 test-package: package sandbox/node_modules/.ready ## the end-to-end tests on the package alone, on Linux on x86-64 as Azure
-	MAILROOM_APP=dist/package $(PYTEST) -n 2 --dist loadfile -m 'not proof' tests/e2e $(ARGS)
+	MAILROOM_APP=dist/package $(PYTEST) -p tests.suite -qq -n 2 -m 'not proof' tests/e2e $(ARGS)
 
 publish: .venv/.ready ## deploy dist/mailroom.zip with az's login, without azd; which app, in ARGS='…'
 	@$(BIN)/python -m deployment.publish $(ARGS)

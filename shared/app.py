@@ -15,11 +15,11 @@ from shared.telemetry import LogEvent, emit
 if TYPE_CHECKING:
     from shared.auth.entra import Verifier
     from shared.delivery.engine import Engine
-    from shared.delivery.files import Files
     from shared.delivery.large import LargeMails
     from shared.delivery.mailer import GraphMailer
     from shared.delivery.maintenance import Maintenance
     from shared.delivery.operations import Control
+    from shared.delivery.payloads import Files
     from shared.delivery.queue import Outbox
     from shared.delivery.request import Requests
     from shared.delivery.worker import Worker

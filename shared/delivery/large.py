@@ -1,17 +1,17 @@
-"""Large mails: a marked draft, its files one after the other, then `send`. Whoever comes after a crash goes on.
+"""Large mails: a marked draft, its files one after the other, then `send`. After a crash the next attempt continues.
 
-What the row remembers (progress) before each step that must not be done twice:
+The row records (progress) each step before it is taken, if that must not be taken twice:
 
-    made, doubt          a draft is about to be made: should the answer be lost, it is found by its marker
-    draft, folder, made  it is there. What it holds says how far the files have come; an upload that had begun begins
-                         again, since an upload URL is a secret and is kept nowhere
-    asked                `send` is about to be asked for: from now on only the mailbox knows
+    made, doubt          a draft is about to be created: if the answer is lost, it is found by its marker
+    draft, folder, made  it exists. Its attachments show how far the upload has come; a file whose upload had begun is
+                         uploaded again, since an upload URL is a secret and is stored nowhere
+    asked                Graph is about to be asked to send it: from now on only the mailbox knows
 
-A draft that was made of another message (its recipients were redirected since, say), or that holds what it should not,
-is deleted and made anew. Nothing is sent that does not hold every attachment.
+A draft of another message (its recipients were redirected since, say), or with unexpected attachments, is deleted and
+created again. A draft is sent only when it has every attachment.
 
-After an unknown `send`: still a draft, where it was made, so it was not sent yet; looked at again after the delays, and
-sent as it is at the last look. Gone: the marker is looked for, as for every mail.
+After an unknown `send`: if the draft is still where it was made, it was not sent yet; it is checked again after the
+delays and sent as it is after the last one. If it is gone, the marker is searched for, as for every mail.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from azure.core.exceptions import AzureError
 
 from shared.delivery.claims import LongClaim
 from shared.delivery.engine import Verifier
-from shared.delivery.files import FileGone, Files, filled
+from shared.delivery.payloads import FileGone, Files, filled
 from shared.delivery.record import Conflict, Row
 from shared.delivery.transitions import Finding
 from shared.graph.draft_types import FileItem
@@ -56,7 +56,7 @@ class _Progress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class LargeMails:
-    """One for a process. verifier: looks for the marker where a draft is gone."""
+    """One for a process. verifier: searches for the marker where a draft is gone."""
 
     box: "Drafts"
     uploader: "Uploader"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery.files import FileGone, Files, filled
+from shared.delivery.payloads import FileGone, Files, filled
 from shared.delivery.record import Row
 from shared.errors import Malformed
 from shared.graph.outcome import NotConnected, Outcome, Rejected

@@ -1,19 +1,24 @@
-"""What no message comes by for. Some partitions a run, the whole table in an hour; two runs at once do no harm.
+"""Maintenance of rows and payloads that no message will come for. Each run covers some partitions, an hour the whole
+table; two runs at once do no harm.
 
-sending, unknown; nobody was told 2xx, lease over for an hour  looked for: sent, or failed (Abandoned); asked again the
-                                                               next hour where there was no answer, held at last
-open far past its age                                          failed (TooOld); held or sent where it may have gone. Its
-                                                               mail is kept where it lies in a blob
-ended longer ago than the retention                            row, and what was kept of it, removed
-ended unsent, its draft not deleted                            deleted
-a payload whose row has ended                                  removed, once no attempt can still be on its way; the
-                                                               files of a failed or held mail with its row
-a payload without a row                                        marked then, and removed as long after that
+sending or unknown, nobody was told 2xx, lease over for an hour  verified: sent, or failed (Abandoned); no answer: again
+                                                                 every hour, in the end for review
+open far past its maximum age                                    failed (TooOld); sent or for review where it may have
+                                                                 gone. Its mail is kept if it is in a blob
+ended longer ago than the retention                              the row and what was kept of the mail are removed
+ended unsent, its draft still there                              the draft is deleted
+a payload whose row has ended                                    removed once no attempt can still be running; files of
+                                                                 a failed mail, or one for review, with its row
+a payload without a row                                          marked, and removed as long after that
 """
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+from azure.core.exceptions import ResourceNotFoundError
 
 from shared.delivery import transitions
 from shared.delivery.claims import new_token
@@ -28,8 +33,12 @@ from shared.telemetry import LogEvent, emit
 RUNS_AN_HOUR: Final = 12
 WAITING: Final[frozenset[State]] = frozenset({"accepted", "sending", "unknown"})
 ABANDONED_AFTER: Final = timedelta(hours=1)
-# A message of an open mail may hide for six days, and be late; it is only far past that that no message comes any more.
+# A message of an open mail may hide for six days, and be late. Only long after that will no message come any more.
 GRACE: Final = timedelta(days=7)
+
+# The most that one request shows. Messages come back after a failure at other times than they were put, so the first
+# one need not be the oldest.
+SHOWN = 32
 
 
 def partitions_of_run(now: datetime) -> range:
@@ -165,3 +174,24 @@ class Maintenance:
 
 def _may_have_gone(row: Row) -> bool:
     return row.may_have_gone or row.state in ("sending", "unknown")
+
+
+async def measure(queues: Any, names: Iterable[str], now: datetime) -> None:
+    """Say of each queue how many messages it holds and how old the oldest is that could be taken now.
+
+    queues: azure.storage.queue.aio.QueueServiceClient. Nothing is taken and nothing hidden. A message that waits for
+    its time is counted, but has no age; nor has one that is being worked on. Raises AzureError.
+    """
+    await asyncio.gather(*(_measure(queues.get_queue_client(name), name, now) for name in names))
+
+
+async def _measure(queue: Any, name: str, now: datetime) -> None:
+    try:
+        properties = await queue.get_queue_properties()
+        seen = await queue.peek_messages(max_messages=SHOWN)
+    except ResourceNotFoundError:  # made on first use, on a laptop
+        emit(LogEvent.QUEUE_MEASURED, queue=name, messages=0)
+        return
+    put = [message.inserted_on for message in seen]
+    oldest = max(0.0, round((now - min(put)).total_seconds(), 1)) if put else None
+    emit(LogEvent.QUEUE_MEASURED, queue=name, messages=properties.approximate_message_count, oldest=oldest)

@@ -17,8 +17,7 @@ from xml.sax.saxutils import escape
 import msgspec
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
-from shared.delivery.files import OWN, reading
-from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
+from shared.delivery.payloads import OWN, apart, envelopes, files_of, message_name, payload_name, reading
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.mail.outgoing import OutgoingMail, decode, encode
 

@@ -1,8 +1,8 @@
-"""The ledger: one row for each mail, the single truth about it.
+"""The record of one mail: one row of the ledger, the single truth about it.
 
-    scheduled   waits for its time                      sent        Graph answered 202, or a look found the copy
+    scheduled   waits for its time                      sent        Graph answered 202, or the copy was found
     accepted    waits to be sent                        failed      will not be sent
-    sending     claimed: token and lease say by whom    held        may have gone; a person decides
+    sending     claimed: token and lease say by whom    review      may have gone; a person decides
     unknown     may have gone                           cancelled   before it was sent
                                                         suppressed  no recipient may be mailed
                                                         captured    recorded, not sent
@@ -38,16 +38,16 @@ class Row:
     lease_until: datetime | None = None
     queued: bool = False  # a message in mail-work or a producer's queue carries it: it was acknowledged
     attempts: int = 0  # answers of Graph other than 429, and attempts whose answer is missing
-    mime: bool = False  # came as MIME, so it is looked for by its Message-ID; from JSON it has the marker
+    mime: bool = False  # came as MIME, so it is found by its Message-ID; a mail from JSON has the marker
     may_have_gone: bool = False  # an attempt's outcome is unknown: from now on only this mailbox can be asked
-    resends: int = 0  # attempts after an unknown outcome that could not be looked up
+    resends: int = 0  # attempts after an unknown outcome that could not be verified
     may_have_gone_twice: bool = False  # one was made, by the policy or an operator; whatever is found out later
     replays: int = 0
     not_before: datetime | None = None
-    due_at: datetime | None = None  # accepted, scheduled: not sent before; unknown: not looked at before
-    verifications: int = 0  # at the mailbox that it has answered, and found nothing, since the last attempt
-    unanswered: int = 0  # looks in a row that it has not answered
-    new_token_from: datetime | None = None  # it has answered 403: again by a token from then on, and it cannot be asked
+    due_at: datetime | None = None  # accepted, scheduled: not sent before; unknown: not verified before
+    verifications: int = 0  # that were answered and found nothing, since the last attempt
+    unanswered: int = 0  # verifications in a row that got no answer
+    new_token_from: datetime | None = None  # its first 403; one more to a newer token: it cannot be asked
     progress: str | None = None  # of an attempt in parts, opaque to the protocol
     message: str | None = None  # by which it waits, where that is known; it may have been received since
     settled_at: datetime | None = None

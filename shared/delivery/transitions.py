@@ -5,7 +5,7 @@
     settle    the outcome of an attempt meets the row
     withhold  that policy lets nothing go meets the row
 
-What a look at the mailbox says is in verification.py. Messages are wake-ups, the row is the truth. All I/O is in
+What a verification says is decided in verification.py. Messages are wake-ups, the row is the truth. All I/O is in
 engine.py, request.py and worker.py.
 """
 
@@ -35,7 +35,7 @@ Finding = Literal["sent", "waiting", "absent", "unsent"] | Unanswered
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Write this row; if that succeeds the attempt is ours. Then send, or look first: it may have gone before."""
+    """Write this row; if that succeeds the attempt is ours. Then send, or verify first: it may have gone before."""
 
     row: Row
     then: Literal["send", "verify"]
@@ -116,8 +116,8 @@ def wait_for_turn(row: Row, not_before: datetime | None, now: datetime) -> Settl
 
 
 def first_verification(row: Row, now: datetime, settings: Settings) -> datetime:
-    """When the mailbox may first be looked at. Before the lease is over the request may still be on its way to Graph;
-    the copy appears some time after that, so the delays count from there.
+    """When the mailbox may first be asked. Before the lease is over the request may still be on its way to Graph; the
+    copy appears some time after that, so the delays count from there.
     """
     return (row.lease_until or now) + max(SKEW, timedelta(seconds=settings.verify_delays[0]))
 
@@ -172,7 +172,7 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
 
 
 def _replay(claimed: Row, work: Work, now: datetime) -> Claim:
-    """What may have gone is looked for first, and sent only if it is not there: the policy's one resend is used up."""
+    """What may have gone is verified first and sent only if it is not there. The policy's one resend is used up."""
     anew = _anew(claimed, now, replays=work.replay)
     if claimed.may_have_gone and not work.force:
         return Claim(replace(anew, resends=1), "verify")
@@ -221,7 +221,7 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
     """What a direct request does when its key has a row."""
     if row.fingerprint != fingerprint:
         return Mismatch()
-    # Its message has gone with its end: until there is another one, nobody may be told that it waits.
+    # Its message went with its end. Until there is another one, nobody may be told that it waits.
     until = lease(now, settings)
     claimed = replace(row, state="sending", token=token, lease_until=until, queued=False, due_at=None, message=None)
     if _surely_unsent(row):
@@ -234,7 +234,7 @@ def meet(row: Row, fingerprint: str, now: datetime, settings: Settings, token: s
 
 
 def give_back(row: Row, due: datetime, *, verify: bool) -> Settled:
-    """A claim that nothing was asked of Graph under: nothing counts, and what was to be looked for is so still."""
+    """A claim under which Graph was asked nothing: nothing counts. verify: the mail is still to be verified."""
     state: State = "unknown" if verify else "accepted"
     return Settled(replace(row, state=state, due_at=due), due)
 
@@ -308,7 +308,7 @@ def _anew(claimed: Row, now: datetime, replays: int | None = None) -> Row:
 
 
 def unverified(row: Row) -> Row:
-    """As if nothing had been looked for yet."""
+    """As if nothing had been verified yet."""
     return replace(row, verifications=0, unanswered=0, new_token_from=None)
 
 

@@ -1,10 +1,10 @@
-"""What a look at the mailbox says of a mail that may have gone: pure, as protocol.py is.
+"""What a verification says of a mail that may have gone. Pure, like transitions.py.
 
 sent               it has gone
-waiting            Graph has it and is at it: look again
-absent             it is not there: look again, and after the last of these looks it has not gone
-unsent             it was not even asked for: it has not gone
-Unanswered         nothing: look again, until the mail is too old; then a person decides
+waiting            Graph has it and is still at work: verify again
+absent             it is not there: verify again; after the last of these verifications it has not gone
+unsent             Graph was never asked to send it: it has not gone
+Unanswered         nothing: verify again until the mail is too old; then a person decides
 cannot be asked    403 that repeats with a new token, no copy, or no verification: the policy decides
 """
 
@@ -27,12 +27,12 @@ from shared.delivery.transitions import (
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Unanswered
 from shared.settings.config import OnUnknown, Settings
 
-LONGEST_PAUSE: Final = 1800.0  # seconds between two looks of which none was answered, or that find a draft
-NEW_TOKEN: Final = 60.0  # seconds before a refused look is repeated: a token is not asked for more often
+LONGEST_PAUSE: Final = 1800.0  # seconds between two verifications that got no answer, or that find a draft
+NEW_TOKEN: Final = 60.0  # seconds before a refused verification is repeated: a token is not asked for more often
 FORBIDDEN: Final = 403
 
 
-def assess(  # noqa: PLR0913 - what a look depends on
+def assess(  # noqa: PLR0913 - what the decision depends on
     row: Row,
     finding: Finding | None,
     now: datetime,
@@ -41,24 +41,24 @@ def assess(  # noqa: PLR0913 - what a look depends on
     *,
     jitter: float = 0.0,
 ) -> Settled | Claim:
-    """What a look says of a claimed row that may have gone. finding None: nothing could be found, so nobody is asked.
+    """What follows for a claimed row that may have gone. finding None: there is no copy to find, so nobody was asked.
 
-    A look without an answer says nothing: it is repeated until the mail is too old, and then a person decides. Only
-    what cannot be asked is for the policy; policy: the mail's own, where it has one. "absent" counts only at the last
-    of the looks that were answered, in a row: a copy appears late. jitter, 0 to 1: as in settle.
+    A verification without an answer says nothing: it is repeated until the mail is too old, and then a person decides.
+    Only where the mailbox cannot be asked does the policy decide; policy: the mail's own, where it has one. "absent"
+    counts only at the last of several answered verifications, since a copy appears late. jitter, 0 to 1: as in settle.
     """
     delays = settings.verify_delays
     match finding:
         case "sent":
             return Settled(ended(row, "sent", now), None)
-        case "waiting":  # what goes from there to Sent Items may be in neither for a moment: the count begins anew
+        case "waiting":  # on its way to Sent Items it may be in neither folder for a moment: the count starts again
             pause = backoff(row, now, delays[0], LONGEST_PAUSE)
             return _verify_again(replace(row, verifications=0), now, pause, jitter)
         case "absent" if row.verifications + 1 < len(delays):
             pause = max(delays[row.verifications + 1] - delays[row.verifications], delays[0])
             return _verify_again(replace(row, verifications=row.verifications + 1), now, pause, 0.0)
         case "absent" | "unsent":
-            # What could not be looked up before it was sent once more stays in doubt.
+            # What could not be verified before it was sent once more stays in doubt.
             seen = replace(unverified(row), may_have_gone=finding == "unsent" and row.resends > 0)
             if row.attempts >= settings.max_attempts or too_old(row, now, settings):
                 return Settled(given_up(seen, now, row.status, row.code or "TooOld"), None)
@@ -103,6 +103,6 @@ def _unanswered(row: Row, outcome: Outcome, now: datetime, settings: Settings, j
 
 
 def _verify_again(row: Row, now: datetime, seconds: float, jitter: float) -> Settled:
-    """The mailbox has answered, and that is not all there is to know."""
+    """The mailbox has answered, but not conclusively."""
     due = now + timedelta(seconds=seconds * (1 + jitter / 5))
     return Settled(replace(row, state="unknown", due_at=due, unanswered=0, new_token_from=None), due)

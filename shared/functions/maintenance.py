@@ -25,8 +25,7 @@ async def maintenance(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the t
     app.report_problems()  # said again and again, so that the alert stays on
     if app.settings.problems:
         return
-    from shared.delivery.backlog import measure
-    from shared.delivery.maintenance import partitions_of_run
+    from shared.delivery.maintenance import measure, partitions_of_run
 
     now = datetime.now(UTC)
     partitions = partitions_of_run(now)

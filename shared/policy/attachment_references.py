@@ -11,8 +11,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from shared.delivery.files import Files
 from shared.delivery.ledger import Ledger
+from shared.delivery.payloads import Files
 from shared.errors import Malformed
 from shared.mail.blob_names import split
 from shared.mail.model import Attachment, BlobAttachment

@@ -17,8 +17,8 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_core
 
 from shared.auth.managed_identity import Identity
-from shared.delivery.files import Files
 from shared.delivery.ledger import TABLE, Ledger
+from shared.delivery.payloads import Files
 from shared.delivery.queue import Outbox
 from shared.delivery.signed_bodies import TABLE as SIGNED
 from shared.delivery.signed_bodies import TableSignedBodies

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.delivery.files import OWN
+from shared.delivery.payloads import OWN
 from shared.storage.tables import Entity, Table, Value
 from shared.telemetry import LogEvent, emit
 

@@ -9,9 +9,8 @@ from itertools import count
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.delivery.files import OWN, FileGone, Files, Found
 from shared.delivery.ledger import Ledger
-from shared.delivery.payload import apart, envelopes, files_of, message_name, payload_name
+from shared.delivery.payloads import OWN, FileGone, Files, Found, apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue import BODY, QUEUE, Kept, Outbox, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.delivery.record import Conflict, Row, State, partition

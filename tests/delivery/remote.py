@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.delivery.payload import payload_name
+from shared.delivery.payloads import payload_name
 from shared.delivery.queue import Kept, Payload, Receipt, delay
 from shared.delivery.queue_messages import Work
 from shared.delivery.record import Conflict, Row

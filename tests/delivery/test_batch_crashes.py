@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from azure.storage.queue import QueueMessage
 
-from shared.delivery.payload import batch_name
+from shared.delivery.payloads import batch_name
 from shared.delivery.queue_messages import Batch, Work, parse_work, work_of
 from shared.delivery.worker import Worker
 from shared.mail.outgoing import identity

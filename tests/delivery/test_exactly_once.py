@@ -439,6 +439,22 @@ WHERE: Final[dict[str, dict[str, Any]]] = {
     "what_has_left_the_outbox_is_sent_again_at_once": UNANSWERED | {"copy": 200.0, "draft": True, "gap": 110.0},
     "an_operators_replay_is_not_looked_for_first": UNANSWERED
     | {"policy": "verify-review", "verifications": ("403", "403", "503"), "troubles": (Trouble(99, "replay"),)},
+    "an_operators_retry_takes_what_is_being_sent": {"policy": "verify", "graph": ("accept slowly",)},
+    "an_operators_retry_does_not_wait_for_the_senders_time": {
+        "start": "accept",
+        "wait": 100.0,
+        "kinds": frozenset[Kind]({"retry"}),
+    },
+    # Its mailbox answers again just after the fourth verification, and is asked then, before the fifth is due.
+    "an_operators_retry_counts_what_is_not_there_yet": UNANSWERED
+    | {
+        "large": False,
+        "skews": (0.0, 0.0, 0.0),
+        "silence": 116.5,
+        "copy": 465.0,
+        "draft": False,
+        "troubles": (Trouble(39, "slow", 0), Trouble(0, "retry")),
+    },
     "what_was_sent_twice_by_force_is_forgotten": UNANSWERED | {"policy": "review", "troubles": (Trouble(99, "force"),)},
     "maintenance_abandons_what_its_mailbox_does_not_answer_for": {
         "start": "direct",

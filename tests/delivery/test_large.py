@@ -40,6 +40,7 @@ class Mailbox:
     asked: list[str] = field(default_factory=list)
     smallest: int = 0  # of an upload session
     outcomes: list[Outcome] = field(default_factory=list)  # of sending
+    folder: str = "drafts"  # where its drafts are when they are looked at
 
     def _meet(self, name: str, mailbox: str) -> None:
         self.asked.append(name)
@@ -70,7 +71,7 @@ class Mailbox:
 
     async def look(self, mailbox: str, draft: str) -> Draft | None:
         self._meet("look", mailbox)
-        return Draft(draft, is_draft=True, folder="drafts") if self._has(mailbox, draft) else None
+        return Draft(draft, is_draft=True, folder=self.folder) if self._has(mailbox, draft) else None
 
     async def names(self, mailbox: str, draft: str) -> list[str]:
         self._meet("names", mailbox)
@@ -202,6 +203,26 @@ async def test_a_draft_that_somebody_has_changed_is_not_sent() -> None:
     assert office.mailbox.drafts == {}
 
 
+async def test_a_draft_in_which_a_file_is_exchanged_while_it_is_filled_is_not_sent() -> None:
+    office = LargeOffice()
+    original = office.mailbox.upload
+
+    async def exchanged(url: str, size: int, read: Any, stay: Callable[[], Awaitable[None]]) -> Uploaded:
+        uploaded = await original(url, size, read, stay)
+        draft, _, name = url.partition("/")
+        files = office.mailbox.drafts[draft]["files"]
+        files["another"] = files.pop(name)
+        office.mailbox.upload = original  # type: ignore[method-assign]
+        return uploaded
+
+    office.mailbox.upload = exchanged  # type: ignore[method-assign]
+    await office.deliver()
+    assert office.mailbox.sent == []
+    await office.deliver_next()
+    [sent] = office.mailbox.sent
+    assert sent["files"] == WHOLE
+
+
 async def test_a_mail_of_a_pool_stays_with_the_mailbox_that_has_its_draft() -> None:
     settings = Settings(large_attachments=True, sender_pools={"team": ("a@contoso.com", "b@contoso.com")})
     office = LargeOffice(settings=settings, mailbox=Mailbox(trouble={"session": Throttled(60)}))
@@ -227,6 +248,19 @@ async def test_an_unknown_send_waits_for_its_last_look_and_sends_the_same_draft(
     assert (await office.row()).state == "sent"
     assert office.mailbox.asked.count("create") == 1
     assert office.mailbox.asked.count("send") == 2
+
+
+async def test_after_an_unknown_send_a_draft_in_another_folder_is_on_its_way_and_not_sent_again() -> None:
+    office = LargeOffice(mailbox=Mailbox(outcomes=[Unknown("timeout")]))
+    await office.deliver()
+    office.mailbox.folder = "outbox"
+    for _ in range(2 * len(office.settings.verify_delays)):
+        await office.deliver_next()
+        assert (await office.row()).state == "unknown"
+    office.mailbox.sent.append(office.mailbox.drafts.popitem()[1])
+    await office.deliver_next()
+    assert (await office.row()).state == "sent"
+    assert office.mailbox.asked.count("send") == 1
 
 
 async def test_after_an_unknown_send_a_draft_that_is_gone_is_looked_for_by_its_marker() -> None:

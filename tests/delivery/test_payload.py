@@ -6,10 +6,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.delivery.files import filled
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
-from shared.delivery.payload import LARGE, apart, files_of, folder, payload_name
+from shared.delivery.payloads import LARGE, apart, files_of, filled, folder, payload_name
 from shared.delivery.queue import delay
 from shared.delivery.queue_messages import work_of
 from shared.delivery.record import partition

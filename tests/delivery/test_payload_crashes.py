@@ -21,10 +21,10 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine
-from shared.delivery.files import Files, filled
 from shared.delivery.ledger import TABLE, Ledger
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
+from shared.delivery.payloads import Files, filled
 from shared.delivery.queue import PAYLOADS, QUEUE, Outbox, Receipt
 from shared.delivery.queue_messages import Work, parse_work, work_of
 from shared.delivery.record import Row, partition

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from azure.storage.queue.aio import QueueServiceClient
 
-from shared.delivery.queue import INLINE, carrying, delay
+from shared.delivery.queue import INLINE, QUEUE, StorageOutbox, carrying, delay
 from shared.delivery.queue_messages import ProducerMessage, Work, parse_work
 from tests.delivery.samples import NOON, outgoing_mail, work
 
@@ -34,9 +35,10 @@ def test_a_mail_within_its_wake_up_comes_back() -> None:
 
 
 def test_a_mail_that_does_not_fit_is_not_carried() -> None:
-    """Measured as it is sent: in XML, where each < takes four characters."""
+    """Measured as it is sent: in XML, where each < takes four characters; in UTF-8, where each ü takes two."""
     assert carrying(work(), outgoing_mail(size=INLINE)) is None
     assert carrying(work(), outgoing_mail(size=INLINE // 4, sign="<")) is None
+    assert carrying(work(), outgoing_mail(size=INLINE // 2, sign="ü")) is None
     assert not work().carries
 
 
@@ -72,3 +74,15 @@ def test_a_message_hides_until_it_is_due_but_six_days_at_the_most(days: float, s
 def test_a_fraction_of_a_second_is_waited_out() -> None:
     assert delay(NOON, NOON + timedelta(seconds=1.2)) == 2
     assert delay(NOON, None) == 0
+
+
+async def test_a_message_never_expires(storage: str) -> None:
+    """Azure deletes a message after seven days unless it is told not to."""
+    async with QueueServiceClient.from_connection_string(storage) as queues:
+        outbox = StorageOutbox(lambda: queues, lambda: None)
+        await outbox.put(work(), NOON, None, outgoing_mail())
+        await outbox.put_back("mail-outbox", b"{}")
+        for name in (QUEUE, "mail-outbox"):
+            [message] = await queues.get_queue_client(name).peek_messages()
+            assert message.expires_on.year == 9999
+            await queues.get_queue_client(name).clear_messages()

@@ -15,7 +15,7 @@ from shared.delivery.queue import INLINE, Kept
 from shared.delivery.queue_messages import Work
 from shared.delivery.record import Conflict, Row
 from shared.delivery.transitions import Finding
-from shared.delivery.worker import Worker
+from shared.delivery.worker import Worker, spread
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode
@@ -151,6 +151,16 @@ async def test_a_missing_payload_fails_the_mail_instead_of_sending_an_empty_one(
     row = await office.row()
     assert (row.state, row.code) == ("failed", "PayloadMissing")
     assert office.graph.sent == []
+
+
+async def test_a_missing_payload_of_a_mail_that_may_have_gone_needs_a_person() -> None:
+    office = Office(graph=ScriptedGraph([TIMED_OUT]))
+    await deliver(office)
+    [(due, message)] = office.outbox.messages
+    office.clock.at = due
+    await Worker(office.engine).deliver(msgspec.structs.replace(message, mail=msgspec.Raw(), payload="gone/mail.json"))
+    row = await office.row()
+    assert (row.state, row.code) == ("review", "PayloadMissing")
 
 
 async def test_too_little_lease_left_gives_the_claim_up() -> None:
@@ -379,6 +389,12 @@ class Spent(Unpaced):
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         return self.first or mailboxes[0]
+
+
+def test_those_who_wait_for_the_same_moment_come_one_by_one() -> None:
+    times = {spread(NOON) for _ in range(100)}
+    assert NOON <= min(times) < max(times) <= NOON + timedelta(minutes=5)
+    assert len(times) > 50
 
 
 async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room() -> None:

@@ -43,7 +43,7 @@ def test_the_commands_for_az_give_their_arguments_to_publish_alone() -> None:
     assert "$(ARGS)" not in recipes["package"]
 
 
-pwsh = pytest.mark.skipif(not shutil.which("pwsh"), reason="there is no pwsh on PATH")
+pwsh = pytest.mark.skipif(not shutil.which("pwsh"), reason="PowerShell is missing: install pwsh")
 
 PYTHON = """#!/bin/sh
 echo "python $*" >> {log}

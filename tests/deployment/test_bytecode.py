@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from deployment.errors import DeploymentError
 
 from deployment import isolated
-from deployment.errors import DeploymentError
 
 BYTECODE = Path(__file__).parents[2] / "deployment" / "bytecode.py"
 SOURCE = '''"""A module."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from deployment.losses import losses
 
 from deployment import deploy, providers
 from deployment.deployed import Recorded
-from deployment.losses import losses
 from deployment.parameters import Parameters
 from tests.deployment.cloud import ROOT, Azure
 from tests.deployment.group import GROUP, PROVIDER, TEMPLATE, GroupOfResources, az, recorded

@@ -7,7 +7,6 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-
 from deployment.elf import without_debugging
 
 INSTALLED = Path(sysconfig.get_path("purelib"))

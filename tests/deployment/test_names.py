@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-
 from deployment.errors import DeploymentError
+
 from deployment.package import check_names
 
 OWN = [Path("function_app.py"), Path("shared/settings/config.py"), Path("host.json")]

@@ -16,9 +16,9 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from deployment.imports import imported, nodes
 
 from deployment.dependencies import PLATFORM, PYTHON, SITE_PACKAGES, UNUSED
-from deployment.imports import imported, nodes
 from deployment.sdk import SDK
 from sandbox.packaged import alone
 from tests.e2e.running import Sandbox, running, titled

@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from deployment.errors import DeploymentError
 
 from deployment import infra
 from deployment.environments import INFRA
-from deployment.errors import DeploymentError
 from deployment.parameters import Parameters, compiled, defaults_of, is_empty
 from tests.deployment.group import TEMPLATE
 
-needs_bicep = pytest.mark.skipif(infra.compiler() is None, reason="there is no bicep on PATH")
+needs_bicep = pytest.mark.skipif(infra.compiler() is None, reason="Bicep is missing: install bicep")
 MAIN = (INFRA / "main.bicepparam").read_text()
 # Azure computes them; a fixed value of a file that everybody shares would be wrong for somebody.
 COMPUTED = {"location", "apiTenantId", "httpConcurrency"}

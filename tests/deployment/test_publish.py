@@ -5,9 +5,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from deployment.errors import DeploymentError
 
 from deployment import patience
-from deployment.errors import DeploymentError
 from tests.deployment.cloud import SITE, Azure, run
 from tests.deployment.conftest import FUNCTIONS
 

@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from deployment.errors import DeploymentError
 
 from deployment.dependencies import UNUSED
-from deployment.errors import DeploymentError
 from deployment.sdk import SDK, Mentions, mentions, reachable
 from sandbox.packaged import _SEALED
 from shared.mail.graph_types import Choice

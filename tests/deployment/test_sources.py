@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from deployment.sources import deployed
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +27,7 @@ def test_every_module_and_route_of_mailroom_is_deployed() -> None:
     assert wanted <= {ROOT / path for path in deployed(ROOT)}
 
 
-@pytest.mark.skipif(not shutil.which("git"), reason="there is no git to compare with")
+@pytest.mark.skipif(not shutil.which("git"), reason="git is missing: install git")
 def test_funcignore_is_read_as_git_reads_gitignore(tmp_path: Path) -> None:
     paths = [
         "function_app.py", "host.json", "requirements.txt", "README.md", "Makefile", "LICENSE", "azure.yaml",

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
-from tests.e2e.running import NOBODY, Sandbox, running
+from tests.azurite import azurite
+from tests.e2e.running import NOBODY, QUICK, Sandbox, bare_host, beside, running
+from tests.e2e.wrong import BROKEN, REGISTRATION, WRONG
 from tests.mail.strategies import GUID
 
 OTHER = "alerts@sandbox.example"
@@ -15,15 +17,11 @@ SENDERS = [SENDER, SENDER_OID, NOBODY, OTHER]
 def started() -> Iterator[Sandbox]:
     """One sandbox for all tests of a worker, without the mail client."""
     settings = {
+        **QUICK,
         "MAIL_ALLOWED_SENDERS": " ".join(SENDERS),
-        # So that what may have gone is looked at within seconds, not minutes.
-        "MAIL_SEND_TIMEOUT": "2",
-        "MAIL_LEASE_MARGIN": "1",
-        "MAIL_VERIFY_DELAYS": "0.5 1 2",
-        "MAIL_RATE_PER_MINUTE": "100000",
         "MAIL_SENDER_POOLS": json.dumps({"team": [SENDER, OTHER]}),
         "MAIL_EXTENDED_PROPERTIES": GUID,
-        "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": SENDERS}}),
+        "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": SENDERS, "attachments": ["reports/2026"]}}),
         "MAIL_SECRET_UPTIME_KUMA": "",  # this route is off
     }
     with running("--without", "mail", **settings) as sandbox:
@@ -35,3 +33,26 @@ def sandbox(started: Sandbox) -> Sandbox:
     """The running sandbox, its mailboxes emptied and its faults taken away."""
     started.reset()
     return started
+
+
+@pytest.fixture(scope="session")
+def broken(started: Sandbox) -> Iterator[Sandbox]:
+    """A host alone, with storage of its own and with two wrong settings, started as Azure does it."""
+    with azurite() as (storage, _):
+        settings = {"AzureWebJobsStorage": storage, **REGISTRATION, **{name: WRONG[name] for name in BROKEN}}
+        with bare_host(settings) as facts:
+            own = {"host": facts["url"], "keys": facts["keys"], "functions": facts["functions"], "storage": storage}
+            yield Sandbox(started.facts | own, started.http)
+
+
+@pytest.fixture(scope="session")
+def https(started: Sandbox) -> Iterator[Sandbox]:
+    """A host over https on the same cloud: the JavaScript client gives its token to no other one."""
+    with beside(started, "--tls") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def secure(https: Sandbox) -> Sandbox:
+    https.reset()
+    return https

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import httpx
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
+from sandbox.packaged import alone
 from tests.e2e.secrecy import Secrecy, listening
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,15 @@ NOTED = re.compile(r" (?:WARNING|ERROR|CRITICAL) |^Traceback|^  File|^\w+Error")
 
 NOBODY = "nobody@sandbox.example"
 """A mailbox that Mailroom lets pass in these tests, and that Graph does not know."""
+
+QUICK = {
+    "MAIL_SEND_TIMEOUT": "2",
+    "MAIL_LEASE_MARGIN": "1",
+    "MAIL_VERIFY_DELAYS": "0.5 1 2",
+    "MAIL_RATE_PER_MINUTE": "100000",
+    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.2",
+}
+"""Settings with which what takes minutes in Azure takes seconds here."""
 
 EXAMPLE: dict[str, Any] = {
     "message": {
@@ -180,16 +190,52 @@ class Sandbox:
         yield
         eventually(lambda: not self.count("mail-events") and self.count("mail-work") <= before, 40)
 
-    def dead(self) -> dict[str, tuple[dict[str, str], bytes]]:
-        """What was set aside: metadata and content by id."""
+    def queue(self, mail: dict[str, Any], queue: str = "mail-outbox", **properties: Any) -> str:
+        """Put a mail into the queue, from the sandbox's sender or another one. Returns its message's id."""
+        return self.put(queue, json.dumps({"sender": self.sender, **mail, **properties}))
+
+    def state(self, answer: httpx.Response) -> str:
+        return str(self.message(answer).json()["state"])
+
+    def ends(self, answer: httpx.Response, state: str = "sent", seconds: float = 60) -> dict[str, Any]:
+        """Wait until a mail has reached its last state, which must be this one; what Mailroom says of it then."""
+
+        def ended() -> dict[str, Any]:
+            said: dict[str, Any] = self.message(answer).json()
+            return said if said["state"] not in ("scheduled", "accepted", "sending", "unknown") else {}
+
+        found = eventually(ended, seconds)
+        assert found["state"] == state, found
+        return found
+
+    @contextmanager
+    def dead(self, count: int = 1) -> Iterator[dict[str, "Dead"]]:
+        """Wait in the end until so many messages were set aside meanwhile; the mapping then has them by their ids."""
+        found: dict[str, Dead] = {}
         with BlobServiceClient.from_connection_string(self.facts["storage"]) as service:
             container = service.get_container_client("mail-dead")
-            if not container.exists():
-                return {}
-            blobs = [container.get_blob_client(blob.name) for blob in container.list_blobs()]
-            return {
-                blob.blob_name: (blob.get_blob_properties().metadata, blob.download_blob().readall()) for blob in blobs
-            }
+
+            def names() -> set[str]:
+                return set(container.list_blob_names()) if container.exists() else set()
+
+            known = names()
+            yield found
+            eventually(lambda: len(names() - known) >= count, 40)
+            for name in names() - known:
+                blob = container.get_blob_client(name)
+                metadata = blob.get_blob_properties().metadata
+                found[name] = Dead(metadata["kind"], metadata["reason"], blob.download_blob().readall(), metadata)
+        assert len(found) == count
+
+
+@dataclass(frozen=True)
+class Dead:
+    """What was set aside for a person, a mail or a message of a queue, and why."""
+
+    kind: str
+    reason: str
+    content: bytes
+    metadata: dict[str, str]
 
 
 def _trust(ca: str | None) -> ssl.SSLContext | bool:
@@ -236,3 +282,30 @@ def running(*options: str, **settings: str) -> Iterator[Sandbox]:
         secrecy.look_into_log(said)
         noted = map(json.loads, operations.read_text().splitlines()) if operations.exists() else ()
         assert not [one for one in noted if not one["allowed"]], "storage refused it, as Azure would"
+
+
+@contextmanager
+def beside(first: Sandbox, *options: str, **settings: str) -> Iterator[Sandbox]:
+    """Another host on the cloud of a sandbox, and on its storage unless AzureWebJobsStorage is another one."""
+    with running("--only", "host", *options, **(first.facts["environment"] | settings)) as host:
+        # What a lone host does not know, such as where tokens are, is the first one's.
+        own = {name: fact for name, fact in host.facts.items() if fact}
+        yield Sandbox(first.facts | own, host.http, host.secrecy, host.log)
+
+
+@contextmanager
+def bare_host(settings: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The functions host alone, as Azure starts it: nobody has looked at the settings before."""
+    with TemporaryDirectory() as folder:
+        program = (sys.executable, "-m", "sandbox.host", "--app", str(APP), "--port", "0")
+        line, given = alone(APP, program, environment(**settings), Path(folder))
+        process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=given, cwd=ROOT, text=True
+        )
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+            process.wait(30)
+            process.stdout.close()

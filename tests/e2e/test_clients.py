@@ -1,76 +1,193 @@
-"""The official Graph clients, unmodified, with nothing but their base URL changed."""
+"""The official Graph clients, unmodified, with nothing but their base URL changed; and where answers are lost.
+
+For that, a gateway between them and Mailroom loses answers to what was carried out, as gateways and networks do.
+"""
 
 import base64
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Literal
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
-from tests.e2e.running import ROOT, Sandbox, running
+from sandbox.certificate import Certificate, issue
+from tests.e2e.running import QUICK, ROOT, Sandbox, beside, eventually
+from tests.sandbox.host.running import Gate
 
 CLIENTS = Path(__file__).parent / "clients"
 CONTENT = b"%PDF-1.7 \x00\xff" * 100
+MODULES = str(ROOT / "sandbox" / "node_modules")
+
+Loss = Literal["broken", "504"]
 
 
-def send(sandbox: Sandbox, base_url: str, *command: str, **environment: str) -> None:
-    settings = {
-        "BASE_URL": sandbox.facts["host"] + base_url,
-        "TOKEN": sandbox.token(),
-        "SENDER": sandbox.sender,
-        "CONTENT": base64.b64encode(CONTENT).decode(),
-        **environment,
-    }
-    result = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+def start(name: str, sandbox: Sandbox, base_url: str, **environment: str) -> subprocess.Popen[str]:
+    """One of the programs in clients/."""
+    program = (sys.executable if name.endswith(".py") else "node", str(CLIENTS / name))
+    settings = {"BASE_URL": base_url, "TOKEN": sandbox.token(), "SENDER": sandbox.sender, **environment}
+    settings |= {"NODE_PATH": MODULES, "NODE_EXTRA_CA_CERTS": str(environment.get("CA") or sandbox.facts.get("ca"))}
+    return subprocess.Popen(program, env=os.environ | settings, text=True, stderr=subprocess.PIPE)
 
 
-def test_the_official_python_sdk_sends_a_mail_with_an_attachment(sandbox: Sandbox) -> None:
-    send(sandbox, "/api/v1.0", sys.executable, str(CLIENTS / "send.py"))
+def succeed(started: subprocess.Popen[str]) -> None:
+    with started:
+        _, errors = started.communicate(timeout=60)
+    assert started.returncode == 0, errors
+
+
+@pytest.mark.parametrize("program", ["send.py", "send.cjs"])
+def test_the_official_client_sends_a_mail_with_an_attachment(sandbox: Sandbox, https: Sandbox, program: str) -> None:
+    through, path, name = (sandbox, "/api/v1.0", "Python") if program == "send.py" else (https, "/api/", "JavaScript")
+    content = base64.b64encode(CONTENT).decode()
+    succeed(start(program, through, through.facts["host"] + path, CONTENT=content))
     [mail] = sandbox.accepted()
-    assert mail["message"]["subject"] == "Grüße from Python"
-    assert mail["message"]["body"] == {"contentType": "html", "content": "<p>2026-07-01T12:00:00Z</p>"}
+    assert mail["message"]["subject"] == f"Grüße from {name}"
     assert base64.b64decode(mail["message"]["attachments"][0]["contentBytes"]) == CONTENT
 
 
-def mime(sandbox: Sandbox, subject: str) -> str:
-    mail = EmailMessage(SMTP)
-    mail["From"], mail["To"], mail["Subject"] = sandbox.sender, "fannyd@sandbox.example", subject
-    mail.set_content("The new cafeteria is open.")
-    mail.add_attachment(CONTENT, maintype="application", subtype="pdf", filename="menu.pdf")
-    return base64.b64encode(mail.as_bytes()).decode()
-
-
-def test_the_official_python_sdk_sends_mime(sandbox: Sandbox) -> None:
-    content = mime(sandbox, "MIME from Python")
-    send(sandbox, "/api/v1.0", sys.executable, str(CLIENTS / "send_mime.py"), CONTENT=content)
+@pytest.mark.parametrize("program", ["send_mime.py", "send_mime.cjs"])
+def test_the_official_client_sends_mime(sandbox: Sandbox, https: Sandbox, program: str) -> None:
+    through, path = (sandbox, "/api/v1.0") if program == "send_mime.py" else (https, "/api/")
+    message = EmailMessage(SMTP)
+    message["From"], message["To"], message["Subject"] = sandbox.sender, "fannyd@sandbox.example", program
+    message.set_content("The new cafeteria is open.")
+    message.add_attachment(CONTENT, maintype="application", subtype="pdf", filename="menu.pdf")
+    content = base64.b64encode(message.as_bytes()).decode()
+    succeed(start(program, through, through.facts["host"] + path, CONTENT=content))
     [mail] = sandbox.accepted()
-    assert (mail["via"], "Subject: MIME from Python" in mail["mime"]) == ("mime", True)
-    assert mail["mime"].endswith(base64.b64decode(content).decode().partition("\r\n\r\n")[2])
+    assert (mail["via"], f"Subject: {program}" in mail["mime"]) == ("mime", True)
+    assert mail["mime"].endswith(message.as_bytes().decode().partition("\r\n\r\n")[2])
 
 
-@pytest.fixture(scope="module")
-def secure() -> Iterator[Sandbox]:
-    """A sandbox over https: the JavaScript client gives its token to no other host."""
-    with running("--without", "mail", "--tls") as sandbox:
-        yield sandbox
+@dataclass
+class Gateway:
+    """Hands requests on. The first answers are lost: the connection breaks, or the client is told 504."""
+
+    behind: str
+    losses: list[Loss] = field(default_factory=list)
+    url: str = ""
+    answers: list[int] = field(default_factory=list)  # statuses of Mailroom's
+    keys: list[str | None] = field(default_factory=list)
+
+    def carry_out(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers["content-length"]))
+        headers = {name: value for name, value in handler.headers.items() if name.lower() != "host"}
+        answer = httpx.post(self.behind + handler.path, content=body, headers=headers, timeout=60, trust_env=False)
+        self.answers.append(answer.status_code)
+        self.keys.append(handler.headers["idempotency-key"])
+        match self.losses.pop(0) if self.losses else None:
+            case "broken":
+                handler.close_connection = True
+            case "504":
+                self._reply(handler, 504, {"Retry-After": "1"}, b"")
+            case None:
+                self._reply(handler, answer.status_code, dict(answer.headers), answer.content)
+
+    def _reply(self, handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes) -> None:
+        handler.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
 
 
-def test_the_official_javascript_client_sends_a_mail_with_an_attachment(secure: Sandbox) -> None:
-    modules = {"NODE_PATH": str(ROOT / "sandbox" / "node_modules"), "NODE_EXTRA_CA_CERTS": secure.facts["ca"]}
-    send(secure, "/api/", "node", str(CLIENTS / "send.cjs"), **modules)
-    mail = secure.accepted()[-1]
-    assert mail["message"]["subject"] == "Grüße from JavaScript"
-    assert base64.b64decode(mail["message"]["attachments"][0]["contentBytes"]) == CONTENT
+@contextmanager
+def gateway(behind: str, *losses: Loss, certificate: Certificate | None = None) -> Iterator[Gateway]:
+    found = Gateway(behind, list(losses))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            found.carry_out(self)
+
+        def log_message(self, *_: object) -> None:
+            """Tests read what they need themselves."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.certificate, certificate.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    found.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
+    serving = Thread(target=server.serve_forever, args=(0.05,))
+    serving.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
 
 
-def test_the_official_javascript_client_sends_mime(secure: Sandbox) -> None:
-    modules = {"NODE_PATH": str(ROOT / "sandbox" / "node_modules"), "NODE_EXTRA_CA_CERTS": secure.facts["ca"]}
-    content = mime(secure, "MIME from JavaScript")
-    send(secure, "/api/", "node", str(CLIENTS / "send_mime.cjs"), **modules, CONTENT=content)
-    mail = secure.accepted()[-1]
-    assert (mail["via"], "Subject: MIME from JavaScript" in mail["mime"]) == ("mime", True)
+# What each client does itself, and what the program around it repeats: both are in the long run.
+@pytest.mark.parametrize(
+    ("program", "loss"),
+    [
+        ("repeat.py", "504"),
+        ("repeat.cjs", "broken"),
+        pytest.param("repeat.py", "broken", marks=pytest.mark.proof),
+        pytest.param("repeat.cjs", "504", marks=pytest.mark.proof),
+    ],
+)
+def test_a_client_with_a_key_repeats_a_lost_answer_and_sends_one_mail(
+    sandbox: Sandbox, tmp_path: Path, program: str, loss: Loss
+) -> None:
+    """Repeated by the program when the connection breaks, and by the client itself when a gateway says 504."""
+    subject = f"{program}, {loss}"
+    certificate, path = (None, "/api/v1.0") if program.endswith(".py") else (issue(tmp_path), "/api/")
+    ca = {"CA": str(certificate.ca)} if certificate else {}
+    with gateway(sandbox.facts["host"], loss, certificate=certificate) as between:
+        succeed(start(program, sandbox, between.url + path, SUBJECT=subject, KEY=f"order {subject}", **ca))
+    assert between.answers == [202, 202]
+    assert between.keys == [f"order {subject}"] * 2
+    sandbox.arrives(subject)
+    assert sandbox.subjects().count(subject) == 1
+
+
+@contextmanager
+def before_storage(sandbox: Sandbox) -> Iterator[tuple[str, list[Gate]]]:
+    """The sandbox's connection string with a gate before each service."""
+    settings = dict(part.partition("=")[::2] for part in sandbox.facts["storage"].rstrip(";").split(";"))
+    with ExitStack() as stack:
+        gates = []
+        for service in ("BlobEndpoint", "QueueEndpoint", "TableEndpoint"):
+            endpoint = urlsplit(settings[service])
+            assert endpoint.port
+            gates.append(Gate(endpoint.port))
+            stack.callback(gates[-1].shut)
+            settings[service] = endpoint._replace(netloc=f"127.0.0.1:{gates[-1].port}").geturl()
+        yield ";".join(f"{name}={value}" for name, value in settings.items()), gates
+
+
+def test_the_python_sdk_repeats_a_503_before_anything_was_stored_and_sends_one_mail(sandbox: Sandbox) -> None:
+    """Without a key: Mailroom says 503 only when it has stored nothing and sent nothing, so nobody needs one."""
+    subject = "storage was away"
+    with before_storage(sandbox) as (storage, gates):
+        # The rate is the sandbox's own: hosts over one storage share what is left of it.
+        settings = {**QUICK, "AzureWebJobsStorage": storage}
+        with beside(sandbox, **settings) as host, gateway(host.facts["host"]) as between:
+            for gate in gates:
+                gate.shut()
+            client = start("repeat.py", sandbox, f"{between.url}/api/v1.0", SUBJECT=subject)
+            eventually(lambda: between.answers)
+            for gate in gates:
+                gate.open()
+            succeed(client)
+    assert between.answers == [503, 202]
+    sandbox.arrives(subject)
+    assert sandbox.subjects().count(subject) == 1

@@ -11,15 +11,11 @@ import pytest
 from cloudevents.core.bindings.http import to_binary_event, to_structured_event
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-from hypothesis import HealthCheck, given
-from hypothesis import settings as configured
-from hypothesis import strategies as st
 
 from tests.e2e.running import Sandbox, eventually
 
 SECRET = "sandbox-secret"
 SHOP = "https://github.com/contoso/shop"
-MARK = "k4q"  # ends what hypothesis makes up, which may be a word of the code that stands in answers
 
 
 def post(sandbox: Sandbox, route: str, body: Any, query: str = "", **headers: str) -> httpx.Response:
@@ -124,24 +120,25 @@ def test_what_belongs_together_is_one_conversation(sandbox: Sandbox) -> None:
     assert first == second != {}
 
 
-def test_a_forged_signature_sends_nothing(sandbox: Sandbox) -> None:
-    before, waiting = len(sandbox.accepted()), sandbox.count("mail-work")
+def test_a_forged_signature_an_unknown_route_and_a_body_that_is_no_json_send_nothing(sandbox: Sandbox) -> None:
     answer = post(sandbox, "github", issue("x"), X_GitHub_Event="issues", X_Hub_Signature_256="sha256=" + "0" * 64)
     assert answer.status_code == 401
     assert answer.headers["content-type"].startswith("application/problem+json")
-    assert sandbox.count("mail-work") <= waiting
-    assert len(sandbox.accepted()) == before
+    assert post(sandbox, "nothing", {}).status_code == 404
+    answer = post(sandbox, "generic", b'{"a":', X_Api_Key=SECRET)
+    assert (answer.status_code, "line 1" in answer.json()["detail"]) == (400, True)
+    assert sandbox.requests() == 0
 
 
-def test_any_json_becomes_a_table(sandbox: Sandbox) -> None:
+def test_any_json_becomes_a_table_and_an_operator_sees_its_route(sandbox: Sandbox) -> None:
     word = uuid.uuid4().hex
-    answer = post(
-        sandbox, "generic", {"order": {"number": 12, "note": f"<b>{word}</b> {{{{ 7*7 }}}}"}}, X_Api_Key=SECRET
-    )
+    order = {"number": 12, "note": f"<b>{word}</b> {{{{ 7*7 }}}}"}
+    answer = post(sandbox, "generic", {"order": order}, X_Api_Key=SECRET)
     assert answer.status_code == 202, answer.text
-    found = eventually(lambda: [mail for mail in sandbox.accepted() if word in mail["message"]["body"]["content"]])
-    content = found[0]["message"]["body"]["content"]
+    [content] = eventually(lambda: bodies(sandbox, word))
     assert f"&lt;b&gt;{word}&lt;/b&gt; {{{{ 7*7 }}}}" in content
+    mail = answer.headers["location"].rpartition("/")[2]
+    eventually(lambda: sandbox.operator("GET", f"/{mail}").json().get("route") == "generic")
 
 
 def test_probes_and_handshakes(sandbox: Sandbox) -> None:
@@ -179,60 +176,27 @@ def cloud_event(word: str) -> CloudEvent:
 
 
 def test_the_official_cloudevents_sdk_sends_binary_structured_and_batch(sandbox: Sandbox) -> None:
-    words = [uuid.uuid4().hex for _ in range(4)]
+    """And a batch that is sent twice, as by a sender that has lost the answer, is mailed once: each of its events."""
+    words = [uuid.uuid4().hex for _ in range(22)]
     url = f"{sandbox.facts['host']}/api/events/cloudevents"
     authorization = {"Authorization": f"Bearer {SECRET}"}
-
-    def arrived() -> list[str]:
-        contents = [mail["message"]["body"]["content"] for mail in sandbox.accepted()]
-        return [word for word in words for content in contents if word in content]
-
-    with sandbox.carried():
-        for word, written in zip(words, (to_binary_event, to_structured_event), strict=False):
-            message = written(cloud_event(word))
-            for _ in range(2):  # the second is no second mail
-                answer = sandbox.http.post(url, content=message.body, headers={**message.headers, **authorization})
-                assert answer.status_code == 202, answer.text
-        batch = b"[%b]" % b",".join(JSONFormat().write(cloud_event(word)) for word in words[2:])
-        kind = {"Content-Type": "application/cloudevents-batch+json"}
-        assert sandbox.http.post(url, content=batch, headers={**kind, **authorization}).status_code == 202
-        eventually(lambda: set(arrived()) == set(words))
-    assert sorted(arrived()) == sorted(words)
-
-
-def test_a_large_batch_is_acknowledged_at_once_and_each_of_its_events_is_mailed_once(sandbox: Sandbox) -> None:
-    """Sent twice, as by a sender that has lost the answer."""
-    word, count = uuid.uuid4().hex, 40
-    batch = [
-        {
-            "specversion": "1.0",
-            "id": f"{word} {n}",
-            "source": "/orders",
-            "type": "order.paid",
-            "data": {"w": f"{word}-{n}-"},
-        }
-        for n in range(count)
-    ]
-    headers = {"Content_Type": "application/cloudevents-batch+json", "Authorization": f"Bearer {SECRET}"}
-
-    def arrived() -> list[str]:
-        return [
-            mail["message"]["body"]["content"] for mail in sandbox.accepted() if word in str(mail["message"]["body"])
-        ]
-
+    batch = b"[%b]" % b",".join(JSONFormat().write(cloud_event(word)) for word in words[2:])
+    kind = {"Content-Type": "application/cloudevents-batch+json"}
     with sandbox.carried():
         for _ in range(2):
-            assert post(sandbox, "cloudevents", batch, **headers).status_code == 202
-        eventually(lambda: len(arrived()) >= count, 60)
-    assert len(arrived()) == count
-    assert all(any(f"{word}-{n}-" in content for content in arrived()) for n in range(count))
+            for word, written in zip(words, (to_binary_event, to_structured_event), strict=False):
+                message = written(cloud_event(word))
+                answer = sandbox.http.post(url, content=message.body, headers={**message.headers, **authorization})
+                assert answer.status_code == 202, answer.text
+            assert sandbox.http.post(url, content=batch, headers={**kind, **authorization}).status_code == 202
+        eventually(lambda: set(arrived(sandbox, words)) == set(words), 40)
+    assert sorted(arrived(sandbox, words)) == sorted(words)
 
 
-def test_an_unknown_route_and_a_body_that_is_no_json(sandbox: Sandbox) -> None:
-    assert post(sandbox, "nothing", {}).status_code == 404
-    answer = post(sandbox, "generic", b'{"a":', X_Api_Key=SECRET)
-    assert answer.status_code == 400
-    assert "line 1" in answer.json()["detail"]
+def arrived(sandbox: Sandbox, words: list[str]) -> list[str]:
+    """Which of these words have arrived, each as often as it has."""
+    contents = [mail["message"]["body"]["content"] for mail in sandbox.accepted()]
+    return [word for word in words for content in contents if word in content]
 
 
 def test_a_producer_puts_events_into_the_queue_in_both_shapes(sandbox: Sandbox) -> None:
@@ -246,37 +210,24 @@ def test_a_producer_puts_events_into_the_queue_in_both_shapes(sandbox: Sandbox) 
         "data": {"word": words[1]},
     }
     payload = {"route": "github", "headers": {"X-GitHub-Event": "issues"}, "id": words[2], "data": issue(words[2])}
-
-    def arrived() -> list[str]:
-        contents = [mail["message"]["body"]["content"] for mail in sandbox.accepted()]
-        return [word for word in words for content in contents if word in content]
-
     with sandbox.carried():
         sandbox.put("mail-events", json.dumps({"route": "generic", "id": words[0], "data": {"word": words[0]}}))
         for _ in range(2):
             sandbox.put("mail-events", json.dumps(envelope))
         sandbox.put("mail-events", json.dumps(payload))
-        eventually(lambda: set(arrived()) == set(words))
-    assert sorted(arrived()) == sorted(words)
+        eventually(lambda: set(arrived(sandbox, words)) == set(words))
+    assert sorted(arrived(sandbox, words)) == sorted(words)
 
 
 def test_a_message_that_is_no_event_is_kept_and_can_be_put_back(sandbox: Sandbox) -> None:
-    before = set(sandbox.dead())
-    sandbox.put("mail-events", json.dumps({"route": "nothing", "data": 1}))
-    (mail,) = eventually(lambda: set(sandbox.dead()) - before)
-    metadata, _ = sandbox.dead()[mail]
-    assert (metadata["queue"], metadata["reason"]) == ("mail-events", "UnknownRoute")
+    with sandbox.dead() as found:
+        sandbox.put("mail-events", json.dumps({"route": "nothing", "data": 1}))
+    [(mail, kept)] = found.items()
+    assert (kept.metadata["queue"], kept.reason) == ("mail-events", "UnknownRoute")
     row = sandbox.operator("GET", f"/{mail}").json()
     assert (row["state"], row["code"]) == ("failed", "UnknownRoute")
-    assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
-
-
-def test_an_operator_sees_of_which_route_a_mail_is(sandbox: Sandbox) -> None:
-    word = uuid.uuid4().hex
-    post(sandbox, "generic", {"word": word}, X_Api_Key=SECRET, Idempotency_Key=word)
-    eventually(lambda: any(word in mail["message"]["body"]["content"] for mail in sandbox.accepted()))
-    listed = eventually(lambda: sandbox.operator("GET", "?state=sent&top=1000").json()["messages"])
-    assert any(row.get("route") == "generic" for row in listed)
+    with sandbox.dead():
+        assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
 
 
 def test_ready_says_which_routes_are_on(sandbox: Sandbox) -> None:
@@ -296,16 +247,3 @@ def test_a_route_that_is_off_cannot_be_told_from_a_name_that_is_no_routes(sandbo
         answers.append((answer.status_code, answer.content, {**answer.headers, "date": None}))
     assert answers[0] == answers[1]
     assert answers[0][0] == {"POST": 404, "OPTIONS": 200}.get(method, 405)
-
-
-@pytest.mark.parametrize("route", ["github", "stripe", "cloudevents", "eventgrid", "alertmanager", "generic"])
-def test_whatever_a_stranger_sends_is_refused_and_never_a_500(sandbox: Sandbox, route: str) -> None:
-    @configured(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(st.binary(max_size=60), st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=30))
-    def attack(body: bytes, proof: str) -> None:
-        headers = dict.fromkeys(
-            ("Authorization", "X_Api_Key", "Stripe_Signature", "X_Hub_Signature_256"), f"{proof.strip()}~{MARK}"
-        )
-        assert 400 <= post(sandbox, route, body, **headers).status_code < 500
-
-    attack()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.running import Sandbox, eventually, running, titled
-from tests.e2e.test_large import MB, NOTHING, SETTINGS, content, ends, expected, files, inline, left, stored
+from tests.e2e.test_large import MB, NOTHING, SETTINGS, content, expected, files, inline, large, left, stored
 
 pytestmark = [
     pytest.mark.proof,
@@ -22,7 +22,7 @@ def sandbox() -> Iterator[Sandbox]:
     with running("--without", "mail", **SETTINGS) as sandbox:
         limit = {"message_size_limit": 200 * MB}
         assert sandbox.http.post(f"{sandbox.facts['control']}/settings", json=limit).status_code == 200
-        ends(sandbox, sandbox.send(titled("warm", attachments=[stored(sandbox, "warm.bin", content(5 * MB))])))
+        sandbox.ends(large(sandbox, "warm", stored(sandbox, "warm.bin", content(5 * MB))))
         yield sandbox
 
 
@@ -62,7 +62,7 @@ def test_a_file_of_100_mb_goes_from_blob_to_graph_within_64_mb(sandbox: Sandbox)
     memory = Memory(sandbox)
     attachment = stored(sandbox, "hundred.bin", data)
     idle = memory.forget()
-    ends(sandbox, sandbox.send(titled("100 MB", attachments=[attachment])), seconds=300)
+    sandbox.ends(large(sandbox, "100 MB", attachment), seconds=300)
     above = memory.peak() - idle
     print(f"100 MB: {above / MB:.1f} MB above {idle / MB:.1f} MB")
     assert files(sandbox, "100 MB") == [expected(("hundred.bin", data))]
@@ -75,9 +75,9 @@ def test_two_of_them_at_once_take_no_more_than_twice_a_few_chunks(sandbox: Sandb
     memory = Memory(sandbox)
     attachments = [stored(sandbox, "one.bin", one), stored(sandbox, "two.bin", two)]
     idle = memory.forget()
-    answers = [sandbox.send(titled(f"of two: {one['name']}", attachments=[one])) for one in attachments]
+    answers = [large(sandbox, f"of two: {one['name']}", one) for one in attachments]
     for answer in answers:
-        ends(sandbox, answer, seconds=300)
+        sandbox.ends(answer, seconds=300)
     above = memory.peak() - idle
     print(f"two of 60 MB: {above / MB:.1f} MB above {idle / MB:.1f} MB")
     assert files(sandbox, "of two: one.bin") == [expected(("one.bin", one))]

@@ -54,7 +54,7 @@ def for_graph(body: Json) -> Json:
 
 
 @settings(
-    max_examples=40,
+    max_examples=15,
     derandomize=True,
     database=None,
     deadline=None,

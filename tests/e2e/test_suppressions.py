@@ -1,4 +1,4 @@
-"""Operators say who must not be mailed, and nobody who is on the list is."""
+"""Operators say who must not be mailed, and nobody who is on the list is. What an entry is: tests/policy."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.running import Sandbox, eventually, titled
+from tests.e2e.running import Sandbox, titled
 
 
 def people(*addresses: str) -> list[dict[str, Any]]:
@@ -52,21 +52,18 @@ def test_whoever_is_on_the_list_is_on_it_in_every_spelling_and_by_every_way_in(s
     name = uuid.uuid4().hex
     entry = add(sandbox, f"{name}@b\u00fccher.example")
     assert entry == hashlib.sha256(f"{name}@xn--bcher-kva.example".encode()).hexdigest()
-    spellings = [f"{name.upper()}@BU\u0308CHER.Example", f"{name}@XN--BCHER-KVA.example", f"{name}@b\u00fccher.example"]
-    for number, spelling in enumerate(spellings):
-        answer = sandbox.send(titled(f"spelled {number}", toRecipients=people(spelling), ccRecipients=[]))
+    spellings = [f"{name.upper()}@BU\u0308CHER.Example", f"{name}@XN--BCHER-KVA.example"]
+    for spelling in spellings:
+        answer = sandbox.send(titled("spelled", toRecipients=people(spelling), ccRecipients=[]))
         assert answer.headers["mailroom-state"] == "suppressed", spelling
     mime = base64.b64encode(f"To: {spellings[1]}\r\nSubject: as MIME\r\n\r\nx".encode())
     assert sandbox.send(mime, Content_Type="text/plain").headers["mailroom-state"] == "suppressed"
-    known = set(sandbox.dead())
-    message = titled("queued in another", toRecipients=people(spellings[0]), ccRecipients=[])
-    sandbox.put("mail-outbox", json.dumps({"sender": sandbox.sender, **message}))
-    [mail] = eventually(lambda: set(sandbox.dead()) - known)
-    assert sandbox.dead()[mail][0]["reason"] == "suppressed"
+    with sandbox.dead() as found:
+        sandbox.queue(titled("queued", toRecipients=people(spellings[0]), ccRecipients=[]))
+    assert [kept.reason for kept in found.values()] == ["suppressed"]
     full_width = name + "@" + "".join(chr(ord(one) + 0xFEE0) for one in "fabrikam") + ".example"
     refused = sandbox.send(titled("full width", toRecipients=people(full_width), ccRecipients=[]))
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "ErrorInvalidRecipients")
-    assert "$.message.toRecipients[0].emailAddress.address" in refused.json()["error"]["message"]
     assert sandbox.requests() == 0
 
 
@@ -76,25 +73,12 @@ def test_a_mail_for_nobody_else_is_suppressed_and_goes_once_the_entry_is_gone(sa
     answer = sandbox.send(titled("all", toRecipients=people(gone), ccRecipients=[]))
     assert (answer.status_code, answer.headers["mailroom-state"]) == (202, "suppressed")
     said = sandbox.message(answer)
-    assert (said.json()["state"], said.json()["suppressedRecipients"]) == ("suppressed", 1)
-    assert "@" not in said.text
+    assert (said.json()["state"], said.json()["suppressedRecipients"], "@" in said.text) == ("suppressed", 1, False)
     assert sandbox.requests() == 0
     assert ask(sandbox, "DELETE", f"/{entry}").status_code == 204
     mail = answer.headers["location"].rsplit("/", 1)[1]
     assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
     sandbox.arrives("all")
-
-
-def test_the_list_holds_for_mail_that_waits_and_for_queues(sandbox: Sandbox) -> None:
-    gone = someone()
-    waiting = sandbox.send(titled("waits", toRecipients=people(gone), ccRecipients=[]), Prefer="respond-async")
-    assert waiting.headers["mailroom-state"] == "accepted"
-    add(sandbox, gone)
-    known = set(sandbox.dead())
-    message = titled("queued", toRecipients=people(gone), ccRecipients=[])
-    sandbox.put("mail-outbox", json.dumps({"sender": sandbox.sender, **message}))
-    eventually(lambda: set(sandbox.dead()) - known)
-    assert "queued" not in sandbox.subjects()
 
 
 def test_an_entry_is_added_once_seen_listed_and_removed(sandbox: Sandbox) -> None:
@@ -103,51 +87,34 @@ def test_an_entry_is_added_once_seen_listed_and_removed(sandbox: Sandbox) -> Non
     entry = hashlib.sha256(address.encode()).hexdigest()
     assert (added.status_code, added.headers["location"]) == (201, f"/api/operator/suppressions/{entry}")
     whole = added.json()
-    kept = f"{address.partition('@')[0].title()}@fabrikam.example"
-    assert (whole["id"], whole["address"], whole["reason"]) == (entry, kept, "asked for it")
-    assert whole["addedBy"] == "key"
-    again = ask(sandbox, "POST", body={"address": address, "reason": "another one"})
+    again = ask(sandbox, "POST", body={"address": address, "reason": "another"})
     assert (again.status_code, again.json()) == (200, whole)
     assert ask(sandbox, "GET", f"/{entry}").json() == whole
     seen: list[Any] = []
     after = ""
-    while True:
+    while whole not in seen:
         page = ask(sandbox, "GET", f"?top=1{after}").json()
-        seen += page["suppressions"]
         assert len(page["suppressions"]) <= 1
-        if "next" not in page:
-            break
-        after = f"&after={page['next']}"
-    assert whole in seen
+        seen += page["suppressions"]
+        after = f"&after={page['next']}" if "next" in page else "&after=none"
     assert ask(sandbox, "DELETE", f"/{entry}").status_code == 204
-    gone = ask(sandbox, "GET", f"/{entry}")
-    assert (gone.status_code, gone.headers["content-type"]) == (404, "application/problem+json")
-    assert ask(sandbox, "DELETE", f"/{entry}").status_code == 404
+    for method in ("GET", "DELETE"):
+        gone = ask(sandbox, method, f"/{entry}")
+        assert (gone.status_code, gone.headers["content-type"]) == (404, "application/problem+json")
 
 
-WRONG: dict[str, tuple[Any, int]] = {
-    "no object": ([], 400),
-    "no address": ({"reason": "x"}, 400),
-    "none that can be mailed": ({"address": "nobody"}, 400),
-    "two": ({"address": "a@b.example, c@d.example"}, 400),
-    "more than there is": ({"address": "a@b.example", "until": "tomorrow"}, 400),
-    "a reason in lines": ({"address": "a@b.example", "reason": "a\nb"}, 400),
-    "an address twice": (b'{"address": "a@b.example", "address": "c@d.example"}', 400),
-    "an address that is half of a pair": (b'{"address": "a\\ud800@b.example"}', 400),
-    "too much": ({"address": "a@b.example", "reason": "x" * 9000}, 413),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_entry_is_refused(sandbox: Sandbox, name: str) -> None:
-    body, status = WRONG[name]
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"reason": "x"}, 400),
+        (b'{"address": "a@b.example", "address": "c@d.example"}', 400),
+        ({"address": "a@b.example", "reason": "x" * 9000}, 413),
+    ],
+)
+def test_what_is_no_entry_is_refused(sandbox: Sandbox, body: Any, status: int) -> None:
     answer = ask(sandbox, "POST", body=body)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-
-
-@pytest.mark.parametrize("query", ["?top=0", "?top=1001", "?top=x", "?after=none"])
-def test_what_is_no_page_is_refused(sandbox: Sandbox, query: str) -> None:
-    assert ask(sandbox, "GET", query).status_code == 400
+    assert ask(sandbox, "GET", "?top=0").status_code == 400
 
 
 def test_the_list_is_the_operators_alone(sandbox: Sandbox) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shared.app import Services
-from shared.delivery.payload import batch_name
+from shared.delivery.payloads import batch_name
 from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import Batch, parse_work
 from shared.functions import queues as trigger

@@ -11,7 +11,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.app import Services
-from shared.delivery.payload import message_name
+from shared.delivery.payloads import message_name
 from shared.delivery.queue import BODY, DEAD, Kept
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work
 from shared.functions import queues as trigger

@@ -12,7 +12,7 @@ from deployment.infra import INFRA, PLACE, compiler
 
 __all__ = ["evaluated", "needs_bicep", "refused"]
 
-needs_bicep: Final = pytest.mark.skipif(compiler() is None, reason="there is no bicep on PATH")
+needs_bicep: Final = pytest.mark.skipif(compiler() is None, reason="Bicep is missing: install bicep")
 
 
 def evaluated(folder: Path, template: str, parameters: str = "") -> dict[str, Any]:

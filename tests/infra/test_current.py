@@ -4,7 +4,7 @@ import pytest
 
 from deployment import infra
 
-needs_bicep = pytest.mark.skipif(infra.compiler() is None, reason="there is no bicep on PATH")
+needs_bicep = pytest.mark.skipif(infra.compiler() is None, reason="Bicep is missing: install bicep")
 
 
 @needs_bicep

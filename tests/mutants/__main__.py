@@ -37,7 +37,7 @@ LEFT_OUT: Final = (
     ".preview",
 )
 LINKED: Final = (".venv", "sandbox/node_modules")
-LONGEST: Final = 1800.0  # seconds for the tests of one fault
+LONGEST: Final = 600.0  # seconds for the tests of one fault
 SHOWN: Final = 30  # lines of a run that could not be read
 FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?::.*?)(?: - .*)?$", re.MULTILINE)
 PASSED: Final = re.compile(r"\b(\d+) passed\b")

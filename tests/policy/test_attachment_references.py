@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import pytest
 
-from shared.delivery.files import Files, Found
+from shared.delivery.payloads import Files, Found
 from shared.delivery.queue_messages import work_of
 from shared.delivery.transitions import first_claim
 from shared.errors import Malformed

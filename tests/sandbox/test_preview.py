@@ -98,16 +98,3 @@ def test_what_is_wrong_with_a_route_or_an_example_is_said(
     assert f"{routes}/shop/examples/paid.json: The template order.paid.html.j2 failed in line 3" in problems
     assert f"{routes}/shop/examples/broken.json: expected JSON of the shape" in problems
     assert f"{routes}/shop/templates/other.html.j2:1: " in problems
-
-
-def test_a_route_that_cannot_be_read_is_said(routes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (routes / "shop" / "route.toml").write_text("source = 'absent'")
-    assert _run(routes, tmp_path / "out") == 2
-    assert "route.toml:1: source" in capsys.readouterr().err
-
-
-def test_an_example_that_does_not_exist_ends_with_2(
-    routes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert _run(routes, tmp_path / "out", "--event", "absent") == 2
-    assert "There is no such example" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from tests.scripts.exchange import MAILROOM, Exchange, organisation, powershell
 
 def need_pwsh() -> None:
     if shutil.which("pwsh") is None:
-        pytest.skip("there is no pwsh on PATH to run the script with")
+        pytest.skip("PowerShell is missing: install pwsh")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.auth.entra import KeysUnavailable
-from shared.delivery.payload import batch_name
+from shared.delivery.payloads import batch_name
 from shared.delivery.queue import QUEUE, Outbox
 from shared.delivery.queue_messages import Batch, work_of
 from shared.delivery.worker import Worker

@@ -1,21 +1,6 @@
 """The control endpoint."""
 
-from typing import Any
-
-import pytest
-
 from tests.sandbox.cloud.emulator import BOX, Emulator, mail, marker
-
-
-async def test_accepted_mails_are_found_by_mailbox_and_marker(emulator: Emulator) -> None:
-    await emulator.send(mail(singleValueExtendedProperties=[marker("one")]))
-    await emulator.send(mail(subject="second"), box="orders@sandbox.example")
-    assert [found["mailbox"] for found in await emulator.accepted()] == [BOX, "orders@sandbox.example"]
-    assert [found["message"]["subject"] for found in await emulator.accepted(mailbox="Orders@Sandbox.Example")] == [
-        "second"
-    ]
-    assert [found["mailbox"] for found in await emulator.accepted(marker="ONE")] == [BOX]
-    assert await emulator.accepted(marker="none") == []
 
 
 async def test_stats_count_requests_to_graph(emulator: Emulator) -> None:
@@ -69,23 +54,3 @@ async def test_reset_forgets_mail_counters_and_faults_but_not_what_was_set(emula
     await emulator.control("POST", "reset", {"all": True})
     assert (await emulator.control("GET", "settings"))["concurrency"] == 4
     assert await emulator.control("GET", "permissions") == {}
-
-
-@pytest.mark.parametrize(
-    ("name", "body"),
-    [
-        ("settings", {"concurrency": "many"}),
-        ("settings", {"nonsense": 1}),
-        ("permissions", {"deny": ["everything"]}),
-        ("permissions", {}),
-        ("grants", {"mailbox": BOX}),
-        ("grants", {"mailbox": "nobody@sandbox.example", "sendAs": BOX}),
-        ("mint", {"headers": {"alg": "none"}}),
-        ("mint", {"lifetime": "long"}),
-        ("mint", []),
-    ],
-)
-async def test_what_cannot_be_done_is_said(emulator: Emulator, name: str, body: Any) -> None:
-    answer = await emulator.client.post(f"/_control/{name}", json=body)
-    assert answer.status_code == 400
-    assert answer.json()["error"]

@@ -1,13 +1,9 @@
 """Faults: what the client sees, whether the mail was accepted, and how faults are set."""
 
 import asyncio
-import contextlib
 import time
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sandbox.cloud.faults import KINDS, Fault, Faults
 from tests.sandbox.cloud.emulator import BOX, Emulator, error_code, mail
@@ -69,18 +65,6 @@ async def test_every_kind_is_tested() -> None:
     assert set(KINDS) == {*ANSWERS, "lost", "dropped", "slow", "expired"}  # the last: test_uploads.py
 
 
-async def test_throttling_tells_how_long_with_a_fraction(emulator: Emulator) -> None:
-    await emulator.control("POST", "faults", [{"kind": "throttle"}, {"kind": "throttle", "retry_after": 0.25}])
-    assert (await emulator.send()).headers["retry-after"] == "2.128"
-    assert (await emulator.send()).headers["retry-after"] == "0.25"
-
-
-async def test_a_redirect_that_is_followed_looks_like_success(emulator: Emulator) -> None:
-    await emulator.control("POST", "faults", {"kind": "redirect"})
-    assert (await emulator.send(follow_redirects=True)).status_code == 200
-    assert await emulator.accepted() == []
-
-
 async def test_faults_hit_the_next_requests_in_their_order(emulator: Emulator) -> None:
     await emulator.control("POST", "faults", [{"kind": "gateway_timeout", "count": 2}, {"kind": "unavailable"}])
     assert [(await emulator.send()).status_code for _ in range(4)] == [504, 504, 503, 202]
@@ -109,14 +93,6 @@ async def test_a_fault_hits_the_operation_it_is_set_on(emulator: Emulator) -> No
         assert answer.status_code == status
 
 
-async def test_faults_are_listed_and_cleared(emulator: Emulator) -> None:
-    await emulator.control("POST", "faults", {"kind": "throttle", "probability": 1})
-    assert (await emulator.control("GET", "faults"))[0]["kind"] == "throttle"
-    assert (await emulator.send()).status_code == 429
-    await emulator.control("DELETE", "faults")
-    assert (await emulator.send()).status_code == 202
-
-
 def test_chance_has_a_seed() -> None:
     def hits(seed: int) -> list[bool]:
         faults = Faults((Fault.from_text("throttle=0.5"),), seed)
@@ -143,28 +119,3 @@ def test_a_fault_is_written_short_on_the_command_line(text: str, fault: Fault) -
 def test_a_fault_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected|no fault"):
         Fault.from_text(text)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "lost",
-        {},
-        {"kind": "nonsense"},
-        {"kind": "lost", "count": 1, "probability": 0.5},
-        {"kind": "lost", "count": "1"},
-        {"kind": "slow", "seconds": -1},
-        {"kind": "lost", "other": 1},
-    ],
-)
-async def test_the_control_endpoint_says_what_is_wrong_with_a_fault(emulator: Emulator, body: Any) -> None:
-    answer = await emulator.client.post("/_control/faults", json=body)
-    assert answer.status_code == 400
-    assert answer.json()["error"]
-
-
-@settings(deadline=None)
-@given(st.text(max_size=20))
-def test_any_text_is_a_fault_or_a_value_error(text: str) -> None:
-    with contextlib.suppress(ValueError):
-        assert Fault.from_text(text).kind in KINDS

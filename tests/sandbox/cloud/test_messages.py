@@ -47,12 +47,6 @@ async def test_a_draft_is_made_read_changed_and_deleted(emulator: Emulator) -> N
     assert error_code(await emulator.graph("GET", path)) == (404, "ErrorItemNotFound")
 
 
-async def test_a_message_belongs_to_its_mailbox(emulator: Emulator) -> None:
-    made = await draft(emulator)
-    other = await emulator.graph("GET", f"users/orders@sandbox.example/messages/{made['id']}")
-    assert error_code(other) == (404, "ErrorItemNotFound")
-
-
 async def test_sending_a_draft_moves_it_to_sent_items(emulator: Emulator) -> None:
     await emulator.control("POST", "settings", {"sent_delay": 5})
     properties = [marker("draft-1")]
@@ -100,13 +94,6 @@ async def test_a_sent_message_cannot_be_changed(emulator: Emulator) -> None:
         assert error_code(answer) == (400, "ErrorInvalidOperation")
 
 
-async def test_an_attachment_is_checked(emulator: Emulator) -> None:
-    made = await draft(emulator)
-    path = f"{MESSAGES}/{made['id']}/attachments"
-    assert (await emulator.graph("POST", path, json={**FILE, "contentBytes": "?"})).status_code == 400
-    assert (await emulator.graph("POST", path, json={"name": "a"})).status_code == 400
-
-
 async def test_the_markers_name_counts_letter_by_letter_and_its_value_does_not(emulator: Emulator) -> None:
     await emulator.send(mail(singleValueExtendedProperties=[marker("It's-ABC")]))
     await emulator.send(mail(singleValueExtendedProperties=[marker("other")]))
@@ -132,12 +119,6 @@ async def test_extended_properties_show_when_expanded_only(emulator: Emulator) -
     }
 
 
-async def test_the_message_id_finds_a_mail(emulator: Emulator) -> None:
-    await emulator.send(mail(internetMessageId="<one@example.com>"))
-    await emulator.send()
-    assert len(await found(emulator, **{"$filter": "internetMessageId eq '<one@example.com>'"})) == 1
-
-
 async def test_the_newest_comes_first_in_pages_that_link_on(emulator: Emulator) -> None:
     for number in range(5):
         await emulator.send(mail(subject=str(number), singleValueExtendedProperties=[marker("all")]))
@@ -154,17 +135,6 @@ async def test_the_newest_comes_first_in_pages_that_link_on(emulator: Emulator) 
         "value"
     ]
     assert oldest["subject"] == "0"
-
-
-async def test_a_folder_is_named_by_its_well_known_name_or_id(emulator: Emulator) -> None:
-    await emulator.send()
-    made = await draft(emulator)
-    [sent] = await emulator.sent_items()
-    assert await found(emulator, f"users/{BOX}/mailFolders/SentItems/messages") == [sent["id"]]
-    assert await found(emulator, f"users/{BOX}/mailFolders/{made['parentFolderId']}/messages") == [made["id"]]
-    assert await found(emulator) == [made["id"], sent["id"]]
-    answer = await emulator.graph("GET", f"users/{BOX}/mailFolders/elsewhere/messages")
-    assert error_code(answer) == (404, "ErrorItemNotFound")
 
 
 @pytest.mark.parametrize(

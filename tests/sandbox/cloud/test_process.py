@@ -1,7 +1,6 @@
 """`python -m sandbox.cloud` as a process, and Microsoft's own clients against it."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -12,18 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from azure.identity.aio import ManagedIdentityCredential
-from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
-from msgraph.generated.models.body_type import BodyType
-from msgraph.generated.models.email_address import EmailAddress
-from msgraph.generated.models.file_attachment import FileAttachment
-from msgraph.generated.models.item_body import ItemBody
-from msgraph.generated.models.message import Message
-from msgraph.generated.models.recipient import Recipient
-from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
-from msgraph.graph_request_adapter import GraphRequestAdapter
-from msgraph.graph_service_client import GraphServiceClient
-from msgraph_core import GraphClientFactory  # type: ignore[import-untyped]  # typed, but it does not say so
 
 from sandbox.cloud.__main__ import main
 
@@ -92,43 +79,6 @@ def test_a_wrong_option_is_said(options: list[str], capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit, match="2"):
         main(options)
     assert options[0] in capsys.readouterr().err
-
-
-# The SDK defines, while it is imported, classes that it calls deprecated itself.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_the_official_sdk_sends_under_a_managed_identity(
-    cloud: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("IDENTITY_ENDPOINT", cloud["identity"])
-    monkeypatch.setenv("IDENTITY_HEADER", cloud["identity_header"])
-    message = Message(
-        subject="Größe",
-        body=ItemBody(content_type=BodyType.Html, content="<b>hi</b>"),
-        to_recipients=[Recipient(email_address=EmailAddress(address="ada@example.com"))],
-        attachments=[FileAttachment(name="a.txt", content_type="text/plain", content_bytes=b"aGVsbG8=")],
-    )
-    box = "shared3@sandbox.example"
-    # The SDK's wrapper around the transport does not close it, so it is kept and closed here.
-    transport = httpx.AsyncHTTPTransport()
-    async with ManagedIdentityCredential() as credential, contextlib.aclosing(transport):
-        client = GraphClientFactory.create_with_default_middleware(client=httpx.AsyncClient(transport=transport))
-        provider = AzureIdentityAuthenticationProvider(
-            credential, scopes=["https://graph.microsoft.com/.default"], allowed_hosts=["127.0.0.1"]
-        )
-        adapter = GraphRequestAdapter(provider, client)
-        adapter.base_url = cloud["graph"]
-        users = GraphServiceClient(request_adapter=adapter).users
-        await users.by_user_id(box).send_mail.post(SendMailPostRequestBody(message=message, save_to_sent_items=True))
-        listed = await users.by_user_id(box).mail_folders.by_mail_folder_id("sentitems").messages.get()
-        assert listed is not None
-        assert listed.value is not None
-        assert [found.subject for found in listed.value] == ["Größe"]
-        adapter.base_url = f"{cloud['graph']}/"
-        await users.by_user_id(box).send_mail.post(SendMailPostRequestBody(message=message, save_to_sent_items=False))
-    async with httpx.AsyncClient() as client:
-        accepted = (await client.get(f"{cloud['control']}/accepted", params={"mailbox": box})).json()
-    assert [mail["saveToSentItems"] for mail in accepted] == [True, False]
-    assert accepted[0]["message"]["attachments"][0]["name"] == "a.txt"
 
 
 @pytest.mark.parametrize(("kind", "count"), [("lost", 1), ("dropped", 0)])

@@ -58,14 +58,6 @@ async def test_one_mailbox_has_one_limit_by_whatever_name_it_is_asked_for(emulat
     assert sorted(answer.status_code for answer in await asyncio.gather(*own)) == [200, 429]
 
 
-async def test_reading_and_drafts_count_as_sending_does(emulator: Emulator) -> None:
-    await emulator.control("POST", "settings", {"latency": 0.1, "concurrency": 2})
-    reading = emulator.graph("GET", f"users/{BOX}/messages")
-    drafting = emulator.graph("POST", f"users/{BOX}/messages", json=mail())
-    answers = await asyncio.gather(reading, drafting, emulator.send())
-    assert sorted(answer.status_code for answer in answers) == [200, 201, 429]
-
-
 async def test_each_application_has_its_own_limits(emulator: Emulator) -> None:
     await emulator.control("POST", "settings", {"latency": 0.1, "concurrency": 1})
     other = emulator.token(client_id=OTHER_APP)
@@ -123,12 +115,3 @@ async def test_pieces_put_to_an_upload_url_count_for_its_mailbox(emulator: Emula
     assert refused(await emulator.send(mail(subject="x" * MB)), "IncomingBytes", "300"), "one window for both"
     emulator.clock.now += 300
     assert (await put(2 * MB, 4 * MB)).status_code == 201
-
-
-async def test_reset_forgets_what_was_counted(emulator: Emulator) -> None:
-    await emulator.control("POST", "settings", {"requests": 1})
-    await emulator.send()
-    assert (await emulator.send()).status_code == 429
-    await emulator.control("POST", "reset")
-    assert (await emulator.send()).status_code == 202
-    assert (await stats(emulator))["over_limits"] == {}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sandbox.host.protocol import TypedData
 from sandbox.host.queues import Backoff
-from sandbox.host.settings import HostSettings, QueueSettings, UnusableError, parse_timespan, read_host_json
+from sandbox.host.settings import HostSettings, QueueSettings, UnusableError, read_host_json
 from sandbox.host.storage import decode, encode, messages_of
 
 # Deadlines say how busy the machine is, not whether the code is right.
@@ -86,30 +86,6 @@ def test_what_is_wrong_in_host_json_is_refused_by_name(tmp_path: Path, document:
     with pytest.raises(UnusableError) as refused:
         _read(tmp_path, document)
     assert named in str(refused.value)
-
-
-def test_a_host_json_that_is_not_json_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "host.json").write_text("{")
-    with pytest.raises(UnusableError, match="not JSON"):
-        read_host_json(tmp_path / "host.json", {})
-
-
-@_ENOUGH
-@given(st.timedeltas(timedelta(0), timedelta(days=9999)))
-def test_every_time_span_that_net_writes_is_read(length: timedelta) -> None:
-    hours, rest = divmod(length.seconds, 3600)
-    clock = f"{hours:02}:{rest // 60:02}:{rest % 60:02}.{length.microseconds:06}"
-    read = parse_timespan(f"{length.days}.{clock}" if length.days else clock)
-    assert abs(read - length) <= timedelta(microseconds=1)
-
-
-@_ENOUGH
-@given(st.text(max_size=30))
-def test_any_text_is_a_time_span_or_a_value_error(text: str) -> None:
-    try:
-        parse_timespan(text)
-    except ValueError:
-        return
 
 
 @_ENOUGH

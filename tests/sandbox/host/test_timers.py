@@ -5,21 +5,15 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sandbox.host.timers import parse_schedule
 from tests.sandbox.host.running import APPS, Host, eventually, running
 
 # One host for all tests here, also when they are spread over processes.
 pytestmark = pytest.mark.xdist_group("host-timers")
-
-# Deadlines say how busy the machine is, not whether the code is right.
-_ENOUGH = settings(deadline=None, max_examples=40)
 
 
 type Traces = Callable[[str], list[str]]
@@ -116,30 +110,3 @@ def test_a_schedule_gives_the_next_time_in_utc(schedule: str, after: str, due: s
 def test_a_schedule_ncrontab_would_not_take_is_refused(schedule: str) -> None:
     with pytest.raises(ValueError, match=r"schedule|expected a time"):
         parse_schedule(schedule)
-
-
-def _field(low: int, high: int) -> st.SearchStrategy[str]:
-    number = st.integers(low, high)
-    ranges = st.tuples(number, number).map(lambda ends: f"{min(ends)}-{max(ends)}")
-    steps = st.tuples(st.one_of(st.just("*"), ranges), st.integers(1, 9)).map(lambda part: f"{part[0]}/{part[1]}")
-    return st.lists(st.one_of(st.just("*"), number.map(str), ranges, steps), min_size=1, max_size=3).map(",".join)
-
-
-@_ENOUGH
-@given(
-    st.tuples(*(_field(low, high) for low, high in [(0, 59), (0, 59), (0, 23), (1, 28), (1, 12)])),
-    st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 (hypothesis adds the zone)
-)
-def test_every_ncrontab_expression_has_a_next_time_after_now(fields: tuple[Any, ...], now: datetime) -> None:
-    due = parse_schedule(" ".join([*fields, "*"])).next(now)
-    assert now < due < now + timedelta(days=367)
-    assert due.microsecond == 0
-
-
-@_ENOUGH
-@given(st.text(max_size=40))
-def test_any_text_is_a_schedule_or_a_value_error(text: str) -> None:
-    try:
-        parse_schedule(text)
-    except ValueError:
-        return

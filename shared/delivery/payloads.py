@@ -1,20 +1,34 @@
-"""Files that lie in blobs until their mail is sent: those of payloads, and those that a mail attaches by reference."""
+"""How a mail lies in `mail-payloads`: an envelope, the mail as JSON, and its larger files beside it, each as it is.
 
+    {partition}/{id}/{fingerprint}/{token}.json     the envelope; left out where the mail fits into a queue message
+    {partition}/{id}/{fingerprint}/{token}/{n}      the file of attachment n
+    {partition}/{id}/events                         no mail yet: the events of a batch; empty when each has its mails
+    {partition}/{id}/message.json                   no mail yet: a producer's message, as it came
+
+So a file can be read piece by piece when it is sent. The token is new for each message that is put first; those put
+again from it share it: a late message of a mail that had ended cannot take the mail of its replay, nor a request with
+the same key and another body that of the first.
+"""
+
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError, ServiceResponseTimeoutError
 
+from shared.delivery.record import partition
 from shared.mail.blob_names import split
-from shared.mail.model import BlobAttachment, Message
+from shared.mail.model import Attachment, BlobAttachment, FileAttachment, Message
+from shared.mail.outgoing import OutgoingMail
 from shared.runtime.deadline import within
 
 OWN: Final = "mail-payloads"
 READ_TIMEOUT: Final = 60.0  # seconds to read a blob, or a part of one, tries included
+LARGE: Final = 256 * 1024  # bytes of a file that gets a blob of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +107,61 @@ async def filled(message: Message, files: Files) -> Message:
         for one in message.attachments or ()
     ]
     return msgspec.structs.replace(message, attachments=tuple(whole))
+
+
+def payload_name(mail: OutgoingMail) -> str:
+    """A new envelope for a mail."""
+    return f"{envelopes(mail.id, mail.fingerprint)}{secrets.token_hex(8)}.json"
+
+
+def envelopes(mail: str, fingerprint: str) -> str:
+    """Where all envelopes of a mail lie."""
+    return f"{partition(mail)}/{mail}/{fingerprint}/"
+
+
+def message_name(mail: str) -> str:
+    """Where a producer's message lies that does not fit into one of ours. The same each time: so is what it holds."""
+    return f"{partition(mail)}/{mail}/message.json"
+
+
+def batch_name(batch: str) -> str:
+    """Where the events of a batch lie."""
+    return f"{partition(batch)}/{batch}/events"
+
+
+def folder(payload: str) -> str:
+    """Where the files of an envelope lie."""
+    return payload.removesuffix(".json") + "/"
+
+
+def apart(mail: OutgoingMail, payload: str) -> tuple[OutgoingMail, dict[str, bytes]]:
+    """The mail with its larger files in blobs, and what these are to hold, by name."""
+    files = dict[str, bytes]()
+
+    def moved(at: int, one: Attachment) -> Attachment:
+        if not isinstance(one, FileAttachment) or len(one.content_bytes) <= LARGE:
+            return one
+        name = f"{folder(payload)}{at}"
+        files[name] = one.content_bytes
+        return BlobAttachment(
+            name=one.name,
+            blob=f"{OWN}/{name}",
+            content_type=one.content_type,
+            is_inline=one.is_inline,
+            content_id=one.content_id,
+            size=len(one.content_bytes),
+        )
+
+    attachments = tuple(moved(at, one) for at, one in enumerate(mail.request.message.attachments or ()))
+    if not files:
+        return mail, files
+    message = msgspec.structs.replace(mail.request.message, attachments=attachments)
+    return replace(mail, request=msgspec.structs.replace(mail.request, message=message)), files
+
+
+def files_of(mail: OutgoingMail) -> str | None:
+    """Where a mail's own files lie, if it has any: one folder, since they were put there together."""
+    for one in mail.request.message.attachments or ():
+        if isinstance(one, BlobAttachment) and one.blob.startswith(f"{OWN}/"):
+            return one.blob.removeprefix(f"{OWN}/").rpartition("/")[0] + "/"
+    return None

@@ -1,0 +1,172 @@
+"""Attachments in and by reference: files in blobs of the app's own account, and mails too large for a queue message."""
+
+import base64
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
+
+from tests.e2e.running import EXAMPLE, Sandbox, eventually, titled
+
+CONTENT = bytes(range(256)) * 40
+FILE = "#microsoft.graph.fileAttachment"
+
+
+@contextmanager
+def blob_of(sandbox: Sandbox, name: str) -> Iterator[BlobClient]:
+    container, _, rest = name.partition("/")
+    with BlobServiceClient.from_connection_string(sandbox.facts["storage"]) as service:
+        if not service.get_container_client(container).exists():
+            service.create_container(container)
+        yield service.get_blob_client(container, rest)
+
+
+def put(sandbox: Sandbox, name: str, data: bytes = CONTENT) -> dict[str, Any]:
+    """Put a file into a blob; the attachment that names it."""
+    with blob_of(sandbox, name) as blob:
+        blob.upload_blob(data, overwrite=True)
+    return reference(name.replace(" ", "%20"))
+
+
+def delete(sandbox: Sandbox, name: str) -> None:
+    with blob_of(sandbox, name) as blob:
+        blob.delete_blob()
+
+
+def reference(blob: str, **more: Any) -> dict[str, Any]:
+    kind = "#mailroom.blobAttachment"
+    return {"@odata.type": kind, "name": "report.pdf", "contentType": "application/pdf", "blob": blob, **more}
+
+
+def attached(sandbox: Sandbox, subject: str) -> list[dict[str, Any]]:
+    [mail] = [mail["message"] for mail in sandbox.accepted() if mail["message"]["subject"] == subject]
+    return [{name: one[name] for name in one if name != "id"} for one in mail["attachments"]]
+
+
+def as_file(**more: Any) -> dict[str, Any]:
+    there = {"@odata.type": FILE, "name": "report.pdf", "contentType": "application/pdf"}
+    return {**there, "contentBytes": base64.b64encode(CONTENT).decode(), **more}
+
+
+def test_a_small_file_by_reference_is_sent_over_http_and_by_queue(sandbox: Sandbox) -> None:
+    """While the caller waits; from the containers of each; and the outer names may be the SDK's."""
+    put(sandbox, "reports/2026/July report.pdf")
+    attachment = reference("reports/2026/July%20report.pdf", isInline=True, contentId="c")
+    answer = sandbox.send(titled("small", attachments=[attachment]))
+    assert (answer.status_code, answer.headers["mailroom-state"]) == (202, "sent")
+    assert attached(sandbox, "small") == [as_file(isInline=True, contentId="c")]
+    message = {**EXAMPLE["message"], "subject": "SDK", "attachments": [attachment]}
+    assert sandbox.send({"Message": message, "SaveToSentItems": True}).status_code == 202
+    sandbox.queue(titled("queue", attachments=[put(sandbox, "mail-attachments/x.pdf")]))
+    sandbox.arrives("queue")
+    assert attached(sandbox, "queue") == [as_file()]
+
+
+def test_what_may_not_be_attached_and_what_is_not_there_get_the_same_answer(sandbox: Sandbox) -> None:
+    names = ("reports/x.pdf", "mail-attachments/x.pdf", "secrets/x.pdf", "mail-dead/x.pdf")
+    for name in names:
+        put(sandbox, name)
+
+    def seen(name: str) -> tuple[int, str, str]:
+        answer = sandbox.send(titled("no", attachments=[reference(name)]))
+        error = answer.json()["error"]
+        return answer.status_code, error["code"], error["message"]
+
+    text = "There is no such blob, or it may not be attached here. - at `$.message.attachments[0].blob`"
+    assert {seen(name) for name in ("reports/2026/none.pdf", "nothing-here/x.pdf", *names)} == {
+        (400, "ErrorItemNotFound", text)
+    }
+    assert sandbox.requests() == 0
+    delete(sandbox, "mail-dead/x.pdf")
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ({"blob": "reports/2026/../x.pdf"}, "blob"),
+        ({"blob": "reports/2026/%252e%252e/x.pdf"}, "blob"),
+        ({"size": 1}, "size"),
+        ({"contentBytes": "QQ=="}, "contentBytes"),
+    ],
+)
+def test_a_name_of_another_blob_and_what_mailroom_finds_out_itself_are_refused_with_their_place(
+    sandbox: Sandbox, more: dict[str, Any], place: str
+) -> None:
+    attachment = {**reference("reports/2026/x.pdf"), **more}
+    answer = sandbox.send(titled("no", attachments=[attachment]))
+    assert answer.status_code == 400
+    assert f"$.message.attachments[0].{place}" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("change", ["changed", "deleted"])
+def test_a_file_that_is_no_longer_what_it_was_fails_the_mail_and_is_not_left_out(sandbox: Sandbox, change: str) -> None:
+    attachment = put(sandbox, f"reports/2026/{change}")
+    sandbox.fault(kind="throttle", count=1, retry_after="2")
+    with sandbox.dead() as found:
+        answer = sandbox.send(titled(change, attachments=[attachment]))
+        assert answer.headers["mailroom-state"] == "accepted"
+        if change == "changed":
+            put(sandbox, "reports/2026/changed", CONTENT[::-1])
+        else:
+            delete(sandbox, "reports/2026/deleted")
+        said = sandbox.ends(answer, "failed")
+    assert said["code"] == "AttachmentChanged"
+    assert change not in sandbox.subjects()
+    kept = found[said["id"]]
+    assert (kept.kind, change.encode() in kept.content) == ("mail", True)
+
+
+def test_a_repeated_key_is_answered_as_before_after_its_file_was_cleared_away(sandbox: Sandbox) -> None:
+    body = titled("once", attachments=[put(sandbox, "reports/2026/once")])
+    assert sandbox.send(body, Idempotency_Key="a file").status_code == 202
+    delete(sandbox, "reports/2026/once")
+    again = sandbox.send(body, Idempotency_Key="a file")
+    assert (again.status_code, again.headers["mailroom-state"]) == (202, "sent")
+    assert sandbox.subjects().count("once") == 1
+
+
+def test_what_is_too_large_for_a_request_names_the_setting_and_the_permission(sandbox: Sandbox) -> None:
+    """MAIL_LARGE_ATTACHMENTS is off; nothing is sent without its file."""
+    answer = sandbox.send(titled("large", attachments=[put(sandbox, "reports/2026/large", bytes(5_000_000))]))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "RequestEntityTooLarge")
+    for name in ("MAIL_LARGE_ATTACHMENTS", "Mail.ReadWrite"):
+        assert name in answer.json()["error"]["message"]
+    with sandbox.dead() as found:
+        sandbox.queue(titled("large", attachments=[put(sandbox, "mail-attachments/large", bytes(5_000_000))]))
+    assert [kept.reason for kept in found.values()] == ["RequestEntityTooLarge"]
+    assert sandbox.requests() == 0
+
+
+LARGE = base64.b64encode(os.urandom(1_850_000)).decode()
+"""With it a request has 2.5 MB."""
+
+
+def large(subject: str, content: str = LARGE) -> dict[str, Any]:
+    return titled(subject, attachments=[{"@odata.type": FILE, "name": "menu.pdf", "contentBytes": content}])
+
+
+def payloads(sandbox: Sandbox, answer: httpx.Response) -> list[str]:
+    """The blobs of the mail that an answer is about."""
+    mail = answer.headers["location"].rpartition("/")[2]
+    with ContainerClient.from_connection_string(sandbox.facts["storage"], "mail-payloads") as container:
+        return [name for name in container.list_blob_names() if mail in name]
+
+
+def test_a_mail_too_large_for_a_queue_message_waits_in_a_blob_and_arrives_whole(sandbox: Sandbox) -> None:
+    """Another large body under its key changes nothing of it."""
+    sandbox.fault(kind="throttle", count=1, retry_after="4")
+    first = sandbox.send(large("first"), Idempotency_Key="large order")
+    assert (first.status_code, first.headers["mailroom-state"]) == (202, "accepted")
+    [waiting] = payloads(sandbox, first)
+    for headers in ({}, {"Prefer": "respond-async"}):
+        other = sandbox.send(large("first", LARGE[::-1]), Idempotency_Key="large order", **headers)
+        assert other.status_code == 422
+    assert payloads(sandbox, first) == [waiting]
+    sandbox.ends(first)
+    [arrived] = attached(sandbox, "first")
+    assert arrived["contentBytes"] == LARGE
+    eventually(lambda: not payloads(sandbox, first))

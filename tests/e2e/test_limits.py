@@ -1,0 +1,168 @@
+"""No caller sends more a minute than it was given, and no mailbox more than it may: on one host, and on several.
+
+The rules are in tests/ratelimit. `make proof` drains a long queue with three hosts.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
+from tests.azurite import azurite
+from tests.e2e.running import QUICK, Sandbox, beside, eventually, titled
+
+BUSY = "alerts@sandbox.example"
+RATE = 3  # mails a minute
+ROUTE = f"""\
+source = "key"
+recipients = ["ops@contoso.example"]
+rate_per_minute = {RATE}
+"""
+
+
+@pytest.fixture(scope="module")
+def limited(started: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Another host, on storage of its own, where everything is limited."""
+    folder = tmp_path_factory.mktemp("routes")
+    (folder / "slow").mkdir()
+    (folder / "slow" / "route.toml").write_text(ROUTE)
+    callers = {
+        CALLER_CLIENT_ID: {"senders": [SENDER, SENDER_OID, BUSY], "ratePerMinute": RATE},
+        "mail-outbox": {"senders": [SENDER], "ratePerMinute": RATE * 10},
+    }
+    settings = {
+        **QUICK,
+        "MAIL_CALLERS": json.dumps(callers),
+        "MAIL_ROUTES_DIR": str(folder),
+        "MAIL_SECRET_SLOW": "secret",
+        "MAIL_RECIPIENTS_PER_DAY": "500",
+    }
+    with azurite() as (storage, _), beside(started, **settings, AzureWebJobsStorage=storage) as host:
+        yield host
+
+
+def people(count: int) -> list[dict[str, Any]]:
+    return [{"emailAddress": {"address": f"someone{number}@fabrikam.example"}} for number in range(count)]
+
+
+def test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_costs_nothing(limited: Sandbox) -> None:
+    limited.reset()
+    key = str(uuid.uuid4())
+    for _ in range(RATE * 2):
+        assert limited.send(titled("one"), Idempotency_Key=key).headers["mailroom-state"] == "sent"
+    for number in range(RATE - 1):
+        assert limited.send(titled(f"more {number}")).status_code == 202
+    for options in ({}, {"Prefer": "respond-async"}):
+        refused = limited.send(titled("too many"), **options)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "TooManyRequests")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60 / RATE + 1
+        assert "location" not in refused.headers
+    assert len(limited.accepted()) == RATE
+    # A user of the same application is counted with it.
+    mine = limited.send(titled("mine"), token=limited.delegated(), path=f"users/{limited.facts['sender_oid']}/sendMail")
+    assert mine.status_code == 429
+
+
+def test_producers_of_the_queue_wait_for_their_time_and_have_what_mail_callers_gives_the_queue(
+    limited: Sandbox,
+) -> None:
+    """Thirty a minute: five at once, then one every two seconds."""
+    limited.reset()
+    with limited.dead() as found:
+        limited.queue(titled("not theirs"), sender=BUSY)
+    assert [kept.reason for kept in found.values()] == ["ErrorSendAsDenied"]
+    began = datetime.now(UTC)
+    for number in range(7):
+        limited.queue(titled(f"queued {number}"))
+    eventually(lambda: len(limited.accepted()) == 7, 60)
+    assert (datetime.now(UTC) - began).total_seconds() > 2
+
+
+def test_a_route_over_its_rate_answers_as_its_source_does_when_it_is_too_much(limited: Sandbox) -> None:
+    limited.reset()
+    headers = {"Authorization": "Bearer secret", "Content-Type": "application/json"}
+    url = f"{limited.facts['host']}/api/events/slow"
+    bodies = [json.dumps({"title": f"event {number} {uuid.uuid4()}"}) for number in range(RATE + 2)]
+    answers = [limited.http.post(url, content=body, headers=headers) for body in bodies]
+    assert [answer.status_code for answer in answers] == [202] * RATE + [503] * 2
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60 / RATE + 1
+    eventually(lambda: len(limited.accepted()) == RATE)
+
+
+def test_a_mailbox_refuses_in_time_what_would_pass_its_day(limited: Sandbox) -> None:
+    """By the queue, so that the caller's rate does not come before: 400 of 500, then what does not fit."""
+    limited.reset()
+    limited.queue(titled("large", bccRecipients=people(398)), key="k")
+    limited.arrives("large")
+    limited.queue(titled("waits", bccRecipients=people(400)))
+    limited.queue(titled("small"))
+    limited.arrives("small")
+    eventually(lambda: limited.count("mail-work") == 1)
+    assert "waits" not in limited.subjects()
+
+    def refused() -> bool:
+        """Once the caller's rate allows it another request."""
+        answer = limited.send(titled("refused", bccRecipients=people(400)))
+        return bool(answer.json()["error"]["code"] == "ErrorExceededMessageLimit")
+
+    eventually(refused, 90)
+
+
+@contextmanager
+def fleet(first: Sandbox, hosts: int, rate: int, latency: float = 0) -> Iterator[list[Sandbox]]:
+    """So many hosts over one storage of their own; each request to Graph takes so many seconds."""
+    first.http.post(f"{first.facts['control']}/settings", json={"latency": latency})
+    with ExitStack() as stack:
+        storage, _ = stack.enter_context(azurite())
+        settings = {**QUICK, "AzureWebJobsStorage": storage, "MAIL_RATE_PER_MINUTE": str(rate)}
+        settings["MAIL_ALLOWED_SENDERS"] = "*@sandbox.example"
+        yield [stack.enter_context(beside(first, **settings)) for _ in range(hosts)]
+    first.http.post(f"{first.facts['control']}/settings", json={"latency": 0})
+
+
+def test_hosts_share_a_mailboxs_rate_and_what_one_of_them_is_told_by_a_429(sandbox: Sandbox) -> None:
+    """At 60 a minute, ten at once and then one a second, however many hosts there are."""
+    with fleet(sandbox, 2, 60) as (first, second):
+        began = time.monotonic()
+        for number in range(14):
+            first.queue(titled(f"mail {number}"))
+        eventually(lambda: len(first.accepted()) >= 8, 30)
+        assert len(first.accepted()) <= 10 + (time.monotonic() - began) + 1
+        eventually(lambda: len(first.accepted()) == 14, 60)
+        time.sleep(1)
+        first.fault(kind="throttle", count=1, retry_after="8")
+        began = time.monotonic()
+        assert first.send(titled("throttled")).headers["mailroom-state"] == "accepted"
+        time.sleep(5.5)  # what others know of it is five seconds old at the most
+        before = first.requests()
+        assert second.send(titled("of the other")).headers["mailroom-state"] == "accepted"
+        if time.monotonic() - began < 7.5:
+            assert first.requests() == before
+        eventually(lambda: {"throttled", "of the other"} <= set(first.subjects()), 60)
+
+
+@pytest.mark.proof
+def test_three_hosts_use_what_graph_allows_five_mailboxes(sandbox: Sandbox) -> None:
+    """Four requests at a time and mailbox, under 1 % of 429, each mail once."""
+    count, latency, mailboxes = 1200, 0.3, [f"shared{number}@sandbox.example" for number in range(1, 6)]
+    with fleet(sandbox, 3, 100_000, latency) as (first, *_):
+
+        def put(number: int) -> None:
+            first.queue(titled(f"mail {number}"), sender=mailboxes[number % 5], key=f"run {number}")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, range(count)))
+        eventually(lambda: len(first.accepted()) >= count, 60 + 2 * count * latency / 4)
+        assert sorted(first.subjects()) == sorted(f"mail {number}" for number in range(count))
+        found = first.http.get(f"{first.facts['control']}/stats").json()
+        times = sorted(datetime.fromisoformat(mail["at"]) for mail in first.accepted())
+        print(f"{count} mails in {(times[-1] - times[0]).total_seconds():.1f} s; {found}")
+        assert found["in_flight_max"] <= 4
+        assert found["throttled"] <= 0.01 * count

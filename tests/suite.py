@@ -1,0 +1,109 @@
+"""A pytest plugin, `-p tests.suite`, which `make test` names: who runs what, the progress, and what to say in the end.
+
+Files that use the same sandbox run in the same worker, so that it is started once. Those come first: they mostly wait.
+"""
+
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from time import monotonic
+from typing import Any, Final
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+WAITING: Final = ("tests/chaos/", "tests/e2e/", "tests/sandbox/", "tests/deployment/")
+# Files by the sandbox that they share. The rest of tests/e2e shares the one of tests/e2e/conftest.py.
+OTHER_SANDBOXES: Final = {
+    "tests/e2e/test_large.py": "the sandbox for large mails",
+    "tests/e2e/test_large_memory.py": "the sandbox for large mails",
+    "tests/e2e/test_client_page.py": "the second sandbox",
+    "tests/e2e/test_clients.py": "the second sandbox",
+    "tests/e2e/test_cost.py": "the second sandbox",
+    "tests/e2e/test_fuzzing.py": "the second sandbox",
+    "tests/e2e/test_limits.py": "the second sandbox",
+    "tests/e2e/test_modes.py": "the second sandbox",
+}
+
+
+def group(nodeid: str) -> str:
+    """Tests of one group run in one worker."""
+    file = nodeid.partition("::")[0]
+    return OTHER_SANDBOXES.get(file, "the sandbox") if file.startswith("tests/e2e/") else file
+
+
+class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # of a module without types
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
+    config.option.loadscopereorder = False  # the order of collection says what comes first
+    return ByGroup(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((n for n, folder in enumerate(WAITING) if item.nodeid.startswith(folder)), 9))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Progress(config))
+
+
+class Progress:
+    """A line for each file when its first test starts and for each test that fails, and one in the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._began = monotonic()
+        self._total = self._finished = 0
+        self._seen: set[str] = set()
+        self._counts: Counter[str] = Counter()
+
+    def _say(self, line: str, **markup: bool) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        assert reporter
+        reporter.write_line(line, **markup)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._total = self._total or len(session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:
+        self._total = len(ids)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        file = nodeid.partition("::")[0]
+        if file not in self._seen:
+            self._seen.add(file)
+            self._say(f"[{100 * self._finished // max(1, self._total):3} %] {file}")
+
+    def pytest_runtest_logfinish(self) -> None:
+        self._finished += 1
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_teststatus(self) -> Generator[None, Any, tuple[str, str, str]]:
+        """Pytest's own, but no letter is printed for it."""
+        category, *_ = yield
+        return category, "", ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._counts["failed"] += 1
+            self._say(f"FAILED {report.nodeid}", red=True)
+        elif report.skipped or report.when == "call":
+            self._counts[report.outcome] += 1
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:
+        yield  # pytest says what failed and what was skipped
+        minutes, seconds = divmod(round(monotonic() - self._began), 60)
+        failed, skipped = self._counts["failed"], self._counts["skipped"]
+        if failed:
+            self._say(f"{failed} of {self._total:,} tests failed, named above. To run one of them alone:", red=True)
+            self._say("make test ARGS='-n 0 FILE::TEST'", red=True)
+        elif exitstatus:
+            self._say("The tests were not run to their end; the lines above say why.", red=True)
+        else:
+            more = f" {skipped} were skipped; the lines above say what to install for them." if skipped else ""
+            self._say(f"All {self._counts['passed']:,} tests passed in {minutes} min {seconds} s.{more}", green=True)

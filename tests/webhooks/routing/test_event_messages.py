@@ -178,14 +178,10 @@ def test_what_the_source_makes_nothing_of_is_an_event_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("message", "where"),
     [
-        ([], r"\$"),
-        ({"data": 1}, "route"),
-        ({"route": 3}, r"\$\.route"),
-        ({"route": "shop", "event": 1}, "event"),
-        ({"route": "shop", "headers": []}, r"\$\.headers"),
-        ({"route": ""}, r"\$\.route"),
+        ([], r"\$"), ({"data": 1}, "route"), ({"route": 3}, r"\$\.route"), ({"route": "shop", "event": 1}, "event"),
+        ({"route": "shop", "headers": []}, r"\$\.headers"), ({"route": ""}, r"\$\.route"),
     ],
-)
+)  # fmt: skip
 def test_another_shape_is_refused_with_its_place(message: Any, where: str) -> None:
     with pytest.raises(Malformed, match=where):
         read(message)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from azure.storage.queue.aio import QueueServiceClient
 
-from shared.delivery.queue import INLINE, QUEUE, StorageOutbox, carrying, delay
+from shared.delivery.queue import INLINE, QUEUE, Outbox, carrying, delay
 from shared.delivery.queue_messages import ProducerMessage, Work, parse_work
 from tests.delivery.samples import NOON, outgoing_mail, work
 
@@ -79,10 +79,11 @@ def test_a_fraction_of_a_second_is_waited_out() -> None:
 async def test_a_message_never_expires(storage: str) -> None:
     """Azure deletes a message after seven days unless it is told not to."""
     async with QueueServiceClient.from_connection_string(storage) as queues:
-        outbox = StorageOutbox(lambda: queues, lambda: None)
+        outbox = Outbox(lambda: queues, lambda: None)
         await outbox.put(work(), NOON, None, outgoing_mail())
         await outbox.put_back("mail-outbox", b"{}")
         for name in (QUEUE, "mail-outbox"):
             [message] = await queues.get_queue_client(name).peek_messages()
+            assert message.expires_on
             assert message.expires_on.year == 9999
             await queues.get_queue_client(name).clear_messages()

@@ -1,6 +1,6 @@
 import pytest
 
-from shared.graph.endpoint import GRAPH_HOSTS, GraphEndpoint
+from shared.settings.clouds import GRAPH_HOSTS, GraphEndpoint
 
 
 @pytest.mark.parametrize("host", GRAPH_HOSTS)
@@ -28,6 +28,8 @@ def test_the_sandbox_stands_in_for_the_public_cloud(base_url: str, host: str) ->
         "http://graph.microsoft.com/v1.0",
         "https://graph.microsoft.com.evil.example/v1.0",
         "https://evil.example/graph.microsoft.com",
+        "https://evilgraph.microsoft.com/v1.0",
+        "https://evil.graph.microsoft.com/v1.0",
         "https://graph.microsoft.com@evil.example/",
         "https://user:pw@graph.microsoft.com/v1.0",
         "https://graph.microsoft.com:8443/v1.0",

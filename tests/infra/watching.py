@@ -14,7 +14,8 @@ from typing import Any, Final
 from shared.functions.triggers import QUEUES
 from shared.telemetry import LogEvent
 from tests.infra.deployed import ROOT, deployed
-from tests.infra.kusto.tables import Row, run
+from tests.infra.kusto.expressions import Row
+from tests.infra.kusto.tables import run
 
 NOON: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 RECORDED: Final = ROOT / "tests" / "infra" / "recorded.jsonl"

@@ -179,5 +179,5 @@ def test_the_test_notices_the_square_of_the_time_and_too_much_memory(monkeypatch
             pass
 
     monkeypatch.setattr("tests.readers.test_readers.MEASURED", 0.002)
-    assert len(slow(Reader("", square, 10_000, {"a": lambda size: "a" * size}), 10_000)) == 1
+    assert len(slow(Reader("", square, 30_000, {"a": lambda size: "a" * size}), 30_000)) == 1
     assert len(large(Reader("", lambda text: [text] * 5_000_000, 1_000, {"a": lambda _: "a"}), 1_000)) == 1

@@ -2,11 +2,7 @@
 
 import azure.functions as func
 
-from shared.functions import health, index, maintenance, openapi, webhooks
+from shared.functions import triggers
 
 app = func.FunctionApp()
-app.register_functions(index.blueprint)
-app.register_functions(webhooks.blueprint)
-app.register_functions(maintenance.blueprint)
-app.register_functions(health.blueprint)
-app.register_functions(openapi.blueprint)
+app.register_functions(triggers.blueprint)

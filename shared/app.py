@@ -1,19 +1,18 @@
 """What the functions share in one process: the settings, and the clients made from them on first use.
 
-Azure runs all functions of a process on one event loop, so there is one of each. Importing this loads no client: that
-keeps indexing short. Whatever opens one first pays for it, and only for what it needs.
+Azure runs all functions of a process on one event loop, so there is one of each. Importing this loads no client, which
+keeps indexing short: the first use of each loads what it needs.
 """
 
 import os
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from shared.errors import NotAllowed, Unauthenticated
-from shared.settings.config import Settings, read
+from shared.settings.config import Settings, read, report_problems
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
-    from shared.auth.entra import Verifier
+    from shared.auth.entra import TokenVerifier
     from shared.delivery.engine import Engine
     from shared.delivery.large import LargeMails
     from shared.delivery.mailer import GraphMailer
@@ -25,49 +24,27 @@ if TYPE_CHECKING:
     from shared.delivery.worker import Worker
     from shared.graph.client import GraphConnection
     from shared.policy.attachment_references import AttachmentResolver
-    from shared.policy.suppression_list import Suppressions
+    from shared.policy.suppression import SuppressionList
     from shared.ratelimit.limits import RateLimits
     from shared.storage.account import StorageAccount
     from shared.webhooks.rendering.mails import Renderer
     from shared.webhooks.routing.catalog import Catalog
     from shared.webhooks.routing.intake import Intake
     from shared.webhooks.routing.secrets import Secrets
-    from shared.webhooks.sources.source import TokenRule
-
-__all__ = ["Services", "services"]
 
 
-class Services:
+class App:
     """Lazily made. Nothing here may be used while `settings.problems` is not empty."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._webhook_verifiers: dict[tuple[str | None, str], Verifier] = {}  # by tenant and audience: they keep keys
-
-    def report_problems(self) -> None:
-        """Say which settings cannot be used, and which nothing reads."""
-        for problem in self.settings.problems:
-            emit(LogEvent.SETTING_REFUSED, setting=problem.setting, expected=problem.expected)
-        for problem in self.settings.unused:
-            emit(LogEvent.SETTING_UNUSED, setting=problem.setting, expected=problem.expected)
-
-    async def report_routes(self) -> None:
-        """Say which routes, or parts of their settings, cannot be used."""
-        from shared.webhooks.routing.route_status import status_of
-
-        catalog = self.catalog
-        if catalog.missing:
-            emit(LogEvent.ROUTE_REFUSED, why=catalog.missing)
-            return
-        for name, problem in (await status_of(catalog, self.intake.composer, self.secrets)).problems.items():
-            emit(LogEvent.ROUTE_REFUSED, route=name, why=problem)
 
     @cached_property
-    def verifier(self) -> "Verifier | None":
+    def verifier(self) -> "TokenVerifier | None":
         """Verifies callers' tokens; None when MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set."""
-        from shared.auth.entra import Verifier
+        from shared.auth.entra import TokenVerifier
 
-        return Verifier(self.settings.api) if self.settings.api else None
+        return TokenVerifier(self.settings.api) if self.settings.api else None
 
     @cached_property
     def storage(self) -> "StorageAccount":
@@ -91,7 +68,7 @@ class Services:
     def engine(self) -> "Engine":
         from shared.delivery.claims import Claims
         from shared.delivery.engine import Engine
-        from shared.delivery.pre_send import PreSendPolicy
+        from shared.policy.pre_send import PreSendPolicy
 
         settings = self.settings
         return Engine(
@@ -106,10 +83,10 @@ class Services:
         )
 
     @cached_property
-    def suppressions(self) -> "Suppressions":
-        from shared.policy.suppression_list import Suppressions
+    def suppressions(self) -> "SuppressionList":
+        from shared.policy.suppression import SuppressionList
 
-        return Suppressions(self.storage.suppressions())
+        return SuppressionList(self.storage.suppressions())
 
     @cached_property
     def large_mails(self) -> "LargeMails":
@@ -173,7 +150,7 @@ class Services:
 
     @cached_property
     def catalog(self) -> "Catalog":
-        """The routes. The first who asks says which of them cannot be used."""
+        """The routes. Logs which of them cannot be used, when they are loaded."""
         from shared.webhooks.routing.catalog import load
 
         found = load(self.settings.routes_dir, self.renderer)
@@ -199,39 +176,23 @@ class Services:
 
     @cached_property
     def intake(self) -> "Intake":
+        from shared.auth.callers import WebhookTokens
         from shared.webhooks.routing.at_once import AtOnce
         from shared.webhooks.routing.compose import Composer
         from shared.webhooks.routing.intake import Intake
 
         composer, worker = Composer(self.settings, self.renderer), self.worker
+        tokens = WebhookTokens(self.settings)
         at_once = AtOnce(self.requests, worker) if self.settings.send_at_once else None
-        return Intake(self.catalog, composer, self.secrets, self._verify_token, self.outbox, worker, at_once)
-
-    async def _verify_token(self, rule: "TokenRule", authorization: str | None) -> None:
-        """Return if an Entra token proves a webhook. Raises Unauthenticated, NotAllowed, KeysUnavailable."""
-        from shared.auth.entra import Registration, Verifier, require
-
-        verifier = self._webhook_verifiers.get((rule.tenant, rule.audience))
-        if verifier is None:
-            tenant = rule.tenant or (self.settings.api.tenant if self.settings.api else None)
-            if tenant is None:
-                raise Unauthenticated("The route has no tenant, and MAIL_API_TENANT is not set.")
-            registration = Registration(tenant, rule.audience.removeprefix("api://"), self.settings.authority)
-            verifier = Verifier(registration)
-            self._webhook_verifiers[rule.tenant, rule.audience] = verifier
-        caller = await verifier.verify(authorization)
-        if caller.delegated or caller.application_id not in {app.lower() for app in rule.allowed_apps}:
-            raise NotAllowed("The token's application is not among the route's allowed_apps.")
-        if rule.app_role is not None:
-            require(caller, rule.app_role)
+        return Intake(self.catalog, composer, self.secrets, tokens.verify, self.outbox, worker, at_once)
 
 
 @cache
-def services() -> Services:
-    """The one of this process. The first call says which settings cannot be used.
+def current_app() -> App:
+    """The one of this process. The first call logs which settings cannot be used.
 
-    That is within an invocation, never at indexing: what is logged outside of one, Azure drops.
+    That is within an invocation, never at indexing: Azure drops what is logged outside of one.
     """
-    app = Services(read(os.environ))
-    app.report_problems()
+    app = App(read(os.environ))
+    report_problems(app.settings)
     return app

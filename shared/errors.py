@@ -1,21 +1,19 @@
-"""What Mailroom answers instead of doing what it was asked.
+"""Refusals: what Mailroom answers instead of sending a mail. The text stands where a refusal is raised.
 
     Refused                 a request answered with Graph's error JSON, nothing sent, nothing stored
     ├── Malformed           4xx: the mail is not one that Graph takes; names the JSON path
     ├── Unauthenticated     401: the caller did not prove who it is
     └── NotAllowed          403: the caller may not send this mail
 
-Settings that are wrong are no exceptions but values: see config.Problem.
+Wrong settings are values, not exceptions: see settings.environ.Problem.
 """
 
-__all__ = ["Malformed", "NotAllowed", "Refused", "Unauthenticated"]
 
-
-class Refused(Exception):  # noqa: N818 - the field's word for a 4xx; it is an answer, not a fault of ours
+class Refused(Exception):  # noqa: N818 - an answer, not a fault of ours
     """A request that is answered with Graph's error JSON.
 
     status: HTTP status, 400 to 499. code: one of Graph's error codes. message: for a person, without personal data
-    other than what the caller sent. path: JSON path of the first fault, `$.message.toRecipients[0]`, or its place in a
+    that the caller did not send. path: JSON path of the first fault, `$.message.toRecipients[0]`, or its place in a
     MIME mail, `To, address 1`, if any.
     """
 

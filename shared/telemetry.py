@@ -2,144 +2,106 @@
 
 Each is one line of JSON in the log, so that a query can read it: `parse_json(message).event == "mail.failed"`. An event
 carries ids, counts, codes and names of routes and settings; never an address, a subject, a body or a token.
+
+An event that anybody can cause is written at most once in so many seconds, with a count. Traces are not sampled
+(host.json), because a missing one would be an alert that never fires; so a stranger with a thousand requests a second
+could fill the log, and with it the daily quota beyond which no alert sees anything. The first event with given fields
+is written at once; those of the next seconds are counted, and the count is in the next line. That line is written with
+the next event of any kind, because Azure takes what is logged only while a function runs. What was counted and not
+written is lost with the process.
 """
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
-
-from shared.telemetry_bounds import Bounded, Fields
-
-__all__ = ["LEVELS", "STRANGERS", "LogEvent", "emit", "kept", "said_while"]
+from logging import ERROR, INFO, WARNING
+from threading import Lock
+from typing import Final, Self
 
 logger: Final = logging.getLogger("mailroom")
-# Azure's worker lets everything through from INFO on, and its SDKs say there several lines for each request to storage:
-# ten times what Mailroom says of a mail, with names of blobs that producers have given.
+# Azure's worker forwards everything from INFO on, and its SDKs log several lines at INFO for each request to storage:
+# ten times what Mailroom logs for a mail, with names of blobs that producers have given.
 QUIET: Final = ("azure", "msal", "httpx", "httpcore", "urllib3", "aiohttp")
 for _name in QUIET:
-    logging.getLogger(_name).setLevel(logging.WARNING)
+    logging.getLogger(_name).setLevel(WARNING)
+
+type Field = str | float | bool | None
+type Fields = Mapping[str, Field]
 
 
 class LogEvent(StrEnum):
-    """What can be said, and when."""
+    """Each event: its name, its level, and when it is logged."""
 
-    SETTING_REFUSED = "setting.refused"  # a setting cannot be used: 503. At the first invocation, then by timer
-    SETTING_UNUSED = "setting.unused"  # nothing reads it: its name is none of Mailroom's, or another takes its place
-    MAIL_ACCEPTED = "mail.accepted"  # durable in the outbox, not sent yet
-    MAIL_SENT = "mail.sent"  # Graph answered 202; `seconds` after it was accepted, or due
-    MAIL_WAITING = "mail.waiting"  # put back, with the reason and the delay
-    MAIL_UNKNOWN = "mail.unknown"  # it may have gone; Graph's answer is missing or says neither
-    MAIL_UNVERIFIED = "mail.unverified"  # its mailbox did not say whether it has gone: it is asked again
-    MAIL_INTERRUPTED = "mail.interrupted"  # its draft, or a file of it, could not be finished; it is gone on with later
-    DRAFT_LEFT = "mail.draft-left"  # the draft of a mail that ended unsent could not be deleted; tried again hourly
-    MAIL_RESENT = "mail.resent"  # sent again after an unknown outcome: it may have gone twice
-    MAIL_NEEDS_REVIEW = "mail.needs_review"  # may have gone; waits for a person
-    MAIL_FAILED = "mail.failed"  # will not be sent; kept in mail-dead
-    MAIL_REFUSED = "mail.refused"  # a producer's message that is no mail, or not allowed; kept in mail-dead
-    MAIL_SUPPRESSED = "mail.suppressed"  # every recipient is on the suppression list; kept in mail-dead
-    RECIPIENTS_LEFT_OUT = "mail.recipients-left-out"  # some are: it goes to the others
-    MAIL_CAPTURED = "mail.captured"  # MAIL_MODE is capture: recorded in mail-dead, not sent
-    MAIL_UNCHECKED = "mail.unchecked"  # the suppression list cannot be read: it waits
-    SUPPRESSION_CHANGED = "suppression.changed"  # by an operator
-    RECIPIENTS_NEAR = "recipients.near"  # a mailbox has mailed four fifths of a day's recipients; once a day
-    RECIPIENTS_REACHED = "recipients.reached"  # all of them: its mail waits, or is answered 429; once a day
-    CALLER_LIMITED = "caller.limited"  # a caller, queue or route is over its rate: refused, or put off; once a minute
-    MAIL_CANCELLED = "mail.cancelled"  # by its producer or an operator, before it was sent
-    MAIL_RETRIED = "mail.retried"  # an operator wants what waits tried at once
-    MAIL_REPLAYED = "mail.replayed"  # an operator has put back what had ended unsent; a held one may go twice
-    MAIL_POISONED = "mail.poisoned"  # its message failed again and again; it is tried on, or kept in mail-dead
-    TABLE_REPLACED = "table.replaced"  # it was deleted and made anew: keys, or suppressed addresses, are forgotten
-    MAINTENANCE_FAILED = "maintenance.failed"  # a step of maintenance; the others were done
-    MAINTENANCE = "maintenance.changed"  # rows and payloads that maintenance has ended or removed
-    MAIL_DUPLICATE = "mail.duplicate"  # a copy of one that came before, dropped; `reason` says by what it was known
-    ROW_UNWRITTEN = "mail.row-unwritten"  # the ledger could not be told how an attempt ended; it is looked at later
-    MAIL_CONFLICT = "mail.conflict"  # the same key with another body: dropped
-    GRAPH_THROTTLED = "graph.throttled"
-    GRAPH_UNREACHED = "graph.unreached"  # no connection, or no token from the managed identity
-    GRAPH_PERMISSION = "graph.permission"  # Graph refuses Mailroom itself: 401, 403
-    GRAPH_QUOTA = "graph.quota"  # a mailbox is full or at its limit
-    QUEUE_MEASURED = "queue.measured"  # every few minutes: how much waits, and since when; also the heartbeat
-    BACKLOG_MEASURED = "backlog.measured"  # mails that wait in the part of the ledger that maintenance has gone through
-    INTAKE_UNAVAILABLE = "intake.unavailable"  # a caller is answered 503: storage, or its keys, cannot be reached
-    BODY_LOST = "request.body-lost"  # it came with Transfer-Encoding and no body: 411; its sender must give its length
-    KEYS_UNREACHED = "caller.keys-unreached"  # the tenant's signing keys cannot be fetched; old ones stay in use
-    CALLER_REFUSED = "caller.refused"  # a request without a valid token, or of a caller that may not
-    ROUTE_OFF = "route.off"  # a route without a secret was asked: answered 404, as one that does not exist; once a day
-    ROUTE_REFUSED = "route.refused"  # it, or one of its secrets, cannot be used. At the first webhook, then by timer
-    EVENT_UNVERIFIED = "event.unverified"  # a webhook request that does not prove where it comes from
-    EVENT_MALFORMED = "event.malformed"  # a verified one that cannot be read
-    EVENT_FILTERED = "event.filtered"  # its route wants no mail of it
-    EVENT_SIGNED_AGAIN = "event.signed-again"  # what was signed came under another id within a day; it is mailed
-    BATCH_ACCEPTED = "event.batch-accepted"  # more mails than are put one by one: its events are durable as one
-    BATCH_EXPANDED = "event.batch-expanded"  # each of its events has its mails in the outbox, or was set aside
-    EVENT_CRASHED = "event.crashed"  # one of a batch made Mailroom fail: kept in mail-dead, the others went on
-    EVENT_PUT_OFF = "event.put-off"  # it cannot be stored now, or its route not be used; its sender is told so
-    TEMPLATE_FAILED = "template.failed"  # the general table stands in for the mail
-    VAULT_UNREACHED = "vault.unreached"  # a secret cannot be read; what was read before stays in use
+    level: int
 
+    def __new__(cls, name: str, level: int = INFO) -> Self:
+        event = str.__new__(cls, name)
+        event._value_ = name
+        event.level = level
+        return event
 
-LEVELS: Final = {
-    LogEvent.SETTING_REFUSED: logging.ERROR,
-    LogEvent.SETTING_UNUSED: logging.ERROR,
-    LogEvent.MAIL_ACCEPTED: logging.INFO,
-    LogEvent.MAIL_SENT: logging.INFO,
-    LogEvent.MAIL_WAITING: logging.INFO,
-    LogEvent.MAIL_UNKNOWN: logging.WARNING,
-    LogEvent.MAIL_UNVERIFIED: logging.WARNING,
-    LogEvent.MAIL_INTERRUPTED: logging.WARNING,
-    LogEvent.DRAFT_LEFT: logging.WARNING,
-    LogEvent.MAIL_RESENT: logging.WARNING,
-    LogEvent.MAIL_NEEDS_REVIEW: logging.ERROR,
-    LogEvent.MAIL_FAILED: logging.ERROR,
-    LogEvent.MAIL_REFUSED: logging.WARNING,
-    LogEvent.MAIL_SUPPRESSED: logging.WARNING,
-    LogEvent.RECIPIENTS_LEFT_OUT: logging.WARNING,
-    LogEvent.MAIL_CAPTURED: logging.INFO,
-    LogEvent.MAIL_UNCHECKED: logging.ERROR,
-    LogEvent.SUPPRESSION_CHANGED: logging.INFO,
-    LogEvent.RECIPIENTS_NEAR: logging.WARNING,
-    LogEvent.RECIPIENTS_REACHED: logging.ERROR,
-    LogEvent.CALLER_LIMITED: logging.WARNING,
-    LogEvent.MAIL_CANCELLED: logging.INFO,
-    LogEvent.MAIL_RETRIED: logging.INFO,
-    LogEvent.MAIL_REPLAYED: logging.WARNING,
-    LogEvent.MAIL_POISONED: logging.ERROR,
-    LogEvent.TABLE_REPLACED: logging.ERROR,
-    LogEvent.MAINTENANCE_FAILED: logging.WARNING,
-    LogEvent.MAINTENANCE: logging.INFO,
-    LogEvent.MAIL_DUPLICATE: logging.INFO,
-    LogEvent.ROW_UNWRITTEN: logging.ERROR,
-    LogEvent.MAIL_CONFLICT: logging.WARNING,
-    LogEvent.GRAPH_THROTTLED: logging.WARNING,
-    LogEvent.GRAPH_UNREACHED: logging.WARNING,
-    LogEvent.GRAPH_PERMISSION: logging.ERROR,
-    LogEvent.GRAPH_QUOTA: logging.ERROR,
-    LogEvent.QUEUE_MEASURED: logging.INFO,
-    LogEvent.BACKLOG_MEASURED: logging.INFO,
-    LogEvent.INTAKE_UNAVAILABLE: logging.ERROR,
-    LogEvent.BODY_LOST: logging.WARNING,
-    LogEvent.KEYS_UNREACHED: logging.ERROR,
-    LogEvent.CALLER_REFUSED: logging.WARNING,
-    LogEvent.ROUTE_OFF: logging.INFO,
-    LogEvent.ROUTE_REFUSED: logging.ERROR,
-    LogEvent.EVENT_UNVERIFIED: logging.WARNING,
-    LogEvent.EVENT_MALFORMED: logging.WARNING,
-    LogEvent.EVENT_FILTERED: logging.INFO,
-    LogEvent.EVENT_SIGNED_AGAIN: logging.WARNING,
-    LogEvent.BATCH_ACCEPTED: logging.INFO,
-    LogEvent.BATCH_EXPANDED: logging.INFO,
-    LogEvent.EVENT_CRASHED: logging.WARNING,
-    LogEvent.EVENT_PUT_OFF: logging.ERROR,
-    LogEvent.TEMPLATE_FAILED: logging.ERROR,
-    LogEvent.VAULT_UNREACHED: logging.ERROR,
-}
+    SETTING_REFUSED = "setting.refused", ERROR  # it cannot be used: 503. At the first invocation, then by the timer
+    SETTING_UNUSED = "setting.unused", ERROR  # nothing reads it: its name is unknown, or another takes its place
+    MAIL_ACCEPTED = "mail.accepted", INFO  # durable in the outbox, not sent yet
+    MAIL_SENT = "mail.sent", INFO  # Graph answered 202; `seconds` after it was accepted, or due
+    MAIL_WAITING = "mail.waiting", INFO  # put back, with the reason and the delay
+    MAIL_UNKNOWN = "mail.unknown", WARNING  # it may have been sent; Graph's answer is missing or ambiguous
+    MAIL_UNVERIFIED = "mail.unverified", WARNING  # its mailbox did not say whether it was sent: it is asked again
+    MAIL_INTERRUPTED = "mail.interrupted", WARNING  # its draft, or a file of it, could not be finished; retried later
+    DRAFT_LEFT = "mail.draft-left", WARNING  # the draft of an unsent mail could not be deleted; retried hourly
+    MAIL_RESENT = "mail.resent", WARNING  # sent again after an unknown outcome: it may arrive twice
+    MAIL_NEEDS_REVIEW = "mail.needs_review", ERROR  # it may have been sent; an operator decides
+    MAIL_FAILED = "mail.failed", ERROR  # will not be sent; kept in mail-dead
+    MAIL_REFUSED = "mail.refused", WARNING  # a producer's message that is not a mail, or not allowed; kept in mail-dead
+    MAIL_SUPPRESSED = "mail.suppressed", WARNING  # every recipient is on the suppression list; kept in mail-dead
+    RECIPIENTS_LEFT_OUT = "mail.recipients-left-out", WARNING  # some are on that list: it is sent to the others
+    MAIL_CAPTURED = "mail.captured", INFO  # MAIL_MODE is capture: recorded in mail-dead, not sent
+    MAIL_UNCHECKED = "mail.unchecked", ERROR  # the suppression list cannot be read: it waits
+    SUPPRESSION_CHANGED = "suppression.changed", INFO  # an operator added or removed an address
+    RECIPIENTS_NEAR = "recipients.near", WARNING  # four fifths of a mailbox's daily recipient limit; once a day
+    RECIPIENTS_REACHED = "recipients.reached", ERROR  # all of it: mails wait, or are answered 429; once a day
+    CALLER_LIMITED = "caller.limited", WARNING  # it reached its rate: refused, or retried later; once a minute
+    MAIL_CANCELLED = "mail.cancelled", INFO  # by its producer or an operator, before it was sent
+    MAIL_RETRIED = "mail.retried", INFO  # by an operator: what waits is tried at once
+    MAIL_REPLAYED = "mail.replayed", WARNING  # by an operator; after a review it may arrive twice
+    MAIL_POISONED = "mail.poisoned", ERROR  # its message failed repeatedly; it is retried, or kept in mail-dead
+    TABLE_REPLACED = "table.replaced", ERROR  # deleted and made anew: keys, or suppressed addresses, are forgotten
+    MAINTENANCE_FAILED = "maintenance.failed", WARNING  # a step of maintenance failed; the others were done
+    MAINTENANCE = "maintenance.changed", INFO  # rows and payloads that maintenance has ended or removed
+    MAIL_DUPLICATE = "mail.duplicate", INFO  # a copy of an earlier mail, dropped; `reason`: by what it was known
+    ROW_UNWRITTEN = "mail.row-unwritten", ERROR  # the end of an attempt could not be recorded; it is verified later
+    MAIL_CONFLICT = "mail.conflict", WARNING  # the same key with another body: dropped
+    GRAPH_THROTTLED = "graph.throttled", WARNING  # 429
+    GRAPH_UNREACHED = "graph.unreached", WARNING  # no connection, or no token from the managed identity
+    GRAPH_PERMISSION = "graph.permission", ERROR  # Graph refuses Mailroom itself: 401, 403
+    GRAPH_QUOTA = "graph.quota", ERROR  # a mailbox is full or at its limit
+    QUEUE_MEASURED = "queue.measured", INFO  # every few minutes: how much waits, and since when; also the heartbeat
+    BACKLOG_MEASURED = "backlog.measured", INFO  # mails that wait in the part of the ledger that this run has read
+    INTAKE_UNAVAILABLE = "intake.unavailable", ERROR  # 503 to a caller: storage, or its keys, cannot be reached
+    BODY_LOST = "request.body-lost", WARNING  # 411: it came with Transfer-Encoding and without a body
+    KEYS_UNREACHED = "caller.keys-unreached", ERROR  # the tenant's signing keys cannot be fetched; old ones stay in use
+    CALLER_REFUSED = "caller.refused", WARNING  # a request without a valid token, or of a caller without the permission
+    ROUTE_OFF = "route.off", INFO  # a request for a route without a secret: 404, as for an unknown route; once a day
+    ROUTE_REFUSED = "route.refused", ERROR  # it, or its secret, cannot be used. At the first webhook, then by the timer
+    EVENT_UNVERIFIED = "event.unverified", WARNING  # a webhook request that does not prove where it comes from
+    EVENT_MALFORMED = "event.malformed", WARNING  # a verified webhook request that cannot be read
+    EVENT_FILTERED = "event.filtered", INFO  # its route makes no mail of it
+    EVENT_SIGNED_AGAIN = "event.signed-again", WARNING  # the same content under another id within a day; it is mailed
+    BATCH_ACCEPTED = "event.batch-accepted", INFO  # too many mails to queue one by one: durable as one message
+    BATCH_EXPANDED = "event.batch-expanded", INFO  # each of its events has its mails in the outbox, or was kept
+    EVENT_CRASHED = "event.crashed", WARNING  # one of a batch made Mailroom fail: kept in mail-dead
+    EVENT_PUT_OFF = "event.put-off", ERROR  # it cannot be stored, or its route cannot be used; the sender is told
+    TEMPLATE_FAILED = "template.failed", ERROR  # the mail has the general table instead
+    VAULT_UNREACHED = "vault.unreached", ERROR  # a secret cannot be read; the last one that was read stays in use
+
 
 DAY: Final = 86_400.0  # seconds
-STRANGERS: Final[Mapping[str, float]] = {
+STRANGERS: Final[Mapping[LogEvent, float]] = {
     LogEvent.BODY_LOST: 1.0,
     LogEvent.CALLER_REFUSED: 1.0,
     LogEvent.EVENT_MALFORMED: 1.0,
@@ -150,62 +112,114 @@ STRANGERS: Final[Mapping[str, float]] = {
     LogEvent.ROUTE_OFF: DAY,
     LogEvent.VAULT_UNREACHED: 1.0,
 }
-"""Events that a request can cause which has proved nothing: the seconds between two lines of each and its fields.
+"""Events that a request without any proof can cause: seconds between two lines with the same fields.
 
-Each line has `count`, the events that it stands for. Their fields are of few values: see bounded.py."""
+Their fields have few values: routes, codes, statuses."""
+
+MOST: Final = 100  # lines that are counted separately; beyond that, by the event alone
+type _Key = tuple[LogEvent, tuple[tuple[str, Field], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line to be written now. count: how many events it stands for."""
+
+    event: LogEvent
+    fields: Fields
+    count: int
+
+
+@dataclass(slots=True)
+class _Counted:
+    until: float
+    missed: int = 0
+
+
+class Bounded:
+    """One for a process, used by all of its threads. seconds: between two lines, by event. clock: in seconds."""
+
+    def __init__(self, seconds: Mapping[LogEvent, float], clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = Lock()
+        self._counted: dict[_Key, _Counted] = {}
+        self._missed: set[_Key] = set()  # keys with events that were counted and not written
+
+    def take(self, event: LogEvent, fields: Fields) -> Line | None:
+        """The line to write; None when the event is counted into a later one."""
+        now = self._clock()
+        with self._lock:
+            key = self._key(event, fields, now)
+            counted = self._counted.get(key)
+            if counted is not None and now < counted.until:
+                counted.missed += 1
+                self._missed.add(key)
+                return None
+            return self._written(key, now, 1)
+
+    def late(self) -> list[Line]:
+        """Lines that are due, of events that were counted."""
+        if not self._missed:
+            return []
+        now = self._clock()
+        with self._lock:
+            due = [key for key in self._missed if self._counted[key].until <= now]
+            return [self._written(key, now, 0) for key in due]
+
+    def _written(self, key: _Key, now: float, more: int) -> Line:
+        event, fields = key
+        before = self._counted.get(key)
+        self._counted[key] = _Counted(now + self._seconds[event])
+        self._missed.discard(key)
+        return Line(event, dict(fields), more + (before.missed if before else 0))
+
+    def _key(self, event: LogEvent, fields: Fields, now: float) -> _Key:
+        key = (event, tuple(sorted(fields.items())))
+        if key in self._counted:
+            return key
+        if len(self._counted) >= MOST:
+            over = [old for old, one in self._counted.items() if one.until <= now and not one.missed]
+            for old in over:
+                del self._counted[old]
+        return key if len(self._counted) < MOST else (event, ())
+
+
 _bounded: Final = Bounded(STRANGERS)
-
-
-Said = tuple[LogEvent, dict[str, str | float | bool | None]]
-_waiting: ContextVar[list[Said] | None] = ContextVar("waiting", default=None)
+_waiting: ContextVar[list[tuple[LogEvent, dict[str, Field]]] | None] = ContextVar("waiting", default=None)
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Keep what is said within it, in threads that it starts too, and say it at its end."""
-    waiting: list[Said] = []
-    token = _waiting.set(waiting)
-    try:
-        yield
-    finally:
-        _waiting.reset(token)
-        while waiting:  # a thread that nobody waits for any more may still say something
-            event, fields = waiting.pop(0)
-            emit(event, **fields)
+def deferred(heard: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Keep the events emitted within it, in threads that it starts too, and write them at its end if `heard` says so.
 
-
-@contextmanager
-def said_while(heard: Callable[[], bool]) -> Iterator[None]:
-    """Keep what is said within it, and say it at its end if anybody hears it then.
-
-    For what may outlast its invocation: the platform drops what is logged outside of one.
+    For what may outlast its invocation, or runs in a thread: the platform drops what is logged there.
     """
-    waiting: list[Said] = []
+    waiting: list[tuple[LogEvent, dict[str, Field]]] = []
     token = _waiting.set(waiting)
     try:
         yield
     finally:
         _waiting.reset(token)
         if heard():
-            for event, fields in waiting:
+            while waiting:  # a thread that nobody waits for any more may still add one
+                event, fields = waiting.pop(0)
                 emit(event, **fields)
 
 
-def emit(event: LogEvent, **fields: str | float | bool | None) -> None:
-    """Write one event with its fields; those that are None are left out. Those of STRANGERS may be counted."""
+def emit(event: LogEvent, **fields: Field) -> None:
+    """Write one event with its fields, without those that are None. Events of STRANGERS may be counted instead."""
     if (waiting := _waiting.get()) is not None:
         waiting.append((event, fields))
         return
-    if event not in STRANGERS or "id" in fields:  # what has an id has been accepted: that no stranger can cause
+    if event not in STRANGERS or "id" in fields:  # an event with an id is of an accepted mail, not of a stranger
         _write(event, fields)
     elif (line := _bounded.take(event, fields)) is not None:
         _write(event, {**line.fields, "count": line.count})
     for line in _bounded.late():
-        _write(LogEvent(line.event), {**line.fields, "count": line.count})
+        _write(line.event, {**line.fields, "count": line.count})
 
 
 def _write(event: LogEvent, fields: Fields) -> None:
-    level = LEVELS[event]
-    if logger.isEnabledFor(level):
+    if logger.isEnabledFor(event.level):
         line = {"event": event.value, **{name: value for name, value in fields.items() if value is not None}}
-        logger.log(level, json.dumps(line, separators=(",", ":")))
+        logger.log(event.level, json.dumps(line, separators=(",", ":")))

@@ -5,7 +5,7 @@ import pytest
 
 from sandbox.loop import chosen
 from shared import telemetry
-from shared.telemetry_bounds import Bounded
+from shared.telemetry import Bounded
 from tests.azurite import azurite
 
 

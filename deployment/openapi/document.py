@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, made of the table in surface.py and of the code's own types.
 
-https://spec.openapis.org/oas/v3.1.1. Built on the first request for it: start-up does not pay. docs/openapi.json is the
-same, written by `python -m deployment.openapi.document`.
+https://spec.openapis.org/oas/v3.1.1. `python -m deployment.openapi.document` writes it to docs/openapi.json, which
+Mailroom serves.
 """
 
 import json
@@ -13,8 +13,6 @@ from typing import Any, Final
 import msgspec
 
 from deployment.openapi.surface import JSON, OPERATIONS, Answer, Body, Operation, Parameter
-
-__all__ = ["document", "text"]
 
 VERSION: Final = "1.0"
 SECURITY: Final[Mapping[str, list[dict[str, list[str]]]]] = {
@@ -33,7 +31,7 @@ SCHEMES: Final = {
         "type": "apiKey",
         "in": "header",
         "name": "x-functions-key",
-        "description": "A function key of the app; it may also come as `code` in the query.",
+        "description": "A function key of the app; the query parameter `code` may have it instead.",
     },
 }
 TYPE: Final = "@odata.type"
@@ -67,7 +65,7 @@ def document() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The document as JSON, with a line for each value, so that two versions can be compared."""
+    """The document as JSON, one line for each value, so that versions can be compared."""
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -124,7 +122,7 @@ def _answer(answer: Answer, schemas: Mapping[type, Any]) -> dict[str, Any]:
 
 
 def _plain(schema: Any) -> Any:
-    """A schema in the dialect of others: patterns with anchors of ECMA 262; a type is named only where it must be."""
+    """A schema for other tools: patterns with anchors of ECMA 262; the type required only where it is needed."""
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
@@ -133,7 +131,7 @@ def _plain(schema: Any) -> Any:
     if isinstance(pattern := result.get("pattern"), str) and (anchored := ANCHORED.fullmatch(pattern)):
         result["pattern"] = f"^{anchored[1]}$"
     if TYPE in result.get("required", []) and not str(result.get("title")).endswith("Attachment"):
-        # A message, or an attendee, may leave it out; among the items of an attachment a reader cannot do without.
+        # A message or an attendee may leave it out; among the items of an attachment it is needed.
         result["required"] = [name for name in result["required"] if name != TYPE]
     if not result.get("required", True):
         del result["required"]

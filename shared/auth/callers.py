@@ -1,28 +1,15 @@
-"""Who calls over HTTP, as the bearer token proves it."""
+"""Who calls over HTTP, as a verified bearer token proves it, and what that caller may do."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import azure.functions as func
-
-from shared.app import Services
-from shared.auth.entra import Caller
-from shared.errors import NotAllowed, Refused, Unauthenticated
-from shared.functions.answers import problem
+from shared.auth.entra import Caller, TokenVerifier, require
+from shared.errors import NotAllowed, Unauthenticated
 from shared.mail.outgoing import Origin
+from shared.settings.clouds import Registration
 from shared.settings.config import Settings
-from shared.telemetry import LogEvent, emit
 
-__all__ = [
-    "NO_OPERATOR",
-    "OPERATE",
-    "OPERATE_AS_USER",
-    "authenticated",
-    "key_refused",
-    "operates",
-    "origin_of",
-    "report_refused",
-    "scope_of",
-]
+if TYPE_CHECKING:
+    from shared.webhooks.sources.source import TokenRule
 
 OPERATE: Final = "Mailroom.Operate"  # the app role of operators
 # The scope of an application with which a person operates. Not the role's name: Entra keeps both in one namespace.
@@ -33,25 +20,11 @@ NO_OPERATOR: Final = (
 )
 
 
-async def authenticated(app: Services, req: func.HttpRequest) -> Caller:
-    """The caller; what it may do is still to be asked. Raises Unauthenticated, KeysUnavailable."""
-    if app.verifier is None:
-        raise Unauthenticated("No caller can be known: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
-    return await app.verifier.verify(req.headers.get("authorization"))
-
-
-def report_refused(refusal: Refused, caller: Caller | None = None) -> None:
-    """Say in an event that somebody was not let in. What else is wrong with a request is for its sender alone."""
-    if isinstance(refusal, Unauthenticated | NotAllowed):
-        application = caller.application_id if caller else None
-        emit(LogEvent.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
-
-
 def operates(caller: Caller, settings: Settings) -> bool:
     """Whether this is an operator. An application is one by its role.
 
     A user's role is in every token of theirs for this API, whichever application asked for it and for what: so the
-    application must be one that is meant for operating, and the user, or an administrator, must have let it.
+    application must be one that is meant for operating, and the user, or an administrator, must have consented to it.
     """
     if OPERATE not in caller.roles:
         return False
@@ -60,20 +33,8 @@ def operates(caller: Caller, settings: Settings) -> bool:
     return OPERATE_AS_USER in caller.scopes and caller.application_id in settings.operator_apps
 
 
-def key_refused(settings: Settings) -> func.HttpResponse | None:
-    """The answer to whoever comes with a function key to a path of operators; None: the key opens it.
-
-    The platform has checked the key by then, and cannot be told to take none. A key names nobody and does not expire.
-    """
-    if settings.operator_keys:
-        return None
-    return problem(
-        403, f"Function keys open nothing here: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
-    )
-
-
 def origin_of(caller: Caller) -> Origin:
-    """Who asks, as policy knows it."""
+    """The caller as policy knows it."""
     return Origin(
         kind="user" if caller.delegated else "application",
         name=caller.application_id,
@@ -83,6 +44,31 @@ def origin_of(caller: Caller) -> Origin:
 
 
 def scope_of(caller: Caller) -> str:
-    """Within this its keys name its mails, and it sees these mails and no other ones. Users of one app are apart."""
+    """The scope of the caller's keys and mails: it sees no others. Users of one application have separate scopes."""
     scope = f"http:{caller.tenant}:{caller.application_id}"
     return f"{scope}:{caller.user}" if caller.delegated else scope
+
+
+class WebhookTokens:
+    """Verifies the Entra tokens of webhooks, whose routes name tenant, audience and applications."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._verifiers: dict[tuple[str | None, str], TokenVerifier] = {}  # by tenant and audience: they keep keys
+
+    async def verify(self, rule: "TokenRule", authorization: str | None) -> None:
+        """Return if the token satisfies the route's rule. Raises Unauthenticated, NotAllowed, KeysUnavailable."""
+        verifier = self._verifiers.get((rule.tenant, rule.audience))
+        if verifier is None:
+            tenant = rule.tenant or (self._settings.api.tenant if self._settings.api else None)
+            if tenant is None:
+                raise Unauthenticated("The route has no tenant, and MAIL_API_TENANT is not set.")
+            verifier = TokenVerifier(
+                Registration(tenant, rule.audience.removeprefix("api://"), self._settings.authority)
+            )
+            self._verifiers[rule.tenant, rule.audience] = verifier
+        caller = await verifier.verify(authorization)
+        if caller.delegated or caller.application_id not in {app.lower() for app in rule.allowed_apps}:
+            raise NotAllowed("The token's application is not among the route's allowed_apps.")
+        if rule.app_role is not None:
+            require(caller, rule.app_role)

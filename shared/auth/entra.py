@@ -1,4 +1,4 @@
-"""Who calls: verifying the Microsoft Entra access tokens that callers of this API bring.
+"""Who calls: verifies the Microsoft Entra access tokens of callers.
 
 Entra issues two kinds of token for one registration, v1 and v2, and both occur; they differ in issuer, audience and the
 claim that names the application. A token is accepted when its signature is RS256 by a key that the tenant's metadata
@@ -15,20 +15,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeIs
 
-from shared.auth.entra_keys import Fetch, KeysUnavailable, SigningKeys, fetch
+from shared.auth.entra_keys import Fetch, SigningKeys, fetch
 from shared.errors import NotAllowed, Unauthenticated
-from shared.registration import Registration
+from shared.settings.clouds import Registration
 
 if TYPE_CHECKING:
     from jwt import PyJWK
 
-__all__ = ["Caller", "Fetch", "KeysUnavailable", "Registration", "Verifier", "require"]
-
 LONGEST_HEADER = 16 * 1024  # characters; Entra's tokens stay below, with every group and role in them
 LEEWAY = 60  # seconds that two clocks may differ
 LATEST = 253_402_300_799  # the end of the year 9999, in seconds since 1970
-# A client sends the same token for an hour. One that was verified is not verified again for so many seconds: that
-# costs as much as reading a mail. It is forgotten when it ends, and a key that is withdrawn holds no longer than this.
+# Seconds for which a verified token is not verified again: clients send the same token for an hour, and verifying costs
+# as much as reading a mail. A token is forgotten when it ends, and a withdrawn key works no longer than this.
 REMEMBERED = 60.0
 MOST_REMEMBERED = 1000
 # The claim that names the application, by the token's version.
@@ -61,13 +59,13 @@ def require(caller: Caller, permission: str = "Mail.Send") -> None:
         raise NotAllowed(f"Access is denied. The token has no {kind} {permission} for this API.")
 
 
-class Verifier:
+class TokenVerifier:
     """Verifies the tokens of one registration. One per process and event loop: it keeps the tenant's keys."""
 
     def __init__(
         self, registration: Registration, fetch: Fetch = fetch, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """clock: seconds; for the age of keys only, tokens are checked by the time of day."""
+        """clock: in seconds, for the age of keys only; tokens are checked by the time of day."""
         client_id = registration.client_id.lower()
         self._tenant = registration.tenant.lower()
         self._audiences = [client_id, f"api://{client_id}"]
@@ -76,10 +74,9 @@ class Verifier:
         self._remembered: dict[bytes, tuple[Caller, float]] = {}  # by the token's hash; until when, of the clock
 
     async def verify(self, authorization: str | None) -> Caller:
-        """Say who sent this Authorization header.
+        """Who sent this Authorization header.
 
-        Raises Unauthenticated when it proves nothing, whatever is wrong with it, and KeysUnavailable when that cannot
-        be said.
+        Raises Unauthenticated when the header proves nothing, and KeysUnavailable when that cannot be decided.
         """
         token = _bearer_token(authorization)
         name = hashlib.sha256(token.encode()).digest()
@@ -99,7 +96,7 @@ class Verifier:
         return caller
 
     async def ready(self) -> None:
-        """Return if the tenant's keys can be had. Raises KeysUnavailable."""
+        """Return if the tenant's keys can be fetched. Raises KeysUnavailable."""
         await self._keys.load("2.0")
 
     def _caller(self, version: str, claims: Mapping[str, Any]) -> Caller:
@@ -107,7 +104,7 @@ class Verifier:
             raise Unauthenticated("Access token validation failure. Invalid tenant.")
         application = claims.get(_APPLICATION[version])
         user = claims.get("oid")
-        # Whoever has `scp` acts for a user, whatever `roles` says: a user's token carries the user's roles too.
+        # A token with `scp` acts for a user, whatever `roles` says: a user's token carries the user's roles too.
         delegated = "scp" in claims
         if not (_is_guid(application) and _is_guid(user) and (delegated or _is_app_only(claims))):
             raise Unauthenticated("Access token validation failure. This is not an access token for this API.")
@@ -131,12 +128,12 @@ def _bearer_token(authorization: str | None) -> str:
 
 
 def _read(token: str) -> tuple[str, str]:
-    """Version and key id that a token claims to have; nothing is proved yet."""
+    """Version and key id that an unverified token claims to have."""
     import jwt
 
     try:
         unproved = jwt.decode_complete(token, options={"verify_signature": False})
-    except Exception as error:  # a token is a stranger's input, and a parser that fails has said no
+    except Exception as error:  # a token is untrusted input, and a parser that fails has rejected it
         raise Unauthenticated("The access token cannot be read.") from error
     version, key_id = unproved["payload"].get("ver"), unproved["header"].get("kid")
     known_version = isinstance(version, str) and version in _APPLICATION
@@ -168,18 +165,14 @@ def _verified(token: str, key: "PyJWK", issuer: str, audiences: list[str]) -> Ma
         raise Unauthenticated("Access token validation failure. Invalid audience.") from error
     except jwt.InvalidIssuerError as error:
         raise Unauthenticated("Access token validation failure. Invalid issuer.") from error
-    except Exception as error:  # as above: what fails is not verified
+    except Exception as error:  # as above
         raise Unauthenticated("Access token validation failure.") from error
-    if not isinstance(claims["aud"], str):  # Entra's is one audience; a list is none of its tokens
+    if not isinstance(claims["aud"], str):  # Entra writes one audience, never a list
         raise Unauthenticated("Access token validation failure. Invalid audience.")
     for name, value in claims.items():
-        if not _TYPES.get(name, _is_any)(value):
-            raise Unauthenticated(f"Access token validation failure. The claim {name} is not of its type.")
+        if name in _TYPES and not _TYPES[name](value):
+            raise Unauthenticated(f"Access token validation failure. The claim {name} has the wrong type.")
     return claims
-
-
-def _is_any(value: object) -> bool:  # noqa: ARG001 - of a claim that nothing here reads
-    return True
 
 
 def _is_text(value: object) -> bool:
@@ -187,7 +180,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    """NumericDate, RFC 7519 section 2. The library also takes a text that is a number."""
+    """NumericDate, RFC 7519 section 2. The library would also accept a number in a string."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST
 
 
@@ -195,7 +188,7 @@ def _is_list_of_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-# What is read of a token, by the type that Entra gives it:
+# The claims that are read, by the type that Entra gives them:
 # https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 _TYPES: Mapping[str, Callable[[object], bool]] = {
     **dict.fromkeys(("exp", "nbf", "iat"), _is_time),
@@ -208,13 +201,13 @@ def _is_app_only(claims: Mapping[str, Any]) -> bool:
     """Whether a token without `scp` is an application's own.
 
     An id token has no `scp` either, the same issuer, audience and keys, and a user's roles; but its subject is the user
-    as this application sees it, where an application's subject is its own object id. A token with neither is of an
-    application that has no service principal in the tenant: nobody has let it in.
+    as this application sees it, where an application's subject is its own object id. A token with neither belongs to an
+    application without a service principal in the tenant, which nobody has allowed.
     https://learn.microsoft.com/entra/identity-platform/optional-claims-reference (idtyp)
     """
     return claims.get("idtyp") in (None, "app") and claims.get("sub") == claims.get("oid")
 
 
 def _is_guid(value: object) -> TypeIs[str]:
-    """Applications, users and service principals are named by GUIDs, and by nothing else that a rule could name."""
+    """Applications, users and service principals are named by GUIDs only."""
     return isinstance(value, str) and _GUID.fullmatch(value) is not None

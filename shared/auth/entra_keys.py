@@ -12,16 +12,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shared.graph.endpoint import LOOPBACK_HOSTS
 from shared.runtime.deadline import within
-from shared.settings.clouds import LOGIN_HOSTS
+from shared.settings.clouds import LOGIN_HOSTS, LOOPBACK_HOSTS
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from jwt import PyJWK
-
-__all__ = ["Fetch", "KeysUnavailable", "SigningKeys", "fetch"]
-
 
 type Fetch = Callable[[str], Awaitable[bytes]]
 """Gets a URL's content. Raises any exception when it cannot."""
@@ -51,9 +47,9 @@ class _KeySet:
 class SigningKeys:
     """The tenant's signing keys, for each version of token.
 
-    Fetched on first use, then when they are a day old, then when a token names one that is not there (Entra rotates
-    them at any time), but for that not more often than once a minute: anyone can send tokens with invented key ids.
-    Old keys stay when a fetch fails. Requests that come during a fetch wait for it or do without.
+    Fetched on first use, when they are a day old, and when a token names an unknown key (Entra rotates them at any
+    time), but for that at most once a minute: anyone can send tokens with invented key ids. Old keys stay in use when a
+    fetch fails. A request that needs a key waits for a fetch in progress; the others use the old keys.
     """
 
     def __init__(self, tenant: str, authority: str, fetch: Fetch, clock: Callable[[], float]) -> None:
@@ -66,7 +62,7 @@ class SigningKeys:
         self._locks = {version: asyncio.Lock() for version in _METADATA}
 
     async def find(self, version: str, key_id: str) -> "tuple[PyJWK, str] | None":
-        """Return the key and the issuer of the tokens that it signs, or None when the tenant has no such key."""
+        """The key and the issuer of the tokens that it signs, or None when the tenant has no such key."""
         lock = self._locks[version]
         known = self._known.get(version)
         if known is None or key_id not in known.keys or (self._is_old(known) and not lock.locked()):
@@ -102,24 +98,24 @@ class SigningKeys:
             metadata = _object(await self._fetch(f"{self._authority}/{self._tenant}{_METADATA[version]}"))
             issuer, keys_url = self._checked(metadata)
             keys = _signing_keys(_object(await self._fetch(keys_url)), self._tenant)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong there, the old keys are still good
+        except Exception as error:  # noqa: BLE001 - whatever failed, the old keys are still good
             emit(LogEvent.KEYS_UNREACHED, code=type(error).__name__)
         else:
             self._known[version] = _KeySet(issuer, keys, self._clock())
         self._asked_at[version] = self._clock()
 
     def _checked(self, metadata: Mapping[str, Any]) -> tuple[str, str]:
-        """Issuer and address of the keys. Metadata that names another tenant or a strange host is not this tenant's."""
+        """Issuer and URL of the keys. Raises ValueError when the metadata names another tenant or an unknown host."""
         issuer, keys_url = metadata["issuer"], metadata["jwks_uri"]
         if self._tenant not in urlsplit(issuer).path.lower().split("/"):
-            raise ValueError("the issuer is another tenant")
+            raise ValueError("the issuer is of another tenant")
         own, other = urlsplit(self._authority), urlsplit(keys_url)
         if own.hostname in LOOPBACK_HOSTS:
             trusted = other.hostname in LOOPBACK_HOSTS and other.scheme in {"http", "https"}
         else:
             trusted = other.scheme == "https" and other.hostname in {own.hostname, *LOGIN_HOSTS}
         if not trusted:
-            raise ValueError("the keys are on a strange host")
+            raise ValueError("the keys are on an unknown host")
         return issuer, keys_url
 
 
@@ -130,11 +126,9 @@ async def fetch(url: str) -> bytes:
     """
     import aiohttp
 
-    from shared.runtime.tls import tls
-
     async with (
         within(FETCH_TIMEOUT),
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls()), auto_decompress=False) as client,
+        aiohttp.ClientSession(auto_decompress=False) as client,
         client.get(url, headers={"Accept-Encoding": "identity"}, allow_redirects=False) as response,
     ):
         if response.status != HTTPStatus.OK:
@@ -148,7 +142,7 @@ async def fetch(url: str) -> bytes:
 
 
 def _signing_keys(key_set: Mapping[str, Any], tenant: str) -> dict[str, "PyJWK"]:
-    """The RSA keys of a JWK set (RFC 7517) by key id. Those of no use here are left out; none at all is an error."""
+    """The usable RSA keys of a JWK set (RFC 7517) by key id. Raises ValueError when there is none."""
     keys = {
         entry["kid"]: key
         for entry in key_set["keys"]
@@ -167,7 +161,7 @@ def _signing_key(entry: Mapping[str, Any], tenant: str) -> "PyJWK | None":
     if entry.get("kty") != "RSA" or entry.get("use", "sig") != "sig" or not ours:
         return None
     try:
-        # Nothing but the public numbers, and the algorithm set here: neither token nor key set has a say in it.
+        # Only the public numbers; the algorithm is set here, and neither token nor key set can change it.
         key = jwt.PyJWK({"kty": "RSA", "n": entry["n"], "e": entry["e"]}, algorithm="RS256")
     except (jwt.PyJWTError, LookupError, TypeError, ValueError):
         return None

@@ -1,8 +1,7 @@
 """The app's managed identity, as every client here asks for its tokens.
 
-What differs from the SDK's defaults: each token comes within seconds or not at all (its own time-outs are minutes, and
-what waits for a token waits inside a mail's attempt or a caller's request), every failure is an azure-core error, and
-no proxy is read from the environment.
+What differs from the SDK's defaults: a token takes seconds at most (its own time-outs are minutes, and a mail's attempt
+or a caller's request waits for it), every failure is an azure-core error, and no proxy is read from the environment.
 """
 
 from collections.abc import AsyncIterator
@@ -15,16 +14,14 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from shared.runtime.deadline import within
 
-__all__ = ["PATIENCE", "Identity"]
-
 PATIENCE: Final = 8.0  # seconds for a token, its retries included
-# The identity endpoint is on the same machine: it answers at once or is starting.
+# The identity endpoint is on the same machine: it answers at once, unless it is starting.
 RETRIES: Final = 3
 BACKOFF: Final = 0.2
 
 
 class Identity(ManagedIdentityCredential):
-    """client_id: of a user-assigned identity, None: the app's own. patience: see PATIENCE; tests have less."""
+    """client_id: of a user-assigned identity, None: the app's own. patience: seconds for a token."""
 
     def __init__(self, client_id: str | None, patience: float = PATIENCE) -> None:
         super().__init__(client_id=client_id, retry_total=RETRIES, retry_backoff_factor=BACKOFF, use_env_settings=False)

@@ -27,14 +27,13 @@ from shared.delivery.engine import Verifier
 from shared.delivery.payloads import FileGone, Files, filled
 from shared.delivery.record import Conflict, Row
 from shared.delivery.transitions import Finding
-from shared.graph.draft_types import FileItem
-from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
+from shared.graph.outcome import FileItem, Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
 from shared.graph.upload import Uploaded
 from shared.mail.marker import MARKER_PROPERTY, with_marker
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message
 from shared.mail.outgoing import OutgoingMail
-from shared.mail.request_size import DraftPlan, file_size, in_one_request, plan_of
 from shared.mail.sdk_message import attachment_to_sdk, to_sdk
+from shared.mail.sizes import DraftPlan, file_size, in_one_request, plan_of
 from shared.mail.threading import threaded
 
 if TYPE_CHECKING:

@@ -9,24 +9,12 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.settings.config import Problem
+from shared.settings.environ import Problem
 from shared.telemetry import LogEvent, emit
-
-__all__ = [
-    "BODY_LOST",
-    "graph_error",
-    "json_answer",
-    "length_required",
-    "lost_its_body",
-    "problem",
-    "request_ids",
-    "settings_refused",
-    "unavailable",
-]
 
 LONGEST_ID: Final = 128
 BODY_LOST: Final = (
-    "The request has a Transfer-Encoding and its body did not arrive: Azure Functions hands on only bodies of a known "
+    "The request has a Transfer-Encoding and its body did not arrive: Azure Functions passes on only bodies of a known "
     "length. Send it again with Content-Length instead."
 )
 
@@ -57,23 +45,23 @@ def json_answer(
     )
 
 
-def unavailable(detail: str, code: str) -> func.HttpResponse:
-    """503, and the event that the alert counts. code: what it is that cannot be reached."""
-    emit(LogEvent.INTAKE_UNAVAILABLE, code=code)
-    return problem(503, detail, {"Retry-After": "10"})
-
-
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """Problem details, RFC 9457. The title is the status's own phrase, as about:blank has it."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return json_answer(status, body, headers, "application/problem+json")
 
 
-def lost_its_body(req: func.HttpRequest, function: str, route: str | None = None) -> bool:
-    """Whether a POST came in pieces (RFC 9112, section 7.1), of which the host has handed on none; says so in an event.
+def unavailable(detail: str, code: str) -> func.HttpResponse:
+    """503, and the event that the alert counts. code: what cannot be reached."""
+    emit(LogEvent.INTAKE_UNAVAILABLE, code=code)
+    return problem(503, detail, {"Retry-After": "10"})
 
-    Asked before anything else: without its body no signature is right and no mail is one, so every other answer would
-    name a fault that the request does not have. https://github.com/Azure/azure-functions-host/issues/7930
+
+def lost_its_body(req: func.HttpRequest, function: str, route: str | None = None) -> bool:
+    """Whether a POST came in chunks (RFC 9112, section 7.1), which the host drops; if so, an event says it.
+
+    Checked first: without its body every signature is wrong and nothing is a mail, so any other answer would name a
+    fault that the request does not have. https://github.com/Azure/azure-functions-host/issues/7930
     """
     if req.method != "POST" or not req.headers.get("transfer-encoding") or req.get_body():
         return False
@@ -82,7 +70,7 @@ def lost_its_body(req: func.HttpRequest, function: str, route: str | None = None
 
 
 def length_required(req: func.HttpRequest, function: str, route: str | None = None) -> func.HttpResponse | None:
-    """The answer to a request that has lost its body, as a problem; None: it has not."""
+    """The answer to a request that has lost its body, as a problem; None when it has not."""
     return problem(411, BODY_LOST) if lost_its_body(req, function, route) else None
 
 
@@ -90,3 +78,7 @@ def settings_refused(problems: tuple[Problem, ...]) -> str:
     """What a caller may know of settings that cannot be used: their names."""
     names = ", ".join(dict.fromkeys(problem.setting for problem in problems))
     return f"Mailroom is not configured: {names}. Its operator finds the reason at /api/health/ready."
+
+
+def rfc_3339(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

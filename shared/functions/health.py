@@ -1,4 +1,4 @@
-"""Health: whether this process lives, and for its operator whether it can do its work."""
+"""Health: liveness for everybody, readiness for the operator."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,38 +8,32 @@ from typing import Final
 
 import azure.functions as func
 
-from shared.app import Services, services
+from shared.app import App, current_app
 from shared.functions.answers import json_answer
+from shared.functions.triggers import QUEUES
 from shared.runtime.deadline import within
-from shared.storage.queue_names import ALL
-
-__all__ = ["blueprint"]
 
 PATIENCE: Final = 8.0  # seconds for each dependency to answer
 LOST: Final = {
     "mailledger": "The table mailledger was deleted after {seen} and made anew: keys used before may be "
-    "forgotten, and a mail that came again under one may have gone twice.",
+    "forgotten, and a mail that was repeated under one may have been sent twice.",
     "mailsuppressed": "The table mailsuppressed was deleted after {seen} and made anew: addresses that were "
-    "on the list are mailed until they are put there again.",
+    "on the list are mailed until they are added again.",
 }
 
-blueprint = func.Blueprint()
 
-
-@blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's parameter
-    """Liveness. Answers nothing of settings and dependencies: a restart would not mend them."""
-    services()  # to have it logged which settings cannot be used, where this is the first that comes
+    """Liveness, whatever the settings and dependencies: a restart would not mend them."""
+    current_app()  # logs the settings that cannot be used, when this is the first request
     return json_answer(200, {"status": "pass"}, {"Cache-Control": "no-store"})
 
 
-@blueprint.route(route="health/ready", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
-    """Readiness: every setting that is wrong by name, and each dependency asked. 200 or 503.
+    """Readiness: every wrong setting by name, and the state of each dependency. 200 or 503.
 
-    `degraded` is 200: everything works, and something was lost before that an operator has to look after.
+    `degraded` is 200: everything works, but something was lost before that needs an operator.
     """
-    app = services()
+    app = current_app()
     checks: dict[str, dict[str, object]] = {"settings": {"status": "pass"}}
     wrong = (*app.settings.problems, *app.settings.unused)
     if wrong:
@@ -64,15 +58,15 @@ async def _asked(question: Awaitable[str | None]) -> dict[str, object]:
     try:
         async with within(PATIENCE):
             note = await question
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+    except Exception as error:  # noqa: BLE001 - any failure is the answer
         return {"status": "fail", "error": type(error).__name__}
     return {"status": "pass"} if note is None else {"status": "warn", "note": note}
 
 
-async def _storage(app: Services) -> None:
-    """Each queue, a blob and a row: what the identity's roles allow. Of the service it may not ask anything.
+async def _storage(app: App) -> None:
+    """Reads each queue, a blob and a row: the identity's roles allow that, and nothing of the service itself.
 
-    A queue that is missing is an answer too: it is made on its first use.
+    A queue may be missing: it is made on its first use.
     """
     from azure.core.exceptions import ResourceNotFoundError
 
@@ -80,11 +74,11 @@ async def _storage(app: Services) -> None:
         with suppress(ResourceNotFoundError):
             await app.storage.queues.get_queue_client(queue).get_queue_properties()
 
-    await asyncio.gather(*map(ask, ALL), *(identity.reach() for identity in app.storage.identities))
+    await asyncio.gather(*map(ask, QUEUES), *(identity.reach() for identity in app.storage.identities))
 
 
-async def _tables(app: Services) -> str | None:
-    """Whether a table was deleted and made anew, as long as what it had would still count."""
+async def _tables(app: App) -> str | None:
+    """Whether a table was deleted and made anew, while the rows that it had would still be in use."""
     from shared.storage.table_identity import text
 
     kept, notes = timedelta(days=app.settings.retention_days), []
@@ -95,12 +89,12 @@ async def _tables(app: Services) -> str | None:
     return " ".join(notes) or None
 
 
-async def _identity(app: Services) -> None:
-    """A token for Graph can be had. That it may send is known only by sending."""
+async def _identity(app: App) -> None:
+    """Fetches a token for Graph. Whether Graph lets it send shows only when a mail is sent."""
     await app.graph.ensure_token()
 
 
-async def _routes(app: Services) -> dict[str, object]:
+async def _routes(app: App) -> dict[str, object]:
     """The routes that are on, those that are off, and those that cannot be used, with the reason."""
     from shared.webhooks.routing.route_status import status_of
 
@@ -114,7 +108,7 @@ async def _routes(app: Services) -> dict[str, object]:
     return facts | {name: value for name, value in more.items() if value}
 
 
-async def _callers(app: Services) -> str | None:
+async def _callers(app: App) -> str | None:
     if app.verifier is None:
         return "MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set: sendMail over HTTP answers 401"
     if not app.settings.callers:

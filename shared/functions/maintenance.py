@@ -1,32 +1,26 @@
-"""The timer that keeps ledger and payloads in order, and says what waits."""
+"""The timer that keeps ledger and payloads in order, and logs what waits and what cannot be used."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-import azure.functions as func
-
-from shared.app import services
+from shared.app import App, current_app
+from shared.delivery.maintenance import measure, partitions_of_run
+from shared.functions.triggers import QUEUES
 from shared.runtime.deadline import Deadline, within
-from shared.storage.queue_names import ALL
+from shared.settings.config import report_problems
 from shared.telemetry import LogEvent, emit
-
-__all__ = ["blueprint"]
+from shared.webhooks.routing.route_status import status_of
 
 TIME_FOR_A_RUN: Final = 240.0  # seconds; the next run, of other partitions, comes after 300
 TIME_FOR_A_STEP: Final = 30.0  # and for each step but the ledger's
 
-blueprint = func.Blueprint()
 
-
-@blueprint.timer_trigger(schedule="0 */5 * * * *", arg_name="timer", run_on_startup=False)
-async def maintenance(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
-    app = services()
-    app.report_problems()  # said again and again, so that the alert stays on
+async def maintenance() -> None:
+    app = current_app()
+    report_problems(app.settings)  # in every run, so that the alert stays on
     if app.settings.problems:
         return
-    from shared.delivery.maintenance import measure, partitions_of_run
-
     now = datetime.now(UTC)
     partitions = partitions_of_run(now)
 
@@ -34,10 +28,10 @@ async def maintenance(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the t
         for identity in app.storage.identities:
             await identity.report()
 
-    # The ledger comes last: it may need the whole time, and then the others must have been.
+    # The ledger comes last: it may need all the time that is left.
     steps: dict[str, Callable[[], Awaitable[object]]] = {
-        "routes": app.report_routes,
-        "queues": lambda: measure(app.storage.queues, ALL, now),
+        "routes": lambda: _report_routes(app),
+        "queues": lambda: measure(app.storage.queues, QUEUES, now),
         "tables": identities,
         "signed": lambda: app.storage.signed_bodies().forget(partitions, now),
         "ledger": lambda: app.maintenance.run(partitions),
@@ -45,8 +39,18 @@ async def maintenance(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the t
     await _each(steps, Deadline(TIME_FOR_A_RUN))
 
 
+async def _report_routes(app: App) -> None:
+    """Log which routes, or parts of their settings, cannot be used."""
+    catalog = app.catalog
+    if catalog.missing:
+        emit(LogEvent.ROUTE_REFUSED, why=catalog.missing)
+        return
+    for name, problem in (await status_of(catalog, app.intake.composer, app.secrets)).problems.items():
+        emit(LogEvent.ROUTE_REFUSED, route=name, why=problem)
+
+
 async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadline) -> None:
-    """Do every step, whatever becomes of the one before; then fail as the first of them that failed."""
+    """Do every step, whether the one before failed or not; then raise the first failure."""
     failures: list[Exception] = []
     for name, step in steps.items():
         last = name == list(steps)[-1]

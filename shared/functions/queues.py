@@ -1,8 +1,8 @@
 """The queues: `mail-outbox` and `mail-events`, where other programs put mails and events, and `mail-work`, our own.
 
-And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there. There is no
-poison queue of a poison queue: what fails there as often lies there unseen until it is deleted. So the functions of
-these queues do not fail for what may pass.
+And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there. A poison queue
+has no poison queue of its own: what fails there as often lies there unseen until it is deleted. So the functions of
+these queues do not raise for failures that may pass.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,25 +12,23 @@ from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 
-from shared.app import Services, services
+from shared.app import App, current_app
 from shared.errors import Malformed, Refused
 from shared.functions.answers import settings_refused
+from shared.functions.triggers import CONNECTION, EVENTS, OUTBOX, WORK
 from shared.mail import limits, parse
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
 from shared.mail.sizes import check_size
 from shared.policy.admit import admit
-from shared.storage.queue_names import CONNECTION, EVENTS, OUTBOX, WORK
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.delivery.queue_messages import Batch, ProducerMessage
 
-__all__ = ["mail_events", "mail_events_poison", "mail_outbox", "mail_outbox_poison", "mail_work", "mail_work_poison"]
-
-# Until an operator has mended a setting, or what made a message fail ten times has passed.
+# Until an operator has corrected a setting, or the reason for which a message failed ten times has passed.
 LATER: Final = timedelta(minutes=5)
-SOON: Final = timedelta(seconds=1)  # a time that near is not worth a message of its own
-FURTHEST: Final = timedelta(days=6)  # that a message can hide
+SOON: Final = timedelta(seconds=1)  # a time so near is not worth another message
+FURTHEST: Final = timedelta(days=6)  # for which a message can stay invisible
 LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a mail, in a blob
 
 
@@ -47,14 +45,14 @@ async def mail_events(message: func.QueueMessage) -> None:
 
 
 async def mail_work(message: func.QueueMessage) -> None:
-    app = services()
+    app = current_app()
     if app.settings.problems:
         return await _put_back(app, message.get_body())
     return await _work(app, _as_it_came(message, WORK))
 
 
-async def _work(app: Services, message: "ProducerMessage") -> None:
-    """A message of mail-work; or one that was put off since another version had written it."""
+async def _work(app: App, message: "ProducerMessage") -> None:
+    """A message of mail-work, now or after it waited because another version had written it."""
     from shared.delivery.queue_messages import Batch, ProducerMessage, parse_work
 
     try:
@@ -62,7 +60,7 @@ async def _work(app: Services, message: "ProducerMessage") -> None:
     except ValueError as error:
         return await _unread(app, message, error)
     if isinstance(work, ProducerMessage):
-        return await _put_off_before(app, work)
+        return await _waited(app, work)
     if isinstance(work, Batch):
         return await app.intake.expand(work)
     await app.worker.deliver(work)
@@ -82,7 +80,7 @@ async def mail_work_poison(message: func.QueueMessage) -> None:
 
     body = message.get_body()
 
-    async def settle(app: Services) -> None:
+    async def settle(app: App) -> None:
         try:
             work = parse_work(body)
         except ValueError as error:
@@ -98,8 +96,8 @@ async def mail_work_poison(message: func.QueueMessage) -> None:
     await _or_later(settle, lambda app: _put_back(app, body))
 
 
-async def _too_old(app: Services, work: "ProducerMessage | Batch") -> bool:
-    """Keep what has failed again and again for longer than a mail may wait; an operator can put it back into its queue.
+async def _too_old(app: App, work: "ProducerMessage | Batch") -> bool:
+    """Keep what has failed for longer than a mail may wait; an operator can put it back into its queue.
 
     False: it is younger.
     """
@@ -109,7 +107,7 @@ async def _too_old(app: Services, work: "ProducerMessage | Batch") -> bool:
 
     if not _expired(app, work.inserted_at if isinstance(work, ProducerMessage) else work.accepted_at):
         return False
-    crashed = Malformed(400, "Crashed", "It failed again and again until it was too old.")
+    crashed = Malformed(400, "Crashed", "It failed repeatedly until it was too old.")
     if isinstance(work, ProducerMessage):
         whole = await app.outbox.whole(work)
         await app.worker.refuse(work.id, work.queue, whole.body if whole else b"", crashed)
@@ -118,12 +116,12 @@ async def _too_old(app: Services, work: "ProducerMessage | Batch") -> bool:
     return True
 
 
-def _expired(app: Services, since: datetime) -> bool:
+def _expired(app: App, since: datetime) -> bool:
     return datetime.now(UTC) - since > timedelta(hours=app.settings.max_age_hours)
 
 
 def _as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> "ProducerMessage":
-    """origin: the queue that it came from, if that is another one. Every delivery of a message keeps its id."""
+    """origin: the queue that it came from, if another one. Every delivery of a message keeps its id."""
     from shared.delivery.queue_messages import ProducerMessage
 
     return ProducerMessage(
@@ -144,18 +142,18 @@ async def _poison(message: func.QueueMessage, queue: str) -> None:
 
 
 async def _given_up(message: "ProducerMessage") -> None:
-    """A producer's message that failed again and again: what is certain of it is done, the rest is a person's.
+    """A producer's message that failed repeatedly: what is certain about it is done, the rest is kept for an operator.
 
-    Only a key says which mail it is: without one it may have been sent under the id that it had before. An event is
-    kept for a person, who can put it back into its queue.
+    Only a key identifies its mail: without one it may have been sent under the id that the message had before. An event
+    is kept for an operator, who can put it back into its queue.
     """
 
-    async def settle(app: Services) -> None:
+    async def settle(app: App) -> None:
         from azure.core.exceptions import AzureError
 
         from shared.delivery.queue_messages import work_of
 
-        refusal: Refused = Malformed(400, "Crashed", "It failed again and again, and has no key to be matched by.")
+        refusal: Refused = Malformed(400, "Crashed", "It failed repeatedly, and has no key that identifies its mail.")
         try:
             if message.queue == OUTBOX and await _taken_apart(app, message):
                 return None
@@ -167,34 +165,32 @@ async def _given_up(message: "ProducerMessage") -> None:
             raise
         except Refused as error:
             refusal = error
-        except Exception as error:  # noqa: BLE001 - whatever made it fail ten times: it is kept, not tried for ever
-            refusal = Malformed(400, "Crashed", f"It failed again and again, by {type(error).__name__}.")
+        except Exception as error:  # noqa: BLE001 - it failed ten times: it is kept, not tried for ever
+            refusal = Malformed(400, "Crashed", f"It failed repeatedly, with {type(error).__name__}.")
         return await app.worker.refuse(message.id, message.queue, message.body, refusal)
 
     await _or_later(settle, lambda app: _retry_later(app, message))
 
 
-async def _or_later(
-    settle: Callable[[Services], Awaitable[None]], retry_later: Callable[[Services], Awaitable[None]]
-) -> None:
-    """Settle what the platform has given up; where a setting or storage is in the way, put it off.
+async def _or_later(settle: Callable[[App], Awaitable[None]], retry_later: Callable[[App], Awaitable[None]]) -> None:
+    """Settle what the platform has given up; where a setting or storage prevents that, retry later.
 
-    Raises only where it cannot be put off either. The platform then shows it again after ten minutes, ten times.
+    Raises only when that fails too. The platform then delivers the message again after ten minutes, ten times.
     """
     from azure.core.exceptions import AzureError
 
-    app = services()
+    app = current_app()
     if not app.settings.problems:
         with suppress(AzureError):
             return await settle(app)
     return await retry_later(app)
 
 
-async def _put_off_before(app: Services, message: "ProducerMessage") -> None:
-    """A producer's message that was put into mail-work, since it could not be read, or its time had not come."""
+async def _waited(app: App, message: "ProducerMessage") -> None:
+    """A producer's message that was put into mail-work because it could not be read, or its time had not come."""
     whole = await app.outbox.whole(message)
     if whole is None:
-        gone = Malformed(400, "PayloadMissing", "Somebody has removed its blob.")
+        gone = Malformed(400, "PayloadMissing", "Its blob was removed from storage.")
         return await app.worker.refuse(message.id, message.queue, b"", gone)
     if whole.queue == WORK:
         return await _work(app, whole)
@@ -203,11 +199,11 @@ async def _put_off_before(app: Services, message: "ProducerMessage") -> None:
     return await (_event if whole.queue == EVENTS else _producers)(whole)
 
 
-async def _taken_apart(app: Services, message: "ProducerMessage") -> bool:
-    """Where the message is an array, each of its elements goes on as a message of its own. False: it is none.
+async def _taken_apart(app: App, message: "ProducerMessage") -> bool:
+    """Make a message of each element, if the message is an array; False if it is not.
 
-    They are durable before the array is completed, and named by it and their places: an array that comes again, because
-    a host went down among its elements, makes nothing twice. What is refused among them is kept alone.
+    The elements are durable before the array is completed, and named by the array's id and their index: an array that
+    is repeated, because a host went down halfway, makes nothing twice. A refused element is kept on its own.
     """
     from shared.delivery.queue_messages import apart
 
@@ -222,8 +218,8 @@ async def _taken_apart(app: Services, message: "ProducerMessage") -> bool:
 
 
 async def _producers(message: "ProducerMessage") -> None:
-    """A producer's message: a mail, several, or something that is set aside with its reason."""
-    app = services()
+    """A producer's message: a mail, several, or something that is refused and kept with the reason."""
+    app = current_app()
     if app.settings.problems:
         return await _retry_later(app, message)
     if await _taken_apart(app, message):
@@ -242,8 +238,8 @@ async def _producers(message: "ProducerMessage") -> None:
     return None
 
 
-async def _waits_for_its_time(app: Services, message: "ProducerMessage", mail: OutgoingMail) -> bool:
-    """Where the queue has a rate, put the message into mail-work until its time comes. False: that is now."""
+async def _waits_for_its_time(app: App, message: "ProducerMessage", mail: OutgoingMail) -> bool:
+    """If the queue has a rate, put the message into mail-work until its time. False: the time is now."""
     import msgspec
 
     from shared.delivery.queue_messages import work_of
@@ -264,10 +260,10 @@ async def _waits_for_its_time(app: Services, message: "ProducerMessage", mail: O
 
 
 async def _event(message: "ProducerMessage") -> None:
-    """A producer's event: as many mails as its route makes of it, or something that is set aside with its reason."""
+    """A producer's event: as many mails as its route makes of it, or something that is refused and kept."""
     from shared.webhooks.routing.route import RouteUnusable
 
-    app = services()
+    app = current_app()
     if app.settings.problems:
         return await _retry_later(app, message)
     if await _taken_apart(app, message):
@@ -299,46 +295,45 @@ def _mail(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> Outg
     )
 
 
-async def _admitted(app: Services, mail: OutgoingMail) -> OutgoingMail:
-    """The mail, if it may be sent, with what its references stand for. Raises Refused, AzureError."""
+async def _admitted(app: App, mail: OutgoingMail) -> OutgoingMail:
+    """The mail with its attachments resolved. Raises Refused if it may not be sent, AzureError."""
     admit(mail, app.settings)
     mail = await app.attachment_resolver.resolved(mail)
     check_size(mail, large=app.settings.large_attachments)
     return mail
 
 
-async def _put_back(app: Services, text: bytes) -> None:
-    """Put a message of mail-work again for later, as it is. Failing instead would make it poison in five minutes."""
+async def _put_back(app: App, text: bytes) -> None:
+    """Put a message of mail-work back for later, as it is. Failing instead would make it poison in five minutes."""
     _need_queues(app)
     await app.outbox.put_back(WORK, text, LATER)
 
 
-async def _retry_later(app: Services, message: "ProducerMessage") -> None:
+async def _retry_later(app: App, message: "ProducerMessage") -> None:
     """The same with a producer's message."""
     _need_queues(app)
     await app.outbox.retry_later(message, LATER)
 
 
-def _need_queues(app: Services) -> None:
-    """Raise NotConfiguredError where a setting that cannot be used is one of storage's; not for tables, unused here."""
+def _need_queues(app: App) -> None:
+    """Raise NotConfiguredError when a wrong setting is one of storage's; tables do not matter here."""
     names = [problem.setting for problem in app.settings.problems]
     if any(name.startswith(CONNECTION) and not name.endswith("__tableServiceUri") for name in names):
         raise NotConfiguredError(settings_refused(app.settings.problems))
 
 
-async def _unread(app: Services, message: "ProducerMessage", error: ValueError) -> None:
-    """Only Mailroom writes to mail-work. What names no kind and no version is somebody else's, and kept for a person.
+async def _unread(app: App, message: "ProducerMessage", error: ValueError) -> None:
+    """A message of mail-work that this version cannot read.
 
-    What is of another version, as in a rolling update, waits for one that can read it, under the time at which it was
-    read first, for as long as a mail may.
+    Only Mailroom writes to that queue: a message without a kind and a version was written by someone else, and is kept
+    for an operator. A message of another version, as in a rolling update, waits for a version that can read it, for as
+    long as a mail may.
     """
     from shared.delivery.queue_messages import of_some_version
 
-    if not of_some_version(message.body):
-        refusal = Malformed(400, "NotMailroomsOwn", str(error))
-        return await app.worker.refuse(message.id, WORK, message.body, refusal)
-    if _expired(app, message.inserted_at):
-        refusal = Malformed(400, "UnknownVersion", str(error))
+    versioned = of_some_version(message.body)
+    if not versioned or _expired(app, message.inserted_at):
+        refusal = Malformed(400, "UnknownVersion" if versioned else "NotMailroomsOwn", str(error))
         return await app.worker.refuse(message.id, WORK, message.body, refusal)
     emit(LogEvent.MAIL_WAITING, id=message.id, seconds=LATER.total_seconds(), code="UnknownVersion")
     return await _retry_later(app, message)

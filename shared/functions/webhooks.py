@@ -2,26 +2,18 @@
 
 import azure.functions as func
 
-from shared.app import services
+from shared.app import current_app
 from shared.functions.answers import length_required, problem, settings_refused
-
-__all__ = ["blueprint"]
-
-blueprint = func.Blueprint()
+from shared.webhooks.sources.source import RawRequest
 
 
-@blueprint.route(
-    route="events/{route}", methods=["GET", "HEAD", "OPTIONS", "POST"], auth_level=func.AuthLevel.ANONYMOUS
-)
 async def events(req: func.HttpRequest) -> func.HttpResponse:
-    app, name = services(), req.route_params["route"]
-    known = not app.settings.problems and name in app.catalog.routes  # what else it is may be anything: not for the log
+    app, name = current_app(), req.route_params["route"]
+    known = not app.settings.problems and name in app.catalog.routes  # any other name may be anything: not for the log
     if (lost := length_required(req, "events", name if known else None)) is not None:
         return lost
     if app.settings.problems:
         return problem(503, settings_refused(app.settings.problems), {"Retry-After": "60"})
-    from shared.webhooks.sources.source import RawRequest
-
     request = RawRequest(
         body=req.get_body(),
         headers={header.lower(): value for header, value in req.headers.items()},

@@ -1,7 +1,7 @@
-"""Drafts in a mailbox, through the SDK: made, looked at, filled, sent, deleted. One method, one request.
+"""Drafts in a mailbox, through the SDK: made, read, filled, sent, deleted. One method, one request.
 
-Each request has a deadline of its own and is made once. What a request that only prepares has met is never Unknown: the
-mail did not go, so it is Interrupted. `send` alone can leave that open.
+Each request has a deadline of its own and is made once. A request that only prepares is never Unknown: the mail was not
+sent, so it is Interrupted. Only `send` can leave that open.
 
 Needs Mail.ReadWrite on the mailbox, and Mail.Send for `send`.
 """
@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from shared.graph.client import GraphConnection
-from shared.graph.draft_types import Draft, FileItem
 from shared.graph.outcome import (
     Accepted,
+    Draft,
+    FileItem,
     Interrupted,
+    NotConnected,
     Outcome,
     Rejected,
     Stopped,
@@ -45,12 +47,10 @@ if TYPE_CHECKING:
     from msgraph.generated.models.attachment import Attachment
     from msgraph.generated.models.message import Message
 
-__all__ = ["Drafts"]
-
 OK: Final = 200
 CREATED: Final = 201
 GONE: Final = frozenset({404, 410})
-# Conflicts between two changes of one draft, and a draft that is gone: they pass, another attempt makes a new one.
+# Conflicts between two changes of one draft, and a draft that is gone: another attempt makes a new one.
 CONFLICTS: Final = frozenset({409, 412, 423})
 PASSING: Final = CONFLICTS | GONE
 TOO_SMALL: Final = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
@@ -83,7 +83,7 @@ class _Session(msgspec.Struct):
 class Drafts:
     """One for a process. deadline: seconds for each request, its token included.
 
-    Every method raises Stopped with what a request has met, but for `send`, which returns it.
+    Every method raises Stopped with the outcome of a request that failed, except `send`, which returns it.
     """
 
     def __init__(self, connection: GraphConnection, deadline: float) -> None:
@@ -108,7 +108,7 @@ class Drafts:
         return [one for one in found if one.is_draft]
 
     async def look(self, mailbox: str, draft: str) -> Draft | None:
-        """The message of this id, be it still a draft or not. None: there is none."""
+        """The message of this id, a draft or not; None when there is none."""
         query = MessageItemRequestBuilder.MessageItemRequestBuilderGetQueryParameters(
             select=["isDraft", "parentFolderId"]
         )
@@ -116,21 +116,22 @@ class Drafts:
         return None if answer.status_code in GONE else _draft(_read(answer, _Message))
 
     async def names(self, mailbox: str, draft: str) -> list[str]:
-        """The names of the attachments that it has, whole ones only, in any order."""
-        query = attachments.AttachmentsRequestBuilder.AttachmentsRequestBuilderGetQueryParameters(select=["name"])
+        """The names of its attachments, only of complete ones, in any order."""
+        parameters = attachments.AttachmentsRequestBuilder.AttachmentsRequestBuilderGetQueryParameters
+
+        def page(builder: attachments.AttachmentsRequestBuilder, query: object) -> Awaitable["httpx.Response"]:
+            return self._prepared(lambda configure: builder.get(configure(query)), {OK})
+
         builder = self._one(mailbox, draft).attachments
-        answer = await self._prepared(lambda configure: builder.get(configure(query)), {OK})
+        answer = await page(builder, parameters(select=["name"]))
         names = list[str]()
         for _ in range(PAGES):
-            page = _read(answer, _Attachments)
-            names += [one.name or "" for one in page.value]
-            if page.next_link is None:
+            found = _read(answer, _Attachments)
+            names += [one.name or "" for one in found.value]
+            if found.next_link is None:
                 return names
-            answer = await self._following(builder.with_url(page.next_link))
+            answer = await page(builder.with_url(found.next_link), None)
         raise Stopped(Interrupted("attachments"))
-
-    async def _following(self, page: attachments.AttachmentsRequestBuilder) -> "httpx.Response":
-        return await self._prepared(lambda configure: page.get(configure(None)), {OK})
 
     async def add(self, mailbox: str, draft: str, attachment: "Attachment") -> None:
         """Add one attachment, whole, in one request."""
@@ -138,7 +139,7 @@ class Drafts:
         await self._prepared(lambda configure: builder.post(attachment, configure(None)), {CREATED})
 
     async def open_session(self, mailbox: str, draft: str, file: FileItem) -> str | None:
-        """Begin to upload a file. Returns the URL to upload it to; None where Graph wants it whole, by `add`."""
+        """Begin to upload a file: the URL to upload it to, or None when Graph wants it whole, by `add`."""
         item = AttachmentItem(
             attachment_type=AttachmentType.File,
             name=file.name,
@@ -158,16 +159,20 @@ class Drafts:
         return _read(answer, _Session).upload_url
 
     async def send(self, mailbox: str, draft: str, still_ours: Callable[[], bool]) -> Outcome:
-        """Send it. Graph answers 202; the draft is gone then. A draft that is not there may have been sent before."""
-        outcome = await self._outcome(
-            lambda configure: self._one(mailbox, draft).send.post(configure(None)), still_ours
-        )
+        """Send it. Graph answers 202, and the draft is gone. A draft that is not there may have been sent before."""
+
+        async def ask(configure: Configure) -> object:
+            if not still_ours():
+                raise Stopped(NotConnected("lease"))
+            return await self._one(mailbox, draft).send.post(configure(None))  # type: ignore[func-returns-value]  # NativeResponseHandler's
+
+        outcome = (await asked(self._connection, ask, self._deadline))[1]
         if isinstance(outcome, Rejected) and outcome.status in GONE:
             return Unknown("draft-gone", outcome.status, outcome.code, None, outcome.request_id)
         return outcome
 
     async def delete(self, mailbox: str, draft: str) -> None:
-        """Delete it; it may be gone already."""
+        """Delete it, if it is still there."""
         await self._prepared(lambda configure: self._one(mailbox, draft).delete(configure(None)), {204, *GONE})
 
     def _messages(self, mailbox: str) -> MessagesRequestBuilder:
@@ -182,19 +187,11 @@ class Drafts:
         expected: set[int],
         passing: frozenset[int] = PASSING,
     ) -> "httpx.Response":
-        """The answer to a request that sends nothing. Raises Stopped for every other one than the expected."""
-        answer, outcome = await self._asked(ask, lambda: True)
+        """The answer to a request that sends nothing. Raises Stopped for every status that is not expected."""
+        answer, outcome = await asked(self._connection, ask, self._deadline)
         if answer is not None and answer.status_code in expected:
             return answer
         raise Stopped(_preparing(outcome, passing))
-
-    async def _outcome(self, ask: Callable[[Configure], Awaitable[object]], still_ours: Callable[[], bool]) -> Outcome:
-        return (await self._asked(ask, still_ours))[1]
-
-    async def _asked(
-        self, ask: Callable[[Configure], Awaitable[object]], still_ours: Callable[[], bool]
-    ) -> tuple["httpx.Response | None", Outcome]:
-        return await asked(self._connection, ask, self._deadline, still_ours=still_ours)
 
 
 def _preparing(outcome: Outcome, passing: frozenset[int]) -> Outcome:

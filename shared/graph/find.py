@@ -1,6 +1,6 @@
-"""Looking a mail up in the mailbox it was sent from, in all folders: by the mark that it went with.
+"""Finding a mail in the mailbox it was sent from, in all folders, by the marker that it was sent with.
 
-One question: with two, one that fails makes the other worth nothing.
+In one request: of two, one that fails would make the other worthless.
 """
 
 import warnings
@@ -19,8 +19,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
 
-__all__ = ["Found", "Marker", "MessageId", "find_copy"]
-
 OK: Final = 200
 Found = Literal["sent", "waiting", "absent"] | Unanswered
 
@@ -35,7 +33,7 @@ class _Items(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What a mail has that went as JSON: an extended property of this id with this value."""
+    """Of a mail that was sent as JSON: an extended property of this id with this value."""
 
     property_id: str
     value: str
@@ -46,7 +44,7 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class MessageId:
-    """What a mail has that went as MIME, which knows no properties: the Message-ID, with its angle brackets."""
+    """Of a mail that was sent as MIME, which has no properties: the Message-ID, with its angle brackets."""
 
     value: str
 
@@ -61,9 +59,9 @@ async def find_copy(
     deadline: float,
     newer_than: datetime | None = None,
 ) -> Found:
-    """What the mailbox holds of a mail. deadline: in seconds. newer_than: the token has to be, if that can be had.
+    """What the mailbox holds of a mail. deadline: in seconds. newer_than: see GraphConnection.ensure_token.
 
-    sent: a copy that is no draft, wherever it was moved to. waiting: only a draft, as what is in the Outbox is.
+    sent: a copy that is no draft, wherever it was moved to. waiting: only a draft, such as a message in the Outbox.
     absent: nothing. Unanswered: the mailbox did not say, for whatever reason; never raises. Needs Mail.Read.
     """
     query = MessagesRequestBuilder.MessagesRequestBuilderGetQueryParameters(filter=str(known_by), select=["isDraft"])

@@ -1,22 +1,26 @@
-"""How the SDK's requests reach Graph: httpx's interface for transports, on the HTTP client that storage uses anyway.
+"""How requests reach Graph: httpx's interface for transports, on the HTTP client that storage uses anyway.
 
 httpx's own transport is Python down to the parsing of headers: it costs a third of a request to Graph, and a mail's
 first request another 30 ms to load (bench/RESULTS.md). An answer is read whole, within its request: each is small, and
 every caller of Mailroom's wants all of it.
+
+The transport also observes how far each request came. A deadline can end a request anywhere: before its first byte left
+the mail surely was not sent; after it, nobody knows. The difference is a retry now, or minutes of verifying.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from enum import Enum
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiohttp
 import httpx
+from kiota_abstractions.request_option import RequestOption
+from kiota_http.middleware import REQUEST_OPTIONS_KEY, BaseMiddleware
 from yarl import URL
 
-from shared.graph.request_phase import PhaseTracker
-from shared.runtime.tls import tls
-
-__all__ = ["AiohttpTransport"]
+from shared.runtime.deadline import Deadline
 
 CONNECT_TIMEOUT: Final = 5.0  # seconds, TLS included
 POOL_TIMEOUT: Final = 5.0  # until a connection is free to use or to make
@@ -24,20 +28,81 @@ POOL_TIMEOUT: Final = 5.0  # until a connection is free to use or to make
 # as Unknown, which costs more than a new connection.
 KEEP_ALIVE: Final = 5.0
 MAX_CONNECTIONS: Final = 128  # four for each mailbox; more than a host has executions that ask Graph
-# No limit on reading: every call brings a deadline of its own, which reads first what has come (runtime/deadline.py).
+# No limit on reading: every call brings a deadline of its own, which first reads what has come (runtime/deadline.py).
 # These limits do not, and need not: before there is a connection nothing can have come.
 TIMEOUT: Final = aiohttp.ClientTimeout(
     total=None, connect=POOL_TIMEOUT + CONNECT_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=None
 )
-LARGE: Final = 2**20  # bytes; aiohttp writes a larger body at once only under protest, for it would hold up the loop
+LARGE: Final = 2**20  # bytes; aiohttp warns when it writes a larger body at once, because that blocks the loop
 PIECE: Final = 2**16
 
 
-class AiohttpTransport(httpx.AsyncBaseTransport):
-    """One for a process and event loop. No proxy, no cookies, no redirects.
+class RequestPhase(Enum):
+    """The steps of one request."""
 
-    A GET or DELETE is made a second time where a connection that was kept turns out to be closed, nothing else is.
-    Needs no loop before its first request.
+    TOKEN = "token"  # noqa: S105 - asking for one
+    BUILDING = "building"  # writing the body, before the HTTP client has it
+    HANDED_OVER = "handed over"  # the HTTP client has it and has reported nothing yet
+    CONNECTING = "connecting"
+    SENDING = "sending"  # on an open connection
+
+
+class PhaseTracker(RequestOption):
+    """Given with a request, says afterwards how far it came.
+
+    deadline: after it no byte of the request may leave; what left before may still read its answer.
+    """
+
+    def __init__(self, deadline: Deadline | None = None) -> None:
+        self.phase = RequestPhase.TOKEN
+        self._deadline = deadline
+
+    @property
+    def is_late(self) -> bool:
+        return self._deadline is not None and self._deadline.passed
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether Graph may have read the request. True when in doubt, so an unobserved request loses nothing."""
+        return self.phase in {RequestPhase.HANDED_OVER, RequestPhase.SENDING}
+
+    def connecting(self) -> None:
+        """There is no connection for the request yet."""
+        if self.phase is not RequestPhase.SENDING:  # a second connection does not undo what the first has carried
+            self.phase = RequestPhase.CONNECTING
+
+    def connected(self) -> None:
+        """There is a connection; from now on bytes may leave."""
+        self.phase = RequestPhase.SENDING
+
+    def leaving(self) -> None:
+        """The first byte leaves now. Raises TimeoutError when the request is late: then none does."""
+        if self.is_late:
+            self.phase = RequestPhase.CONNECTING
+            raise TimeoutError
+
+    @staticmethod
+    def get_key() -> str:
+        """The name under which the SDK carries this option."""
+        return "mailroom.phase"
+
+
+class PhaseHandler(BaseMiddleware):
+    """The last of the SDK's middleware: hands a request's PhaseTracker on to the transport, in its extensions."""
+
+    async def send(self, request: httpx.Request, transport: httpx.AsyncBaseTransport) -> httpx.Response:
+        tracker = request.extensions.get(REQUEST_OPTIONS_KEY, {}).get(PhaseTracker.get_key())
+        if isinstance(tracker, PhaseTracker):
+            tracker.phase = RequestPhase.HANDED_OVER
+            request.extensions[PhaseTracker.get_key()] = tracker
+        return await super().send(request, transport)
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """One for a process and event loop. No proxy, no cookies, no redirects. Needs no loop before its first request.
+
+    aiohttp makes a GET or DELETE a second time when its connection closes without an answer, and nothing else. As in
+    httpx's own transport, the extension `sni_hostname` is the name for TLS when the URL has an address.
     """
 
     def __init__(self) -> None:
@@ -46,16 +111,21 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx's exceptions: when no byte of it has left, ConnectError, ConnectTimeout, UnsupportedProtocol."""
         session = self._session or self._open()
-        progress = request.extensions.get(PhaseTracker.get_key()) or PhaseTracker()
-        body = await request.aread()
+        tracker = request.extensions.get(PhaseTracker.get_key()) or PhaseTracker()
+        # Not aread(), which keeps the body with the request, and a request lives on in a cycle with its answer.
+        body = b"".join([part async for part in cast("httpx.AsyncByteStream", request.stream)])
+        # aiohttp would make a PUT a second time as well, but not when its body is a stream: an upload session has to be
+        # asked first what it has received.
+        streamed = len(body) > LARGE or request.method == "PUT"
         try:
             answer = await session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
-                data=_pieces(body, progress) if len(body) > LARGE else body or None,
+                data=_pieces(body, tracker) if streamed else body or None,
                 allow_redirects=False,
-                trace_request_ctx=progress,
+                server_hostname=request.extensions.get("sni_hostname"),
+                trace_request_ctx=tracker,
             )
             content = await answer.read()
         except aiohttp.ClientConnectorError as error:
@@ -74,7 +144,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ssl=tls()),
+            connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=TIMEOUT,
             auto_decompress=False,  # httpx does it
@@ -104,9 +174,9 @@ def _observed() -> aiohttp.TraceConfig:
     return trace
 
 
-async def _pieces(body: bytes, progress: PhaseTracker) -> Any:
+async def _pieces(body: bytes, tracker: PhaseTracker) -> AsyncIterator[bytes]:
     for start in range(0, len(body), PIECE):
-        if progress.is_late:
-            raise TimeoutError  # the rest of it stays here, so that Graph has no whole request
+        if tracker.is_late:
+            raise TimeoutError  # the rest of the body stays here, so that Graph has no whole request
         yield body[start : start + PIECE]
         await asyncio.sleep(0)

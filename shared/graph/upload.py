@@ -1,12 +1,12 @@
-"""One file into an upload session, in chunks: a PUT loop of our own.
+"""Uploading one file into an upload session, in chunks: a PUT loop of our own.
 
 The SDK's LargeFileUploadTask does not fit: it fails on Outlook's ranges, can send the last chunk twice, and sends the
 bearer token to the upload host. Here a bare HTTP client talks to the upload URL, which is the permission itself.
 
     200  nextExpectedRanges says where to go on: `2097152`, or with a dash as other services have it, `2097152-4194303`
     201  that was the last chunk
-    anything else, or a broken connection: the session is asked where it stands, and the loop goes on from there. Three
-    failures without a byte more, and the file is given up for now. 401, 403, 404, 410: the session is gone
+    anything else, or a broken connection: the loop asks the session for its next range and goes on from there. After
+    three failures without progress it gives the file up for now. 401, 403, 404, 410: the session is gone
 
 Source: https://learn.microsoft.com/graph/outlook-large-attachments.
 """
@@ -21,19 +21,15 @@ from typing import Any, Final
 
 import httpx
 
+from shared.graph.http_status import retry_after
 from shared.graph.outcome import Interrupted, Stopped, Throttled
-from shared.graph.retry_after import retry_after
 from shared.graph.upload_url import Target, UploadRefusedError, resolved
 from shared.runtime.deadline import within
-from shared.runtime.tls import tls
-
-__all__ = ["CHUNK", "Uploaded", "Uploader"]
 
 CHUNK: Final = 12 * 320 * 1024  # a multiple of 320 KiB below 4 MB
 TRIES: Final = 3  # of one chunk
 PAUSES: Final = (1.0, 2.0, 4.0)  # seconds after a first failure, a second one, …
-LONGEST_PAUSE: Final = 15.0  # what Graph asks for beyond that is waited for in the queue
-CONNECT_TIMEOUT: Final = 5.0
+LONGEST_PAUSE: Final = 15.0  # a longer one that Graph asks for is waited for in the queue
 GONE: Final = frozenset({401, 403, 404, 410})
 AGAIN: Final = frozenset({408, 429})
 Read = Callable[[int, int], Awaitable[bytes]]
@@ -41,21 +37,18 @@ Stay = Callable[[], Awaitable[None]]
 
 
 class Uploaded(Enum):
-    """whole: the last chunk was taken. unsure: the session says no more; what the draft holds has to be looked at."""
+    """whole: the last chunk was taken. unsure: the session is gone; the draft has to be read to see what it holds."""
 
     WHOLE = "whole"
     UNSURE = "unsure"
 
 
 class _Gone(Exception):  # noqa: N818 - HTTP's word
-    """The session has ended, or expired, or does not know us any more."""
+    """The session has ended or expired."""
 
 
 class Uploader:
-    """One for a process. deadline: seconds for each request. graph_host: of GRAPH_BASE_URL.
-
-    sleep: tests have their own.
-    """
+    """One for a process. deadline: seconds for each request. graph_host: of GRAPH_BASE_URL."""
 
     def __init__(
         self,
@@ -68,21 +61,23 @@ class Uploader:
         self._graph_host = graph_host
         self._deadline = deadline
         self._sleep = sleep
+        from shared.graph.transport import AiohttpTransport
+
         # No proxy and no credentials from the environment; no redirects: each would be another host.
         self._client = httpx.AsyncClient(
-            transport=transport or httpx.AsyncHTTPTransport(verify=tls()),
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT),
+            transport=transport or AiohttpTransport(),
+            timeout=None,  # noqa: S113 - the transport's own
             follow_redirects=False,
             trust_env=False,
             headers={"Accept-Encoding": "identity"},
         )
 
     async def upload(self, url: str, size: int, read: Read, stay: Stay) -> Uploaded:
-        """Put a file of so many bytes into the session.
+        """Put a file of `size` bytes into the session.
 
-        read: the bytes from an offset, so many. stay: called before each request; raises when it must not be made.
-        Raises Stopped (Interrupted, Throttled), and what read and stay raise; the session is cancelled then, unless
-        nobody can be reached.
+        read: gives bytes by offset and length. stay: called before each request; raises when it must not be made.
+        Raises Stopped (Interrupted, Throttled), and what read and stay raise; then the session is cancelled, if it can
+        be reached.
         """
         try:
             target = await resolved(url, self._graph_host)
@@ -119,7 +114,7 @@ class Uploader:
                 await stay()
                 following = await self._standing(target, size)
             if following is None:
-                continue  # nobody knows: the same chunk again
+                continue  # unknown: send the same chunk again
             if following > start:
                 failures = 0
             if following == size:
@@ -141,7 +136,7 @@ class Uploader:
         return answer
 
     async def _standing(self, target: Target, size: int) -> int | None:
-        """Where the session goes on. None: it did not say."""
+        """The offset that the session expects next; None when it did not say."""
         answer = await self._asked("GET", target)
         if answer is not None and answer.is_client_error and answer.status_code not in AGAIN:
             raise _Gone  # a session that cannot be asked is as good as gone: another one begins from the start
@@ -158,7 +153,7 @@ class Uploader:
     async def _ask(
         self, method: str, target: Target, headers: dict[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Response:
-        """One request under its deadline. The name goes into the Host header and into TLS; the address is the way."""
+        """One request under its deadline, to the address that was checked; the name is for the Host header and TLS."""
         length = {} if content is None else {"Content-Length": str(len(content))}
         async with within(self._deadline):
             return await self._client.request(
@@ -171,12 +166,12 @@ class Uploader:
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:
-    """The content as a stream: a request keeps what it is given as bytes, and lives on in a cycle with its answer."""
+    """The content as a stream: a request keeps bytes that it is given, and lives on in a cycle with its answer."""
     yield content
 
 
 def _next(answer: httpx.Response, size: int) -> int | None:
-    """The offset that the session expects next; the size itself when it expects nothing. None: the answer has none."""
+    """The offset that the session expects next, `size` when it expects nothing; None when the answer does not say."""
     if answer.status_code != httpx.codes.OK:
         return None
     try:
@@ -189,7 +184,7 @@ def _next(answer: httpx.Response, size: int) -> int | None:
 
 
 def _pause(answer: httpx.Response | None, failures: int) -> float:
-    """Seconds before the next try. Raises Stopped where Graph asks for more than is waited for here."""
+    """Seconds before the next try. Raises Stopped when Graph asks for more than LONGEST_PAUSE."""
     after = _after(answer)
     if after is not None and after > LONGEST_PAUSE and answer is not None:
         raise Stopped(_interrupted(answer))

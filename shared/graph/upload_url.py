@@ -1,9 +1,9 @@
-"""Where a file may be uploaded to: the address that Graph gave, held against what it may be.
+"""Where a file may be uploaded to: checks the URL that Graph gave.
 
 An upload URL is the permission itself, and what is sent there is a customer's file. So: https, no name and password in
-it, no redirect (upload.py follows none), and no address of a private network, of this machine or of a link; the name is
-resolved here, and the connection goes to the address that was checked, not to what the name says a moment later. In the
-sandbox, where Graph itself is on loopback, plain http and loopback will do.
+the URL, no redirect (upload.py follows none), and no address of a private network, of this machine or of a link; the
+name is resolved here, and the connection goes to the address that was checked, not to what the name resolves to a
+moment later. In the sandbox, where Graph itself is on loopback, plain http and loopback are allowed.
 """
 
 import asyncio
@@ -14,16 +14,14 @@ from typing import Final
 
 import httpx
 
-from shared.graph.endpoint import LOOPBACK_HOSTS
-
-__all__ = ["Target", "UploadRefusedError", "resolved"]
+from shared.settings.clouds import LOOPBACK_HOSTS
 
 _LONGEST: Final = 8192
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class UploadRefusedError(Exception):
-    """The URL is none to which a file may go. The text quotes nothing of it."""
+    """A file must not be sent to this URL. The text quotes nothing of the URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ async def resolved(text: str, graph_host: str) -> Target:
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, ValueError):
-        raise UploadRefusedError("The upload URL is none.") from None
+        raise UploadRefusedError("The upload URL is not a URL.") from None
     if url.scheme != "https" and not (sandbox and url.scheme == "http"):
         raise UploadRefusedError("The upload URL is not https.")
     if url.userinfo or not url.host:
@@ -74,7 +72,7 @@ async def _addresses(host: str, port: int) -> list[ipaddress.IPv4Address | ipadd
 
 
 def _unmapped(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An IPv4 address in the clothes of an IPv6 one is what it is."""
+    """The IPv4 address that an IPv6 address embeds, or the address itself."""
     address = ipaddress.ip_address(text)
     if not isinstance(address, ipaddress.IPv6Address):
         return address

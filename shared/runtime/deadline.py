@@ -1,11 +1,11 @@
-"""The end of a wait: what has arrived by then is read first.
+"""Deadlines: what has arrived by then is read first.
 
-asyncio.timeout looks at the clock alone. Where the loop has stood still, because one request took seconds of processor
-time, it throws an answer away that has long been there: uvloop and asyncio read the socket, wake the task, and in the
-same pass cancel it. A mail that Graph has accepted would be of unknown outcome.
+asyncio.timeout looks only at the clock. When the loop was blocked, because one request took seconds of processor time,
+it discards an answer that arrived long before: uvloop and asyncio read the socket, wake the task, and cancel it in the
+same pass. A mail that Graph has accepted would have an unknown outcome.
 
-Here a wait whose time is over ends a few passes of the loop later; each reads what has come and wakes who waits for it.
-What waits must begin nothing in these passes that others can see: `passed` says so.
+Here a wait whose time is over ends a few passes of the loop later; each pass reads what has arrived and wakes its task.
+In these passes the task must begin nothing that others can see: `passed` says so.
 """
 
 import asyncio
@@ -14,9 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-__all__ = ["Deadline", "within"]
-
-# One pass reads what a socket holds, up to 256 KiB, the next one wakes who waits for it; and some to spare.
+# One pass reads what a socket holds, up to 256 KiB, the next one wakes the task; and some to spare.
 PASSES: Final = 16
 
 
@@ -24,7 +22,7 @@ class Deadline:
     """When a wait ends, on the clock without jumps."""
 
     def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds  # not the loop's clock: uvloop's stands still while it does
+        self._end = time.monotonic() + seconds  # not the loop's clock: uvloop's stops while the loop is blocked
 
     @property
     def passed(self) -> bool:
@@ -38,7 +36,7 @@ class Deadline:
 
 @asynccontextmanager
 async def within(seconds: float) -> AsyncIterator[Deadline]:
-    """For what may take so many seconds. Raises TimeoutError where it took longer."""
+    """Raises TimeoutError when the block takes longer than `seconds`."""
     loop = asyncio.get_running_loop()
 
     waiting: asyncio.Handle

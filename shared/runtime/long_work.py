@@ -1,27 +1,22 @@
-"""Long work in a thread of its own, so that the other requests of the process go on meanwhile.
+"""Long work in a thread, so that the other requests of the process continue meanwhile.
 
-Reading and rendering keep within limits, but what is within them may still take some tenths of a second for each
-megabyte. In the event loop nothing else would be answered, and mails on their way would time out. A thread has the
-interpreter for five milliseconds at a time. Small work stays in the loop: the way to a thread and back takes longer.
+Reading and rendering have limits, but within them a megabyte may still take some tenths of a second. In the event loop
+that would delay every other answer, and mails in flight would time out. A thread has the interpreter for five
+milliseconds at a time. Small work stays in the loop: switching to a thread and back takes longer.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from shared.telemetry import kept
+from shared.telemetry import deferred
 
-__all__ = ["LARGE", "aside"]
-
-LARGE: Final = 64 * 1024  # bytes; what is smaller holds the loop for a few milliseconds, and at worst for a hundred
+LARGE: Final = 64 * 1024  # bytes; less blocks the loop for a few milliseconds, at worst for a hundred
 
 
 async def aside[**P, R](size: int, work: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
-    """What the work returns, or raises. size: bytes of what it reads.
-
-    What it says is said afterwards, in the loop: the platform drops what is logged in threads.
-    """
+    """What the work returns or raises. size: bytes that it reads. What it logs is logged afterwards, in the loop."""
     if size < LARGE:
         return work(*args, **options)
-    with kept():
+    with deferred():
         return await asyncio.to_thread(work, *args, **options)

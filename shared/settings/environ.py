@@ -1,4 +1,4 @@
-"""Takes values out of the environment, and notes what is wrong with them instead of raising it."""
+"""Reads values from the environment, and notes what is wrong with them instead of raising it."""
 
 import json
 import re
@@ -6,18 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Final
-from urllib.parse import urlsplit
-
-from shared.graph.endpoint import GRAPH_HOSTS, LOOPBACK_HOSTS, GraphEndpoint
-from shared.policy.address_patterns import Patterns
-
-__all__ = ["GUID", "SECRETS", "Problem", "Reader", "no_twins", "secret_setting"]
+from typing import Any, Final
 
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-SECRET: Final = frozenset({"AzureWebJobsStorage"})  # never shown
 PREFIX: Final = "MAIL_"
-SECRETS: Final = "MAIL_SECRET_"  # never shown
+SECRETS: Final = "MAIL_SECRET_"  # values are never shown
 UNRESOLVED: Final = "@Microsoft.KeyVault("
 
 
@@ -33,14 +26,22 @@ class Problem:
         return f"{self.setting}: found {self.found}, expected {self.expected}"
 
 
+class Wrong(ValueError):  # noqa: N818 - carries what was found; it is no fault of ours
+    """A value that a parser cannot use. found: what was found, in words; one text for each problem."""
+
+    def __init__(self, *found: str) -> None:
+        super().__init__(*found)
+        self.found = found
+
+
 class Reader:
-    """Takes values out of the environment, noting what is wrong with them."""
+    """One read of the environment."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.problems: list[Problem] = []
         self.unused: list[Problem] = []
-        self.asked: set[str] = set()  # names of every value that was asked for, there or not
+        self.asked: set[str] = set()  # every name that was asked for, set or not
         self.in_azure = bool(environ.get("WEBSITE_SITE_NAME"))
 
     def given(self, name: str) -> bool:
@@ -51,7 +52,7 @@ class Reader:
         self.asked.add(name)
         value = self.environ.get(name, "").strip()
         if value.startswith(UNRESOLVED):
-            # Azure hands a reference that it could not resolve to the app as it stands. It is no value.
+            # Azure gives a reference that it could not resolve to the app as it is. It is not a value.
             self.wrong(name, "a Key Vault reference that was not resolved", "the value itself, or nothing")
             return None
         return value or None
@@ -60,20 +61,16 @@ class Reader:
         self.problems.append(Problem(name, found, expected))
 
     def parsed[D](self, name: str, default: D, parse: Callable[[str], D], expected: str) -> D:
+        """The value of a setting; `default` where it is not set, or where `parse` raises ValueError or KeyError."""
         value = self.text(name)
         if value is None:
             return default
         try:
             return parse(value)
-        except (ValueError, KeyError):
-            self.wrong(name, "a value (not shown)" if name in SECRET else repr(value), expected)
+        except (ValueError, KeyError) as error:
+            for found in error.found if isinstance(error, Wrong) else (repr(value),):
+                self.wrong(name, found, expected)
             return default
-
-    def integer(self, name: str, default: int, low: int, high: int) -> int:
-        return self.parsed(name, default, _between(int, low, high), f"a whole number from {low} to {high}")
-
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        return self.parsed(name, default, _between(float, low, high), f"a number from {low:g} to {high:g}")
 
     def guid(self, name: str) -> str | None:
         def parse(value: str) -> str | None:
@@ -83,42 +80,8 @@ class Reader:
 
         return self.parsed(name, None, parse, "a GUID, 00000000-0000-0000-0000-000000000000")
 
-    def graph(self) -> GraphEndpoint:
-        def parse(value: str) -> GraphEndpoint:
-            endpoint = GraphEndpoint.parse(value)
-            if self.in_azure and endpoint.host in LOOPBACK_HOSTS:
-                raise ValueError
-            return endpoint
-
-        expected = "https:// and one of " + ", ".join(GRAPH_HOSTS) + ", with the version: …/v1.0"
-        default = GraphEndpoint.parse("https://graph.microsoft.com/v1.0")
-        return self.parsed("GRAPH_BASE_URL", default, parse, expected)
-
-    def authority(self, name: str, default: str) -> str:
-        """An https URL; outside Azure also http on loopback."""
-
-        def parse(value: str) -> str:
-            parts = urlsplit(value)
-            bare = not (parts.query or parts.fragment or parts.username or parts.password)
-            loopback = parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS and not self.in_azure
-            if not bare or not parts.hostname or not (parts.scheme == "https" or loopback):
-                raise ValueError
-            return value.rstrip("/")
-
-        return self.parsed(name, default, parse, f"an https URL, such as {default or 'https://….core.windows.net'}")
-
-    def patterns(self, name: str, default: str) -> Patterns:
-        try:
-            return Patterns.parse(self.text(name) or default)
-        except ValueError as error:
-            self.wrong(name, f"a pattern that is none: {error}", "addresses; * as a whole local part or first label")
-            return Patterns.parse("")
-
     def secrets(self) -> Mapping[str, tuple[str, ...]]:
-        """Secrets of routes, by the variable's name.
-
-        What stands in a reference that Azure could not resolve is none: it would be one that everybody knows.
-        """
+        """Secrets of routes, by the variable's name. A reference that Azure could not resolve is not a secret."""
         given = {name: value.partition(UNRESOLVED)[0].split() for name, value in self._of_routes()}
         return MappingProxyType({name: tuple(words) for name, words in given.items() if words})
 
@@ -146,27 +109,17 @@ class Reader:
         return [(name, value) for name, value in self.environ.items() if name.startswith(SECRETS) and value.strip()]
 
 
-def secret_setting(route: str) -> str:
-    """The name of the variable with a route's secrets: `uptime-kuma` has MAIL_SECRET_UPTIME_KUMA."""
-    return SECRETS + re.sub(r"[^A-Z0-9]", "_", route.upper())
-
-
-def no_twins(text: str) -> None:
-    """Raise ValueError where an object of a JSON text has a name twice: readers take the last, without a word."""
+def json_object(text: str, read: Callable[[str], Any]) -> dict[str, Any]:
+    """A setting that is a JSON object. Raises Wrong, also for a name that occurs twice: readers take only the last."""
 
     def check(pairs: list[tuple[str, object]]) -> None:
         names = [name for name, _ in pairs]
         if len(names) > len(set(names)):
-            raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands there twice")
+            raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} occurs twice")
 
-    json.loads(text, object_pairs_hook=check)
-
-
-def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N) -> Callable[[str], N]:
-    def parse(value: str) -> N:
-        number = kind(value)
-        if not low <= number <= high:  # NaN too
-            raise ValueError
-        return number
-
-    return parse
+    try:
+        json.loads(text, object_pairs_hook=check)
+        found: dict[str, Any] = read(text)
+    except (ValueError, RecursionError) as error:
+        raise Wrong(f"JSON of another shape ({error})") from error
+    return found

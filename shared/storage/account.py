@@ -1,12 +1,11 @@
 """The app's storage account: asynchronous clients, opened on first use.
 
 Storage answers within a second or is in trouble: three tries and short time-outs, so that a function ends before its
-caller gives up. Who cannot wait is answered 503; what comes from a queue stays in it.
+caller gives up. A caller is then answered 503; a queue message stays in its queue.
 
-Two defaults of azure-core cost more than the rest of an operation and bring nothing here (bench/RESULTS.md), and are
-switched off with its own settings: it asks the environment for a proxy in a thread, before each request (the way to
-storage is the network's business, as it is to Graph); and it looks for a tracing plug-in before each request that is
-not there.
+Two defaults of azure-core cost more than the rest of an operation and bring nothing here (bench/RESULTS.md), so its own
+settings switch them off: before each request it reads a proxy from the environment, in a thread, and looks for a
+tracing plug-in that is not there.
 """
 
 from functools import cached_property
@@ -22,8 +21,8 @@ from shared.delivery.payloads import Files
 from shared.delivery.queue import Outbox
 from shared.delivery.signed_bodies import TABLE as SIGNED
 from shared.delivery.signed_bodies import TableSignedBodies
-from shared.policy.suppression_table import TABLE as SUPPRESSED
-from shared.policy.suppression_table import TableSuppressions
+from shared.policy.suppression import TABLE as SUPPRESSED
+from shared.policy.suppression import SuppressionTable
 from shared.ratelimit.store import TABLE as RATES
 from shared.ratelimit.store import TableStore
 from shared.runtime.deadline import within
@@ -35,22 +34,20 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobServiceClient
     from azure.storage.queue.aio import QueueServiceClient
 
-__all__ = ["StorageAccount"]
-
 CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "retry_total": 3,
     "initial_backoff": 0.5,
     "increment_base": 2,
 }
 CONNECT_TIMEOUT: Final = 3.0  # seconds
-TRY_TIMEOUT: Final = 10.0  # for a whole try, however the bytes of its answer trickle in
-SLOWEST: Final = 4 * 2**20  # bytes a second, of a large body: it may take so much longer
+TRY_TIMEOUT: Final = 10.0  # seconds for a whole try, however slowly its answer arrives
+SLOWEST: Final = 4 * 2**20  # bytes a second, of a large body: its try may take longer by that
 
 
 class _Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
-    """The SDK's, with an end to each try. What is read as a stream has its end where it is read.
+    """The SDK's, with a deadline for each try. What is read as a stream has its deadline where it is read.
 
-    No limit of aiohttp's on reading: it would throw away what has come while the loop stood still.
+    No limit of aiohttp's on reading: it would discard what arrived while the loop was blocked.
     """
 
     def __init__(self) -> None:
@@ -66,7 +63,7 @@ class _Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by a
 
 
 class StorageAccount:
-    """The clients of one process and event loop. A mail that goes at once needs the tables only."""
+    """The clients of one process and event loop. A mail that is sent at once needs only the tables."""
 
     def __init__(self, storage: Storage) -> None:
         azure_core.tracing_enabled = False
@@ -111,14 +108,14 @@ class StorageAccount:
     def ledger(self) -> Ledger:
         return Ledger(self.tables.table(TABLE))
 
-    def suppressions(self) -> TableSuppressions:
-        return TableSuppressions(self.tables.table(SUPPRESSED))
+    def suppressions(self) -> SuppressionTable:
+        return SuppressionTable(self.tables.table(SUPPRESSED))
 
     @cached_property
     def identities(self) -> tuple[TableIdentity, TableIdentity]:
-        """Of the tables whose rows nothing else can tell, once they are gone: the ledger's, and the suppression list's.
+        """Of the tables whose loss matters: the ledger's and the suppression list's.
 
-        What the others have (rates, quotas of the day, bodies of the day) heals by itself within a day.
+        The others (rates, quotas of the day, signed bodies of the day) recover by themselves within a day.
         """
         ledger, suppressed = (
             TableIdentity(self.tables.table(name), lambda: self.blobs) for name in (TABLE, SUPPRESSED)

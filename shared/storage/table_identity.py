@@ -1,13 +1,13 @@
-"""Whether a table is still the one that it was: nobody else would notice that it was deleted.
+"""Whether a table was deleted and made anew, which nothing else would notice.
 
-A table that is missing is made with the first row that is written, which nothing keeps from doing its work. Without the
-old rows keys are forgotten, and a mail that comes again is sent again; or suppressed addresses are, and are mailed. So
-each such table has a row that says when it was made, and a blob of `mail-payloads` is the witness that there was one.
-Where the row is missing and the witness is there, the table is another one. Both are looked at by the timer and by
-whoever asks about a mail, never for a mail that is sent.
+A missing table is made with the first row that is written, and all goes on. Without the old rows keys are forgotten,
+and a repeated mail is sent again; or suppressed addresses are forgotten, and are mailed. So each such table has a row
+that says when it was made, and a blob of `mail-payloads` is the witness that the row existed. Where the row is missing
+and the witness is there, the table is another one. Both are read by the timer and by requests about a mail, never when
+a mail is sent.
 
-The blob's own time says when the table was last seen as it was; it is written anew each hour, which also keeps it from
-the lifecycle rule (infra/). Whoever deletes blobs and table makes an account look new: that cannot be told.
+The blob's own time says when the table was last seen unchanged; the blob is written anew each hour, which also protects
+it from the lifecycle rule (infra/). Deleting blobs and table makes an account look new: that cannot be noticed.
 """
 
 import time
@@ -23,24 +23,22 @@ from shared.delivery.payloads import OWN
 from shared.storage.tables import Entity, Table, Value
 from shared.telemetry import LogEvent, emit
 
-__all__ = ["IDENTITY", "Replaced", "TableIdentity", "is_identity"]
-
 IDENTITY: Final = "identity"  # both keys of the row: no mail's partition and no address's
 SEEN_AGAIN: Final = timedelta(hours=1)
-REMEMBERED: Final = 60.0  # seconds, for those who ask about mails
+REMEMBERED: Final = 60.0  # seconds, for requests about mails
 SAID_FOR: Final = timedelta(days=1)  # at each run of the timer
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A table was deleted, and made anew, after it was last seen and before that was found out."""
+    """A table was deleted and made anew, between when it was last seen and when that was found."""
 
     table: str
     seen: datetime
     found: datetime
 
     def concerns(self, at: datetime, kept: timedelta) -> bool:
-        """Whether what the old table kept for so long would still count at a time."""
+        """Whether a row that the old table kept for so long would still be in use at a time."""
         return at < self.found + kept
 
 
@@ -50,7 +48,7 @@ def text(at: datetime) -> str:
 
 
 def is_identity(entity: Entity) -> bool:
-    """Whether this row is the identity, for those who go through all of a table."""
+    """Whether this row is the identity, for those who read a whole table."""
     return bool(entity["PartitionKey"] == IDENTITY)
 
 
@@ -71,7 +69,7 @@ class TableIdentity:
         self._known: tuple[Replaced | None, float] | None = None
 
     async def keep(self) -> Replaced | None:
-        """Mark the table and its witness where they are not; say whether the table was ever replaced."""
+        """Write the row and the witness where they are missing; whether the table was ever replaced."""
         row = await self._table.get(IDENTITY, IDENTITY)
         seen = await self._seen()
         if row is None:
@@ -81,29 +79,28 @@ class TableIdentity:
         return self._replaced(row)
 
     async def report(self) -> None:
-        """Keep the identity; say in an event that the table was replaced, for a day."""
+        """Keep the identity; log for a day that the table was replaced."""
         replaced = await self.keep()
         if replaced is not None and self._now() < replaced.found + SAID_FOR:
             emit(LogEvent.TABLE_REPLACED, table=replaced.table, seen=text(replaced.seen), found=text(replaced.found))
 
     async def check(self) -> Replaced | None:
-        """The same, and nothing is written. A table that nobody has marked yet says nothing, unless it was marked."""
+        """Whether the table was replaced, without writing anything. None also for a table that was never marked."""
         row, seen = await self._table.get(IDENTITY, IDENTITY), None
         if row is None and (seen := await self._seen()) is not None:
-            row = await self._table.get(
-                IDENTITY, IDENTITY
-            )  # one that was just being marked has its witness after its row
+            # Again: when a table is marked, the witness is written after the row.
+            row = await self._table.get(IDENTITY, IDENTITY)
         if row is not None:
             return self._replaced(row)
         return Replaced(self._table.name, seen, self._now()) if seen is not None else None
 
     async def reach(self) -> None:
-        """Ask for the row and for the blob, whatever the answer is."""
+        """Read the row and the blob, to see that both services answer."""
         await self._table.get(IDENTITY, IDENTITY)
         await self._seen()
 
     async def known(self) -> Replaced | None:
-        """The same, as it was within the last minute."""
+        """What `check` found within the last minute."""
         if self._known is None or self._clock() >= self._known[1]:
             self._known = await self.check(), self._clock() + REMEMBERED
         return self._known[0]

@@ -1,9 +1,8 @@
 """Azure Table Storage, as much of its REST interface as Mailroom needs, through azure-core.
 
-Every mail costs two operations on a table. Microsoft's client of it, azure-data-tables, needs three times the processor
-time for one of them, nearly all of it for building and reading in general what is here a few fixed shapes
-(docs/decisions/0012-tables.md). Tries, tokens, connections and errors are azure-core's, as they are in that client;
-the tests hold the two against each other.
+Every mail takes two operations on a table. Microsoft's client, azure-data-tables, needs three times the processor time
+for one, nearly all of it for generality that a few fixed shapes do not need (docs/decisions/0012-tables.md). Retries,
+tokens, connections and errors are azure-core's, as in that client; the tests compare the two.
 
 https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api
 """
@@ -39,13 +38,11 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.core.utils import parse_connection_string
 
-__all__ = ["Entity", "Table", "Tables", "Token", "Value", "continued", "token_text"]
-
 type Value = str | bool | int | datetime
 type Entity = Mapping[str, Any]
 """Values by column. As read it also has its ETag, at `odata.etag`; times are in UTC, to the microsecond."""
 type Token = Mapping[str, str | None]
-"""Where a page ends: of PartitionKey and RowKey, as the service has encoded them."""
+"""Where a page ends: its PartitionKey and RowKey, as the service has encoded them."""
 
 SCOPE: Final = "https://storage.azure.com/.default"  # one for the clouds of all nations
 # 2020-12-06 is the first that takes tokens of an identity.
@@ -74,11 +71,11 @@ _encode: Final = msgspec.json.Encoder().encode
 class Tables:
     """The tables of one account.
 
-    access: puts on each try what proves who asks. transport: azure-core's, asynchronous; closed with this.
-    backoff: seconds before a second try, twice as many before each further one.
+    access: the policy that authorises each try. transport: azure-core's, asynchronous; closed with this. backoff:
+    seconds before a second try, doubled before each further one.
 
-    Every method of its tables raises azure-core's AzureError: HttpResponseError or one of its kinds for an answer that
-    is an error, another where there was no answer.
+    Every method of its tables raises azure-core's AzureError: HttpResponseError or a subclass for an answer that is an
+    error, another one where there was no answer.
     """
 
     def __init__(self, endpoint: str, access: Any, transport: Any, backoff: float = BACKOFF) -> None:
@@ -89,12 +86,12 @@ class Tables:
 
     @classmethod
     def of_identity(cls, endpoint: str, credential: AsyncTokenCredential, transport: Any) -> "Tables":
-        """By the tokens of an identity, which azure-core sends over https only."""
+        """With the tokens of an identity, which azure-core sends over https only."""
         return cls(endpoint, AsyncBearerTokenCredentialPolicy(credential, SCOPE), transport)
 
     @classmethod
     def of_connection_string(cls, text: str, transport: Any, backoff: float = BACKOFF) -> "Tables":
-        """By an account's key or shared access signature. Raises ValueError where the text has neither."""
+        """With an account's key or shared access signature. Raises ValueError when the text has neither."""
         parts = parse_connection_string(text)
         account = parts.get("accountname", "")
         suffix = parts.get("endpointsuffix", "core.windows.net")
@@ -125,14 +122,14 @@ class Tables:
 
 
 class Table:
-    """One table. It is made with the first entity where it is missing."""
+    """One table. If it is missing, it is made with the first entity."""
 
     def __init__(self, tables: Tables, name: str) -> None:
         self._tables = tables
         self.name = name
 
     async def insert(self, entity: Mapping[str, Value]) -> str:
-        """Add an entity; its ETag. Raises ResourceExistsError when there is one of its keys."""
+        """Add an entity; its ETag. Raises ResourceExistsError when there is one with its keys."""
         content = _encoded(entity)
         try:
             answer = await self._tables.send("POST", self.name, INSERT, content)
@@ -143,7 +140,7 @@ class Table:
         return str(answer.headers["ETag"])
 
     async def replace(self, entity: Mapping[str, Value], etag: str) -> str:
-        """Put an entity in place of the one with this ETag; its own.
+        """Put an entity in place of the one with this ETag; the new ETag.
 
         Raises ResourceModifiedError when that one has been changed, ResourceNotFoundError when it is gone.
         """
@@ -159,7 +156,7 @@ class Table:
         return _decoded(_read(answer))
 
     async def delete(self, partition: str, row: str, etag: str = "*") -> None:
-        """Raises ResourceModifiedError when it has been changed, ResourceNotFoundError when it is gone already."""
+        """Raises ResourceModifiedError when it has been changed, ResourceNotFoundError when it is gone."""
         await self._tables.send("DELETE", self._path(partition, row), {**HEADERS, "If-Match": etag})
 
     async def page(
@@ -172,7 +169,7 @@ class Table:
     ) -> tuple[list[Entity], Token | None]:
         """Entities whose columns are as `where` says, and where the next page begins (None: it was the last).
 
-        The service may give short and even empty pages before the last one. A table that is missing has one, empty.
+        The service may give short and even empty pages before the last one. A missing table has one empty page.
         Raises ValueError when the service does not know `after`.
         """
         asked = {f"Next{key}": value for key, value in (after or {}).items() if value is not None}
@@ -196,7 +193,7 @@ class Table:
         return [_decoded(entity) for entity in _read(answer)["value"]], token if any(token.values()) else None
 
     async def all(self, where: Mapping[str, str] | None = None) -> AsyncIterator[Entity]:
-        """The same, page after page."""
+        """All entities, page after page."""
         after: Token | None = None
         while True:
             found, after = await self.page(where, after=after)
@@ -211,7 +208,7 @@ class Table:
 
 
 def continued(text: str | None) -> Token | None:
-    """The token out of its text. Raises ValueError when it is none."""
+    """The token that a text stands for. Raises ValueError when it stands for none."""
     if not text:
         return None
     if len(text) > LONGEST_TOKEN:
@@ -229,7 +226,7 @@ def continued(text: str | None) -> Token | None:
 
 
 def token_text(token: Token | None) -> str | None:
-    """A token as a text that can stand in a URL."""
+    """A token as a text for URLs."""
     return base64.urlsafe_b64encode(json.dumps(token).encode()).decode() if token else None
 
 
@@ -254,7 +251,7 @@ class _SharedKeyLite(SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
 def _fail(answer: AsyncHttpResponse) -> NoReturn:
     kind = ERRORS.get(answer.status_code, HttpResponseError)
     if kind is ResourceExistsError and b"AlreadyExists" not in answer.content:
-        kind = HttpResponseError  # TableBeingDeleted: nothing is there, nor can be for a while
+        kind = HttpResponseError  # TableBeingDeleted: nothing exists, nor can for a while
     raise kind(response=answer)
 
 
@@ -274,7 +271,7 @@ def _encoded(entity: Mapping[str, Value]) -> bytes:
         elif isinstance(value, str | int):
             values[column] = value
         else:
-            raise TypeError(f"{column} is a {type(value).__name__}; a table has no such value here")
+            raise TypeError(f"{column} is a {type(value).__name__}, expected text, a number, a boolean or a time")
     return _encode(values)
 
 

@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.auth import entra_keys
-from shared.auth.entra import LONGEST_HEADER, MOST_REMEMBERED, Caller, KeysUnavailable, Registration, Verifier, require
-from shared.auth.entra_keys import LARGEST_FETCH, fetch
+from shared.auth.entra import LONGEST_HEADER, MOST_REMEMBERED, Caller, TokenVerifier, require
+from shared.auth.entra_keys import LARGEST_FETCH, KeysUnavailable, fetch
 from shared.errors import NotAllowed, Unauthenticated
+from shared.settings.clouds import Registration
 from tests.serving import serving
 
 TENANT = "11111111-aaaa-4bbb-8ccc-222222222222"
@@ -66,9 +67,9 @@ class Entra:
         document = self.documents[url]
         return document if isinstance(document, bytes) else json.dumps(document).encode()
 
-    def verifier(self, **changed: str) -> Verifier:
+    def verifier(self, **changed: str) -> TokenVerifier:
         registration = Registration(**{"tenant": TENANT, "client_id": CLIENT, "authority": AUTHORITY, **changed})
-        return Verifier(registration, self.fetch, lambda: self.now)
+        return TokenVerifier(registration, self.fetch, lambda: self.now)
 
     def rotate(self) -> None:
         for url in KEYS_URL.values():
@@ -537,7 +538,7 @@ async def test_the_whole_way_over_http(entra: Entra, monkeypatch: pytest.MonkeyP
 
     async with answering(answer) as authority:
         documents[0]["jwks_uri"] = f"{authority}/keys"
-        verifier = Verifier(Registration(TENANT, CLIENT, authority))
+        verifier = TokenVerifier(Registration(TENANT, CLIENT, authority))
         assert (await verifier.verify(bearer(app_claims()))).application_id == APPLICATION
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.app import Services
+from shared.app import App
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.record import PARTITIONS
 from shared.settings.config import read
@@ -24,7 +24,7 @@ AT_ONCE: Final = 8  # runs, each of its own partitions
 
 
 async def maintain() -> None:
-    app = Services(read(os.environ))
+    app = App(read(os.environ))
     assert not app.settings.problems, app.settings.problems
     later = replace(app.engine.claims, now=lambda: datetime.now(UTC) + LATER)
     maintenance = Maintenance(replace(app.engine, claims=later))

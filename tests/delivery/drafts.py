@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from shared.graph.draft_types import Draft, FileItem
-from shared.graph.outcome import Interrupted, Outcome, Stopped, Unknown
+from shared.graph.outcome import Draft, FileItem, Interrupted, Outcome, Stopped, Unknown
 from shared.graph.upload import Uploaded
 from shared.mail.model import Attachment, BlobAttachment
 from shared.mail.outgoing import OutgoingMail

@@ -14,8 +14,7 @@ from shared.delivery.maintenance import Maintenance
 from shared.delivery.queue_messages import work_of
 from shared.delivery.record import Row, partition
 from shared.delivery.worker import Worker
-from shared.graph.draft_types import Draft, FileItem
-from shared.graph.outcome import Accepted, Interrupted, Outcome, Stopped, Throttled, Unknown
+from shared.graph.outcome import Accepted, Draft, FileItem, Interrupted, Outcome, Stopped, Throttled, Unknown
 from shared.graph.upload import Uploaded
 from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment

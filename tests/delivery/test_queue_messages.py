@@ -84,5 +84,6 @@ async def test_a_message_never_expires(storage: str) -> None:
         await outbox.put_back("mail-outbox", b"{}")
         for name in (QUEUE, "mail-outbox"):
             [message] = await queues.get_queue_client(name).peek_messages()
+            assert message.expires_on
             assert message.expires_on.year == 9999
             await queues.get_queue_client(name).clear_messages()

@@ -9,7 +9,8 @@ import pytest
 
 from sandbox.packaged import alone
 from shared.functions.answers import settings_refused
-from shared.settings.config import Problem, read
+from shared.settings.config import read
+from shared.settings.environ import Problem
 from tests.e2e.running import APP, ROOT, Sandbox, command, environment
 from tests.e2e.wrong import BROKEN, REGISTRATION, WRONG
 

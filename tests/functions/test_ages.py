@@ -1,5 +1,6 @@
 """Messages that nobody can do anything with have an age, counted from when they came first; then they are kept."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.app import Services
+from shared.app import App
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
 from shared.delivery.record import State
@@ -41,13 +42,13 @@ class Message(func.QueueMessage):
 
 
 @pytest.fixture
-def office(monkeypatch: pytest.MonkeyPatch) -> Office:
+def office(install: Callable[[App], App]) -> Office:
     """Mailroom on storage in memory; its clock stands."""
-    app = Services(read({"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MAIL_ALLOWED_SENDERS": SENDER}))
+    app = App(read({"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MAIL_ALLOWED_SENDERS": SENDER}))
     office = Office(settings=app.settings)
     office.clock.at = NOW
     vars(app).update(outbox=office.outbox, engine=office.engine)
-    monkeypatch.setattr(trigger, "services", lambda: app)
+    install(app)
     return office
 
 

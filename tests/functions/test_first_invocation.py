@@ -12,7 +12,7 @@ from pathlib import Path
 import azure.functions as func
 import pytest
 
-from shared.app import Services, services
+from shared.app import App, current_app
 from shared.functions.queues import NotConfiguredError
 from shared.settings.config import Settings
 from tests.indexed import indexed
@@ -49,9 +49,9 @@ def unread(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
     monkeypatch.setenv("AzureWebJobsStorage", "nothing of the kind")
     monkeypatch.setenv(WRONG, "many")
     caplog.set_level(logging.INFO, "mailroom")
-    services.cache_clear()
+    current_app.cache_clear()
     yield
-    services.cache_clear()
+    current_app.cache_clear()
 
 
 @pytest.mark.parametrize("name", sorted(indexed()))
@@ -89,6 +89,6 @@ def test_routes_that_cannot_be_used_are_said_by_the_first_who_asks_for_them(
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "route.toml").write_text("no route")
-    app = Services(Settings(routes_dir=tmp_path))
+    app = App(Settings(routes_dir=tmp_path))
     assert app.intake is not None
     assert [line["route"] for line in said(caplog, "route.refused")] == ["mine"]

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import azure.functions as func
 import pytest
 
-from shared.app import services
+from shared.app import current_app
 from shared.functions.messages import (
     message_replay,
     message_retry,
@@ -38,9 +38,9 @@ GRAPH: dict[str, Function] = {"send_mail": send_users_mail, "send_my_mail": send
 def unconfigured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing is set, so everything that is asked after the body answers 503."""
     monkeypatch.delenv("AzureWebJobsStorage", raising=False)
-    services.cache_clear()
+    current_app.cache_clear()
     yield
-    services.cache_clear()
+    current_app.cache_clear()
 
 
 def request(body: bytes = b"", method: str = "POST", route: str = "github", **headers: str) -> func.HttpRequest:
@@ -81,7 +81,7 @@ async def test_a_webhook_is_told_before_its_signature_is_looked_at(
     """The same for every name; a name that is no route's is not written into the log."""
     monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
     for route in ("github", "someone@contoso.com"):
-        answer = await events.build().get_user_function()(request(route=route, Transfer_Encoding="chunked"))
+        answer = await events(request(route=route, Transfer_Encoding="chunked"))
         assert (answer.status_code, json.loads(answer.get_body())["status"]) == (411, 411)
     assert '"event":"request.body-lost","function":"events","route":"github"' in caplog.text
     assert "contoso" not in caplog.text

@@ -1,6 +1,7 @@
 """What the platform has given up: there is no poison queue of a poison queue, so its functions do not fail."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,15 +11,16 @@ import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.app import Services
+from shared.app import App
 from shared.delivery.payloads import message_name
 from shared.delivery.queue import BODY, DEAD, Kept
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work
 from shared.functions import queues as trigger
+from shared.functions.triggers import QUEUES
 from shared.mail import parse
 from shared.mail.outgoing import identity
-from shared.settings.config import Problem, read
-from shared.storage.queue_names import ALL
+from shared.settings.config import read
+from shared.settings.environ import Problem
 from tests.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
 from tests.delivery.samples import SENDER, Office, work
 from tests.indexed import indexed
@@ -65,29 +67,28 @@ class NoLedger(MemoryLedger):
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> Services:
+def app(install: Callable[[App], App]) -> App:
     """Mailroom with all its settings, on storage in memory."""
-    app = Services(read(GOOD))
+    app = App(read(GOOD))
     equip(app, Office(settings=app.settings))
-    monkeypatch.setattr(trigger, "services", lambda: app)
-    return app
+    return install(app)
 
 
-def equip(app: Services, office: Office) -> None:
+def equip(app: App, office: Office) -> None:
     vars(app).update(outbox=office.outbox, engine=office.engine, files=MemoryFiles(office.outbox))
     for name in ("worker", "mailer", "attachment_resolver"):
         vars(app).pop(name, None)
 
 
-def memory(app: Services) -> Any:
+def memory(app: App) -> Any:
     return app.outbox
 
 
-def refuse_settings(app: Services, *problems: Problem) -> None:
+def refuse_settings(app: App, *problems: Problem) -> None:
     app.settings = replace(app.settings, problems=problems or (REFUSED,))
 
 
-def retry_later(app: Services) -> ProducerMessage | Work | Batch:
+def retry_later(app: App) -> ProducerMessage | Work | Batch:
     [(queue, content, after)] = memory(app).returned
     assert (queue, after) == ("mail-work", timedelta(minutes=5))
     return parse_work(content)
@@ -102,7 +103,7 @@ POISON = {
 @pytest.mark.parametrize("name", POISON)
 @pytest.mark.parametrize("why", ["setting", "storage"])
 async def test_what_may_pass_puts_the_message_back_for_minutes_with_its_first_time(
-    app: Services, name: str, why: str
+    app: App, name: str, why: str
 ) -> None:
     """Into mail-work, under the id that it has by now. A second time it says the same."""
     function, queue, body = POISON[name]
@@ -121,7 +122,7 @@ async def test_what_may_pass_puts_the_message_back_for_minutes_with_its_first_ti
 
 
 @pytest.mark.parametrize("name", POISON)
-async def test_when_it_has_passed_the_message_goes_the_way_it_would_have_gone(app: Services, name: str) -> None:
+async def test_when_it_has_passed_the_message_goes_the_way_it_would_have_gone(app: App, name: str) -> None:
     function, queue, body = POISON[name]
     settings = app.settings
     refuse_settings(app)
@@ -138,7 +139,7 @@ async def test_when_it_has_passed_the_message_goes_the_way_it_would_have_gone(ap
         assert (again.id, again.accepted_at) == (identity(f"queue:mail-outbox:{SENDER}", "k-1"), INSERTED)
 
 
-async def test_a_mail_without_a_key_is_kept_for_a_person_even_when_it_was_put_off(app: Services) -> None:
+async def test_a_mail_without_a_key_is_kept_for_a_person_even_when_it_was_put_off(app: App) -> None:
     """It may have been sent under the id that its message had at first."""
     settings = app.settings
     refuse_settings(app)
@@ -150,7 +151,7 @@ async def test_a_mail_without_a_key_is_kept_for_a_person_even_when_it_was_put_of
     assert memory(app).messages == []
 
 
-async def test_what_fails_for_a_fault_of_ours_is_kept_too(app: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_fails_for_a_fault_of_ours_is_kept_too(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would fail in the poison queue as it did before, and be deleted there by and by."""
 
     def broken(*_: Any) -> Any:
@@ -164,7 +165,7 @@ async def test_what_fails_for_a_fault_of_ours_is_kept_too(app: Services, monkeyp
 
 @pytest.mark.parametrize("why", ["setting", "storage"])
 @pytest.mark.parametrize("what", ["mail", "message"])
-async def test_a_poisoned_message_of_mail_work_is_put_back_as_it_is(app: Services, why: str, what: str) -> None:
+async def test_a_poisoned_message_of_mail_work_is_put_back_as_it_is(app: App, why: str, what: str) -> None:
     if why == "setting":
         refuse_settings(app)
     else:
@@ -176,7 +177,7 @@ async def test_a_poisoned_message_of_mail_work_is_put_back_as_it_is(app: Service
 
 
 @pytest.mark.parametrize("function", [trigger.mail_outbox, trigger.mail_outbox_poison])
-async def test_a_message_that_does_not_fit_into_one_of_ours_waits_in_a_blob(app: Services, function: Any) -> None:
+async def test_a_message_that_does_not_fit_into_one_of_ours_waits_in_a_blob(app: App, function: Any) -> None:
     """In base64 it would be larger than what a queue takes, and could never be put back."""
     settings = app.settings
     refuse_settings(app)
@@ -193,7 +194,7 @@ async def test_a_message_that_does_not_fit_into_one_of_ours_waits_in_a_blob(app:
     assert memory(app).dead == {}
 
 
-async def test_a_message_whose_blob_is_gone_is_refused_by_name(app: Services) -> None:
+async def test_a_message_whose_blob_is_gone_is_refused_by_name(app: App) -> None:
     message = ProducerMessage(v=1, id="p", queue="mail-outbox", inserted_at=INSERTED, payload="gone")
     await trigger.mail_work(Message(msgspec.json.encode(message)))
     assert memory(app).dead["p"].reason == "PayloadMissing"
@@ -209,7 +210,7 @@ async def test_a_message_whose_blob_is_gone_is_refused_by_name(app: Services) ->
         ("AzureWebJobsStorage__tableServiceUri", True),
     ],
 )
-async def test_it_fails_only_where_it_cannot_be_put_back(app: Services, setting: str, put: bool) -> None:  # noqa: FBT001
+async def test_it_fails_only_where_it_cannot_be_put_back(app: App, setting: str, put: bool) -> None:  # noqa: FBT001
     """The host has storage, since the message has come; but Mailroom cannot use what it is told of it."""
     refuse_settings(app, Problem(setting, "nothing", "the service's URL"))
     if put:
@@ -223,4 +224,4 @@ async def test_it_fails_only_where_it_cannot_be_put_back(app: Services, setting:
 def test_maintenance_measures_every_queue_that_a_function_listens_to() -> None:
     """Poison queues too: what stays there is told to the operator."""
     listed = [function.get_trigger().get_dict_repr() for function in indexed().values()]
-    assert set(ALL) == {trigger["queueName"] for trigger in listed if trigger["type"] == "queueTrigger"}
+    assert set(QUEUES) == {trigger["queueName"] for trigger in listed if trigger["type"] == "queueTrigger"}

@@ -1,35 +1,36 @@
 """What readiness says of routes."""
 
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import azure.functions as func
 import pytest
 
-from shared.app import Services
+from shared.app import App
 from shared.functions import health
 from shared.settings.config import read
 
 VAULT = "https://kv-1.vault.azure.net"
 
 
-async def _reached(_: Services) -> None:
+async def _reached(_: App) -> None:
     """A dependency that answers."""
 
 
 async def test_a_secret_in_a_setting_beside_the_vault_is_a_warning_and_the_app_is_ready(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, install: Callable[[App], App]
 ) -> None:
     """It works now; the next deployment would remove it."""
     environment = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MAIL_VAULT_URL": VAULT}
     environment |= {"MAIL_SENDER": "a@contoso.com", "MAIL_TO": "b@contoso.com", "MAIL_SECRET_GITHUB": "hush"}
-    app = Services(read(environment))
+    app = App(read(environment))
 
     async def of(route: str) -> tuple[str, ...]:
         return app.settings.secrets.get("MAIL_SECRET_GITHUB", ()) if route == "github" else ()
 
     app.__dict__["secrets"] = SimpleNamespace(of=of)
-    monkeypatch.setattr(health, "services", lambda: app)
+    install(app)
     for name in ("_storage", "_tables", "_identity", "_callers"):
         monkeypatch.setattr(health, name, _reached)
     answer = await health.health_ready(func.HttpRequest("GET", "https://x.test/", body=b""))

@@ -9,7 +9,7 @@ import azure.functions as func
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
-from shared.app import services
+from shared.app import current_app
 from shared.delivery.record import Row
 from tests.azurite import azurite
 from tests.indexed import indexed
@@ -57,15 +57,15 @@ async def account(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TableService
         async with TableServiceClient.from_connection_string(storage) as tables:
             await a_new_process()
             yield tables
-            await services().storage.close()
-    services.cache_clear()
+            await current_app().storage.close()
+    current_app.cache_clear()
 
 
 async def a_new_process() -> None:
-    if services.cache_info().currsize:
-        await services().storage.close()
-    services.cache_clear()
-    services().__dict__["graph"] = Graph()
+    if current_app.cache_info().currsize:
+        await current_app().storage.close()
+    current_app.cache_clear()
+    current_app().__dict__["graph"] = Graph()
 
 
 async def test_a_deleted_ledger_is_told_by_the_timer_readiness_and_each_mail(
@@ -73,12 +73,12 @@ async def test_a_deleted_ledger_is_told_by_the_timer_readiness_and_each_mail(
 ) -> None:
     maintenance, now = indexed()["maintenance"].get_user_function(), datetime.now(UTC)
     await maintenance(Timer())
-    await services().storage.ledger().insert(row(now))
+    await current_app().storage.ledger().insert(row(now))
     assert (await ask("health_ready"))["status"] == "pass"
     assert "keysMayBeForgotten" not in await ask("operator_message", id=MAIL)
 
     await account.delete_table("mailledger")
-    await services().storage.ledger().insert(row(now))
+    await current_app().storage.ledger().insert(row(now))
     await a_new_process()
     ready = await ask("health_ready")  # before the timer has run
     assert (ready["status"], ready["checks"]["tables"]["status"]) == ("degraded", "degraded")
@@ -98,21 +98,21 @@ async def test_a_deleted_ledger_is_told_by_the_timer_readiness_and_each_mail(
 async def test_a_mail_is_doubted_for_as_long_as_its_key_would_have_been_remembered(
     account: TableServiceClient, after: int, keep_days: int | None, *, told: bool
 ) -> None:
-    ledger, _ = services().storage.identities
+    ledger, _ = current_app().storage.identities
     await ledger.keep()
     await account.delete_table("mailledger")
     await ledger.keep()
-    await services().storage.ledger().insert(row(datetime.now(UTC) + after * DAY, keep_days=keep_days))
+    await current_app().storage.ledger().insert(row(datetime.now(UTC) + after * DAY, keep_days=keep_days))
     assert ("keysMayBeForgotten" in await ask("operator_message", id=MAIL)) is told
 
 
 async def test_a_deleted_suppression_list_is_told_too(account: TableServiceClient) -> None:
-    _, suppressed = services().storage.identities
+    _, suppressed = current_app().storage.identities
     await suppressed.keep()
     await account.delete_table("mailsuppressed")
     await suppressed.keep()
     ready = await ask("health_ready")
     assert ready["status"] == "degraded"
     assert "on the list are mailed" in ready["checks"]["tables"]["note"]
-    await services().storage.ledger().insert(row(datetime.now(UTC)))
+    await current_app().storage.ledger().insert(row(datetime.now(UTC)))
     assert "keysMayBeForgotten" not in await ask("operator_message", id=MAIL)

@@ -1,13 +1,14 @@
-"""What an operator is told who puts a mail back that may have gone, or has one tried at once that waits."""
+"""What an operator is answered who replays a mail that may have been sent, or has a waiting one tried at once."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import azure.functions as func
 import pytest
 
-from shared.app import Services
+from shared.app import App
 from shared.delivery.operations import Control
 from shared.delivery.record import Row
 from shared.delivery.request import Requests
@@ -17,31 +18,31 @@ from tests.delivery.samples import NOON, TIMED_OUT, Office, outgoing_mail
 from tests.delivery.test_operations import answering, held, refused, unanswered
 from tests.functions.test_who import ENVIRONMENT
 
+Install = Callable[[App], App]
 
-async def test_a_mail_that_is_found_in_its_mailbox_is_told_as_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+
+async def test_a_mail_that_is_found_in_its_mailbox_is_told_as_sent(install: Install) -> None:
     """200 and not 202: nothing goes back into the queue."""
     office = Office()
     row = await held(office)
     office.verifier = answering("sent")
-    asked = of(office, row, monkeypatch)
-    answer = await messages.operator_message_replay(asked)
+    answer = await messages.operator_message_replay(of(office, row, install))
     assert answer.status_code == 200
     assert json.loads(answer.get_body())["state"] == "sent"
     assert office.outbox.messages == []
 
 
-def of(office: Office, row: Row, monkeypatch: pytest.MonkeyPatch) -> func.HttpRequest:
+def of(office: Office, row: Row, install: Install) -> func.HttpRequest:
     """An operator's request about a mail of this office."""
-    app = Services(read(ENVIRONMENT))
+    app = install(App(read(ENVIRONMENT)))
     app.__dict__ |= {"engine": office.engine, "control": Control(office.engine)}
-    monkeypatch.setattr(messages, "services", lambda: app)
     return func.HttpRequest("POST", "https://x.test/", headers={}, route_params={"id": row.id}, body=b"")
 
 
-async def test_a_retried_mail_that_is_found_in_its_mailbox_is_told_as_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_retried_mail_that_is_found_in_its_mailbox_is_told_as_sent(install: Install) -> None:
     office = Office()
     row = await unanswered(office, "sent")
-    answer = await messages.operator_message_retry(of(office, row, monkeypatch))
+    answer = await messages.operator_message_retry(of(office, row, install))
     assert (answer.status_code, json.loads(answer.get_body())["state"]) == (200, "sent")
 
 
@@ -56,7 +57,7 @@ async def test_a_retried_mail_that_is_found_in_its_mailbox_is_told_as_sent(monke
     ],
 )
 async def test_who_is_told_that_a_mail_is_not_tried_at_once_is_told_when_it_is(
-    monkeypatch: pytest.MonkeyPatch, why: str, words: str
+    install: Install, why: str, words: str
 ) -> None:
     office = Office()
     match why:
@@ -73,7 +74,7 @@ async def test_who_is_told_that_a_mail_is_not_tried_at_once_is_told_when_it_is(
         case "no message":
             await office.ledger.replace(replace(await refused(office), message=None))
     row = await office.row()
-    answer = await messages.operator_message_retry(of(office, row, monkeypatch))
+    answer = await messages.operator_message_retry(of(office, row, install))
     assert answer.status_code == 409
     detail = json.loads(answer.get_body())["detail"]
     assert words in detail

@@ -10,9 +10,8 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
 from shared import telemetry
-from shared.app import Services, services
-from shared.telemetry import STRANGERS, LogEvent
-from shared.telemetry_bounds import MOST, Bounded
+from shared.app import App, current_app
+from shared.telemetry import MOST, STRANGERS, Bounded, LogEvent
 from shared.webhooks.routing.secrets import Secrets
 from tests.auth.test_entra import NEXT_KEY, Entra, app_claims, bearer
 from tests.functions.test_who import ENVIRONMENT
@@ -62,14 +61,14 @@ async def vault(name: str) -> str:
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    services.cache_clear()
-    made = services()
+    current_app.cache_clear()
+    made = current_app()
     made.__dict__["secrets"] = Secrets(made.settings, vault)
     yield made
-    services.cache_clear()
+    current_app.cache_clear()
 
 
 @pytest.fixture
@@ -106,7 +105,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
 
 @pytest.mark.usefixtures("app")
 async def test_a_flood_is_a_line_a_second_of_each_kind_and_every_request_is_counted(
-    app: Services, clock: Clock, caplog: pytest.LogCaptureFixture
+    app: App, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The same again within the second writes nothing; a second later, it writes what was counted."""
     caplog.set_level("INFO")
@@ -134,7 +133,7 @@ async def test_a_flood_is_a_line_a_second_of_each_kind_and_every_request_is_coun
 
 
 @pytest.mark.usefixtures("app")
-async def test_nothing_that_a_stranger_sends_names_a_setting(app: Services) -> None:
+async def test_nothing_that_a_stranger_sends_names_a_setting(app: App) -> None:
     """Neither one that is missing nor one that is wrong; what is wrong with all of them says so to everybody."""
     app.__dict__["verifier"] = Entra().verifier()
     for target, method, headers in itertools.product(NAMES, METHODS, HEADERS):

@@ -1,16 +1,18 @@
 """Whoever is answered 503 makes the event that the alert counts, and is told what can be done."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 import azure.functions as func
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.app import Services
-from shared.auth.entra import Caller, KeysUnavailable
+from shared.app import App
+from shared.auth.entra import Caller
+from shared.auth.entra_keys import KeysUnavailable
 from shared.delivery.request import Unavailable
-from shared.functions import messages, send_mail, suppressions
+from shared.functions import access, messages, send_mail, suppressions
 from shared.settings.config import read
 from shared.telemetry import LogEvent
 from tests.delivery.samples import SENDER
@@ -53,9 +55,9 @@ def request(path: str, body: Any = None, **headers: str) -> func.HttpRequest:
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> Services:
+def app(monkeypatch: pytest.MonkeyPatch, install: Callable[[App], App]) -> App:
     callers_setting = json.dumps({APP: {"senders": [SENDER], "attachments": ["mail-attachments"]}})
-    app = Services(
+    app = App(
         read(
             {
                 "AzureWebJobsStorage": "UseDevelopmentStorage=true",
@@ -64,16 +66,14 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Services:
             }
         )
     )
-    assert not app.settings.problems
     who = Caller(application_id=APP, tenant="t", roles=frozenset({"Mail.Send", "Mailroom.Operate"}))
 
     async def authenticated(*_: Any) -> Caller:
         return who
 
-    for module in (send_mail, messages, suppressions):
-        monkeypatch.setattr(module, "services", lambda: app)
+    for module in (access, send_mail):
         monkeypatch.setattr(module, "authenticated", authenticated)
-    return app
+    return install(app)
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
@@ -85,12 +85,12 @@ def keys_are_away(monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*_: Any) -> Caller:
         raise KeysUnavailable
 
-    for module in (send_mail, messages, suppressions):
+    for module in (access, send_mail):
         monkeypatch.setattr(module, "authenticated", away)
 
 
 async def test_a_mail_whose_files_cannot_be_read_since_storage_is_away(
-    app: Services, caplog: pytest.LogCaptureFixture
+    app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     vars(app)["attachment_resolver"] = Down()
     mail = {"message": {**MAIL["message"], "attachments": [REFERENCE]}}
@@ -99,9 +99,11 @@ async def test_a_mail_whose_files_cannot_be_read_since_storage_is_away(
     assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
 
 
-@pytest.mark.parametrize(("key", "advice"), [("k-1", "only with the same Idempotency-Key"), ("", "ask for Location")])
+@pytest.mark.parametrize(
+    ("key", "advice"), [("k-1", "only with the same Idempotency-Key"), ("", "the URL in Location")]
+)
 async def test_a_mail_that_may_have_gone_unknown_to_storage(
-    app: Services, caplog: pytest.LogCaptureFixture, key: str, advice: str
+    app: App, caplog: pytest.LogCaptureFixture, key: str, advice: str
 ) -> None:
     """Who gave no key cannot repeat it under one: it is told where to ask. client-request-id is none."""
     vars(app)["requests"] = MaybeSent()
@@ -116,7 +118,7 @@ async def test_a_mail_that_may_have_gone_unknown_to_storage(
 
 @pytest.mark.parametrize("what", ["sendMail", "messages", "suppressions"])
 async def test_a_caller_whose_token_cannot_be_verified_since_keys_are_away(
-    app: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
     keys_are_away(monkeypatch)
     functions = {
@@ -130,9 +132,7 @@ async def test_a_caller_whose_token_cannot_be_verified_since_keys_are_away(
 
 
 @pytest.mark.parametrize("what", ["messages", "suppressions"])
-async def test_a_question_that_storage_does_not_answer(
-    app: Services, caplog: pytest.LogCaptureFixture, what: str
-) -> None:
+async def test_a_question_that_storage_does_not_answer(app: App, caplog: pytest.LogCaptureFixture, what: str) -> None:
     vars(app)["control"] = Down()
     vars(app)["suppressions"] = Down()
     functions = {"messages": messages.messages, "suppressions": suppressions.suppressions}
@@ -141,7 +141,7 @@ async def test_a_question_that_storage_does_not_answer(
     assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
 
 
-def test_a_correlation_id_names_no_mail(app: Services) -> None:
+def test_a_correlation_id_names_no_mail(app: App) -> None:
     """Two requests of one operation share it; each is a mail of its own."""
     caller = Caller(application_id=APP, tenant="t")
     ids = {send_mail._mail(request("sendMail", MAIL, client_request_id="c-1"), caller, SENDER).id for _ in range(2)}

@@ -8,7 +8,7 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from shared.app import Services
+from shared.app import App
 from shared.auth.callers import scope_of
 from shared.auth.entra import Caller
 from shared.functions import messages, send_mail, suppressions
@@ -43,12 +43,9 @@ OPERATOR: dict[str, Any] = {"azp": OTHER, "roles": ["Mailroom.Operate"], "scp": 
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> Services:
-    made = Services(read(ENVIRONMENT))
-    assert not made.settings.problems
+def app(install: Callable[[App], App]) -> App:
+    made = install(App(read(ENVIRONMENT)))
     made.__dict__["verifier"] = Entra().verifier()
-    for module in (messages, send_mail, suppressions):
-        monkeypatch.setattr(module, "services", lambda: made)
     return made
 
 
@@ -198,13 +195,10 @@ BY_KEY: list[tuple[Function, str, dict[str, str], bytes]] = [
 
 @pytest.mark.parametrize("value", ["", "true", "False"])
 async def test_function_keys_open_the_operators_paths_unless_they_are_switched_off(
-    monkeypatch: pytest.MonkeyPatch, value: str
+    install: Callable[[App], App], value: str
 ) -> None:
     """The platform has checked the key. With MAIL_OPERATOR_KEYS=false it opens nothing, and no storage is asked."""
-    made = Services(read({**ENVIRONMENT, "MAIL_OPERATOR_KEYS": value}))
-    assert not made.settings.problems
-    for module in (messages, suppressions):
-        monkeypatch.setattr(module, "services", lambda: made)
+    install(App(read({**ENVIRONMENT, "MAIL_OPERATOR_KEYS": value})))
     for function, method, params, body in BY_KEY:
         request = func.HttpRequest(
             method, "https://x.test/", headers={}, params={"top": "0"}, route_params=params, body=body

@@ -11,8 +11,7 @@ from msgraph.generated.models.message import Message
 from msgraph.generated.models.recipient import Recipient
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
-from shared.graph.backing_store import PlainStore
-from shared.graph.client import open_client
+from shared.graph.client import PlainStore, open_client
 
 
 def written(store: Any, *, cleared: bool) -> Any:

@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from shared.graph.client import GraphConnection
-from shared.graph.draft_types import Draft, FileItem
-from shared.graph.outcome import Accepted, Interrupted, NotConnected, Rejected, Stopped, Throttled, Unknown
+from shared.graph.outcome import (
+    Accepted,
+    Draft,
+    FileItem,
+    Interrupted,
+    NotConnected,
+    Rejected,
+    Stopped,
+    Throttled,
+    Unknown,
+)
 from shared.mail.graph_types import ItemBody
 from shared.mail.model import FileAttachment, Message
 from shared.mail.sdk_message import attachment_to_sdk, to_sdk

@@ -1,6 +1,6 @@
 import pytest
 
-from shared.graph.endpoint import GRAPH_HOSTS, GraphEndpoint
+from shared.settings.clouds import GRAPH_HOSTS, GraphEndpoint
 
 
 @pytest.mark.parametrize("host", GRAPH_HOSTS)

@@ -15,12 +15,13 @@ import uvicorn
 from sandbox.cloud.app import Options, create_app
 from sandbox.cloud.connections import CuttableProtocol
 from sandbox.cloud.state import Cloud
-from shared.app import Services
+from shared.app import App
 from shared.delivery.record import Row
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.graph.send import send_mail
-from shared.mail.model import EmailAddress, Message, Recipient, SendMail
+from shared.mail.graph_types import EmailAddress, Recipient
+from shared.mail.model import Message, SendMail
 from shared.settings.config import Settings
 from tests.delivery.samples import outgoing_mail
 from tests.graph.service import Service
@@ -91,7 +92,7 @@ async def test_a_mail_whose_headers_cannot_be_written_is_rejected_and_graph_is_n
     row = Row(
         id=made.id, state="sending", scope="", fingerprint="", mailbox=BOX, accepted_at=made.accepted_at, mime=True
     )
-    outcome = await Services(Settings()).mailer.send(made, row, lambda: True)
+    outcome = await App(Settings()).mailer.send(made, row, lambda: True)
     assert isinstance(outcome, Rejected)
     assert (outcome.status, outcome.code, outcome.kind) == (400, "ErrorInvalidRecipients", "permanent")
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.graph.outcome import Accepted, Kind, Rejected, Throttled, Unknown, classify
+from shared.graph.http_status import classify
+from shared.graph.outcome import Accepted, Kind, Rejected, Throttled, Unknown
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -128,7 +129,7 @@ def test_outcomes_load_no_sdk() -> None:
     """Indexing the app imports these modules; they cost no SDK, HTTP client or cryptography."""
     heavy = ("msgraph", "kiota_http", "kiota_abstractions", "httpx", "azure", "jwt", "cryptography", "aiohttp")
     program = (
-        "import sys, shared.graph.outcome, shared.graph.endpoint, shared.auth.entra; "
+        "import sys, shared.graph.http_status, shared.settings.clouds, shared.auth.entra; "
         f"print(sorted({{name.split('.')[0] for name in sys.modules}} & set({heavy})))"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.graph.retry_after import LONGEST, retry_after
+from shared.graph.http_status import LONGEST_WAIT, retry_after
 
 NOW = datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC)
 
@@ -19,13 +19,13 @@ NOW = datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC)
         ("2.128", 2.128),
         ("0.5", 0.5),
         ("86400", 86400.0),
-        ("86401", LONGEST),
-        ("9" * 60, LONGEST),
+        ("86401", LONGEST_WAIT),
+        ("9" * 60, LONGEST_WAIT),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 30.0),
         ("Sunday, 06-Nov-94 08:49:37 GMT", 30.0),
         ("Sun Nov  6 08:49:37 1994", 30.0),
         ("Sun, 06 Nov 1994 08:48:37 GMT", 0.0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
     ],
 )
 def test_every_form_of_rfc_9110_and_fractions_are_read(value: str, seconds: float) -> None:
@@ -70,7 +70,7 @@ def test_what_is_no_retry_after_is_none(value: str | None) -> None:
 def test_no_header_raises(value: str) -> None:
     """Whatever comes, the answer is None or between nothing and a day."""
     wait = retry_after(value, NOW)
-    assert wait is None or 0 <= wait <= LONGEST
+    assert wait is None or 0 <= wait <= LONGEST_WAIT
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from shared.storage.queue_names import ALL
+from shared.functions.triggers import QUEUES
 from shared.telemetry import LogEvent
 from tests.infra.deployed import ROOT, deployed
 from tests.infra.kusto.tables import Row, run
@@ -60,7 +60,7 @@ class Log:
     def timer(self, minute: float, oldest: dict[str, float] | None = None, backlog: float | None = None) -> None:
         """A run of maintenance, in place of one near it. oldest: ages in seconds by queue; backlog: of a mail."""
         self._forget_measurements(minute)
-        for queue in ALL:
+        for queue in QUEUES:
             self.said(minute, LogEvent.QUEUE_MEASURED, queue=queue, **_waiting("messages", (oldest or {}).get(queue)))
         self.said(minute + 0.1, LogEvent.BACKLOG_MEASURED, **_waiting("waiting", backlog))
 

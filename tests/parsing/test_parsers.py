@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from shared.delivery.queue_messages import ProducerMessage, Work, parse_work
 from shared.errors import Malformed
-from shared.functions.send_mail import LONGEST_KEY, _key, _not_before, _text_of
+from shared.functions.send_mail import _key, _not_before, _text_of
+from shared.mail.limits import LONGEST_THREAD, MAX_KEY
 from shared.mail.outgoing import OutgoingMail, decode
-from shared.mail.threading import LONGEST_THREAD
 from shared.settings.config import Settings, read
 from shared.webhooks.routing.route import Route, RouteError, read_route
 from tests.settings.test_config import WRONG
@@ -67,7 +67,7 @@ def test_a_key_or_a_thread_in_a_header_is_a_text_or_malformed(key: str, other: s
     with suppress(Malformed):
         found = _key(headers)
         assert found is not None
-        assert len(found) <= LONGEST_KEY + len("idempotency-key:")
+        assert len(found) <= MAX_KEY + len("idempotency-key:")
     with suppress(Malformed):
         thread = _text_of(headers, "Mailroom-Thread", LONGEST_THREAD)
         assert thread

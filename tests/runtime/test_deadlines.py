@@ -18,7 +18,7 @@ import shared.auth.entra_keys
 import shared.storage.account
 import shared.storage.tables
 from shared.auth.managed_identity import Identity
-from shared.delivery import files
+from shared.delivery import payloads
 from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import Work
 from shared.delivery.record import Row
@@ -97,7 +97,7 @@ def swept() -> Iterator[None]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same deadlines, shorter."""
     monkeypatch.setattr(shared.storage.account, "TRY_TIMEOUT", 0.6)
-    monkeypatch.setattr(files, "READ_TIMEOUT", 2.0)
+    monkeypatch.setattr(payloads, "READ_TIMEOUT", 2.0)
     monkeypatch.setattr(shared.auth.entra_keys, "FETCH_TIMEOUT", 0.5)
     monkeypatch.setattr(secrets, "PATIENCE", 0.5)
     monkeypatch.setitem(shared.storage.account.CLIENT_OPTIONS, "retry_total", 1)
@@ -125,7 +125,7 @@ def test_storages_own_deadlines_end_a_request_before_its_caller_is_cut_off() -> 
     waits = 3 * (0.5 + 2**3 + 3)  # of ExponentialRetry, with its jitter; tables wait less
     assert tries * shared.storage.account.TRY_TIMEOUT + waits + 8 < 130
     assert shared.storage.account.CLIENT_OPTIONS["retry_total"] == shared.storage.tables.RETRIES
-    assert files.READ_TIMEOUT < 115
+    assert payloads.READ_TIMEOUT < 115
 
 
 @pytest.mark.parametrize("kind", ANSWERS)

@@ -24,9 +24,8 @@ from shared.graph.client import GraphConnection, open_client
 from shared.graph.drafts import Drafts
 from shared.graph.find import Marker, find_copy
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
-from shared.graph.request_phase import PhaseTracker
 from shared.graph.send import send_mail
-from shared.graph.transport import PIECE, _pieces
+from shared.graph.transport import PIECE, PhaseTracker, _pieces
 from shared.graph.upload import Uploaded, Uploader
 from shared.runtime.deadline import Deadline, within
 from shared.storage.account import StorageAccount

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared.mail.outgoing import Origin
-from shared.settings.config import DEVELOPMENT_STORAGE, Settings, read, secret_setting
+from shared.settings.config import Settings, read, secret_setting
+from shared.settings.values import DEVELOPMENT_STORAGE
 
 GUID = "11111111-2222-3333-4444-555555555555"
 MINIMAL = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}

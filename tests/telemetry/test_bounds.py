@@ -5,8 +5,7 @@ import json
 import pytest
 
 from shared import telemetry
-from shared.telemetry import DAY, STRANGERS, LogEvent, emit
-from shared.telemetry_bounds import MOST, Bounded
+from shared.telemetry import DAY, MOST, STRANGERS, Bounded, LogEvent, emit
 
 
 class Clock:

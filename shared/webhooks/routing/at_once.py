@@ -24,7 +24,7 @@ from shared.delivery.worker import Worker
 from shared.mail.outgoing import OutgoingMail
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within
-from shared.telemetry import said_while
+from shared.telemetry import deferred
 
 ASKED: Final = 1.0  # seconds for step 1; after that the mail is sent all the same, only later
 
@@ -90,7 +90,7 @@ class AtOnce:
         return StoredMail(put, receipt if put.ready is not None else None)
 
     async def _attempt(self, put: Put, receipt: Receipt, heard: Callable[[], bool]) -> None:
-        with said_while(heard):
+        with deferred(heard):
             try:
                 await self.worker.looked_up(put.work)
             except AzureError:  # the delivery worker tells the operator before it sends the mail

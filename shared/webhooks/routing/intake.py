@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.auth.entra import KeysUnavailable
+from shared.auth.entra_keys import KeysUnavailable
 from shared.delivery.payloads import batch_name
 from shared.delivery.queue import QUEUE, Outbox
 from shared.delivery.queue_messages import Batch, work_of

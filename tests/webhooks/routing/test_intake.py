@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
-from shared.auth.entra import KeysUnavailable
+from shared.auth.entra_keys import KeysUnavailable
 from shared.delivery.queue import Kept, Receipt
 from shared.delivery.queue_messages import Work
 from shared.delivery.worker import Worker

@@ -1,4 +1,4 @@
-"""What Mailroom answers, as types: for the OpenAPI document. A test holds real answers against them."""
+"""The bodies of answers, as types for the OpenAPI document. A test compares real answers with them."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -7,20 +7,9 @@ import msgspec
 
 from shared.delivery.record import State
 
-__all__ = [
-    "GraphError",
-    "Health",
-    "MailState",
-    "Page",
-    "ProblemDetails",
-    "Readiness",
-    "Suppression",
-    "SuppressionPage",
-]
-
 
 class InnerError(msgspec.Struct, rename="kebab", omit_defaults=True):
-    """What names the request in the logs."""
+    """The names of the request in the logs."""
 
     date: str | None = None
     request_id: str | None = None
@@ -28,7 +17,7 @@ class InnerError(msgspec.Struct, rename="kebab", omit_defaults=True):
 
 
 class ErrorDetails(msgspec.Struct, rename="camel", omit_defaults=True):
-    """code: one of Graph's. message: for a person; it ends with the JSON path of the fault, if there is one."""
+    """code: one of Graph's. message: for a person; it ends with the JSON path of the fault, if any."""
 
     code: str
     message: str
@@ -51,9 +40,9 @@ class ProblemDetails(msgspec.Struct):
 
 
 class MailState(msgspec.Struct, rename="camel", omit_defaults=True, forbid_unknown_fields=True):
-    """What became of a mail. It has no addresses. What is not known is absent.
+    """What became of a mail, without addresses. Unknown properties are absent.
 
-    keysMayBeForgotten: the ledger was deleted before; a mail of the same key may have gone then.
+    keysMayBeForgotten: the ledger was deleted before; a mail with the same key may have been sent then.
     """
 
     id: str
@@ -76,7 +65,7 @@ class MailState(msgspec.Struct, rename="camel", omit_defaults=True, forbid_unkno
 
 
 class Page(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A page of mails; it may be empty although there is a `next`, which goes into `after`."""
+    """A page of mails; it may be empty although there is a `next`, the value of `after` for the next page."""
 
     messages: list[MailState]
     next: str | None = None
@@ -96,7 +85,7 @@ class Suppression(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class SuppressionPage(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A page of the list; `next` goes into `after`."""
+    """A page of the list; `next` is the value of `after` for the next page."""
 
     suppressions: list[Suppression]
     next: str | None = None
@@ -109,9 +98,9 @@ class Health(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Readiness(msgspec.Struct, forbid_unknown_fields=True):
-    """Every setting and dependency, each with a status of its own and what is wrong with it.
+    """Every setting and dependency, each with its status and what is wrong.
 
-    degraded: everything works, and something was lost before that an operator has to look after.
+    degraded: everything works, but something was lost before that needs an operator.
     """
 
     status: Literal["pass", "degraded", "fail"]

@@ -1,0 +1,122 @@
+"""Functions for operators and producers: who may call them, and what everybody else is answered.
+
+A producer, and an operator as callers.operates tells one, come with a bearer token. An operator with nothing but a
+function key comes to the same path under `/api/operator`: the platform checks a key before the function runs, or not at
+all, so one path cannot take both.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import azure.functions as func
+
+from shared.app import App, current_app
+from shared.auth.callers import NO_OPERATOR
+from shared.auth.entra import Caller
+from shared.auth.entra_keys import KeysUnavailable
+from shared.errors import NotAllowed, Refused, Unauthenticated
+from shared.functions.answers import length_required, problem, settings_refused, unavailable
+from shared.settings.config import Settings
+from shared.telemetry import LogEvent, emit
+
+PAGE: Final = 50
+LONGEST_PAGE: Final = 1000
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # RFC 6750
+
+type Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+type Handler[W] = Callable[[App, func.HttpRequest, W], Awaitable[func.HttpResponse]]
+
+
+def by_token[W](
+    name: str, handler: Handler[W], who: Callable[[Caller, Settings], W], largest: int | None = None
+) -> Function:
+    """The function of this name for callers with a bearer token.
+
+    who: what the handler gets to know of the caller; raises NotAllowed. largest: bytes of a body, which is measured
+    before the token is verified.
+    """
+
+    async def function(req: func.HttpRequest) -> func.HttpResponse:
+        if (refused := _body_refused(req, name, largest)) is not None:
+            return refused
+        app = current_app()
+        if app.settings.problems:
+            return problem(503, settings_refused(app.settings.problems))
+        try:
+            known = who(await authenticated(app, req), app.settings)
+        except KeysUnavailable:
+            return unavailable("The tenant's signing keys cannot be fetched.", "KeysUnavailable")
+        except Refused as refusal:
+            report_refused(refusal)
+            challenge = CHALLENGE if isinstance(refusal, Unauthenticated) else None
+            return problem(refusal.status, str(refusal), challenge)
+        return await _answer(app, req, handler, known)
+
+    function.__name__ = name
+    return function
+
+
+def by_key[W](name: str, handler: Handler[W], who: W, largest: int | None = None) -> Function:
+    """The function of this name for operators with a function key, which names nobody and does not expire.
+
+    The platform has checked the key by then; that none opens anything (MAIL_OPERATOR_KEYS) is decided here.
+    """
+
+    async def function(req: func.HttpRequest) -> func.HttpResponse:
+        if (refused := _body_refused(req, name, largest)) is not None:
+            return refused
+        app = current_app()
+        if not app.settings.operator_keys:
+            detail = f"Function keys open nothing here: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
+            return problem(403, detail)
+        if app.settings.problems:
+            return problem(503, settings_refused(app.settings.problems))
+        return await _answer(app, req, handler, who)
+
+    function.__name__ = name
+    return function
+
+
+async def authenticated(app: App, req: func.HttpRequest) -> Caller:
+    """The caller; its permissions are not checked yet. Raises Unauthenticated, KeysUnavailable."""
+    if app.verifier is None:
+        raise Unauthenticated("No caller can be known: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
+    return await app.verifier.verify(req.headers.get("authorization"))
+
+
+def report_refused(refusal: Refused, caller: Caller | None = None) -> None:
+    """Log that a caller was refused. What else is wrong with a request is for its sender alone."""
+    if isinstance(refusal, Unauthenticated | NotAllowed):
+        application = caller.application_id if caller else None
+        emit(LogEvent.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
+
+
+def page_size(req: func.HttpRequest) -> int | func.HttpResponse:
+    """`top`, how many entries a page is to hold; or the answer to a value that is no such number."""
+    given = req.params.get("top", str(PAGE))
+    if len(given) <= len(str(LONGEST_PAGE)) and given.isascii() and given.isdigit() and 1 <= int(given) <= LONGEST_PAGE:
+        return int(given)
+    return problem(400, f"top is {given[:20]!r}, expected a number from 1 to {LONGEST_PAGE}.")
+
+
+def wrong_after() -> func.HttpResponse:
+    """The answer to an `after` that cannot be read."""
+    return problem(400, "after cannot be read; expected what an earlier page gave as next.")
+
+
+def _body_refused(req: func.HttpRequest, name: str, largest: int | None) -> func.HttpResponse | None:
+    if (refused := length_required(req, name)) is not None:
+        return refused
+    size = len(req.get_body())
+    if largest is not None and size > largest:
+        return problem(413, f"The body has {size} bytes, expected at most {largest}.")
+    return None
+
+
+async def _answer[W](app: App, req: func.HttpRequest, handler: Handler[W], who: W) -> func.HttpResponse:
+    from azure.core.exceptions import AzureError
+
+    try:
+        return await handler(app, req, who)
+    except AzureError:
+        return unavailable("Mailroom's storage cannot be reached.", "ServiceUnavailable")

@@ -1,0 +1,87 @@
+"""Every function as Azure indexes it: its trigger, and where its code is.
+
+The first call loads the module with the code: every cold start pays for indexing, whatever it is for
+(docs/decisions/0002-start-up.md).
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
+
+import azure.functions as func
+
+CONNECTION: Final = "AzureWebJobsStorage"
+OUTBOX: Final = "mail-outbox"
+WORK: Final = "mail-work"
+EVENTS: Final = "mail-events"
+QUEUES: Final = (EVENTS, OUTBOX, WORK, f"{EVENTS}-poison", f"{OUTBOX}-poison", f"{WORK}-poison")
+
+_OPEN, _KEY = func.AuthLevel.ANONYMOUS, func.AuthLevel.FUNCTION
+
+# name, methods, route, level, module of shared.functions, function in it
+HTTP: Final = (
+    ("send_mail", "POST", "v1.0/users/{id}/sendMail", _OPEN, "send_mail", "send_mail"),
+    ("send_my_mail", "POST", "v1.0/me/sendMail", _OPEN, "send_mail", "send_my_mail"),
+    # The same two by the action's qualified name, as older SDKs call it: .NET before 5, Java before 6, Objective-C.
+    ("send_mail_qualified", "POST", "v1.0/users/{id}/microsoft.graph.sendMail", _OPEN, "send_mail", "send_mail"),
+    ("send_my_mail_qualified", "POST", "v1.0/me/microsoft.graph.sendMail", _OPEN, "send_mail", "send_my_mail"),
+    ("events", "GET HEAD OPTIONS POST", "events/{route}", _OPEN, "webhooks", "events"),
+    ("message", "GET DELETE", "messages/{id}", _OPEN, "messages", "message"),
+    ("message_replay", "POST", "messages/{id}/replay", _OPEN, "messages", "message_replay"),
+    ("message_retry", "POST", "messages/{id}/retry", _OPEN, "messages", "message_retry"),
+    ("messages", "GET", "messages", _OPEN, "messages", "messages"),
+    ("operator_message", "GET DELETE", "operator/messages/{id}", _KEY, "messages", "operator_message"),
+    ("operator_message_replay", "POST", "operator/messages/{id}/replay", _KEY, "messages", "operator_message_replay"),
+    ("operator_message_retry", "POST", "operator/messages/{id}/retry", _KEY, "messages", "operator_message_retry"),
+    ("operator_messages", "GET", "operator/messages", _KEY, "messages", "operator_messages"),
+    ("suppressions", "GET POST", "suppressions", _OPEN, "suppressions", "suppressions"),
+    ("suppression", "GET DELETE", "suppressions/{id}", _OPEN, "suppressions", "suppression"),
+    ("operator_suppressions", "GET POST", "operator/suppressions", _KEY, "suppressions", "operator_suppressions"),
+    ("operator_suppression", "GET DELETE", "operator/suppressions/{id}", _KEY, "suppressions", "operator_suppression"),
+    ("health", "GET", "health", _OPEN, "health", "health"),
+    ("health_ready", "GET", "health/ready", _KEY, "health", "health_ready"),
+    ("openapi", "GET", "openapi.json", _OPEN, "openapi", "openapi"),
+)
+
+blueprint = func.Blueprint()
+
+
+def _named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    function.__name__ = function.__qualname__ = name  # Azure takes the function's name from here
+    return function
+
+
+def _http(name: str, module: str, function: str) -> Callable[..., Any]:
+    async def run(req: func.HttpRequest) -> func.HttpResponse:
+        code = import_module(f"shared.functions.{module}")
+        answer: func.HttpResponse = await getattr(code, function)(req)
+        return answer
+
+    return _named(name, run)
+
+
+def _queue(name: str) -> Callable[..., Any]:
+    async def run(message: func.QueueMessage) -> None:
+        await getattr(import_module("shared.functions.queues"), name)(message)
+
+    return _named(name, run)
+
+
+for _name, _methods, _route, _level, _module, _function in HTTP:
+    _trigger = blueprint.route(route=_route, methods=_methods.split(), auth_level=_level)
+    _trigger(_http(_name, _module, _function))
+
+for _name in QUEUES:
+    # As bytes: of a message that is text the host takes `id` and the like, in any case, for storage's own, and a value
+    # that is not a time keeps the function from running (ApplyBindingData of the functions host).
+    _trigger = blueprint.queue_trigger(
+        arg_name="message", queue_name=_name, connection=CONNECTION, data_type=func.DataType.BINARY
+    )
+    _trigger(_queue(_name.replace("-", "_")))
+
+
+@blueprint.timer_trigger(schedule="0 */5 * * * *", arg_name="timer", run_on_startup=False)
+async def maintenance(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
+    from shared.functions.maintenance import maintenance
+
+    await maintenance()

@@ -1,0 +1,183 @@
+"""Settings that are one value each: their fields in Settings, with name, default and parser, and the parsers.
+
+A parser takes the text and raises ValueError or KeyError when it is not as expected; Wrong says in words what is wrong.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from types import MappingProxyType
+from typing import Annotated, Any, Final, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+
+from shared.mail.addresses import canonical, checked
+from shared.policy.address_patterns import Patterns
+from shared.policy.admit import PRODUCERS, CallerRule
+from shared.policy.attachment_references import BlobRules
+from shared.policy.extended_properties import ExtendedProperties
+from shared.settings.environ import GUID, Wrong, json_object
+
+POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+LONGEST_DELAY: Final = 86_400.0  # seconds
+# What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
+DEVELOPMENT_STORAGE: Final = (
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
+    "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
+    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
+)
+
+
+def setting(name: str, default: object, parse: Callable[[str], Any], expected: str, *, shown: bool = True) -> Any:
+    """A field that one variable gives. parse: raises ValueError or KeyError for a value that is not as expected."""
+    return field(default=default, repr=shown, metadata={"setting": (name, parse, expected)})
+
+
+def switch(name: str, *, default: bool) -> Any:
+    return setting(name, default, lambda value: {"true": True, "false": False}[value.lower()], "true or false")
+
+
+def integer(name: str, default: int, low: int, high: int) -> Any:
+    return setting(name, default, _between(int, low, high), f"a whole number from {low} to {high}")
+
+
+def number(name: str, default: float, low: float, high: float) -> Any:
+    return setting(name, default, _between(float, low, high), f"a number from {low:g} to {high:g}")
+
+
+def patterns(name: str, default: str) -> Any:
+    def parse(value: str) -> Patterns:
+        try:
+            return Patterns.parse(value)
+        except ValueError as error:
+            raise Wrong(f"a pattern that cannot be used: {error}") from error
+
+    return setting(name, Patterns.parse(default), parse, "addresses; * as a whole local part or first label")
+
+
+def choice(name: str, kind: Any, default: str) -> Any:
+    values = get_args(kind)
+
+    def parse(value: str) -> str:
+        if value.lower() not in values:
+            raise ValueError
+        return value.lower()
+
+    return setting(name, default, parse, f"{', '.join(values[:-1])} or {values[-1]}")
+
+
+def _between[N: (int, float)](kind: Callable[[str], N], low: N, high: N) -> Callable[[str], N]:
+    def parse(value: str) -> N:
+        number = kind(value)
+        if not low <= number <= high:  # NaN too
+            raise ValueError
+        return number
+
+    return parse
+
+
+def applications(value: str) -> frozenset[str]:
+    applications = value.replace(",", " ").split()
+    if not all(map(GUID.fullmatch, applications)):
+        raise ValueError
+    return frozenset(map(str.lower, applications))
+
+
+def addresses(value: str) -> tuple[str, ...]:
+    addresses = tuple(map(checked, value.replace(",", " ").replace(";", " ").split()))
+    if not addresses:
+        raise ValueError
+    return addresses
+
+
+def one_address(value: str) -> str:
+    if "*" in value:  # RFC 5322 allows it in an address; here it is more likely a pattern
+        raise ValueError
+    address = checked(value)
+    if not address.isascii():  # a MIME mail could not name it
+        raise ValueError
+    return address
+
+
+def vault(value: str) -> str:
+    parts = urlsplit(value)
+    bare = not (parts.query or parts.fragment or parts.username or parts.password or parts.path.strip("/"))
+    if parts.scheme != "https" or not parts.hostname or not bare:
+        raise ValueError
+    return value.rstrip("/")
+
+
+def delays(value: str) -> tuple[float, ...]:
+    delays = tuple(float(part) for part in value.replace(",", " ").split())
+    if not delays or not all(
+        0 < early < late <= LONGEST_DELAY for early, late in itertools.pairwise((*delays, LONGEST_DELAY))
+    ):
+        raise ValueError
+    return delays
+
+
+def extended(value: str) -> ExtendedProperties:
+    try:
+        return ExtendedProperties.parse(value)
+    except ValueError as error:
+        raise Wrong(str(error)) from error
+
+
+def pools(text: str) -> Mapping[str, tuple[str, ...]]:
+    pools = json_object(text, msgspec.json.Decoder(dict[str, list[str]]).decode)
+    for pool, members in pools.items():
+        # A pool must not be taken for a mailbox, nor a mailbox for a pool.
+        if not POOL.fullmatch(pool) or GUID.fullmatch(pool) or not members:
+            raise Wrong(f"the pool {pool!r}")
+    try:
+        return MappingProxyType({pool: tuple(map(canonical, members)) for pool, members in pools.items()})
+    except ValueError as error:
+        raise Wrong(f"a mailbox that is no address: {error}") from error
+
+
+class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    senders: list[str]
+    recipients: list[str] | None = None
+    rate_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    attachments: list[str] = []
+
+
+def callers(text: str) -> Mapping[str, CallerRule]:
+    callers: dict[str, CallerRule] = {}
+    problems = []
+    for application, raw in json_object(text, msgspec.json.Decoder(dict[str, msgspec.Raw]).decode).items():
+        try:
+            callers[application.lower()] = _caller(application, raw, callers)
+        except (ValueError, RecursionError) as error:
+            problems.append(f"for {application}, {error}")
+    if problems:
+        raise Wrong(*problems)
+    return MappingProxyType(callers)
+
+
+def _caller(application: str, raw: msgspec.Raw, others: Mapping[str, CallerRule]) -> CallerRule:
+    """The rule of one caller. Raises ValueError with what is wrong."""
+    entry = msgspec.json.decode(raw, type=_Caller)
+    if not GUID.fullmatch(application) and application != PRODUCERS:
+        raise ValueError(f"neither the GUID of an application nor {PRODUCERS}")
+    if application.lower() in others:
+        raise ValueError("a second rule; capitals make no difference")
+    if application == PRODUCERS and entry.attachments:
+        raise ValueError("attachments, which MAIL_ATTACHMENT_CONTAINERS gives to that queue")
+    recipients = None if entry.recipients is None else Patterns.of(entry.recipients)
+    attachments = BlobRules.of(entry.attachments)
+    return CallerRule(Patterns.of(entry.senders), recipients, entry.rate_per_minute, attachments)
+
+
+def connection_string(value: str) -> str:
+    if value.rstrip(";").lower() == "usedevelopmentstorage=true":
+        return DEVELOPMENT_STORAGE
+    given = {part.partition("=")[0].strip().lower() for part in value.split(";")}
+    by_key = {"accountname", "accountkey"} <= given
+    by_signature = "sharedaccesssignature" in given and ("accountname" in given or "queueendpoint" in given)
+    if not by_key and not by_signature:
+        raise Wrong("a value (not shown)")
+    return value

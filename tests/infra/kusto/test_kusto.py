@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import pytest
 
+from tests.infra.kusto.expressions import QueryFailed, Row
 from tests.infra.kusto.language import read
 from tests.infra.kusto.scalars import Unsupported
-from tests.infra.kusto.tables import QueryFailed, Row, run
+from tests.infra.kusto.tables import run
 
 NOW: Final = datetime(2026, 3, 1, 12, 7, 30, tzinfo=UTC)
 SCALARS: Final[dict[str, Any]] = {

@@ -22,7 +22,7 @@ run: .venv/.ready sandbox/node_modules/.ready ## the sandbox: Mailroom and every
 	@$(BIN)/python -m sandbox $(ARGS)
 
 test: .venv/.ready sandbox/node_modules/.ready ## the fast tests, a few minutes; some of them: ARGS='-k …'
-	$(PYTEST) -p tests.suite -qq -n $(WORKERS) -m 'not proof' $(ARGS)
+	$(PYTEST) -p tests.suite -qq -o console_output_style=classic -n $(WORKERS) -m 'not proof' $(ARGS)
 
 proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 	$(PYTEST) -m proof $(ARGS)
@@ -57,7 +57,7 @@ package: .venv/.ready ## dist/mailroom.zip, what Azure runs, and dist/package, t
 	@$(BIN)/python -m deployment.package
 
 test-package: package sandbox/node_modules/.ready ## the end-to-end tests on the package alone, on Linux on x86-64 as Azure
-	MAILROOM_APP=dist/package $(PYTEST) -p tests.suite -qq -n 2 -m 'not proof' tests/e2e $(ARGS)
+	MAILROOM_APP=dist/package $(PYTEST) -p tests.suite -qq -o console_output_style=classic -n 2 -m 'not proof' tests/e2e $(ARGS)
 
 publish: .venv/.ready ## deploy dist/mailroom.zip with az's login, without azd; which app, in ARGS='…'
 	@$(BIN)/python -m deployment.publish $(ARGS)

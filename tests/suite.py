@@ -84,8 +84,8 @@ class Progress:
     @pytest.hookimpl(wrapper=True)
     def pytest_report_teststatus(self) -> Generator[None, Any, tuple[str, str, str]]:
         """Pytest's own, but no letter is printed for it."""
-        category, *_ = yield
-        return category, "", ""
+        category, _, word = yield
+        return category, "", word
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:

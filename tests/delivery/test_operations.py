@@ -321,6 +321,17 @@ async def test_a_mailbox_that_cannot_be_asked_any_more_is_left_to_the_policy() -
 # Replay.
 
 
+async def test_a_mail_that_waits_and_may_have_gone_before_cannot_be_cancelled() -> None:
+    office = Office(graph=ScriptedGraph([TIMED_OUT, THROTTLED]))
+    await Worker(office.engine).deliver(work(), outgoing_mail())
+    due, message = office.outbox.messages.pop()
+    office.clock.at = due
+    await Worker(office.engine).deliver(message)
+    row = await office.row()
+    assert (row.state, row.may_have_gone) == ("accepted", True)
+    assert await Control(office.engine).cancel(row) == Cannot("state", row)
+
+
 async def test_a_failed_mail_is_put_back_and_sent_under_its_id() -> None:
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
     await Worker(office.engine).deliver(work(), outgoing_mail())
@@ -513,7 +524,7 @@ async def test_a_mail_that_was_old_when_it_failed_is_not_too_old_for_its_replay(
 async def test_a_sent_mail_is_not_put_back() -> None:
     office = Office()
     await Worker(office.engine).deliver(work(), outgoing_mail())
-    assert isinstance(await Control(office.engine).replay(await office.row()), Cannot)
+    assert await Control(office.engine).replay(await office.row()) == Cannot("state", await office.row())
 
 
 async def test_a_direct_mail_whose_caller_has_the_refusal_cannot_be_put_back() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["BODIES", "HEADERS", "RAW"]
 
-MANY = 200_000
+MANY = 60_000
 
 
 def _mail(**message: Any) -> bytes:

@@ -13,7 +13,7 @@ from shared.settings.config import Storage
 from shared.storage.account import StorageAccount
 from shared.storage.table_identity import IDENTITY
 from tests.azurite import azurite
-from tests.e2e.running import QUICK, Sandbox, beside, eventually, titled
+from tests.e2e.running import UNPACED, Sandbox, beside, eventually, titled
 
 __all__ = ["Cost", "Metered", "Tap", "a_host_behind_taps", "tapped"]
 
@@ -140,7 +140,7 @@ def a_host_behind_taps(first: Sandbox) -> Iterator[Metered]:
         taps = [stack.enter_context(tapped(port)) for port in ports]
         for port, tap in zip(ports, taps, strict=True):
             storage = storage.replace(f"127.0.0.1:{port}/", f"127.0.0.1:{tap.port}/")
-        host = stack.enter_context(beside(first, **QUICK, AzureWebJobsStorage=storage))
+        host = stack.enter_context(beside(first, **UNPACED, AzureWebJobsStorage=storage))
         metered = Metered(host, *taps)
         metered.sandbox.send(titled("first"), Prefer="respond-async")
         metered.sandbox.arrives("first")

@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from sandbox.certificate import Certificate, issue
-from tests.e2e.running import QUICK, ROOT, Sandbox, beside, eventually
+from tests.e2e.running import ROOT, UNPACED, Sandbox, beside, eventually
 from tests.sandbox.host.running import Gate
 
 CLIENTS = Path(__file__).parent / "clients"
@@ -179,7 +179,7 @@ def test_the_python_sdk_repeats_a_503_before_anything_was_stored_and_sends_one_m
     subject = "storage was away"
     with before_storage(sandbox) as (storage, gates):
         # The rate is the sandbox's own: hosts over one storage share what is left of it.
-        settings = {**QUICK, "AzureWebJobsStorage": storage}
+        settings = {**UNPACED, "AzureWebJobsStorage": storage}
         with beside(sandbox, **settings) as host, gateway(host.facts["host"]) as between:
             for gate in gates:
                 gate.shut()

@@ -182,11 +182,11 @@ def test_the_official_cloudevents_sdk_sends_binary_structured_and_batch(sandbox:
     authorization = {"Authorization": f"Bearer {SECRET}"}
     batch = b"[%b]" % b",".join(JSONFormat().write(cloud_event(word)) for word in words[2:])
     kind = {"Content-Type": "application/cloudevents-batch+json"}
+    events = [to_binary_event(cloud_event(words[0])), to_structured_event(cloud_event(words[1]))]
     with sandbox.carried():
         for _ in range(2):
-            for word, written in zip(words, (to_binary_event, to_structured_event), strict=False):
-                message = written(cloud_event(word))
-                answer = sandbox.http.post(url, content=message.body, headers={**message.headers, **authorization})
+            for event in events:
+                answer = sandbox.http.post(url, content=event.body, headers={**event.headers, **authorization})
                 assert answer.status_code == 202, answer.text
             assert sandbox.http.post(url, content=batch, headers={**kind, **authorization}).status_code == 202
         eventually(lambda: set(arrived(sandbox, words)) == set(words), 40)

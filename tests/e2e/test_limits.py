@@ -16,7 +16,7 @@ import pytest
 
 from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
 from tests.azurite import azurite
-from tests.e2e.running import QUICK, Sandbox, beside, eventually, titled
+from tests.e2e.running import UNPACED, Sandbox, beside, eventually, titled
 
 BUSY = "alerts@sandbox.example"
 RATE = 3  # mails a minute
@@ -38,7 +38,7 @@ def limited(started: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "mail-outbox": {"senders": [SENDER], "ratePerMinute": RATE * 10},
     }
     settings = {
-        **QUICK,
+        **UNPACED,
         "MAIL_CALLERS": json.dumps(callers),
         "MAIL_ROUTES_DIR": str(folder),
         "MAIL_SECRET_SLOW": "secret",
@@ -121,7 +121,7 @@ def fleet(first: Sandbox, hosts: int, rate: int, latency: float = 0) -> Iterator
     first.http.post(f"{first.facts['control']}/settings", json={"latency": latency})
     with ExitStack() as stack:
         storage, _ = stack.enter_context(azurite())
-        settings = {**QUICK, "AzureWebJobsStorage": storage, "MAIL_RATE_PER_MINUTE": str(rate)}
+        settings = {**UNPACED, "AzureWebJobsStorage": storage, "MAIL_RATE_PER_MINUTE": str(rate)}
         settings["MAIL_ALLOWED_SENDERS"] = "*@sandbox.example"
         yield [stack.enter_context(beside(first, **settings)) for _ in range(hosts)]
     first.http.post(f"{first.facts['control']}/settings", json={"latency": 0})
@@ -136,14 +136,17 @@ def test_hosts_share_a_mailboxs_rate_and_what_one_of_them_is_told_by_a_429(sandb
         eventually(lambda: len(first.accepted()) >= 8, 30)
         assert len(first.accepted()) <= 10 + (time.monotonic() - began) + 1
         eventually(lambda: len(first.accepted()) == 14, 60)
+        assert second.send(titled("warm")).status_code == 202
+        eventually(lambda: len(first.accepted()) == 15)
         time.sleep(1)
         first.fault(kind="throttle", count=1, retry_after="8")
         began = time.monotonic()
         assert first.send(titled("throttled")).headers["mailroom-state"] == "accepted"
         time.sleep(5.5)  # what others know of it is five seconds old at the most
         before = first.requests()
-        assert second.send(titled("of the other")).headers["mailroom-state"] == "accepted"
+        answer = second.send(titled("of the other"))
         if time.monotonic() - began < 7.5:
+            assert answer.headers["mailroom-state"] == "accepted"
             assert first.requests() == before
         eventually(lambda: {"throttled", "of the other"} <= set(first.subjects()), 60)
 

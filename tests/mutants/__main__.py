@@ -191,6 +191,7 @@ def _pytest(copy: Path, arguments: Sequence[str]) -> Run:
     """Run tests in a copy, and nothing of the checkout's."""
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=short", *PLUGINS, *arguments]
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a copy is compiled once, and again where a fault is planted
     environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     began = time.monotonic()
     with subprocess.Popen(

@@ -144,6 +144,8 @@ def test_the_sandbox_stands_in_for_the_public_cloud(base_url: str, host: str) ->
         "graph.microsoft.com",
         "http://graph.microsoft.com/v1.0",
         "https://graph.microsoft.com.evil.example/v1.0",
+        "https://evilgraph.microsoft.com/v1.0",
+        "https://evil.graph.microsoft.com/v1.0",
         "https://evil.example/graph.microsoft.com",
         "https://graph.microsoft.com@evil.example/",
         "https://user:pw@graph.microsoft.com/v1.0",

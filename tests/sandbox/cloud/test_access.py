@@ -107,16 +107,6 @@ async def test_permissions_are_taken_away_one_by_one(emulator: Emulator) -> None
                 assert error_code(answer) == (403, "ErrorAccessDenied")
 
 
-async def test_me_is_the_user_of_a_delegated_token_only(emulator: Emulator) -> None:
-    body = {"message": mail()}
-    refused = await emulator.graph("POST", "me/sendMail", json=body)
-    assert error_code(refused) == (400, "BadRequest")
-    assert refused.json()["error"]["message"] == "/me request is only valid with delegated authentication flow."
-    user = emulator.token(user="orders@sandbox.example")
-    assert (await emulator.graph("POST", "me/sendMail", json=body, token=user)).status_code == 202
-    assert (await emulator.accepted())[0]["mailbox"] == "orders@sandbox.example"
-
-
 async def test_a_delegated_token_reaches_its_own_mailbox_with_its_own_scopes(emulator: Emulator) -> None:
     user = emulator.token(user="orders@sandbox.example")
     assert (await emulator.send(box="orders@sandbox.example", token=user)).status_code == 202

@@ -81,23 +81,6 @@ def test_html_goes_with_its_inline_images_related_and_files_beside() -> None:
     assert odd.get_content_type() == "application/octet-stream"
 
 
-def test_an_attached_message_goes_as_a_mail_and_other_items_as_a_note() -> None:
-    kind = "#microsoft.graph.itemAttachment"
-    inner = {"@odata.type": "#microsoft.graph.message", **mail(subject="Inner")}
-    event = {"@odata.type": "#microsoft.graph.event", "subject": "Lunch"}
-    made = composed(
-        attachments=[
-            {"@odata.type": kind, "name": "a", "item": inner},
-            {"@odata.type": kind, "name": "b", "item": event},
-        ]
-    )
-    _, message, note = made.iter_parts()
-    assert message.get_content_type() == "message/rfc822"
-    assert message.get_content()["Subject"] == "Inner"
-    assert note.get_filename() == "b.txt"
-    assert '"Lunch"' in note.get_content()
-
-
 def test_mime_goes_as_it_came_without_bcc_and_with_what_it_lacks() -> None:
     raw = b"To: ada@example.com\nBcc: one@example.com,\n two@example.com\nSubject: x\n\nBcc: body\n"
     message = completed(mail(internetMessageId="<1@example.com>"), BOX)

@@ -75,13 +75,6 @@ def test_a_port_in_use_is_refused_by_number() -> None:
     assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ended.stderr
 
 
-def test_a_folder_without_an_app_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "host.json").write_text('{"version": "2.0"}')
-    ended = refused(tmp_path)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == f"sandbox.host: {tmp_path}/function_app.py: no such file\n"
-
-
 def test_a_setting_of_host_json_that_is_not_known_is_refused(tmp_path: Path) -> None:
     (tmp_path / "host.json").write_text('{"version": "2.0", "extensions": {"queues": {"batchSizes": 3}}}')
     ended = refused(tmp_path)

@@ -1,6 +1,5 @@
 """Queue triggers and outputs against a real Azurite."""
 
-import base64
 import json
 import re
 from collections.abc import Iterator
@@ -108,17 +107,6 @@ def test_an_http_function_puts_out_a_message(queues: Queues) -> None:
     assert queues.take("sent") == '{"a": 1}'
 
 
-def test_text_that_is_a_json_array_is_put_out_item_by_item(queues: Queues) -> None:
-    """As in Azure, where a function's text cannot be told from its list."""
-    httpx.post(f"{queues.host.url}/api/send", content='["x", {"y": 1}]')
-    assert {queues.take("sent"), queues.take("sent")} == {"x", '{"y": 1}'}
-
-
-def test_an_output_that_fails_fails_the_invocation(queues: Queues) -> None:
-    answer = httpx.post(f"{queues.host.url}/api/send", content="[not json]")
-    assert (answer.status_code, answer.content) == (500, b"")
-
-
 def test_a_message_that_fails_is_tried_again_and_then_is_poison(queues: Queues) -> None:
     """As often as maxDequeueCount says, the dequeue count higher each time; the poison queue is consumed like any."""
     queues.send("bad", "rotten")
@@ -158,31 +146,6 @@ def test_a_queue_function_is_run_by_hand(queues: Queues) -> None:
     assert (seen["body"], seen["dequeue_count"]) == ("by hand", 0)
     assert httpx.post(url, content=b"{", headers=queues.host.master).status_code == HTTPStatus.BAD_REQUEST
     assert httpx.post(url, json={"input": 1}, headers=queues.host.master).status_code == HTTPStatus.BAD_REQUEST
-
-
-def test_base64_is_read_and_written_when_host_json_says_so(storage: str, prefix: str, tmp_path: Path) -> None:
-    """Azure's default; a setting overrides host.json here. What is not base64, or not text, goes to poison as it is."""
-    settings = {
-        "AzureWebJobsStorage": storage,
-        "Q": prefix,
-        "FILE": str(tmp_path / "trace"),
-        "SLOW": "1",
-        "AzureFunctionsJobHost__extensions__queues__messageEncoding": "base64",
-    }
-    with running(APPS / "queues", settings=settings) as host:
-        queues = Queues(host, storage, prefix, tmp_path / "trace")
-        queues.send("in", base64.b64encode(b"hello").decode())
-        assert json.loads(base64.b64decode(queues.take("out")))["body"] == "hello"
-        queues.send("in", "plain, not base64")
-        assert queues.take("in-poison") == "plain, not base64"
-        queues.send("in", base64.b64encode(b"\xff").decode())
-        assert queues.take("in-poison") == base64.b64encode(b"\xff").decode()
-        assert queues.length("in") == 0
-        queues.send("slow", base64.b64encode(b"last").decode())
-        eventually(lambda: queues.trace("last"))
-        assert host.stop() == 0  # and what was running has run to its end
-        assert queues.trace("last") == ["last begins", "last ends"]
-        assert queues.length("slow") == 0
 
 
 def test_a_storage_outage_is_said_once_and_polling_goes_on(storage: str, prefix: str, tmp_path: Path) -> None:

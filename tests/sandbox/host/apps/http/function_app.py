@@ -94,28 +94,6 @@ async def text(req: func.HttpRequest) -> str:
     return "plain, für alle"
 
 
-@app.route(route="cookies")
-async def cookies(req: func.HttpRequest) -> func.HttpResponse:
-    del req
-    response = func.HttpResponse("baked")
-    response.headers.add("Set-Cookie", "a=1; Path=/x; Max-Age=5; Secure; HttpOnly; SameSite=Lax")
-    response.headers.add("Set-Cookie", "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT")
-    return response
-
-
-@app.generic_trigger(arg_name="req", type="httpTrigger", route="nothing", auth_level="anonymous")
-async def nothing(req: func.HttpRequest) -> None:
-    """An HTTP function that answers nothing: it declares no HTTP output."""
-    del req
-
-
-@app.route(route="none")
-async def none(req: func.HttpRequest) -> func.HttpResponse:
-    """Declares an HTTP output and forgets the response."""
-    del req
-    return None  # type: ignore[return-value] # the mistake that the test is about
-
-
 @app.route(route="raises")
 async def raises(req: func.HttpRequest) -> func.HttpResponse:
     raise RuntimeError(f"spilled {len(req.get_body())} bytes")

@@ -33,7 +33,7 @@ from shared.delivery.reports import report_end
 from shared.delivery.transitions import Busy, Mismatch
 from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
-from shared.mail.request_size import needs_draft
+from shared.mail.sizes import needs_draft
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.deadline import within

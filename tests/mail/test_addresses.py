@@ -13,12 +13,9 @@ from tests.mail.strategies import addresses
 
 ONE = "jane.doe@xn--bcher-kva.example"
 SPELLINGS = [
-    "jane.doe@xn--bcher-kva.example",
-    "Jane.DOE@XN--BCHER-KVA.EXAMPLE",
-    "jane.doe@bücher.example",
-    "jane.doe@BÜCHER.Example",
-    "jane.doe@bu\u0308cher.example",
-]
+    "jane.doe@xn--bcher-kva.example", "Jane.DOE@XN--BCHER-KVA.EXAMPLE", "jane.doe@bücher.example",
+    "jane.doe@BÜCHER.Example", "jane.doe@bu\u0308cher.example",
+]  # fmt: skip
 # What could be read as jane.doe@contoso.com, or as an address at it, by whoever is less strict.
 NO_FORM = [
     "jane.doe@\uff43\uff4f\uff4e\uff54\uff4f\uff53\uff4f.com",  # full-width

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.mail.model import EmailAddress, Message, Recipient, SendMail
+from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint, identity, new_id
 from shared.mail.parse import send_mail
+from tests.mail.samples import people
 
-MAIL = SendMail(
-    message=Message(to_recipients=(Recipient(email_address=EmailAddress(address="a@b.test")),), subject="x")
-)
+MAIL = SendMail(message=Message(to_recipients=people("a@b.test"), subject="x"))
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 times = st.none() | st.datetimes(
     datetime(1970, 1, 2), datetime(9000, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone

@@ -21,9 +21,8 @@ from hypothesis import strategies as st
 from shared.delivery.queue_messages import ProducerMessage, Work, parse_work
 from shared.errors import Malformed
 from shared.functions.send_mail import _key, _not_before, _text_of
+from shared.mail.limits import LONGEST_THREAD, MAX_KEY
 from shared.mail.outgoing import OutgoingMail, decode
-from shared.mail.parse import MAX_KEY
-from shared.mail.threading import LONGEST_THREAD
 from shared.settings.config import Settings, read
 from shared.webhooks.routing.route import Route, RouteError, read_route
 from tests.settings.test_config import WRONG

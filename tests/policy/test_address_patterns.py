@@ -12,22 +12,13 @@ from tests.mail.strategies import addresses
 GUID = "0e2c6b8e-1111-4222-8333-abcdefabcdef"
 
 MATCHES = [
-    ("alerts@contoso.com", "alerts@contoso.com"),
-    ("alerts@contoso.com", "Alerts@CONTOSO.com"),
-    ("Alerts@Contoso.COM", "alerts@contoso.com"),
-    ("*@contoso.com", "anyone+tag@contoso.com"),
-    ("*@*.contoso.com", "anyone@mail.contoso.com"),
-    ("alerts@*.contoso.com", "ALERTS@eu.contoso.com"),
-    ("*", "anyone@anywhere.example"),
-    ("*", "ü@intranet"),
-    ("a@b.test *@contoso.com", "x@contoso.com"),
-    ("a@b.test,  *@contoso.com\n", "x@contoso.com"),
-    ("*@bücher.example", "a@xn--bcher-kva.example"),
-    ("*@xn--bcher-kva.example", "a@BÜCHER.example"),
-    ("ü@contoso.com", "ü@contoso.com"),
-    ("a@intranet", "a@intranet"),
-    (GUID, GUID.upper()),
-    (GUID.upper(), GUID),
+    ("alerts@contoso.com", "alerts@contoso.com"), ("alerts@contoso.com", "Alerts@CONTOSO.com"),
+    ("Alerts@Contoso.COM", "alerts@contoso.com"), ("*@contoso.com", "anyone+tag@contoso.com"),
+    ("*@*.contoso.com", "anyone@mail.contoso.com"), ("alerts@*.contoso.com", "ALERTS@eu.contoso.com"),
+    ("*", "anyone@anywhere.example"), ("*", "ü@intranet"), ("a@b.test *@contoso.com", "x@contoso.com"),
+    ("a@b.test,  *@contoso.com\n", "x@contoso.com"), ("*@bücher.example", "a@xn--bcher-kva.example"),
+    ("*@xn--bcher-kva.example", "a@BÜCHER.example"), ("ü@contoso.com", "ü@contoso.com"), ("a@intranet", "a@intranet"),
+    (GUID, GUID.upper()), (GUID.upper(), GUID),
 ]  # fmt: skip
 
 

@@ -15,8 +15,9 @@ import msgspec
 
 from shared.errors import Malformed, NotAllowed
 from shared.mail.addresses import Several, canonical
+from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.limits import MAX_RECIPIENTS
-from shared.mail.model import EmailAddress, Message, Recipient
+from shared.mail.model import Message
 from shared.mail.outgoing import OutgoingMail, identity
 from shared.policy.pre_send import LISTS, count_of
 from shared.settings.config import Settings

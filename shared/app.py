@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.delivery.worker import Worker
     from shared.graph.client import GraphConnection
     from shared.policy.attachment_references import AttachmentResolver
-    from shared.policy.suppression_list import Suppressions
+    from shared.policy.suppression import SuppressionList
     from shared.ratelimit.limits import RateLimits
     from shared.storage.account import StorageAccount
     from shared.webhooks.rendering.mails import Renderer
@@ -68,7 +68,7 @@ class App:
     def engine(self) -> "Engine":
         from shared.delivery.claims import Claims
         from shared.delivery.engine import Engine
-        from shared.delivery.pre_send import PreSendPolicy
+        from shared.policy.pre_send import PreSendPolicy
 
         settings = self.settings
         return Engine(
@@ -83,10 +83,10 @@ class App:
         )
 
     @cached_property
-    def suppressions(self) -> "Suppressions":
-        from shared.policy.suppression_list import Suppressions
+    def suppressions(self) -> "SuppressionList":
+        from shared.policy.suppression import SuppressionList
 
-        return Suppressions(self.storage.suppressions())
+        return SuppressionList(self.storage.suppressions())
 
     @cached_property
     def large_mails(self) -> "LargeMails":

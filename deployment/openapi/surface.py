@@ -20,8 +20,8 @@ from deployment.openapi.bodies import (
 from shared.delivery.record import State
 from shared.functions.access import LONGEST_PAGE
 from shared.functions.triggers import HTTP
-from shared.mail.parse import MAX_KEY, SendMailBody
-from shared.mail.threading import LONGEST_THREAD
+from shared.mail.limits import LONGEST_THREAD, MAX_KEY
+from shared.mail.parse import SendMailBody
 from shared.policy.suppression import NewSuppression
 
 JSON: Final = "application/json"

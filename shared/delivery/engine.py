@@ -31,8 +31,7 @@ from shared.delivery.record import Conflict, Row, State
 from shared.delivery.reports import report_outcome, report_unanswered
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unanswered, Unknown
 from shared.mail.outgoing import OutgoingMail, encode
-from shared.mail.request_size import needs_draft
-from shared.mail.sizes import weight
+from shared.mail.sizes import needs_draft, weight
 from shared.policy.pre_send import Goes, Withheld, count_of
 from shared.ratelimit.limits import RateLimits, Reservation
 from shared.ratelimit.schedule import NoRoom

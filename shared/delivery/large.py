@@ -32,8 +32,8 @@ from shared.graph.upload import Uploaded
 from shared.mail.marker import MARKER_PROPERTY, with_marker
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message
 from shared.mail.outgoing import OutgoingMail
-from shared.mail.request_size import DraftPlan, file_size, in_one_request, plan_of
 from shared.mail.sdk_message import attachment_to_sdk, to_sdk
+from shared.mail.sizes import DraftPlan, file_size, in_one_request, plan_of
 from shared.mail.threading import threaded
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ class GraphMailer:
 def _body(mail: OutgoingMail, mailbox: str) -> "SendMailPostRequestBody | bytes":
     """What goes to Graph. Raises Malformed."""
     if mail.mime is not None:
-        from shared.mime.send import as_sent
+        from shared.mime.write import as_sent
 
         return as_sent(mail, mailbox)
     from shared.mail.sdk_message import send_mail_body

@@ -25,12 +25,11 @@ from shared.functions.send_mail_answers import (
     not_configured,
     refused,
 )
-from shared.mail import limits, parse, request_size
+from shared.mail import limits, parse
 from shared.mail.addresses import mailbox_name
 from shared.mail.model import BlobAttachment, SendMail
 from shared.mail.outgoing import OutgoingMail, fingerprint, identity, new_id
-from shared.mail.sizes import check_size
-from shared.mail.threading import LONGEST_THREAD
+from shared.mail.sizes import body_too_large, check_size
 from shared.parsing.charsets import CODECS, charset_of
 from shared.policy.admit import admit, admit_sender
 from shared.runtime.long_work import aside
@@ -103,7 +102,7 @@ def _check_length(app: App, req: func.HttpRequest) -> None:
     large = app.settings.large_attachments
     most = app.settings.max_request if large else limits.MAX_REQUEST
     if size > most:
-        raise request_size.body_too_large(size, most, large=large)
+        raise body_too_large(size, most, large=large)
 
 
 def _sender(caller: Caller, mailbox: str | None) -> str:
@@ -123,7 +122,7 @@ def _mail(req: func.HttpRequest, caller: Caller, sender: str) -> OutgoingMail:
     mail, mime = _mime(body) if _is_mime(req.headers) else (_json(body, req.headers), None)
     scope = scope_of(caller)
     key = _key(req.headers)
-    thread = _text_of(req.headers, "Mailroom-Thread", LONGEST_THREAD)
+    thread = _text_of(req.headers, "Mailroom-Thread", limits.LONGEST_THREAD)
     return OutgoingMail(
         id=identity(scope, f"idempotency-key:{key}") if key else new_id(),
         scope=scope,
@@ -174,7 +173,7 @@ def _key(headers: Mapping[str, str]) -> str | None:
     Not client-request-id: clients give one to several requests of an operation, and it is not unique.
     https://github.com/microsoft/api-guidelines/blob/vNext/graph/GuidelinesGraph.md
     """
-    return _text_of(headers, "Idempotency-Key", parse.MAX_KEY)
+    return _text_of(headers, "Idempotency-Key", limits.MAX_KEY)
 
 
 def _text_of(headers: Mapping[str, str], name: str, longest: int) -> str | None:

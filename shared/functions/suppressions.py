@@ -6,7 +6,7 @@ form (mail/addresses.py).
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import azure.functions as func
 import msgspec
@@ -18,13 +18,10 @@ from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
 from shared.functions.answers import json_answer, problem, rfc_3339
 from shared.mail.addresses import checked
-from shared.mail.strict_json import read_json
-from shared.policy.suppression import NewSuppression
+from shared.parsing.strict_json import read_json
+from shared.policy.suppression import NewSuppression, SuppressedAddress, entry_id
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
-
-if TYPE_CHECKING:
-    from shared.policy.suppression_list import Entry
 
 ID: Final = re.compile(r"[0-9a-f]{64}")
 LARGEST: Final = 8 * 1024  # bytes of a body
@@ -50,8 +47,6 @@ async def _list(app: App, req: func.HttpRequest) -> func.HttpResponse:
 
 
 async def _add(app: App, req: func.HttpRequest, by: str) -> func.HttpResponse:
-    from shared.policy.suppression_list import Entry, entry_id
-
     try:
         body = msgspec.convert(read_json(req.get_body()), NewSuppression)
     except (Malformed, msgspec.ValidationError) as error:
@@ -60,7 +55,9 @@ async def _add(app: App, req: func.HttpRequest, by: str) -> func.HttpResponse:
         address = checked(body.address)
     except ValueError as error:
         return problem(400, f"`$.address` is not a mail address. {error}")
-    entry = Entry(id=entry_id(address), address=address, reason=body.reason, added_by=by, added_at=datetime.now(UTC))
+    entry = SuppressedAddress(
+        id=entry_id(address), address=address, reason=body.reason, added_by=by, added_at=datetime.now(UTC)
+    )
     there = await app.suppressions.store.add(entry)
     app.suppressions.forget()
     if there is not None:
@@ -97,7 +94,7 @@ operator_suppressions = by_key("operator_suppressions", _all, BY_KEY, LARGEST)
 operator_suppression = by_key("operator_suppression", _one, BY_KEY)
 
 
-def _shown(entry: "Entry") -> dict[str, object]:
+def _shown(entry: SuppressedAddress) -> dict[str, object]:
     return {
         "id": entry.id,
         "address": entry.address,

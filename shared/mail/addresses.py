@@ -3,13 +3,13 @@
     checked      Jane.Doe@Bücher.example  →  Jane.Doe@xn--bcher-kva.example    what goes to Graph
     canonical                             →  jane.doe@xn--bcher-kva.example    what is compared
 
-The two differ only in the case of the local part: it is kept on its way to the recipient (RFC 5321, section 2.4), and
-no two mailboxes are told apart by it. Spellings that the standards call equivalent have one form: case of letters, a
+The two differ only in the case of the local part: it is kept on its way to the recipient (RFC 5321, section 2.4), but
+no two mailboxes differ by it alone. Spellings that the standards call equivalent have one form: case of letters, a
 domain as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). What others might read as another
-address has none and is refused: compatibility characters (full-width and mathematical mails), characters that
-nobody sees, quoted local parts, comments, domain literals, a dot at the end.
+address has none and is refused: compatibility characters (full-width and mathematical letters), invisible characters,
+quoted local parts, comments, domain literals, a dot at the end.
 
-Sources: RFC 5321, 5322, 6531 and 5891. Names under .test and without a dot are for the tenant to know.
+Sources: RFC 5321, 5322, 6531 and 5891. Whether names under .test or without a dot exist, the tenant decides.
 """
 
 import re
@@ -17,12 +17,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["LONGEST", "MOST_INTERNATIONAL", "Several", "canonical", "checked", "mailbox_name"]
-
-LONGEST: Final = 320  # characters as written; checked before anything else looks at them
-MOST_INTERNATIONAL: Final = (
-    8_000  # characters of all different domains of a mail that IDNA is asked about: 500 and more
-)
+LONGEST: Final = 320  # characters as written; checked before anything else reads them
+MOST_INTERNATIONAL: Final = 8_000  # characters of all different domains in a mail that go to IDNA: 500 domains and more
 LONGEST_LOCAL: Final = 64  # octets (RFC 5321, section 4.5.3.1.1)
 LONGEST_WHOLE: Final = 254  # octets as it goes to Graph (section 4.5.3.1.3: a path has 256, with its angle brackets)
 
@@ -31,7 +27,7 @@ _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ENCODED: Final = "xn--"
-# Categories of the characters that a local part may have beside ASCII: mails, marks, digits.
+# Categories of the characters that a local part may have beside ASCII: letters, marks, digits.
 _LETTERS: Final = frozenset({"Ll", "Lm", "Lo", "Lt", "Lu", "Mc", "Mn", "Nd"})
 # Among these, characters that show nothing (Default_Ignorable_Code_Point): joiners, fillers, variation selectors.
 _UNSEEN: Final = re.compile(
@@ -52,15 +48,15 @@ def checked(address: str) -> str:
     return result
 
 
-class Several:
-    """The addresses of one mail. IDNA takes its time for each character, so it is given a limited number of them."""
+class AddressesOfMail:
+    """Checks the addresses of one mail. IDNA takes long for each character, so their number is limited."""
 
     def __init__(self) -> None:
         self._room = MOST_INTERNATIONAL
         self._domains = set[str]()
 
     def checked(self, address: str) -> str:
-        """As the function. Raises ValueError, also beyond the limit."""
+        """As the function `checked`. Raises ValueError, also beyond the limit."""
         domain = address.rpartition("@")[2] if len(address) <= LONGEST else ""
         if (not domain.isascii() or _ENCODED in domain.lower()) and domain not in self._domains:
             self._domains.add(domain)
@@ -91,9 +87,9 @@ def _local(text: str) -> str:
     if not text.isascii():
         text = _composed(text, "The part before the @")
         if _UNSEEN.search(text):
-            raise ValueError("The part before the @ has characters that nobody sees.")
+            raise ValueError("The part before the @ has invisible characters.")
         if any(not character.isascii() and unicodedata.category(character) not in _LETTERS for character in text):
-            raise ValueError("The part before the @ has characters that are no letters, digits or marks.")
+            raise ValueError("The part before the @ has characters other than letters, digits and marks.")
         if unicodedata.category(text[0]).startswith("M"):
             raise ValueError("The part before the @ begins with a mark that belongs to no letter.")
     if len(text.encode()) > LONGEST_LOCAL:
@@ -108,7 +104,7 @@ def _domain(text: str) -> str:
         name = text.lower()
     else:
         text = _composed(text, "The domain")
-        # Each mail by itself: `lower` of a text gives the Greek sigma two forms.
+        # Each character by itself: `lower` of a text gives the Greek sigma two forms.
         name = unicodedata.normalize("NFC", "".join(character.lower() for character in text))
         name = ".".join(label if label.isascii() else _a_label(label) for label in name.split("."))
     if not _DOMAIN.fullmatch(name):
@@ -140,7 +136,7 @@ def _a_label(label: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _check_a_label(label: str) -> None:
-    """Return if this is how its U-label is encoded, and not another text that some programs decode."""
+    """Refuse a label that is not how its U-label is encoded, but another text that some programs decode."""
     import idna
 
     try:

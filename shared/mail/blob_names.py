@@ -1,4 +1,4 @@
-"""Names of blobs as a mail gives them: `container/name`, as text that may be percent-encoded once.
+"""Names of blobs in mails and settings: `container/name`, as text that may be percent-encoded once.
 
 What could name one blob to a check and another one to storage is refused: more than one layer of encoding, `.` and `..`
 between slashes, a query or a snapshot, backslashes, control characters. Rules for names: "Naming and referencing
@@ -9,8 +9,6 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-__all__ = ["split"]
-
 CONTAINER: Final = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 LONGEST: Final = 1024  # characters of a blob's name
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -18,7 +16,7 @@ _REFUSED: Final = re.compile(r"[\\?#\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
 
 
 def split(text: str) -> tuple[str, str]:
-    """Container and name, decoded. Raises ValueError with a sentence that quotes nothing of the text."""
+    """Container and name, decoded. Raises ValueError with a sentence that does not quote the text."""
     decoded = unquote(text, errors="replace")
     if _ENCODED.search(decoded):
         raise ValueError("The name is percent-encoded twice.")

@@ -4,9 +4,8 @@ import base64
 import re
 from typing import Final
 
-from shared.mail.model import Attachment, BlobAttachment, Event, FileAttachment, Message
-
-__all__ = ["TNEF", "invites", "is_calendar", "is_message"]
+from shared.mail.graph_types import Event
+from shared.mail.model import Attachment, BlobAttachment, FileAttachment, Message
 
 TNEF: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})  # Outlook's own form of an invitation
 TYPES: Final = TNEF | {
@@ -32,8 +31,8 @@ _FILE: Final = re.compile(r"(?:\.(?:ics|ical|icalendar|ifb|vcs|vcal)|\Awinmail\.
 _MESSAGE_FILE: Final = re.compile(r"\.(?:eml|mht|mhtml)[.\s]*\Z", re.IGNORECASE)
 _BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}begin:vcalendar", re.IGNORECASE)
 _CLASS: Final = re.compile(r" (?:id )?0x0*1a\s*\Z", re.IGNORECASE)  # PidTagMessageClass, in any namespace
-# What tells of calendar content in a message that is a file, in lower case; and how such content begins in base64,
-# where it is, or the mark of UTF-8 is, the first thing that is encoded.
+# Signs of calendar content in a message that is a file, in lower case; and how such content begins in base64, where it
+# is the first thing that is encoded.
 _SIGNS: Final = (
     b"text/calendar",
     b"text/x-vcalendar",
@@ -47,9 +46,9 @@ _PACKED: Final = base64.b64encode(b"BEGIN:VCALENDAR")
 
 
 def is_calendar(content_type: str, name: str, content: bytes = b"") -> bool:
-    """Whether some program takes a part for a calendar's: by its type, its file name, or how its content begins.
+    """Whether some program takes a part for calendar content: by its type, its file name, or how its content begins.
 
-    A message that is a file is one where it holds any; of one that is encoded within, only what can be seen.
+    So is a message that is a file and holds any, as far as that shows without decoding its parts.
     """
     media_type = _media_type(content_type)
     if media_type in TYPES or _FILE.search(name) is not None or _BEGIN.match(content, 0, 100) is not None:
@@ -63,7 +62,7 @@ def is_message(content_type: str, name: str) -> bool:
 
 
 def invites(attachment: Attachment) -> bool:
-    """Whether an attachment of a JSON mail is calendar content, or an item that holds some. Of a blob its name says."""
+    """Whether an attachment of a JSON mail is calendar content, or an item with some. A blob is told by its name."""
     match attachment:
         case FileAttachment():
             return is_calendar(attachment.content_type or "", attachment.name, attachment.content_bytes)
@@ -77,7 +76,7 @@ def invites(attachment: Attachment) -> bool:
 
 
 def _has_class(message: Message) -> bool:
-    """Whether it says by an extended property what it is: a meeting request, for instance."""
+    """Whether an extended property sets its message class: to a meeting request, for instance."""
     return any(_CLASS.search(one.id) for one in message.single_value_extended_properties or ())
 
 

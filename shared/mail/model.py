@@ -1,16 +1,16 @@
 """The body of sendMail as Graph's JSON has it: what may stand in a message, and nothing else.
 
 Every property that Graph lets a sender set is here, under the SDK's attribute name; anything else is refused, so that
-nothing is dropped without a word. Documented normalisation, the whole list of what may differ between a caller's JSON
-and what Graph gets:
+nothing is dropped silently. Documented normalisation, the complete list of how a caller's JSON and what Graph gets may
+differ:
 
-- null is absence. What Graph fills in itself is dropped (read_only.py has the list), and blanks and line ends in base64
-  are. Names of enumerations and of types (`@odata.type`) are written as Graph writes them.
-- Addresses of mails and of attached mails and events are written in their one form (addresses.py): domains in lower
-  case and as A-labels.
+- null is absence. What Graph fills in itself is dropped (read_only.py has the list), and so are blanks and line ends in
+  base64. Names of enumerations and of types (`@odata.type`) are written as Graph writes them.
+- Addresses of mails and of attached mails and events are written in one form (addresses.py): domains in lower case and
+  as A-labels.
 - Annotations that describe the caller's own copy are dropped: `@odata.context`, `@odata.etag`, `@odata.id`,
   `@odata.count`, `@odata.nextLink`, the `…Link` and `@odata.media…` ones, on an object or on a property, and
-  `@odata.type` on a property. parse.py has the list; other annotations (`@odata.bind`, …) are refused.
+  `@odata.type` on a property. strict_json.py has the list; other annotations (`@odata.bind`, …) are refused.
 - The SDK adds `@odata.type` to messages, attachments, attached items and attendees, and names the two outer properties
   `Message` and `SaveToSentItems`. The latter is always written, as true or false.
 - Numbers of coordinates are floating point; `birthday` is written with its offset in figures (`Z` as `+00:00`) and to
@@ -23,14 +23,11 @@ Source: https://learn.microsoft.com/graph/api/resources/message, …/fileattachm
 import msgspec
 from msgspec import field
 
-from shared.mail.attached_items import Contact, Event
 from shared.mail.graph_types import (
-    BodyType,
     Category,
-    DateTimeTimeZone,
-    EmailAddress,
+    Contact,
+    Event,
     FollowupFlag,
-    FollowupFlagStatus,
     Importance,
     InferenceClassificationType,
     InternetMessageHeader,
@@ -42,29 +39,6 @@ from shared.mail.graph_types import (
     Subject,
     Typed,
 )
-
-__all__ = [
-    "Attachment",
-    "BlobAttachment",
-    "BodyType",
-    "Contact",
-    "DateTimeTimeZone",
-    "EmailAddress",
-    "Event",
-    "FileAttachment",
-    "FollowupFlag",
-    "FollowupFlagStatus",
-    "Importance",
-    "InferenceClassificationType",
-    "InternetMessageHeader",
-    "ItemAttachment",
-    "ItemBody",
-    "Message",
-    "MultiValueLegacyExtendedProperty",
-    "Recipient",
-    "SendMail",
-    "SingleValueLegacyExtendedProperty",
-]
 
 
 class FileAttachment(Typed, frozen=True, kw_only=True):
@@ -78,7 +52,7 @@ class FileAttachment(Typed, frozen=True, kw_only=True):
 
 
 class ItemAttachment(Typed, frozen=True, kw_only=True):
-    """A message, an event or a contact, itself attached."""
+    """An attached message, event or contact."""
 
     name: Line
     item: "Message | Event | Contact"
@@ -87,10 +61,10 @@ class ItemAttachment(Typed, frozen=True, kw_only=True):
 
 
 class BlobAttachment(Typed, frozen=True, kw_only=True, tag="#mailroom.blobAttachment"):
-    """A file that lies in a blob of the app's storage account; Graph gets it as a FileAttachment.
+    """A file in a blob of the app's storage account; Graph gets it as a FileAttachment.
 
-    blob: `container/name`. size, in bytes, and etag are what was found there when the mail came in; Mailroom's own,
-    callers cannot set them. A file of a payload, which nothing changes, has no etag.
+    blob: `container/name`. size, in bytes, and etag are what was found there when the mail came in: Mailroom sets them,
+    callers cannot. A file of a payload, which nothing changes, has no etag.
     """
 
     name: Line

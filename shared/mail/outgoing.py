@@ -1,4 +1,4 @@
-"""A mail: one mail to be sent, with what is known of it besides the mail itself. And how it gets its names.
+"""One mail to be sent, with what is known of it besides its content, and how it gets its id.
 
 The id names the mail over all attempts; the fingerprint tells whether a second request with the same key asks for the
 same mail.
@@ -15,29 +15,16 @@ import msgspec
 
 from shared.mail.model import SendMail
 
-__all__ = [
-    "KnownBy",
-    "Origin",
-    "OutgoingMail",
-    "Repeat",
-    "Signed",
-    "decode",
-    "encode",
-    "fingerprint",
-    "identity",
-    "new_id",
-]
-
 ID_DIGITS: Final = 32
 
-# What a mail is known by when it comes again, so what another one of the same id is a copy by:
+# What a mail's id is made of, and so why another mail with the same id is a copy of it:
 #   sender-id   an id that the event's sender repeats when it tries again
 #   identity    what its source documents as one event
 #   route-key   what the route's `key` finds, or the header Idempotency-Key
 #   same-bytes  the same bytes, within the time in which its sender tries again
 #   message     the queue's own name of the message
 #   caller-key  the key that its caller or producer gave the mail
-#   nothing     it is a copy of none
+#   nothing     no other mail is a copy of it
 KnownBy = Literal["sender-id", "identity", "route-key", "same-bytes", "message", "caller-key", "nothing"]
 
 
@@ -65,7 +52,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """What the sender of an event has signed, and the event, which that does not name; both as 32 hex digits."""
+    """What the sender of an event has signed, and the event, whose id is not signed: 32 hex digits each."""
 
     body: str
     event: str
@@ -75,12 +62,11 @@ class Signed:
 class OutgoingMail:
     """One mail to be sent. sender: the mailbox, an address, an object id or the name of a pool. Times are aware.
 
-    known_by: what its id is made of, and so why another one with it is a copy.
-    on_unknown: what to do when it may have gone and the mailbox cannot be asked; None: as MAIL_ON_UNKNOWN says.
-    keep_days: how long the ended mail is remembered; None: as MAIL_RETENTION_DAYS says. thread: what the mails of one
-    conversation have in common, within their scope; see thread.py. topic: what the conversation is about, the same in
-    all of them; None: what their subjects have in common. mime: the whole mail, where it came as MIME; `mail` is then
-    what its headers say of people and subject, and decides where they differ (mime_read.py, mime_send.py).
+    on_unknown: what to do when it may have been sent and the mailbox cannot be asked; None: as MAIL_ON_UNKNOWN says.
+    keep_days: how long the row of the finished mail is kept; None: as MAIL_RETENTION_DAYS says. thread: what the mails
+    of one conversation have in common, within their scope (threading.py). topic: what the conversation is about; None:
+    what the subjects have in common. mime: the whole mail, where it came as MIME; `request` then says what its headers
+    say of people and subject, and takes precedence over them (mime/read.py, mime/write.py).
     """
 
     id: str
@@ -117,14 +103,13 @@ def decode(data: bytes) -> OutgoingMail:
 
 def identity(scope: str, key: str) -> str:
     """The id of the mail that `scope` calls `key`: 32 hex digits of a SHA-256. The same pair, the same id."""
-    return _digest(scope.encode("utf-8", "surrogatepass"), key.encode("utf-8", "surrogatepass"))[:ID_DIGITS]
+    return _digest(_utf8(scope), _utf8(key))[:ID_DIGITS]
 
 
 def new_id() -> str:
     """The id of a mail without a key: a UUIDv7 (RFC 9562, section 5.7) as 32 hex digits, so that ids sort by time."""
     milliseconds = time.time_ns() // 1_000_000
-    noise = int.from_bytes(os.urandom(10))
-    value = (milliseconds & (1 << 48) - 1) << 80 | noise
+    value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10))
     value = value & ~(0xF << 76) | 0x7 << 76  # version
     value = value & ~(0x3 << 62) | 0x2 << 62  # variant
     return f"{value:032x}"
@@ -139,10 +124,11 @@ def fingerprint(sender: str, mail: SendMail, thread: str | None = None, mime: by
     difference: they are gone once a mail is read. The thread makes one: the mail would be in another conversation.
     """
     content = [_ENCODER.encode(mail)] if mime is None else [b"mime", mime]
-    parts = [sender.lower().encode("utf-8", "surrogatepass"), *content]
-    if thread is not None:
-        parts.append(thread.encode("utf-8", "surrogatepass"))
-    return _digest(*parts)
+    return _digest(_utf8(sender.lower()), *content, *([] if thread is None else [_utf8(thread)]))
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _digest(*parts: bytes) -> str:

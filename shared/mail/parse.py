@@ -1,9 +1,9 @@
-"""Foreign mail read in: the body of sendMail over HTTP, and a message of the queue `mail-outbox`.
+"""Reading mails from callers: the body of sendMail over HTTP, and a message of the queue `mail-outbox`.
 
-Four passes, each in document order, and the first fault of the first pass that finds one is reported: the JSON itself
-(reading.py; in the queue queue_text.py too), its shape (wire.py, faults.py, without what read_only.py drops), how many
-there are of each (limits.py), and the values that a type does not describe: addresses, forged markers, depth. The size
-of the request is the caller's to check (limits.check_size): it depends on how the mail is sent.
+Four passes, each in document order; the first fault of the first pass that finds one is reported: the JSON itself
+(strict_json.py; in the queue producer_messages.py too), its shape (model.py, without what read_only.py drops), how many
+of each there are (limits.py), and the values that a type does not describe: addresses, forged markers, depth. The
+caller checks the size of the request (sizes.py): it depends on how the mail is sent.
 """
 
 from dataclasses import dataclass
@@ -16,28 +16,25 @@ from msgspec import Meta, field
 
 from shared.errors import Malformed
 from shared.mail import limits
-from shared.mail.addresses import Several, mailbox_name
+from shared.mail.addresses import AddressesOfMail, mailbox_name
 from shared.mail.blob_names import split
 from shared.mail.graph_types import LINE, Property
+from shared.mail.limits import LONGEST_THREAD, MAX_KEY
 from shared.mail.marker import forged
 from shared.mail.model import Message, SendMail
 from shared.mail.people_headers import TAKEN_FOR_RECIPIENTS
 from shared.mail.read_only import NOT_SENT, READ_ONLY, prepare
-from shared.mail.strict_json import TYPE, TYPES, read_json
-from shared.mail.threading import LONGEST_THREAD
 from shared.mail.validation_errors import explain
 from shared.parsing.producer_messages import numbers_as_text, renamed, unwrapped
-
-__all__ = ["MAX_KEY", "OutboxMail", "SendMailBody", "outbox_mail", "send_mail"]
+from shared.parsing.strict_json import TYPE, TYPES, read_json
 
 REFERENCE: Final = "#mailroom.blobAttachment"
 OF_MAILROOM: Final = ("size", "etag")  # in such an attachment
-MAX_KEY: Final = 256  # characters, as for the header Idempotency-Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMail:
-    """One message of `mail-outbox`. not_before is in UTC. thread: see thread.py. mime: the mail, if it came as MIME."""
+    """One message of `mail-outbox`. not_before is in UTC. mime: the mail, if it came as MIME."""
 
     sender: str
     mail: SendMail
@@ -48,7 +45,7 @@ class OutboxMail:
 
 
 class SendMailBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Graph's documentation and its SDKs differ in the case of the outer names; each is read as it was written."""
+    """Graph's documentation and its SDKs differ in the case of the outer names; each is read in the case it came in."""
 
     message: Message | None = None
     sdk_message: Message | None = field(default=None, name="Message")
@@ -69,7 +66,7 @@ def send_mail(body: bytes, charset: str = "", *, max_size: int = limits.MAX_REQU
 
     charset: as the Content-Type declares it. max_size: bytes of a body that is read at all. Raises Malformed: 400 with
     Graph's code and the JSON path of the fault, 413 RequestEntityTooLarge. An answer quotes nothing of the body but
-    names of properties and, in part, an address that is none.
+    names of properties and, in part, an invalid address.
     """
     if len(body) > max_size:
         raise limits.too_large(len(body))
@@ -78,13 +75,14 @@ def send_mail(body: bytes, charset: str = "", *, max_size: int = limits.MAX_REQU
 
 
 def outbox_mail(body: bytes) -> OutboxMail:
-    """A message of `mail-outbox`: JSON, wrapped or not as queue_text.py has it, with names in any case.
+    """A message of `mail-outbox`: JSON, wrapped as producer_messages.py allows, with names in any case.
 
         {"sender": "…", "message": {…}, "saveToSentItems": true, "key": "…", "notBefore": "2026-07-01T08:00:00+02:00",
          "thread": "…"}
 
     Instead of `message` it may have `mime`: a whole MIME mail in base64, as sendMail takes it; a copy is always saved.
-    Anything else is refused, the fields of Mailroom's own `mail-work` messages too. Raises Malformed as `send_mail`.
+    Anything else is refused, including the fields of Mailroom's own `mail-work` messages. Raises Malformed as
+    `send_mail`.
     """
     tree = _named(_opened(read_json(unwrapped(body))))
     outer = _shaped(tree, _OutboxBody)
@@ -103,7 +101,7 @@ def outbox_mail(body: bytes) -> OutboxMail:
 
 @cache
 def _names() -> dict[str, str]:
-    """Every name that a message of `mail-outbox` may have in it, by itself in lower case."""
+    """Every name that may stand in a message of `mail-outbox`, by its form in lower case."""
     shapes: list[type[msgspec.Struct]] = [_OutboxBody, Property]
     for shape in shapes:
         shapes += shape.__subclasses__()
@@ -113,7 +111,7 @@ def _names() -> dict[str, str]:
 
 
 def _opened(tree: Any) -> Any:
-    """The same, where `message` is JSON in a text: with what it says."""
+    """The same; where `message` is a text of JSON, with its value instead."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             if name.lower() == "message" and isinstance(value, str) and value.lstrip().startswith("{"):
@@ -156,7 +154,7 @@ def _shaped[S: SendMailBody](tree: Any, shape: type[S]) -> S:
 
 
 def _sender(text: str) -> str:
-    """The mailbox or the pool, as it is compared."""
+    """The mailbox or the pool in its canonical form."""
     wrong = _wrong("UnableToDeserializePostBody", "Expected the address or the id of a mailbox.", "$.sender")
     if any(character.isspace() or not character.isprintable() for character in text):
         raise wrong
@@ -167,7 +165,7 @@ def _sender(text: str) -> str:
 
 
 def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
-    """What the outer object asks for, with every value checked."""
+    """The request, with every value checked."""
     message_name = _either(tree, "message", "Message")
     save_name = _either(tree, "saveToSentItems", "SaveToSentItems")
     message = outer.message or outer.sdk_message
@@ -178,12 +176,12 @@ def _mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
     limits.check(mail, f"$.{message_name}")
     values = _Values()
     values.check(tree[message_name], f"$.{message_name}")
-    # Addresses go on as they are compared; few come in another spelling.
+    # Addresses are sent in canonical form; few come in another spelling.
     return SendMail(msgspec.convert(tree[message_name], Message), saved) if values.respelled else mail
 
 
 def _mime(tree: dict[str, Any], outer: SendMailBody, encoded: str) -> tuple[SendMail, bytes]:
-    """A MIME mail and what it says of itself. Places in it stand after `$.mime`."""
+    """A MIME mail as a request, and its bytes. The path of a fault is `$.mime` and the place in the mail."""
     from shared.mime.read import decode_mime, read_mime  # few mails need the readers of Python's email
 
     if tree.get("message") is not None:
@@ -199,7 +197,7 @@ def _mime(tree: dict[str, Any], outer: SendMailBody, encoded: str) -> tuple[Send
 
 
 def _either(tree: dict[str, Any], *names: str) -> str:
-    """The one of these names that the caller wrote, the first if none."""
+    """The one of these names that the caller wrote; the first if none."""
     written = [name for name in tree if name in names]
     if len(written) > 1:
         text = f"Found both {written[0]} and {written[1]}; expected one of them."
@@ -220,12 +218,12 @@ def _true(value: bool | str | None, path: str) -> bool:  # noqa: FBT001 - a valu
 class _Values:
     """Checks what the types do not say, in document order. The shape is known to be right here.
 
-    Addresses are put into the form in which they go to Graph. respelled: some were not.
+    Addresses are put into the form in which they go to Graph. respelled: some were not in it.
     """
 
     def __init__(self) -> None:
         self.addresses = 0
-        self.several = Several()
+        self.several = AddressesOfMail()
         self.properties = 0
         self.respelled = False
 
@@ -276,7 +274,7 @@ class _Values:
 
 
 def _check_references(attachments: list[dict[str, Any]], path: str, depth: int) -> None:
-    """Attachments in blobs: of the mail itself only, by a name that means one blob, without what is Mailroom's own."""
+    """Attachments in blobs: only of the mail itself, by a name that means one blob, without Mailroom's properties."""
     for at, attachment in enumerate(attachments):
         if attachment["@odata.type"] != REFERENCE:
             continue
@@ -285,7 +283,7 @@ def _check_references(attachments: list[dict[str, Any]], path: str, depth: int) 
             raise _wrong("RequestBodyRead", text, f"{path}[{at}]")
         for name in OF_MAILROOM:
             if attachment.get(name) is not None:
-                text = "Unknown property; Mailroom itself finds out what the blob has."
+                text = "Unknown property; Mailroom reads it from the blob."
                 raise _wrong("RequestBodyRead", text, f"{path}[{at}].{name}")
         try:
             split(attachment["blob"])

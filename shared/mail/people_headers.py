@@ -1,12 +1,10 @@
 """Headers by what they can do with people: names in lower case.
 
 Both ways in, JSON and MIME, refuse the first group. The second goes when a recipient is left out of a mail. When a mail
-goes to other people than it was meant for, only the third stays: what is not known there might lead back to them.
+is redirected to other people, only the third stays: what is not known there might lead back to the recipients.
 """
 
 from typing import Final
-
-__all__ = ["NAME_NOBODY", "NAME_RECIPIENTS", "TAKEN_FOR_RECIPIENTS"]
 
 TAKEN_FOR_RECIPIENTS: Final = frozenset({"apparently-to", "x-receiver", "x-ms-exchange-organization-bcc"})
 NAME_RECIPIENTS: Final = frozenset(

@@ -1,8 +1,8 @@
 """The wire model as the SDK's objects.
 
-Built attribute by attribute, not through kiota's JSON parser: that one drops values of the wrong type without a word
-and turns text that looks like a date into a date. The classes of the wire model have the names and attributes of the
-SDK's, so one walk does for all of them.
+Built attribute by attribute, not through kiota's JSON parser: that parser silently drops values of the wrong type and
+turns text that looks like a date into a date. The classes of the wire model have the names and attributes of the SDK's,
+so one walk builds all of them.
 """
 
 import re
@@ -20,26 +20,22 @@ if TYPE_CHECKING:
     from msgraph.generated.models.message import Message as SdkMessage
     from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
-__all__ = ["attachment_to_sdk", "sdk_class", "send_mail_body", "to_sdk"]
-
 _MODELS = "msgraph.generated.models"
 _BODY = "msgraph.generated.users.item.send_mail.send_mail_post_request_body"
 
 
 def to_sdk(message: Message) -> "SdkMessage":
-    """The SDK's Message with everything that is in this one."""
     model: SdkMessage = _built(message)
     return model
 
 
 def attachment_to_sdk(attachment: FileAttachment | ItemAttachment) -> "SdkAttachment":
-    """The SDK's attachment, to be added to a draft."""
     model: SdkAttachment = _built(attachment)
     return model
 
 
 def send_mail_body(mail: SendMail) -> "SendMailPostRequestBody":
-    """What `send_mail.post` takes. saveToSentItems is always set: left out, the SDK's own default is false."""
+    """The body that `send_mail.post` takes. saveToSentItems is always set: the SDK's own default is false."""
     body: SendMailPostRequestBody = import_module(_BODY).SendMailPostRequestBody(
         backing_store=_store()(), message=to_sdk(mail.message), save_to_sent_items=mail.save_to_sent_items
     )

@@ -1,8 +1,8 @@
-"""Conversations: the marks by which mail programs put the mails of one thread together.
+"""Conversations: the marks by which mail programs group the mails of one thread.
 
-A thread is a text, such as the key of an incident, that counts within the scope of its mail. Every mail of a thread
-is marked as a reply to one and the same root, a message that was never sent and whose id follows from scope and thread
-alone: nothing has to be remembered, and mails may come in any order, from any instance and from any mailbox.
+A thread is a text, such as the key of an incident, within the scope of its mail. Every mail of a thread is marked as a
+reply to the same root, a message that was never sent and whose id follows from scope and thread alone: nothing has to
+be remembered, and mails may come in any order, from any instance and from any mailbox.
 
     In-Reply-To, References    the root's message id (RFC 5322, section 3.6.4)
     conversation index         a header that is the same for the whole thread, with a GUID made of scope and thread, and
@@ -11,8 +11,8 @@ alone: nothing has to be remembered, and mails may come in any order, from any i
     conversation topic         what the mail says it is about, or the subject without what changes from mail to mail
                                ([MS-OXOMSG] 2.2.1.5)
 
-They go as extended properties of the message; mime.py has the same marks as headers. Which of this is documented for
-sendMail, and how it is tried in a tenant: docs/decisions/0005-threads.md.
+They are sent as extended properties of the message; mime/write.py writes the same marks as headers. Which of this is
+documented for sendMail, and how to try it in a tenant: docs/decisions/0005-threads.md.
 """
 
 import base64
@@ -27,10 +27,6 @@ import msgspec
 from shared.mail.graph_types import SingleValueLegacyExtendedProperty
 from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import OutgoingMail, identity
-
-__all__ = ["LONGEST_THREAD", "Marks", "marks_of", "threaded", "topic_of"]
-
-LONGEST_THREAD: Final = 256  # characters, as for keys
 
 # Never a host (RFC 6761): no mailbox can claim the root, and the id says where it comes from.
 ROOTS: Final = "threads.mailroom.invalid"
@@ -53,8 +49,8 @@ _STATUS: Final = (
     r"repeat|repeated|reminder|ack|acknowledged|pending|no ?data|critical|error|warning|info|ok|normal|"
     r"fail|failed|failing|failure|fixed|succeeded|success|recovered|recovery|resolved|closed|completed|down|up"
 )
-# What comes before the topic: a status in brackets, with a count as Alertmanager has it, or before a colon; and what
-# Exchange itself takes for a prefix, one to three mails and a colon ([MS-OXCMAIL] 2.2.3.2.6.1): RE:, FW:, AW:, SV:.
+# What precedes the topic: a status in brackets, with a count as Alertmanager has it, or before a colon; and what
+# Exchange itself takes for a prefix, one to three letters and a colon ([MS-OXCMAIL] 2.2.3.2.6.1): RE:, FW:, AW:, SV:.
 _PREFIX: Final = re.compile(
     rf"(?:\[ ?(?:{_STATUS})(?: ?:? ?\d{{1,9}})? ?\](?: ?[:\u2013\u2014-])?|(?:{_STATUS}|[^\W\d_]{{1,3}}):(?=\s))\s*",
     re.IGNORECASE,
@@ -64,10 +60,8 @@ LONGEST_TOPIC: Final = 255  # characters, as Exchange has for a subject
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """What marks one mail as one of its thread.
-
-    root: the message id that it answers, with its angle brackets. index: 27 bytes. topic: empty where there is no
+class ThreadMarks:
+    """root: the message id that the mail answers, with its angle brackets. index: 27 bytes. topic: empty without
     subject.
     """
 
@@ -76,19 +70,19 @@ class Marks:
     topic: str
 
 
-def marks_of(mail: OutgoingMail) -> Marks | None:
+def marks_of(mail: OutgoingMail) -> ThreadMarks | None:
     """The marks of a mail that has a thread. The same mail, the same marks."""
     if mail.thread is None:
         return None
     name = identity(f"thread of {mail.scope}", mail.thread)
     topic = topic_of(mail.topic or mail.request.message.subject or "")[:LONGEST_TOPIC]
-    return Marks(f"<{name}@{ROOTS}>", _index(bytes.fromhex(name), mail), topic)
+    return ThreadMarks(f"<{name}@{ROOTS}>", _index(bytes.fromhex(name), mail), topic)
 
 
 def threaded(mail: OutgoingMail) -> SendMail:
-    """The mail's mail with the marks of its thread on it as extended properties; without a thread as it is.
+    """The request with the marks of the mail's thread as extended properties; unchanged without a thread.
 
-    What the sender has set already stays, alone in its group.
+    Where the sender has set a mark, that group of marks stays the sender's.
     """
     marks = marks_of(mail)
     if marks is None:
@@ -118,8 +112,8 @@ def threaded(mail: OutgoingMail) -> SendMail:
 def topic_of(subject: str) -> str:
     """What a subject has in common with the others of its thread: always its end, in one line.
 
-    `[Firing] Disk full`, `[RESOLVED:2] Disk full` and `RE: Disk full` are all about `Disk full`. A subject that
-    consists of nothing else is its own topic.
+    `[Firing] Disk full`, `[RESOLVED:2] Disk full` and `RE: Disk full` have the topic `Disk full`. A subject of prefixes
+    alone is its own topic.
     """
     line = _NOT_OF_A_LINE.sub(" ", subject).strip()
     start = 0
@@ -135,7 +129,7 @@ def _index(guid: bytes, mail: OutgoingMail) -> bytes:
     """A header and one response level: a reply to the root, at the mail's own time.
 
     Replies more than 1.7 years after the header have the delta code 1 and bits 23 to 53 of the difference. The last
-    byte is to be random; it is the mail's, so that a mail sent again is the same mail.
+    byte should be random; it is taken from the mail's id, so that a mail sent again is the same mail.
     """
     after = max(0, _filetime(mail.accepted_at) - _filetime(ROOT_TIME))
     header = b"\x01" + (_filetime(ROOT_TIME) >> 24).to_bytes(5)

@@ -1,4 +1,4 @@
-"""What msgspec says of a body that does not fit the wire model, as Graph's error: a code, a JSON path, a sentence.
+"""msgspec's errors for a body that does not fit the model, as Graph's errors: a code, a JSON path, a sentence.
 
 msgspec's texts are "what - at `path`". The sentences here say what was found and what is expected, and quote nothing of
 the body but names of properties.
@@ -12,9 +12,7 @@ import msgspec
 
 from shared.errors import Malformed
 from shared.mail.graph_types import HEADER_NAME, LINE
-from shared.mail.strict_json import member
-
-__all__ = ["explain"]
+from shared.parsing.strict_json import TYPE, member
 
 _AT: Final = " - at `$"
 _PATH: Final = re.compile(r"([\w.@\[\]]+)`")
@@ -26,7 +24,6 @@ _PATTERNS: Final = {
     LINE: "Expected text of one line, without control characters.",
     HEADER_NAME: "Expected a header name of printable ASCII that begins with x- or X-.",
 }
-_TYPE: Final = "@odata.type"
 _REFERENCE: Final = "#microsoft.graph.referenceAttachment"
 
 
@@ -50,14 +47,12 @@ def _sentence(what: str, path: str, root: type[msgspec.Struct]) -> tuple[str, st
         return "Unknown property; expected only those that Graph lets a sender set.", member(path, name)
     if what.startswith("Object missing required field `"):
         name = what.removeprefix("Object missing required field `").removesuffix("`")
-        wanted = _choices(member(path, name), root) if name == _TYPE else []
+        wanted = _choices(member(path, name), root) if name == TYPE else []
         return f"Missing; it is required{_one_of(wanted)}.", member(path, name)
     if what.startswith(("Invalid enum value ", "Invalid value ")):
         if _REFERENCE in what:
-            text = (
-                "Graph v1.0 cannot attach by reference; expected a fileAttachment, an itemAttachment, or a file in a "
-            )
-            return f"{text}blob as a #mailroom.blobAttachment.", path
+            text = "Graph v1.0 cannot attach by reference; expected a fileAttachment, an itemAttachment, or a file"
+            return f"{text} in a blob as a #mailroom.blobAttachment.", path
         return f"Found a value that is unknown here{_one_of(_choices(path, root))}.", path
     if what == "Invalid base64 encoded string":
         return "Expected base64 (RFC 4648, section 4) with its padding.", path
@@ -87,14 +82,14 @@ def _one_of(choices: list[str]) -> str:
 
 
 def _choices(path: str, root: type[msgspec.Struct]) -> list[str]:
-    """The values that the model knows at this path: names of an enumeration, or of types."""
+    """The values that the model allows at this path: names of an enumeration, or of types."""
     from msgspec import inspect  # only needed once something is wrong
 
     nodes: list[Any] = [inspect.type_info(root)]
     for name in _NAME.findall(path):
         structs = [node for node in _parts(nodes) if isinstance(node, inspect.StructType)]
         fields = [field.type for node in structs for field in node.fields if field.encode_name == name]
-        if name == _TYPE and not fields:
+        if name == TYPE and not fields:
             return [str(node.tag) for node in structs if node.tag is not None]
         nodes = fields
     found: list[str] = []

@@ -1,13 +1,15 @@
 """Addresses in the headers of a MIME mail (RFC 5322, 3.4), read twice: what policy allows is what Exchange reads.
 
-    taken      name@domain    <name@domain>    Any Name <name@domain>    "Any, Name" <name@domain>
-               encoded words as names (RFC 2047), within quotes too    undisclosed-recipients:;    nothing at all
-    refused    groups with members, comments, quoted local parts, domain literals, source routes, commas too many,
-               encoded words in an address, and those that hold an address of their own for a reader that decodes first
+    accepted   name@domain    <name@domain>    Any Name <name@domain>    "Any, Name" <name@domain>
+               encoded words as names (RFC 2047), within quotes too    undisclosed-recipients:;    an empty header
+    refused    groups with members, comments, quoted local parts, domain literals, source routes, needless commas,
+    encoded
+               words in an address, and those that contain an address for a reader that decodes first
 
-The grammar here is as small as that, and goes through a header once. Then Python's own reader, under its modern policy,
-must find the same addresses and no defect. It takes the square of a header's length and much for each word, so it is
-asked about each outline once: an address with its name, in which everything that no reader takes for a sign is an x.
+The grammar here is as small as that and goes through a header once. Then Python's own reader, under its modern policy,
+must find the same addresses and no defect. It takes the square of a header's length, and long for each word, so it
+reads each outline once: an address with its name, in which an x stands for every run of characters that no reader takes
+for syntax.
 """
 
 import re
@@ -18,42 +20,40 @@ from email.policy import default
 from functools import lru_cache
 from typing import Final
 
-from shared.mail.addresses import Several
+from shared.mail.addresses import AddressesOfMail
 from shared.mail.graph_types import LINE, EmailAddress, Recipient
-from shared.mime.head import Field, malformed
-
-__all__ = ["decoded", "holds_an_address", "recipients_of"]
+from shared.mime.head import HeaderField, malformed
+from shared.parsing.charsets import SURROGATE
 
 INVALID: Final = "ErrorInvalidRecipients"
-LONGEST: Final = 2_000  # characters of one address with its name; ours
+LONGEST: Final = 2_000  # characters of one address with its name; Mailroom's own limit
 MAX_OUTLINE: Final = 200  # characters of the outline of one address
 MAX_OUTLINES: Final = 1_000  # characters of all different outlines in one header; most addresses have the same few
 _TOKEN: Final = re.compile(
     r'[ \t]*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|<(?P<angle>[^<> \t"]*)>|(?P<sign>[,:;])|(?P<atom>[^ \t"<>,:;()\[\]\\]+))'
 )
-# In an outline, an x stands for what these find: within quotes, in a word without, in an encoded word.
+# In an outline, an x stands for what these find: within quotes, and in a word without quotes; encoded words too.
 _WORD: Final = r"(=\?[A-Za-z0-9_-]{1,40}\?[bBqQ]\?)[!->@-~]*\?="
 _PLAIN_QUOTED: Final = re.compile(rf"{_WORD}|[A-Za-z0-9 .'&/|+!#$%*_-]+")
 _PLAIN_ATOM: Final = re.compile(rf"{_WORD}|[A-Za-z0-9!#$%&'*+/^_`{{|}}~-]+")
 _PLAIN_ADDRESS: Final = re.compile(r"[A-Za-z0-9_+-]++(?:\.[A-Za-z0-9_+-]++)*+@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)*+")
-_GROUP: Final = re.compile(r"[A-Za-z0-9 _-]{1,60}:[ \t]*;")  # one that names nobody
+_EMPTY_GROUP: Final = re.compile(r"[A-Za-z0-9 _-]{1,60}:[ \t]*;")
 _ESCAPED: Final = re.compile(r"\\(.)")
 _LINE: Final = re.compile(LINE)
 _ENCODED: Final = "=?"
-_EVERYWHERE: Final = ("missing trailing whitespace after encoded-word", "encoded word inside quoted string")
 _HIDDEN: Final = (
     "Found an encoded name that is, or ends, an address for programs that decode first; expected a plain name."
 )
-# What ends an address, or hides the one behind it, once a name is decoded: separators, brackets, quotes, comments.
+# What ends an address, or hides the next one, once a name is decoded: separators, brackets, quotes, comments.
 _ENDS_AN_ADDRESS: Final = re.compile(r'[,;:<>()\[\]"\\]')
 
 
-def recipients_of(field: Field, most: int, too_many: str) -> tuple[Recipient, ...]:
-    """Everyone whom the header names. Raises Malformed, at `To, address 2`; with `too_many` beyond the first `most`."""
-    if not field.value or _GROUP.fullmatch(field.value):
+def recipients_of(field: HeaderField, most: int, too_many: str) -> tuple[Recipient, ...]:
+    """Everyone in the header. Raises Malformed, at `To, address 2`; with `too_many` beyond `most` addresses."""
+    if not field.value or _EMPTY_GROUP.fullmatch(field.value):
         return ()
     found: list[Recipient] = []
-    several, outlines = Several(), set[str]()
+    several, outlines = AddressesOfMail(), set[str]()
     room = MAX_OUTLINES
     for number, (tokens, outline) in enumerate(_elements(field), 1):
         place = f"{field.name}, address {number}"
@@ -65,38 +65,38 @@ def recipients_of(field: Field, most: int, too_many: str) -> tuple[Recipient, ..
         outlines.add(outline)
         room -= len(outline)
         if room < 0 or len(outline) > MAX_OUTLINE:
-            text = "Found names with too many signs other than letters and digits; expected them written plainly."
+            text = "Found names with too many characters other than letters and digits; expected plainer names."
             raise malformed(text, place, INVALID)
         if not _agrees(outline, _outline_of_address(tokens[-1][1])):
-            text = "Programs would read this address differently; expected it written plainly."
+            text = "Mail programs would read this address differently; expected it in a plainer form."
             raise malformed(text, place, INVALID)
     return tuple(found)
 
 
 def decoded(text: str, place: str) -> str:
-    """Text with its encoded words read. Raises Malformed where they cannot be, or hold what breaks a line."""
+    """The text with its encoded words decoded. Raises Malformed if they cannot be, or contain what breaks a line."""
     try:
         pieces = [
             piece if isinstance(piece, str) else piece.decode(charset or "ascii")
             for piece, charset in decode_header(text)
         ]
-    except (LookupError, ValueError):  # an unknown charset, bytes that it has not, bad base64
+    except (LookupError, ValueError):  # an unknown charset, bytes outside it, bad base64
         raise malformed("Found encoded words (RFC 2047) that cannot be decoded.", place) from None
     result = "".join(pieces)
-    if not _LINE.fullmatch(result) or not _encodable(result):
+    if not _LINE.fullmatch(result) or SURROGATE.search(result):
         raise malformed("Found encoded words (RFC 2047) that hold control characters.", place)
     return result
 
 
 def holds_an_address(name: str) -> bool:
-    """Whether a program that decodes a header before it reads the addresses could find another one in this name.
+    """Whether a program that decodes a header before it reads the addresses could find another address in this name.
 
-    `=?utf-8?q?x=40y=2Eexample=2C?= <a@b.example>` is `x@y.example, <a@b.example>` to it.
+    Such a program reads `=?utf-8?q?x=40y=2Eexample=2C?= <a@b.example>` as `x@y.example, <a@b.example>`.
     """
     return bool(re.search("[<>]", name)) or ("@" in name and bool(_ENDS_AN_ADDRESS.search(name)))
 
 
-def _elements(field: Field) -> Iterator[tuple[list[tuple[str, str]], str]]:
+def _elements(field: HeaderField) -> Iterator[tuple[list[tuple[str, str]], str]]:
     """Kind and text of the tokens between two commas, and the outline of all of them."""
     at, number, begun, outline = 0, 1, 0, ""
     tokens: list[tuple[str, str]] = []
@@ -114,7 +114,7 @@ def _elements(field: Field) -> Iterator[tuple[list[tuple[str, str]], str]]:
             tokens.append((kind, match[kind]))
             outline += f"{' ' if match[0][0] in ' \t' else ''}{_outline(kind, match[kind])}"
         elif match[kind] != ",":
-            raise malformed("Groups of addresses are not taken, nor routes; list the addresses.", place, INVALID)
+            raise malformed("Found a group of addresses or a route; expected a list of addresses.", place, INVALID)
         else:
             yield tokens, outline
             tokens, outline, number, begun = [], "", number + 1, at
@@ -140,20 +140,20 @@ def _outline_of_address(text: str) -> str:
     return "x@x.x" if _PLAIN_ADDRESS.fullmatch(text) else text
 
 
-def _unreadable(sign: str) -> str:
-    match sign:
+def _unreadable(character: str) -> str:
+    match character:
         case "(" | ")":
-            return "Comments in parentheses are not taken; expected Name <address>."
+            return "Found a comment in parentheses; expected Name <address>."
         case "[" | "]":
-            return "Domain literals are not taken; expected a domain name."
+            return "Found a domain literal; expected a domain name."
         case _:
-            return "Expected an address, or Name <address>, with the name in quotes if it holds other signs."
+            return "Expected an address, or Name <address>, with the name in quotes if it has other characters."
 
 
-def _mailbox(tokens: list[tuple[str, str]], place: str, several: Several) -> EmailAddress:
+def _mailbox(tokens: list[tuple[str, str]], place: str, several: AddressesOfMail) -> EmailAddress:
     match tokens:
         case []:
-            raise malformed("Expected an address; found a comma too many.", place, INVALID)
+            raise malformed("Expected an address; found one comma too many.", place, INVALID)
         case [("atom", address)]:
             name = ""
         case [*words, ("angle", address)]:
@@ -188,7 +188,7 @@ def _name(words: list[tuple[str, str]], place: str) -> str:
 
 
 def _unquoted(word: str, place: str) -> str:
-    """What a quoted string says; encoded words in it too, which the standard forbids and many programs write."""
+    """The text of a quoted string, also of encoded words in it, which the standard forbids and many programs write."""
     plain = _ESCAPED.sub(r"\1", word)
     if _ENCODED not in plain:
         return plain
@@ -200,26 +200,21 @@ def _unquoted(word: str, place: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _agrees(outline: str, address: str) -> bool:
-    """Ask the standard library. Its reader has defects of its own, so whatever it raises is an answer."""
+    """Whether the standard library reads the same. Its reader has faults, so whatever it raises is an answer."""
     try:
         read = default.header_factory("To", outline.strip())
         addresses = [one.addr_spec for one in getattr(read, "addresses", ())]
         defects = [defect for defect in read.defects if not _harmless(defect)]
-    except Exception:  # noqa: BLE001 - it is known to end in several kinds of them
+    except Exception:  # noqa: BLE001 - it is known to raise several kinds
         return False
     return not defects and addresses == [address]
 
 
 def _harmless(defect: Exception) -> bool:
-    """A period in a name without quotes is obsolete and everywhere, so are encoded words within quotes, which Python
-    reads all the same; words without a blank between are Python's own.
+    """Periods in names without quotes are obsolete and common, as are encoded words within quotes, which Python reads
+    nevertheless; a missing blank after an encoded word is a defect to Python alone.
     """
-    return isinstance(defect, ObsoleteHeaderDefect) or str(defect) in _EVERYWHERE
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return isinstance(defect, ObsoleteHeaderDefect) or str(defect) in (
+        "missing trailing whitespace after encoded-word",
+        "encoded word inside quoted string",
+    )

@@ -3,8 +3,8 @@
 What two programs may read differently is refused, with its line: a name with blanks before its colon, a line of blanks
 (some take it for the end of the headers), a carriage return that ends no line, two kinds of line ends among the headers
 of the mail, any byte but printable ASCII (RFC 5322, section 2.2), more than 998 characters in a line (section 2.1.1).
-RFC 6532, UTF-8 as it is, is taken where it decides nothing: in the headers that name files. Each field is kept as it
-was written, to be sent on so.
+UTF-8 (RFC 6532) is accepted where it decides nothing: in the headers that name files. Each field is kept as it was
+written, to be sent on unchanged.
 """
 
 import re
@@ -14,14 +14,12 @@ from typing import Final
 
 from shared.errors import Malformed
 
-__all__ = ["Field", "Head", "malformed", "place_of", "read_head"]
-
-MAX_FIELDS: Final = 200  # of one head; ours: real mail has some twenty
+MAX_FIELDS: Final = 200  # of one head; Mailroom's own limit: real mail has some twenty
 MAX_HEAD: Final = 256 * 1024  # bytes: 500 recipients with long names
 MAX_PART_HEAD: Final = 16 * 1024
 MAX_LINE: Final = 998
 NAME_FILES: Final = frozenset({"content-type", "content-disposition", "content-description"})
-SHOWN: Final = 40  # characters of a foreign name in an answer
+SHOWN: Final = 40  # characters of a caller's header name in an answer
 
 _NAME: Final = re.compile(rb"([!-9;-~]{1,200}):")
 _ODD: Final = re.compile(rb"[^\t -~]")
@@ -30,10 +28,9 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """One header field. raw: as written, its lines ended by CRLF. at: its first byte.
-
-    value: unfolded; in ASCII, but for those that name files.
+class HeaderField:
+    """raw: as written, its lines ended by CRLF. at: its first byte. value: unfolded; ASCII, except where files are
+    named.
     """
 
     name: str
@@ -48,10 +45,10 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class MimeHead:
     """Fields in their order, and where the body begins."""
 
-    fields: tuple[Field, ...]
+    fields: tuple[HeaderField, ...]
     body: int
 
 
@@ -62,23 +59,23 @@ def malformed(message: str, place: str, code: str = "ErrorMimeContentInvalid") -
 
 def place_of(data: bytes, at: int, *names: str) -> str:
     """`names, line n` for a byte of the mail."""
-    line = f"line {data.count(b'\n', 0, at) + 1}"
-    return ", ".join([*(name[:SHOWN] for name in names if name), line])
+    return ", ".join([*(name[:SHOWN] for name in names if name), f"line {data.count(b'\n', 0, at) + 1}"])
 
 
-def read_head(data: bytes, start: int, end: int, part: str = "") -> Head:
+def read_head(data: bytes, start: int, end: int, part: str = "") -> MimeHead:
     """The head that begins at `start`. part: `part 1.2`, or nothing for the head of the mail itself.
 
     The head of a mail must end with an empty line, and have one kind of line ends. Raises Malformed.
     """
-    fields: list[Field] = []
+    fields: list[HeaderField] = []
     lines: list[bytes] = []
     name, first = "", start
     for at, line in _lines(data, start, end, part):
         if line[:1] in (b" ", b"\t"):
             _check_line(data, at, line, part, name)
             if not lines or not line.strip():
-                raise malformed("Found a line of blanks, or one that continues nothing.", place_of(data, at, part))
+                text = "Found a line of blanks, or a continuation line without a header before it."
+                raise malformed(text, place_of(data, at, part))
             lines.append(line)
             continue
         if lines:
@@ -87,21 +84,22 @@ def read_head(data: bytes, start: int, end: int, part: str = "") -> Head:
             body = data.find(b"\n", at) + 1
             if not part:
                 _check_line_ends(data, start, body)
-            return Head(tuple(fields), body)
+            return MimeHead(tuple(fields), body)
         match = _NAME.match(line)
-        if match is None or len(fields) == MAX_FIELDS:
+        if match is None:
             text = "Expected a header: a name of printable ASCII, a colon, a value."
-            text = text if match is None else f"Found more than {MAX_FIELDS} headers."
             raise malformed(text, place_of(data, at, part))
+        if len(fields) == MAX_FIELDS:
+            raise malformed(f"Found more than {MAX_FIELDS} headers.", place_of(data, at, part))
         name, first, lines = match[1].decode(), at, [line]
         _check_line(data, at, line, part, name)
     if not part:
         raise malformed("The mail ends within its headers; expected an empty line after them.", place_of(data, end))
-    return Head((*fields, _field(name, lines, first)) if lines else (), end)
+    return MimeHead((*fields, _field(name, lines, first)) if lines else (), end)
 
 
 def _lines(data: bytes, start: int, end: int, part: str) -> Iterator[tuple[int, bytes]]:
-    """Each line of a head without its end, and where it begins; an empty one is the last."""
+    """Each line of a head without its end, and where it begins; the last is the empty one."""
     at, most = start, min(end, start + (MAX_PART_HEAD if part else MAX_HEAD))
     while at < end:
         stop = data.find(b"\n", at, most)
@@ -121,29 +119,27 @@ def _check_line_ends(data: bytes, start: int, end: int) -> None:
         raise malformed(text, place_of(data, start + (odd.start() if odd else 0)))
 
 
-def _field(name: str, lines: list[bytes], at: int) -> Field:
+def _field(name: str, lines: list[bytes], at: int) -> HeaderField:
     value = b"".join(lines)[len(name) + 1 :].decode()
-    return Field(name, value.strip(" \t"), b"\r\n".join([*lines, b""]), at)
+    return HeaderField(name, value.strip(" \t"), b"\r\n".join([*lines, b""]), at)
 
 
 def _check_line(data: bytes, at: int, line: bytes, part: str, name: str) -> None:
+    odd = _ODD.search(line)
     if len(line) > MAX_LINE:
         text = (
             f"Found a line of {len(line)} characters, expected {MAX_LINE} at most: fold it (RFC 5322, section 2.2.3)."
         )
-        raise malformed(text, place_of(data, at, part, name))
-    odd = _ODD.search(line)
-    if odd is None:
+    elif odd is None:
         return
-    if line[odd.start()] >= _NON_ASCII:
-        if name.lower() in NAME_FILES:
-            if _is_utf8(line) and not _CONTROL.search(line):
-                return
-            text = "Found characters that are no UTF-8; expected UTF-8, encoded words (RFC 2047) or RFC 2231."
-        else:
-            text = "Found characters other than ASCII; expected encoded words (RFC 2047)."
-    else:
+    elif line[odd.start()] < _NON_ASCII:
         text = "Found a control character."
+    elif name.lower() not in NAME_FILES:
+        text = "Found characters other than ASCII; expected encoded words (RFC 2047)."
+    elif _is_utf8(line) and not _CONTROL.search(line):
+        return
+    else:
+        text = "Found characters that are not UTF-8; expected UTF-8, encoded words (RFC 2047) or RFC 2231."
     raise malformed(text, place_of(data, at, part, name))
 
 

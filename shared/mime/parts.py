@@ -1,8 +1,8 @@
 """The parts of a MIME mail (RFC 2045, 2046): whether it is whole, and can be read in one way only.
 
-Nothing is taken apart for good: the body goes on byte for byte. Read are the multiparts of the mail itself; a message
-that is attached to it is a file like any other, whatever is wrong inside. Each level of multiparts is gone through
-once, and there are few of them, so the time is bounded by the size.
+They are checked where they stand: the body is sent byte for byte. A message that is attached to the mail is a file like
+any other, whatever is wrong inside. Each level of multiparts is read once, and there are few levels, so the time is
+bounded by the size.
 """
 
 import binascii
@@ -11,13 +11,11 @@ from typing import Final
 
 from shared.mail.calendar import TNEF
 from shared.mail.limits import MAX_NESTING
-from shared.mime.head import Field, Head, malformed, place_of, read_head
-from shared.mime.parameters import Parameters, read_parameters
-
-__all__ = ["ONCE_IN_A_PART", "between", "check_parts", "parameters"]
+from shared.mime.head import HeaderField, MimeHead, malformed, place_of, read_head
+from shared.mime.header_parameters import HeaderParameters, read_parameters
 
 MAX_PARTS: Final = 500  # Exchange Online has 250 attachments
-MAX_SIMILAR: Final = 10_000
+MAX_SIMILAR: Final = 10_000  # lines that begin like a boundary
 MAX_SEMICOLONS: Final = 10_000  # before parameters, of all parts: each takes microseconds to read
 MAX_HEADS: Final = 512 * 1024  # bytes of the headers of all parts: 250 files with the longest names take half of it
 MAX_BOUNDARY: Final = 70  # RFC 2046, section 5.1.1
@@ -32,8 +30,8 @@ ONCE_IN_A_PART: Final = frozenset(
 )  # fmt: skip
 
 
-def check_parts(data: bytes, head: Head) -> None:
-    """Return if the mail is whole. Raises Malformed, at `part 1.2, Content-Type, line 40`."""
+def check_parts(data: bytes, head: MimeHead) -> None:
+    """Check that the mail is whole. Raises Malformed, at `part 1.2, Content-Type, line 40`."""
     todo = [("", head.fields, head.body, len(data))]
     parts, semicolons, heads = 0, 0, 0
     while todo:
@@ -48,7 +46,7 @@ def check_parts(data: bytes, head: Head) -> None:
         if number.count(".") + bool(number) == MAX_NESTING:
             text = f"Found multiparts more than {MAX_NESTING} deep."
             raise malformed(text, place_of(data, start, _part(number)))
-        for inner, (first, last) in enumerate(between(data, start, end, number, kind), 1):
+        for inner, (first, last) in enumerate(inner_parts(data, start, end, number, kind), 1):
             parts += 1
             if parts > MAX_PARTS:
                 raise malformed(f"Found more than {MAX_PARTS} parts.", place_of(data, first))
@@ -65,10 +63,12 @@ def _part(number: str) -> str:
     return f"part {number}" if number else ""
 
 
-def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, end: int) -> Parameters | None:
+def _checked(
+    data: bytes, number: str, fields: tuple[HeaderField, ...], start: int, end: int
+) -> HeaderParameters | None:
     """The content type of a part whose headers and encoding are right; None where it has none (plain text)."""
     part = _part(number)
-    named: dict[str, Field] = {}
+    named: dict[str, HeaderField] = {}
     for field in fields:
         if field.key in named and field.key in ONCE_IN_A_PART:
             raise malformed("This header stands twice; expected once.", place_of(data, field.at, part, field.name))
@@ -79,7 +79,7 @@ def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, en
     if content := named.get("content-type"):
         kind = parameters(data, content, part)
         if kind.value in TNEF:
-            text = "Exchange could take recipients out of this part that no rule has seen; expected other content."
+            text = "Exchange could read recipients from this part that no rule has checked; expected other content."
             raise malformed(text, place_of(data, content.at, part, content.name))
     if encoded := named.get("content-transfer-encoding"):
         allowed = ENCODINGS if kind is None or not kind.is_multipart else UNENCODED
@@ -91,8 +91,8 @@ def _checked(data: bytes, number: str, fields: tuple[Field, ...], start: int, en
     return kind
 
 
-def parameters(data: bytes, field: Field, part: str) -> Parameters:
-    """A header with parameters. Raises Malformed."""
+def parameters(data: bytes, field: HeaderField, part: str) -> HeaderParameters:
+    """Read a header with parameters. Raises Malformed."""
     try:
         return read_parameters(field.value, is_type=field.key == "content-type")
     except ValueError as error:
@@ -103,11 +103,11 @@ def _check_base64(data: bytes, start: int, end: int, part: str) -> None:
     try:
         binascii.a2b_base64(data[start:end].translate(None, b" \t\r\n"), strict_mode=True)
     except binascii.Error:
-        text = "Found what is no base64 (RFC 4648, section 4), or more of it after its padding."
+        text = "Found text that is not base64 (RFC 4648, section 4), or more of it after its padding."
         raise malformed(text, place_of(data, start, part)) from None
 
 
-def between(data: bytes, start: int, end: int, number: str, kind: Parameters) -> Iterator[tuple[int, int]]:
+def inner_parts(data: bytes, start: int, end: int, number: str, kind: HeaderParameters) -> Iterator[tuple[int, int]]:
     """Where each part of a multipart begins and ends. The line end before a boundary is the boundary's."""
     boundary = kind.parameters.get("boundary", "")
     part = _part(number)
@@ -133,7 +133,7 @@ def between(data: bytes, start: int, end: int, number: str, kind: Parameters) ->
         else:
             similar += 1
             if similar > MAX_SIMILAR:
-                text = f"Found more than {MAX_SIMILAR} lines that begin like a boundary and are none."
+                text = f"Found more than {MAX_SIMILAR} lines that begin like a boundary and are not one."
                 raise malformed(text, place_of(data, at + 1, part))
         # The line end that ends this boundary may be the one that the next begins with.
         at = data.find(mark, stop, end)

@@ -1,15 +1,15 @@
-"""Foreign mail as MIME: what `sendMail` takes as text/plain, and a message of `mail-outbox` as `mime`.
+"""Reading MIME from callers: the text/plain body of `sendMail`, and `mime` in a message of `mail-outbox`.
 
-Three passes, and the first fault is reported with its place in the mail: `To, address 2`, `part 1.2, line 40`. The
-headers (mime_head.py), who is named in them (mime_addresses.py), the parts (mime_parts.py). Out comes what policy,
-limits and conversations work on, as a Message; the mail itself stays bytes.
+Three passes; the first fault is reported with its place in the mail: `To, address 2`, `part 1.2, line 40`. The headers
+(head.py), the people in them (address_lists.py), the parts (parts.py). The result is a Message for policy, limits and
+conversations; the mail itself stays bytes.
 
-    recipients         To, Cc, Bcc. From and Sender say as whom; Reply-To is none of them, nor are
-                       Disposition-Notification-To, Return-Receipt-To, Errors-To: answers go there, not this mail
+    recipients         To, Cc, Bcc. From and Sender say as whom. Not Reply-To, Disposition-Notification-To,
+                       Return-Receipt-To, Errors-To: answers go there, not this mail
     once at most       these, Message-ID, In-Reply-To, References, Subject, Date, and the headers of the content
     refused            Resent-… and others in which some program might see a recipient; x-mailroom-…; TNEF, which can
-                       carry recipients of its own
-    everything else    goes on as it was written
+                       contain recipients of its own
+    everything else    is sent as it was written
 """
 
 import binascii
@@ -18,18 +18,15 @@ from typing import Final
 
 from shared.errors import Malformed
 from shared.mail.graph_types import Recipient
-from shared.mail.limits import MAX_ENCODED, MAX_RECIPIENTS, MAX_REQUEST, too_large
+from shared.mail.limits import LONGEST_SUBJECT, MAX_ENCODED, MAX_RECIPIENTS, MAX_REQUEST, too_large
 from shared.mail.marker import forged
 from shared.mail.model import Message, SendMail
 from shared.mail.people_headers import TAKEN_FOR_RECIPIENTS
 from shared.mime.address_lists import decoded, recipients_of
-from shared.mime.head import Field, Head, malformed, place_of, read_head
+from shared.mime.head import HeaderField, MimeHead, malformed, place_of, read_head
 from shared.mime.parts import ONCE_IN_A_PART, check_parts
 from shared.parsing.charsets import decode
 
-__all__ = ["decode_mime", "envelope", "read_mime"]
-
-LONGEST_SUBJECT: Final = 5_000  # characters as written; Exchange keeps 255
 _RECIPIENTS: Final = ("to", "cc", "bcc")
 _AUTHORS: Final = ("from", "sender")
 _ONCE: Final = frozenset(
@@ -43,7 +40,7 @@ _TOO_MANY: Final = f"Found more than {MAX_RECIPIENTS} recipients, those of To, C
 
 
 def decode_mime(body: bytes | str, place: str = "$") -> bytes:
-    """The mail in one base64 text, line ends in it or not, as Graph takes it.
+    """The bytes of a mail in base64, with or without line ends, as Graph takes it.
 
     place: where it stands in what the caller wrote. Raises Malformed: 400 ErrorMimeContentInvalidBase64String, or
     413 RequestEntityTooLarge.
@@ -73,7 +70,7 @@ def _ascii(body: bytes) -> bytes:
 
 
 def read_mime(raw: bytes) -> SendMail:
-    """What a whole mail says of itself. A copy is always kept: MIME cannot say otherwise.
+    """The request that a whole mail stands for. A copy is always saved: MIME cannot say otherwise.
 
     Raises Malformed: 400 ErrorMimeContentInvalid, ErrorInvalidRecipients, ErrorMissingRecipients.
     """
@@ -89,9 +86,9 @@ def read_mime(raw: bytes) -> SendMail:
     return SendMail(message=message)
 
 
-def envelope(raw: bytes, head: Head) -> Message:
-    """Who is named in the headers, and the subject. Raises Malformed."""
-    named: dict[str, Field] = {}
+def envelope(raw: bytes, head: MimeHead) -> Message:
+    """The people in the headers, and the subject. Raises Malformed."""
+    named: dict[str, HeaderField] = {}
     for field in head.fields:
         if field.key in named and field.key in _ONCE:
             raise malformed("This header stands twice; expected once.", place_of(raw, field.at, field.name))
@@ -99,32 +96,31 @@ def envelope(raw: bytes, head: Head) -> Message:
             text = "Headers that begin with x-mailroom- are Mailroom's own; expected another name."
             raise malformed(text, place_of(raw, field.at, field.name))
         if field.key in TAKEN_FOR_RECIPIENTS or field.key.startswith(_RESENT):
-            text = "Some programs take recipients or senders from this header; expected To, Cc and Bcc only."
+            text = "Some programs read recipients or senders from this header; expected To, Cc and Bcc only."
             raise malformed(text, place_of(raw, field.at, field.name))
         named[field.key] = field
     if (own := named.get("message-id")) and not _ID.fullmatch(own.value):
         text = "Expected one id in angle brackets (RFC 5322, section 3.6.4)."
         raise malformed(text, place_of(raw, own.at, own.name))
     left = MAX_RECIPIENTS
-    people: dict[str, tuple[Recipient, ...]] = {}
-    for key in _RECIPIENTS:
-        people[key] = recipients_of(named[key], left, _TOO_MANY) if key in named else ()
-        left -= len(people[key])
-    people["reply-to"] = ()
-    if reply_to := named.get("reply-to"):
-        people["reply-to"] = recipients_of(reply_to, MAX_RECIPIENTS, _TOO_MANY)
+    people: dict[str, tuple[Recipient, ...] | None] = {}
+    for key in (*_RECIPIENTS, "reply-to"):
+        most = left if key in _RECIPIENTS else MAX_RECIPIENTS
+        found = recipients_of(named[key], most, _TOO_MANY) if key in named else ()
+        people[key] = found or None
+        left -= len(found)
     return Message(
         subject=_subject(raw, named.get("subject")),
         from_=_author(named.get("from")),
         sender=_author(named.get("sender")),
-        to_recipients=people["to"] or None,
-        cc_recipients=people["cc"] or None,
-        bcc_recipients=people["bcc"] or None,
-        reply_to=people["reply-to"] or None,
+        to_recipients=people["to"],
+        cc_recipients=people["cc"],
+        bcc_recipients=people["bcc"],
+        reply_to=people["reply-to"],
     )
 
 
-def _author(field: Field | None) -> Recipient | None:
+def _author(field: HeaderField | None) -> Recipient | None:
     if field is None:
         return None
     found = recipients_of(field, 1, "Found more than one address.")
@@ -133,7 +129,7 @@ def _author(field: Field | None) -> Recipient | None:
     return found[0]
 
 
-def _subject(raw: bytes, field: Field | None) -> str | None:
+def _subject(raw: bytes, field: HeaderField | None) -> str | None:
     if field is None:
         return None
     if len(field.value) > LONGEST_SUBJECT:

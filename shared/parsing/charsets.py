@@ -1,22 +1,21 @@
-"""In what encoding a body is: told by a byte order mark, by JSON itself, or by `charset` in its Content-Type.
+"""The encoding of a body: told by a byte order mark, by JSON itself, or by `charset` in its Content-Type.
 
-JSON between systems is UTF-8 (RFC 8259, section 8.1), and many senders write something else: .NET's
-`StringContent(text, Encoding.Unicode)` is UTF-16, PowerShell 5 and old PHP write Latin-1. What is told is believed in
+JSON between systems is UTF-8 (RFC 8259, section 8.1), yet many senders write something else: .NET's
+`StringContent(text, Encoding.Unicode)` is UTF-16, PowerShell 5 and old PHP write Latin-1. The sources are believed in
 this order, since only the last can be wrong: a byte order mark; a NUL among the first two bytes, as JSON and base64
 begin with an ASCII character; the declared charset. Every decoder here takes time that grows with the size alone.
 """
 
 import codecs
+import re
 from typing import Final
-
-__all__ = ["CODECS", "charset_of", "decode", "sniffed"]
 
 LONGEST: Final = 1_000  # characters of a Content-Type that is read
 # Labels as https://encoding.spec.whatwg.org has them -> Python's codecs. Encodings in which an ASCII byte may mean
 # something else (UTF-7, ISO-2022, HZ) are left out: another reader would see other quotes and braces.
 CODECS: Final = {
     "utf-8": "utf-8", "utf8": "utf-8", "unicode-1-1-utf-8": "utf-8",
-    "us-ascii": "utf-8", "ascii": "utf-8",  # what declares ASCII and is none is UTF-8
+    "us-ascii": "utf-8", "ascii": "utf-8",  # a text that declares ASCII and is not ASCII is UTF-8
     "utf-16": "utf-16-le", "utf-16le": "utf-16-le", "unicode": "utf-16-le", "utf-16be": "utf-16-be",
     "latin1": "latin-1", "latin-1": "latin-1", "l1": "latin-1", "iso8859-1": "latin-1", "ansi_x3.4-1968": "utf-8",
     "koi8-r": "koi8-r", "koi8-u": "koi8-u", "tis-620": "cp874", "windows-874": "cp874",
@@ -27,12 +26,9 @@ CODECS: Final = {
 } | {
     f"{prefix}{number}": f"cp{number}" for number in range(1250, 1259) for prefix in ("windows-", "cp")
 }  # fmt: skip
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-# Windows-1252, with Latin-1's signs in its five empty places; and for bytes as Python's `surrogateescape` writes them.
+SURROGATE: Final = re.compile("[\ud800-\udfff]")  # half of a pair: no text that is sent can contain one
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+# Windows-1252, with Latin-1's characters in its five empty places; and for bytes that `surrogateescape` has decoded.
 _WINDOWS: Final = "".join(
     bytes([byte]).decode("latin-1" if byte in b"\x81\x8d\x8f\x90\x9d" else "cp1252") for byte in range(256)
 )
@@ -51,8 +47,8 @@ def charset_of(content_type: str) -> str:
 def decode(body: bytes, charset: str = "", *, repair: bool = False) -> str:
     """The text of a body of JSON or base64. charset: as declared; one that CODECS does not have counts as none.
 
-    repair: what is not in the declared encoding is read as UTF-8, and bytes that are no UTF-8 as Windows-1252. Raises
-    UnicodeDecodeError where it is not; its `encoding` says what was expected.
+    repair: a body in another encoding is read as UTF-8, and its bytes that are not UTF-8 as Windows-1252. Without it
+    that raises UnicodeDecodeError, whose `encoding` was expected.
     """
     size, codec = sniffed(body)
     if codec is None:
@@ -66,13 +62,13 @@ def decode(body: bytes, charset: str = "", *, repair: bool = False) -> str:
             raise
     rest = body[size:]
     text = rest.decode("utf-8", "surrogateescape")
-    if len(text) == len(rest):  # nothing in it is UTF-8 but ASCII
+    if len(text) == len(rest):  # UTF-8 in it is only ASCII
         return codecs.charmap_decode(rest, "strict", _WINDOWS)[0]
     return text.translate(_ESCAPED)
 
 
 def sniffed(body: bytes) -> tuple[int, str | None]:
-    """Bytes of the mark at the beginning, and the codec that these bytes tell of; None: nothing is told."""
+    """Bytes of the mark at the beginning, and the codec that the first bytes tell; None: they tell nothing."""
     for mark, codec in _MARKS:
         if body.startswith(mark):
             return len(mark), codec

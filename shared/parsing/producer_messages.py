@@ -1,8 +1,8 @@
-"""What stands in a message of `mail-outbox` or `mail-events`, whatever client has put it there.
+"""Messages of `mail-outbox` and `mail-events`, whatever client has written them. Pure.
 
 Storage clients write base64, some of them twice; serialisers write JSON of JSON; .NET writes names in Pascal case and
-texts in UTF-16; a batch comes as an array. Mailroom is alone with these formats, so what can be read in one way only is
-read. Pure.
+texts in UTF-16; a batch comes as an array. No other reader has to agree about these formats, so Mailroom reads
+everything that can be read in one way only.
 """
 
 import base64
@@ -13,12 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from shared.errors import Malformed
-from shared.mail.strict_json import member
 from shared.parsing.charsets import sniffed
-from shared.parsing.json_limits import TooMuch
-from shared.parsing.json_text import load
-
-__all__ = ["elements", "numbers_as_text", "renamed", "unwrapped"]
+from shared.parsing.json_text import TooMuch, load
+from shared.parsing.strict_json import path_of
 
 MOST_LAYERS: Final = 4  # of base64 and JSON strings, in any order
 MOST_VALUES: Final = 100_000  # more than 64 KB, the size of a message, can hold
@@ -31,8 +28,8 @@ _BLANKS: Final = re.compile(r"[ \t\r\n]*")
 def unwrapped(body: bytes) -> bytes:
     """The JSON object or array of a message, in UTF-8, taken out of base64 and out of JSON strings.
 
-    No JSON object is base64 or a JSON string: braces are not in the alphabet of the one, and the other begins with a
-    quote. Bytes that are no UTF-8 are left for whoever reads the text. Raises Malformed, 400.
+    No JSON object is base64 or a JSON string: braces are not in the alphabet of base64, and a string begins with a
+    quote. Bytes that are not UTF-8 are left to the reader of the text. Raises Malformed, 400.
     """
     for _ in range(MOST_LAYERS + 1):
         body = _utf8(body).strip()
@@ -43,7 +40,7 @@ def unwrapped(body: bytes) -> bytes:
 
 
 def elements(body: bytes) -> list[bytes] | None:
-    """The elements of a message that is a JSON array, each as it was written; None where it is no array.
+    """The elements of a message that is a JSON array, each as it was written; None for another message.
 
     Raises Malformed, 400, for an array that is empty or has too many elements, and for a broken one: its first elements
     may be half of a batch.
@@ -59,39 +56,32 @@ def elements(body: bytes) -> list[bytes] | None:
 
 
 def renamed(tree: Any, names: Mapping[str, str], *, deep: bool = True) -> Any:
-    """The value with its properties named as they should be. names: in lower case -> as it should be; others stay.
+    """The value with its properties renamed. names: in lower case -> as it should be; other names stay.
 
     deep: also those of the objects within it. Raises Malformed, 400, at the second of two names that mean the same.
     """
-    try:
-        return _renamed(tree, names, deep=deep)
-    except _Both as both:
-        path = "$"
-        for step in reversed(both.steps):
-            path = f"{path}[{step}]" if isinstance(step, int) else member(path, step)
-        text = f"Found both {both.first} and {both.second}; expected one of them."
-        raise Malformed(400, "BadRequest", text, member(path, both.second)) from None
+    return _renamed(tree, names, [], deep=deep)
 
 
 def numbers_as_text(tree: dict[str, Any], *names: str) -> None:
-    """Names are text: `"key": 4711` is the key 4711. Of whole numbers only; others have many spellings."""
+    """Write whole numbers as text: `"key": 4711` is the key 4711. Other numbers have many spellings."""
     for name in names:
         value = tree.get(name)
         if isinstance(value, int) and not isinstance(value, bool):
             tree[name] = str(value)
 
 
-class _Both(Exception):  # noqa: N818 - what was found, not a fault of ours
-    """Two names for one property. steps: from the inside to the outside."""
+def _renamed(tree: Any, names: Mapping[str, str], steps: list[str | int], *, deep: bool) -> Any:
+    """steps: from the root to this value; one list, since its path is written out for a fault only."""
 
-    def __init__(self, first: str, second: str) -> None:
-        self.first, self.second = first, second
-        self.steps: list[str | int] = []
+    def inner(step: str | int, value: Any) -> Any:
+        steps.append(step)
+        result = _renamed(value, names, steps, deep=True)
+        steps.pop()
+        return result
 
-
-def _renamed(tree: Any, names: Mapping[str, str], *, deep: bool) -> Any:
     if isinstance(tree, list) and deep:
-        return [_inner(at, item, names) for at, item in enumerate(tree)]
+        return [inner(at, item) for at, item in enumerate(tree)]
     if not isinstance(tree, dict):
         return tree
     result: dict[str, Any] = {}
@@ -99,29 +89,22 @@ def _renamed(tree: Any, names: Mapping[str, str], *, deep: bool) -> Any:
     for name, value in tree.items():
         right = names.get(name.lower(), name)
         if right in result:
-            raise _Both(written[right], name)
+            text = f"Found both {written[right]} and {name}; expected one of them."
+            raise Malformed(400, "BadRequest", text, path_of([*steps, name]))
         written[right] = name
-        result[right] = _inner(name, value, names) if deep else value
+        result[right] = inner(name, value) if deep else value
     return result
 
 
-def _inner(step: str | int, value: Any, names: Mapping[str, str]) -> Any:
-    try:
-        return _renamed(value, names, deep=True)
-    except _Both as both:
-        both.steps.append(step)
-        raise
-
-
 def _utf8(body: bytes) -> bytes:
-    """Without a mark, and in UTF-8 where it begins like another encoding."""
+    """The body without a byte order mark, in UTF-8 where its first bytes tell another encoding."""
     mark, codec = sniffed(body)
     if codec in (None, "utf-8"):
         return body[mark:]
     try:
         return body[mark:].decode(codec or "").encode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
-        raise _wrong(f"Found text that begins as {(codec or '').upper()} and is none.") from None
+        raise _wrong(f"Found text that begins like {(codec or '').upper()} and cannot be decoded as such.") from None
 
 
 def _of_string(body: bytes) -> bytes:
@@ -150,7 +133,7 @@ def _loaded(text: str, what: str) -> Any:
 
 
 def _pieces(array: str) -> Iterator[str]:
-    """Of an array that is known to be one, and not empty."""
+    """The elements of a text that is known to be an array, and not empty."""
     decoder = json.JSONDecoder(strict=False)
     at = 0
     while array[at] != "]":

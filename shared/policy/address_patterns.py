@@ -7,8 +7,8 @@
     *                       every address
     8-4-4-4-12 hex digits   the mailbox with that object id, and only so: no `*` stands for an id
 
-Addresses are compared in their canonical form (mail/addresses.py), so that `bücher.example` and
-`xn--bcher-kva.example` are one. What has none matches nothing, not even `*`.
+Addresses are compared in their canonical form (mail/addresses.py), so `bücher.example` and `xn--bcher-kva.example` are
+one. An address without a canonical form matches nothing, not even `*`.
 """
 
 import re
@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from shared.mail.addresses import canonical
-
-__all__ = ["Patterns"]
 
 GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _SEPARATOR: Final = re.compile(r"[\s,]+")
@@ -72,14 +70,13 @@ class Patterns:
         if self.everything or mailbox in self.literal:
             return True
         local, _, domain = mailbox.partition("@")
-        if (_ANY, domain, False) in self.wild:
-            return True
         _, dot, parent = domain.partition(".")
-        return bool(dot) and ((local, parent, True) in self.wild or (_ANY, parent, True) in self.wild)
+        found = {(_ANY, domain, False)} | ({(local, parent, True), (_ANY, parent, True)} if dot else set())
+        return not self.wild.isdisjoint(found)
 
 
 def _pattern(pattern: str) -> tuple[str, str, bool]:
-    """The local part, the domain, and whether a label stands before it."""
+    """The local part, the domain, and whether one label stands before it."""
     local, _, domain = pattern.partition("@")
     below = domain.startswith("*.")
     try:

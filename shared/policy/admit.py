@@ -1,9 +1,9 @@
-"""Who may send as whom to whom: the one place, run at every way in.
+"""Admission: who may send as whom to whom. The one place, asked at every way in.
 
-Closed by default. What is asked, in this order, and the first that says no is the answer:
+Closed by default. What is asked, in this order; the first refusal is the answer:
 
     caller       application, user   MAIL_CALLERS names the application id           ErrorAccessDenied
-                 queue               it may name the queue; what it says holds then
+                 queue               it may name the queue; then its rule holds
     own mailbox  user                the mailbox is the token's own object id        ErrorSendAsDenied
     mailbox      those               the caller's `senders` allow it                 ErrorSendAsDenied
                  all                 MAIL_ALLOWED_SENDERS allows it; for a route     ErrorSendAsDenied
@@ -11,30 +11,29 @@ Closed by default. What is asked, in this order, and the first that says no is t
     authors      user                the mail names no `from` or `sender` (see below)  ErrorSendAsDenied
                  others              both rules for mailboxes hold for them too      ErrorSendAsDenied
     recipients   those               the caller's `recipients`, if given, allow all  ErrorAccessDenied
-                 all                 MAIL_ALLOWED_RECIPIENTS allows all             ErrorAccessDenied
-    properties   all                 extended properties are on the list            ErrorAccessDenied
-                                     (extended.py)
+                 all                 MAIL_ALLOWED_RECIPIENTS allows all              ErrorAccessDenied
+    properties   all                 extended properties are on the list             ErrorAccessDenied
+                                     (extended_properties.py)
 
-Over HTTP the first three are asked before anything of the body is read. Recipients are to, cc and bcc. replyTo is none:
-nothing is sent there by this mail; nor are the headers of a MIME mail that ask for receipts. Nor is anyone in an
-attached message, event or contact. A user's mail may not set `from` or `sender`: it could only name the user by an
-address, and a token proves no address.
+Over HTTP the first three are asked before anything of the body is read. Recipients are to, cc and bcc; not replyTo, to
+which this mail is not sent, nor the headers of a MIME mail that ask for receipts, nor anyone in an attached message,
+event or contact. A user's mail may not set `from` or `sender`: it could only name the user by an address, and a token
+proves no address.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from shared.errors import NotAllowed
 from shared.policy.address_patterns import Patterns
-from shared.policy.allowed_blobs import NO_BLOBS, BlobRules
-from shared.policy.extended_properties import ExtendedProperties, refused
+from shared.policy.attachment_references import NO_BLOBS, BlobRules
+from shared.policy.extended_properties import refused
 
 if TYPE_CHECKING:
     from shared.mail.outgoing import Origin, OutgoingMail
-
-__all__ = ["PRODUCERS", "CallerRule", "Rules", "admit", "admit_sender", "known"]
+    from shared.settings.config import Settings
 
 PRODUCERS: Final = "mail-outbox"  # in MAIL_CALLERS: whoever puts mails into that queue
 
@@ -43,7 +42,7 @@ NOT_IN_A_MAILBOX: Final = re.compile(r"[/\\?#%\s]")
 
 @dataclass(frozen=True, slots=True)
 class CallerRule:
-    """What MAIL_CALLERS gives one application. recipients, rate_per_minute None: no limit of its own.
+    """What MAIL_CALLERS gives one application. recipients, rate_per_minute: None: no limit of its own.
 
     attachments: by reference.
     """
@@ -54,90 +53,66 @@ class CallerRule:
     attachments: BlobRules = NO_BLOBS
 
 
-class Rules(Protocol):
-    """The settings that decide; config.Settings is one."""
+def admit_sender(origin: "Origin", sender: str, settings: "Settings") -> None:
+    """Check whether this origin may send from this mailbox, or from every one of this pool; raise NotAllowed if not.
 
-    @property
-    def callers(self) -> Mapping[str, CallerRule]:
-        """By application id, in lower case; or PRODUCERS."""
-
-    @property
-    def sender_pools(self) -> Mapping[str, tuple[str, ...]]:
-        """Mailboxes by the name that stands for them."""
-
-    @property
-    def allowed_senders(self) -> Patterns: ...
-
-    @property
-    def route_senders(self) -> Patterns | None:
-        """The same for mails of routes, where it is another."""
-
-    @property
-    def allowed_recipients(self) -> Patterns: ...
-
-    @property
-    def extended_properties(self) -> ExtendedProperties: ...
-
-
-def known(origin: "Origin", rules: Rules) -> CallerRule | None:
-    """What MAIL_CALLERS says of this origin, if anything. Raises NotAllowed for a caller over HTTP that it omits."""
-    rule = None if origin.kind == "route" else rules.callers.get(origin.name.lower())
-    if rule is None and origin.kind in ("application", "user"):
-        raise NotAllowed("MAIL_CALLERS does not name this caller.")
-    return rule
-
-
-def admit_sender(origin: "Origin", sender: str, rules: Rules) -> None:
-    """Return if this origin may send from this mailbox, or from every one of this pool: all that can be said without
-    the mail, so it is asked before anything of that is read. sender: as `mailbox_name` gives it. Raises NotAllowed.
+    It needs nothing of the mail, so it is asked before the body is read. sender: as `mailbox_name` gives it.
     """
-    rule = known(origin, rules)
+    rule = _rule(origin, settings)
     if NOT_IN_A_MAILBOX.search(sender):
-        # It goes into the path of a URL; what an address may hold by the letter of RFC 5321 is not worth that risk.
+        # It goes into the path of a URL; what RFC 5321 allows in an address beyond that is not worth the risk.
         raise NotAllowed("The sender is neither a mailbox nor a pool.", "ErrorSendAsDenied")
     if origin.kind == "user" and (not origin.user or sender.lower() != origin.user.lower()):
         text = "A delegated token sends as its own mailbox only: the object id of its user."
         raise NotAllowed(text, "ErrorSendAsDenied")
     # Of a pool any member may be chosen later, so each must be allowed now.
-    mailboxes = rules.sender_pools.get(sender, (sender,))
-    _senders_allowed(origin, rule, [(None, mailbox) for mailbox in mailboxes], rules)
+    mailboxes = settings.sender_pools.get(sender, (sender,))
+    _check_senders(origin, rule, [(None, mailbox) for mailbox in mailboxes], settings)
 
 
-def admit(mail: "OutgoingMail", rules: Rules) -> None:
-    """Return if this origin may send this mail. Raises NotAllowed, 403, with the rule that refused and the JSON path.
+def admit(mail: "OutgoingMail", settings: "Settings") -> None:
+    """Check whether this origin may send this mail. Raises NotAllowed, 403, with the rule that refused and the JSON
+    path.
 
     Paths are written with `message` in lower case, whatever the caller wrote, and for a mail that came as MIME they
     name the header; the mailbox itself stands in the URL, so its refusal has none. No address is in the text.
     """
     origin, message = mail.origin, mail.request.message
-    admit_sender(origin, mail.sender, rules)
-    rule = known(origin, rules)
+    admit_sender(origin, mail.sender, settings)
+    rule = _rule(origin, settings)
     senders = list(_senders(mail))
     if origin.kind == "user" and senders:
         raise NotAllowed("With a delegated token, leave from and sender out.", "ErrorSendAsDenied", senders[0][0])
-    _senders_allowed(origin, rule, senders, rules)
+    _check_senders(origin, rule, senders, settings)
     recipients = list(_recipients(mail))
     if rule is not None and rule.recipients is not None:
-        _all_allowed(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
-    _all_allowed(rules.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
-    for path in refused(message, rules.extended_properties):
+        _check_all(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
+    _check_all(settings.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
+    for path in refused(message, settings.extended_properties):
         text = "This extended property may not be set; MAIL_EXTENDED_PROPERTIES does not allow it in this spelling."
         raise NotAllowed(text, "ErrorAccessDenied", path)
 
 
-def _senders_allowed(
-    origin: "Origin", rule: CallerRule | None, senders: list[tuple[str | None, str]], rules: Rules
+def _rule(origin: "Origin", settings: "Settings") -> CallerRule | None:
+    """What MAIL_CALLERS says of this origin, if anything. Raises NotAllowed for a caller over HTTP that it omits."""
+    rule = None if origin.kind == "route" else settings.callers.get(origin.name.lower())
+    if rule is None and origin.kind in ("application", "user"):
+        raise NotAllowed("MAIL_CALLERS does not name this caller.")
+    return rule
+
+
+def _check_senders(
+    origin: "Origin", rule: CallerRule | None, senders: list[tuple[str | None, str]], settings: "Settings"
 ) -> None:
+    denied = "ErrorSendAsDenied"
     if rule is not None:
-        _all_allowed(
-            rule.senders, senders, "MAIL_CALLERS does not let this caller send as this mailbox.", "ErrorSendAsDenied"
-        )
-    own = rules.route_senders if origin.kind == "route" else None
-    allowed = rules.allowed_senders if own is None else own
-    _all_allowed(allowed, senders, "MAIL_ALLOWED_SENDERS does not allow this sender.", "ErrorSendAsDenied")
+        _check_all(rule.senders, senders, "MAIL_CALLERS does not let this caller send as this mailbox.", denied)
+    own = settings.route_senders if origin.kind == "route" else None
+    allowed = settings.allowed_senders if own is None else own
+    _check_all(allowed, senders, "MAIL_ALLOWED_SENDERS does not allow this sender.", denied)
 
 
-def _all_allowed(
+def _check_all(
     patterns: Patterns, addresses: list[tuple[str | None, str]], refusal: str, code: str = "ErrorAccessDenied"
 ) -> None:
     for path, address in addresses:

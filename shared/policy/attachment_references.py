@@ -1,72 +1,100 @@
-"""Attachments by reference, taken in: whether the origin may attach them, whether they are there, and which version.
+"""Attachments by reference: which blobs who may attach, whether they are there, and in which version.
+
+A place is a container, or `container/folder` for every blob below a folder. Mailroom's own containers and those of the
+platform are never among them, whoever asks: they contain other people's mails, keys and code.
 
 What is found is written into the mail: the size, and the ETag, by which a later change is noticed. "Not allowed" and
-"not there" are one answer, and take one request to storage each: who may not see a container learns nothing of it.
+"not there" get the same answer and take one request to storage each: without access to a container, a caller learns
+nothing about it.
 """
 
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Self
 
-import msgspec
-
-from shared.delivery.ledger import Ledger
-from shared.delivery.payloads import Files
 from shared.errors import Malformed
-from shared.mail.blob_names import split
-from shared.mail.model import Attachment, BlobAttachment
-from shared.mail.outgoing import OutgoingMail
-from shared.policy.admit import CallerRule
-from shared.policy.allowed_blobs import NO_BLOBS, BlobRules
+from shared.mail.blob_names import CONTAINER, split
 
-__all__ = ["AttachmentResolver"]
+if TYPE_CHECKING:
+    from shared.delivery.ledger import Ledger
+    from shared.delivery.payloads import Files
+    from shared.mail.model import BlobAttachment
+    from shared.mail.outgoing import OutgoingMail
+    from shared.settings.config import Settings
 
+# Of the host, and the names under which Azure, its portal and its tools keep the code of an app.
+RESERVED: Final = re.compile(r"mail-payloads|mail-dead|azure-.*|app-package.*|deployment.*|function-releases")
 DECOY: Final = "mail-attachments"
 
 
-class Rules(Protocol):
-    """The settings that decide; config.Settings is one."""
+@dataclass(frozen=True, slots=True)
+class BlobRules:
+    """places: container and the folder in it, with a slash at its end, or empty for the whole container."""
 
-    @property
-    def callers(self) -> Mapping[str, CallerRule]:
-        """By application id, in lower case."""
+    places: frozenset[tuple[str, str]] = frozenset()
 
-    @property
-    def attachment_containers(self) -> BlobRules:
-        """What mails of queues may attach."""
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Raises ValueError for what names no container, or one that may never be attached from."""
+        places = set[tuple[str, str]]()
+        for text in texts:
+            bare = text.rstrip("/")
+            container, name = split(bare) if "/" in bare else (bare, "")
+            if not CONTAINER.fullmatch(container):
+                raise ValueError(f"{text!r} names no container")
+            if RESERVED.fullmatch(container):
+                raise ValueError(f"the container {container} is Mailroom's own, or the platform's")
+            places.add((container, f"{name}/" if name else ""))
+        return cls(frozenset(places))
+
+    def allow(self, container: str, name: str) -> bool:
+        """Both decoded, as `split` gives them."""
+        if RESERVED.fullmatch(container):
+            return False
+        return any(container == allowed and name.startswith(folder) for allowed, folder in self.places)
+
+
+NO_BLOBS: Final = BlobRules()
 
 
 @dataclass(frozen=True, slots=True)
 class AttachmentResolver:
     """One for a process."""
 
-    rules: Rules
-    files: Files
-    ledger: Ledger
+    settings: "Settings"
+    files: "Files"
+    ledger: "Ledger"
 
-    async def resolved(self, mail: OutgoingMail) -> OutgoingMail:
-        """The mail, its references with what they stand for; as it is where it has none.
+    async def resolved(self, mail: "OutgoingMail") -> "OutgoingMail":
+        """The mail; its references have the size and the version of their blobs.
 
-        A mail that is known by its id already is not held up by what has become of its files since: it is as it is, and
-        its row says what is to be done. Raises Malformed, 400 ErrorItemNotFound, with the path; AzureError.
+        A mail whose id is known already is not stopped by what has become of its files since: it stays unchanged, and
+        its row decides. Raises Malformed, 400 ErrorItemNotFound, with the path; AzureError.
         """
-        attachments = mail.request.message.attachments or ()
+        import msgspec
+
+        from shared.mail.model import BlobAttachment
+
+        attachments = list(mail.request.message.attachments or ())
         if not any(isinstance(one, BlobAttachment) for one in attachments):
             return mail
         try:
-            found = [await self._resolved(mail, one, at) for at, one in enumerate(attachments)]
+            for at, one in enumerate(attachments):
+                if isinstance(one, BlobAttachment):
+                    attachments[at] = await self._resolved(mail, one, at)
         except Malformed:
             row = await self.ledger.read(mail.id)
             if row is not None and row.fingerprint == mail.fingerprint:
                 return mail
             raise
-        message = msgspec.structs.replace(mail.request.message, attachments=tuple(found))
+        message = msgspec.structs.replace(mail.request.message, attachments=tuple(attachments))
         return replace(mail, request=msgspec.structs.replace(mail.request, message=message))
 
-    async def _resolved(self, mail: OutgoingMail, one: Attachment, at: int) -> Attachment:
-        if not isinstance(one, BlobAttachment):
-            return one
+    async def _resolved(self, mail: "OutgoingMail", one: "BlobAttachment", at: int) -> "BlobAttachment":
+        import msgspec
+
         container, name = split(one.blob)
         allowed = self._allowed(mail).allow(container, name)
         found = await self.files.find(*((container, name) if allowed else (DECOY, secrets.token_hex(16))))
@@ -75,8 +103,8 @@ class AttachmentResolver:
             raise Malformed(400, "ErrorItemNotFound", text, f"$.message.attachments[{at}].blob")
         return msgspec.structs.replace(one, size=found.size, etag=found.etag)
 
-    def _allowed(self, mail: OutgoingMail) -> BlobRules:
+    def _allowed(self, mail: "OutgoingMail") -> BlobRules:
         if mail.origin.kind == "queue":
-            return self.rules.attachment_containers
-        caller = self.rules.callers.get(mail.origin.name.lower()) if mail.origin.kind != "route" else None
+            return self.settings.attachment_containers
+        caller = self.settings.callers.get(mail.origin.name.lower()) if mail.origin.kind != "route" else None
         return caller.attachments if caller is not None else NO_BLOBS

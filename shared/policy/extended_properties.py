@@ -7,11 +7,11 @@ An id is read as Graph documents it, in any case:
     Integer {66f5a359-4659-4830-9070-00040ec6ac6e} Id 0x8005        by number, in a namespace
 
 Allowed by tag are deferred send, the marks of a thread, sensitivity and expiry, and what MAIL_EXTENDED_PROPERTIES adds;
-by namespace only what that adds. What is spelled in any other way is refused too: nobody can say how Graph reads it.
-Never allowed, also not by the setting, is what says who a mail is from or to, what becomes of it, or what stands in its
-headers (https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxprops).
+by namespace only what that adds. An id in any other spelling is refused too: how Graph reads it is unknown. Never
+allowed, not even by the setting, are properties that say who a mail is from or to, what becomes of it, or what stands
+in its headers (https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxprops).
 
-Attached items are what is sent, not what it is sent as: as with their addresses, their properties are not asked about.
+Properties of attached items, like their addresses, are not checked: they are content.
 """
 
 import re
@@ -19,22 +19,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from shared.mail.names import MARKER_GUID
+from shared.mail.marker import MARKER_GUID
+from shared.policy.address_patterns import GUID
 
 if TYPE_CHECKING:
     from shared.mail.model import Message
 
-__all__ = ["ExtendedProperties", "refused"]
-
-_GUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TYPE: Final = (
     r"(?:binary|boolean|clsid|currency|double|float|integer|long|short|string|systemtime|applicationtime)(?:array)?"
 )
 _ID: Final = re.compile(
-    rf"{_TYPE} (?:0x(?P<tag>[0-9a-f]{{1,4}})|\{{(?P<guid>{_GUID})\}} (?:name \S.*|id 0x[0-9a-f]{{1,8}}))",
+    rf"{_TYPE} (?:0x(?P<tag>[0-9a-f]{{1,4}})|\{{(?P<guid>{GUID.pattern})\}} (?:name \S.*|id 0x[0-9a-f]{{1,8}}))",
     re.IGNORECASE | re.ASCII,
 )
-_ENTRY: Final = re.compile(rf"0x(?P<tag>[0-9a-f]{{4}})|\{{?(?P<guid>{_GUID})\}}?", re.IGNORECASE | re.ASCII)
+_ENTRY: Final = re.compile(rf"0x(?P<tag>[0-9a-f]{{4}})|\{{?(?P<guid>{GUID.pattern})\}}?", re.IGNORECASE | re.ASCII)
 
 ALLOWED_TAGS: Final = frozenset(
     {
@@ -48,7 +46,7 @@ ALLOWED_TAGS: Final = frozenset(
         0x0015,  # PidTagExpiryTime
     }
 )
-# Who it is from, whom it goes to or is answered to, what becomes of it, what its headers and its body are.
+# Who a mail is from, to whom it and its answers go, what becomes of it, its headers and its body.
 NEVER_TAGS: Final = frozenset(
     {
         *range(0x003B, 0x0047),  # PidTagSentRepresentingSearchKey … PidTagReadReceiptEntryId
@@ -57,9 +55,7 @@ NEVER_TAGS: Final = frozenset(
         *range(0x0075, 0x007A),  # PidTagReceivedByAddressType … PidTagReceivedRepresentingEmailAddress
         0x007D,  # PidTagTransportMessageHeaders
         *range(0x0C15, 0x0C20),  # PidTagRecipientType, PidTagSender…
-        *range(
-            0x0E01, 0x0E10
-        ),  # PidTagDeleteAfterSubmit, PidTagDisplayTo, PidTagMessageFlags, PidTagMessageRecipients …
+        *range(0x0E01, 0x0E10),  # PidTagDeleteAfterSubmit, …DisplayTo, …MessageFlags, …MessageRecipients
         0x0E1D,  # PidTagNormalizedSubject
         0x001A,  # PidTagMessageClass
         0x000F,  # PidTagDeferredDeliveryTime
@@ -119,11 +115,10 @@ class ExtendedProperties:
 
 def refused(message: "Message", allowed: ExtendedProperties) -> Iterator[str]:
     """The JSON paths of the properties that a message may not set."""
-    ids = {
-        "singleValueExtendedProperties": [one.id for one in message.single_value_extended_properties or ()],
-        "multiValueExtendedProperties": [one.id for one in message.multi_value_extended_properties or ()],
-    }
-    for name, given in ids.items():
-        for at, property_id in enumerate(given):
-            if not allowed.allow(property_id):
+    for name, attribute in (
+        ("singleValueExtendedProperties", "single_value_extended_properties"),
+        ("multiValueExtendedProperties", "multi_value_extended_properties"),
+    ):
+        for at, one in enumerate(getattr(message, attribute) or ()):
+            if not allowed.allow(one.id):
                 yield f"$.message.{name}[{at}].id"

@@ -1,42 +1,34 @@
-"""What holds at the last moment, immediately before a mail's request to Graph: also for what waited or was replayed.
+"""The policy immediately before a mail's request to Graph, also for a mail that waited or is replayed.
 
     1. the rules   all of `admit` once more: they may have changed since the mail came in      failed, with their code
                    (not of a mail that this process has admitted within the same request)
     2. suppressed  recipients who must not be mailed are left out; when nobody is left         suppressed
-    3. MAIL_MODE   live: as it is; redirect: to MAIL_REDIRECT_TO alone (redirect.py);
+    3. MAIL_MODE   live: unchanged; redirect: to MAIL_REDIRECT_TO alone (redirect.py);
                    capture: recorded, not sent                                                 captured
 
-So what is captured or redirected has passed what would have held for it live. MAIL_REDIRECT_TO is the operator's own
-word: neither MAIL_ALLOWED_RECIPIENTS nor the suppression list is asked about it.
+So a captured or redirected mail has passed every rule for live mail. MAIL_REDIRECT_TO is the operator's own decision:
+neither MAIL_ALLOWED_RECIPIENTS nor the suppression list applies to it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from shared.errors import Malformed, NotAllowed
-from shared.mail.model import Message, Recipient
-from shared.mail.names import Mode
+from shared.mail.graph_types import Recipient
+from shared.mail.model import Message
 from shared.mail.outgoing import OutgoingMail
-from shared.policy.admit import Rules, admit
+from shared.policy.admit import admit
 from shared.policy.redirect import redirected_mail
+from shared.runtime.long_work import aside
 
-__all__ = ["LISTS", "Goes", "LastRules", "Mode", "Withheld", "before_send", "count_of", "recipients_of"]
+if TYPE_CHECKING:
+    from shared.policy.suppression import SuppressionList
+    from shared.settings.config import Settings
 
 LISTS: Final = ("to_recipients", "cc_recipients", "bcc_recipients")
-
-
-class LastRules(Rules, Protocol):
-    """The settings that decide; config.Settings is one."""
-
-    @property
-    def mode(self) -> Mode: ...
-
-    @property
-    def redirect_to(self) -> str | None:
-        """An address; given where mode is redirect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +50,44 @@ class Withheld:
     message: str = ""
 
 
-def before_send(
-    mail: OutgoingMail, rules: LastRules, suppressed: frozenset[str], *, admitted: bool = False
-) -> Goes | Withheld:
-    """What becomes of a mail now.
+@dataclass(frozen=True, slots=True)
+class PreSendPolicy:
+    """One for a process."""
 
-    suppressed: its recipients' addresses, as written, that are on the list. admitted: by these rules, a moment ago.
-    """
+    settings: "Settings"
+    suppressions: "SuppressionList"
+
+    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Withheld:
+        """What may be sent of a mail now. admitted: by the same settings, a moment ago.
+
+        Raises AzureError when the list cannot be read: then nothing may be sent.
+        """
+        addresses = [recipient.email_address.address for recipient in recipients_of(mail.request.message)]
+        suppressed = await self.suppressions.among(addresses)
+        size = len(mail.mime or b"")  # to redirect MIME is to read it once more
+        return await aside(size, before_send, mail, self.settings, suppressed, admitted=admitted)
+
+
+def before_send(
+    mail: OutgoingMail, settings: "Settings", suppressed: frozenset[str], *, admitted: bool = False
+) -> Goes | Withheld:
+    """The same, once it is known which of the recipients' addresses, as written, are suppressed."""
     if not admitted:
         try:
-            admit(mail, rules)
+            admit(mail, settings)
         except NotAllowed as refusal:
             return Withheld("failed", status=refusal.status, code=refusal.code, message=str(refusal))
     message, left_out = _without(mail.request.message, suppressed)
-    if left_out and not any(getattr(message, name) for name in LISTS):
+    if left_out and not any(recipients_of(message)):
         return Withheld("suppressed", left_out)
-    if rules.mode == "capture":
+    if settings.mode == "capture":
         return Withheld("captured", left_out)
     if left_out:
         mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
-    if rules.mode == "redirect" and rules.redirect_to is not None:
+    if settings.mode == "redirect" and settings.redirect_to is not None:
         try:
-            mail = redirected_mail(mail, rules.redirect_to)
-        except Malformed as refusal:  # a MIME mail that was taken under the rules of another version
+            mail = redirected_mail(mail, settings.redirect_to)
+        except Malformed as refusal:  # a MIME mail that was accepted under the rules of another version
             return Withheld("failed", left_out, refusal.status, refusal.code, str(refusal))
     return Goes(mail, left_out)
 
@@ -97,13 +104,13 @@ def count_of(message: Message) -> int:
 
 
 def _without(message: Message, suppressed: frozenset[str]) -> tuple[Message, int]:
+    """The message without these recipients, and how many they are."""
     if not suppressed:
         return message, 0
-    left: dict[str, tuple[Recipient, ...] | None] = {}
-    count = 0
-    for name in LISTS:
-        there = getattr(message, name) or ()
-        kept = tuple(one for one in there if one.email_address.address not in suppressed)
-        count += len(there) - len(kept)
-        left[name] = kept or None
-    return (msgspec.structs.replace(message, **left), count) if count else (message, 0)
+    left = {
+        name: tuple(one for one in getattr(message, name) or () if one.email_address.address not in suppressed) or None
+        for name in LISTS
+    }
+    kept = msgspec.structs.replace(message, **left)
+    count = count_of(message) - count_of(kept)
+    return (kept, count) if count else (message, 0)

@@ -1,17 +1,18 @@
-"""MAIL_MODE redirect: the mail goes to one address of the operator's, and says whom it was meant for.
+"""MAIL_MODE redirect: the mail goes to one address of the operator's, and says for whom it was meant.
 
     to, cc, bcc    MAIL_REDIRECT_TO alone
-    left out       whatever could lead an answer of MAIL_REDIRECT_TO's, a person's or an absence note, to a customer:
+    left out       whatever could lead an answer from MAIL_REDIRECT_TO, a person's or an absence note, to a customer:
                    replyTo; headers but those that name nobody (people_headers.py); calendar parts and attached events,
                    whose organisers are answered; requests for receipts; extended properties that only
                    MAIL_EXTENDED_PROPERTIES allows. The banner names them
-    a header       x-mailroom-original-recipients, where Graph's five leave room: it goes before Mailroom's own marker,
-                   which the extended property carries as well, and a mail that has five already is told by its banner
-    a banner       above what the body shows, in its own kind of text; for a body that is not written into (MIME) the
-                   subject begins with [Redirected], and the header x-mailroom-left-out has the rest
+    a header       x-mailroom-original-recipients, where Graph's limit of five leaves room: it takes precedence over the
+                   marker's header, whose extended property says the same; with five headers already there is the banner
+    a banner       at the top of the body as it is shown, in the body's kind of text; a MIME mail, whose body stays as
+    it
+                   is, has a subject that begins with [Redirected] and the header x-mailroom-left-out
 
-Subject, sender and everything else stay as they are, so that the mail can be judged, and is grouped, as the real one.
-What redirecting adds may not be what makes a request too large: there the header alone says it, or not even that.
+Subject, sender and everything else stay unchanged, so that the mail can be judged, and is grouped, as the real one.
+What redirecting adds must not make a request too large: the banner is dropped first, then the header.
 """
 
 import re
@@ -25,21 +26,19 @@ import msgspec
 from shared.errors import Malformed
 from shared.mail.calendar import invites
 from shared.mail.graph_types import BodyType, EmailAddress, InternetMessageHeader, ItemBody, Recipient
-from shared.mail.limits import MAX_REQUEST, request_size, size_with_marker
-from shared.mail.marker import MAX_HEADERS
+from shared.mail.limits import MAX_HEADERS, MAX_REQUEST
 from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.people_headers import NAME_NOBODY
+from shared.mail.sizes import check_size, needs_draft, request_size
 from shared.policy.extended_properties import ExtendedProperties
-
-__all__ = ["LEFT_OUT", "ORIGINAL_RECIPIENTS", "banner_place", "redirected", "redirected_mail"]
 
 ORIGINAL_RECIPIENTS: Final = "x-mailroom-original-recipients"
 LEFT_OUT: Final = "x-mailroom-left-out"  # of a MIME mail, which has no banner
 LONGEST_HEADER: Final = 900  # characters: a line of a mail has at most 998 (RFC 5322, section 2.1.1)
 MOST_NAMED: Final = 50  # addresses in a banner, of each kind
 LONGEST_NAMED: Final = 80  # characters of what is left out
-STAMP_ROOM: Final = 1_000  # bytes of a request that the marker and the marks of a thread may need
+MARKER_ROOM: Final = 1_000  # bytes of a request that the marker and the marks of a thread may need
 STYLE: Final = (
     "margin:0 0 16px 0;padding:12px 16px;border:2px solid #b45309;background:#fef3c7;color:#1f2937;"
     "font:14px/1.5 Arial,Helvetica,sans-serif;text-align:left"
@@ -50,7 +49,7 @@ WITHOUT_CALENDAR: Final = "[Redirected without its calendar part] "
 KINDS: Final = (("To", "to_recipients"), ("Cc", "cc_recipients"), ("Bcc", "bcc_recipients"), ("Reply-To", "reply_to"))
 
 # What may stand before the body, and what hides everything in it up to its end or, where it has none, up to the last
-# character. Each alternative that begins to match also ends: no text makes this scan anything twice.
+# character. Each alternative that begins to match also ends, so no text is scanned twice.
 _BEFORE_BODY: Final = re.compile(
     r"<!--(?:-?>|.*?--!?>|.*)"
     r"|<(?P<raw>title|style|script|noscript|template|textarea|xmp|iframe|noembed|noframes)(?=[\s/>])"
@@ -63,46 +62,49 @@ _REST_OF_TAG: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|[^"'>])*+>""")
 
 
 def redirected_mail(mail: OutgoingMail, address: str) -> OutgoingMail:
-    """The mail as it goes to `address` instead, in whichever form it came."""
+    """The mail as it goes to `address` instead, JSON or MIME."""
     if mail.mime is None:
         return replace(mail, request=redirected(mail.request, address))
-    from shared.mime.redirect import without_ways_back  # few mails need the readers of Python's email
+    from shared.mime.strip import without_ways_back  # few mails need the readers of Python's email
 
     kept = without_ways_back(mail.mime)
     left_out = [f"header {name}" for name in kept.headers]
     if kept.calendar:
         left_out.append(f"{kept.calendar} calendar part{'s' * (kept.calendar > 1)}")
     message = mail.request.message
-    prefix = WITHOUT_CALENDAR if kept.calendar else PREFIX
+    bare = msgspec.structs.replace(_alone(message, address), internet_message_headers=None)
     told = msgspec.structs.replace(
-        _alone(message, address),
-        subject=f"{prefix}{message.subject or ''}".rstrip(),
+        bare,
+        subject=f"{WITHOUT_CALENDAR if kept.calendar else PREFIX}{message.subject or ''}".rstrip(),
         internet_message_headers=_headers(message, left_out),
     )
-    bare = msgspec.structs.replace(_alone(message, address), internet_message_headers=None)
-    first, last = (
+    told_mail, bare_mail = (
         replace(mail, request=msgspec.structs.replace(mail.request, message=one), mime=kept.mime)
         for one in (told, bare)
     )
-    return first if _fits(first) else last
+    try:
+        check_size(told_mail, large=False)
+    except Malformed:
+        return bare_mail
+    return told_mail
 
 
 def redirected(mail: SendMail, address: str) -> SendMail:
-    """The mail as it goes to `address` instead. Of a mail that came as MIME see `redirected_mail`."""
+    """A JSON mail as it goes to `address` instead."""
     message = mail.message
     kept, left_out = _without_ways_back(message)
     alone = _alone(kept, address)
-    headers = _headers(message, ())[: max(0, MAX_HEADERS - len(kept.internet_message_headers or ()))]
+    headers = kept.internet_message_headers or ()
     plain = msgspec.structs.replace(
-        alone, internet_message_headers=(*(kept.internet_message_headers or ()), *headers) or None
+        alone, internet_message_headers=(*headers, *_headers(message, ()))[: max(MAX_HEADERS, len(headers))]
     )
     told = msgspec.structs.replace(plain, body=_body(message, left_out))
     told_mail, plain_mail, bare = (msgspec.structs.replace(mail, message=one) for one in (told, plain, alone))
     for one in (told_mail, plain_mail):
-        if request_size(one) <= MAX_REQUEST - STAMP_ROOM:
+        if request_size(one) <= MAX_REQUEST - MARKER_ROOM:
             return one
-    # What does not fit even so goes by way of a draft, where a banner costs nothing.
-    return bare if size_with_marker(bare) <= MAX_REQUEST else told_mail
+    # A mail that does not fit even without banner and header goes by way of a draft, where a banner costs nothing.
+    return told_mail if needs_draft(bare) else bare
 
 
 def _alone(message: Message, address: str) -> Message:
@@ -116,32 +118,26 @@ def _alone(message: Message, address: str) -> Message:
 
 
 def _without_ways_back(message: Message) -> tuple[Message, list[str]]:
-    """The message, and what it has no longer, in words for the banner."""
+    """The message, and what was left out, in words for the banner."""
     left_out: list[str] = []
-
-    def kept[One](of: tuple[One, ...] | None, stays: Callable[[One], bool], name: Callable[[One], str]) -> Any:
-        left_out.extend(name(one) for one in of or () if not stays(one))
-        return tuple(filter(stays, of or ())) or None
-
     properties = ExtendedProperties()
+
+    def kept(attribute: str, stays: Callable[[Any], bool], name: Callable[[Any], str]) -> Any:
+        there = getattr(message, attribute) or ()
+        left_out.extend(name(one) for one in there if not stays(one))
+        return tuple(filter(stays, there)) or None
+
+    def kept_properties(attribute: str) -> Any:
+        return kept(attribute, lambda one: properties.allow(one.id), lambda one: f"property {one.id}")
+
     changed = msgspec.structs.replace(
         message,
         internet_message_headers=kept(
-            message.internet_message_headers,
-            lambda one: one.name.lower() in NAME_NOBODY,
-            lambda one: f"header {one.name}",
+            "internet_message_headers", lambda one: one.name.lower() in NAME_NOBODY, lambda one: f"header {one.name}"
         ),
-        attachments=kept(message.attachments, lambda one: not invites(one), lambda one: f"calendar {one.name}"),
-        single_value_extended_properties=kept(
-            message.single_value_extended_properties,
-            lambda one: properties.allow(one.id),
-            lambda one: f"property {one.id}",
-        ),
-        multi_value_extended_properties=kept(
-            message.multi_value_extended_properties,
-            lambda one: properties.allow(one.id),
-            lambda one: f"property {one.id}",
-        ),
+        attachments=kept("attachments", lambda one: not invites(one), lambda one: f"calendar {one.name}"),
+        single_value_extended_properties=kept_properties("single_value_extended_properties"),
+        multi_value_extended_properties=kept_properties("multi_value_extended_properties"),
         is_delivery_receipt_requested=None,
         is_read_receipt_requested=None,
     )
@@ -152,19 +148,8 @@ def _without_ways_back(message: Message) -> tuple[Message, list[str]]:
     return changed, left_out
 
 
-def _fits(mail: OutgoingMail) -> bool:
-    """Whether a MIME mail is small enough for a request, as it will be sent."""
-    from shared.mail.sizes import check_size
-
-    try:
-        check_size(mail, large=False)
-    except Malformed:
-        return False
-    return True
-
-
 def banner_place(html: str) -> int:
-    """The index in a document at which what is put shows first: after the start of its body, or where that would be."""
+    """The index in a document at which text shows first: after the start of its body, or where that would be."""
     place = 0
     for match in _BEFORE_BODY.finditer(html):
         if match["body"]:
@@ -188,25 +173,29 @@ def _body(message: Message, left_out: Sequence[str]) -> ItemBody:
 
 
 def _said(message: Message, left_out: Sequence[str]) -> Iterator[str]:
+    """The lines of the banner."""
     for kind, name in KINDS:
         addresses = [one.email_address.address for one in getattr(message, name) or ()]
         if addresses:
-            more = f" and {len(addresses) - MOST_NAMED} more" if len(addresses) > MOST_NAMED else ""
-            yield f"{kind}: {', '.join(addresses[:MOST_NAMED])}{more}"
+            yield f"{kind}: {_listed(addresses)}"
     if left_out:
-        more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
-        yield f"Left out: {', '.join(one[:LONGEST_NAMED] for one in left_out[:MOST_NAMED])}{more}"
+        yield f"Left out: {_listed([one[:LONGEST_NAMED] for one in left_out])}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _headers(message: Message, left_out: Sequence[str]) -> tuple[InternetMessageHeader, ...]:
-    """What redirecting adds."""
-    headers = [InternetMessageHeader(name=ORIGINAL_RECIPIENTS, value=_value(message))]
+    """The headers that redirecting adds."""
+    headers = [InternetMessageHeader(name=ORIGINAL_RECIPIENTS, value=_original_recipients(message))]
     if left_out:
         headers.append(InternetMessageHeader(name=LEFT_OUT, value=", ".join(left_out)[:LONGEST_HEADER]))
     return tuple(headers)
 
 
-def _value(message: Message) -> str:
+def _original_recipients(message: Message) -> str:
     """`to=a@b.c cc=d@e.f`, as many as fit into a line."""
     words = [
         f"{kind.lower()}={one.email_address.address}"

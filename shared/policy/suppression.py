@@ -1,17 +1,170 @@
-"""What an operator asks for: that an address is mailed no more."""
+"""The suppression list: addresses that must not be mailed, whoever asks for it. Operators add and remove them.
 
-from typing import Annotated
+Entries are kept under a hash of the address in its canonical form, so that one is found whatever the spelling, and can
+be named in a URL without telling the address. The address stands in the entry too: an operator has to see whom the list
+names. It goes into no log.
+
+A process remembers what it knows of the list for a minute. A list of up to a thousand entries is read whole, by one
+operation; in a longer one each recipient is looked up. So a change holds everywhere within a minute, and mail costs no
+operation of its own while the list is short. While the list cannot be read, nothing is sent.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
 
 import msgspec
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from msgspec import Meta
 
+from shared.mail.addresses import canonical
 from shared.mail.graph_types import LINE
+from shared.storage.table_identity import IDENTITY, is_identity
+from shared.storage.tables import Entity, Table, continued, token_text
 
-__all__ = ["NewSuppression"]
+TABLE: Final = "mailsuppressed"
+FRESH: Final = 60.0  # seconds that what is known holds
+WHOLE: Final = 1000  # entries that are read at once: a page of the table
+AT_ONCE: Final = 16  # look-ups at the same time
+REMEMBERED: Final = 20_000  # look-ups, at most
 
 
 class NewSuppression(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """reason: for those who look at the list later."""
+    """What an operator asks for. reason: for those who read the list later."""
 
     address: Annotated[str, Meta(min_length=1, max_length=320)]
     reason: Annotated[str, Meta(pattern=LINE, max_length=500)] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressedAddress:
+    """An entry of the list. added_by: the application id of the operator, or `key` for a function key."""
+
+    id: str
+    address: str
+    reason: str
+    added_by: str
+    added_at: datetime
+
+
+def entry_id(address: str) -> str:
+    """The id of an address's entry: SHA-256, in hex digits, of its canonical form. Raises ValueError without one."""
+    return hashlib.sha256(canonical(address).encode()).hexdigest()
+
+
+class SuppressionTable:
+    """The list in one table, an entity for each address. Every method may raise azure.core's AzureError."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def ids(self, most: int) -> frozenset[str] | None:
+        """The ids of all entries, by one operation; None when there are more than `most`."""
+        found, after = await self._table.page(most=most, select=["RowKey"])
+        return None if after else frozenset(entity["RowKey"] for entity in found) - {IDENTITY}
+
+    async def get(self, entry: str) -> SuppressedAddress | None:
+        entity = await self._table.get(entry[:2], entry)
+        return None if entity is None else _entry(entity)
+
+    async def add(self, entry: SuppressedAddress) -> SuppressedAddress | None:
+        """Add an entry. Returns the one that is there already, which stays unchanged; None: it was added."""
+        row: Entity = {
+            "PartitionKey": entry.id[:2],
+            "RowKey": entry.id,
+            "address": entry.address,
+            "reason": entry.reason,
+            "added_by": entry.added_by,
+            "added_at": entry.added_at,
+        }
+        try:
+            await self._table.insert(row)
+        except ResourceExistsError:
+            # The same entry, where the answer to a first try was lost: it was added now.
+            found = await self.get(entry.id)
+            return None if found == entry else found
+        return None
+
+    async def remove(self, entry: str) -> bool:
+        """Take an entry out. False: there was none."""
+        if await self.get(entry) is None:
+            return False
+        with contextlib.suppress(ResourceNotFoundError):
+            await self._table.delete(entry[:2], entry)
+        return True
+
+    async def page(self, most: int, after: str | None) -> tuple[list[SuppressedAddress], str | None]:
+        """Up to `most` entries, and where the next page begins. Raises ValueError when `after` is none of ours."""
+        found, token = await self._table.page(most=most, after=continued(after))
+        return [_entry(entity) for entity in found if not is_identity(entity)], token_text(token)
+
+
+def _entry(entity: Entity) -> SuppressedAddress:
+    return SuppressedAddress(
+        id=entity["RowKey"],
+        address=entity["address"],
+        reason=entity["reason"],
+        added_by=entity["added_by"],
+        added_at=entity["added_at"],
+    )
+
+
+class SuppressionList:
+    """The list as one process knows it."""
+
+    def __init__(self, store: SuppressionTable, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.store = store
+        self._monotonic = monotonic
+        self._ids: frozenset[str] | None = None  # None: there are too many to know them all
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+        self._changes = 0
+        self._known: dict[str, tuple[float, bool]] = {}  # of those looked up: until when, and whether it is there
+
+    async def among(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Those of these addresses, spelled as here, that are on the list. Raises AzureError.
+
+        One without a canonical form is not on it, and no rule allows it (address_patterns.py).
+        """
+        ids: dict[str, str] = {}
+        for address in addresses:
+            with contextlib.suppress(ValueError):
+                ids[address] = entry_id(address)
+        whole = await self._whole()
+        there = whole if whole is not None else await self._looked_up(set(ids.values()))
+        return frozenset(address for address, its in ids.items() if its in there)
+
+    def forget(self) -> None:
+        """Read the list anew at the next mail: this process has just changed it."""
+        self._changes += 1
+        self._read_at = float("-inf")
+        self._known.clear()
+
+    async def _whole(self) -> frozenset[str] | None:
+        async with self._reading:  # others wait for the same answer
+            if self._monotonic() - self._read_at >= FRESH:
+                asked, changes = self._monotonic(), self._changes
+                self._ids = await self.store.ids(WHOLE)
+                self._read_at = asked if changes == self._changes else float("-inf")
+            return self._ids
+
+    async def _looked_up(self, ids: set[str]) -> set[str]:
+        now = self._monotonic()
+        unknown = [its for its in ids if self._known.get(its, (now, False))[0] <= now]
+        found = {its for its in ids if its not in unknown and self._known[its][1]}
+        at_once = asyncio.Semaphore(AT_ONCE)
+
+        async def look_up(its: str) -> bool:
+            async with at_once:
+                return await self.store.get(its) is not None
+
+        there = await asyncio.gather(*map(look_up, unknown))
+        if len(self._known) + len(unknown) > REMEMBERED:
+            self._known.clear()
+        self._known.update({its: (now + FRESH, is_there) for its, is_there in zip(unknown, there, strict=True)})
+        return found | {its for its, is_there in zip(unknown, there, strict=True) if is_there}

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from shared.mail.addresses import mailbox_name
-from shared.mail.names import MAX_RECIPIENTS, Mode
+from shared.mail.limits import MAX_RECIPIENTS
 from shared.policy.address_patterns import Patterns
 from shared.policy.admit import PRODUCERS, CallerRule
-from shared.policy.allowed_blobs import BlobRules
+from shared.policy.attachment_references import BlobRules
 from shared.policy.extended_properties import ExtendedProperties
 from shared.settings import values
 from shared.settings.clouds import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shared.mail.outgoing import Origin
 
 OnUnknown = Literal["resend", "review"]
+Mode = Literal["live", "redirect", "capture"]  # see policy/pre_send.py
 
 STORAGE: Final = "AzureWebJobsStorage"  # never shown
 

@@ -16,7 +16,7 @@ import msgspec
 from shared.mail.addresses import canonical, checked
 from shared.policy.address_patterns import Patterns
 from shared.policy.admit import PRODUCERS, CallerRule
-from shared.policy.allowed_blobs import BlobRules
+from shared.policy.attachment_references import BlobRules
 from shared.policy.extended_properties import ExtendedProperties
 from shared.settings.environ import GUID, Wrong, json_object
 

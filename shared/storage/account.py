@@ -21,8 +21,8 @@ from shared.delivery.payloads import Files
 from shared.delivery.queue import Outbox
 from shared.delivery.signed_bodies import TABLE as SIGNED
 from shared.delivery.signed_bodies import TableSignedBodies
-from shared.policy.suppression_table import TABLE as SUPPRESSED
-from shared.policy.suppression_table import TableSuppressions
+from shared.policy.suppression import TABLE as SUPPRESSED
+from shared.policy.suppression import SuppressionTable
 from shared.ratelimit.store import TABLE as RATES
 from shared.ratelimit.store import TableStore
 from shared.runtime.deadline import within
@@ -108,8 +108,8 @@ class StorageAccount:
     def ledger(self) -> Ledger:
         return Ledger(self.tables.table(TABLE))
 
-    def suppressions(self) -> TableSuppressions:
-        return TableSuppressions(self.tables.table(SUPPRESSED))
+    def suppressions(self) -> SuppressionTable:
+        return SuppressionTable(self.tables.table(SUPPRESSED))
 
     @cached_property
     def identities(self) -> tuple[TableIdentity, TableIdentity]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from sandbox.cloud.directory import SENDER
-from shared.mail.marker import MARKER_PROPERTY, STAMP_HEADER
+from shared.mail.marker import MARKER_HEADER, MARKER_PROPERTY
 from tests.e2e.running import Sandbox, eventually
 from tests.mail.strategies import GUID, as_sent, bodies
 
@@ -83,7 +83,7 @@ def test_a_mail_arrives_as_it_was_written_but_for_the_normalisation_and_the_mark
 def with_marker(message: Json, mail: str) -> Json:
     headers = message.get("internetMessageHeaders", [])
     if len(headers) < 5:
-        headers = [*headers, {"name": STAMP_HEADER, "value": mail}]
+        headers = [*headers, {"name": MARKER_HEADER, "value": mail}]
     properties = [*message.get("singleValueExtendedProperties", []), {"id": MARKER_PROPERTY, "value": mail}]
     return message | {"internetMessageHeaders": headers, "singleValueExtendedProperties": properties}
 

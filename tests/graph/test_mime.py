@@ -20,7 +20,8 @@ from shared.delivery.record import Row
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.graph.send import send_mail
-from shared.mail.model import EmailAddress, Message, Recipient, SendMail
+from shared.mail.graph_types import EmailAddress, Recipient
+from shared.mail.model import Message, SendMail
 from shared.settings.config import Settings
 from tests.delivery.samples import outgoing_mail
 from tests.graph.service import Service

@@ -1,26 +1,24 @@
 import pytest
 
-from shared.mail.marker import MARKER_GUID, MARKER_PROPERTY, STAMP_HEADER, forged, message_id, with_marker
-from shared.mail.model import InternetMessageHeader, Message, SingleValueLegacyExtendedProperty
-
-LETTER = "0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4"
+from shared.mail.graph_types import InternetMessageHeader, SingleValueLegacyExtendedProperty
+from shared.mail.marker import MARKER_GUID, MARKER_HEADER, MARKER_PROPERTY, forged, message_id, with_marker
+from shared.mail.model import Message
+from tests.mail.samples import ID
 
 
 def test_the_marker_is_an_extended_property_and_a_header_with_the_mails_id() -> None:
-    message = with_marker(Message(subject="x"), LETTER)
+    message = with_marker(Message(subject="x"), ID)
     assert message.single_value_extended_properties == (
-        SingleValueLegacyExtendedProperty(id=f"String {{{MARKER_GUID}}} Name MailroomId", value=LETTER),
+        SingleValueLegacyExtendedProperty(id=f"String {{{MARKER_GUID}}} Name MailroomId", value=ID),
     )
-    assert message.internet_message_headers == (InternetMessageHeader(name=STAMP_HEADER, value=LETTER),)
+    assert message.internet_message_headers == (InternetMessageHeader(name=MARKER_HEADER, value=ID),)
     assert message.subject == "x"
 
 
 def test_what_the_sender_set_stays_before_it() -> None:
     own = SingleValueLegacyExtendedProperty(id="String 0x1042", value="<a@b.test>")
     header = InternetMessageHeader(name="x-a", value="1")
-    message = with_marker(
-        Message(single_value_extended_properties=(own,), internet_message_headers=(header,) * 4), LETTER
-    )
+    message = with_marker(Message(single_value_extended_properties=(own,), internet_message_headers=(header,) * 4), ID)
     assert message.single_value_extended_properties is not None
     assert message.single_value_extended_properties[0] == own
     assert len(message.single_value_extended_properties) == 2
@@ -31,7 +29,7 @@ def test_what_the_sender_set_stays_before_it() -> None:
 
 def test_a_message_that_has_five_headers_gets_the_property_only() -> None:
     headers = tuple(InternetMessageHeader(name=f"x-{n}", value="1") for n in range(5))
-    message = with_marker(Message(internet_message_headers=headers), LETTER)
+    message = with_marker(Message(internet_message_headers=headers), ID)
     assert message.internet_message_headers == headers
     assert message.single_value_extended_properties
 
@@ -74,4 +72,4 @@ def test_other_names_are_not_forged() -> None:
 )
 def test_the_message_id_follows_from_the_row_alone(mailbox: str, domain: str) -> None:
     """By it a mail is looked for, when all that is known are its id and its mailbox. No quote can get into a filter."""
-    assert message_id(LETTER, mailbox) == f"<{LETTER}@{domain}>"
+    assert message_id(ID, mailbox) == f"<{ID}@{domain}>"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from shared.errors import Malformed
-from shared.mail.model import Contact, Event, FileAttachment, ItemAttachment, Message, SendMail
+from shared.mail.graph_types import Contact, Event
+from shared.mail.model import FileAttachment, ItemAttachment, Message, SendMail
 from shared.mail.parse import SendMailBody, outbox_mail, send_mail
 from shared.mail.read_only import NOT_SENT, READ_ONLY
 from shared.mail.sdk_message import sdk_class

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.mime.head import read_head
-from shared.mime.parameters import LONGEST_HEADER, MAX_PARAMETERS, read_parameters, words_decoded
+from shared.mime.header_parameters import LONGEST_HEADER, MAX_PARAMETERS, read_parameters, words_decoded
 from shared.mime.read import read_mime
 
 NAME = "Größe (März), 5 €.pdf"
@@ -110,15 +110,11 @@ def test_what_can_be_read_in_two_ways_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "multipart/mixed; boundary*=utf-8''b",
-        "multipart/mixed; boundary*0=a; boundary*1=b",
-        "multipart/mixed; boundary=a=b",
-        "multipart/mixed; boundary=b; name=a,b",
-        "multipart/mixed; boundary=b; boundary=b",
-        "text",
-        "",
+        "multipart/mixed; boundary*=utf-8''b", "multipart/mixed; boundary*0=a; boundary*1=b",
+        "multipart/mixed; boundary=a=b", "multipart/mixed; boundary=b; name=a,b",
+        "multipart/mixed; boundary=b; boundary=b", "text", "",
     ],
-)
+)  # fmt: skip
 def test_what_a_mail_is_made_of_has_one_form_only(value: str) -> None:
     with pytest.raises(ValueError, match=r"^(Expected|The parameter)"):
         read_parameters(value, is_type=True)
@@ -179,13 +175,13 @@ def standard_library(name: str) -> str:
     return "filename*=" + encode_rfc2231(name, "utf-8")
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(file_names, st.sampled_from([nodemailer, in_base64, as_it_is, standard_library]))
 def test_a_name_that_is_written_in_any_of_these_forms_is_read_again(name: str, write: Callable[[str], str]) -> None:
     assert named(f"attachment; {write(name)}") == name
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=50, derandomize=True, deadline=None)
 @given(file_names)
 def test_a_file_that_pythons_email_attaches_keeps_its_name(name: str) -> None:
     mail = EmailMessage(SMTP)
@@ -197,10 +193,12 @@ def test_a_file_that_pythons_email_attaches_keeps_its_name(name: str) -> None:
     start = raw.index(b"\r\n\r\n--") + 4
     head = read_head(raw, raw.index(b"\r\n", start) + 2, len(raw), "part 1")
     [field] = [field for field in head.fields if field.key == "content-disposition"]
-    assert named(field.value) == part.get_filename() == name
+    assert named(field.value) == name
+    if not name.startswith('"'):  # which Python's own reader takes off once more
+        assert part.get_filename() == name
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=80, derandomize=True, deadline=None)
 @given(st.text(st.sampled_from("a;=\"\\ ()*0'%=?utf-8Bq_\tü,/"), max_size=60), st.booleans())
 def test_any_header_is_read_or_refused(text: str, is_type: bool) -> None:  # noqa: FBT001 - a drawn value
     with suppress(ValueError):

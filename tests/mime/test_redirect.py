@@ -15,14 +15,16 @@ from shared.mail import limits
 from shared.mail.sizes import check_size
 from shared.mime.head import MAX_FIELDS
 from shared.mime.read import read_mime
-from shared.mime.send import as_sent
+from shared.mime.write import as_sent
 from shared.policy.address_patterns import Patterns
 from shared.policy.pre_send import Withheld, before_send
 from shared.policy.redirect import LEFT_OUT, ORIGINAL_RECIPIENTS
-from tests.mime.test_send import BODY, BOX, MAIL, outgoing_mail
-from tests.policy.test_pre_send import CATCHER, NOBODY, LastSettings, goes
+from shared.settings.config import Settings
+from tests.mail.samples import BOX
+from tests.mime.test_write import BODY, MAIL, outgoing_mail
+from tests.policy.test_pre_send import CATCHER, NOBODY, goes
 
-OPEN = LastSettings(allowed_senders=Patterns.parse("*@contoso.example"))
+OPEN = Settings(allowed_senders=Patterns.parse("*@contoso.example"))
 REDIRECT = replace(OPEN, mode="redirect", redirect_to=CATCHER)
 
 
@@ -91,9 +93,7 @@ TEXT, HTML = leaf("text/plain", "hello"), leaf("text/html", "<p>hello</p>")
 INVITE = leaf("text/calendar; method=REQUEST; charset=utf-8", ICS)
 CALENDARS = {
     "text/calendar": INVITE,
-    "in capitals": leaf("TEXT/Calendar;METHOD=request", ICS),
     "in base64": leaf("text/calendar", PACKED, BASE64),
-    "application/ics": leaf("application/ics", PACKED, BASE64),
     "by its file's name": leaf(
         "application/octet-stream", "x", "Content-Disposition: attachment; filename=invite.ics\r\n"
     ),
@@ -103,20 +103,12 @@ CALENDARS = {
     "a message that holds one": leaf(
         "message/rfc822", f"Subject: x\r\n{multipart('mixed', TEXT, INVITE, boundary='i')}"
     ),
-    "by a name that Windows shortens": leaf('application/octet-stream; name="invite.ics. "', "x"),
     "by how it begins in quoted-printable": leaf(
         "application/octet-stream", ICS.replace("BEGIN", "=42EGIN"), "Content-Transfer-Encoding: quoted-printable\r\n"
     ),
-    "application/x-ics": leaf("application/x-ics", "x"),
     "a message that is encoded": leaf("message/rfc822", base64.b64encode(INVITE.encode()).decode(), BASE64),
     "a message by its file's name": leaf(
         "application/octet-stream; name=forwarded.eml", base64.b64encode(INVITE.encode()).decode(), BASE64
-    ),
-    "a message with an encoded file": leaf(
-        "message/rfc822", leaf('application/octet-stream; name="=?utf-8?b?YS5pY3M=?="', PACKED, BASE64)
-    ),
-    "a message as Outlook writes invitations": leaf(
-        "message/rfc822", leaf('application/octet-stream; name="winmail.dat"', "eJ8+", BASE64)
     ),
     "a message in a digest, which need not say so": multipart("digest", f"\r\n{INVITE}", boundary="d"),
     "multiparts of nothing else": multipart("mixed", INVITE, multipart("mixed", INVITE, boundary="i"), boundary="o"),

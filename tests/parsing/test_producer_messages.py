@@ -21,19 +21,13 @@ OBJECT = '{"a": "ü"}'.encode()
 type Wrap = Callable[[bytes], bytes]
 LAYERS: list[Wrap] = [base64.b64encode, base64.encodebytes, lambda body: json.dumps(body.decode()).encode()]
 DRESSES: list[Wrap] = [
-    lambda body: body,
-    lambda body: b"\xef\xbb\xbf" + body,
-    lambda body: b" \r\n" + body + b"\n",
-    lambda body: body.decode().encode("utf-16"),
-    lambda body: body.decode().encode("utf-16-be"),
-]
+    lambda body: body, lambda body: b"\xef\xbb\xbf" + body, lambda body: b" \r\n" + body + b"\n",
+    lambda body: body.decode().encode("utf-16"), lambda body: body.decode().encode("utf-16-be"),
+]  # fmt: skip
 MARKED = DRESSES[3:]  # bytes that only base64 can carry
 
 
-@given(
-    st.sampled_from(DRESSES),
-    st.lists(st.tuples(st.sampled_from(LAYERS), st.sampled_from(DRESSES)), max_size=4),
-)
+@given(st.sampled_from(DRESSES), st.lists(st.tuples(st.sampled_from(LAYERS), st.sampled_from(DRESSES)), max_size=4))
 def test_an_object_comes_out_of_up_to_four_wrappings_in_any_order(
     first: Wrap, wrappings: list[tuple[Wrap, Wrap]]
 ) -> None:
@@ -55,16 +49,10 @@ def test_more_layers_are_refused() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"hello",
-        b"4711",
-        b"null",
-        b'"hello"',
-        b'"unfinished',
-        b"{}"[:0] + b"=",
-        base64.b64encode(b"hello, world"),
+        b"hello", b"4711", b"null", b'"hello"', b'"unfinished', b"{}"[:0] + b"=", base64.b64encode(b"hello, world"),
         b'""""',
     ],
-)
+)  # fmt: skip
 def test_what_holds_no_object_is_refused_or_empty(body: bytes) -> None:
     with suppress(Malformed):
         assert not unwrapped(body)
@@ -113,16 +101,10 @@ def test_an_array_is_its_elements_as_they_were_written(body: bytes, expected: li
 @pytest.mark.parametrize(
     "body",
     [
-        b"[]",
-        b"[ ]",
-        b"[" + b"{}," * 1000 + b"{}]",
-        b"[1",
-        b"[1,]",
-        b"[1] 2",
-        b"[" * 300 + b"]" * 300,
+        b"[]", b"[ ]", b"[" + b"{}," * 1000 + b"{}]", b"[1", b"[1,]", b"[1] 2", b"[" * 300 + b"]" * 300,
         b"[" + b"1" * 9000 + b"]",
     ],
-)
+)  # fmt: skip
 def test_an_array_that_is_empty_or_broken_is_refused_whole(body: bytes) -> None:
     with pytest.raises(Malformed) as refused:
         elements(body)

@@ -1,16 +1,17 @@
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared.errors import NotAllowed
-from shared.mail.model import Contact, EmailAddress, Event, ItemAttachment, Message, Recipient, SendMail
+from shared.mail.graph_types import Contact, EmailAddress, Event
+from shared.mail.model import ItemAttachment, Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail
 from shared.policy.address_patterns import Patterns
-from shared.policy.admit import CallerRule, Rules, admit
-from shared.policy.extended_properties import ExtendedProperties
+from shared.policy.admit import CallerRule, admit
+from shared.settings.config import Settings
+from tests.mail import samples
+from tests.mail.samples import person
 
 APPLICATION = "11111111-aaaa-4bbb-8ccc-dddddddddddd"
 USER = "22222222-aaaa-4bbb-8ccc-dddddddddddd"
@@ -21,43 +22,23 @@ QUEUE = Origin(kind="queue", name="mail-outbox")
 ROUTE = Origin(kind="route", name="github")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """As much of the settings as decides."""
-
-    callers: Mapping[str, CallerRule] = field(default_factory=dict)
-    allowed_senders: Patterns = field(default_factory=Patterns)
-    allowed_recipients: Patterns = field(default_factory=lambda: Patterns.parse("*"))
-    sender_pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    route_senders: Patterns | None = None
-    extended_properties: ExtendedProperties = field(default_factory=ExtendedProperties)
-
-
-def rules(senders: str, caller: str | None = None, caller_to: str | None = None, to: str = "*") -> Rules:
+def rules(senders: str, caller: str | None = None, caller_to: str | None = None, to: str = "*") -> Settings:
     callers = {}
     if caller is not None:
         caller_recipients = None if caller_to is None else Patterns.parse(caller_to)
         callers = {APPLICATION: CallerRule(Patterns.parse(caller), caller_recipients)}
-    return Settings(callers, Patterns.parse(senders), Patterns.parse(to))
+    return Settings(callers=callers, allowed_senders=Patterns.parse(senders), allowed_recipients=Patterns.parse(to))
 
 
-def queue_rules(senders: str, recipients: str) -> Rules:
+def queue_rules(senders: str, recipients: str) -> Settings:
     """Everything is allowed but what MAIL_CALLERS says of the queue."""
     rule = CallerRule(Patterns.parse(senders), Patterns.parse(recipients))
-    return Settings({"mail-outbox": rule}, Patterns.parse("*"))
-
-
-def person(address: str) -> Recipient:
-    return Recipient(email_address=EmailAddress(address=address))
+    return Settings(callers={"mail-outbox": rule}, allowed_senders=Patterns.parse("*"))
 
 
 def outgoing(origin: Origin, sender: str = SHOP, **message: Any) -> OutgoingMail:
     whole: dict[str, Any] = {"to_recipients": (person("adele@fabrikam.test"),)} | message
-    mail = SendMail(message=Message(**whole))
-    when = datetime(2026, 7, 1, tzinfo=UTC)
-    return OutgoingMail(
-        id="1", scope="s", fingerprint="f", sender=sender, request=mail, origin=origin, accepted_at=when
-    )
+    return samples.outgoing(SendMail(message=Message(**whole)), sender=sender, origin=origin)
 
 
 EVIL = person("x@evil.example")
@@ -69,9 +50,7 @@ ALLOWED = {
     ),
     "an application as a mailbox by its id": (outgoing(APP, USER.upper()), rules(USER, caller=USER)),
     "an application that names its mailbox in from": (outgoing(APP, from_=person(SHOP)), rules(SHOP, caller=SHOP)),
-    "an application to recipients of its own": (
-        outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*@fabrikam.test"),
-    ),
+    "an application to recipients of its own": (outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*@fabrikam.test")),
     "a user as itself": (outgoing(DELEGATED, USER.upper()), rules(USER, caller=USER)),
     "a queue, which has no rule of its own": (outgoing(QUEUE), rules(SHOP)),
     "a queue that MAIL_CALLERS names": (outgoing(QUEUE), queue_rules(SHOP, "*@fabrikam.test")),
@@ -89,7 +68,7 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize(("given", "settings"), ALLOWED.values(), ids=ALLOWED)
-def test_a_mail_that_every_rule_allows_is_admitted(given: OutgoingMail, settings: Rules) -> None:
+def test_a_mail_that_every_rule_allows_is_admitted(given: OutgoingMail, settings: Settings) -> None:
     admit(given, settings)
 
 
@@ -100,7 +79,7 @@ FROM, SENDER = "$.message.from.emailAddress.address", "$.message.sender.emailAdd
 FIRST = "$.message.toRecipients[0].emailAddress.address"
 
 # mail, settings; the code, the rule that is named, the path
-DENIED: dict[str, tuple[OutgoingMail, Rules, str, str, str | None]] = {
+DENIED: dict[str, tuple[OutgoingMail, Settings, str, str, str | None]] = {
     "nothing is set": (outgoing(QUEUE), Settings(), AS, SENDERS, None),
     "nothing is set, for an application": (outgoing(APP), Settings(), TO, GIVEN, None),
     "an application that has no rule": (outgoing(APP), rules("*"), TO, GIVEN, None),
@@ -150,9 +129,7 @@ DENIED: dict[str, tuple[OutgoingMail, Rules, str, str, str | None]] = {
         outgoing(ROUTE, bcc_recipients=(EVIL,)), rules(SHOP, to="*@fabrikam.test"), TO, RECIPIENTS,
         "$.message.bccRecipients[0].emailAddress.address",
     ),
-    "no recipients allowed at all": (
-        outgoing(QUEUE), rules(SHOP, to=""), TO, RECIPIENTS, FIRST,
-    ),
+    "no recipients allowed at all": (outgoing(QUEUE), rules(SHOP, to=""), TO, RECIPIENTS, FIRST),
 }  # fmt: skip
 
 
@@ -175,7 +152,7 @@ DENIED |= {
 
 @pytest.mark.parametrize(("given", "settings", "code", "rule", "path"), DENIED.values(), ids=DENIED)
 def test_a_mail_that_one_rule_refuses_is_refused_with_the_code_and_the_name_of_that_rule(
-    given: OutgoingMail, settings: Rules, code: str, rule: str, path: str | None
+    given: OutgoingMail, settings: Settings, code: str, rule: str, path: str | None
 ) -> None:
     with pytest.raises(NotAllowed) as caught:
         admit(given, settings)
@@ -184,7 +161,7 @@ def test_a_mail_that_one_rule_refuses_is_refused_with_the_code_and_the_name_of_t
 
 
 @pytest.mark.parametrize(("given", "settings"), [row[:2] for row in DENIED.values()], ids=DENIED)
-def test_a_refusal_names_no_address(given: OutgoingMail, settings: Rules) -> None:
+def test_a_refusal_names_no_address(given: OutgoingMail, settings: Settings) -> None:
     with pytest.raises(NotAllowed) as caught:
         admit(given, settings)
     assert "@" not in str(caught.value)
@@ -225,7 +202,7 @@ def test_the_mailbox_of_routes_is_open_to_routes_alone() -> None:
     ],
 )
 def test_a_refusal_of_a_mail_that_came_as_mime_names_the_header(
-    given: OutgoingMail, settings: Rules, place: str
+    given: OutgoingMail, settings: Settings, place: str
 ) -> None:
     with pytest.raises(NotAllowed) as caught:
         admit(replace(given, mime=b"..."), settings)

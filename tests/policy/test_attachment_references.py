@@ -13,8 +13,7 @@ from shared.mail.model import BlobAttachment, FileAttachment
 from shared.mail.outgoing import Origin, OutgoingMail
 from shared.policy.address_patterns import Patterns
 from shared.policy.admit import CallerRule
-from shared.policy.allowed_blobs import BlobRules
-from shared.policy.attachment_references import AttachmentResolver
+from shared.policy.attachment_references import AttachmentResolver, BlobRules
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger
 from tests.delivery.samples import NOON, outgoing_mail

@@ -7,17 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import NotAllowed
+from shared.mail.graph_types import MultiValueLegacyExtendedProperty, SingleValueLegacyExtendedProperty
 from shared.mail.marker import MARKER_PROPERTY
-from shared.mail.model import (
-    ItemAttachment,
-    Message,
-    MultiValueLegacyExtendedProperty,
-    SingleValueLegacyExtendedProperty,
-)
+from shared.mail.model import ItemAttachment, Message
 from shared.mail.threading import GROUPS
 from shared.policy.admit import admit
 from shared.policy.extended_properties import ALLOWED_TAGS, NEVER_TAGS, ExtendedProperties
-from tests.policy.test_admit import APP, QUEUE, SHOP, Settings, outgoing, rules
+from shared.settings.config import Settings
+from tests.policy.test_admit import APP, QUEUE, SHOP, outgoing, rules
 
 OWN = "66f5a359-4659-4830-9070-00040ec6ac6e"
 HEADERS = "00020386-0000-0000-C000-000000000046"
@@ -73,12 +70,10 @@ def test_everything_else_may_not(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "Integer 0x3FDF",
-        f"String {{{OWN}}} Name Colour",
-        f"stringarray {{{OWN.upper()}}} NAME Größe",
+        "Integer 0x3FDF", f"String {{{OWN}}} Name Colour", f"stringarray {{{OWN.upper()}}} NAME Größe",
         f"Integer {{{OWN}}} Id 0x8005",
     ],
-)
+)  # fmt: skip
 def test_an_operator_adds_tags_and_namespaces(name: str) -> None:
     assert ADDED.allow(name)
     assert not DEFAULT.allow(name)
@@ -87,14 +82,10 @@ def test_an_operator_adds_tags_and_namespaces(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        f"String {{{HEADERS}}} Name {OWN}",
-        f"String {{{OWN}}}Name Colour",
-        f"String {OWN} Name Colour",
-        f"String {{{OWN}}} Nam Colour",
-        f"String {{{OWN}}} Name ",
-        f"String 0x0042 {{{OWN}}} Name Colour",
+        f"String {{{HEADERS}}} Name {OWN}", f"String {{{OWN}}}Name Colour", f"String {OWN} Name Colour",
+        f"String {{{OWN}}} Nam Colour", f"String {{{OWN}}} Name ", f"String 0x0042 {{{OWN}}} Name Colour",
     ],
-)
+)  # fmt: skip
 def test_a_namespace_opens_nothing_beside_it(name: str) -> None:
     assert not ADDED.allow(name)
 

@@ -1,6 +1,6 @@
 """What holds at the last moment, whatever held when the mail came in."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,28 +8,24 @@ import pytest
 from shared.mail.model import Message
 from shared.mail.outgoing import OutgoingMail
 from shared.policy.address_patterns import Patterns
-from shared.policy.pre_send import Goes, LastRules, Mode, Withheld, before_send, recipients_of
-from tests.policy.test_admit import APP, APPLICATION, QUEUE, SHOP, Settings, outgoing, person, rules
+from shared.policy.pre_send import Goes, Withheld, before_send, recipients_of
+from shared.settings.config import Mode, Settings
+from tests.mail.samples import person
+from tests.policy.test_admit import APP, APPLICATION, QUEUE, SHOP, outgoing, rules
 
 ADELE, BEN, CAROL = "adele@fabrikam.test", "Ben@fabrikam.test", "carol@fabrikam.test"
 CATCHER = "catcher@elsewhere.test"
 NOBODY: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class LastSettings(Settings):
-    mode: Mode = "live"
-    redirect_to: str | None = None
-
-
-OPEN = LastSettings(allowed_senders=Patterns.parse(SHOP))
+OPEN = Settings(allowed_senders=Patterns.parse(SHOP))
 
 
 def addresses(message: Message) -> list[str]:
     return [recipient.email_address.address for recipient in recipients_of(message)]
 
 
-def goes(given: OutgoingMail, settings: LastRules, suppressed: frozenset[str] = NOBODY) -> Goes:
+def goes(given: OutgoingMail, settings: Settings, suppressed: frozenset[str] = NOBODY) -> Goes:
     verdict = before_send(given, settings, suppressed)
     assert isinstance(verdict, Goes)
     return verdict
@@ -37,11 +33,7 @@ def goes(given: OutgoingMail, settings: LastRules, suppressed: frozenset[str] = 
 
 def three(**message: Any) -> OutgoingMail:
     return outgoing(
-        QUEUE,
-        to_recipients=(person(ADELE),),
-        cc_recipients=(person(BEN),),
-        bcc_recipients=(person(CAROL),),
-        **message,
+        QUEUE, to_recipients=(person(ADELE),), cc_recipients=(person(BEN),), bcc_recipients=(person(CAROL),), **message
     )
 
 
@@ -60,7 +52,7 @@ def test_where_nothing_has_changed_the_mail_goes_as_it_is() -> None:
     ids=["the sender", "a recipient", "the caller"],
 )
 def test_a_mail_that_a_rule_allows_no_longer_has_failed_with_the_rules_code(
-    given: OutgoingMail, settings: LastRules, code: str
+    given: OutgoingMail, settings: Settings, code: str
 ) -> None:
     verdict = before_send(given, settings, NOBODY)
     assert isinstance(verdict, Withheld)
@@ -109,7 +101,7 @@ def test_a_mail_is_captured_with_the_number_that_it_would_have_left_out() -> Non
 
 def test_what_is_captured_or_redirected_must_have_been_allowed_live() -> None:
     for mode in ("capture", "redirect"):
-        settings = LastSettings(mode=mode, redirect_to=CATCHER)
+        settings = Settings(mode=mode, redirect_to=CATCHER)
         verdict = before_send(three(), settings, NOBODY)
         assert isinstance(verdict, Withheld)
         assert verdict.state == "failed"

@@ -8,8 +8,15 @@ from datetime import timedelta
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.policy.suppression_list import FRESH, REMEMBERED, WHOLE, Entry, Suppressions, entry_id
-from shared.policy.suppression_table import TableSuppressions
+from shared.policy.suppression import (
+    FRESH,
+    REMEMBERED,
+    WHOLE,
+    SuppressedAddress,
+    SuppressionList,
+    SuppressionTable,
+    entry_id,
+)
 from shared.storage.tables import Tables
 from tests.delivery.samples import NOON, Clock
 from tests.wire import Wire
@@ -17,11 +24,11 @@ from tests.wire import Wire
 ADELE, BEN = "adele@fabrikam.test", "ben@fabrikam.test"
 
 
-def entry(address: str, reason: str = "asked for it") -> Entry:
-    return Entry(id=entry_id(address), address=address, reason=reason, added_by="key", added_at=NOON)
+def entry(address: str, reason: str = "asked for it") -> SuppressedAddress:
+    return SuppressedAddress(id=entry_id(address), address=address, reason=reason, added_by="key", added_at=NOON)
 
 
-class Listed:
+class Listed(SuppressionTable):
     """The list in memory, that counts what it is asked."""
 
     def __init__(self, *addresses: str, long: bool = False) -> None:
@@ -34,17 +41,17 @@ class Listed:
         self._count("ids")
         return None if self.long else frozenset(self.entries)
 
-    async def get(self, entry: str) -> Entry | None:
+    async def get(self, entry: str) -> SuppressedAddress | None:
         self._count("get")
         return self.entries.get(entry)
 
-    async def add(self, entry: Entry) -> Entry | None:
+    async def add(self, entry: SuppressedAddress) -> SuppressedAddress | None:
         return self.entries.setdefault(entry.id, entry)
 
     async def remove(self, entry: str) -> bool:
         return self.entries.pop(entry, None) is not None
 
-    async def page(self, most: int, after: str | None) -> tuple[list[Entry], str | None]:
+    async def page(self, most: int, after: str | None) -> tuple[list[SuppressedAddress], str | None]:
         return list(self.entries.values()), None
 
     def _count(self, what: str) -> None:
@@ -53,9 +60,9 @@ class Listed:
             raise ServiceRequestError("down")
 
 
-def known(store: Listed) -> tuple[Suppressions, Clock]:
+def known(store: Listed) -> tuple[SuppressionList, Clock]:
     clock = Clock()
-    return Suppressions(store, clock.monotonic), clock
+    return SuppressionList(store, clock.monotonic), clock
 
 
 SAME = [
@@ -155,7 +162,7 @@ async def test_nothing_is_taken_for_free_while_the_list_cannot_be_read(*, long: 
 async def test_the_table(storage: str) -> None:
     """From no table at all to a list of several pages."""
     async with Wire() as wire:
-        store = TableSuppressions(Tables.of_connection_string(storage, wire).table("suppressedtest"))
+        store = SuppressionTable(Tables.of_connection_string(storage, wire).table("suppressedtest"))
         assert await store.ids(WHOLE) == frozenset()
         assert await store.get(entry_id(ADELE)) is None
         assert await store.page(10, None) == ([], None)

@@ -10,7 +10,6 @@ from shared.settings.config import read
 from shared.webhooks.rendering.bounds import bounded
 from shared.webhooks.rendering.environment import TemplateSandbox, at_in
 from shared.webhooks.rendering.facts_table import table_of
-from shared.webhooks.rendering.filters import FILTERS
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
@@ -20,11 +19,8 @@ from shared.webhooks.sources import json_values
 from shared.webhooks.sources.expressions import holds
 from shared.webhooks.sources.key import Key
 from shared.webhooks.sources.source import Event, RawRequest, source_named
-from tests.readers.documents import VALUES, as_json
 from tests.readers.reader import MEGABYTE, Reader
-from tests.readers.shapes import TEXTS, bound
-
-__all__ = ["READERS"]
+from tests.readers.shapes import TEXTS, VALUES, Shape, as_json, documents
 
 NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
 QUEUE: Final = 64 * 1024
@@ -34,19 +30,8 @@ COMPOSER: Final = Composer(read(ENVIRONMENT), Renderer(BUILT_IN / "_layout"))
 FOLDER: Final = BUILT_IN / "_layout"
 # What the texts of a whole event are made of, one kind after the other.
 KINDS: Final = (
-    "combining marks, unsorted",
-    "em spaces",
-    "tabs",
-    "line breaks",
-    "nested tables",
-    "links",
-    "markdown",
-    "quotes",
-)
-Shape = Callable[[int], Any]
-JSON: Final[Mapping[str, Shape]] = {
-    name: bound(lambda shape, size: as_json(shape(size)), shape) for name, shape in VALUES.items()
-}
+    "combining marks, unsorted", "em spaces", "tabs", "line breaks", "nested tables", "links", "markdown", "quotes",
+)  # fmt: skip
 
 
 def _example(route: Route) -> Mapping[str, Any]:
@@ -123,42 +108,25 @@ def _event(data: Any) -> Event:
 
 
 QUERIES: Final = [
-    "data.a[?a == 'x']",
-    "data[?type(@) == 'object'] | [0]",
-    "length(data)",
-    "join(' ', data.*.name)",
-]
+    "data.a[?a == 'x']", "data[?type(@) == 'object'] | [0]", "length(data)", "join(' ', data.*.name)",
+]  # fmt: skip
 TEMPLATE: Final = TemplateSandbox(FOLDER, [])
-# Filters that do something to a text; what others do needs options that a template's author chooses.
-FILTERED: Final = sorted(
-    name
-    for name in TEMPLATE.filters
-    if name not in {"attr", "batch", "slice", "groupby", "map", "select", "reject", "selectattr", "rejectattr", "sort"}
-)
-CALLS: Final = {
-    name: TEMPLATE.from_string(
+# Filters that change a text; the cost of the others is in options that a template's author chooses.
+NO_TEXT: Final = frozenset({
+    "attr", "batch", "slice", "groupby", "map", "select", "reject", "selectattr", "rejectattr", "sort", "money",
+    "since", "replace", "format", "filesizeformat", "round", "xmlattr", "tojson", "pprint", "random", "sum",
+})  # fmt: skip
+CALLS: Final = [
+    TEMPLATE.from_string(
         "{{ value|" + (f"{name}(20)" if name in ("cut", "shorten", "truncate", "wordwrap") else name) + " }}"
     )
-    for name in FILTERED
-    if name
-    not in {
-        "money",
-        "since",
-        "replace",
-        "format",
-        "filesizeformat",
-        "round",
-        "xmlattr",
-        "tojson",
-        "pprint",
-        "random",
-        "sum",
-    }
-}
+    for name in sorted(TEMPLATE.filters)
+    if name not in NO_TEXT
+]
 
 
 def _filtered(text: str) -> None:
-    for template in CALLS.values():
+    for template in CALLS:
         try:
             template.render(value=text)
         except Exception:  # noqa: BLE001, S112 - a template that fails makes way for the table
@@ -166,103 +134,57 @@ def _filtered(text: str) -> None:
 
 
 READERS: Final = [
+    Reader("the JSON of a webhook", json_values.read_json, WEBHOOK, documents()),
     Reader(
-        name="the JSON of a webhook",
-        covers=(
-            "sources.json_values:read_json",
-            "sources.json_values:read_object",
-            "sources.json_values:counted",
-        ),
-        read=json_values.read_json,
-        largest=WEBHOOK,
-        shapes=JSON,
-        bounded=False,
-    ),
-    Reader(
-        name="a batch of events",
-        covers=(
-            "sources.cloudevents:read",
-            "sources.cloudevents:from_json",
-            "sources.cloudevents:event_of",
-        ),
-        read=lambda body: [
+        "a batch of events",
+        lambda body: [
             source_named(name)().events(RawRequest(body, {"content-type": "application/cloudevents-batch+json"}))
             for name in ("cloudevents", "eventgrid")
         ],
-        largest=MEGABYTE,
-        shapes={
+        MEGABYTE,
+        {
             "CloudEvents": lambda size: as_json(
                 [{"specversion": "1.0", "id": "1", "source": "/a", "type": "b"}] * (size // 56)
             ),
             "CloudEvents with data": lambda size: as_json(
                 [{"specversion": "1.0", "id": "1", "source": "/a", "type": "b", "data": "a" * 130}]
-                * min(5_000, size // 200)
+                * min(5000, size // 200)
             ),
             "Event Grid": lambda size: as_json(
                 [{"id": "1", "topic": "/a", "eventType": "b", "data": {}}] * (size // 60)
             ),
-            "topics of one's own": lambda size: as_json([{"a": [0] * (size // 2_000)}] * 900),
-        },
-        bounded=False,
-    ),
-    Reader(
-        name="an event in the queue",
-        covers=("routing.event_messages:parse_event", "routing.event_messages:events_of"),
-        read=lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1"),
-        largest=QUEUE,
-        bounded=False,
-        shapes={
-            name: bound(lambda shape, size: as_json({"route": "a", "data": shape(size)}), shape)
-            for name, shape in VALUES.items()
-            if "fault" not in name
+            "topics of one's own": lambda size: as_json([{"a": [0] * (size // 2000)}] * 900),
         },
     ),
     Reader(
-        name="what a route asks of an event",
-        covers=("sources.expressions:holds", "sources.expressions:search"),
-        read=lambda data: [holds(query, _event(data).as_object()) for query in QUERIES],
-        largest=MEGABYTE // 4,
-        shapes={name: shape for name, shape in VALUES.items() if "text of" not in name},
-        bounded=False,
+        "an event in the queue",
+        lambda body: events_of(parse_event(body)[1], Key(accept=("bearer",)), "1"),
+        QUEUE,
+        documents(around=lambda value: {"route": "a", "data": value}, without="fault"),
     ),
     Reader(
-        name="what a template asks of an event",
-        covers=(
-            "rendering.environment:at_in",
-            "rendering.environment:list_in",
-            "rendering.environment:object_in",
-            "rendering.environment:text_in",
-            "rendering.bounds:bounded",
-            "rendering.facts_table:table_of",
-        ),
-        read=lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
-        largest=WEBHOOK,
-        shapes=VALUES,
-        bounded=False,
+        "what a route asks of an event",
+        lambda data: [holds(query, _event(data).as_object()) for query in QUERIES],
+        MEGABYTE // 4,
+        {name: shape for name, shape in VALUES.items() if "text of" not in name},
     ),
     Reader(
-        name="filters of templates",
-        covers=(
-            *(f"rendering.filters:{name}" for name in FILTERS if name not in ("one_line", "cut", "shown", "told")),
-            "rendering.markup:lines",
-        ),
-        read=_filtered,
-        largest=20_000,
-        shapes={
+        "what a template asks of an event",
+        lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
+        WEBHOOK,
+        VALUES,
+    ),
+    Reader(
+        "filters of templates",
+        _filtered,
+        20000,
+        {
             kind: TEXTS[kind]
             for kind in (*KINDS, "blanks", "em spaces", "dashes", "entities", "percents", "at signs", "dots")
         },
-        bounded=False,
     ),
     *(
-        Reader(
-            name=f"a mail of the route {name}",
-            covers=(f"sources:{route.source.name}", "sources.alertmanager:notification"),
-            read=_mails(route),
-            largest=MEGABYTE,
-            shapes=_requests(route),
-            bounded=False,
-        )
+        Reader(f"a mail of the route {name}", _mails(route), MEGABYTE, _requests(route))
         for name, route in sorted(ROUTES.items())
     ),
 ]

@@ -7,105 +7,93 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.delivery.queue_messages import of_some_version, parse_work
-from shared.mail import limits, parse, strict_json, threading
-from shared.mail.graph_types import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
-from shared.mail.model import SendMail
-from shared.mail.outgoing import Origin, OutgoingMail, decode, encode, fingerprint
+from shared.mail import limits, parse, threading
+from shared.mail.limits import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
+from shared.mail.outgoing import decode, encode, fingerprint
 from shared.mail.sdk_message import send_mail_body
-from shared.mime import read, send
-from shared.parsing import json_limits, json_text, producer_messages
+from shared.mail.sizes import check_size
+from shared.mime import read, write
+from shared.parsing import json_text, producer_messages, strict_json
 from shared.policy.redirect import redirected, redirected_mail
-from tests.readers.documents import HOSTILE, VALUES, as_json
+from tests.mail.samples import outgoing
 from tests.readers.reader import MEGABYTE, Reader
-from tests.readers.shapes import TEXTS, bound
-
-__all__ = ["READERS"]
+from tests.readers.shapes import HOSTILE, TEXTS, VALUES, Shape, as_json, bound, documents
 
 NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
 QUEUE: Final = 64 * 1024  # bytes of a message
 REQUEST: Final = limits.MAX_REQUEST
-Shape = Callable[[int], bytes]
 
 
 def _mail(**properties: Any) -> bytes:
-    message = {"subject": "a", "toRecipients": [_person("a@b.test")], **properties}
-    return as_json({"message": message})
+    return as_json({"message": {"subject": "a", "toRecipients": [_person("a@b.test")], **properties}})
 
 
 def _person(address: str, name: str | None = None) -> dict[str, Any]:
     return {"emailAddress": {"address": address, **({"name": name} if name else {})}}
 
 
+def _copies(address: str, size: int, most: int = 499) -> bytes:
+    """A mail to as many as there is room for: `#` in the address is the number of each."""
+    number = min(most, size // max(60, len(address)))
+    return _mail(ccRecipients=[_person(address.replace("#", str(n))) for n in range(number)])
+
+
+def _file(name: str, content: str = "") -> dict[str, Any]:
+    return {"@odata.type": "#microsoft.graph.fileAttachment", "name": name, "contentBytes": content}
+
+
+def _item(item: dict[str, Any]) -> dict[str, Any]:
+    return {"@odata.type": "#microsoft.graph.itemAttachment", "name": "a", "item": item}
+
+
 def _event(**properties: Any) -> bytes:
-    item = {"@odata.type": "#microsoft.graph.event", **properties}
-    return _mail(attachments=[{"@odata.type": "#microsoft.graph.itemAttachment", "name": "a", "item": item}])
+    return _mail(attachments=[_item({"@odata.type": "#microsoft.graph.event", **properties})])
 
 
 def _nested(size: int) -> bytes:
     item: dict[str, Any] = {"@odata.type": "#microsoft.graph.message", "body": {"content": "a" * (size - 1_500)}}
     for _ in range(9):
-        attached = {"@odata.type": "#microsoft.graph.itemAttachment", "name": "a", "item": item}
-        item = {"@odata.type": "#microsoft.graph.message", "attachments": [attached]}
+        item = {"@odata.type": "#microsoft.graph.message", "attachments": [_item(item)]}
     return _mail(attachments=item["attachments"])
 
 
-def _text(kind: str, size: int, longest: int) -> list[str]:
+def _texts(kind: str, size: int, longest: int) -> list[str]:
     """As many texts of the longest allowed length as come to the size."""
     longest = min(longest, size)
     return [TEXTS[kind](longest)] * max(1, size // longest)
 
 
+def _each(what: str, make: Callable[[str, int], bytes], *kinds: str) -> dict[str, Shape]:
+    return {f"{what} of {kind}": bound(make, kind) for kind in kinds}
+
+
+def _properties(kind: str, size: int) -> bytes:
+    ids = _texts(kind, size, LONGEST_ID)[:1_000]
+    return _mail(singleValueExtendedProperties=[{"id": one, "value": ""} for one in ids])
+
+
+MARKS: Final = "combining marks, unsorted"
 # As much of each as a mail may have, or as has room.
 MAILS: Final[Mapping[str, Shape]] = {
-    **{
-        f"a body of {name}": bound(lambda kind, size: _mail(body={"content": TEXTS[kind](size - 150)}), name)
-        for name in HOSTILE[:8]
-    },
-    **{
-        f"properties of {name}": bound(
-            lambda kind, size: _mail(
-                singleValueExtendedProperties=[{"id": one, "value": ""} for one in _text(kind, size, LONGEST_ID)][
-                    :1_000
-                ]
-            ),
-            name,
-        )
-        for name in ("combining marks, unsorted", "ligatures that grow", "em spaces", "full-width letters", "letters")
-    },
-    **{
-        f"names of {name}": bound(
-            lambda kind, size: _mail(
-                ccRecipients=[_person("a@b.test", one) for one in _text(kind, size, LONGEST_NAME)][:499]
-            ),
-            name,
-        )
-        for name in ("combining marks, unsorted", "quotes", "em spaces", "words")
-    },
-    **{
-        f"files with names of {name}": bound(
-            lambda kind, size: _mail(
-                attachments=[
-                    {"@odata.type": "#microsoft.graph.fileAttachment", "name": one, "contentBytes": ""}
-                    for one in _text(kind, size, LONGEST_LINE)
-                ][:250]
-            ),
-            name,
-        )
-        for name in ("letters", "quotes", "percents", "em spaces")
-    },
+    **_each("a body", lambda kind, size: _mail(body={"content": TEXTS[kind](size - 150)}), *HOSTILE[:8]),
+    **_each("properties", _properties, MARKS, "ligatures that grow", "em spaces", "full-width letters", "letters"),
+    **_each(
+        "names",
+        lambda kind, size: _mail(ccRecipients=[_person("a@b.test", n) for n in _texts(kind, size, LONGEST_NAME)[:499]]),
+        *(MARKS, "quotes", "em spaces", "words"),
+    ),
+    **_each(
+        "files with names",
+        lambda kind, size: _mail(attachments=[_file(name) for name in _texts(kind, size, LONGEST_LINE)[:250]]),
+        *("letters", "quotes", "percents", "em spaces"),
+    ),
     "a subject": lambda size: _mail(subject=TEXTS["status prefixes"](min(size, LONGEST_SUBJECT))),
     "a longer subject": lambda size: _mail(subject=TEXTS["status prefixes"](size - 200)),
-    "recipients": lambda size: _mail(ccRecipients=[_person(f"a{n}@b.test") for n in range(min(499, size // 60))]),
-    "too many recipients": lambda size: _mail(ccRecipients=[_person(f"a{n}@b.test") for n in range(size // 60)]),
-    "international recipients": lambda size: _mail(
-        ccRecipients=[_person(f"a@b\u00fc{n}.test") for n in range(min(499, size // 60))]
-    ),
-    "long international recipients": lambda size: _mail(
-        ccRecipients=[_person(f"a@{'.'.join(['\u00fca' * 12] * 6)}.t{n}") for n in range(min(499, size // 300))]
-    ),
-    "an address of marks": lambda size: _mail(
-        ccRecipients=[_person(TEXTS["combining marks, unsorted"](size - 300) + "@b.test")]
-    ),
+    "recipients": lambda size: _copies("a#@b.test", size),
+    "too many recipients": lambda size: _copies("a#@b.test", size, 10**6),
+    "international recipients": lambda size: _copies("a@b\u00fc#.test", size),
+    "long international recipients": lambda size: _copies(f"a@{'.'.join(['\u00fca' * 12] * 6)}.t#", size // 2),
+    "an address of marks": lambda size: _mail(ccRecipients=[_person(TEXTS[MARKS](size - 300) + "@b.test")]),
     "addresses in items": lambda size: _event(
         attendees=[_person(f"a{n}@b.test") for n in range(min(1_990, size // 60))]
     ),
@@ -120,16 +108,8 @@ MAILS: Final[Mapping[str, Shape]] = {
     ),
     "values in items": lambda size: _event(categories=["a"] * min(99_000, size // 4)),
     "items within items": _nested,
-    "a file": lambda size: _mail(
-        attachments=[
-            {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": "AAAA" * (size // 4 - 50)}
-        ]
-    ),
-    "a file in lines": lambda size: _mail(
-        attachments=[
-            {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": "AAA\nA" * (size // 6 - 50)}
-        ]
-    ),
+    "a file": lambda size: _mail(attachments=[_file("a", "AAAA" * (size // 4 - 50))]),
+    "a file in lines": lambda size: _mail(attachments=[_file("a", "AAA\nA" * (size // 6 - 50))]),
     "an unknown property": lambda size: _mail(**{"n" * (size - 200): 1}),
     "an unknown type": lambda size: _mail(attachments=[{"@odata.type": "n" * (size - 200)}]),
     "an enumeration": lambda size: _mail(importance="n" * (size - 200)),
@@ -142,40 +122,18 @@ MAILS: Final[Mapping[str, Shape]] = {
 }
 
 
-def _outgoing(mail: SendMail, mime_mail: bytes | None = None) -> OutgoingMail:
-    return OutgoingMail(
-        id="0" * 32,
-        scope="s",
-        fingerprint="f",
-        sender="a@b.test",
-        request=mail,
-        origin=Origin(kind="queue", name="mail-outbox"),
-        accepted_at=NOW,
-        thread="t",
-        mime=mime_mail,
-    )
-
-
 def _whole(body: bytes) -> None:
     """All that happens to a mail of JSON until it goes out."""
     mail = parse.send_mail(body)
-    outgoing = _outgoing(mail)
+    whole = outgoing(mail, thread="t")
     fingerprint("a@b.test", mail)
-    limits.check_size(mail)
-    send_mail_body(redirected(threading.threaded(outgoing), "b@b.test"))
-    decode(encode(outgoing))
-
-
-def _outbox(body: bytes) -> None:
-    parse.outbox_mail(body)
+    check_size(whole, large=False)
+    send_mail_body(redirected(threading.threaded(whole), "b@b.test"))
+    decode(encode(whole))
 
 
 def _as_outbox(shape: Shape) -> Shape:
-    def made(size: int) -> bytes:
-        body = shape(size - 40)
-        return body.replace(b'{"message"', b'{"sender":"a@b.test","message"', 1)
-
-    return made
+    return lambda size: shape(size - 40).replace(b'{"message"', b'{"sender":"a@b.test","message"', 1)
 
 
 def _lines(unit: bytes, size: int) -> bytes:
@@ -201,22 +159,38 @@ def _people(person: Callable[[int], str], size: int, most: int = 500) -> bytes:
     return b"To: " + ",\r\n ".join(person(n) for n in range(count)).encode() + b"\r\n\r\nbody"
 
 
+def _named(name: str | Callable[[int], str], size: int) -> bytes:
+    """Recipients, each with this name, in which `#` is the number."""
+    text = (lambda n: name.replace("#", str(n))) if isinstance(name, str) else name
+    return _people(lambda n: f"{text(n)} <a{n}@b.test>", size)
+
+
+def _of_type(parameters: bytes) -> Shape:
+    """Parts whose header of the content is this, again and again in lines."""
+    return lambda size: _parts(size, lambda _: b"Content-Type: text/plain " + _lines(parameters, 14_000))
+
+
+def _of_name(name: bytes) -> Shape:
+    """Parts whose file name is this, again and again in lines."""
+    return lambda size: _parts(
+        size, lambda _: b'Content-Disposition: attachment; filename="' + _lines(name, 14_000) + b'"'
+    )
+
+
+BARE: Final = _headed().removesuffix(b"body")
 MIMES: Final[Mapping[str, Shape]] = {
-    **{
-        f"a body of {name}": bound(
-            lambda kind, size: _headed().removesuffix(b"body") + TEXTS[kind](size - 50).encode(), name
-        )
-        for name in ("letters", "line breaks", "dashes", "combining marks, unsorted")
-    },
-    "quoted names of many words": lambda size: _people(lambda n: f'"{" ".join(["ab"] * 300)}" <a{n}@b.test>', size),
-    "quoted names of few words": lambda size: _people(lambda n: f'"Family {n}, Name (Dept)" <a{n}@b.test>', size),
-    "names of many words": lambda size: _people(lambda n: f"{' '.join(['ab'] * 300)} <a{n}@b.test>", size),
-    "names of encoded words": lambda size: _people(lambda n: f"{' '.join(['=?utf-8?q?a?='] * 60)} <a{n}@b.test>", size),
-    "names of quoted pairs": lambda size: _people(
-        lambda n: f'"{chr(92) + "a"}{chr(92) * 2 * (n % 400)}" <a{n}@b.test>', size
+    **_each(
+        "a body",
+        lambda kind, size: BARE + TEXTS[kind](size - 50).encode(),
+        *("letters", "line breaks", "dashes", MARKS),
     ),
-    "names of quotes": lambda size: _people(lambda n: f"{chr(34) * 2 * (n % 90 + 1)} <a{n}@b.test>", size),
-    "names of all signs": lambda size: _people(lambda n: f'"{",;:()"[: n % 6] * (n % 30)}" <a{n}@b.test>', size),
+    "quoted names of many words": lambda size: _named(f'"{" ".join(["ab"] * 300)}"', size),
+    "quoted names of few words": lambda size: _named('"Family #, Name (Dept)"', size),
+    "names of many words": lambda size: _named(" ".join(["ab"] * 300), size),
+    "names of encoded words": lambda size: _named(" ".join(["=?utf-8?q?a?="] * 60), size),
+    "names of quoted pairs": lambda size: _named(lambda n: f'"{chr(92) + "a"}{chr(92) * 2 * (n % 400)}"', size),
+    "names of quotes": lambda size: _named(lambda n: chr(34) * 2 * (n % 90 + 1), size),
+    "names of all signs": lambda size: _named(lambda n: f'"{",;:()"[: n % 6] * (n % 30)}"', size),
     "international domains": lambda size: _people(lambda n: f"a@xn--bcher-{n}kva.test", size),
     "many headers": lambda size: (
         b"To: a@b.test\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(199)) + b"\r\n" + b"a" * size
@@ -224,9 +198,10 @@ MIMES: Final[Mapping[str, Shape]] = {
     "a long header": lambda size: _headed(b"X-A: " + _lines(b"a ", min(size, 250_000))),
     "long references": lambda size: _headed(b"References: " + _lines(b"<a@b.test> ", min(size, 250_000))),
     "a subject of encoded words": lambda size: _headed(b"Subject: " + _lines(b"=?utf-8?q?a?= ", 5_500)) + b"a" * size,
-    "parts of many parameters": lambda size: _parts(
-        size, lambda _: b"Content-Type: text/plain; " + _lines(b"aaaaaaaaaaaaaaaaaa=b; ", 14_000)
-    ),
+    "parts of many parameters": _of_type(b"; aaaaaaaaaaaaaaaaaa=b"),
+    "parts with comments": _of_type(b"(a) "),
+    "parts with quoted pairs": _of_name(rb"\a"),
+    "parts with encoded words": _of_name(b"=?utf-8?b?YQ==?= "),
     "parts with file names": lambda size: _parts(
         size,
         lambda n: (
@@ -240,22 +215,26 @@ MIMES: Final[Mapping[str, Shape]] = {
             b"Content-Disposition: attachment;" + b";".join(b"\r\n filename*%d*=%%41%%42" % at for at in range(200))
         ),
     ),
-    "parts with comments": lambda size: _parts(size, lambda _: b"Content-Type: text/plain " + _lines(b"(a) ", 14_000)),
-    "parts with quoted pairs": lambda size: _parts(
-        size, lambda _: b'Content-Disposition: attachment; filename="' + _lines(b"\\a", 14_000) + b'"'
-    ),
-    "parts with encoded words": lambda size: _parts(
-        size, lambda _: b'Content-Disposition: attachment; filename="' + _lines(b"=?utf-8?b?YQ==?= ", 14_000) + b'"'
-    ),
     "parts with many headers": lambda size: _parts(size, lambda n: b"\r\n".join(b"X-%d: a" % at for at in range(199))),
     "empty parts": lambda size: _parts(size, lambda _: b""),
+    "boundaries that begin alike": lambda size: (
+        _headed(b"Content-Type: multipart/mixed; boundary=a").removesuffix(b"body")
+        + b"".join(
+            b"--%s\r\nContent-Type: multipart/mixed; boundary=%s\r\n\r\n" % (b"a" * n, b"a" * (n + 1))
+            for n in range(1, 10)
+        )
+        + (b"--" + b"a" * 30 + b"\r\n") * (size // 34)
+        + b"".join(b"--%s--\r\n" % (b"a" * n) for n in range(10, 0, -1))
+    ),
+    "messages within messages": lambda size: BARE + b"Content-Type: message/rfc822\r\n\r\n" * (size // 32),
+    "a header of blanks and commas": lambda size: b"To: " + b",\r\n " * (min(size, 250_000) // 4) + b"\r\n\r\n",
+    "a line without end": lambda size: b"A" * size,
+    "headers without end": lambda size: b"A: x\r\n" * (size // 6),
     "lines like a boundary": lambda size: (
         _parts(100, lambda _: b"").removesuffix(b"--b--\r\n") + b"--bb\r\n" * (size // 6)
     ),
     "base64 of a file": lambda size: (
-        _headed(b"Content-Transfer-Encoding: base64").removesuffix(b"body")
-        + b"A" * 76 * 0
-        + (b"A" * 76 + b"\r\n") * (size // 78)
+        _headed(b"Content-Transfer-Encoding: base64").removesuffix(b"body") + (b"A" * 76 + b"\r\n") * (size // 78)
     ),
     "multiparts in each other": lambda size: (
         _headed(b"Content-Type: multipart/mixed; boundary=b0").removesuffix(b"body")
@@ -268,58 +247,31 @@ MIMES: Final[Mapping[str, Shape]] = {
 
 def _whole_mime(raw: bytes) -> None:
     """All that happens to a mail of MIME until it goes out."""
-    mail = _outgoing(read.read_mime(raw), raw)
-    send.as_sent(mail, "a@b.test")
-    send.as_sent(redirected_mail(mail, "b@b.test"), "a@b.test")
+    mail = outgoing(read.read_mime(raw), thread="t", mime=raw)
+    write.as_sent(mail, "a@b.test")
+    write.as_sent(redirected_mail(mail, "b@b.test"), "a@b.test")
 
 
 def _json_text(body: bytes) -> None:
     text = body.decode("utf-8", "surrogatepass")
-    json_limits.check_json(body, values=MEGABYTE, levels=200)
+    json_text.check_json(body, values=MEGABYTE, levels=200)
     json_text.load(text, values=MEGABYTE, levels=200)
 
 
 READERS: Final = [
+    Reader("a mail over HTTP", _whole, MEGABYTE, MAILS),
     Reader(
-        name="a mail over HTTP",
-        covers=(
-            "mail.parse:send_mail",
-            "mail.validation_errors:explain",
-            "mail.read_only:prepare",
-            "mail.limits:check",
-            "mail.limits:check_size",
-            "mail.limits:json_size",
-            "mail.limits:request_size",
-            "mail.limits:size_with_marker",
-            "mail.outgoing:fingerprint",
-            "mail.outgoing:encode",
-            "mail.outgoing:decode",
-            "mail.threading:threaded",
-            "mail.threading:marks_of",
-            "mail.sdk_message:send_mail_body",
-            "mail.marker:with_marker",
-            "policy.redirect:redirected",
-            "mail.outgoing:identity",
-        ),
-        read=_whole,
-        largest=MEGABYTE,
-        shapes=MAILS,
-        bounded=False,
+        "the largest mail over HTTP",
+        _whole,
+        REQUEST,
+        {name: MAILS[name] for name in ("a body of letters", "a body of quotes", "a file", "a file in lines")},
+        bounded=True,
     ),
     Reader(
-        name="the largest mail over HTTP",
-        covers=(),
-        read=_whole,
-        largest=REQUEST,
-        shapes={name: MAILS[name] for name in ("a body of letters", "a body of quotes", "a file", "a file in lines")},
-    ),
-    Reader(
-        name="a mail in the queue",
-        covers=("mail.parse:outbox_mail",),
-        read=_outbox,
-        largest=QUEUE,
-        bounded=False,
-        shapes={name: _as_outbox(shape) for name, shape in MAILS.items()}
+        "a mail in the queue",
+        parse.outbox_mail,
+        QUEUE,
+        {name: _as_outbox(shape) for name, shape in MAILS.items()}
         | {
             "in base64": lambda size: base64.b64encode(_mail(subject="a" * (size * 3 // 4 - 200))),
             "in base64 with blanks": lambda size: b" \n".join(
@@ -332,23 +284,20 @@ READERS: Final = [
         },
     ),
     Reader(
-        name="the JSON of a mail",
-        covers=("mail.strict_json:read_json", "mail.strict_json:member"),
-        read=strict_json.read_json,
-        largest=MEGABYTE,
-        shapes={name: bound(lambda shape, size: as_json(shape(size)), shape) for name, shape in VALUES.items()}
+        "the JSON of a mail",
+        strict_json.read_json,
+        MEGABYTE,
+        documents()
         | {
-            "long names above 100,000": lambda _: as_json(VALUES["a fault behind many"](110_000)),
+            "long names above 100,000": lambda _: as_json(VALUES["a fault behind many"](110000)),
             "escaped halves": lambda size: as_json(VALUES["a text of halves of pairs"](size // 6), ascii_only=True),
         },
-        bounded=False,
     ),
     Reader(
-        name="JSON as it is counted and read",
-        covers=("parsing.json_limits:check_json", "parsing.json_text:load"),
-        read=_json_text,
-        largest=2 * MEGABYTE,
-        shapes={
+        "JSON as it is counted and read",
+        _json_text,
+        2 * MEGABYTE,
+        {
             "backslashes": lambda size: b'"' + b"\\" * size,
             "quotes": lambda size: b'"' * size,
             "brackets": lambda size: b"[" * size,
@@ -358,77 +307,37 @@ READERS: Final = [
             "line ends in many texts": lambda size: b"[" + b'"\n",' * (size // 4) + b'""]',
             "a line end at the end": lambda size: b"[" + b"0," * (size // 2) + b'"\n"',
         },
-        bounded=False,
     ),
+    Reader("MIME", _whole_mime, MEGABYTE, MIMES),
     Reader(
-        name="MIME",
-        covers=(
-            "mime.read:read_mime",
-            "mime.read:envelope",
-            "mime.head:read_head",
-            "mime.head:place_of",
-            "mime.parts:check_parts",
-            "mime.send:as_sent",
-            "mime.send:rewritten",
-            "mime.parts:between",
-            "mime.parts:parameters",
-            "mime.redirect:without_ways_back",
-            "mail.calendar:invites",
-            "mail.calendar:is_calendar",
-            "mail.calendar:is_message",
-            "policy.redirect:redirected_mail",
-        ),
-        read=_whole_mime,
-        largest=MEGABYTE,
-        shapes=MIMES,
-        bounded=False,
-    ),
-    Reader(
-        name="MIME in base64",
-        covers=("mime.read:decode_mime",),
-        read=read.decode_mime,
-        largest=REQUEST,
-        shapes={
+        "MIME in base64",
+        read.decode_mime,
+        REQUEST,
+        {
             "one line": lambda size: b"AAAA" * (size // 4),
             "lines": lambda size: (b"A" * 76 + b"\r\n") * (size // 78),
             "line ends": lambda size: b"A\n" * (size // 2),
             "no base64": lambda size: b"=" * size,
         },
+        bounded=True,
     ),
     Reader(
-        name="a queue message of any form",
-        covers=(
-            "parsing.producer_messages:unwrapped",
-            "parsing.producer_messages:elements",
-            "parsing.producer_messages:renamed",
-            "parsing.producer_messages:numbers_as_text",
-        ),
-        read=lambda body: (
+        "a queue message of any form",
+        lambda body: (
             producer_messages.elements(body),
             producer_messages.renamed(json.loads(producer_messages.unwrapped(body)), {"a": "A"}),
         ),
-        largest=QUEUE,
-        bounded=False,
-        shapes={
-            name: bound(lambda shape, size: as_json(shape(size)), shape)
-            for name, shape in VALUES.items()
-            if "fault" not in name
-        }
+        QUEUE,
+        documents(without="fault")
         | {
             "in base64 twice": lambda size: base64.b64encode(base64.b64encode(b'{"a":"' + b"a" * (size // 2) + b'"}')),
             "UTF-16": lambda size: ('{"a":"' + "a" * (size // 2) + '"}').encode("utf-16"),
         },
     ),
     Reader(
-        name="a message of Mailroom's own",
-        covers=("delivery.queue_messages:parse_work", "delivery.queue_messages:of_some_version"),
-        read=lambda body: parse_work(body) if of_some_version(body) else None,
-        largest=QUEUE,
-        bounded=False,
-        shapes={
-            name: bound(lambda shape, size: as_json(shape(size)), shape)
-            for name, shape in VALUES.items()
-            if "fault" not in name
-        },
+        "a message of Mailroom's own",
+        lambda body: (of_some_version(body), parse_work(body)),
+        QUEUE,
+        documents(without="fault"),
     ),
 ]

@@ -1,4 +1,4 @@
-"""What a row of the table of readers is, and how much a reading costs."""
+"""A reader of text from callers, and what one reading costs."""
 
 import time
 import tracemalloc
@@ -9,43 +9,27 @@ from typing import Any, Final
 
 from shared.auth.entra_keys import KeysUnavailable
 from shared.errors import Refused
-from shared.parsing.json_limits import TooMuch
+from shared.parsing.json_text import TooMuch
 from shared.webhooks.sources.source import Unverified
-from tests.readers.shapes import TEXTS
-
-__all__ = ["ANSWERS", "MEGABYTE", "Reader", "cpu", "of_texts", "peak", "weight"]
+from tests.readers.shapes import Shape
 
 MEGABYTE: Final = 1_000_000
-Shape = Callable[[int], Any]
 # What a reader may answer. Anything else that it raises fails the test.
 ANSWERS: Final = (Refused, Unverified, KeysUnavailable, TooMuch, ValueError)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Reader:
-    """A reader of foreign text.
+    """read: reads a value that a shape has made. largest: the size that shapes are asked for, in bytes or characters.
 
-    name: of the row. covers: the functions that it runs, `mails.parse:send_mail`. read: reads a value that a shape
-    has made. largest: the size that shapes are asked for: the limit where there is one, in bytes or characters. shapes:
-    what may cost most; each makes a value of about the size. bounded: more than the largest is refused, or passed over,
-    at once.
+    shapes: what may cost most. bounded: more than the largest is refused, or passed over, at once.
     """
 
     name: str
-    covers: tuple[str, ...]
     read: Callable[[Any], object]
     largest: int
     shapes: Mapping[str, Shape]
-    bounded: bool = True
-
-
-def of_texts(*, begin: str = "", end: str = "", only: tuple[str, ...] = ()) -> dict[str, Shape]:
-    """A text of each kind, between these."""
-
-    def shape(kind: str) -> Shape:
-        return lambda size: f"{begin}{TEXTS[kind](size - len(begin) - len(end))}{end}"
-
-    return {kind: shape(kind) for kind in only or TEXTS}
+    bounded: bool = False
 
 
 def cpu(reader: Reader, value: Any, rounds: int = 1) -> float:

@@ -1,15 +1,16 @@
-"""Texts that cost more than they look: each function makes one of about so many bytes in UTF-8."""
+"""Texts and documents that cost more than their size suggests: each shape makes one of about so many bytes in UTF-8."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-__all__ = ["TEXTS", "bound"]
+Shape = Callable[[int], Any]
 
 # Of one class each (ccc 220 and 230), so that a run of both has to be sorted.
 _BELOW, _ABOVE = "\u0316", "\u0300"
 
 
-def bound[T](make: Callable[[T, int], Any], value: T) -> Callable[[int], Any]:
+def bound[T](make: Callable[[T, int], Any], value: T) -> Shape:
     """A shape that is made with this value."""
     return lambda size: make(value, size)
 
@@ -85,3 +86,61 @@ TEXTS: Final[Mapping[str, Callable[[int], str]]] = {
     name: bound(lambda unit, size: unit * (size // len(unit.encode("utf-8", "surrogatepass"))), unit)
     for name, unit in _UNITS.items()
 }
+# Kinds of text for whole documents.
+HOSTILE: Final = (
+    "letters", "combining marks, unsorted", "em spaces", "tabs", "line breaks", "quotes", "backslashes",
+    "angle brackets", "nested tables", "links", "markdown", "surrogates", "halves of pairs", "digits", "percents",
+)  # fmt: skip
+
+
+def as_json(value: Any, *, ascii_only: bool = False) -> bytes:
+    text = json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _deep(size: int, levels: int) -> Any:
+    """Long names above many members: the path of each is far longer than the member."""
+    value: Any = [0] * max(1, (size - levels * 66) // 2)
+    for level in range(levels):
+        value = {f"{'n' * 57}{level:03}": value}
+    return value
+
+
+VALUES: Final[Mapping[str, Shape]] = {
+    **{f"a text of {name}": bound(lambda kind, size: {"a": TEXTS[kind](size)}, name) for name in HOSTILE},
+    "a wide array": lambda size: [0] * (size // 2),
+    "an array of texts": lambda size: ["aaa"] * (size // 6),
+    "an array of objects": lambda size: [{"a": n} for n in range(size // 13)],
+    "small objects": lambda size: [{"": 0}] * (size // 7),
+    "empty objects": lambda size: [{}] * (size // 3),
+    "a wide object": lambda size: {f"n{n}": 0 for n in range(size // 11)},
+    "long names": lambda size: {"n" * (size // 4) + str(n): 0 for n in range(4)},
+    "long names above many": lambda size: _deep(size, 60),
+    "a fault behind many": lambda size: {"deep": _deep(size - 20, 60), "last": "\ud800"},
+    "a wide tree": lambda size: [[[0] * 20] * 20] * (size // 900),
+    "long numbers": lambda size: [int("9" * 4000)] * (size // 4001),
+    "fractions": lambda size: [0.123456789012345] * (size // 18),
+}
+
+
+def documents(*, around: Callable[[Any], Any] = lambda value: value, without: str = "\0") -> dict[str, Shape]:
+    """Each of VALUES as JSON, in what `around` puts around it; not those with this word in their names."""
+    return {
+        name: bound(lambda shape, size: as_json(around(shape(size))), shape)
+        for name, shape in VALUES.items()
+        if without not in name
+    }
+
+
+def of_texts(*, begin: str = "", end: str = "", only: tuple[str, ...] = ()) -> dict[str, Shape]:
+    """A text of each kind, between these."""
+
+    def made(kind: str, size: int) -> str:
+        return f"{begin}{TEXTS[kind](size - len(begin) - len(end))}{end}"
+
+    return {kind: bound(made, kind) for kind in only or TEXTS}
+
+
+def many(*units: str) -> dict[str, Shape]:
+    """Each of these texts, again and again."""
+    return {f"many {unit!r}": bound(lambda unit, size: unit * (size // len(unit)), unit) for unit in units}

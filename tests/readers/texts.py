@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.auth import entra
-from shared.mail import addresses, blob_names, graph_types, marker, threading
-from shared.mime import address_lists, header_text, parameters
-from shared.mime.head import MAX_HEAD, Field
+from shared.mail import addresses, blob_names, graph_types, limits, marker, threading
+from shared.mime import address_lists, header_parameters, write
+from shared.mime.head import MAX_HEAD, HeaderField
 from shared.parsing import charsets
-from shared.policy import suppression_list
+from shared.policy import suppression
 from shared.policy.address_patterns import Patterns
 from shared.policy.extended_properties import ExtendedProperties
 from shared.policy.redirect import banner_place
@@ -17,10 +17,8 @@ from shared.webhooks.rendering import bounds, filters, markup
 from shared.webhooks.rendering.markup import MARKUP_FILTERS
 from shared.webhooks.sources import cloudevents, json_values, signatures
 from shared.webhooks.sources.source import RawRequest, Source
-from tests.readers.reader import ANSWERS, MEGABYTE, Reader, of_texts
-from tests.readers.shapes import TEXTS
-
-__all__ = ["READERS"]
+from tests.readers.reader import ANSWERS, MEGABYTE, Reader
+from tests.readers.shapes import TEXTS, many, of_texts
 
 NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
 HEADER: Final = 16 * 1024  # bytes of one header as the platform takes it; all together 32 KB
@@ -40,7 +38,7 @@ def _request(**headers: str) -> RawRequest:
 
 
 def _people(text: str) -> object:
-    return address_lists.recipients_of(Field("To", _ascii(text), b"", 0), 500, "too many")
+    return address_lists.recipients_of(HeaderField("To", _ascii(text), b"", 0), 500, "too many")
 
 
 def _with(source: Source, header: str, before: str = "") -> Any:
@@ -49,10 +47,6 @@ def _with(source: Source, header: str, before: str = "") -> Any:
     return lambda text: source.authenticate(
         _request(**{**markers, header: before + text}), ["user:one", "whsec_AAAA"], NOW
     )
-
-
-def _many(unit: str) -> dict[str, Any]:
-    return {f"many {unit!r}": lambda size: unit * (size // len(unit))}
 
 
 ADDRESSES: Final = (
@@ -64,270 +58,168 @@ ADDRESSES: Final = (
     }
 )
 MARKUP: Final = (
-    "angle brackets",
-    "tags",
-    "html comments",
-    "html comments closed",
-    "attributes",
-    "doctypes",
-    "scripts",
-    "quotes",
-    "em spaces",
-    "nested tables",
-)
-HTML: Final = (
-    of_texts()
-    | _many("<div><p>")
-    | _many("</div>")
-    | _many("<b><i><u>")
-    | _many("<table><tr><td><table>")
-    | _many("<a href='https://a.test'>")
-    | _many("<p style='color:red' class=a>x</p>")
-    | _many("&#x41;")
-    | _many("<ul><li>")
-    | _many("<!doctype html><head>")
-)
+    "angle brackets", "tags", "html comments", "html comments closed", "attributes", "doctypes", "scripts", "quotes",
+    "em spaces", "nested tables",
+)  # fmt: skip
+HTML: Final = of_texts() | many(
+    "<div><p>", "</div>", "<b><i><u>", "<table><tr><td><table>", "<a href='https://a.test'>",
+    "<p style='color:red' class=a>x</p>", "&#x41;", "<ul><li>", "<!doctype html><head>",
+)  # fmt: skip
 
 READERS: Final = [
     Reader(
-        name="an address",
-        covers=("mail.addresses:checked", "mail.addresses:canonical", "mail.addresses:mailbox_name"),
-        read=lambda text: (addresses.Several().checked(text), addresses.mailbox_name(text)),
-        largest=addresses.LONGEST,
-        shapes=ADDRESSES,
+        "an address",
+        lambda text: _quietly(
+            text,
+            lambda text: addresses.AddressesOfMail().checked(text),
+            addresses.mailbox_name,
+            suppression.entry_id,
+            ANYONE.allow,
+            SOME.allow,
+        ),
+        addresses.LONGEST,
+        ADDRESSES,
+        bounded=True,
+    ),
+    Reader("the name of a blob", blob_names.split, 10000, of_texts(begin="abc/"), bounded=True),
+    Reader(
+        "the id of an extended property",
+        lambda text: marker.forged(property_id=text),
+        limits.LONGEST_ID,
+        of_texts(),
+        bounded=True,
     ),
     Reader(
-        name="an address that is looked for",
-        covers=("policy.suppression_list:entry_id",),
-        read=suppression_list.entry_id,
-        largest=addresses.LONGEST,
-        shapes=ADDRESSES,
+        "the name of an extended property",
+        lambda text: (PROPERTIES.allow(text), marker.forged(property_id=text), threading._tag(text)),
+        limits.LONGEST_ID,
+        of_texts(begin=NAMED),
+    ),
+    Reader("a subject as a topic", threading.topic_of, limits.LONGEST_SUBJECT, of_texts()),
+    Reader(
+        "encoded words",
+        lambda text: address_lists.holds_an_address(address_lists.decoded(_ascii(text), "Subject")),
+        limits.LONGEST_SUBJECT,
+        of_texts() | many("=?utf-8?b?YQ==?= ", "=?utf-8?q?=41?=", "=?x?q?a?= a "),
     ),
     Reader(
-        name="an address among patterns",
-        covers=(),
-        read=lambda text: (ANYONE.allow(text), SOME.allow(text)),
-        largest=addresses.LONGEST,
-        shapes=ADDRESSES,
-    ),
-    Reader(
-        name="the name of a blob",
-        covers=("mail.blob_names:split",),
-        read=blob_names.split,
-        largest=10_000,
-        shapes=of_texts(begin="abc/"),
-    ),
-    Reader(
-        name="the id of an extended property",
-        covers=("mail.marker:forged",),
-        read=lambda text: marker.forged(property_id=text),
-        largest=graph_types.LONGEST_ID,
-        shapes=of_texts(),
-    ),
-    Reader(
-        name="the name of an extended property",
-        covers=(),
-        read=lambda text: (PROPERTIES.allow(text), marker.forged(property_id=text), threading._tag(text)),
-        largest=graph_types.LONGEST_ID,
-        shapes=of_texts(begin=NAMED),
-        bounded=False,
-    ),
-    Reader(
-        name="a subject as a topic",
-        covers=("mail.threading:topic_of",),
-        read=threading.topic_of,
-        largest=graph_types.LONGEST_SUBJECT,
-        shapes=of_texts(),
-        bounded=False,
-    ),
-    Reader(
-        name="encoded words",
-        covers=("mime.address_lists:decoded", "mime.address_lists:holds_an_address"),
-        read=lambda text: address_lists.holds_an_address(address_lists.decoded(_ascii(text), "Subject")),
-        largest=graph_types.LONGEST_SUBJECT,
-        shapes=of_texts() | _many("=?utf-8?b?YQ==?= ") | _many("=?utf-8?q?=41?=") | _many("=?x?q?a?= a "),
-        bounded=False,
-    ),
-    Reader(
-        name="a header of addresses",
-        covers=("mime.address_lists:recipients_of",),
-        read=_people,
-        largest=MAX_HEAD,
-        shapes=of_texts()
-        | _many('"a b, c" <a@b.test>, ')
-        | _many("a b c d e f <a@b.test>, ")
-        | _many("=?utf-8?q?a?= =?utf-8?b?YQ==?= <a@b.test>, ")
+        "a header of addresses",
+        _people,
+        MAX_HEAD,
+        of_texts()
+        | many('"a b, c" <a@b.test>, ', "a b c d e f <a@b.test>, ", "=?utf-8?q?a?= =?utf-8?b?YQ==?= <a@b.test>, ")
         | {"names of all signs": lambda size: ", ".join(f'"{chr(33 + n % 90)}" <a@b.test>' for n in range(size // 16))}
         | {"names that differ": lambda size: ", ".join(f'"{",(" * (n % 90)}" <a@b.test>' for n in range(size // 100))},
+        bounded=True,
     ),
     Reader(
-        name="one address with its name",
-        covers=(),
-        read=_people,
-        largest=address_lists.LONGEST,
-        shapes=of_texts(begin='"', end='" <a@b.test>') | of_texts(end=" <a@b.test>"),
+        "one address with its name",
+        _people,
+        address_lists.LONGEST,
+        of_texts(begin='"', end='" <a@b.test>') | of_texts(end=" <a@b.test>"),
+        bounded=True,
     ),
     Reader(
-        name="a header with parameters",
-        covers=("mime.parameters:read_parameters", "mime.parameters:words_decoded"),
-        read=lambda text: parameters.read_parameters(_ascii(text), is_type=True),
-        largest=parameters.LONGEST_HEADER,
-        shapes={
+        "a header with parameters",
+        lambda text: header_parameters.read_parameters(_ascii(text), is_type=True),
+        header_parameters.LONGEST_HEADER,
+        {
             **of_texts(begin="text/plain; "),
             **{f"quoted {name}": shape for name, shape in of_texts(begin='text/plain; name="', end='"').items()},
             **{f"in pieces {name}": shape for name, shape in of_texts(begin="a/b; name*0*=utf-8''").items()},
             "encoded words": lambda size: f'a/b; name="{"=?utf-8?b?YQ==?= " * (size // 17)}"',
         },
+        bounded=True,
     ),
     Reader(
-        name="a header written",
-        covers=("mime.header_text:unstructured", "mime.header_text:address_list"),
-        read=lambda text: (
-            header_text.unstructured("Subject", text),
-            header_text.address_list(
+        "a header written",
+        lambda text: (
+            write.unstructured("Subject", text),
+            write.address_list(
                 [graph_types.Recipient(email_address=graph_types.EmailAddress(address="a@b.test", name=text))]
             ),
         ),
-        largest=graph_types.LONGEST_SUBJECT,
-        shapes=of_texts(),
-        bounded=False,
+        limits.LONGEST_SUBJECT,
+        of_texts(),
     ),
     Reader(
-        name="the domain of a message id",
-        covers=("mail.marker:message_id",),
-        read=lambda text: marker.message_id("0", f"a@{text}"),
-        largest=graph_types.LONGEST_LINE,
-        shapes=of_texts(),
-        bounded=False,
+        "the domain of a message id", lambda text: marker.message_id("0", f"a@{text}"), limits.LONGEST_LINE, of_texts()
     ),
     Reader(
-        name="where a banner goes",
-        covers=("policy.redirect:banner_place",),
-        read=banner_place,
-        largest=MEGABYTE,
-        shapes=of_texts(only=MARKUP) | of_texts(begin="<body ", only=MARKUP),
-        bounded=False,
+        "where a banner goes", banner_place, MEGABYTE, of_texts(only=MARKUP) | of_texts(begin="<body ", only=MARKUP)
     ),
     Reader(
-        name="a token",
-        covers=(),
-        read=lambda text: entra._read(entra._bearer_token(text)),
-        largest=entra.LONGEST_HEADER,
-        shapes=of_texts(begin="Bearer ") | of_texts(begin="Bearer e30.", end=".e30"),
+        "a token",
+        lambda text: entra._read(entra._bearer_token(text)),
+        entra.LONGEST_HEADER,
+        of_texts(begin="Bearer ") | of_texts(begin="Bearer e30.", end=".e30"),
+        bounded=True,
     ),
+    Reader("a Content-Type", charsets.charset_of, HEADER, of_texts(begin="text/plain; ")),
     Reader(
-        name="a Content-Type",
-        covers=("parsing.charsets:charset_of",),
-        read=charsets.charset_of,
-        largest=HEADER,
-        shapes=of_texts(begin="text/plain; "),
-        bounded=False,
-    ),
-    Reader(
-        name="a signature, a secret, a time",
-        covers=(
-            "sources.signatures:basic",
-            "sources.signatures:bearer",
-            "sources.signatures:in_header",
-            "sources.signatures:recent",
-            "sources.signatures:unbase64",
-            "sources.signatures:unhex",
-            "sources.signatures:octets",
-            "sources.signatures:mac",
-            "sources.signatures:one_of",
-            "sources.signatures:header",
-            "sources.signatures:basic_or_bearer",
-            "sources.signatures:in_chosen_header",
-            "sources.signatures:in_query",
-        ),
-        read=lambda text: _quietly(
+        "a signature, a secret, a time",
+        lambda text: _quietly(
             text,
-            lambda text: signatures.basic(_request(authorization=f"Basic {text}"), ["user:one"]),
-            lambda text: signatures.bearer(_request(authorization=f"Bearer {text}"), ["one"]),
-            lambda text: signatures.in_header(_request(x_key=text), "x-key", ["one"]),
+            lambda text: signatures.basic_or_bearer(_request(authorization=f"Basic {text}"), ["user:one"]),
+            lambda text: signatures.basic_or_bearer(_request(authorization=f"Bearer {text}"), ["one"]),
+            lambda text: signatures.in_chosen_header(_request(x_key=text), "x-key", ["one"]),
+            lambda text: signatures.in_query(RawRequest(b"", {}, {"code": text}), "code", ["one"]),
             lambda text: signatures.recent(text, NOW, 300),
             signatures.unbase64,
             signatures.unhex,
         ),
-        largest=HEADER,
-        shapes=of_texts(),
-        bounded=False,
+        HEADER,
+        of_texts(),
     ),
     Reader(
-        name="many signatures",
-        covers=("sources:hmac",),
-        read=lambda text: _quietly(text, *_signed()),
-        largest=HEADER,
-        shapes=of_texts() | _many("v1,AA== ") | _many("v1=00,") | _many("t=1,"),
-        bounded=False,
+        "many signatures",
+        lambda text: _quietly(text, *_signed()),
+        HEADER,
+        of_texts() | many("v1,AA== ", "v1=00,", "t=1,"),
     ),
     Reader(
-        name="an attribute in a header",
-        covers=("sources.cloudevents:is_binary", "sources.cloudevents:allow"),
-        read=lambda text: (
+        "an attribute in a header",
+        lambda text: (
             cloudevents._header_value("ce-subject", text),
             cloudevents.allow(_request(webhook_request_origin=text), None),
         ),
-        largest=cloudevents.LONGEST_ATTRIBUTE,
-        shapes=of_texts() | of_texts(begin='"') | of_texts(begin='"', end='"') | _many('"\\'),
+        cloudevents.LONGEST_ATTRIBUTE,
+        of_texts() | of_texts(begin='"') | of_texts(begin='"', end='"') | many('"\\'),
+        bounded=True,
     ),
     Reader(
-        name="data that is text",
-        covers=("sources.cloudevents:content", "parsing.charsets:decode", "parsing.charsets:sniffed"),
-        read=lambda text: [
+        "data that is text",
+        lambda text: [
             cloudevents.content(text.encode("utf-8", "surrogatepass"), kind, charset)
             for kind, charset in (("", ""), ("text/plain", "utf-16"), ("text/plain", "gb18030"))
         ],
-        largest=MEGABYTE,
-        shapes=of_texts(only=("letters", "combining marks, unsorted", "em spaces", "controls", "arabic")),
-        bounded=False,
+        MEGABYTE,
+        of_texts(only=("letters", "combining marks, unsorted", "em spaces", "controls", "arabic")),
     ),
     Reader(
-        name="a time",
-        covers=(
-            "sources.json_values:moment",
-            "sources.json_values:digest",
-            "sources.json_values:text",
-            "sources.json_values:first_text",
-            "sources.json_values:pick",
-        ),
-        read=lambda text: (json_values.moment(text), json_values.digest(text), json_values.text({"a": text}, "a")),
-        largest=MEGABYTE,
-        shapes=of_texts(only=("letters", "digits", "combining marks, unsorted", "em spaces", "dashes")),
-        bounded=False,
+        "a time",
+        lambda text: (json_values.moment(text), json_values.digest(text), json_values.first_text({"a": text}, "a")),
+        MEGABYTE,
+        of_texts(only=("letters", "digits", "combining marks, unsorted", "em spaces", "dashes")),
     ),
     Reader(
-        name="other people's HTML",
-        covers=(
-            "rendering.markup:clean_html",
-            "rendering.markup:html_to_text",
-            "rendering.markup:depth_of",
-            "rendering.plain_text:text_of",
-        ),
-        read=lambda text: (MARKUP_FILTERS["clean_html"](text), MARKUP_FILTERS["html_to_text"](text)),
-        largest=markup.LONGEST_HTML,
-        shapes=HTML,
+        "other people's HTML",
+        lambda text: (MARKUP_FILTERS["clean_html"](text), MARKUP_FILTERS["html_to_text"](text)),
+        markup.LONGEST_HTML,
+        HTML,
+        bounded=True,
     ),
     Reader(
-        name="a link",
-        covers=("rendering.markup:link", "rendering.markup:web_address"),
-        read=lambda text: (markup.link(text, text), markup.link(text, f"https://{text}")),
-        largest=bounds.LONGEST_TEXT,
-        shapes=of_texts(),
-        bounded=False,
+        "a link",
+        lambda text: (markup.link(text, text), markup.link(text, f"https://{text}")),
+        bounds.LONGEST_TEXT,
+        of_texts(),
     ),
     Reader(
-        name="a subject of a mail of an event",
-        covers=(
-            "rendering.filters:one_line",
-            "rendering.filters:cut",
-            "rendering.filters:shown",
-            "rendering.filters:told",
-        ),
-        read=lambda text: (filters.one_line(text), filters.cut(text), filters.shown([text]), filters.told(text)),
-        largest=bounds.LONGEST_TEXT,
-        shapes=of_texts(),
-        bounded=False,
+        "a subject of a mail of an event",
+        lambda text: (filters.one_line(text), filters.cut(text), filters.shown([text]), filters.told(text)),
+        bounds.LONGEST_TEXT,
+        of_texts(),
     ),
 ]
 

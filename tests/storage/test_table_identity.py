@@ -14,8 +14,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from shared.delivery.ledger import Ledger
 from shared.delivery.record import Row
-from shared.policy.suppression_list import Entry, entry_id
-from shared.policy.suppression_table import TableSuppressions
+from shared.policy.suppression import SuppressedAddress, SuppressionTable, entry_id
 from shared.storage.table_identity import IDENTITY, SAID_FOR, SEEN_AGAIN, TableIdentity
 from shared.storage.tables import Tables
 
@@ -143,10 +142,12 @@ async def test_the_marker_is_no_mail_and_no_address(account: Account) -> None:
     assert [row.id for row in (await ledger.page(None, 10, None))[0]] == ["1"]
     account.name = f"t{uuid4().hex}"
     await account.identity().keep()
-    suppressed = TableSuppressions(account.tables.table(account.name))
+    suppressed = SuppressionTable(account.tables.table(account.name))
     assert await suppressed.ids(10) == frozenset()
     address = "a@contoso.com"
-    entry = Entry(id=entry_id(address), address=address, reason="left", added_by="key", added_at=account.now)
+    entry = SuppressedAddress(
+        id=entry_id(address), address=address, reason="left", added_by="key", added_at=account.now
+    )
     await suppressed.add(entry)
     assert await suppressed.ids(10) == frozenset({entry.id})
     assert [one.id for one in (await suppressed.page(10, None))[0]] == [entry.id]

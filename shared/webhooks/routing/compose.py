@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from shared.mail import limits
-from shared.mail.model import BodyType, Importance, InternetMessageHeader, ItemBody, Message, SendMail
+from shared.mail.graph_types import BodyType, Importance, InternetMessageHeader, ItemBody
+from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, Signed, identity
-from shared.mail.threading import threaded
+from shared.mail.sizes import check_size
 from shared.policy.admit import admit
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
@@ -53,7 +53,7 @@ class Composer:
         message = self._message(route, rules, event, event.as_object())
         mail = SendMail(message=message, save_to_sent_items=rules.save_to_sent_items is not False)
         outgoing = self._mail(route, rules, event, mail, now)
-        limits.check_size(threaded(outgoing))
+        check_size(outgoing, large=False)
         admit(outgoing, self.settings)
         return outgoing
 

@@ -14,9 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import Malformed, NotAllowed
-from shared.mail.addresses import Several, canonical
+from shared.mail.addresses import AddressesOfMail, canonical
+from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.limits import MAX_RECIPIENTS
-from shared.mail.model import EmailAddress, Message, Recipient
+from shared.mail.model import Message
 from shared.mail.outgoing import OutgoingMail, identity
 from shared.policy.pre_send import LISTS, count_of
 from shared.settings.config import Settings
@@ -81,7 +82,7 @@ def _named_by(event: Mapping[str, Any], route: Route, rules: RouteRules, path: s
     if not isinstance(to, list) or not to:
         raise Malformed(400, "ErrorMissingRecipients", "The event has no recipient.", path)
     _check_count(len(to), split=rules.split_recipients is True)
-    several, addresses = Several(), []
+    several, addresses = AddressesOfMail(), []
     for address in to:
         try:
             addresses.append(several.checked(address if isinstance(address, str) else ""))

@@ -16,8 +16,7 @@ from typing import Any, Final
 
 from shared.errors import Malformed
 from shared.parsing.charsets import decode
-from shared.parsing.json_limits import TooMuch
-from shared.parsing.json_text import load
+from shared.parsing.json_text import TooMuch, load
 
 DEEPEST: Final = 200  # levels; code that reads a value later may recurse
 MOST_EVENTS: Final = 5_000  # in one request: Event Grid's largest batch

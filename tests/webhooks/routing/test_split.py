@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import Malformed
+from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.limits import MAX_RECIPIENTS, check
-from shared.mail.model import EmailAddress, Message, Recipient, SendMail
+from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import OutgoingMail, Repeat
 from shared.policy.pre_send import recipients_of
 from shared.webhooks.rendering.mails import Renderer

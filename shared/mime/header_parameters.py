@@ -1,15 +1,14 @@
 """Headers with parameters, Content-Type and Content-Disposition, as mail programs write them.
 
-What says how a mail is put together, the type and the boundary, is taken in the one form of RFC 2045. Names of files
-decide nothing, so they are taken in every form that is in use:
+The type and the boundary, by which a mail is taken apart, are accepted in the one form of RFC 2045. Names of files
+decide nothing, so they are accepted in every form that is in use:
 
     filename="report.pdf"    filename=report.pdf         RFC 2045; RFC 2183
     filename*=utf-8''Gr%C3%BC%C3%9Fe.pdf                 RFC 2231, in pieces too: filename*0*=, filename*1=
-    filename="=?utf-8?B?R3LDvMOfZS5wZGY=?="              RFC 2047 within quotes, against its mail: Gmail, Outlook, PHP
+    filename="=?utf-8?B?R3LDvMOfZS5wZGY=?="              RFC 2047 within quotes, which it forbids: Gmail, Outlook, PHP
     filename="Grüße.pdf"                                 UTF-8 as it is (RFC 6532)
 
-Where a name stands in two forms, `filename` and `filename*`, the second counts (RFC 6266, section 4.3). Each header is
-gone through once.
+Of a name in two forms, `filename` and `filename*`, the second counts (RFC 6266, section 4.3). Each header is read once.
 """
 
 import binascii
@@ -17,13 +16,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from shared.mail.graph_types import LINE
 from shared.parsing.charsets import CODECS
-
-__all__ = ["LONGEST_HEADER", "MAX_PARAMETERS", "Parameters", "read_parameters", "words_decoded"]
 
 LONGEST_HEADER: Final = 16 * 1024  # characters, unfolded
 MAX_PARAMETERS: Final = 300  # pieces of RFC 2231 are parameters too: a name of 255 characters takes some 30
@@ -48,8 +46,8 @@ _UNDECODED: Final = "ascii"
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """value: what stands before the parameters, in lower case. parameters: by name in lower case, decoded.
+class HeaderParameters:
+    """value: the text before the parameters, in lower case. parameters: by name in lower case, decoded.
 
     file_names: every name that some program could read, decoded and not, of each form.
     """
@@ -63,8 +61,8 @@ class Parameters:
         return self.value.startswith("multipart/")
 
 
-def read_parameters(text: str, *, is_type: bool) -> Parameters:
-    """The value of a header, unfolded. is_type: it is a Content-Type. Raises ValueError, saying what is wrong."""
+def read_parameters(text: str, *, is_type: bool) -> HeaderParameters:
+    """Read an unfolded header. is_type: it is a Content-Type. Raises ValueError, saying what is wrong."""
     if len(text) > LONGEST_HEADER:
         raise ValueError(f"Found more than {LONGEST_HEADER} characters.")
     at = _skip(text, 0)
@@ -88,7 +86,9 @@ def read_parameters(text: str, *, is_type: bool) -> Parameters:
 
 
 def _pair(text: str, at: int, *, strict: bool) -> tuple[str, str, int]:
-    """A parameter, and where the next begins. strict: as RFC 2045 has it, since other readers must see the same."""
+    """Name and value of a parameter, and where the next begins. strict: in the form of RFC 2045, which all readers
+    share.
+    """
     name = _TOKEN.match(text, at)
     at = _skip(text, name.end()) if name else at
     if name is None or text[at : at + 1] != "=":
@@ -103,7 +103,7 @@ def _pair(text: str, at: int, *, strict: bool) -> tuple[str, str, int]:
     else:
         plain = (_PERCENT if name[0].endswith("*") else _LOOSE).match(text, at)
     if plain is None:
-        raise ValueError("Expected a value; one that holds anything but letters and digits needs quotes.")
+        raise ValueError("Expected a value; one with anything but letters and digits needs quotes.")
     return name[0].lower(), plain[0], _skip(text, plain.end())
 
 
@@ -123,7 +123,7 @@ def _skip(text: str, at: int) -> int:
             raise ValueError("Found a comment without end.")
 
 
-def _decoded(value: str, pairs: Iterable[tuple[str, str]]) -> Parameters:
+def _decoded(value: str, pairs: Iterable[tuple[str, str]]) -> HeaderParameters:
     plain: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
     for attribute, text in pairs:
@@ -147,7 +147,7 @@ def _decoded(value: str, pairs: Iterable[tuple[str, str]]) -> Parameters:
     file_names = tuple(form[name] for form in (plain, read, joined) for name in sorted(_NAMES & form.keys()))
     if not all(_LINE.fullmatch(form[name]) for form in (read, joined) for name in _NAMES & form.keys()):
         raise ValueError("Found a control character in the name of a file.")
-    return Parameters(value, read | joined, file_names)
+    return HeaderParameters(value, read | joined, file_names)
 
 
 def _joined(name: str, pieces: dict[int, tuple[bool, str]]) -> str:
@@ -158,20 +158,20 @@ def _joined(name: str, pieces: dict[int, tuple[bool, str]]) -> str:
     if pieces[0][0] and pieces[0][1].count("'") >= 2:  # noqa: PLR2004 - charset'language'text
         charset, _, rest = pieces[0][1].split("'", 2)
         pieces[0] = True, rest
-    if not any(extended for extended, _ in pieces.values()):
-        return words_decoded("".join(pieces[number][1] for number in range(len(pieces))))
-    runs = groupby((pieces[number] for number in range(len(pieces))), key=lambda piece: piece[0])
+    in_order = [pieces[number] for number in range(len(pieces))]
+    if not any(extended for extended, _ in in_order):
+        return words_decoded("".join(text for _, text in in_order))
     whole = b""
-    for extended, run in runs:
+    for extended, run in groupby(in_order, key=itemgetter(0)):
         text = "".join(piece for _, piece in run)
         whole += unquote_to_bytes(text) if extended else text.encode()
     return whole.decode(CODECS.get(charset.lower(), "utf-8"), "replace")
 
 
 def words_decoded(text: str) -> str:
-    """A text with its encoded words read, as far as they can be: what cannot stays as it is, as programs show it."""
+    """A text with its encoded words decoded; those that cannot be stay unchanged, as mail programs show them."""
     result: list[str] = []
-    run: list[tuple[str, bytes, str]] = []  # of words with only blanks between them: codec, bytes, as written
+    run: list[tuple[str, bytes, str]] = []  # words with only blanks between them: codec, bytes, as written
     end = 0
     for match in _WORD.finditer(text):
         between = text[end : match.start()]
@@ -199,13 +199,10 @@ def _word(match: re.Match[str]) -> tuple[str, bytes]:
 
 
 def _of_words(words: list[tuple[str, bytes, str]]) -> str:
-    """Together, since some programs cut a character in two."""
-    result, at = "", 0
-    while at < len(words):
-        codec, end = words[at][0], at
-        while end < len(words) and words[end][0] == codec:
-            end += 1
-        same, at = words[at:end], end
+    """Words of one codec are decoded together, since some programs cut a character in two."""
+    result = ""
+    for codec, group in groupby(words, key=itemgetter(0)):
+        same = list(group)
         written = " ".join(word for _, _, word in same)
         try:
             result += written if codec == _UNDECODED else b"".join(data for _, data, _ in same).decode(codec)

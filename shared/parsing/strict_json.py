@@ -1,8 +1,8 @@
-"""Foreign JSON, read strictly: bytes in, Python's objects out, or a Malformed that says where.
+"""Strict reading of JSON from callers: bytes in, Python's objects out, or a Malformed with the path of the fault.
 
-Strict means: in the encoding that it says or else UTF-8 (charsets.py), no NaN, no name twice in one object, no half of
-a surrogate pair, no OData annotation that would change something, and no more of it than a mail can have. What Python's
-or msgspec's own readers do with those is to take the last, to fail later, or to drop them.
+Strict means: in the encoding that it declares or else UTF-8 (charsets.py), no NaN, no name twice in one object, no half
+of a surrogate pair, no OData annotation that would change something, and not more values than a mail can have. Python's
+or msgspec's own readers take the last of two names, fail later, or drop what they do not know.
 """
 
 import json
@@ -12,11 +12,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from shared.errors import Malformed
-from shared.parsing.charsets import decode
-from shared.parsing.json_limits import TooMuch
-from shared.parsing.json_text import load
-
-__all__ = ["TYPE", "TYPES", "member", "read_json"]
+from shared.parsing.charsets import SURROGATE, decode
+from shared.parsing.json_text import TooMuch, load
 
 # Annotations that describe the sender's own copy of the data. https://docs.oasis-open.org/odata/odata-json-format/v4.01
 DROPPED: Final = frozenset(
@@ -27,7 +24,7 @@ DROPPED: Final = frozenset(
 )  # fmt: skip
 ANNOTATION: Final = "@odata."
 TYPE: Final = "@odata.type"
-# The types that a sendMail body may name, as Graph writes them; `#` and case are free in what callers write.
+# The types that a sendMail body may name, as Graph writes them; callers may leave out `#` and write them in any case.
 TYPES: Final = {
     f"microsoft.graph.{name}".lower(): f"#microsoft.graph.{name}"
     for name in (
@@ -38,8 +35,8 @@ TYPES: Final = {
         "singleValueLegacyExtendedProperty",
     )
 } | {"mailroom.blobattachment": "#mailroom.blobAttachment"}  # fmt: skip
-# Ours, above any mail: with 2,000 addresses and 250 files there are some 20,000 values; messages within messages to
-# the depth that limits.py has are 60 levels.
+# Mailroom's own, above any mail: 2,000 addresses and 250 files are some 20,000 values; messages within messages to the
+# depth that mail/limits.py allows are 60 levels.
 MOST_VALUES: Final = 40_000
 DEEPEST: Final = 100
 _HALF_PAIR: Final = re.compile(r"\\u[dD][89a-fA-F]")
@@ -52,8 +49,8 @@ def read_json(body: bytes, charset: str = "") -> Any:
 
     charset: as its Content-Type declares it. A string may hold control characters as they are (json_text.py).
 
-    Raises Malformed: 400 BadRequest where it is no JSON, with the position; 400 RequestBodyRead, with the path, where
-    it is JSON that would lose something on its way.
+    Raises Malformed: 400 BadRequest, with the position, for what is not JSON; 400 RequestBodyRead, with the path, for
+    JSON that would lose something on its way.
     """
     text = _text(body, charset)
     reader = _Reader()
@@ -79,7 +76,7 @@ def member(path: str, name: str) -> str:
 
 
 class _Reader:
-    """Reads objects, inner ones first, and notes for each what is wrong with its names."""
+    """Reads objects, inner ones first, and notes for each a fault of its names."""
 
     def __init__(self) -> None:
         self.faults: dict[int, tuple[str, str]] = {}  # id of the object -> name, what is wrong with it
@@ -115,17 +112,17 @@ class _Reader:
 
 
 def _explain(tree: Any, faults: dict[int, tuple[str, str]]) -> None:
-    """Raise for the first fault in document order; return when there was none after all (whole surrogate pairs)."""
+    """Raise for the first fault in document order; return when there is none after all (whole surrogate pairs)."""
     for steps, value in _walk(tree):
         if isinstance(value, dict):
             for name in value:
-                if not _encodable(name):
-                    raise Malformed(400, "RequestBodyRead", "A name holds half of a surrogate pair.", _path(steps))
+                if SURROGATE.search(name):
+                    raise Malformed(400, "RequestBodyRead", "A name holds half of a surrogate pair.", path_of(steps))
             if id(value) in faults:
                 name, wrong = faults[id(value)]
-                raise Malformed(400, "RequestBodyRead", wrong, member(_path(steps), name))
-        elif isinstance(value, str) and not _encodable(value):
-            raise Malformed(400, "RequestBodyRead", "The text holds half of a surrogate pair.", _path(steps))
+                raise Malformed(400, "RequestBodyRead", wrong, member(path_of(steps), name))
+        elif isinstance(value, str) and SURROGATE.search(value):
+            raise Malformed(400, "RequestBodyRead", "The text holds half of a surrogate pair.", path_of(steps))
     if faults:  # in an object that a second one of the same name has hidden, or inside an annotation
         raise Malformed(400, "RequestBodyRead", next(iter(faults.values()))[1], "$")
 
@@ -133,7 +130,7 @@ def _explain(tree: Any, faults: dict[int, tuple[str, str]]) -> None:
 def _walk(tree: Any) -> Iterator[tuple[list[str | int], Any]]:
     """Every value in document order, with the steps that lead to it: one list, which changes from value to value.
 
-    Only a fault has its path written out: the paths of all values together can be a thousand times the document.
+    A path is written out for a fault only: the paths of all values together can be a thousand times the document.
     """
     steps: list[str | int] = []
     levels: list[Iterator[tuple[str | int, Any]]] = []
@@ -151,7 +148,8 @@ def _walk(tree: Any) -> Iterator[tuple[list[str | int], Any]]:
         steps[-1], value = found
 
 
-def _path(steps: list[str | int]) -> str:
+def path_of(steps: list[str | int]) -> str:
+    """The JSON path of these names and indices."""
     path = "$"
     for step in steps:
         path = f"{path}[{step}]" if isinstance(step, int) else member(path, step)
@@ -174,11 +172,3 @@ def _no_json(why: str) -> Malformed:
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

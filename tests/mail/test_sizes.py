@@ -1,0 +1,176 @@
+"""How many of each a mail may have, how large it may be, and how a large one gets into a draft."""
+
+import json
+from typing import Any
+
+import pytest
+from kiota_serialization_json.json_serialization_writer import JsonSerializationWriter
+
+from shared.errors import Malformed
+from shared.mail import limits
+from shared.mail.graph_types import Event, ItemBody
+from shared.mail.limits import MAX_FILES, MAX_REQUEST
+from shared.mail.marker import with_marker
+from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message, SendMail
+from shared.mail.parse import send_mail
+from shared.mail.sdk_message import send_mail_body
+from shared.mail.sizes import check_size, json_size, needs_draft, plan_of, request_size, size_with_marker
+from tests.mail.samples import outgoing, person
+
+SOMEONE = person("a@b.test")
+
+
+def mail(**more: Any) -> SendMail:
+    return SendMail(message=Message(to_recipients=(SOMEONE,), **more))
+
+
+def test_500_recipients_in_all_pass() -> None:
+    message = Message(to_recipients=(SOMEONE,) * 200, cc_recipients=(SOMEONE,) * 299, bcc_recipients=(SOMEONE,))
+    limits.check(SendMail(message=message))
+
+
+@pytest.mark.parametrize("name", ["to_recipients", "cc_recipients", "bcc_recipients"])
+def test_recipients_of_each_list_count(name: str) -> None:
+    limits.check(SendMail(message=Message(**{name: (SOMEONE,) * 500})))  # type: ignore[arg-type] # by name
+    with pytest.raises(Malformed):
+        limits.check(SendMail(message=Message(**{name: (SOMEONE,) * 501})))  # type: ignore[arg-type] # by name
+
+
+def test_reply_to_is_no_recipient() -> None:
+    limits.check(mail(reply_to=(SOMEONE,) * 501))
+
+
+def test_the_path_is_below_where_the_message_was_written() -> None:
+    with pytest.raises(Malformed) as caught:
+        limits.check(mail(attachments=(FileAttachment(name="a", content_bytes=b""),) * 251), "$.Message")
+    assert caught.value.path == "$.Message.attachments[250]"
+
+
+def largest(spare: int) -> SendMail:
+    """A mail whose request, marker included, is so many bytes below the limit."""
+    empty = mail(attachments=(FileAttachment(name="a", content_bytes=b""),))
+    marker = request_size(SendMail(message=with_marker(empty.message, "0" * 32))) - request_size(empty)
+    room = MAX_REQUEST - request_size(empty) - marker - spare
+    content, subject = divmod(room - len(', "subject": ""'), 4)
+    file = FileAttachment(name="a", content_bytes=bytes(content * 3))
+    return mail(attachments=(file,), subject="x" * subject)
+
+
+def test_a_request_of_just_the_limit_passes_with_its_marker() -> None:
+    full = largest(0)
+    check_size(outgoing(full), large=False)
+    writer = JsonSerializationWriter()
+    whole = SendMail(message=with_marker(full.message, "0" * 32))
+    writer.write_object_value(None, send_mail_body(whole))
+    assert len(writer.get_serialized_content()) == MAX_REQUEST
+
+
+def test_one_byte_more_is_413_with_the_limit_named() -> None:
+    with pytest.raises(Malformed) as caught:
+        check_size(outgoing(largest(-1)), large=False)
+    assert (caught.value.status, caught.value.code, caught.value.path) == (413, "RequestEntityTooLarge", "$")
+    assert f"{MAX_REQUEST}" in str(caught.value)
+    assert f"{MAX_REQUEST + 1}" in str(caught.value)
+
+
+def test_letters_outside_ascii_count_as_the_sdk_escapes_them() -> None:
+    """A body that fits as UTF-8 and not as it is sent is refused, not sent."""
+    to = [{"emailAddress": {"address": "a@b.test"}}]
+    body = {"message": {"toRecipients": to, "body": {"content": "é" * 1_000_000}}}
+    read = send_mail(json.dumps(body, ensure_ascii=False).encode())
+    with pytest.raises(Malformed) as caught:
+        check_size(outgoing(read), large=False)
+    assert caught.value.status == 413
+
+
+# Drafts.
+
+
+def message(*attachments: Attachment, body: str = "") -> Message:
+    return Message(body=ItemBody(content=body), to_recipients=(SOMEONE,), attachments=attachments or None)
+
+
+def blob(size: int, name: str = "b") -> BlobAttachment:
+    return BlobAttachment(name=name, blob="mail-attachments/b", size=size, etag="1")
+
+
+def file(size: int, name: str = "f") -> FileAttachment:
+    return FileAttachment(name=name, content_bytes=bytes(size))
+
+
+def test_a_mail_that_fits_into_one_request_needs_no_draft() -> None:
+    """Wherever its files lie: one in a blob counts as what it will be in the request."""
+    assert not needs_draft(SendMail(message=message(file(2_900_000))))
+    assert needs_draft(SendMail(message=message(file(3_000_000))))
+    largest = (MAX_REQUEST - size_with_marker(SendMail(message=message(file(0))))) // 4 * 3
+    assert not needs_draft(SendMail(message=message(file(largest))))
+    assert not needs_draft(SendMail(message=message(blob(largest, "f"))))
+    assert needs_draft(SendMail(message=message(blob(largest + 1, "f"))))
+
+
+def test_the_draft_takes_what_fits_in_order_and_the_rest_follows_in_order() -> None:
+    attachments = (file(1000, "a"), blob(5_000_000, "b"), file(1_500_000, "c"), blob(1_600_000, "d"), file(10, "e"))
+    plan = plan_of(message(*attachments))
+    assert [one.name for one in plan.first.attachments or ()] == ["a", "c", "e"]
+    assert [one.name for one in plan.rest] == ["b", "d"]
+    assert plan.names == ["a", "c", "e", "b", "d"]
+    assert json_size(plan.first) <= MAX_REQUEST
+
+
+@pytest.mark.parametrize("files", [1, 2])
+@pytest.mark.parametrize("spare", [0, -1])
+def test_the_request_that_makes_the_draft_is_within_the_limit_to_the_byte(spare: int, files: int) -> None:
+    attachments = [file(0)] * files
+    around = json_size(message(*attachments)) + spare
+    plan = plan_of(message(*attachments, body="." * (MAX_REQUEST - around)))
+    assert len(plan.first.attachments or ()) == files + spare
+    assert json_size(plan.first) <= MAX_REQUEST
+
+
+def test_a_draft_of_large_files_only_has_none_at_first() -> None:
+    assert plan_of(message(blob(9_000_000))).first.attachments is None
+
+
+def refused(mail: SendMail, *, large: bool = True) -> Malformed:
+    with pytest.raises(Malformed) as caught:
+        check_size(outgoing(mail), large=large)
+    return caught.value
+
+
+def test_without_the_setting_the_refusal_names_it_and_the_permission() -> None:
+    refusal = refused(SendMail(message=message(blob(5_000_000))), large=False)
+    assert (refusal.status, refusal.code) == (413, "RequestEntityTooLarge")
+    assert "MAIL_LARGE_ATTACHMENTS" in str(refusal)
+    assert "Mail.ReadWrite" in str(refusal)
+
+
+TOO_LARGE: dict[str, tuple[tuple[Attachment, ...], str]] = {
+    "a file": ((file(1), blob(MAX_FILES + 1)), "$.message.attachments[1]"),
+    "all files": ((blob(80_000_000), blob(70_000_001)), "$.message.attachments[1]"),
+    "an attached item": (
+        (ItemAttachment(name="i", item=Event(subject="x" * MAX_REQUEST)),),
+        "$.message.attachments[0]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("attachments", "path"), TOO_LARGE.values(), ids=TOO_LARGE)
+def test_what_no_draft_can_carry_is_refused_with_its_place(attachments: Any, path: str) -> None:
+    refusal = refused(SendMail(message=message(*attachments)))
+    assert (refusal.status, refusal.path) == (413, path)
+
+
+def test_a_body_that_is_too_large_is_not_for_its_attachments() -> None:
+    refusal = refused(SendMail(message=message(file(1), body="x" * MAX_REQUEST)))
+    assert (refusal.status, refusal.path) == (413, "$")
+    assert "MAIL_LARGE_ATTACHMENTS" not in str(refusal)
+
+
+def test_a_large_mail_that_is_not_to_be_kept_is_refused() -> None:
+    """What is sent as a draft is always kept, and nothing is changed silently."""
+    refusal = refused(SendMail(message=message(blob(5_000_000)), save_to_sent_items=False))
+    assert (refusal.status, refusal.path) == (400, "$.saveToSentItems")
+
+
+def test_the_largest_that_may_go_goes() -> None:
+    check_size(outgoing(SendMail(message=message(blob(MAX_FILES)))), large=True)

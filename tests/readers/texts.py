@@ -163,6 +163,7 @@ READERS: Final = [
             lambda text: signatures.basic_or_bearer(_request(authorization=f"Basic {text}"), ["user:one"]),
             lambda text: signatures.basic_or_bearer(_request(authorization=f"Bearer {text}"), ["one"]),
             lambda text: signatures.in_chosen_header(_request(x_key=text), "x-key", ["one"]),
+            lambda text: signatures.in_query(RawRequest(query={"key": text}), "key", ["one"]),
             lambda text: signatures.recent(text, NOW, 300),
             signatures.unbase64,
             signatures.unhex,
@@ -197,7 +198,7 @@ READERS: Final = [
     ),
     Reader(
         "a time",
-        lambda text: (json_values.moment(text), json_values.digest(text), json_values.text({"a": text}, "a")),
+        lambda text: (json_values.moment(text), json_values.digest(text), json_values.first_text({"a": text}, "b", "a")),
         MEGABYTE,
         of_texts(only=("letters", "digits", "combining marks, unsorted", "em spaces", "dashes")),
     ),

@@ -198,7 +198,7 @@ READERS: Final = [
     ),
     Reader(
         "a time",
-        lambda text: (json_values.moment(text), json_values.digest(text), json_values.first_text({"a": text}, "b", "a")),
+        lambda text: (json_values.moment(text), json_values.digest(text), json_values.first_text({"a": text}, "a")),
         MEGABYTE,
         of_texts(only=("letters", "digits", "combining marks, unsorted", "em spaces", "dashes")),
     ),

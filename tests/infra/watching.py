@@ -9,13 +9,15 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.functions.triggers import QUEUES
 from shared.telemetry import LogEvent
 from tests.infra.deployed import ROOT, deployed
-from tests.infra.kusto.expressions import Row
 from tests.infra.kusto.tables import run
+
+if TYPE_CHECKING:
+    from tests.infra.kusto.expressions import Row
 
 NOON: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 RECORDED: Final = ROOT / "tests" / "infra" / "recorded.jsonl"

@@ -149,8 +149,8 @@ def test_the_payload_of_a_webhook_is_read_by_the_source_of_its_route() -> None:
     (event,) = events({"route": "alerts", "id": "9", "data": data}, "alertmanager")
     assert (event.type, event.key) == ("alertmanager.firing", "9")
     assert event.thread
-    data = {"action": "opened", "issue": {"number": 1}, "repository": {"full_name": "a/b"}}
-    (event,) = events({"route": "github", "id": "9", "data": data, "headers": {"X-GitHub-Event": "issues"}}, "github")
+    issue = {"action": "opened", "issue": {"number": 1}, "repository": {"full_name": "a/b"}}
+    (event,) = events({"route": "github", "id": "9", "data": issue, "headers": {"X-GitHub-Event": "issues"}}, "github")
     assert event.type == "issues.opened"
     (event,) = events({"route": "github", "id": "9", "data": "no payload"}, "github")
     assert (event.key, event.data) == ("9", "no payload")
@@ -177,6 +177,13 @@ def test_whatever_stands_in_the_queue_is_read_or_refused(body: bytes) -> None:
         parse_event(body)
 
 
-@given(json_values, st.sampled_from(["github", "alertmanager", "stripe", "cloudevents", "azure-monitor", "key"]))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.sampled_from(["github", "alertmanager", "stripe", "cloudevents", "azure-monitor", "key"]))
 def test_any_data_is_at_least_one_event(data: Any, source: str) -> None:
     assert events({"route": "shop", "data": data}, source)

@@ -9,7 +9,7 @@ Bodies are made of the model's classes, which test_sdk_message.py holds against 
 
 import base64
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import idna
 from hypothesis import strategies as st
@@ -136,7 +136,9 @@ def _structs(node: Any, seen: set[type]) -> Iterator[inspect.StructType]:
             yield from _structs(field.type, seen)
 
 
-MESSAGE, EVENT, CONTACT, RECIPIENT = map(inspect.type_info, (Message, Event, Contact, Recipient))
+MESSAGE, EVENT, CONTACT, RECIPIENT = (
+    cast("inspect.StructType", inspect.type_info(kind)) for kind in (Message, Event, Contact, Recipient)
+)
 FIELDS = [(node, field) for node in _structs(MESSAGE, set()) for field in node.fields]
 NAMES = {node.cls.__name__ for node, _ in FIELDS}
 TYPES = {name.lower(): f"#microsoft.graph.{name[0].lower()}{name[1:]}" for name in NAMES}

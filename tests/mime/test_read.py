@@ -23,7 +23,7 @@ from shared.mime.parts import check_parts
 from shared.mime.read import decode_mime, read_mime
 
 SEARCH = settings(
-    max_examples=300, derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate]
+    max_examples=120, derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate]
 )
 
 # In the form of the example on Microsoft's page of sendMail: LF alone, no blank after a colon, a semicolon too many, a
@@ -376,6 +376,15 @@ def test_whom_the_standard_library_finds_is_found(raw: bytes) -> None:
     for header, name in (("To", "to_recipients"), ("From", "from_"), ("Bcc", "bcc_recipients")):
         found = [address for _, address in people(message).get(name, [])]
         assert found == [address.addr_spec for value in read.get_all(header, []) for address in value.addresses]
+
+
+@pytest.mark.proof
+@settings(max_examples=5_000, deadline=None)
+@given(PREFIXES, st.lists(PIECES | st.binary(max_size=8), max_size=30).map(b"".join))
+def test_the_same_of_many_more_bytes_each_time_others(prefix: bytes, raw: bytes) -> None:
+    test_any_bytes_are_a_mail_or_malformed.hypothesis.inner_test(prefix, raw)  # type: ignore[attr-defined]
+    test_whom_the_standard_library_finds_is_found.hypothesis.inner_test(raw)  # type: ignore[attr-defined]
+    test_a_mail_that_is_whole_is_whole_for_the_standard_library_too.hypothesis.inner_test(raw)  # type: ignore[attr-defined]
 
 
 names = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters="<>"), max_size=30).filter(

@@ -46,7 +46,8 @@ PACKAGES: Final = (
 )  # fmt: skip
 NO_READERS: Final = {
     "the operator's own files and settings": """
-        rendering.checks:faults_in rendering.checks:faults_of routing.catalog:load routing.recipients:check_fixed
+        rendering.checks:faults_in rendering.checks:faults_of routing.catalog:load
+        routing.catalog:report_unusable routing.recipients:check_fixed
         routing.route:read_route routing.secrets:vault_name auth.entra_keys:fetch
         routing.route_status:secret_fault routing.route_status:faults_of_secrets routing.route_status:status_of
         routing.route_status:shadows_of_vault routing.route_status:tenant_fault
@@ -179,5 +180,5 @@ def test_the_test_notices_the_square_of_the_time_and_too_much_memory(monkeypatch
             pass
 
     monkeypatch.setattr("tests.readers.test_readers.MEASURED", 0.002)
-    assert len(slow(Reader("", square, 10_000, {"a": lambda size: "a" * size}), 10_000)) == 1
+    assert len(slow(Reader("", square, 30_000, {"a": lambda size: "a" * size}), 30_000)) == 1
     assert len(large(Reader("", lambda text: [text] * 5_000_000, 1_000, {"a": lambda _: "a"}), 1_000)) == 1

@@ -99,43 +99,41 @@ class Bicep:
         return result
 
 
-def check() -> Iterator[str]:
+def check(bicep: Bicep) -> Iterator[str]:
     """What is wrong, a line each: warnings of compiler and linter, format, outdated files."""
-    with Bicep() as bicep:
-        template = None
-        faults: list[str] = []
-        for file in _files():
-            found, answer = bicep.build(file)
-            faults += found
-            if file == INFRA / "main.bicep":
-                template = answer.get("contents")
-            if bicep.formatted(file) != file.read_text():
-                faults.append(f"{_named(file)}: is not formatted; make infra-write does it")
-        yield from dict.fromkeys(faults)  # a file's faults are told again with each file that uses it
-        if template is None:
-            return
-        for file in parameter_sets():
-            kept = snapshot_of(file)
-            if not kept.exists() or _read(kept) != bicep.snapshot(file):
-                yield f"{_named(kept)}: is outdated; make infra-write writes it"
+    template = None
+    faults: list[str] = []
+    for file in _files():
+        found, answer = bicep.build(file)
+        faults += found
+        if file == INFRA / "main.bicep":
+            template = answer.get("contents")
+        if bicep.formatted(file) != file.read_text():
+            faults.append(f"{_named(file)}: is not formatted; make infra-write does it")
+    yield from dict.fromkeys(faults)  # a file's faults are reported again with each file that uses it
+    if template is None:
+        return
+    for file in parameter_sets():
+        kept = snapshot_of(file)
+        if not kept.exists() or _read(kept) != bicep.snapshot(file):
+            yield f"{_named(kept)}: is outdated; make infra-write writes it"
     if _without_generator(json.loads(template)) != _without_generator(_read(COMPILED)):
         yield f"{_named(COMPILED)}: is not what main.bicep makes; make infra-write writes it"
 
 
-def write() -> None:
+def write(bicep: Bicep) -> None:
     """Format the files in place, and write what is made of them."""
-    with Bicep() as bicep:
-        for file in _files():
-            file.write_text(bicep.formatted(file))
-        faults, answer = bicep.build(INFRA / "main.bicep")
-        if not answer["success"]:
-            raise DeploymentError("\n".join(faults))
-        _write(COMPILED, json.loads(answer["contents"]))
-        for file in parameter_sets():
-            # The compiler gives the outputs in another order each time.
-            snapshot = bicep.snapshot(file)
-            snapshot["outputs"] = dict(sorted(snapshot["outputs"].items()))
-            _write(snapshot_of(file), snapshot)
+    for file in _files():
+        file.write_text(bicep.formatted(file))
+    faults, answer = bicep.build(INFRA / "main.bicep")
+    if not answer["success"]:
+        raise DeploymentError("\n".join(faults))
+    _write(COMPILED, json.loads(answer["contents"]))
+    for file in parameter_sets():
+        # The compiler gives the outputs in another order each time.
+        snapshot = bicep.snapshot(file)
+        snapshot["outputs"] = dict(sorted(snapshot["outputs"].items()))
+        _write(snapshot_of(file), snapshot)
 
 
 def parameter_sets() -> list[Path]:
@@ -206,10 +204,11 @@ def main(what: str) -> int:
     try:
         if what == "checkov":
             return checkov()
-        if what == "write":
-            write()
-            return 0
-        faults = list(check())
+        with Bicep() as bicep:
+            if what == "write":
+                write(bicep)
+                return 0
+            faults = list(check(bicep))
     except DeploymentError as error:
         faults = [str(error)]
     print(*faults, sep="\n", file=sys.stderr)

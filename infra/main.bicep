@@ -18,10 +18,10 @@ import {
 
 // Where, and under which names
 
-@description('Where everything is. Flex Consumption is not in every region: az functionapp list-flexconsumption-locations.')
+@description('The region. Flex Consumption is not in every region: az functionapp list-flexconsumption-locations.')
 param location string = resourceGroup().location
 
-@description('Names this Mailroom among others of the subscription, as azd does: letters, digits and -._(). Every resource\'s name begins with what is left of it in small letters and digits, and ends with a hash of the whole.')
+@description('Names this Mailroom among others of the subscription, as azd does: letters, digits and -._(). Every resource\'s name begins with its lower-case letters and digits, and ends with a hash of the whole name.')
 @minLength(1)
 @maxLength(64)
 param environmentName string = 'mailroom'
@@ -31,19 +31,19 @@ param tags Tags = {}
 
 // Who may send what
 
-@description('The mailbox that routes send from, unless they name another one. Empty: routes answer 503.')
+@description('The mailbox that webhook routes send from, unless they name another. Empty: routes answer 503.')
 param mailSender string = ''
 
-@description('Whom routes send to, unless they name others; separated by spaces.')
+@description('The recipients of webhook routes, unless they name others; separated by spaces.')
 param mailTo string = ''
 
 @description('The mailboxes that any mail may be sent as, separated by spaces: addresses, *@contoso.com, object ids. Empty: none but mailSender, for routes.')
 param allowedSenders string = ''
 
-@description('Whom any mail may go to, separated by spaces. Empty: anyone.')
+@description('Allowed recipients of all mails, separated by spaces. Empty: anyone.')
 param allowedRecipients string = ''
 
-@description('What each application may do over HTTP, by its application (client) id; under mail-outbox what producers of that queue may. Empty: no application may.')
+@description('What each application may do over HTTP, by its application (client) id; under mail-outbox, what the producers of that queue may do. Empty: no application may send.')
 param callers { *: Caller } = {}
 
 @description('Names that stand for several mailboxes.')
@@ -55,7 +55,7 @@ param producers Producer[] = []
 @description('The application (client) id of the Entra app registration that callers of sendMail get tokens for; accepted audiences are this and api://this. Empty: sendMail answers 401.')
 param apiClientId string = ''
 
-@description('Have Entra issue these tokens only to applications and people to whom a role of the API was given. Needs Application.ReadWrite.All to deploy; scripts/register-api.ps1 does it for a registration that it makes.')
+@description('Have Entra issue these tokens only to applications and people that have a role of the API. Needs Application.ReadWrite.All to deploy; scripts/register-api.ps1 does it for a registration that it makes.')
 param requireApiAssignment bool = false
 
 @description('The tenant that issues these tokens.')

@@ -1,11 +1,11 @@
-metadata description = 'Log alerts on what Mailroom says of itself. docs/operations.md has a page for each.'
+metadata description = 'Alerts on the events that Mailroom logs. docs/operations.md explains each.'
 
 import { Tags } from './types.bicep'
 
-@description('Where the rules are.')
+@description('The region of the rules.')
 param location string
 
-@description('Ends the names of the rules.')
+@description('The ending of the rules\' names.')
 param name string
 
 @description('Tags of every resource.')
@@ -14,10 +14,10 @@ param tags Tags
 @description('The Log Analytics workspace.')
 param workspaceId string
 
-@description('Action groups to tell.')
+@description('Action groups to notify.')
 param actionGroupIds string[]
 
-@description('An address to tell besides; empty: none.')
+@description('An email address to notify, too; empty: none.')
 param email string
 
 type Rule = {
@@ -29,14 +29,14 @@ type Rule = {
   operator: string
   threshold: int
 
-  @description('What the query uses, before it.')
+  @description('Kusto statements that the query uses.')
   let: string?
 
   query: string
 }
 
-// Each line is one event, named in shared/telemetry.py; a test holds the names here and there together. A line that stands
-// for several says how many. A new workspace has no such table, and a query that fails is no alert: hence the union.
+// Each line is one event, named in shared/telemetry.py; a test compares the names. A line may stand for several events, and
+// says how many. A new workspace does not have the table yet, and a query that fails raises no alert: hence the union.
 var said = '''
 let events = union isfuzzy=true (datatable(TimeGenerated: datetime, Message: string)[]), AppTraces
 | where Message startswith '{"event":"'
@@ -44,8 +44,8 @@ let events = union isfuzzy=true (datatable(TimeGenerated: datetime, Message: str
 | extend event = tostring(said.event), code = tostring(said.code), queue = tostring(said.queue), route = tostring(said.route), times = coalesce(tolong(said.count), 1);
 '''
 
-// Requests that functions answered: the host fails a request over 100 MB, and one whose caller went away in its middle,
-// without asking a function. Anybody can do that; what the worker throws is nobody's but ours.
+// Failed requests: the host itself fails a request over 100 MB, and one whose caller disconnects, which anybody can cause.
+// An exception of the worker is an error of Mailroom's.
 var failed = '''
 let failed = union isfuzzy=true (datatable(TimeGenerated: datetime, OperationName: string, OperationId: string, Success: bool, ItemCount: int)[]), AppRequests
 | where Success == false and OperationName in ('send_mail', 'send_mail_qualified', 'send_my_mail', 'send_my_mail_qualified', 'events')
@@ -57,7 +57,7 @@ let failed = union isfuzzy=true (datatable(TimeGenerated: datetime, OperationNam
 | extend thrown = isnotempty(OperationId1);
 '''
 
-// When a mail last ended, sent or not.
+// When a mail last reached its final state, sent or not.
 var ended = '''
 let ended = toscalar(
     events
@@ -66,14 +66,14 @@ let ended = toscalar(
 );
 '''
 
-// Asked over `window`, every five minutes where it is urgent and every fifteen where not; the window is longer by five
-// minutes at least, since lines arrive late. The largest `value` of the query's rows is compared with the threshold.
+// Each query runs every five minutes if it is urgent and otherwise every fifteen, over a `window` that is at least five
+// minutes longer, since lines arrive late. The largest `value` of its rows is compared with the threshold.
 var rules Rule[] = [
   {
     id: 'dead-mail'
     severity: 1
     title: 'Mail will not be sent'
-    text: 'A mail failed for good, or a producer\'s message is no mail or not allowed. It is kept in mail-dead.'
+    text: 'A mail failed permanently, or a producer\'s message is invalid or not allowed. It is kept in mail-dead.'
     window: 'PT10M'
     operator: 'GreaterThan'
     threshold: 0
@@ -85,8 +85,8 @@ var rules Rule[] = [
   {
     id: 'mails-needing-review'
     severity: 1
-    title: 'Mail may have gone and waits for a person'
-    text: 'The outcome of a mail is unknown and its mailbox could not be asked: look into the mailbox, then replay or leave it.'
+    title: 'Mail needs review: it may have been sent'
+    text: 'The outcome of a mail is unknown and could not be verified in its mailbox: check the mailbox, then replay or cancel the mail.'
     window: 'PT10M'
     operator: 'GreaterThan'
     threshold: 0
@@ -98,8 +98,8 @@ var rules Rule[] = [
   {
     id: 'table-replaced'
     severity: 1
-    title: 'A table was deleted and made anew'
-    text: 'Keys of mails, or suppressed addresses, are forgotten: a mail that is repeated may go a second time, or go to whom it must not.'
+    title: 'A table was deleted and created again'
+    text: 'Idempotency keys or suppressed addresses were lost: a repeated mail may be sent a second time, or be sent to a suppressed address.'
     window: 'PT15M'
     operator: 'GreaterThan'
     threshold: 0
@@ -112,7 +112,7 @@ var rules Rule[] = [
     id: 'resent'
     severity: 2
     title: 'Mail was sent a second time'
-    text: 'The outcome of an attempt was unknown and its mailbox could not be asked, so by MAIL_ON_UNKNOWN the mail was sent again.'
+    text: 'The outcome of an attempt was unknown and could not be verified in the mailbox, so the mail was sent again, as MAIL_ON_UNKNOWN says.'
     window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 0
@@ -124,8 +124,8 @@ var rules Rule[] = [
   {
     id: 'throttled'
     severity: 2
-    title: 'Graph throttles again and again'
-    text: 'In three pieces of five minutes of the last thirty, Graph answered 429 to more than a tenth of the attempts. Mail waits and is sent later.'
+    title: 'Graph throttles repeatedly'
+    text: 'In three of the last six periods of five minutes, Graph answered 429 to more than a tenth of the attempts. Mail waits and is sent later.'
     window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 2
@@ -139,8 +139,8 @@ var rules Rule[] = [
   {
     id: 'intake-5xx'
     severity: 0
-    title: 'Mail or events were turned away'
-    text: 'A caller was answered 5xx: storage cannot be reached, a route cannot be used, or Mailroom made an error. Some senders never try again.'
+    title: 'Mail or events were answered 5xx'
+    text: 'A request was answered 5xx: storage is unreachable, a route cannot be used, or Mailroom failed. Some senders never retry.'
     window: 'PT10M'
     operator: 'GreaterThan'
     threshold: 0
@@ -159,7 +159,7 @@ var rules Rule[] = [
     id: 'setting-refused'
     severity: 0
     title: 'A setting cannot be used'
-    text: 'Every function answers 503 until it is mended; /api/health/ready says what is wrong. Messages wait in their queues.'
+    text: 'Every function answers 503 until the setting is corrected; /api/health/ready says what is wrong. Messages wait in their queues.'
     window: 'PT15M'
     operator: 'GreaterThan'
     threshold: 0
@@ -172,7 +172,7 @@ var rules Rule[] = [
     id: 'silent'
     severity: 0
     title: 'Mailroom does not run'
-    text: 'The timer that speaks every five minutes has been silent for thirty: no functions found, or none can run.'
+    text: 'The timer, which logs every five minutes, has logged nothing for thirty: Azure finds no functions, or cannot run them.'
     window: 'PT30M'
     operator: 'LessThan'
     threshold: 1
@@ -184,8 +184,8 @@ var rules Rule[] = [
   {
     id: 'nothing-sent'
     severity: 1
-    title: 'Nothing is sent although mail waits'
-    text: 'Mail has been due for half an hour, and none has been sent or ended in that time.'
+    title: 'Mail is due and nothing is sent'
+    text: 'Mail has been due for half an hour, and no mail was sent or reached another final state in that time.'
     window: 'PT1H'
     operator: 'GreaterThan'
     threshold: 0
@@ -202,7 +202,7 @@ var rules Rule[] = [
     id: 'producers-wait'
     severity: 2
     title: 'A producer\'s message waits'
-    text: 'The oldest message in mail-outbox or mail-events was there for more than ten minutes, each time it was measured in the last quarter of an hour.'
+    text: 'Each time it was measured in the last quarter of an hour, the oldest message in mail-outbox or mail-events had waited for more than ten minutes.'
     window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 600
@@ -216,7 +216,7 @@ var rules Rule[] = [
     id: 'poison-stays'
     severity: 2
     title: 'Messages stay in a poison queue'
-    text: 'What failed ten times is taken from there within seconds. What has stayed for a quarter of an hour cannot be put back either, and is deleted after seven days.'
+    text: 'A message that failed ten times is normally taken from the poison queue within seconds. One that stays for a quarter of an hour cannot be processed, and is deleted after seven days.'
     window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 2
@@ -228,8 +228,8 @@ var rules Rule[] = [
   {
     id: 'mailbox-full'
     severity: 1
-    title: 'A mailbox is full, or has sent all it may'
-    text: 'Sent Items is full (ErrorQuotaExceeded), or the mailbox has mailed all recipients of its day. Its mail waits.'
+    title: 'A mailbox is full or reached its daily limit'
+    text: 'Sent Items is full (ErrorQuotaExceeded), or the mailbox reached its daily recipient limit. Its mail waits.'
     window: 'PT15M'
     operator: 'GreaterThan'
     threshold: 0
@@ -241,8 +241,8 @@ var rules Rule[] = [
   {
     id: 'permission'
     severity: 1
-    title: 'Graph refuses Mailroom itself'
-    text: '401 or 403: the identity may not send as the mailbox, or not yet. Mail waits for up to three days.'
+    title: 'Graph denies Mailroom access'
+    text: 'Graph answers 401 or 403: the identity may not send as the mailbox, or its permission does not work yet. Mail waits for up to three days.'
     window: 'PT15M'
     operator: 'GreaterThan'
     threshold: 0
@@ -255,7 +255,7 @@ var rules Rule[] = [
     id: 'unreached'
     severity: 2
     title: 'Graph cannot be reached'
-    text: 'No connection, or no token from the managed identity, in three pieces of five minutes of the last thirty.'
+    text: 'In three of the last six periods of five minutes there was no connection, or no token from the managed identity.'
     window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 2
@@ -268,8 +268,8 @@ var rules Rule[] = [
   {
     id: 'turned-away'
     severity: 2
-    title: 'Who was let in before is turned away'
-    text: 'Within ten minutes a route refused ten requests that do not prove their sender, or sendMail ten without a valid token or of a caller that may not, although it had let in others that day and none since; or such a route has lost its secret; or the host failed fifty requests by itself.'
+    title: 'A sender that worked before is refused'
+    text: 'Within ten minutes a route refused ten requests without a valid proof, or sendMail refused ten without a valid token or permission, although it accepted requests earlier that day and none since; or a route in use has lost its secret; or the host itself failed fifty requests.'
     window: 'P1D'
     operator: 'GreaterThan'
     threshold: 9
@@ -304,7 +304,7 @@ var rules Rule[] = [
     id: 'near-limit'
     severity: 3
     title: 'A mailbox or a caller is near its limit'
-    text: 'A mailbox has mailed four fifths of the recipients of its day, or a caller, queue or route is over its rate.'
+    text: 'A mailbox has used four fifths of its daily recipient limit, or a caller, queue or route exceeds its rate.'
     window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 0
@@ -316,8 +316,8 @@ var rules Rule[] = [
   {
     id: 'degraded'
     severity: 3
-    title: 'Mailroom works, but not as it should'
-    text: 'A route or a template is broken, an event waits for its route, the vault, the tenant\'s signing keys or the suppression list are out of reach, the ledger could not be written, or a draft not deleted.'
+    title: 'Mailroom works with restrictions'
+    text: 'A route or template is broken, an event waits for its route, the vault, the tenant\'s signing keys or the suppression list is unreachable, the ledger could not be written, or a draft could not be deleted.'
     window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 0
@@ -358,7 +358,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       severity: one.severity
       enabled: true
       autoMitigate: true
-      evaluationFrequency: one.severity < 2 ? 'PT5M' : 'PT15M' // the price of a rule is that of its questions
+      evaluationFrequency: one.severity < 2 ? 'PT5M' : 'PT15M' // a rule costs by how often it runs
       windowSize: one.window
       scopes: [workspaceId]
       criteria: {
@@ -379,7 +379,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       actions: {
         actionGroups: concat(actionGroupIds, empty(email) ? [] : [mailTo.id])
       }
-      // A fresh workspace has no such tables yet.
+      // A new workspace does not have these tables yet.
       skipQueryValidation: true
     }
   }

@@ -25,7 +25,7 @@ param principalId string
 @description('The identity\'s resource id. Role assignments are named after it, since it is known before the deployment.')
 param identityId string
 
-@description('Object ids of the people or groups who put and rotate secrets.')
+@description('Object ids of the people or groups who store and rotate secrets.')
 param officerPrincipalIds string[]
 
 @description('Where its audit log goes.')

@@ -2,10 +2,10 @@ metadata description = 'Log Analytics, and Application Insights that takes telem
 
 import { Tags } from './types.bicep'
 
-@description('Where both are.')
+@description('The region of both.')
 param location string
 
-@description('Ends the names of both.')
+@description('The ending of both names.')
 param name string
 
 @description('Tags of every resource.')
@@ -14,7 +14,7 @@ param tags Tags
 @description('Days that logs are kept.')
 param retentionDays int
 
-@description('GB a day after which nothing more is taken; -1: no limit. Alerts see nothing beyond it.')
+@description('GB a day after which no more is ingested; -1: no limit. Alerts see nothing beyond it.')
 param dailyQuotaGb int
 
 @description('The object id of Mailroom\'s identity: writes telemetry.')
@@ -72,5 +72,5 @@ output workspaceId string = workspace.id
 @description('The application\'s name in the portal.')
 output insightsName string = insights.name
 
-@description('Names the application; no secret, since ingestion asks for a token of Entra.')
+@description('Names the application. It is not a secret, since ingestion requires a token from Entra.')
 output connectionString string = insights.properties.ConnectionString

@@ -2,13 +2,13 @@ metadata description = 'For the network `private`: private endpoints with their 
 
 import { DnsZones, ExistingSubnets, Network, Tags } from './types.bicep'
 
-@description('Where the network is.')
+@description('The region.')
 param location string
 
-@description('Ends the names of its parts.')
+@description('The ending of its parts\' names.')
 param name string
 
-@description('The network\'s own name, where it is made.')
+@description('The name of the network, if one is made.')
 param netName string
 
 @description('Its subnet for the app.')
@@ -106,8 +106,8 @@ resource net 'Microsoft.Network/virtualNetworks@2025-03-01' = if (makesNetwork) 
   }
 }
 
-// A subnet is set as a whole: what is attached to it and not named here is detached by the next deployment. So NAT gateway
-// and route table are parameters; for anything else give subnets of your own.
+// A deployment sets a subnet as a whole, and detaches whatever is not named here. So NAT gateway and route table are
+// parameters; for anything else, give subnets of your own.
 // The provider Microsoft.App must be registered in the subscription, or the app cannot join the subnet:
 // az provider register --namespace Microsoft.App --wait
 resource appSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-03-01' = if (makesNetwork) {

@@ -2,7 +2,7 @@ metadata description = 'The storage account of the app\'s package, apart from al
 
 import { Tags } from './types.bicep'
 
-@description('Where the account is.')
+@description('The region.')
 param location string
 
 @description('Its name, unique in the world: 3 to 24 lower-case letters and digits.')
@@ -13,7 +13,7 @@ param name string
 @description('Tags of every resource.')
 param tags Tags
 
-@description('How often the package is kept: see main.bicep.')
+@description('Its redundancy: see main.bicep.')
 param sku string
 
 @description('Whether only private endpoints reach it.')

@@ -13,7 +13,7 @@ param name string
 @description('Tags of every resource.')
 param tags Tags
 
-@description('How often it is kept: see main.bicep.')
+@description('Its redundancy: see main.bicep.')
 param sku string
 
 @description('Whether only private endpoints reach it.')
@@ -28,20 +28,20 @@ param identityId string
 @description('Who may put messages into which queue.')
 param producers Producer[]
 
-@description('Whether Azure refuses to delete the account until the lock is taken off.')
+@description('Whether Azure refuses to delete the account until the lock is removed.')
 param isLocked bool
 
-@description('Days that ended mails are kept; the lifecycle rule of what is set aside comes after it.')
+@description('Days that finished mails are kept; the lifecycle rule deletes later.')
 param retentionDays int
 
-// The names that the code uses (shared/delivery, shared/triggers, shared/mail); a test holds them together.
+// The names that the code uses; a test compares them.
 @description('The queues, each with its poison queue.')
 var queueNames = [
   'mail-events'
   'mail-outbox'
   'mail-work'
 ]
-@description('mail-payloads: letters that do not fit into a message. mail-dead: what was not sent. mail-attachments: files that producers name.')
+@description('mail-payloads: mails that do not fit into a queue message. mail-dead: what was not sent. mail-attachments: files that producers name.')
 var containerNames = [
   'mail-payloads'
   'mail-dead'
@@ -130,8 +130,8 @@ resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-08-0
   }
 ]
 
-// Maintenance removes what is no longer needed. This is for what it has missed, so it comes after everything that may still
-// be waited for: a mail waits for its time 366 days at most, is tried 30 days at most, and is late by 7.
+// Maintenance removes what is no longer needed. This rule removes what maintenance missed, later than anything may still be
+// needed: a mail waits at most 366 days for its time, is retried for at most 30 days, and may be 7 days late.
 resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = {
   parent: account
   name: 'default'
@@ -218,8 +218,8 @@ resource producerRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
-// Against the deletion of the account, its containers, queues and tables through Azure Resource Manager, and of the group.
-// What comes with a storage token, as Mailroom itself does, is not asked: a row or a whole table can still be deleted.
+// Prevents the deletion of the account, its containers, queues and tables, and of the group, through Azure Resource Manager.
+// A request with a storage token, as Mailroom's own, is not affected: it can still delete a row or a whole table.
 // https://learn.microsoft.com/azure/azure-resource-manager/management/lock-resources
 resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (isLocked) {
   scope: account

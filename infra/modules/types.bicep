@@ -6,10 +6,10 @@ type Producer = {
   @description('The object id of its identity: of a managed identity or an enterprise application, not of an app registration.')
   principalId: string
 
-  @description('The queue: mails ready to be sent, or events that a route makes mails of.')
+  @description('The queue: mails ready to be sent, or events that a route turns into mails.')
   queue: 'mail-outbox' | 'mail-events'
 
-  @description('What the principal is; a service principal unless said otherwise.')
+  @description('The kind of principal; a service principal unless given.')
   principalType: ('ServicePrincipal' | 'Group' | 'User')?
 }
 
@@ -19,7 +19,7 @@ type Caller = {
   @description('The mailboxes it may send as: addresses, *@contoso.com, or object ids.')
   senders: string[]
 
-  @description('Whom it may send to; left out: anyone that allowedRecipients allows.')
+  @description('Its allowed recipients; left out: anyone that allowedRecipients allows.')
   recipients: string[]?
 
   @description('Mails a minute; left out: no limit of its own.')
@@ -68,7 +68,7 @@ type MailSettings = {
 @export()
 @description('The virtual network that is made for the network `private`.')
 type Network = {
-  @description('Everything below, such as 10.84.0.0/24.')
+  @description('The whole address range, such as 10.84.0.0/24.')
   addressPrefix: string
 
   @description('For the function app, at least a /27; delegated to Microsoft.App/environments.')
@@ -85,7 +85,7 @@ type Network = {
 }
 
 @export()
-@description('Subnets that are there already; nothing in them is changed. Who deploys needs Microsoft.Network/virtualNetworks/subnets/join/action on both.')
+@description('Existing subnets; nothing in them is changed. Whoever deploys needs Microsoft.Network/virtualNetworks/subnets/join/action on both.')
 type ExistingSubnets = {
   @description('Resource id of the app\'s subnet: at least a /27, delegated to Microsoft.App/environments, without private endpoints, no underscore in its name.')
   app: string
@@ -95,7 +95,7 @@ type ExistingSubnets = {
 }
 
 @export()
-@description('Resource ids of private DNS zones that are there already and are linked to the app\'s network. Who deploys needs Private DNS Zone Contributor on each.')
+@description('Resource ids of existing private DNS zones that are linked to the app\'s network. Whoever deploys needs Private DNS Zone Contributor on each.')
 type DnsZones = {
   @description('privatelink.blob.core.windows.net')
   blob: string
@@ -120,12 +120,12 @@ type AccessRule = {
   @description('An address or range: 203.0.113.7/32.')
   ipAddress: string?
 
-  @description('Addresses that Azure keeps: ActionGroup, AzureEventGrid, AzureDevOps, AzureFrontDoor.Backend.')
+  @description('Addresses that Azure maintains: ActionGroup, AzureEventGrid, AzureDevOps, AzureFrontDoor.Backend.')
   serviceTag: string?
 
   @description('Resource id of a subnet with the service endpoint Microsoft.Web.')
   subnetId: string?
 
-  @description('Beside AzureFrontDoor.Backend: the id of your own Front Door, since that tag is of everybody\'s.')
+  @description('Beside AzureFrontDoor.Backend: the id of your own Front Door, since that tag covers everybody\'s.')
   frontDoorId: string?
 }

@@ -1,6 +1,6 @@
-"""What an app declares: its functions with their triggers and outputs, read from the bindings the worker indexed.
+"""What an app declares: its functions with their triggers, read from the bindings the worker indexed.
 
-Only what this host can do is let through: HTTP, storage-queue and timer triggers, HTTP and storage-queue outputs.
+Only what this host can do is let through: HTTP, storage-queue and timer triggers, and HTTP outputs.
 Everything else is refused with the name of the function and of the binding.
 """
 
@@ -15,7 +15,7 @@ from .routing import Route, parse_template
 from .settings import UnusableError
 from .timers import Schedule, parse_schedule
 
-__all__ = ["Function", "HttpTrigger", "QueueOutput", "QueueTrigger", "TimerTrigger", "declare"]
+__all__ = ["Function", "HttpTrigger", "QueueTrigger", "TimerTrigger", "declare"]
 
 type AuthLevel = Literal["anonymous", "function", "admin"]
 
@@ -23,7 +23,6 @@ _PROPERTIES: Mapping[str, frozenset[str]] = {
     "httpTrigger": frozenset(["methods", "authLevel", "route"]),
     "queueTrigger": frozenset(["queueName", "connection"]),
     "timerTrigger": frozenset(["schedule", "runOnStartup", "useMonitor"]),
-    "queue": frozenset(["queueName", "connection"]),
     "http": frozenset(),
 }
 _COMMON = frozenset(["name", "type", "direction", "dataType"])
@@ -62,19 +61,12 @@ class TimerTrigger:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueOutput:
-    queue: str
-    connection: str
-
-
-@dataclass(frozen=True, slots=True)
 class Function:
-    """One function: `outputs` by parameter name, or `$return`; `http_output` is the name of its HTTP output."""
+    """One function; `http_output` is the name of its HTTP output."""
 
     id: str
     name: str
     trigger: HttpTrigger | QueueTrigger | TimerTrigger
-    outputs: Mapping[str, QueueOutput]
     http_output: str | None
     bindings: tuple[Mapping[str, Any], ...]
     disabled: bool
@@ -131,11 +123,6 @@ class _Reader:
             id=self.metadata.function_id,
             name=self.metadata.name,
             trigger=self._trigger(triggers[0]),
-            outputs={
-                binding["name"]: QueueOutput(self._queue(binding), self._connection(binding))
-                for binding in bindings
-                if binding["type"] == "queue"
-            },
             http_output=next((binding["name"] for binding in bindings if binding["type"] == "http"), None),
             bindings=tuple(bindings),
             disabled=self._disabled(),

@@ -78,7 +78,7 @@ async def run(options: Options, announce: Callable[[dict[str, Any]], None]) -> b
     for first, second in shadowed(functions):
         _log.warning("Azure takes routes in the order of function names: there %s hides %s", first, second)
     storage = _storage(functions, settings)
-    invoker = Invoker(worker, storage)
+    invoker = Invoker(worker)
     listeners = list(_listeners(functions, settings, storage, invoker, options.queue_lease)) if storage else []
     timers = dict(_timers(functions, invoker))
     front = Front(functions, options.keys, Admin(functions, timers, invoker, index.error), invoker)
@@ -149,11 +149,13 @@ def _server(options: Options, front: OwnNames) -> _Server:
 
 def _storage(functions: Sequence[Function], settings: HostSettings) -> "Storage | None":
     """The storage queues, for an app that has any: their client takes longer to import than the rest of the host."""
-    if not any(function.outputs or isinstance(function.trigger, QueueTrigger) for function in functions):
+    if not any(isinstance(function.trigger, QueueTrigger) for function in functions):
         return None
+    if settings.queues.encoding != "none":
+        raise UnusableError('host.json: extensions.queues.messageEncoding must be "none": this host reads plain texts')
     from .storage import Storage
 
-    return Storage(base64_text=settings.queues.base64)
+    return Storage()
 
 
 def _listeners(

@@ -5,7 +5,7 @@ After the listener of the storage queues extension (QueueListener, QueueProcesso
 - nothing there: wait 100 ms, then at random twice as long each time, up to maxPollingInterval;
 - a message being worked on stays invisible for the lease, renewed at half time;
 - success deletes it; failure makes it visible again after visibilityTimeout; the maxDequeueCount-th failure moves it
-  to `<queue>-poison`, and so does a text that does not decode;
+  to `<queue>-poison`;
 - a queue that is itself called `…-poison` has no poison queue: what fails there stays invisible until the lease ends.
 """
 
@@ -21,7 +21,7 @@ from azure.storage.queue import QueueMessage
 
 from .functions import QueueTrigger
 from .settings import QueueSettings
-from .storage import Storage, create, decode
+from .storage import Storage, create
 
 __all__ = ["Backoff", "QueueListener"]
 
@@ -30,7 +30,7 @@ _log = logging.getLogger("sandbox.host")
 _MAX_QUEUE_NAME = 63
 _SERVER_ERROR = 500
 
-# Runs the function on a message and its decoded body; True when it succeeded and its outputs are stored.
+# Runs the function on a message and its decoded body; True when it succeeded.
 type Invoke = Callable[[QueueMessage, bytes], Awaitable[bool]]
 
 
@@ -134,13 +134,7 @@ class QueueListener:
         if (message.dequeue_count or 0) > self._settings.max_dequeue_count:
             await self._set_aside(message, "was received too often")
             return
-        try:
-            body = decode(message.content, base64_text=self._settings.base64)
-            if not self._trigger.binary:
-                body.decode()
-        except ValueError as error:
-            await self._set_aside(message, f"cannot be read ({error})")
-            return
+        body = message.content.encode()
         done = asyncio.Event()
         renewal = asyncio.create_task(self._renew(message, done))
         try:

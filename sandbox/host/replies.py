@@ -1,25 +1,22 @@
 """HTTP answers: what goes back to the caller, and how a function's result becomes that.
 
-After the host's HttpBinding and RawScriptResult: a response object gives status, headers, cookies and body; text is
+After the host's HttpBinding and RawScriptResult: a response object gives status, headers and body; text is
 200 text/plain; no value is 204. A response that HTTP cannot carry is an error of the function: 500.
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Any
-from urllib.parse import quote
 
 from starlette.types import Send
 
-from .protocol import InvocationResponse, RpcHttp, RpcHttpCookie, SameSite, TypedData
+from .protocol import InvocationResponse, RpcHttp, TypedData
 
 __all__ = ["Reply", "json_reply", "reply_to"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SAME_SITE = {SameSite.Lax: "lax", SameSite.Strict: "strict", SameSite.ExplicitNone: "none"}
 # The server's own business: it knows the length of the body and the state of the connection.
 _HOP = frozenset(["connection", "content-length", "transfer-encoding"])
 _BODYLESS = frozenset([204, 205, 304])
@@ -69,7 +66,8 @@ def _from_response(response: RpcHttp) -> Reply:
     if not re.fullmatch(r"[2-9]\d\d", response.status_code):
         raise ValueError(f"{response.status_code!r} is not a status a response can have")
     headers = [(name, value) for name, value in response.headers.items() if name.lower() not in _HOP]
-    headers += [("set-cookie", "; ".join(_cookie(cookie))) for cookie in response.cookies or ()]
+    if response.cookies:
+        raise ValueError("cookies are not supported by this host")
     for name, value in headers:
         if not _TOKEN.fullmatch(name) or not value.isascii() or any(sign in value for sign in "\r\n\0"):
             raise ValueError(f"{name!r} is not a header a response can have")
@@ -86,22 +84,3 @@ def _plain(status: int, headers: list[tuple[str, str]], value: TypedData | None)
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers = [*headers, ("content-type", content_type)]
     return Reply(status, headers, body)
-
-
-def _cookie(cookie: RpcHttpCookie) -> Iterator[str]:
-    """The parts of a Set-Cookie header, in ASP.NET Core's order and spelling."""
-    yield f"{cookie.name}={quote(cookie.value, safe='')}"
-    if cookie.expires is not None:
-        yield f"expires={formatdate(cookie.expires.value.seconds, usegmt=True)}"
-    if cookie.max_age is not None:
-        yield f"max-age={int(cookie.max_age.value)}"
-    if cookie.domain is not None and cookie.domain.value:
-        yield f"domain={cookie.domain.value}"
-    if cookie.path is not None and cookie.path.value:
-        yield f"path={cookie.path.value}"
-    if cookie.secure is not None and cookie.secure.value:
-        yield "secure"
-    if cookie.same_site in _SAME_SITE:
-        yield f"samesite={_SAME_SITE[cookie.same_site]}"
-    if cookie.http_only is not None and cookie.http_only.value:
-        yield "httponly"

@@ -46,7 +46,7 @@ class QueueSettings:
     batch_size: int = _BATCH_SIZE
     new_batch_threshold: int = _BATCH_SIZE // 2
     max_dequeue_count: int = 5
-    base64: bool = True
+    encoding: str = "base64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +176,10 @@ def _timespan(low: timedelta, high: timedelta) -> Callable[[object], timedelta]:
     return read
 
 
-def _base64(value: object) -> bool:
+def _encoding(value: object) -> str:
     if not isinstance(value, str) or value.lower() not in {"none", "base64"}:
         raise ValueError(f'expected "none" or "base64", found {value!r}')
-    return value.lower() == "base64"
+    return value.lower()
 
 
 _QUEUE_SETTINGS: dict[str, tuple[str, Callable[[object], object]]] = {
@@ -192,5 +192,5 @@ _QUEUE_SETTINGS: dict[str, tuple[str, Callable[[object], object]]] = {
     "batchsize": ("batch_size", _whole(1, _MAX_BATCH_SIZE)),
     "newbatchthreshold": ("new_batch_threshold", _whole(0)),
     "maxdequeuecount": ("max_dequeue_count", _whole(1)),
-    "messageencoding": ("base64", _base64),
+    "messageencoding": ("encoding", _encoding),
 }

@@ -30,6 +30,7 @@ from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.record import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
+from shared.delivery.transitions import Busy, Mismatch
 from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import needs_draft
@@ -60,18 +61,6 @@ class Rejection:
 
     mail: str
     outcome: Rejected
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """The same key is being sent at this moment. 409, try again after so many seconds."""
-
-    retry_after: float
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """The same key came with another body. 422."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +174,14 @@ class Requests:
     def _repeated(self, mail: OutgoingMail, reply: transitions.Reply) -> Answer | None:
         """The answer to a repeated key where nothing is to be done. None: something is."""
         match reply:
-            case transitions.Mismatch():
+            case Mismatch():
                 emit(LogEvent.MAIL_CONFLICT, id=mail.id)
-                return Mismatch()
+                return reply
             case transitions.Answered():
                 emit(LogEvent.MAIL_DUPLICATE, id=mail.id, state=reply.row.state, reason=mail.known_by)
                 return Done(mail.id, reply.row.state, reply.row.request_id)
-            case transitions.Busy():
-                return Busy(reply.retry_after)
+            case Busy():
+                return reply
         return None
 
     async def _turn(

@@ -25,7 +25,8 @@ type Ids = Mapping[str, str]
 
 def answered(answer: "Answer", mail: str, ids: Ids, *, later: bool, keyed: bool) -> func.HttpResponse:
     """mail: its id. later: the request preferred an asynchronous answer. keyed: it has an Idempotency-Key."""
-    from shared.delivery.request import Busy, Done, Mismatch, Rejection, Spent, TooMany, Unavailable
+    from shared.delivery.request import Done, Rejection, Spent, TooMany, Unavailable
+    from shared.delivery.transitions import Busy, Mismatch
 
     match answer:
         case Done():

@@ -27,8 +27,8 @@ from shared.delivery.operations import Cannot, Control
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work
 from shared.delivery.record import ENDED, Conflict, Row, State
-from shared.delivery.request import Answer, Done, Mismatch, Put, Rejection, Requests, Spent, Unavailable
-from shared.delivery.transitions import Decision, Drop, Finding, PutAgain, Settled
+from shared.delivery.request import Answer, Done, Put, Rejection, Requests, Spent, Unavailable
+from shared.delivery.transitions import Decision, Drop, Finding, Mismatch, PutAgain, Settled
 from shared.graph.outcome import Accepted, Rejected, Stopped, Unanswered
 from shared.mail.outgoing import OutgoingMail
 from tests.delivery.drafts import Drafts

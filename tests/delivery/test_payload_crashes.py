@@ -28,8 +28,8 @@ from shared.delivery.payloads import Files, filled
 from shared.delivery.queue import PAYLOADS, QUEUE, Outbox, Receipt
 from shared.delivery.queue_messages import Work, parse_work, work_of
 from shared.delivery.record import Row, partition
-from shared.delivery.request import Answer, Busy, Done, Mismatch, Requests
-from shared.delivery.transitions import Finding
+from shared.delivery.request import Answer, Done, Requests
+from shared.delivery.transitions import Busy, Finding, Mismatch
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import FileAttachment

@@ -13,8 +13,8 @@ from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 from shared.delivery.queue import Kept, Receipt
 from shared.delivery.queue_messages import Work
 from shared.delivery.record import Row, State
-from shared.delivery.request import Busy, Done, Mismatch, Put, Rejection, Requests, Spent, TooMany, Unavailable
-from shared.delivery.transitions import Finding
+from shared.delivery.request import Done, Put, Rejection, Requests, Spent, TooMany, Unavailable
+from shared.delivery.transitions import Busy, Finding, Mismatch
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode

@@ -27,8 +27,8 @@ from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.record import REPLAYABLE, Conflict, Row, partition
-from shared.delivery.request import Answer, Busy, Done, Mismatch, Rejection, Requests, Spent, Unavailable
-from shared.delivery.transitions import Finding
+from shared.delivery.request import Answer, Done, Rejection, Requests, Spent, Unavailable
+from shared.delivery.transitions import Busy, Finding, Mismatch
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Throttled, Unanswered, Unknown
 from shared.mail.outgoing import OutgoingMail

@@ -1,10 +1,8 @@
-"""What azd is told, and what it makes of it."""
+"""azure.yaml and its hooks, the Makefile's targets for them, and package.ps1, which is `make package` on Windows."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,14 +26,6 @@ def test_azds_hooks_call_targets_of_the_makefile_and_scripts_that_are_there() ->
     assert (ROOT / scripts[0]).is_file()
 
 
-def test_what_says_what_is_missing_needs_nothing_but_python() -> None:
-    """So it is said at once, not after minutes of setting up; and azd's hook runs before anything is set up."""
-    assert re.search(r"^deploy: ##", MAKEFILE, re.MULTILINE)
-    assert re.search(r"^preflight: #", MAKEFILE, re.MULTILINE)
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import deployment.deploy, deployment.preflight"
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=60)
-
-
 def test_the_commands_for_az_give_their_arguments_to_publish_alone() -> None:
     """`make package publish ARGS='…'` is one command of the README; what publish takes, package would refuse."""
     recipes = dict(re.findall(r"^([\w-]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE))
@@ -43,56 +33,46 @@ def test_the_commands_for_az_give_their_arguments_to_publish_alone() -> None:
     assert "$(ARGS)" not in recipes["package"]
 
 
-pwsh = pytest.mark.skipif(not shutil.which("pwsh"), reason="PowerShell is missing: install pwsh")
-
 PYTHON = """#!/bin/sh
-echo "python $*" >> {log}
-case "$*" in *{failing}*) exit 3;; esac
+echo "python $*" >> log
+case "$*" in *"$(cat failing)"*) exit 3;; esac
 """
 LAUNCHER = """#!/bin/sh
-echo "py $*" >> {log}
-mkdir -p .venv/Scripts && cp {python} .venv/Scripts/python
+echo "py $*" >> log
+mkdir -p .venv/Scripts && cp python .venv/Scripts/python
+"""
+# Each time the script runs, the named program fails; before the last time the lock file gets newer.
+RUNS = """
+foreach ($failing in '-m pip', '-m deployment.package', 'nothing', 'newer') {{
+    [System.IO.File]::WriteAllText("$PWD/failing", $failing)
+    if ($failing -eq 'newer') {{
+        [System.IO.File]::SetLastWriteTimeUtc("$PWD/requirements-dev.txt", [DateTime]::UtcNow.AddMinutes(1))
+    }}
+    try {{ & '{script}'; $code = $LASTEXITCODE }} catch {{ $code = "$_" }}
+    [System.IO.File]::AppendAllText("$PWD/log", "ends with $code`n")
+}}
 """
 
 
-def windows(tmp_path: Path, failing: str = "nothing") -> tuple[int, list[str], str]:
-    """Run deployment/package.ps1 in an empty checkout, with programs that only write down how they were called."""
-    log, python, launcher = tmp_path / "log", tmp_path / "python", tmp_path / "bin" / "py"
-    launcher.parent.mkdir(exist_ok=True)
-    if not (lock := tmp_path / "requirements-dev.txt").exists():
-        lock.touch()
-    python.write_text(PYTHON.format(log=log, failing=failing))
-    launcher.write_text(LAUNCHER.format(log=log, python=python))
-    for program in (python, launcher):
-        program.chmod(0o755)
+@pytest.mark.skipif(not shutil.which("pwsh"), reason="PowerShell is missing: install pwsh")
+def test_windows_sets_up_what_make_does_again_for_a_new_lock_file_and_ends_with_what_fails(tmp_path: Path) -> None:
+    """In an empty checkout, with programs that only write down how they were called."""
+    (tmp_path / "requirements-dev.txt").touch()
+    for name, program in {"python": PYTHON, "bin/py": LAUNCHER}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(program)
+        (tmp_path / name).chmod(0o755)
+    script = tmp_path / "runs.ps1"
+    script.write_text(RUNS.format(script=ROOT / "deployment" / "package.ps1"))
     found = shutil.which("pwsh")
     assert found
-    result = subprocess.run(
-        [found, "-NoProfile", "-File", ROOT / "deployment" / "package.ps1"], cwd=tmp_path, capture_output=True,
-        env={"PATH": f"{launcher.parent}:/usr/bin:/bin:{Path(sys.executable).parent}", "HOME": str(tmp_path)},
-        text=True, check=False,
-    )  # fmt: skip
-    lines = log.read_text().splitlines()
-    log.unlink()
-    return result.returncode, lines, result.stdout + result.stderr
-
-
-@pwsh
-def test_windows_sets_up_what_make_does_and_again_for_a_new_lock_file(tmp_path: Path) -> None:
-    status, lines, said = windows(tmp_path)
-    assert status == 0, said
+    environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path), "DOTNET_TieredPGO": "0"}
+    subprocess.run([found, "-NoProfile", "-File", script], cwd=tmp_path, env=environment, timeout=120, check=True)
+    make = "py -3.13 -m venv --clear .venv"
     install = "python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt"
-    assert lines == ["py -3.13 -m venv --clear .venv", install, "python -m deployment.package"]
-    assert "-m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt" in MAKEFILE
-    assert windows(tmp_path)[1] == ["python -m deployment.package"]
-    ready = (tmp_path / ".venv" / ".ready").stat().st_mtime
-    os.utime(tmp_path / "requirements-dev.txt", (ready + 60, ready + 60))
-    assert windows(tmp_path)[1] == lines
-
-
-@pwsh
-@pytest.mark.parametrize("failing", ["pip", "deployment.package"])
-def test_on_windows_too_what_fails_ends_the_deployment(tmp_path: Path, failing: str) -> None:
-    status, lines, _ = windows(tmp_path, failing)
-    assert status != 0
-    assert failing in lines[-1]
+    build = "python -m deployment.package"
+    refused = "ends with The packages of requirements-dev.txt could not be installed; pip says above why."
+    first, second, third, fourth = [refused], [build, "ends with 3"], [build, "ends with 0"], [build, "ends with 0"]
+    expected = [make, install, *first, make, install, *second, *third, make, install, *fourth]
+    assert (tmp_path / "log").read_text().splitlines() == expected
+    assert f"-m {install.removeprefix('python -m ')}" in MAKEFILE

@@ -1,96 +1,75 @@
-"""`make rollback`: the code of another version is made from git, put into the app and checked, and nothing else."""
+"""`make rollback`: the code of another version is built from git, published and checked, and nothing else changes."""
 
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from deployment import rollback
-from tests.deployment.cloud import Azure
-from tests.deployment.group import GroupOfResources, az
+from tests.deployment.cloud import FakeAzure
+from tests.deployment.machine import Machine
 
-HEAD = "using 'main.bicep'\n// subscription: sub-1\n// resource group: rg-mail\n"
 PACKAGE = (
     "package:\n\t@/bin/mkdir dist && /bin/cp made/* dist/ && "
     "printf ' of %s' \"$$(/bin/cat version)\" >> dist/mailroom.zip\n"
 )
 
 
+def git(folder: Path, *arguments: str) -> str:
+    program = shutil.which("git", path="/usr/bin:/bin:/usr/local/bin")
+    assert program
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
+    return subprocess.run(
+        [program, *who, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout  # fmt: skip
+
+
 @pytest.fixture
-def checkout(tmp_path: Path, dist: Path) -> Path:
+def checkout(machine: Machine, cloud: FakeAzure, tmp_path: Path) -> Path:
     """A repository with two versions; the package of each ends with its name."""
     folder = tmp_path / "repository"
-    shutil.copytree(dist, folder / "made")
+    shutil.copytree(machine.dist, folder / "made")
     (folder / "Makefile").write_text(PACKAGE)
-
-    def git(*arguments: str) -> None:
-        who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
-
-    git("init")
+    git(folder, "init")
     for version in ("v1", "v2"):
         (folder / "version").write_text(version)
-        git("add", "-A")
-        git("commit", "-m", version)
-        git("tag", version)
+        git(folder, "add", "-A")
+        git(folder, "commit", "-m", version)
+        git(folder, "tag", version)
+    for name in ("git", "make"):
+        found = shutil.which(name, path="/usr/bin:/bin:/usr/local/bin")
+        assert found
+        (machine.path / name).symlink_to(found)
+    cloud.settings = {}
+    machine.parameters(environmentName="prod")
     return folder
 
 
-@pytest.fixture
-def roll_back(
-    cloud: Azure, tools: Path, tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], int]:
-    for name, value in {"PATH": tools, "HOME": tools, "MAILROOM_ROLES_WITHIN": 0.5, "AZURE_ENV_NAME": ""}.items():
-        monkeypatch.setenv(name, str(value))
-    for program in ("git", "make"):
-        found = shutil.which(program, path="/usr/bin:/bin:/usr/local/bin")
-        assert found
-        (tools / program).symlink_to(found)
-    az(tools)
-    cloud.group = GroupOfResources(settings={})
-    (tmp_path / "prod.bicepparam").write_text(HEAD)
-    (tmp_path / "prod.bicepparam.json").write_text('{"environmentName": "prod"}')
-    where = ["--environment=prod", "--infra", str(tmp_path), "--manager", cloud.url, "--checkout", str(checkout)]
-    return lambda version: rollback.main([*where, "--to", version])
-
-
-def published(cloud: Azure) -> list[bytes]:
-    return [body for method, path, _, body in cloud.asked if method == "POST" and path.startswith("/api/publish")]
+def roll_back(machine: Machine, checkout: Path, version: str) -> subprocess.CompletedProcess[str]:
+    where = ["--environment=prod", "--infra", str(machine.infra), "--checkout", str(checkout)]
+    return machine.run("rollback", *where, "--to", version)
 
 
 def test_the_package_of_the_version_is_published_and_the_checkout_stays(
-    roll_back: Callable[[str], int], cloud: Azure, checkout: Path, capfd: pytest.CaptureFixture[str]
+    machine: Machine, cloud: FakeAzure, checkout: Path
 ) -> None:
-    assert roll_back("v1") == 0, capfd.readouterr().err
-    assert [body.endswith(b" of v1") for body in published(cloud)] == [True]
-    assert "all 3 functions" in capfd.readouterr().out
+    done = roll_back(machine, checkout, "v1")
+    assert done.returncode == 0, done.stderr
+    assert [body.endswith(b" of v1") for body in cloud.bodies("/api/publish")] == [True]
+    assert "all 3 functions" in done.stdout
     assert (checkout / "version").read_text() == "v2"
-    listed = subprocess.run(["/usr/bin/env", "git", "worktree", "list"], cwd=checkout, capture_output=True, check=True)
-    assert len(listed.stdout.splitlines()) == 1
+    assert len(git(checkout, "worktree", "list").splitlines()) == 1
     assert [path for path in cloud.paths() if path.startswith(("PUT", "PATCH", "DELETE"))] == []
 
 
-@pytest.mark.parametrize("version", ["v3", "", "--help", "main^{tree}"])
-def test_what_is_no_version_changes_nothing(
-    roll_back: Callable[[str], int], cloud: Azure, capfd: pytest.CaptureFixture[str], version: str
+def test_what_is_no_version_or_makes_no_package_changes_nothing(
+    machine: Machine, cloud: FakeAzure, checkout: Path
 ) -> None:
-    if version == "--help":
-        with pytest.raises(SystemExit):
-            roll_back(version)
-    else:
-        assert roll_back(version) == 1
-        assert f"TO={version} is no version" in capfd.readouterr().err
-    assert published(cloud) == []
-
-
-def test_a_version_that_makes_no_package_changes_nothing(
-    roll_back: Callable[[str], int], cloud: Azure, checkout: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+    for version in ("v3", "", "main^{tree}"):
+        assert f"TO={version} is not a version" in roll_back(machine, checkout, version).stderr
+    assert roll_back(machine, checkout, "--help").returncode != 1  # an option, and none of git's
     (checkout / "Makefile").write_text("package:\n\t@false\n")
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *who, "commit", "-qam", "broken"], cwd=checkout, check=True)
-    assert roll_back("HEAD") == 1
-    assert "cannot be made" in capfd.readouterr().err
-    assert published(cloud) == []
+    git(checkout, "commit", "-qam", "broken")
+    done = roll_back(machine, checkout, "HEAD")
+    assert (done.returncode, "cannot be built" in done.stderr) == (1, True)
+    assert cloud.bodies("/api/publish") == []

@@ -284,6 +284,7 @@ def test_a_large_mail_without_a_copy_and_a_body_above_the_setting_are_refused(sa
     assert (answer.status_code, "mailroom.blobAttachment" in answer.json()["error"]["message"]) == (413, True)
 
 
+@pytest.mark.proof
 def test_a_host_killed_in_the_middle_of_an_upload_leaves_the_rest_to_the_next() -> None:
     """SIGKILL: the draft is found and gone on with; one mail, whole."""
     data, other = content(4 * MB, 1), content(12 * MB, 2)

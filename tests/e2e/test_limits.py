@@ -123,6 +123,7 @@ def fleet(first: Sandbox, hosts: int, rate: int, latency: float = 0) -> Iterator
         storage, _ = stack.enter_context(azurite())
         settings = {**UNPACED, "AzureWebJobsStorage": storage, "MAIL_RATE_PER_MINUTE": str(rate)}
         settings["MAIL_ALLOWED_SENDERS"] = "*@sandbox.example"
+        settings["AzureFunctionsJobHost__extensions__queues__maxPollingInterval"] = "00:00:01"
         yield [stack.enter_context(beside(first, **settings)) for _ in range(hosts)]
     first.http.post(f"{first.facts['control']}/settings", json={"latency": 0})
 

@@ -1,5 +1,6 @@
 """The PUT loop: every byte once and in order, whatever becomes of a chunk."""
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +11,8 @@ from shared.graph.outcome import Interrupted, Stopped, Throttled
 from shared.graph.upload import CHUNK, Uploaded, Uploader
 
 URL = "http://127.0.0.1:1/upload/secret"
-DATA = b"".join(number.to_bytes(4) for number in range((3 * CHUNK + 1000) // 4))
+WORDS = (3 * CHUNK + 1000) // 4
+DATA = struct.pack(f">{WORDS}I", *range(WORDS))
 Fault = Callable[["Session", httpx.Request], httpx.Response | None]
 
 

@@ -11,7 +11,18 @@ from deployment.infra import as_template
 from shared.delivery import ledger, queue
 from shared.ratelimit import store as rates
 from shared.settings import config, environ
-from tests.infra.deployed import PARAMETERS, ROOT, SETS, STORAGE, deployed, functions, mail_account, package_account
+from tests.infra.deployed import (
+    PARAMETERS,
+    ROOT,
+    SETS,
+    STORAGE,
+    deployed,
+    functions,
+    mail_account,
+    package_account,
+    resolved,
+)
+from tests.infra.names import RULES
 
 COSTS: Final = (ROOT / "docs" / "costs.md").read_text()
 MAIN: Final = (ROOT / "infra" / "main.bicep").read_text()
@@ -321,6 +332,20 @@ def test_everything_is_tagged_for_azd(name: str) -> None:
         if "location" in one and "azd-env-name" not in one.get("tags", {})
     }
     assert untagged == set()
+
+
+@every_set
+def test_every_resource_has_a_name_that_azure_takes(name: str) -> None:
+    """Of the parameter files, `everything` has an environment with each sign that azd takes."""
+    named = [(one["type"], _last(one["name"])) for one in deployed(name).resources if "apiVersion" in one]
+    assert [(kind, found) for kind, found in named if not re.fullmatch(RULES[kind], found)] == []
+
+
+def _last(name: str) -> str:
+    """The last part of a name. That of a DNS zone depends on the cloud, so it is an expression."""
+    if name.startswith("[format('{0}/{1}'"):
+        return name.removesuffix("')]").rpartition("'")[2]
+    return resolved(name).rpartition("/")[2] if name.startswith("[") else name.rpartition("/")[2]
 
 
 def test_every_parameter_is_described_and_has_a_default() -> None:

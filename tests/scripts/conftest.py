@@ -1,4 +1,4 @@
-"""One PowerShell with a fake Exchange, and one with a fake Graph, for all tests of scripts."""
+"""One PowerShell with a fake Exchange, and one with a fake Graph: to start one takes longer than all tests in it."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,50 +7,45 @@ from typing import Any
 
 import pytest
 
-from tests.scripts.directory import Directory, tenant
-from tests.scripts.exchange import MAILROOM, Exchange, organisation, powershell
+from tests.scripts.shells import MAILROOM, EntraDirectory, Exchange, PowerShell, organisation, powershell, tenant
 
 
-def need_pwsh() -> None:
+def started[S: PowerShell](kind: type[S], factory: pytest.TempPathFactory) -> Iterator[S]:
     if shutil.which("pwsh") is None:
         pytest.skip("PowerShell is missing: install pwsh")
-
-
-@pytest.fixture(scope="session")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    need_pwsh()
-    folder = tmp_path_factory.mktemp("exchange")
-    with powershell(Exchange, "ExchangeOnlineManagement", "EXCHANGE_STATE", folder) as running:
+    with powershell(kind, factory.mktemp("shell")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def graph_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Directory]:
-    need_pwsh()
-    folder = tmp_path_factory.mktemp("graph")
-    with powershell(Directory, "Microsoft.Graph.Authentication", "DIRECTORY_STATE", folder) as running:
-        yield running
+def exchange_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    yield from started(Exchange, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def graph_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntraDirectory]:
+    yield from started(EntraDirectory, tmp_path_factory)
 
 
 @pytest.fixture
-def directory(graph_shell: Directory) -> Directory:
+def directory(graph_shell: EntraDirectory) -> EntraDirectory:
     """A tenant in which the script has never run."""
     graph_shell.state = tenant()
     return graph_shell
 
 
 @pytest.fixture
-def exchange(shell: Exchange) -> Exchange:
+def exchange(exchange_shell: Exchange) -> Exchange:
     """An organisation in which the script has never run."""
-    shell.state = organisation()
-    return shell
+    exchange_shell.state = organisation()
+    return exchange_shell
 
 
 @pytest.fixture(scope="session")
-def after_a_run(shell: Exchange) -> dict[str, Any]:
-    shell.state = organisation()
-    assert shell.limit(MAILROOM).code == 0
-    return shell.state
+def after_a_run(exchange_shell: Exchange) -> dict[str, Any]:
+    exchange_shell.state = organisation()
+    assert exchange_shell.limit(MAILROOM).code == 0
+    return exchange_shell.state
 
 
 @pytest.fixture

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from shared.auth.callers import OPERATE, OPERATE_AS_USER
-from tests.scripts.directory import AZURE_CLI, NEW, OTHER, ROLES, SCOPES, SCRIPT, Directory, registration
-from tests.scripts.exchange import HERE
+from tests.scripts.shells import HERE, NEW, OTHER, REGISTER, ROOT, EntraDirectory, registration
 
+AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+ROLES: list[dict[str, Any]] = json.loads((ROOT / "infra" / "app-roles.json").read_text())
+SCOPES: list[dict[str, Any]] = json.loads((ROOT / "infra" / "api-scopes.json").read_text())["api"][
+    "oauth2PermissionScopes"
+]
 IDS = [scope["id"] for scope in SCOPES]
 FOREIGN: dict[str, Any] = {
     "id": "33333333-3333-4333-8333-333333333333",
@@ -28,12 +32,12 @@ FOREIGN_SCOPE = {
 }
 
 
-def made(directory: Directory) -> Directory:
+def made(directory: EntraDirectory) -> EntraDirectory:
     assert directory.register().code == 0
     return directory
 
 
-def test_the_first_run_makes_everything(directory: Directory) -> None:
+def test_the_first_run_makes_everything(directory: EntraDirectory) -> None:
     """The registration with its address, roles and scopes, the Azure CLI, and an enterprise application."""
     others = deepcopy(directory.state["applications"])
     run = directory.register()
@@ -50,7 +54,7 @@ def test_the_first_run_makes_everything(directory: Directory) -> None:
     assert "Object id of the enterprise application, to assign roles of: principal-of-new" in run.output
 
 
-def test_its_roles_and_scopes_are_those_that_the_app_asks_for(directory: Directory) -> None:
+def test_its_roles_and_scopes_are_those_that_the_app_asks_for(directory: EntraDirectory) -> None:
     """A user who operates needs the role and the scope: both are made here."""
     app = made(directory).registered()
     assert {role["value"] for role in app["appRoles"]} == {"Mail.Send", OPERATE}
@@ -58,22 +62,22 @@ def test_its_roles_and_scopes_are_those_that_the_app_asks_for(directory: Directo
     assert "User" in next(role for role in app["appRoles"] if role["value"] == OPERATE)["allowedMemberTypes"]
 
 
-def test_the_second_run_changes_nothing(directory: Directory) -> None:
+def test_the_second_run_changes_nothing(directory: EntraDirectory) -> None:
     made(directory)
     before = deepcopy(directory.state)
     run = directory.register()
-    assert (run.code, run.written) == (0, []), run.output
+    assert (run.code, run.requests) == (0, []), run.output
     assert "Nothing to change." in run.output
     assert directory.state == before
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_what_if_says_everything_and_changes_nothing(directory: Directory, there: bool) -> None:  # noqa: FBT001
+def test_what_if_says_everything_and_changes_nothing(directory: EntraDirectory, there: bool) -> None:  # noqa: FBT001
     if there:
         directory.state["applications"].append(registration("object-1", NEW, "Mailroom API"))
     before = deepcopy(directory.state)
     run = directory.register(WhatIf=True)
-    assert (run.code, run.written) == (0, []), run.output
+    assert (run.code, run.requests) == (0, []), run.output
     assert directory.state == before
     said = re.findall(r'"([^"]+)" on target "Mailroom API"', run.output)
     expected = [
@@ -86,7 +90,7 @@ def test_what_if_says_everything_and_changes_nothing(directory: Directory, there
     assert said == (expected if there else ["Make the app registration", *expected])
 
 
-def test_a_registration_that_is_there_is_completed_and_what_others_added_stays(directory: Directory) -> None:
+def test_a_registration_that_is_there_is_completed_and_what_others_added_stays(directory: EntraDirectory) -> None:
     there = registration("object-1", NEW, "Our API")
     there |= {"identifierUris": ["https://contoso.com/api"], "appRoles": [FOREIGN_ROLE]}
     there["api"] |= {
@@ -104,57 +108,52 @@ def test_a_registration_that_is_there_is_completed_and_what_others_added_stays(d
     assert app["api"]["requestedAccessTokenVersion"] == 2
 
 
-def test_words_that_have_changed_are_written_and_nothing_else(directory: Directory) -> None:
+def test_words_that_have_changed_are_written_and_nothing_else(directory: EntraDirectory) -> None:
     """As after an upgrade of Mailroom."""
     made(directory)
     app = next(each for each in directory.state["applications"] if each["displayName"] == "Mailroom API")
     app["api"]["oauth2PermissionScopes"][1]["adminConsentDisplayName"] = "Old words"
     run = directory.register()
-    assert [(method, sorted(body)) for method, _, body in run.written] == [("PATCH", ["api"])], run.output
+    assert [(method, sorted(body)) for method, _, body in run.requests] == [("PATCH", ["api"])], run.output
     assert directory.registered()["api"]["oauth2PermissionScopes"] == SCOPES
 
 
-def test_the_azure_cli_keeps_what_it_had_and_gets_what_it_lacks(directory: Directory) -> None:
+def test_the_azure_cli_keeps_what_it_had_and_gets_what_it_lacks(directory: EntraDirectory) -> None:
     made(directory)
     app = next(each for each in directory.state["applications"] if each["displayName"] == "Mailroom API")
     app["api"]["preAuthorizedApplications"] = [{"appId": AZURE_CLI, "delegatedPermissionIds": IDS[:1]}]
     run = directory.register()
-    assert len(run.written) == 1, run.output
+    assert len(run.requests) == 1, run.output
     assert directory.registered()["api"]["preAuthorizedApplications"] == [
         {"appId": AZURE_CLI, "delegatedPermissionIds": IDS}
     ]
 
 
-def test_without_the_azure_cli_nobody_is_let_without_consent(directory: Directory) -> None:
+def test_without_the_azure_cli_nobody_is_let_without_consent(directory: EntraDirectory) -> None:
     assert directory.register(WithoutAzureCli=True).code == 0
     assert directory.registered()["api"]["preAuthorizedApplications"] == []
 
 
-def test_whether_people_have_to_be_assigned_follows_the_switch(directory: Directory) -> None:
+def test_whether_people_have_to_be_assigned_follows_the_switch(directory: EntraDirectory) -> None:
     made(directory)
     for switches, required in (({"WithoutAssignment": True}, False), ({}, True)):
         run = directory.register(**switches)
-        assert [method for method, _, _ in run.written] == ["PATCH"], run.output
+        assert [method for method, _, _ in run.requests] == ["PATCH"], run.output
         assert directory.state["servicePrincipals"][0]["appRoleAssignmentRequired"] is required
 
 
-def test_what_was_just_made_may_not_be_there_yet(directory: Directory) -> None:
-    directory.state["late"] = 3
+@pytest.mark.parametrize(("late", "code"), [(3, 0), (1000, 6)])
+def test_what_was_just_made_is_waited_for_but_not_forever(directory: EntraDirectory, late: int, code: int) -> None:
+    directory.state["late"] = late
     run = directory.register()
-    assert run.code == 0, run.output
-    assert directory.registered()["appRoles"] == ROLES
-
-
-def test_what_is_never_there_ends(directory: Directory) -> None:
-    directory.state["late"] = 1000
-    run = directory.register()
-    assert run.code == 6
-    assert "Graph refused to Add the address" in run.output
-    assert len(run.written) < 20
+    assert run.code == code, run.output
+    assert (directory.registered()["appRoles"] == ROLES) is (code == 0)
+    assert ("Graph refused to Add the address" in run.output) is (code == 6)
+    assert len(run.requests) < 20
 
 
 @pytest.mark.parametrize("kind", ["appRoles", "oauth2PermissionScopes"])
-def test_a_name_that_is_taken_by_another_id_is_said_and_nothing_changed(directory: Directory, kind: str) -> None:
+def test_a_name_that_is_taken_by_another_id_is_said_and_nothing_changed(directory: EntraDirectory, kind: str) -> None:
     """Tokens would carry it all the same, but Entra takes no second one."""
     there = registration("object-1", NEW, "Mailroom API")
     there["identifierUris"] = [f"api://{NEW}"]
@@ -165,56 +164,55 @@ def test_a_name_that_is_taken_by_another_id_is_said_and_nothing_changed(director
         there["api"]["oauth2PermissionScopes"] = [FOREIGN_SCOPE | {"value": OPERATE_AS_USER}]
     directory.state["applications"].append(there)
     run = directory.register()
-    assert (run.code, run.written) == (5, []), run.output
+    assert (run.code, run.requests) == (5, []), run.output
     assert str((FOREIGN if kind == "appRoles" else FOREIGN_SCOPE)["id"]) in run.output
 
 
-def test_two_of_one_name_are_not_guessed_between(directory: Directory) -> None:
+def test_a_registration_that_is_not_the_only_one_is_not_guessed(directory: EntraDirectory) -> None:
+    run = directory.register(ApplicationId=NEW)  # nobody has this id
+    assert (run.code, run.requests) == (3, []), run.output
     for number in (1, 2):
         directory.state["applications"].append(registration(f"object-{number}", NEW, "Mailroom API"))
     run = directory.register()
-    assert (run.code, run.written) == (3, [])
+    assert (run.code, run.requests) == (3, [])
     assert "-ApplicationId" in run.output
 
 
-def test_an_id_that_nobody_has_makes_nothing(directory: Directory) -> None:
-    run = directory.register(ApplicationId=NEW)
-    assert (run.code, run.written) == (3, []), run.output
-
-
-def test_a_name_with_an_apostrophe_is_found_again(directory: Directory) -> None:
+def test_a_name_with_an_apostrophe_is_found_again(directory: EntraDirectory) -> None:
     assert directory.register(DisplayName="Mia's mail & more").code == 0
     run = directory.register(DisplayName="Mia's mail & more")
-    assert (run.code, run.written) == (0, []), run.output
+    assert (run.code, run.requests) == (0, []), run.output
 
 
 @pytest.mark.parametrize("context", [None, {"TenantId": OTHER, "Scopes": ["User.Read"]}])
-def test_without_a_connection_that_may_it_says_how_to_connect(directory: Directory, context: object) -> None:
+def test_without_a_connection_that_may_it_says_how_to_connect(directory: EntraDirectory, context: object) -> None:
     directory.state["context"] = context
     run = directory.register()
-    assert (run.code, run.written) == (1, [])
+    assert (run.code, run.requests) == (1, [])
     assert "Connect-MgGraph -Scopes Application.ReadWrite.All" in run.output
 
 
-def test_what_graph_refuses_is_told_in_its_words(directory: Directory) -> None:
+def test_what_graph_refuses_is_told_in_its_words(directory: EntraDirectory) -> None:
     directory.state["refused"] = "^POST /v1.0/servicePrincipals"
     run = directory.register()
     assert run.code == 6
     assert "Graph refused to Make the enterprise application: " in run.output
     assert "Insufficient privileges" in run.output
     directory.state["refused"] = "^never$"
-    assert [path for _, path, _ in directory.register().written] == ["servicePrincipals"]  # it goes on where it stopped
+    assert [path for _, path, _ in directory.register().requests] == [
+        "servicePrincipals"
+    ]  # it goes on where it stopped
 
 
-def test_windows_powershell_can_read_it(directory: Directory) -> None:
+def test_windows_powershell_can_read_it(directory: EntraDirectory) -> None:
     """5.1 knows none of the syntax that came with 7, and takes a file without a mark for the machine's code page."""
-    output, code, _ = directory.asked(str(HERE / "syntax.ps1"), Path=str(SCRIPT))
-    assert (code, output) == (0, "")
-    assert SCRIPT.read_bytes().isascii()
+    run = directory.run(HERE / "syntax.ps1", Path=str(REGISTER))
+    assert (run.code, run.output) == (0, "")
+    assert REGISTER.read_bytes().isascii()
 
 
 def test_every_exit_code_is_documented() -> None:
-    notes, code = SCRIPT.read_text().split("#>", 1)
+    notes, code = REGISTER.read_text().split("#>", 1)
     assert set(re.findall(r"^    (\d)  ", notes, re.MULTILINE)) == {*re.findall(r"(?:Stop-Here|exit) (\d)", code)}
 
 
@@ -229,12 +227,9 @@ def test_every_exit_code_is_documented() -> None:
         ({"secret": 1}, "is none"),
     ],
 )
-def test_the_fake_refuses_what_graph_refuses(directory: Directory, body: dict[str, Any], words: str) -> None:
+def test_the_fake_refuses_what_graph_refuses(directory: EntraDirectory, body: dict[str, Any], words: str) -> None:
     """So that a script which it takes stands a chance with the real one."""
     made(directory)
     sent = {"Method": "PATCH", "Uri": "/v1.0/applications/object-of-new", "OutputType": "PSObject"}
-    output, code, _ = directory.asked(
-        "Invoke-MgGraphRequest", **sent, Body=json.dumps(body), ContentType="application/json"
-    )
-    assert code == 99
-    assert words in output
+    run = directory.run("Invoke-MgGraphRequest", **sent, Body=json.dumps(body), ContentType="application/json")
+    assert (run.code, words in run.output) == (99, True), run.output

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.host.functions import Function, HttpTrigger, QueueOutput, QueueTrigger, TimerTrigger, declare
+from sandbox.host.functions import Function, HttpTrigger, QueueTrigger, TimerTrigger, declare
 from sandbox.host.protocol import RpcFunctionMetadata
 from sandbox.host.settings import UnusableError
 
@@ -38,11 +38,13 @@ def test_a_connection_is_looked_up_with_and_without_its_prefix(connection: str, 
 
 
 def test_settings_are_filled_in_wherever_azure_fills_them_in() -> None:
-    out = {"type": "queue", "direction": "OUT", "name": "$return", "queueName": "%A%-%B%", "connection": "%C%"}
-    function = _declare({**_TIMER, "schedule": "%S%"}, out, A="Mail", B="out", C="X", X="found", S="01:00:00")
-    assert function.outputs == {"$return": QueueOutput("mail-out", "found")}
-    assert isinstance(function.trigger, TimerTrigger)
-    assert function.trigger.schedule.text == "01:00:00"
+    queue = {**_QUEUE, "queueName": "%A%-%B%", "connection": "%C%"}
+    assert _declare(queue, A="Mail", B="in", C="X", X="found").trigger == QueueTrigger(
+        "msg", "mail-in", "found", binary=False
+    )
+    timer = _declare({**_TIMER, "schedule": "%S%"}, S="01:00:00").trigger
+    assert isinstance(timer, TimerTrigger)
+    assert timer.schedule.text == "01:00:00"
 
 
 @pytest.mark.parametrize("setting", ["AzureWebJobs.f.Disabled", "AzureWebJobs_f_Disabled"])

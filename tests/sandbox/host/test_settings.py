@@ -6,16 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from sandbox.host.protocol import TypedData
 from sandbox.host.queues import Backoff
 from sandbox.host.settings import HostSettings, QueueSettings, UnusableError, read_host_json
-from sandbox.host.storage import decode, encode, messages_of
-
-# Deadlines say how busy the machine is, not whether the code is right.
-_ENOUGH = settings(deadline=None, max_examples=40)
 
 
 def _read(folder: Path, document: object, environ: dict[str, str] | None = None) -> HostSettings:
@@ -26,7 +19,7 @@ def _read(folder: Path, document: object, environ: dict[str, str] | None = None)
 def test_azures_defaults_hold_when_host_json_says_nothing(tmp_path: Path) -> None:
     """https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue#hostjson-settings"""
     assert _read(tmp_path, {"version": "2.0"}) == HostSettings(
-        "api", QueueSettings(timedelta(minutes=1), timedelta(0), 16, 8, 5, base64=True)
+        "api", QueueSettings(timedelta(minutes=1), timedelta(0), 16, 8, 5, "base64")
     )
 
 
@@ -41,7 +34,7 @@ def test_every_queue_setting_is_read_in_any_case(tmp_path: Path) -> None:
     }
     document = {"version": "2.0", "extensions": {"Queues": queues, "http": {"routePrefix": "/v1/"}, "blobs": {"x": 1}}}
     assert _read(tmp_path, document) == HostSettings(
-        "v1", QueueSettings(timedelta(seconds=2), timedelta(seconds=30), 10, 0, 3, base64=False)
+        "v1", QueueSettings(timedelta(seconds=2), timedelta(seconds=30), 10, 0, 3, "none")
     )
     assert (
         _read(tmp_path, {"version": "2.0", "extensions": {"queues": {"batchSize": 6}}}).queues.new_batch_threshold == 3
@@ -86,31 +79,6 @@ def test_what_is_wrong_in_host_json_is_refused_by_name(tmp_path: Path, document:
     with pytest.raises(UnusableError) as refused:
         _read(tmp_path, document)
     assert named in str(refused.value)
-
-
-@_ENOUGH
-@given(st.one_of(st.text(), st.binary()))
-def test_a_body_in_base64_comes_back_as_it_went(body: str | bytes) -> None:
-    expected = body.encode() if isinstance(body, str) else body
-    assert decode(encode(body, base64_text=True), base64_text=True) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "messages"),
-    [
-        (None, []),
-        (TypedData(), []),
-        (TypedData(string="text"), ["text"]),
-        (TypedData(string=""), [""]),
-        (TypedData(string='{"a": 1}'), ['{"a": 1}']),
-        (TypedData(string='["a", 1]'), ["a", "1"]),
-        (TypedData(json='["a", {"b": 2}]'), ["a", '{"b": 2}']),
-        (TypedData(json="[]"), []),
-        (TypedData(bytes=b"\x00"), [b"\x00"]),
-    ],
-)
-def test_what_a_function_puts_out_becomes_messages(value: TypedData | None, messages: list[str | bytes]) -> None:
-    assert list(messages_of(value)) == messages
 
 
 def test_waits_for_an_empty_queue_double_up_to_the_longest() -> None:

@@ -38,7 +38,12 @@ ARTEFACTS: Final = (
     r"^\s*[·,:.→]", r"[→·,\u2013]\s*$", r"\?(?=[ ,:]|$)", r"^[^ ]+: *$", r"__\w+__", r"PanelId|datasource_uid",
 )  # fmt: skip
 PATTERNS: Final = [re.compile(pattern, re.MULTILINE) for pattern in ARTEFACTS]
-SAID: Final = {statement: re.compile(statement.said, re.MULTILINE) for statement in STATEMENTS}
+
+
+@cache
+def pattern_of(statement: Statement) -> re.Pattern[str]:
+    """Compiled when it is needed: all of them take seconds, and every worker collects this file."""
+    return re.compile(statement.said, re.MULTILINE)
 
 
 class _Plain:
@@ -102,7 +107,7 @@ def statements_of(kind: str) -> tuple[Statement, ...]:
 
 def untrue(statement: Statement, event: Event, own: str) -> str | None:
     """What the mail states without proof; None: nothing."""
-    pattern = SAID[statement]
+    pattern = pattern_of(statement)
     found = list(pattern.finditer(own))
     proved = search(statement.proof, event.as_object()) if found else None
     values = [str(one) for one in proved if one not in (None, "")] if isinstance(proved, list) else []
@@ -233,7 +238,9 @@ def test_every_statement_is_made_by_an_example_and_every_template_makes_one() ->
         for event, rendered in mails(route, json.loads(request.body), request):
             own = own_words(shown(rendered), event.data)
             here = {
-                statement for statement in statements_of(f"{route.name}/{event.type}") if SAID[statement].search(own)
+                statement
+                for statement in statements_of(f"{route.name}/{event.type}")
+                if pattern_of(statement).search(own)
             }
             made |= here
             silent[rendered.template] = silent.get(rendered.template, True) and not here

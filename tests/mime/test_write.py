@@ -44,7 +44,7 @@ MAIL = HEAD + BODY
 
 
 def outgoing_mail(mime: bytes = MAIL, **changes: Any) -> OutgoingMail:
-    return outgoing(**{"request": read_mime(mime), "mime": mime} | changes)
+    return outgoing(changes.pop("request", None) or read_mime(mime), mime=mime, **changes)
 
 
 def head_of(mail: bytes) -> list[bytes]:

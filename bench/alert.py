@@ -14,8 +14,6 @@ from bench.machine import median, table
 from bench.rig import mail, mailroom
 from tests.e2e.running import Sandbox
 
-__all__ = ["measure"]
-
 LATENCY = 0.3
 RUNS, BETWEEN = 100, 3.0  # seconds between them
 WITHIN = 30.0  # seconds until a mail must have been accepted

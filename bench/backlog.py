@@ -33,8 +33,6 @@ from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.e2e.running import eventually
 from tests.ratelimit.far import MemoryStore
 
-__all__ = ["measure"]
-
 MEASURED, ROUNDS, RATE = 1000, 5, 30_000
 MAILBOXES = [f"shared{number}@sandbox.example" for number in range(1, 21)]
 

@@ -20,8 +20,6 @@ from bench.machine import cpu, median, table
 from bench.rig import FREE, load, mailroom, running, wait_for
 from tests.e2e.running import Sandbox
 
-__all__ = ["measure"]
-
 LATENCY, ROUTES = 0.3, 20
 EVENTS, DRAINED, CLIENTS = 10_000, 2_000, 64
 SLOW = ("--latency", str(LATENCY))

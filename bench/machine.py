@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["cpu", "forget_peak", "median", "peak", "resident", "table", "this_machine"]
-
 TICK = os.sysconf("SC_CLK_TCK")
 PACKAGES = ("msgraph-sdk", "azure-core", "azure-storage-queue", "azure-functions-runtime", "aiohttp", "httpx")
 

@@ -17,8 +17,6 @@ from bench.rig import Window, bare, empty_host, load, mail, mailroom, put_at_onc
 from tests.e2e.running import Sandbox, eventually
 from tests.e2e.tap import Cost, a_host_behind_taps
 
-__all__ = ["measure"]
-
 ROUNDS, MAILS, WARM = 3, 300, 60
 WAYS = ("bare SDK call", "bare httpx", "direct", "queue", "webhook")
 EVENT = '{"type": "order.paid", "id": "RUN-{n}", "subject": "Order {n}", "number": {n}, "customer": "Fanny"}'

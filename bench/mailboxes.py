@@ -15,8 +15,6 @@ from bench.machine import cpu, table
 from bench.rig import FREE, mail, mailroom, put_at_once, running, wait_for
 from tests.e2e.running import Sandbox
 
-__all__ = ["hosts_of", "measure"]
-
 AT_A_TIME, WARM = 4, 32
 FILL = 3  # seconds until the first mails are visible, and one more for every fifty
 

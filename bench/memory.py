@@ -12,8 +12,6 @@ from bench.machine import table
 from bench.rig import ask, mail, mailroom
 from tests.e2e.running import ROOT
 
-__all__ = ["measure"]
-
 MAILS = 100
 BODIES = ((4_000_000, 1), (4_000_000, 16), (35_000_000, 1))
 """Bytes of a request, and so many at once: as much as the host hands to a worker by default, and the largest."""

@@ -19,8 +19,6 @@ from bench.rig import ask, empty_host, load, mail, mailroom
 from sandbox.cloud.directory import CALLER_CLIENT_ID, TENANT
 from tests.e2e.running import ROOT, Sandbox, eventually
 
-__all__ = ["measure"]
-
 ROUNDS, MAILS, FAULTY, WARM = 3, 200, 300, 10
 ENVIRONMENTS = {"apprise": "apprise==2.3.0", "o365": "O365==2.1.10"}
 NAMES = {

@@ -17,8 +17,6 @@ from bench.mailboxes import hosts_of
 from bench.rig import mail, put_at_once
 from tests.e2e.running import Sandbox
 
-__all__ = ["measure"]
-
 A_MINUTE, BURST = 30, 4
 LATENCY = "0.3"
 MINUTES = 10

@@ -11,8 +11,6 @@ from bench.machine import table
 from bench.rig import ask, mail, mailroom
 from tests.e2e.running import ROOT
 
-__all__ = ["measure"]
-
 
 def measure(*, quick: bool) -> Iterator[str]:  # noqa: ARG001 - it is as quick as can be
     with mailroom() as sandbox:

@@ -18,8 +18,6 @@ from shared.runtime.long_work import aside
 from tests.readers.reader import Reader, cpu, weight
 from tests.readers.table import READERS
 
-__all__ = ["measure"]
-
 TICK = 0.001  # seconds
 TRIED = 100_000  # bytes
 

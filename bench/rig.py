@@ -16,21 +16,6 @@ import httpx
 from bench.machine import cpu
 from tests.e2e.running import EXAMPLE, FREE_PORTS, ROOT, Sandbox, environment, eventually
 
-__all__ = [
-    "APPS",
-    "FREE",
-    "Window",
-    "ask",
-    "bare",
-    "empty_host",
-    "load",
-    "mail",
-    "mailroom",
-    "put_at_once",
-    "running",
-    "wait_for",
-]
-
 PROGRAMS = Path(__file__).parent / "programs"
 APPS = Path(__file__).parent / "apps"
 FREE = {

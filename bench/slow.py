@@ -17,8 +17,6 @@ from bench.machine import median, table
 from bench.rig import mailroom
 from tests.e2e.running import Sandbox
 
-__all__ = ["measure"]
-
 ROUTE = "/api/events/alertmanager"
 REQUESTS = 10
 

@@ -14,8 +14,6 @@ from bench.machine import median, table
 from bench.rig import APPS, ask, mail, mailroom
 from tests.e2e.running import ROOT, Sandbox
 
-__all__ = ["measure"]
-
 ROUNDS = 9
 
 

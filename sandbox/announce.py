@@ -11,8 +11,6 @@ from typing import TextIO
 from sandbox.environment import SETTINGS
 from sandbox.parts import Graph, Host, Mail, Storage
 
-__all__ = ["Facts", "Ready", "complain", "first_mail", "lines", "machine_line", "say"]
-
 type Facts = Storage | Mail | Graph | Host
 
 _MESSAGE = {

@@ -8,8 +8,6 @@ from sandbox.options import PARTS, Options
 from sandbox.parts import Graph, Storage
 from shared.settings.config import secret_setting
 
-__all__ = ["SETTINGS", "for_host", "for_part", "unmet", "wanted"]
-
 _ROUTES = Path(__file__).parent.parent / "shared" / "webhooks" / "routes"
 
 SETTINGS = (

@@ -1,8 +1,8 @@
 """The examples of routes, and the mail that each of them becomes.
 
 An example is `examples/<what>.json` in a route's folder: `{"headers": {…}, "query": {…}, "body": <JSON>}`, a request as
-the sender makes it, but for what proves who it is. Beside it `<what>.txt` holds the mail it must become. The clock
-stands still, and the settings are none but a sender and a recipient, so that nothing changes but the mail.
+the sender makes it, without its proof. Beside it, `<what>.txt` is the mail that it must become. The clock stands still,
+and there are no settings but a sender and a recipient, so that nothing changes but the mail.
 """
 
 import json
@@ -20,8 +20,6 @@ from shared.webhooks.routing.catalog import BUILT_IN, Catalog
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources.source import RawRequest
-
-__all__ = ["NOW", "Example", "Mail", "Studio", "examples_of"]
 
 NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
 ENVIRONMENT: Final = {
@@ -49,7 +47,7 @@ class Example:
         return self.file.with_suffix(".txt")
 
     def request(self) -> RawRequest:
-        """As it would come over HTTP. Raises ValueError where the file is not of that shape."""
+        """As it would arrive over HTTP. Raises ValueError where the file has another shape."""
         try:
             written = json.loads(self.file.read_text("utf-8"))
             body = json.dumps(written["body"], ensure_ascii=False).encode()
@@ -63,8 +61,8 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
-    """A mail, and how its looks came about."""
+class ExampleMail:
+    """A mail, and what its template made of the event."""
 
     mail: OutgoingMail
     rendered: Rendered
@@ -75,7 +73,7 @@ class Mail:
         return ", ".join(person.email_address.address for person in people)
 
     def text(self) -> str:
-        """What is read in it, with the head that its readers see."""
+        """Its text, with the head that its readers see."""
         importance = self.mail.request.message.importance
         head = {
             "Subject": self.rendered.subject,
@@ -88,7 +86,7 @@ class Mail:
 
 
 class _Noting(Renderer):
-    """Keeps what it has rendered last: a mail does not tell which template it is from."""
+    """Keeps what it has rendered last: a mail does not tell its template."""
 
     last: Rendered | None = None
 
@@ -98,30 +96,30 @@ class _Noting(Renderer):
 
 
 class Studio:
-    """Makes mails of examples as the app would, but for sending."""
+    """Makes the mails of examples as the app would, without sending them."""
 
     def __init__(self) -> None:
         self.renderer = _Noting(BUILT_IN / "_layout")
         self._composer = Composer(read(ENVIRONMENT), self.renderer)
 
-    def mails(self, route: Route, example: Example) -> list[Mail]:
-        """Of all events in the request. None: it asks for none, or its route filters them out.
+    def mails(self, route: Route, example: Example) -> list[ExampleMail]:
+        """The mails of all events in the request that the route does not filter out.
 
         Raises ValueError for a file of another shape, and what sources and routes raise.
         """
         found = []
         # An event that its sender does not name has another id each time that it is read.
         for event, again in zip(*(route.source.events(example.request()) for _ in range(2)), strict=True):
-            event = event if event.id == again.id else replace(event, id="example")  # noqa: PLW2901 - it stands still
+            event = event if event.id == again.id else replace(event, id="example")  # noqa: PLW2901
             mail = self._composer.compose(route, event, NOW)
             if mail and self.renderer.last:
-                found.append(Mail(mail, self.renderer.last))
+                found.append(ExampleMail(mail, self.renderer.last))
         return found
 
-    def text(self, route: Route, example: Example) -> str:
-        """What stands in the file beside the example."""
-        texts = [mail.text() for mail in self.mails(route, example)]
-        return (BETWEEN.join(texts) if texts else "Filtered") + "\n"
+
+def expected_text(mails: list[ExampleMail]) -> str:
+    """What the file beside an example contains."""
+    return (BETWEEN.join(mail.text() for mail in mails) if mails else "Filtered") + "\n"
 
 
 def examples_of(catalog: Catalog) -> Iterator[tuple[Route, Example]]:

@@ -16,8 +16,6 @@ from sandbox.examples import Studio, examples_of
 from sandbox.options import ROOT
 from shared.webhooks.routing.catalog import load
 
-__all__ = ["SHOWN", "main"]
-
 SHOWN: Final = {
     "github": "workflow_run-failure",
     "stripe": "charge.dispute.created",

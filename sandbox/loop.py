@@ -9,8 +9,6 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
-__all__ = ["LOOPS", "Loop", "chosen", "factory"]
-
 type Loop = Literal["uvloop", "asyncio"]
 
 LOOPS: tuple[Loop, ...] = ("uvloop", "asyncio")

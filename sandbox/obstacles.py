@@ -8,8 +8,6 @@ from sandbox.environment import unmet
 from sandbox.options import Options
 from sandbox.parts import missing
 
-__all__ = ["FixedPort", "fixed_ports", "obstacles"]
-
 
 @dataclass(frozen=True, slots=True)
 class FixedPort:

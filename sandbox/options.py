@@ -7,8 +7,6 @@ from pathlib import Path
 
 from sandbox.loop import LOOPS, Loop, chosen
 
-__all__ = ["PARTS", "ROOT", "Options", "parse"]
-
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout."""
 

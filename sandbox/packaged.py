@@ -14,8 +14,6 @@ from packaging.requirements import Requirement
 
 from sandbox.options import ROOT
 
-__all__ = ["alone", "brought"]
-
 _PACKAGES = Path(".python_packages", "lib", "site-packages")
 _HOSTS_OWN = ("croniter", "starlette", "uvicorn", "uvloop")
 """What `sandbox.host` needs that an app does not bring: Azure's host is another program, and its worker has uvloop."""

@@ -14,8 +14,6 @@ import msgspec
 from sandbox.options import ROOT, Options
 from sandbox.process import Failed, Part
 
-__all__ = ["COMMANDS", "Graph", "Host", "Mail", "Storage", "graph", "host", "mail", "missing", "storage"]
-
 # Loaded into both: no page in the browser may reach them under a name of its own.
 _OWN_NAMES = ("--require", str(ROOT / "sandbox" / "own_names.cjs"))
 # Into Azurite only: it does what the roles of Mailroom's identity allow, and nothing that only a key could do.

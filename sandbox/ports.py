@@ -6,8 +6,6 @@ import secrets
 import socket
 from collections.abc import Collection
 
-__all__ = ["free", "why_not"]
-
 # Below the ranges that systems hand out for port 0 and for outgoing connections (Linux 32768, macOS and Windows 49152):
 # so nobody is given the port between the moment it is picked here and the moment the part binds it.
 _FROM, _TO = 20000, 32000

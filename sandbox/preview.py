@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from kiota_serialization_json.json_serialization_writer import JsonSerializationWriter
 
-from sandbox.examples import Example, Mail, Studio, examples_of
+from sandbox.examples import Example, ExampleMail, Studio, examples_of, expected_text
 from sandbox.options import ROOT
 from shared.errors import Refused
 from shared.mail.marker import with_marker
@@ -26,8 +26,6 @@ from shared.mail.threading import threaded
 from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.compose import templates_of
 from shared.webhooks.routing.route import Route, RouteUnusable
-
-__all__ = ["graph_body", "main"]
 
 OUT: Final = ROOT / ".preview"
 HEAD: Final = """\
@@ -51,7 +49,7 @@ FRAME: Final = '<iframe sandbox="allow-same-origin" width="{width}" height="900"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class PreviewOptions:
     """route and event: names, or None for all. routes: a folder as MAIL_ROUTES_DIR has it."""
 
     route: str | None
@@ -75,12 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for route, example in examples_of(catalog)
         if options.route in (None, route.name) and options.event in (None, example.name)
     ]
-    done: list[tuple[Route, Example, list[Mail]]] = []
+    done: list[tuple[Route, Example, list[ExampleMail]]] = []
     for route, example in chosen:
         try:
-            done.append((route, example, studio.mails(route, example)))
+            mails = studio.mails(route, example)
+            done.append((route, example, mails))
             if options.write:
-                example.expected.write_text(studio.text(route, example), "utf-8")
+                example.expected.write_text(expected_text(mails), "utf-8")
         except (ValueError, Refused, RouteUnusable) as error:
             problems.append(f"{example.file}: {error}")
     failures = [(example, mail.rendered.failed) for _, example, mails in done for mail in mails if mail.rendered.failed]
@@ -110,7 +109,7 @@ def graph_body(outgoing: OutgoingMail) -> bytes:
     return writer.get_serialized_content()
 
 
-def _show(out: Path, route: Route, example: Example, mails: list[Mail]) -> None:
+def _show(out: Path, route: Route, example: Example, mails: list[ExampleMail]) -> None:
     for number, mail in enumerate(mails, 1):
         file = out / f"{route.name}-{example.name}{f'-{number}' if number > 1 else ''}.html"
         file.write_text(mail.rendered.html, "utf-8")
@@ -120,14 +119,14 @@ def _show(out: Path, route: Route, example: Example, mails: list[Mail]) -> None:
         print("Filtered: no mail.", file=sys.stderr)
 
 
-def _sections(route: Route, example: Example, mails: list[Mail]) -> str:
+def _sections(route: Route, example: Example, mails: list[ExampleMail]) -> str:
     title = escape(f"{route.name} / {example.name}")
     if not mails:
         return f"<section><h2>{title}</h2><dl><dt>Filtered</dt><dd>no mail</dd></dl></section>"
     return "\n".join(_section(title, mail) for mail in mails)
 
 
-def _section(title: str, mail: Mail) -> str:
+def _section(title: str, mail: ExampleMail) -> str:
     importance = mail.mail.request.message.importance
     head = {
         "Subject": mail.rendered.subject,
@@ -142,7 +141,7 @@ def _section(title: str, mail: Mail) -> str:
     return f'<section><h2>{title}</h2><dl>{rows}</dl>{failed}<div class="frames">{frames}</div></section>'
 
 
-def _parsed(arguments: Sequence[str] | None) -> Options:
+def _parsed(arguments: Sequence[str] | None) -> PreviewOptions:
     parser = argparse.ArgumentParser(prog="python -m sandbox.preview", description=__doc__, allow_abbrev=False)
     own = os.environ.get("MAIL_ROUTES_DIR", "").strip()
     parser.add_argument("--route", metavar="NAME", help="the examples of this route only")
@@ -157,7 +156,7 @@ def _parsed(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--out", type=Path, metavar="FOLDER", default=OUT, help=f"where the HTML goes ({OUT.name})")
     parser.add_argument("--write", action="store_true", help="write the expected mail beside each example anew")
     given = parser.parse_args(arguments)
-    return Options(given.route, given.event, given.routes, given.out, given.write)
+    return PreviewOptions(given.route, given.event, given.routes, given.out, given.write)
 
 
 if __name__ == "__main__":

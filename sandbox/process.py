@@ -15,8 +15,6 @@ from typing import Self
 from sandbox.options import ROOT
 from sandbox.watchdog import Watchdog, enlisted
 
-__all__ = ["READY_WITHIN", "Failed", "Part", "Process"]
-
 READY_WITHIN = 90.0
 """Seconds that a part may take until it is ready. Each takes one or two on an idle machine."""
 

@@ -22,8 +22,6 @@ from sandbox.packaged import alone
 from sandbox.process import Failed, Part, Process
 from sandbox.watchdog import Watchdog
 
-__all__ = ["Check", "settings_problems", "supervise"]
-
 type Check = Callable[[Mapping[str, str]], Sequence[str]]
 """Says what is wrong in the environment of the host, a line for each setting."""
 

@@ -21,8 +21,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Watchdog", "enlisted"]
-
 _DEATH_TAKES = 1.0
 """Seconds that killed processes have to be gone before their folder is removed."""
 

@@ -9,7 +9,6 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from shared.settings.config import Settings, read, report_problems
-from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.auth.entra import TokenVerifier
@@ -151,13 +150,10 @@ class App:
     @cached_property
     def catalog(self) -> "Catalog":
         """The routes. Logs which of them cannot be used, when they are loaded."""
-        from shared.webhooks.routing.catalog import load
+        from shared.webhooks.routing.catalog import load, report_unusable
 
         found = load(self.settings.routes_dir, self.renderer)
-        for name, problem in found.problems.items():
-            emit(LogEvent.ROUTE_REFUSED, route=name, why=problem)
-        if found.missing:
-            emit(LogEvent.ROUTE_REFUSED, why=found.missing)
+        report_unusable(found.missing, found.problems)
         return found
 
     @cached_property

@@ -5,8 +5,6 @@ from typing import Any
 
 import function_app
 
-__all__ = ["indexed"]
-
 
 @cache
 def indexed() -> dict[str, Any]:

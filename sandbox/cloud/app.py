@@ -16,8 +16,6 @@ from sandbox.cloud.state import Cloud, Settings
 from sandbox.cloud.throttling import Throttling
 from sandbox.cloud.tokens import Issuer
 
-__all__ = ["Options", "create_app"]
-
 
 @dataclass(frozen=True, slots=True)
 class Options:

@@ -18,8 +18,6 @@ from sandbox.cloud.uploads import UploadSession
 if TYPE_CHECKING:
     from sandbox.cloud.state import Cloud
 
-__all__ = ["add", "create_upload_session", "list_attachments", "upload"]
-
 _PROPERTIES = frozenset({"id", "name", "contentType", "size", "isInline", "lastModifiedDateTime"})
 """What $select may name: the properties of `attachment`, not those of what is derived from it."""
 

@@ -11,8 +11,6 @@ from sandbox.cloud.errors import Ids, Refusal
 from sandbox.cloud.state import Cloud
 from sandbox.cloud.tokens import Caller
 
-__all__ = ["MAX_REQUEST", "Call", "read_body"]
-
 # Graph's limit of a request.
 MAX_REQUEST = 4 * 1024 * 1024
 

@@ -11,8 +11,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sandbox.cloud.errors import CUT
 
-__all__ = ["CuttableProtocol"]
-
 
 class CuttableProtocol(H11Protocol):
     """HTTP/1.1 as uvicorn speaks it, with `scope["extensions"][CUT]()` closing the connection at once."""

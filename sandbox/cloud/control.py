@@ -33,8 +33,6 @@ from sandbox.cloud.faults import Fault
 from sandbox.cloud.state import Cloud, Settings
 from sandbox.cloud.tokens import app_claims, user_claims
 
-__all__ = ["ROUTES"]
-
 _PERMISSIONS = frozenset({"sendMail", "read", "readwrite"})
 
 

@@ -9,18 +9,6 @@ import uuid
 from sandbox.cloud.errors import Refusal
 from sandbox.cloud.recipients import is_address
 
-__all__ = [
-    "API_CLIENT_ID",
-    "CALLER_CLIENT_ID",
-    "DOMAIN",
-    "IDENTITY_CLIENT_ID",
-    "SENDER",
-    "SENDER_OID",
-    "TENANT",
-    "Directory",
-    "object_id",
-]
-
 TENANT = "7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10a001"
 # The app registration of Mailroom's own API.
 API_CLIENT_ID = "7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10b001"

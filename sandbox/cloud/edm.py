@@ -13,23 +13,6 @@ from typing import Any, Never
 
 from sandbox.cloud.errors import Refusal
 
-__all__ = [
-    "Check",
-    "Derived",
-    "Entity",
-    "binary",
-    "boolean",
-    "collection",
-    "date_time_offset",
-    "enum",
-    "int32",
-    "nullable",
-    "parse",
-    "refuse",
-    "run",
-    "string",
-]
-
 type Check = Callable[[Any, str], None]
 
 _DATE_TIME_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,12})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)

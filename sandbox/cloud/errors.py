@@ -10,8 +10,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["CUT", "Cut", "Ids", "Refusal", "graph_error"]
-
 # The ASGI scope extension through which a connection is cut; see connections.py.
 CUT = "sandbox.cut"
 

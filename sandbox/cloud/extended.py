@@ -13,8 +13,6 @@ from typing import Any, Self
 
 from sandbox.cloud.edm import refuse
 
-__all__ = ["PropertyId", "check_multi_value", "check_single_value"]
-
 _TYPES = frozenset(
     {
         "applicationtime",

@@ -28,8 +28,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from sandbox.cloud.errors import Cut, Ids, Refusal, graph_error
 
-__all__ = ["KINDS", "OPERATIONS", "Fault", "Faults", "after", "before"]
-
 DEFAULT_RETRY_AFTER = "2.128"
 # What a fault can be set on: sendMail and send; reading; drafts and attachments; upload URLs; the identity endpoint.
 OPERATIONS = ("send", "read", "write", "upload", "identity")

@@ -18,8 +18,6 @@ from sandbox.cloud.tokens import Caller
 if TYPE_CHECKING:
     from sandbox.cloud.state import Cloud
 
-__all__ = ["ROUTES"]
-
 # Delegated scopes that an operation asks for; any of them will do (Graph's permissions reference).
 _SCOPES = {
     "sendMail": {"Mail.Send"},

@@ -7,8 +7,6 @@ import smtplib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Handover", "Parcel"]
-
 _log = logging.getLogger("sandbox.cloud.handover")
 _TIMEOUT = 10.0
 

@@ -15,8 +15,6 @@ from sandbox.cloud.errors import Ids, Refusal
 from sandbox.cloud.state import Cloud
 from sandbox.cloud.tokens import GRAPH_AUDIENCES, ISSUER_V1, ISSUER_V2, app_claims, user_claims
 
-__all__ = ["ROUTES"]
-
 # The platform caches a managed identity's token about a day.
 _IDENTITY_LIFETIME = 24 * 3600
 _LIFETIME = 3600

@@ -5,8 +5,6 @@ from typing import Any
 from sandbox.cloud.edm import Entity, binary, boolean, collection, date_time_offset, enum, int32, nullable, string
 from sandbox.cloud.extended import check_multi_value, check_single_value
 
-__all__ = ["CONTACT", "DATE_TIME_TIME_ZONE", "EMAIL_ADDRESS", "EVENT", "EXTENDED", "ITEM_BODY"]
-
 DATE_TIME_TIME_ZONE = Entity("dateTimeTimeZone", {"dateTime": string, "timeZone": nullable(string)}, ("dateTime",))
 EMAIL_ADDRESS = Entity("emailAddress", {"address": nullable(string), "name": nullable(string)})
 ITEM_BODY = Entity("itemBody", {"contentType": nullable(enum("bodyType", "text", "html")), "content": nullable(string)})

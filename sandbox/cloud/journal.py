@@ -18,8 +18,6 @@ from starlette.responses import Response
 
 from sandbox.cloud.errors import Cut
 
-__all__ = ["Entry", "Journal"]
-
 KEPT: Final = 50_000  # requests
 _ID: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 

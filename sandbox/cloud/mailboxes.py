@@ -10,8 +10,6 @@ from typing import Any
 
 from sandbox.cloud.errors import Refusal
 
-__all__ = ["FOLDERS", "Item", "Mailboxes", "folder_id", "new_id"]
-
 # Well-known folder names (mailFolder in Graph's reference) that mail can get into here.
 FOLDERS = ("drafts", "outbox", "sentitems")
 

@@ -14,8 +14,6 @@ from sandbox.cloud.query import Query, matches, render
 from sandbox.cloud.sendmail import check_can_be_sent
 from sandbox.cloud.state import Submission, completed
 
-__all__ = ["create", "delete", "draft", "list_messages", "read", "send", "update"]
-
 _READ_ONLY = frozenset(
     {
         "id",

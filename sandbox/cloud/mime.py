@@ -13,8 +13,6 @@ from typing import Any
 
 from sandbox.cloud.extended import PropertyId
 
-__all__ = ["ascii_domain", "complete", "compose"]
-
 _UTF8 = SMTP.clone(utf8=True)
 _PRIORITY = {"low": "5", "normal": "3", "high": "1"}
 _TYPE = re.compile(r"([!#$&^_.+\-0-9A-Za-z]+)/([!#$&^_.+\-0-9A-Za-z]+)")

@@ -12,8 +12,6 @@ from typing import Any
 
 from sandbox.cloud.errors import Refusal
 
-__all__ = ["decode_mime", "read_mime"]
-
 # What Exchange makes of these headers ([MS-OXCMAIL] 2.2.3).
 _RECEIPTS = {
     "Disposition-Notification-To": "isReadReceiptRequested",

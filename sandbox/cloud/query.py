@@ -13,8 +13,6 @@ from sandbox.cloud.extended import PropertyId
 from sandbox.cloud.mailboxes import Item, Mailboxes, folder_id
 from sandbox.cloud.wire import MESSAGE
 
-__all__ = ["Query", "matches", "render"]
-
 _TEXT = r"'((?:[^']|'')*)'"
 _EXTENDED = ("singleValueExtendedProperties", "multiValueExtendedProperties")
 _BY_PROPERTY = re.compile(

@@ -5,8 +5,6 @@ from typing import Any
 
 from sandbox.cloud.errors import Refusal
 
-__all__ = ["KINDS", "MAX_RECIPIENTS", "address_of", "check_recipients", "is_address", "recipients_of"]
-
 KINDS = ("toRecipients", "ccRecipients", "bccRecipients")
 MAX_RECIPIENTS = 500
 

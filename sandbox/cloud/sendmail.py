@@ -11,8 +11,6 @@ from sandbox.cloud.mime_content import decode_mime, read_mime
 from sandbox.cloud.recipients import address_of, check_recipients, is_address, recipients_of
 from sandbox.cloud.state import Submission
 
-__all__ = ["check_can_be_sent", "send_mail"]
-
 
 async def send_mail(call: Call) -> Response:
     """`POST …/sendMail`: 202 with an empty body."""

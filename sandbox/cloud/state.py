@@ -19,8 +19,6 @@ from sandbox.cloud.throttling import Limits, Throttling
 from sandbox.cloud.tokens import Issuer
 from sandbox.cloud.uploads import UploadSession
 
-__all__ = ["Cloud", "Settings", "Stats", "Submission"]
-
 
 @dataclass(slots=True)
 class Settings:

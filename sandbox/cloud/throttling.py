@@ -22,8 +22,6 @@ from typing import Final
 
 from sandbox.cloud.errors import Refusal
 
-__all__ = ["UPLOADING", "Limits", "Throttling"]
-
 TEN_MINUTES: Final = 600.0  # seconds
 FIVE_MINUTES: Final = 300.0
 UPLOADING: Final = frozenset({"PATCH", "POST", "PUT"})

@@ -13,8 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sandbox.cloud.directory import API_CLIENT_ID, TENANT, object_id
 from sandbox.cloud.errors import Refusal
 
-__all__ = ["GRAPH_AUDIENCES", "ISSUER_V1", "ISSUER_V2", "Caller", "Issuer", "app_claims", "user_claims"]
-
 ISSUER_V1 = f"https://sts.windows.net/{TENANT}/"
 ISSUER_V2 = f"https://login.microsoftonline.com/{TENANT}/v2.0"
 # Microsoft's published endpoints: global, US government (GCC High, DoD), China (21Vianet), and Graph's application id.

@@ -11,8 +11,6 @@ from typing import Any, Self
 
 from sandbox.cloud.errors import Refusal
 
-__all__ = ["MAX_CHUNK", "MAX_SIZE", "MIN_SIZE", "UploadSession"]
-
 _MB = 1024 * 1024
 MIN_SIZE = 3 * _MB
 MAX_SIZE = 150 * _MB

@@ -12,8 +12,6 @@ from sandbox.cloud.edm import Entity, binary, boolean, collection, date_time_off
 from sandbox.cloud.errors import Refusal
 from sandbox.cloud.items import CONTACT, DATE_TIME_TIME_ZONE, EMAIL_ADDRESS, EVENT, EXTENDED, ITEM_BODY
 
-__all__ = ["MESSAGE", "check_attachment", "check_message", "read_attachment_item", "read_send_mail"]
-
 MAX_HEADERS = 5
 _HEADER_NAME = re.compile(r"[xX]-[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 

@@ -18,8 +18,6 @@ from .replies import Reply, json_reply
 from .timers import Timer
 from .triggers import manual_queue_metadata
 
-__all__ = ["Admin"]
-
 _log = logging.getLogger("sandbox.host")
 
 

@@ -15,8 +15,6 @@ from .routing import Route, parse_template
 from .settings import UnusableError
 from .timers import Schedule, parse_schedule
 
-__all__ = ["Function", "HttpTrigger", "QueueTrigger", "TimerTrigger", "declare"]
-
 type AuthLevel = Literal["anonymous", "function", "admin"]
 
 _PROPERTIES: Mapping[str, frozenset[str]] = {

@@ -26,8 +26,6 @@ from .replies import Reply, reply_to
 from .routing import overlap, split_path
 from .worker import new_trace
 
-__all__ = ["MAX_BODY", "Front", "shadowed"]
-
 _log = logging.getLogger("sandbox.host")
 
 MAX_BODY = 100 * 1024 * 1024

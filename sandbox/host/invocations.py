@@ -9,8 +9,6 @@ from .protocol import InvocationResponse, RpcTraceContext, TypedData
 from .triggers import system_metadata
 from .worker import Worker, failure_of, new_trace
 
-__all__ = ["Invoker"]
-
 _log = logging.getLogger("sandbox.host")
 
 

@@ -8,8 +8,6 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Keys", "key_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Keys:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from .queues import QueueListener
     from .storage import Storage
 
-__all__ = ["Options", "run"]
-
 _log = logging.getLogger("sandbox.host")
 
 _GRACE = 10.0

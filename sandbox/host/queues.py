@@ -23,8 +23,6 @@ from .functions import QueueTrigger
 from .settings import QueueSettings
 from .storage import Storage, create
 
-__all__ = ["Backoff", "QueueListener"]
-
 _log = logging.getLogger("sandbox.host")
 
 _MAX_QUEUE_NAME = 63

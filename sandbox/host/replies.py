@@ -14,8 +14,6 @@ from starlette.types import Send
 
 from .protocol import InvocationResponse, RpcHttp, TypedData
 
-__all__ = ["Reply", "json_reply", "reply_to"]
-
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # The server's own business: it knows the length of the body and the state of the connection.
 _HOP = frozenset(["connection", "content-length", "transfer-encoding"])

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-__all__ = ["Route", "Template", "overlap", "parse_template", "split_path"]
-
 _CONSTRAINTS: Mapping[str, re.Pattern[str]] = {
     "alpha": re.compile(r"[A-Za-z]*"),
     "bool": re.compile(r"(?i:true|false)"),

@@ -7,8 +7,6 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-__all__ = ["STATUS", "seal"]
-
 STATUS = 3
 """The exit status of a host that was asked for a module that is not there."""
 

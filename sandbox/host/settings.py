@@ -14,8 +14,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HostSettings", "QueueSettings", "UnusableError", "parse_timespan", "read_host_json"]
-
 _OVERRIDE = "AzureFunctionsJobHost__"
 # They steer telemetry, scaling, deployment or how long an invocation may be billed: nothing a laptop has.
 _AZURE_ONLY = frozenset(

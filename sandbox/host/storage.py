@@ -6,8 +6,6 @@ import contextlib
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
-__all__ = ["Storage"]
-
 
 class Storage:
     """Queue clients, one pipeline for each connection string, and a bell for each queue that this host writes to."""

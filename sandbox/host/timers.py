@@ -17,8 +17,6 @@ from croniter import croniter  # type: ignore[import-untyped] # it ships no type
 
 from .settings import parse_timespan
 
-__all__ = ["Schedule", "Timer", "parse_schedule"]
-
 _NEVER = "0001-01-01T00:00:00+00:00"
 # The range of each field, in NCRONTAB's order; names are allowed for months and days of the week.
 _FIELDS = (("second", 0, 59), ("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))

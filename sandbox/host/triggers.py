@@ -21,8 +21,6 @@ from .protocol import TypedData
 if TYPE_CHECKING:
     from azure.storage.queue import QueueMessage
 
-__all__ = ["manual_queue_metadata", "queue_metadata", "system_metadata"]
-
 _NO_END = "9999-12-31T23:59:59.9999999+00:00"
 # What Newtonsoft.Json takes for a time where a text is expected.
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?")

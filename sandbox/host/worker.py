@@ -37,8 +37,6 @@ from .protocol import (
 )
 from .settings import UnusableError
 
-__all__ = ["Index", "Worker", "failure_of", "new_trace"]
-
 # Where a placeholder is, and what of the environment is the machine's. Nothing of an app is in either.
 _ELSEWHERE = Path("/")
 _MACHINES = frozenset(["HOME", "LANG", "PATH", "TMPDIR"])

@@ -10,6 +10,7 @@ from shared.functions.triggers import QUEUES
 from shared.runtime.deadline import Deadline, within
 from shared.settings.config import report_problems
 from shared.telemetry import LogEvent, emit
+from shared.webhooks.routing.catalog import report_unusable
 from shared.webhooks.routing.route_status import status_of
 
 TIME_FOR_A_RUN: Final = 240.0  # seconds; the next run, of other partitions, comes after 300
@@ -42,11 +43,8 @@ async def maintenance() -> None:
 async def _report_routes(app: App) -> None:
     """Log which routes, or parts of their settings, cannot be used."""
     catalog = app.catalog
-    if catalog.missing:
-        emit(LogEvent.ROUTE_REFUSED, why=catalog.missing)
-        return
-    for name, problem in (await status_of(catalog, app.intake.composer, app.secrets)).problems.items():
-        emit(LogEvent.ROUTE_REFUSED, route=name, why=problem)
+    status = None if catalog.missing else await status_of(catalog, app.intake.composer, app.secrets)
+    report_unusable(catalog.missing, status.problems if status else {})
 
 
 async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadline) -> None:

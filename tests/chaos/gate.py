@@ -10,8 +10,6 @@ from contextlib import suppress
 
 from sandbox import ports
 
-__all__ = ["Gate"]
-
 PIECE = 64 * 1024
 
 

@@ -17,8 +17,6 @@ from shared.delivery.maintenance import Maintenance
 from shared.delivery.record import PARTITIONS
 from shared.settings.config import read
 
-__all__ = ["LATER"]
-
 LATER: Final = timedelta(hours=2)
 AT_ONCE: Final = 8  # runs, each of its own partitions
 

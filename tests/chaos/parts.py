@@ -24,8 +24,6 @@ from shared.settings.config import secret_setting
 from tests.chaos.gate import Gate
 from tests.e2e.running import environment
 
-__all__ = ["SECRET", "Cloud", "Host", "Storage", "maintain"]
-
 SECRET = "whsec_Y2hhb3MtY2hhb3MtY2hhb3MtY2hhb3M="
 """Of both webhooks' senders."""
 

@@ -8,8 +8,6 @@ from typing import Literal
 
 from sandbox.cloud.directory import SENDER
 
-__all__ = ["FAULTS", "MAILBOXES", "WAYS", "Mail", "Options", "Way", "faults", "mails", "parse"]
-
 Way = Literal["http", "http-keyless", "async", "async-keyless", "queue", "queue-keyless", "webhook", "webhook-once"]
 WAYS: dict[Way, int] = {
     "http": 27,

@@ -26,8 +26,6 @@ from tests.chaos.plan import Options, faults, mails
 from tests.chaos.senders import OUTBOX, Senders
 from tests.chaos.verdict import Offence, counts, offences
 
-__all__ = ["Report", "chaos"]
-
 QUEUES = (OUTBOX, "mail-work", f"{OUTBOX}-poison", "mail-work-poison")
 BETWEEN_KILLS = (3.0, 8.0)  # seconds
 DOWN = (0.0, 2.0)  # seconds that a killed host is away, and the time its start takes

@@ -29,8 +29,6 @@ from shared.mail.outgoing import identity
 from tests.chaos.parts import SECRET, Host
 from tests.chaos.plan import Mail
 
-__all__ = ["OUTBOX", "Known", "Senders"]
-
 OUTBOX = "mail-outbox"
 MAIL = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 AT_ONCE = 24  # programs that wait for an answer

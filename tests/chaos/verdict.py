@@ -8,8 +8,6 @@ from typing import Any
 from tests.chaos.plan import Mail
 from tests.chaos.senders import Known
 
-__all__ = ["OPEN", "Offence", "counts", "offences"]
-
 OPEN = ("scheduled", "accepted", "sending", "unknown")
 Row = Mapping[str, Any]  # of a mail, as the operator's endpoint shows it
 

@@ -47,7 +47,7 @@ def checkout(machine: Machine, cloud: FakeAzure, tmp_path: Path) -> Path:
 
 def roll_back(machine: Machine, checkout: Path, version: str) -> subprocess.CompletedProcess[str]:
     where = ["--environment=prod", "--infra", str(machine.infra), "--checkout", str(checkout)]
-    return machine.run("rollback", *where, "--to", version)
+    return machine.run("rollback", *where, f"--to={version}")
 
 
 def test_the_package_of_the_version_is_published_and_the_checkout_stays(
@@ -65,9 +65,8 @@ def test_the_package_of_the_version_is_published_and_the_checkout_stays(
 def test_what_is_no_version_or_makes_no_package_changes_nothing(
     machine: Machine, cloud: FakeAzure, checkout: Path
 ) -> None:
-    for version in ("v3", "", "main^{tree}"):
+    for version in ("v3", "", "--help", "main^{tree}"):
         assert f"TO={version} is not a version" in roll_back(machine, checkout, version).stderr
-    assert roll_back(machine, checkout, "--help").returncode != 1  # an option, and none of git's
     (checkout / "Makefile").write_text("package:\n\t@false\n")
     git(checkout, "commit", "-qam", "broken")
     done = roll_back(machine, checkout, "HEAD")

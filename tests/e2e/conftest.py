@@ -5,7 +5,7 @@ import pytest
 
 from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
 from tests.azurite import azurite
-from tests.e2e.running import NOBODY, QUICK, Sandbox, bare_host, beside, running
+from tests.e2e.running import NOBODY, QUICK, Sandbox, bare_host, beside, running, titled
 from tests.e2e.wrong import BROKEN, REGISTRATION, WRONG
 from tests.mail.strategies import GUID
 
@@ -25,6 +25,7 @@ def started() -> Iterator[Sandbox]:
         "MAIL_SECRET_UPTIME_KUMA": "",  # this route is off
     }
     with running("--without", "mail", **settings) as sandbox:
+        sandbox.ends(sandbox.send(titled("the first takes longer")))
         yield sandbox
 
 

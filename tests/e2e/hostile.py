@@ -4,8 +4,6 @@ import gzip
 import json
 from typing import Any
 
-__all__ = ["BODIES", "HEADERS", "RAW"]
-
 MANY = 60_000
 
 

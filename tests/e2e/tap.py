@@ -15,8 +15,6 @@ from shared.storage.table_identity import IDENTITY
 from tests.azurite import azurite
 from tests.e2e.running import UNPACED, Sandbox, beside, eventually, titled
 
-__all__ = ["Cost", "Metered", "Tap", "a_host_behind_taps", "tapped"]
-
 REQUEST = re.compile(rb"(GET|PUT|POST|DELETE|MERGE|PATCH|HEAD) /devstoreaccount1/(\S*) HTTP/1\.1\r\n")
 
 

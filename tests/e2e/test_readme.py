@@ -23,7 +23,7 @@ def test_the_first_mail_of_the_readme_is_sent(sandbox: Sandbox) -> None:
     script = script.replace("http://127.0.0.1:7072", authority).replace("http://127.0.0.1:7071", sandbox.facts["host"])
     result = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
     assert result.stdout.startswith("HTTP/1.1 202 Accepted"), result.stdout + result.stderr
-    assert sandbox.subjects() == ["Meet for lunch?"]
+    eventually(lambda: sandbox.subjects() == ["Meet for lunch?"])  # on a busy machine by the queue
 
 
 def test_the_first_event_of_the_readme_becomes_a_mail(sandbox: Sandbox) -> None:

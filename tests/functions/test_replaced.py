@@ -1,13 +1,14 @@
 """A ledger that was deleted: the timer says so, readiness is degraded, and each mail accepted since is doubted."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import azure.functions as func
 import pytest
 from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient
 
 from shared.app import current_app
 from shared.delivery.record import Row
@@ -48,16 +49,29 @@ async def ask(name: str, **params: str) -> dict[str, Any]:
     return dict(json.loads(answer.get_body()))
 
 
-@pytest.fixture
-async def account(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TableServiceClient]:
-    """An account of its own, and a process that has not asked it anything."""
+@pytest.fixture(scope="module")
+def own_storage() -> Iterator[str]:
+    """Not the session's: these tests delete tables that others use."""
     with azurite() as (storage, _):
-        monkeypatch.setenv("AzureWebJobsStorage", storage)
-        monkeypatch.setenv("MAIL_RETENTION_DAYS", "14")
-        async with TableServiceClient.from_connection_string(storage) as tables:
-            await a_new_process()
-            yield tables
-            await current_app().storage.close()
+        yield storage
+
+
+@pytest.fixture
+async def account(own_storage: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TableServiceClient]:
+    """A new account, and a process that has not asked it anything."""
+    monkeypatch.setenv("AzureWebJobsStorage", own_storage)
+    monkeypatch.setenv("MAIL_RETENTION_DAYS", "14")
+    async with (
+        TableServiceClient.from_connection_string(own_storage) as tables,
+        BlobServiceClient.from_connection_string(own_storage) as blobs,
+    ):
+        await a_new_process()
+        yield tables
+        await current_app().storage.close()
+        async for table in tables.list_tables():
+            await tables.delete_table(table.name)
+        async for container in blobs.list_containers():
+            await blobs.delete_container(container.name)
     current_app.cache_clear()
 
 

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import azure.functions as func
 import pytest
 
 from shared.app import App
+from shared.auth.callers import scope_of
+from shared.auth.entra import Caller
 from shared.functions import messages, send_mail, suppressions
 from shared.mail import parse
 from shared.mail.limits import MAX_ENCODED, MAX_REQUEST
@@ -214,3 +217,16 @@ def test_every_path_under_operator_is_among_those_that_can_be_switched_off() -> 
     routes = {name: function.get_trigger().get_dict_repr().get("route", "") for name, function in indexed().items()}
     by_key = {name for name, route in routes.items() if str(route).startswith("operator/")}
     assert by_key == {function.__name__ for function, *_ in BY_KEY}
+
+
+def test_mails_belong_to_an_application_of_a_tenant_and_of_a_user_where_it_acts_for_one() -> None:
+    """Nobody else sees or cancels them, nor meets their keys."""
+    application = Caller(application_id=APPLICATION, tenant=TENANT)
+    others = [
+        replace(application, application_id=OTHER),
+        replace(application, tenant=OTHER),
+        replace(application, user=USER, delegated=True),
+        replace(application, user=OTHER, delegated=True),
+    ]
+    assert len({scope_of(one) for one in (application, *others)}) == 5
+    assert scope_of(replace(application, roles=frozenset({"Mail.Send"}))) == scope_of(application)

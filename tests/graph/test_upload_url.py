@@ -2,10 +2,16 @@
 
 import asyncio
 import socket
+import ssl
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from sandbox.certificate import issue
+from shared.graph.transport import AiohttpTransport
 from shared.graph.upload_url import UploadRefusedError, resolved
 
 GRAPH = "graph.microsoft.com"
@@ -86,3 +92,30 @@ async def test_in_the_sandbox_a_private_network_will_not(names: dict[str, list[s
 async def test_a_name_that_cannot_be_resolved_is_trouble_of_the_moment(names: dict[str, list[str]]) -> None:
     with pytest.raises(OSError, match=r".+"):
         await resolved("https://outlook.office.com/x", GRAPH)
+
+
+async def test_tls_names_and_verifies_the_host_though_the_connection_goes_to_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate of another host is refused, so a name that resolves to a stranger gets nothing."""
+    issued, named = issue(tmp_path), list[str | None]()
+    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    own.load_cert_chain(issued.certificate, issued.key)
+    own.sni_callback = lambda _socket, name, _context: named.append(name)
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", ssl.create_default_context(cafile=issued.ca))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    transport = AiohttpTransport()
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=own) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
+        for name, refused in (("localhost", nullcontext()), ("outlook.office.com", pytest.raises(httpx.ConnectError))):
+            with refused:
+                request = httpx.Request("PUT", url, content=b"x", extensions={"sni_hostname": name})
+                assert (await transport.handle_async_request(request)).status_code == 201
+    await transport.aclose()
+    assert named == ["localhost", "outlook.office.com"]

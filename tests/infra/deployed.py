@@ -1,6 +1,6 @@
 """What would be deployed with each parameter file, as the compiler's snapshots beside the files have it.
 
-No compiler is needed to read them; test_current.py proves, where there is one, that they are what the files make.
+No compiler is needed to read them; test_compiler.py proves, if there is one, that they are what the files make.
 """
 
 import json

@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import pytest
-
 from deployment.infra import as_template
 from shared.delivery import ledger, queue
 from shared.ratelimit import store as rates
@@ -14,7 +12,6 @@ from shared.settings import config, environ
 from tests.infra.deployed import (
     PARAMETERS,
     ROOT,
-    SETS,
     STORAGE,
     deployed,
     functions,
@@ -39,8 +36,6 @@ NOT_SET: Final = {
     "WEBSITE_SITE_NAME": "the platform sets it",
 }
 
-every_set = pytest.mark.parametrize("name", SETS)
-
 
 def values(tree: Any) -> Iterator[str]:
     match tree:
@@ -61,7 +56,6 @@ def queue_triggers() -> dict[str, dict[str, Any]]:
 # Storage
 
 
-@every_set
 def test_storage_takes_no_shared_key_and_shows_nothing_to_the_public(name: str) -> None:
     assert len(deployed(name).all(STORAGE)) == 2
     for account in (one["properties"] for one in deployed(name).all(STORAGE)):
@@ -75,7 +69,6 @@ def test_storage_takes_no_shared_key_and_shows_nothing_to_the_public(name: str) 
     assert {one["properties"]["publicAccess"] for one in containers} == {"None"}
 
 
-@every_set
 def test_queues_are_those_that_functions_listen_to_with_their_poison_queues(name: str) -> None:
     listened = {trigger["queueName"] for trigger in queue_triggers().values()}
     assert listened == deployed(name).names(f"{STORAGE}/queueServices/queues")
@@ -84,7 +77,6 @@ def test_queues_are_those_that_functions_listen_to_with_their_poison_queues(name
     }
 
 
-@every_set
 def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
     """mail-attachments is where producers put what they attach by reference. The package has an account of its own."""
     own, packages = mail_account(name), package_account(name)
@@ -102,7 +94,6 @@ def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
     assert deployed(name).names(f"{STORAGE}/tableServices/tables") == in_code
 
 
-@every_set
 def test_nothing_that_may_still_be_waited_for_is_removed_by_age(name: str) -> None:
     """A mail waits 366 days for its time, is tried 30 and is late by 7; dead mail goes with its row, by maintenance."""
     rules = {
@@ -118,7 +109,6 @@ def test_nothing_that_may_still_be_waited_for_is_removed_by_age(name: str) -> No
 # The app
 
 
-@every_set
 def test_the_app_is_python_on_flex_consumption_under_two_identities(name: str) -> None:
     here = deployed(name)
     plan, site = here.one("Microsoft.Web/serverfarms"), here.one("Microsoft.Web/sites")
@@ -132,7 +122,6 @@ def test_the_app_is_python_on_flex_consumption_under_two_identities(name: str) -
     assert site["tags"]["azd-service-name"] == "api"
 
 
-@every_set
 def test_instances_are_in_several_zones_if_asked_to_and_azure_takes_how_many_are_ready(name: str) -> None:
     here = deployed(name)
     zones = here.one("Microsoft.Web/serverfarms")["properties"]["zoneRedundant"]
@@ -152,7 +141,6 @@ def test_the_price_of_zones_is_that_of_two_instances_for_each_group_that_scales_
     assert re.search(rf"\b{price:.0f}\s+dollars", (ROOT / "docs" / "deploy.md").read_text())
 
 
-@every_set
 def test_the_app_speaks_tls_and_takes_no_password(name: str) -> None:
     here = deployed(name)
     site = here.one("Microsoft.Web/sites")["properties"]
@@ -166,7 +154,6 @@ def test_the_app_speaks_tls_and_takes_no_password(name: str) -> None:
     }
 
 
-@every_set
 def test_what_scales_by_itself_exists(name: str) -> None:
     configuration = deployed(name).one("Microsoft.Web/sites")["properties"]["functionAppConfig"]
     ready = {one["name"] for one in configuration["scaleAndConcurrency"]["alwaysReady"]}
@@ -176,7 +163,6 @@ def test_what_scales_by_itself_exists(name: str) -> None:
     assert configuration["scaleAndConcurrency"]["triggers"]["http"]["perInstanceConcurrency"] > 1
 
 
-@every_set
 def test_a_deployment_says_what_azd_and_the_documents_need(name: str) -> None:
     assert deployed(name).outputs == {
         "AZURE_FUNCTION_APP_NAME",
@@ -208,7 +194,6 @@ class Recorder(dict[str, str]):
         return super().get(key, default)
 
 
-@every_set
 def test_every_setting_that_the_code_reads_is_set_and_every_one_that_is_set_is_read(name: str) -> None:
     settings = deployed(name).settings()
     environment, laptop = Recorder(settings), Recorder({"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
@@ -218,7 +203,6 @@ def test_every_setting_that_the_code_reads_is_set_and_every_one_that_is_set_is_r
     assert read - NOT_SET.keys() == settings.keys() - AZURES.keys()
 
 
-@every_set
 def test_mailroom_can_use_the_settings_that_it_is_given(name: str) -> None:
     """As config.py reads them in Azure."""
     settings = deployed(name).settings()
@@ -258,20 +242,17 @@ def test_with_nothing_given_nobody_may_send() -> None:
     assert not found.allowed_senders.allow("anyone@contoso.com")
 
 
-@every_set
 def test_no_setting_is_a_secret_or_a_reference_to_one(name: str) -> None:
     for setting, value in deployed(name).settings().items():
         assert not setting.startswith(environ.SECRETS)
         assert not re.search(r"AccountKey=|SharedAccess|sig=|@Microsoft\.KeyVault|password", value, re.IGNORECASE)
 
 
-@every_set
 def test_no_key_is_read_from_any_resource(name: str) -> None:
     """Functions such as listKeys hand out keys; what is deployed asks for none."""
     assert not [text for text in values(list(deployed(name).resources)) if re.search(r"\blist[A-Z]\w*\(", text)]
 
 
-@every_set
 def test_every_connection_of_a_trigger_has_its_identity(name: str) -> None:
     settings = deployed(name).settings()
     connections = {trigger["connection"] for trigger in queue_triggers().values()}
@@ -282,7 +263,6 @@ def test_every_connection_of_a_trigger_has_its_identity(name: str) -> None:
         assert settings[f"{connection}__queueServiceUri"]
 
 
-@every_set
 def test_settings_that_flex_consumption_refuses_are_not_set(name: str) -> None:
     """https://learn.microsoft.com/azure/azure-functions/functions-app-settings, "Flex Consumption"."""
     refused = (
@@ -292,7 +272,6 @@ def test_settings_that_flex_consumption_refuses_are_not_set(name: str) -> None:
     assert not [setting for setting in deployed(name).settings() if re.fullmatch(refused, setting)]
 
 
-@every_set
 def test_an_instance_has_room_for_the_requests_that_it_takes_at_a_time(name: str) -> None:
     """The worker takes some 115 MB for one of 35 MB; the functions host was not measured, so it is given as much twice.
 
@@ -317,14 +296,12 @@ def test_large_mails_lower_how_many_requests_an_instance_takes_by_default() -> N
 # The files
 
 
-@every_set
 def test_versions_of_azures_interfaces_are_stable_ones(name: str) -> None:
     """But one, whose only stable version does not know groups of categories: modules/key-vault.bicep."""
     previews = {one["type"] for one in deployed(name).resources if "preview" in one.get("apiVersion", "")}
     assert previews == {"Microsoft.Insights/diagnosticSettings"}
 
 
-@every_set
 def test_everything_is_tagged_for_azd(name: str) -> None:
     untagged = {
         one["type"]
@@ -334,7 +311,6 @@ def test_everything_is_tagged_for_azd(name: str) -> None:
     assert untagged == set()
 
 
-@every_set
 def test_every_resource_has_a_name_that_azure_takes(name: str) -> None:
     """Of the parameter files, `everything` has an environment with each sign that azd takes."""
     named = [(one["type"], _last(one["name"])) for one in deployed(name).resources if "apiVersion" in one]
@@ -357,7 +333,7 @@ def test_every_parameter_is_described_and_has_a_default() -> None:
 
 
 def test_the_button_deploys_what_main_bicep_is() -> None:
-    """The same parameters and outputs; test_current.py compares the whole where there is a compiler."""
+    """The same parameters and outputs; test_compiler.py compares the whole if there is a compiler."""
     template = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
     assert set(template["parameters"]) == set(re.findall(r"^param (\w+)", MAIN, re.MULTILINE))
     assert (
@@ -365,7 +341,6 @@ def test_the_button_deploys_what_main_bicep_is() -> None:
     )
 
 
-@every_set
 def test_the_flat_template_for_checkov_has_every_resource_of_azure(name: str) -> None:
     snapshot = json.loads((PARAMETERS / f"{name}.snapshot.json").read_text())
     flat = as_template(snapshot)["resources"]

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -13,14 +12,6 @@ from tests.infra.deployed import ROOT, deployed
 DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()
 README: Final = (ROOT / "README.md").read_text()
 PARAMETERS: Final = (ROOT / "infra" / "main.bicepparam").read_text()
-PAGES: Final = (
-    "README.md",
-    "docs/deploy.md",
-    "docs/operations.md",
-    "docs/sender-mailboxes.md",
-    "docs/costs.md",
-    "docs/clients.md",
-)
 COMMANDS: Final = re.findall(
     r"^(?:az|make|azd) .*$", README.partition("## Deploy it")[2].partition("\n## ")[0], re.MULTILINE
 )
@@ -50,18 +41,6 @@ def test_a_parameter_file_gives_everything_that_main_bicep_needs(file: str) -> N
 def test_every_variable_of_the_parameter_file_has_a_default() -> None:
     """So that the file can be used with nothing set."""
     assert re.findall(r"readEnvironmentVariable\('\w+'\)", PARAMETERS) == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_commands_run_targets_that_exist_with_variables_that_they_read(page: str) -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    for command in re.findall(r"(?:^|`)make ([a-z][^`\n#]*)", (ROOT / page).read_text(), re.MULTILINE):
-        for word in re.sub(r"='[^']*'?", "=x", command).split():
-            name, is_variable, _ = word.partition("=")
-            if is_variable:
-                assert f"$({name})" in makefile or f"$(if $({name})" in makefile, command
-            else:
-                assert re.search(rf"^{re.escape(name)}:", makefile, re.MULTILINE), command
 
 
 def test_no_document_tells_to_put_a_secret_into_a_setting() -> None:
@@ -130,16 +109,3 @@ def test_scopes_of_the_api_are_those_that_the_code_asks_for_and_share_a_name_wit
             assert scope["id"] not in {role["id"] for role in roles.values()}
     assert "infra/api-scopes.json" in DEPLOY
     assert OPERATE_AS_USER in DEPLOY
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    path = ROOT / page
-    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", path.read_text()):
-        file, _, anchor = target.partition("#")
-        there = (path.parent / file).resolve() if file else path
-        assert there.exists(), target
-        if anchor:
-            headings = re.findall(r"^#+ (.*)$", Path(there).read_text(), re.MULTILINE)
-            anchors = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
-            assert anchor in anchors, target

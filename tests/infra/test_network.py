@@ -11,17 +11,13 @@ from tests.infra.deployed import (
     PARAMETERS,
     PRIVATE,
     ROOT,
-    SETS,
     STORAGE,
     deployed,
     mail_account,
     package_account,
 )
 
-every_set = pytest.mark.parametrize("name", SETS)
 
-
-@every_set
 def test_only_who_the_parameters_name_reaches_app_and_deployment_endpoint(name: str) -> None:
     site = deployed(name).one("Microsoft.Web/sites")["properties"]["siteConfig"]
     rules, scm = site["ipSecurityRestrictions"], site["scmIpSecurityRestrictions"]
@@ -55,7 +51,6 @@ def test_on_a_private_network_nothing_keeps_the_app_from_graph_entra_and_the_upl
         assert [page.name for page in pages if host not in page.read_text()] == [], host
 
 
-@every_set
 def test_the_network_is_as_open_as_its_parameter_says(name: str) -> None:
     here = deployed(name)
     private = name in PRIVATE
@@ -74,7 +69,6 @@ def test_the_network_is_as_open_as_its_parameter_says(name: str) -> None:
     assert groups == (to_mail | {(package["id"], "blob"), (vault["id"], "vault")} if private else set())
 
 
-@every_set
 def test_azures_own_services_reach_storage_since_lifecycle_rules_come_from_there(name: str) -> None:
     """https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-overview."""
     assert {one["properties"]["networkAcls"]["bypass"] for one in deployed(name).all(STORAGE)} == {"AzureServices"}

@@ -3,9 +3,7 @@
 import re
 from typing import Final
 
-import pytest
-
-from tests.infra.deployed import SETS, deployed, mail_account, package_account
+from tests.infra.deployed import deployed, mail_account, package_account
 
 ROLES: Final = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
@@ -38,10 +36,7 @@ OF_OTHERS: Final = {
 }
 OF_DEPLOYMENT: Final = {(PACKAGES, "Storage Blob Data Contributor", DEPLOYMENT)}  # where packageAccess is write
 
-every_set = pytest.mark.parametrize("name", SETS)
 
-
-@every_set
 def test_roles_are_exactly_these_on_exactly_these_scopes(name: str) -> None:
     found = set()
     for one in deployed(name).all("Microsoft.Authorization/roleAssignments"):
@@ -63,7 +58,6 @@ def test_roles_are_exactly_these_on_exactly_these_scopes(name: str) -> None:
     assert found == OF_MAILROOM | OF_OTHERS.get(name, OF_DEPLOYMENT)
 
 
-@every_set
 def test_rights_over_the_whole_tenant_are_granted_only_when_asked_for(name: str) -> None:
     grants = {one["properties"]["appRoleId"] for one in deployed(name).all("Microsoft.Graph/appRoleAssignedTo@v1.0")}
     send, read, write = (
@@ -74,7 +68,6 @@ def test_rights_over_the_whole_tenant_are_granted_only_when_asked_for(name: str)
     assert grants == {"tenant-wide": {send, read}, "everything": {send, read, write}}.get(name, set())
 
 
-@every_set
 def test_the_vault_decides_by_roles_and_forgets_nothing_at_once(name: str) -> None:
     vault = deployed(name).one("Microsoft.KeyVault/vaults")["properties"]
     assert vault["enableRbacAuthorization"] is True
@@ -84,14 +77,12 @@ def test_the_vault_decides_by_roles_and_forgets_nothing_at_once(name: str) -> No
     assert "accessPolicies" not in vault
 
 
-@every_set
 def test_telemetry_comes_with_a_token_of_entra_only(name: str) -> None:
     here = deployed(name)
     assert here.one("Microsoft.Insights/components")["properties"]["DisableLocalAuth"] is True
     assert here.one("Microsoft.OperationalInsights/workspaces")["properties"]["features"]["disableLocalAuth"] is True
 
 
-@every_set
 def test_the_package_is_deployed_under_an_identity_that_reaches_nothing_else(name: str) -> None:
     """And Mailroom's own has no role on the package's account, so what it runs under cannot replace what it runs.
 
@@ -108,14 +99,12 @@ def test_the_package_is_deployed_under_an_identity_that_reaches_nothing_else(nam
     assert not [text for text in settings if "id-deploy" in text or "deploymentIdentity" in text]
 
 
-@every_set
 def test_entra_gives_tokens_for_the_api_only_to_those_who_have_a_role_if_asked_to(name: str) -> None:
     principals = [one["properties"] for one in deployed(name).all("Microsoft.Graph/servicePrincipals@v1.0")]
     api = {"appId": "11111111-1111-1111-1111-111111111111", "appRoleAssignmentRequired": True}
     assert principals == ([api] if name == "everything" else [])
 
 
-@every_set
 def test_the_account_of_the_ledger_is_locked_if_asked_to(name: str) -> None:
     locks = deployed(name).all("Microsoft.Authorization/locks")
     assert [lock["properties"]["level"] for lock in locks] == (["CanNotDelete"] if name == "everything" else [])

@@ -4,12 +4,12 @@ Sources: azure-rest-api-specs issue 21258 (the service's own answer: "Supported 
 and notes of Terraform's azurerm_monitor_scheduled_query_rules_alert_v2, which were tried against the service.
 """
 
-import re
 from typing import Any, Final
 
 import pytest
 
-from tests.infra.deployed import SETS, deployed
+from tests.infra.deployed import deployed
+from tests.infra.watching import minutes
 
 HOURS: Final = (1, 2, 3, 4, 5, 6)
 SHORT: Final = (5, 10, 15, 30, 45, *(hours * 60 for hours in HOURS))
@@ -21,15 +21,6 @@ MUTED: Final = WINDOWS
 MUTE: Final = "muteActionsDuration"
 # Asked every minute, a rule looks back six hours at most, and a minute at least.
 WINDOWS_OF_A_MINUTE: Final = {1, *SHORT}
-
-
-def minutes(text: str) -> int:
-    """The minutes of PT5M, PT1H or P1D; Azure takes no other spelling, so PT60M is none."""
-    match = re.fullmatch(r"(?:PT(\d+)M|PT(\d+)H|P(\d+)D)", text)
-    assert match, text
-    by_minute, by_hour, by_day = (int(number or 0) for number in match.groups())
-    assert by_minute < 60, text
-    return by_minute + 60 * by_hour + DAY * by_day
 
 
 def faults(rule: dict[str, Any]) -> list[str]:
@@ -69,7 +60,6 @@ def rules(name: str) -> dict[str, dict[str, Any]]:
     return {one["name"]: one["properties"] for one in deployed(name).all(kind)}
 
 
-@pytest.mark.parametrize("name", SETS)
 def test_azure_monitor_takes_every_rule(name: str) -> None:
     assert rules(name)
     assert {rule: found for rule, one in rules(name).items() if (found := faults(one))} == {}

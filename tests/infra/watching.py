@@ -9,14 +9,15 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.functions.triggers import QUEUES
 from shared.telemetry import LogEvent
 from tests.infra.deployed import ROOT, deployed
-from tests.infra.kusto.tables import Row, run
+from tests.infra.kusto.tables import run
 
-__all__ = ["NOON", "Log", "alerts", "minutes"]
+if TYPE_CHECKING:
+    from tests.infra.kusto.expressions import Row
 
 NOON: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 RECORDED: Final = ROOT / "tests" / "infra" / "recorded.jsonl"
@@ -122,7 +123,9 @@ def _waiting(count: str, oldest: float | None) -> dict[str, Any]:
 
 
 def minutes(text: str) -> int:
-    """Of PT5M, PT1H, P1D."""
-    match = re.fullmatch(r"PT?(\d+)([MHD])", text)
+    """Of PT5M, PT1H or P1D; Azure takes no other spelling, and PT60M is not one."""
+    match = re.fullmatch(r"PT(\d+)M|PT(\d+)H|P(\d+)D", text)
     assert match, text
-    return int(match[1]) * {"M": 1, "H": 60, "D": 24 * 60}[match[2]]
+    by_minute, by_hour, by_day = (int(number or 0) for number in match.groups())
+    assert by_minute < 60, text
+    return by_minute + 60 * by_hour + 24 * 60 * by_day

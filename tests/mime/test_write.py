@@ -44,7 +44,8 @@ MAIL = HEAD + BODY
 
 
 def outgoing_mail(mime: bytes = MAIL, **changes: Any) -> OutgoingMail:
-    return outgoing(changes.pop("request", None) or read_mime(mime), mime=mime, **changes)
+    fields: dict[str, Any] = {"request": read_mime(mime), "mime": mime, **changes}
+    return outgoing(**fields)
 
 
 def head_of(mail: bytes) -> list[bytes]:

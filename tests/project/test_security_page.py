@@ -45,10 +45,3 @@ def test_a_limit_is_the_codes(number: str, module: str, name: str) -> None:
     for step in name.split("."):
         found = getattr(found, step)
     assert found == int(number.replace(",", ""))
-
-
-def test_every_page_that_the_pages_link_is_there() -> None:
-    for page in (ROOT / "docs" / "security.md", ROOT / "SECURITY.md"):
-        links = re.findall(r"\]\(([\w./-]+)\)", page.read_text())
-        assert links
-        assert all((page.parent / link).exists() for link in links)

@@ -5,6 +5,7 @@ the template. The mail says what is left out.
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 from shared.webhooks.rendering.filters import shown
@@ -16,12 +17,13 @@ LONGEST_TEXT: Final = 100_000  # characters of one text; GitHub has 65,536 in a 
 MOST_CHARACTERS: Final = 1_000_000  # of all names and texts
 MOST_NOTES: Final = 5
 LONGEST_PLACE: Final = 100  # characters
+Path = tuple[str | int, ...]
 
 
 def bounded(data: Any) -> tuple[Any, tuple[str, ...]]:
     """The data as far as templates see it, and sentences that say what is left out."""
     cutter = _Cutter()
-    return cutter.cut(data, "the event"), tuple(cutter.notes)
+    return cutter.cut(data, ()), tuple(cutter.notes)
 
 
 def size_of(data: Any, most: int) -> int:
@@ -45,30 +47,30 @@ class _Cutter:
         self.characters = MOST_CHARACTERS
         self.notes: list[str] = []
 
-    def cut(self, value: Any, place: str) -> Any:
+    def cut(self, value: Any, path: Path) -> Any:
         if isinstance(value, str):
-            return self._text(value, place)
+            return self._text(value, path)
         if isinstance(value, Mapping):
-            kept = self._few(len(value), MOST_ENTRIES, place, "entries")
-            entries = (entry for entry, _ in zip(value.items(), range(kept), strict=False))
-            return {self._text(name, place): self.cut(one, _below(place, name)) for name, one in entries}
+            kept = self._few(len(value), MOST_ENTRIES, path, "entries")
+            entries = islice(value.items(), kept)
+            return {self._text(name, path): self.cut(one, (*path, name)) for name, one in entries}
         if isinstance(value, list):
-            kept = self._few(len(value), MOST_ITEMS, place, "items")
-            return [self.cut(one, f"{place}[{at}]") for at, one in enumerate(value[:kept])]
+            kept = self._few(len(value), MOST_ITEMS, path, "items")
+            return [self.cut(one, (*path, at)) for at, one in enumerate(value[:kept])]
         return value
 
-    def _few(self, there: int, most: int, place: str, what: str) -> int:
+    def _few(self, there: int, most: int, path: Path, what: str) -> int:
         kept = max(0, min(there, most, self.values))
         self.values -= kept
         if kept < there:
-            self._note(f"Of {there:,} {what} of {place} only the first {kept:,} are read for this mail.")
+            self._note(f"Of {there:,} {what} of {_place(path)} only the first {kept:,} are read for this mail.")
         return kept
 
-    def _text(self, text: str, place: str) -> str:
+    def _text(self, text: str, path: Path) -> str:
         kept = max(0, min(len(text), LONGEST_TEXT, self.characters))
         self.characters -= kept
         if kept < len(text):
-            self._note(f"Of the text {place} only the first {kept:,} of {len(text):,} characters are read.")
+            self._note(f"Of the text {_place(path)} only the first {kept:,} of {len(text):,} characters are read.")
         return text[:kept]
 
     def _note(self, text: str) -> None:
@@ -76,6 +78,12 @@ class _Cutter:
             self.notes.append(text)
 
 
-def _below(place: str, name: str) -> str:
-    step = shown(name)[:LONGEST_PLACE]
-    return step if place == "the event" else f"{place[:LONGEST_PLACE]}.{step}"
+def _place(path: Path) -> str:
+    """As JMESPath, `alert.labels[0]`, with long names cut."""
+    place = ""
+    for step in path:
+        if isinstance(step, int):
+            place += f"[{step}]"
+        else:
+            place = f"{place[:LONGEST_PLACE]}{'.' if place else ''}{shown(step)[:LONGEST_PLACE]}"
+    return place or "the event"

@@ -31,7 +31,7 @@ LONGEST: Final = 1_000_000  # characters before styles; more than the largest ta
 LONGEST_ATTRIBUTE: Final = 1_000  # characters
 LARGEST: Final = 2_000_000  # bytes; Graph takes four million in all
 # Control characters, which the output of programs contains, as Unicode's pictures of them.
-_CONTROLS: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # str.translate takes 10 ms for a mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,8 @@ def _bounded(pieces: Iterator[str]) -> Iterator[str]:
 
 def _sound(html: str) -> str:
     """With pictures of control characters, and U+FFFD for what is no character."""
-    return IMPOSSIBLE.sub("\ufffd", html.translate(_CONTROLS))
+    shown = _CONTROLS.sub(lambda found: "\u2421" if found[0] == "\x7f" else chr(0x2400 + ord(found[0])), html)
+    return IMPOSSIBLE.sub("\ufffd", shown)
 
 
 def _reason(error: Exception, name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shared.settings.config import secret_setting
+from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.route import FILE, Route, RouteError, read_route
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ def load(extra: Path | None = None, renderer: "Renderer | None" = None, built_in
             problems[name] = f"{folders[name]}: its secret would be {setting}, as that of {others}; rename one."
             routes.pop(name, None)
     return Catalog(routes, problems)
+
+
+def report_unusable(missing: str | None, problems: Mapping[str, str]) -> None:
+    """Log why routes cannot be used. missing, problems: see Catalog."""
+    if missing:
+        emit(LogEvent.ROUTE_REFUSED, why=missing)
+    for name, problem in problems.items():
+        emit(LogEvent.ROUTE_REFUSED, route=name, why=problem)
 
 
 def _check_templates(route: Route, renderer: "Renderer") -> None:

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.infra.kusto.language import Node
-from tests.infra.kusto.scalars import COMPARISONS, LITERALS, OPERATORS, TYPES, Unknown, equal, has, member
-
-__all__ = ["Expressions", "Failed", "Row", "Value", "bare"]
+from tests.infra.kusto.scalars import COMPARISONS, LITERALS, OPERATORS, TYPES, Unsupported, equal, has, member
 
 type Row = dict[str, Any]
 type Value = Callable[[Row], Any]
 
 
-class Failed(Exception):  # noqa: N818 - the query's failure, not this program's
-    """What Azure would answer instead of rows."""
+class QueryFailed(Exception):  # noqa: N818 - the query failed, not this program
+    """Azure would answer with an error instead of rows."""
 
 
 def bare(node: Node) -> Node:
@@ -40,7 +38,7 @@ class Expressions:
         def checked(row: Row) -> Any:
             found = value(row)
             if found is not None and (not isinstance(found, kind) or (kind is int and found is True)):
-                raise Unknown(f"{found!r} is no {node['type']}: {node['text']}")
+                raise Unsupported(f"{found!r} is no {node['type']}: {node['text']}")
             return found
 
         return checked
@@ -52,7 +50,7 @@ class Expressions:
             return lambda _: constant
         if kind in OPERATORS:
             if kind in COMPARISONS and "dynamic" in (node["Left"]["type"], node["Right"]["type"]):
-                raise Unknown(f"a dynamic compared: {node['text']}")
+                raise Unsupported(f"a dynamic compared: {node['text']}")
             left, right, operator = self.of(node["Left"], columns), self.of(node["Right"], columns), OPERATORS[kind]
             return lambda row: operator(left(row), right(row))
         if kind in ("InExpression", "NotInExpression", "HasAnyExpression"):
@@ -89,12 +87,12 @@ class Expressions:
             case "FunctionCallExpression" if function := self.functions.get(node["Name"]["Name"]):
                 arguments = [self.of(one, columns) for one in node["ArgumentList"]["Expressions"]]
                 return lambda row: function(*[argument(row) for argument in arguments])
-        raise Unknown(f"{node['kind']}: {node['text']}")
+        raise Unsupported(f"{node['kind']}: {node['text']}")
 
     def _name(self, name: str, columns: Mapping[str, str]) -> Value:
         if name in columns:
             return lambda row: row[name]
         if name not in self.lets:
-            raise Failed(f"Failed to resolve column or scalar expression named '{name}'")
+            raise QueryFailed(f"QueryFailed to resolve column or scalar expression named '{name}'")
         constant = self.of(self.lets[name], {})({})
         return lambda _: constant

@@ -11,8 +11,6 @@ from typing import Any, Final
 
 from tests.infra.deployed import ROOT
 
-__all__ = ["SCHEMAS", "Node", "Reading", "read"]
-
 type Node = dict[str, Any]
 """A node of the tree: `kind`, `text`, mostly `type`, and its parts by the names that the service gives them."""
 
@@ -31,7 +29,7 @@ SCHEMAS: Final = {  # https://learn.microsoft.com/azure/azure-monitor/reference/
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class QueryReading:
     faults: tuple[str, ...]
     columns: dict[str, str]
     """Of the result: name and type."""
@@ -39,7 +37,7 @@ class Reading:
 
 
 @cache
-def read(query: str) -> Reading:
+def read(query: str) -> QueryReading:
     service = _service()
     assert service.stdin
     assert service.stdout
@@ -48,7 +46,7 @@ def read(query: str) -> Reading:
     answer = service.stdout.readline()
     assert answer, "the language service has ended; its reason stands above"
     said = json.loads(answer)
-    return Reading(tuple(said["faults"]), said["columns"], said["tree"])
+    return QueryReading(tuple(said["faults"]), said["columns"], said["tree"])
 
 
 @cache

@@ -13,19 +13,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-__all__ = [
-    "AGGREGATES",
-    "COMPARISONS",
-    "FUNCTIONS",
-    "LITERALS",
-    "OPERATORS",
-    "TYPES",
-    "Unknown",
-    "equal",
-    "has",
-    "member",
-]
-
 TYPES: Final[dict[str, type | tuple[type, ...]]] = {
     "string": str,
     "int": int,
@@ -38,8 +25,8 @@ TYPES: Final[dict[str, type | tuple[type, ...]]] = {
 TICKS: Final = 10  # of a timespan in a microsecond
 
 
-class Unknown(Exception):  # noqa: N818 - what these tests cannot judge, not what is wrong
-    """A query uses something of Kusto that is not written down here: write it, with a test of its meaning."""
+class Unsupported(Exception):  # noqa: N818 - a limit of these tests, not an error of the query
+    """A query uses a part of Kusto that is not implemented here: implement it, with a test of its meaning."""
 
 
 def equal(left: Any, right: Any) -> bool | None:
@@ -129,7 +116,7 @@ def _tostring(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    raise Unknown(f"tostring({value!r})")
+    raise Unsupported(f"tostring({value!r})")
 
 
 def _number[T: (int, float)](value: Any, kind: type[T]) -> T | None:
@@ -160,7 +147,7 @@ def _bin(value: Any, size: Any) -> Any:
         return None
     if isinstance(value, datetime):
         if timedelta(days=1) % size:
-            raise Unknown(f"bin by {size}")
+            raise Unsupported(f"bin by {size}")
         return value - (value - datetime.min.replace(tzinfo=UTC)) % size
     return value - value % size
 

@@ -1,7 +1,7 @@
 """Kusto queries run on rows: the operators that Mailroom's queries use, from the tree of Microsoft's language service.
 
-What is not known here raises Unknown. A table that does not exist, and a column that its table does not have, raise
-Failed, as they fail a query in Azure; unless a `union isfuzzy=true` does without the table.
+A part of Kusto that is not implemented raises Unsupported. A missing table or column raises QueryFailed, as the query
+fails in Azure, except for a table in a `union isfuzzy=true`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,28 +9,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.infra.kusto.expressions import Expressions, Failed, Row, bare
+from tests.infra.kusto.expressions import Expressions, QueryFailed, Row, bare
 from tests.infra.kusto.language import SCHEMAS, Node, read
-from tests.infra.kusto.scalars import AGGREGATES, FUNCTIONS, Unknown, equal
-
-__all__ = ["Failed", "Row", "Table", "run"]
+from tests.infra.kusto.scalars import AGGREGATES, FUNCTIONS, Unsupported, equal
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class KustoTable:
     columns: dict[str, str]
     rows: list[Row] = field(default_factory=list)
 
 
-def run(query: str, tables: Mapping[str, list[Row]], now: datetime) -> Table:
+def run(query: str, tables: Mapping[str, list[Row]], now: datetime) -> KustoTable:
     """The rows of the query. tables: those that exist, by their names; columns that a row leaves out are null."""
     return _Run({name: _filled(name, rows) for name, rows in tables.items()}, now).last_of(read(query).tree)
 
 
-def _filled(name: str, rows: list[Row]) -> Table:
+def _filled(name: str, rows: list[Row]) -> KustoTable:
     columns = SCHEMAS[name]
     assert all(row.keys() <= columns.keys() for row in rows), f"{name} has other columns"
-    return Table(columns, [{column: row.get(column, _null(kind)) for column, kind in columns.items()} for row in rows])
+    return KustoTable(
+        columns, [{column: row.get(column, _null(kind)) for column, kind in columns.items()} for row in rows]
+    )
 
 
 def _null(kind: str) -> str | None:
@@ -38,7 +38,7 @@ def _null(kind: str) -> str | None:
 
 
 class _Run:
-    def __init__(self, tables: Mapping[str, Table], now: datetime) -> None:
+    def __init__(self, tables: Mapping[str, KustoTable], now: datetime) -> None:
         self.tables = dict(tables)
         self.lets: dict[str, Node] = {}
         functions = FUNCTIONS | {"now": lambda: now, "ago": lambda before: now - before}
@@ -46,15 +46,15 @@ class _Run:
 
     # Tables
 
-    def last_of(self, tree: Node) -> Table:
+    def last_of(self, tree: Node) -> KustoTable:
         *lets, last = tree["Statements"]
         for let in lets:
             if let["kind"] != "LetStatement":
-                raise Unknown(let["text"])
+                raise Unsupported(let["text"])
             self.lets[let["Name"]["Name"]] = let["Expression"]
         return self.of(last["Expression"])
 
-    def of(self, node: Node) -> Table:
+    def of(self, node: Node) -> KustoTable:
         match node["kind"]:
             case "PipeExpression":
                 return self._piped(self.of(node["Expression"]), node["Operator"])
@@ -67,19 +67,19 @@ class _Run:
             case "DataTableExpression":
                 return self._datatable(node)
             case "PrintOperator":
-                return self._extended(Table({}, [{}]), node)
+                return self._extended(KustoTable({}, [{}]), node)
             case kind:
-                raise Unknown(f"{kind}: {node['text']}")
+                raise Unsupported(f"{kind}: {node['text']}")
 
-    def _table(self, name: str) -> Table:
+    def _table(self, name: str) -> KustoTable:
         if name in self.lets:
             return self.of(self.lets[name])
         if name not in self.tables:
-            raise Failed(f"Failed to resolve table or column expression named '{name}'")
+            raise QueryFailed(f"QueryFailed to resolve table or column expression named '{name}'")
         return self.tables[name]
 
-    def _piped(self, table: Table, node: Node) -> Table:
-        known: dict[str, Callable[[Table, Node], Table]] = {
+    def _piped(self, table: KustoTable, node: Node) -> KustoTable:
+        known: dict[str, Callable[[KustoTable, Node], KustoTable]] = {
             "FilterOperator": self._where,
             "ExtendOperator": self._extended,
             "ProjectOperator": lambda before, now: self._extended(before, now, only=True),
@@ -88,83 +88,83 @@ class _Run:
             "JoinOperator": self._joined,
             "UnionOperator": lambda before, now: self._union(now, before),
             "SortOperator": self._sorted,
-            "TakeOperator": lambda before, now: Table(
+            "TakeOperator": lambda before, now: KustoTable(
                 before.columns, before.rows[: self.expressions.of(now["Expression"], {})({})]
             ),
         }
         if node["kind"] not in known:
-            raise Unknown(f"{node['kind']}: {node['text']}")
+            raise Unsupported(f"{node['kind']}: {node['text']}")
         return known[node["kind"]](table, node)
 
-    def _where(self, table: Table, node: Node) -> Table:
+    def _where(self, table: KustoTable, node: Node) -> KustoTable:
         true = self.expressions.of(node["Condition"], table.columns)
-        return Table(table.columns, [row for row in table.rows if true(row) is True])
+        return KustoTable(table.columns, [row for row in table.rows if true(row) is True])
 
-    def _extended(self, table: Table, node: Node, *, only: bool = False) -> Table:
+    def _extended(self, table: KustoTable, node: Node, *, only: bool = False) -> KustoTable:
         named = [(self._named(one, node), one) for one in node["Expressions"]]
         columns = {name: one["type"] for name, one in named}
         values = [(name, self.expressions.of(one, table.columns)) for name, one in named]
         rows = [{name: value(row) for name, value in values} for row in table.rows]
         if only:
-            return Table(columns, rows)
-        return Table(table.columns | columns, [old | new for old, new in zip(table.rows, rows, strict=True)])
+            return KustoTable(columns, rows)
+        return KustoTable(table.columns | columns, [old | new for old, new in zip(table.rows, rows, strict=True)])
 
-    def _distinct(self, table: Table, node: Node) -> Table:
+    def _distinct(self, table: KustoTable, node: Node) -> KustoTable:
         shown = self._extended(table, node, only=True)
-        return Table(shown.columns, [dict(row) for row in dict.fromkeys(tuple(row.items()) for row in shown.rows)])
+        return KustoTable(shown.columns, [dict(row) for row in dict.fromkeys(tuple(row.items()) for row in shown.rows)])
 
-    def _sorted(self, table: Table, node: Node) -> Table:
+    def _sorted(self, table: KustoTable, node: Node) -> KustoTable:
         rows = table.rows
         for one in reversed(node["Expressions"]):
             if one["kind"] != "OrderedExpression" or one["Ordering"].keys() & {"NullsClause"}:
-                raise Unknown(node["text"])
+                raise Unsupported(node["text"])
             keys = [*map(self.expressions.of(one["Expression"], table.columns), rows)]
             if None in keys:
-                raise Unknown(f"null in {node['text']}")
+                raise Unsupported(f"null in {node['text']}")
             order = sorted(
                 range(len(rows)), key=keys.__getitem__, reverse=one["Ordering"]["AscOrDescKeyword"] == "desc"
             )
             rows = [rows[at] for at in order]
-        return Table(table.columns, rows)
+        return KustoTable(table.columns, rows)
 
-    def _datatable(self, node: Node) -> Table:
+    def _datatable(self, node: Node) -> KustoTable:
         columns = {one["Name"]["Name"]: one["Type"]["text"] for one in node["Schema"]["Columns"]}
         values = [self.expressions.of(one, {})({}) for one in node["Values"]]
         rows = [values[at : at + len(columns)] for at in range(0, len(values), len(columns))]
-        return Table(columns, [dict(zip(columns, row, strict=True)) for row in rows])
+        return KustoTable(columns, [dict(zip(columns, row, strict=True)) for row in rows])
 
-    def _union(self, node: Node, before: Table | None) -> Table:
+    def _union(self, node: Node, before: KustoTable | None) -> KustoTable:
         given = self._parameters(node, {"isfuzzy"})
         parts = [] if before is None else [before]
         for one in node["Expressions"]:
             try:
                 parts.append(self.of(one))
-            except Failed:
+            except QueryFailed:
                 if given.get("isfuzzy") is not True:
                     raise
         if not parts:
-            raise Failed(f"no table of: {node['text']}")
+            raise QueryFailed(f"no table of: {node['text']}")
         columns: dict[str, str] = {}
         for part in parts:
             for name, kind in part.columns.items():
                 if columns.setdefault(name, kind) != kind:
-                    raise Unknown(f"{name} of two types: {node['text']}")  # Kusto makes two columns of it
+                    raise Unsupported(f"{name} of two types: {node['text']}")  # Kusto makes two columns of it
         empty = {name: _null(kind) for name, kind in columns.items()}
-        return Table(columns, [empty | row for part in parts for row in part.rows])
+        return KustoTable(columns, [empty | row for part in parts for row in part.rows])
 
-    def _joined(self, left: Table, node: Node) -> Table:
+    def _joined(self, left: KustoTable, node: Node) -> KustoTable:
         kind = self._parameters(node, {"kind"}).get("kind")
         if kind not in ("inner", "leftouter", "leftanti"):
-            raise Unknown(node["text"])  # the default is innerunique
+            raise Unsupported(node["text"])  # the default is innerunique
         right = self.of(node["Expression"])
         keys = [one["Name"] for one in node["ConditionClause"]["Expressions"] if one["kind"] == "NameReference"]
         if len(keys) != len(node["ConditionClause"]["Expressions"]):
-            raise Unknown(node["text"])
+            raise Unsupported(node["text"])
         for key in keys:
             for side in (left, right):
                 self.expressions.of({"kind": "NameReference", "Name": key, "type": "string"}, side.columns)
             if None in (row[key] for row in left.rows + right.rows):
-                raise Unknown(f"null in {node['text']}")
+                raise Unsupported(f"null in {node['text']}")
         names = {name: f"{name}1" if name in left.columns else name for name in right.columns}
         rows: list[Row] = []
         for row in left.rows:
@@ -176,9 +176,9 @@ class _Run:
             elif kind == "leftouter":
                 rows.append(row | {names[name]: _null(of) for name, of in right.columns.items()})
         extra = {} if kind == "leftanti" else {names[name]: of for name, of in right.columns.items()}
-        return Table(left.columns | extra, rows)
+        return KustoTable(left.columns | extra, rows)
 
-    def _summarized(self, table: Table, node: Node) -> Table:
+    def _summarized(self, table: KustoTable, node: Node) -> KustoTable:
         by = node["ByClause"]["Expressions"] if "ByClause" in node else []
         names = [name for name, _ in node["columns"]]
         groups: dict[tuple[Any, ...], list[Row]] = {}
@@ -195,15 +195,15 @@ class _Run:
             for aggregate in aggregates:
                 values.extend(aggregate(members))
             rows.append(dict(zip(names, values, strict=True)))
-        return Table(dict(node["columns"]), rows)
+        return KustoTable(dict(node["columns"]), rows)
 
     def _aggregate(self, node: Node, columns: Mapping[str, str]) -> Callable[[list[Row]], list[Any]]:
         """The values of one aggregate in a group of rows: one, and of arg_max several."""
         if node["kind"] != "FunctionCallExpression":
-            raise Unknown(node["text"])
+            raise Unsupported(node["text"])
         name = node["Name"]["Name"]
         if name not in AGGREGATES:
-            raise Unknown(f"{name}: {node['text']}")
+            raise Unsupported(f"{name}: {node['text']}")
         arguments = [self.expressions.of(one, columns) for one in node["ArgumentList"]["Expressions"]]
         return lambda rows: AGGREGATES[name](len(rows), *[[*map(argument, rows)] for argument in arguments])
 
@@ -214,7 +214,7 @@ class _Run:
     def _parameters(self, node: Node, known: set[str]) -> dict[str, Any]:
         given = {one["Name"]["Name"]: one["Expression"] for one in node["Parameters"]}
         if given.keys() - known:
-            raise Unknown(node["text"])
+            raise Unsupported(node["text"])
         return {name: one.get("value", one["text"]) for name, one in given.items()}
 
     def _named(self, one: Node, operator: Node) -> str:
@@ -222,4 +222,4 @@ class _Run:
             return str(one["Name"]["Name"])
         if one["kind"] == "NameReference":
             return str(one["Name"])
-        raise Unknown(f"a column without a name: {operator['text']}")
+        raise Unsupported(f"a column without a name: {operator['text']}")

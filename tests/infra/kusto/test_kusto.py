@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import pytest
 
+from tests.infra.kusto.expressions import QueryFailed, Row
 from tests.infra.kusto.language import read
-from tests.infra.kusto.scalars import Unknown
-from tests.infra.kusto.tables import Failed, Row, run
+from tests.infra.kusto.scalars import Unsupported
+from tests.infra.kusto.tables import run
 
 NOW: Final = datetime(2026, 3, 1, 12, 7, 30, tzinfo=UTC)
 SCALARS: Final[dict[str, Any]] = {
@@ -140,7 +141,7 @@ def test_an_operator_gives_the_rows_that_are_documented(query: str) -> None:
 )
 def test_a_query_of_what_does_not_exist_fails(query: str) -> None:
     assert [fault for fault in read(query).faults if fault.startswith("Error")] == []
-    with pytest.raises(Failed):
+    with pytest.raises(QueryFailed):
         run(query, {}, NOW).rows  # noqa: B018
 
 
@@ -161,7 +162,7 @@ def test_a_query_of_what_does_not_exist_fails(query: str) -> None:
     ],
 )
 def test_what_is_not_written_down_is_refused_instead_of_guessed(query: str) -> None:
-    with pytest.raises(Unknown):
+    with pytest.raises(Unsupported):
         run(query, {}, NOW)
 
 

@@ -8,8 +8,6 @@ from typing import Any, Final
 from shared.webhooks.rendering.mails import Rendered, Renderer
 from shared.webhooks.sources.source import Event
 
-__all__ = ["LAYOUT", "RENDERER", "event", "rendered", "templates"]
-
 LAYOUT: Final = Path(__file__).parents[3] / "shared" / "webhooks" / "routes" / "_layout"
 RENDERER: Final = Renderer(LAYOUT)
 HEAD: Final = """{% extends "mail.html.j2" %}

@@ -44,24 +44,12 @@ def test_times_are_written_in_words_and_what_is_none_stays_as_it_is(value: Any, 
 @pytest.mark.parametrize(
     ("amount", "currency", "expected"),
     [
-        (1234, "eur", "EUR 12.34"),
-        (5, "usd", "USD 0.05"),
-        (-123456, "USD", "USD -1,234.56"),
-        (1234, "jpy", "JPY 1,234"),
-        (1234, "KWD", "KWD 1.234"),
-        (0, "krw", "KRW 0"),
-        (1234, "isk", "ISK 12.34"),
-        ("12.50", "eur", "EUR 12.50"),
-        ("1250", "eur", None),
-        (12.5, "eur", None),
-        (12, None, None),
-        (12, "", None),
-        (12, {}, None),
-        (True, "eur", None),
-        ("much", "eur", None),
-        (None, "eur", None),
+        (1234, "eur", "EUR 12.34"), (5, "usd", "USD 0.05"), (-123456, "USD", "USD -1,234.56"),
+        (1234, "jpy", "JPY 1,234"), (1234, "KWD", "KWD 1.234"), (0, "krw", "KRW 0"), (1234, "isk", "ISK 12.34"),
+        ("12.50", "eur", "EUR 12.50"), ("1250", "eur", None), (12.5, "eur", None), (12, None, None), (12, "", None),
+        (12, {}, None), (True, "eur", None), ("much", "eur", None), (None, "eur", None),
     ],
-)
+)  # fmt: skip
 def test_amounts_have_the_decimals_of_their_currency_or_are_none(
     amount: Any, currency: Any, expected: str | None
 ) -> None:
@@ -71,19 +59,10 @@ def test_amounts_have_the_decimals_of_their_currency_or_are_none(
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (200, "3 min 20 s"),
-        (60, "1 min"),
-        (0, "0 s"),
-        (0.35, "350 ms"),
-        (59.6, "1 min"),
-        (7_500, "2 h 5 min"),
-        (90_061, "1 d 1 h"),
-        (86_405, "1 d"),
-        (-65, "-1 min 5 s"),
-        ("a while", "a while"),
-        (float("nan"), "nan"),
+        (200, "3 min 20 s"), (60, "1 min"), (0, "0 s"), (0.35, "350 ms"), (59.6, "1 min"), (7_500, "2 h 5 min"),
+        (90_061, "1 d 1 h"), (86_405, "1 d"), (-65, "-1 min 5 s"), ("a while", "a while"), (float("nan"), "nan"),
     ],
-)
+)  # fmt: skip
 def test_durations_have_their_two_largest_units(seconds: Any, expected: str) -> None:
     assert FILTERS["duration"](seconds) == expected
 
@@ -130,17 +109,11 @@ def test_any_value_is_readable_as_text(value: Any, expected: str) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("a\r\nBcc: x@example.com", "a Bcc: x@example.com"),
-        ("  a \t\x00\x1b\x7f\x85\u2028\u2029 b\n", "a b"),
-        ("invoice\u202efdp.exe", "invoice fdp.exe"),
-        ("\ud800", "\ufffd"),
-        ("a" * 256, "a" * 254 + "…"),
-        ("a" * 255, "a" * 255),
-        ("\u200b\u2060", ""),
-        ("\n", ""),
-        ("👩‍🔧 ü", "👩‍🔧 ü"),
+        ("a\r\nBcc: x@example.com", "a Bcc: x@example.com"), ("  a \t\x00\x1b\x7f\x85\u2028\u2029 b\n", "a b"),
+        ("invoice\u202efdp.exe", "invoice fdp.exe"), ("\ud800", "\ufffd"), ("a" * 256, "a" * 254 + "…"),
+        ("a" * 255, "a" * 255), ("\u200b\u2060", ""), ("\n", ""), ("👩‍🔧 ü", "👩‍🔧 ü"),
     ],
-)
+)  # fmt: skip
 def test_a_subject_is_one_line_of_at_most_255_characters(value: str, expected: str) -> None:
     assert one_line(value) == expected
 

@@ -28,22 +28,12 @@ def chosen(kind: str, *folders: Path, template: str | None = None) -> str:
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("order.paid", "order.paid"),
-        ("Order.Paid", "order.paid"),
-        ("order.paid.twice", "order.paid"),
-        ("order.sent", "order"),
-        ("order", "order"),
-        ("order/paid", "table"),
-        ("Microsoft.Storage/BlobCreated", "table"),
-        ("a b", "a-b"),
-        ("orders", "table"),
-        ("..", "table"),
-        ("../order", "table"),
-        ("mail", "table"),
-        ("parts", "table"),
-        ("", "table"),
+        ("order.paid", "order.paid"), ("Order.Paid", "order.paid"), ("order.paid.twice", "order.paid"),
+        ("order.sent", "order"), ("order", "order"), ("order/paid", "table"),
+        ("Microsoft.Storage/BlobCreated", "table"), ("a b", "a-b"), ("orders", "table"), ("..", "table"),
+        ("../order", "table"), ("mail", "table"), ("parts", "table"), ("", "table"),
     ],
-)
+)  # fmt: skip
 def test_the_closest_template_for_the_type_of_an_event_is_taken(tmp_path: Path, kind: str, expected: str) -> None:
     templates(tmp_path, order="", order_paid="", **{"a-b": ""})
     assert chosen(kind, tmp_path) == expected
@@ -160,35 +150,14 @@ def test_a_subject_that_fails_leaves_the_mail_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "expression",
     [
-        "''.__class__",
-        "''.__class__.__mro__[1].__subclasses__()",
-        "event.__init__.__globals__",
-        "event.time.__class__",
-        "self.__init__.__globals__",
-        "at.func",
-        "at.__call__",
-        "link.__globals__",
-        "range.__globals__",
-        "facts.__globals__",
-        "data|attr('__class__')",
-        "''|attr('__class__')",
-        "'{0.__class__}'.format(event)",
-        "lipsum.__globals__",
-        "cycler.__init__.__globals__",
-        "event['__class__']",
-        "range(100000)",
-        "'x' * 1000000",
-        "1000000 * ['x']",
-        "9 ** 9999",
-        "data.items.append(1)",
-        "data.update({})",
-        "data.absent",
-        "absent",
-        "at('[')",
-        "at('nope(@)')",
-        "data.text.absent",
+        "''.__class__", "''.__class__.__mro__[1].__subclasses__()", "event.__init__.__globals__",
+        "event.time.__class__", "self.__init__.__globals__", "at.func", "at.__call__", "link.__globals__",
+        "range.__globals__", "facts.__globals__", "data|attr('__class__')", "''|attr('__class__')",
+        "'{0.__class__}'.format(event)", "lipsum.__globals__", "cycler.__init__.__globals__", "event['__class__']",
+        "range(100000)", "'x' * 1000000", "1000000 * ['x']", "9 ** 9999", "data.items.append(1)", "data.update({})",
+        "data.absent", "absent", "at('[')", "at('nope(@)')", "data.text.absent",
     ],
-)
+)  # fmt: skip
 def test_what_the_sandbox_does_not_give_fails_and_the_table_stands_in(tmp_path: Path, expression: str) -> None:
     data = {"items": [1], "text": "secret-of-the-event"}
     place = templates(tmp_path, **bodies(order=f"\n{{{{ {expression} }}}}"))
@@ -240,17 +209,12 @@ def test_a_name_in_the_data_is_the_data_and_never_a_method(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        ("at('a.b')", "found"),
-        ("at('a.absent')", ""),
-        ("at('a.absent', 'else')", "else"),
-        ("at('null', 'else')", "else"),
-        ("at('false', 'else')", "no"),
-        ("at(\"join(', ', absent[].name)\", 'else')", "else"),
-        ("at('list[?n > `1`].n')", "2, 3"),
-        ("at_in(at('list')[0], 'n')", "1"),
-        ("at_in(none, 'n', 0)", "0"),
+        ("at('a.b')", "found"), ("at('a.absent')", ""), ("at('a.absent', 'else')", "else"),
+        ("at('null', 'else')", "else"), ("at('false', 'else')", "no"),
+        ("at(\"join(', ', absent[].name)\", 'else')", "else"), ("at('list[?n > `1`].n')", "2, 3"),
+        ("at_in(at('list')[0], 'n')", "1"), ("at_in(none, 'n', 0)", "0"),
     ],
-)
+)  # fmt: skip
 def test_paths_find_what_there_is(tmp_path: Path, expression: str, expected: str) -> None:
     data = {"a": {"b": "found"}, "null": None, "false": False, "list": [{"n": 1}, {"n": 2}, {"n": 3}]}
     assert f">[{expected}]<" in rendered(tmp_path, f"<p>[{{{{ {expression} }}}}]</p>", data).html

@@ -18,21 +18,10 @@ ANYTHING = st.recursive(
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("Ada", "Ada"),
-        (418, "418"),
-        (1.5, "1.5"),
-        (0, "0"),
-        (True, None),
-        (None, None),
-        ("", None),
-        (" ", None),
-        ("[no value]", None),
-        (float("nan"), None),
-        (float("inf"), None),
-        ({"login": "ada"}, None),
-        (["ada"], None),
+        ("Ada", "Ada"), (418, "418"), (1.5, "1.5"), (0, "0"), (True, None), (None, None), ("", None), (" ", None),
+        ("[no value]", None), (float("nan"), None), (float("inf"), None), ({"login": "ada"}, None), (["ada"], None),
     ],
-)
+)  # fmt: skip
 def test_a_text_is_a_text_or_a_number_with_something_in_it(value: Any, text: str | None) -> None:
     assert text_in({"a": value}, "a") == text
     assert text_in({"a": value, "b": "other"}, "a", "b") == (text or "other")

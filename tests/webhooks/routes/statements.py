@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Statement", "read_statements"]
-
 
 @dataclass(frozen=True, slots=True)
 class Statement:

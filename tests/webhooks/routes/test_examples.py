@@ -1,10 +1,11 @@
 """Every example of every ready route becomes just the mail that stands beside it."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
-from sandbox.examples import Example, Studio, examples_of
+from sandbox.examples import Example, ExampleMail, Studio, examples_of, expected_text
 from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.route import Route
 from tests.webhooks.routing.samples import event
@@ -12,15 +13,20 @@ from tests.webhooks.routing.samples import event
 CATALOG = load()
 STUDIO = Studio()
 
-
 EXAMPLES = [pytest.param(*pair, id=f"{pair[0].name}/{pair[1].name}") for pair in examples_of(CATALOG)]
+
+
+@cache
+def mails_of(route: str, example: Example) -> list[ExampleMail]:
+    return STUDIO.mails(CATALOG.routes[route], example)
 
 
 @pytest.mark.parametrize(("route", "example"), EXAMPLES)
 def test_an_example_becomes_the_mail_beside_it(route: Route, example: Example) -> None:
     """`python -m sandbox.preview --write` writes them anew; read what has changed."""
-    assert STUDIO.text(route, example) == example.expected.read_text("utf-8")
-    assert not [mail.rendered.failed for mail in STUDIO.mails(route, example) if mail.rendered.failed]
+    mails = mails_of(route.name, example)
+    assert expected_text(mails) == example.expected.read_text("utf-8")
+    assert not [mail.rendered.failed for mail in mails if mail.rendered.failed]
 
 
 def test_every_ready_route_has_examples_and_every_mail_has_its_example() -> None:
@@ -37,7 +43,7 @@ def test_every_template_of_a_ready_route_is_used_by_an_example(route: Route) -> 
         mail.rendered.template
         for of, example in examples_of(CATALOG)
         if of is route
-        for mail in STUDIO.mails(of, example)
+        for mail in mails_of(of.name, example)
     }
     own = {file.name.removesuffix(".html.j2") for file in (route.folder / "templates").glob("[!_]*.html.j2")}
     assert own <= used

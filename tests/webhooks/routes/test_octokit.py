@@ -1,4 +1,7 @@
-"""GitHub's own example payloads, all of them, through the ready route: each a mail or a counted filter."""
+"""GitHub's own example payloads, all of them, through the ready route: each a mail or a counted filter.
+
+Every seventh is sent as a form.
+"""
 
 import hashlib
 import hmac
@@ -6,6 +9,7 @@ import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -32,13 +36,15 @@ def test_every_payload_gives_a_mail_or_is_filtered_and_no_template_fails(caplog:
     composer = Composer(settings(), Renderer(BUILT_IN / "_layout"))
     found: Counter[str] = Counter()
     for number, (name, payload) in enumerate(examples()):
-        body = json.dumps(payload).encode()
+        kind = ("application/json", "application/x-www-form-urlencoded")[number % 7 == 0]
+        text = json.dumps(payload)
+        body = (urlencode({"payload": text}) if number % 7 == 0 else text).encode()
         signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
         headers = {
             "x-github-event": name,
             "x-github-delivery": str(number),
             "x-hub-signature-256": f"sha256={signature}",
-            "content-type": "application/json",
+            "content-type": kind,
         }
         request = RawRequest(body, headers)
         route.source.authenticate(request, ["another", SECRET], NOW)
@@ -46,6 +52,13 @@ def test_every_payload_gives_a_mail_or_is_filtered_and_no_template_fails(caplog:
             found["handshake"] += 1
             continue
         (event,) = route.source.events(request)
+        assert event.data == payload
+        expected = f"{name}.{payload['action']}" if "action" in payload else name
+        assert f"{event.type}.".startswith(f"{expected}.")
+        if "repository" in payload:
+            assert event.source == payload["repository"]["html_url"]
+        if any(about in payload for about in ("issue", "pull_request", "discussion")):
+            assert event.thread == f"{payload['repository']['full_name']}{(event.subject or '').split()[0]}"
         mail = composer.compose(route, event, NOW)
         found["mail" if mail else "filtered"] += 1
         if mail:
@@ -54,6 +67,7 @@ def test_every_payload_gives_a_mail_or_is_filtered_and_no_template_fails(caplog:
             assert len(subject) <= 255
             assert "None" not in subject, (name, subject)
             assert "\n" not in subject
+    assert sum(found.values()) > 300, found
     assert found["mail"] > 100, found
     assert found["filtered"] > 10, found
     assert not [record.message for record in caplog.records if "template.failed" in record.message]

@@ -9,8 +9,6 @@ from shared.settings.config import Settings, read
 from shared.webhooks.routing.route import Route, read_route
 from shared.webhooks.sources.source import Event
 
-__all__ = ["NOW", "event", "route", "settings"]
-
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 MINIMAL = {
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",

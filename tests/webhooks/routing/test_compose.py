@@ -45,6 +45,8 @@ def test_mailroom_needs_only_a_sender_and_recipients(tmp_path: Path) -> None:
     assert "order.paid" in content(mail)
     assert (mail.origin.kind, mail.origin.name, mail.scope) == ("route", "shop", "route:shop")
     assert mail.request.save_to_sent_items
+    pools = '{"team": ["a@contoso.com", "b@contoso.com"]}'
+    assert composed(tmp_path, MAIL_SENDER="team", MAIL_SENDER_POOLS=pools).sender == "team"
 
 
 def test_a_route_says_everything_about_its_mails(tmp_path: Path) -> None:
@@ -89,14 +91,9 @@ def test_the_same_event_is_the_same_mail_whatever_it_says_the_second_time(tmp_pa
     first, second = composed(tmp_path), composed(tmp_path, given=event(data={"total": 13}))
     assert (first.id, first.fingerprint) == (second.id, second.fingerprint)
     assert composed(tmp_path, given=event(key="2")).id != first.id
-
-
-def test_two_routes_have_nothing_to_do_with_each_other(tmp_path: Path) -> None:
-    composer = Composer(settings(), RENDERER)
-    one, other = (composer.compose(route(tmp_path, name=name), event(), NOW) for name in ("one", "other"))
-    assert one
+    other = Composer(settings(), RENDERER).compose(route(tmp_path, name="other"), event(), NOW)
     assert other
-    assert one.id != other.id
+    assert other.id != first.id
 
 
 def test_within_the_window_the_same_is_the_same_and_after_it_another_that_names_the_one_before(tmp_path: Path) -> None:
@@ -107,24 +104,19 @@ def test_within_the_window_the_same_is_the_same_and_after_it_another_that_names_
     assert first.id == again.id != later.id
     assert later.repeats is not None
     assert (later.repeats.of, later.repeats.within) == (first.id, 1800)
-
-
-def test_a_request_that_knows_its_own_window_is_believed(tmp_path: Path) -> None:
-    mail = composed(tmp_path, "repeat_window_minutes = 30", event(window=300.0, known_by="identity"))
-    assert mail.repeats
-    assert mail.repeats.within == 300
+    known = composer.compose(shop, event(window=300.0, known_by="identity"), NOW)  # the request has its own window
+    assert known
+    assert known.repeats
+    assert known.repeats.within == 300
 
 
 def test_conversations_are_on_unless_the_route_says_otherwise(tmp_path: Path) -> None:
     assert composed(tmp_path, given=event(thread="order 1")).thread == "order 1"
     assert composed(tmp_path, "threading = false", event(thread="order 1")).thread is None
-
-
-def test_a_conversation_has_one_topic_whatever_its_subjects_say(tmp_path: Path) -> None:
     opened = composed(tmp_path, "subject = \"Opened: {{ at('n') }}\"", event(thread="1", subject="Order 1"))
     marks = marks_of(opened)
     assert marks
-    assert marks.topic == "Order 1"
+    assert marks.topic == "Order 1"  # whatever the subjects of its mails say
 
 
 def test_recipients_out_of_the_event_are_checked_against_the_routes_own_list(tmp_path: Path) -> None:
@@ -139,6 +131,9 @@ def test_recipients_out_of_the_event_are_checked_against_the_routes_own_list(tmp
     assert addresses(spelled) == ["A@contoso.com"]
     with pytest.raises(Malformed):
         composed(tmp_path, text, event(data={"to": "a@\uff43ontoso.com"}))
+    everyone = 'recipients_from = "data.to"\nallow = ["*"]\n'
+    with pytest.raises(NotAllowed, match="MAIL_ALLOWED_RECIPIENTS"):
+        composed(tmp_path, everyone, event(data={"to": "a@evil.example"}), MAIL_ALLOWED_RECIPIENTS="*@contoso.com")
 
 
 @pytest.mark.parametrize(
@@ -147,12 +142,6 @@ def test_recipients_out_of_the_event_are_checked_against_the_routes_own_list(tmp
 def test_recipients_that_are_none_refuse_the_event(tmp_path: Path, to: object) -> None:
     with pytest.raises(Malformed):
         composed(tmp_path, 'recipients_from = "data.to"\nallow = ["*"]\n', event(data={"to": to}))
-
-
-def test_allowed_recipients_hold_for_events_too(tmp_path: Path) -> None:
-    text = 'recipients_from = "data.to"\nallow = ["*"]\n'
-    with pytest.raises(NotAllowed, match="MAIL_ALLOWED_RECIPIENTS"):
-        composed(tmp_path, text, event(data={"to": "a@evil.example"}), MAIL_ALLOWED_RECIPIENTS="*@contoso.com")
 
 
 UNUSABLE = {
@@ -176,13 +165,6 @@ def test_what_is_missing_or_wrong_names_itself(
     with pytest.raises(RouteUnusable, match=expected) as error:
         Composer(settings(**environ), RENDERER).check(route(tmp_path, text))
     assert "@" not in str(error.value)
-
-
-def test_a_pool_can_send_events(tmp_path: Path) -> None:
-    environ = {"MAIL_SENDER": "team", "MAIL_SENDER_POOLS": '{"team": ["a@contoso.com", "b@contoso.com"]}'}
-    mail = Composer(settings(**environ), RENDERER).compose(route(tmp_path), event(), NOW)
-    assert mail
-    assert mail.sender == "team"
 
 
 def test_a_template_that_fails_gives_the_table_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -90,7 +90,7 @@ WRONG = {
     "another source": ('\nsource = "gitlab"', "/route.toml:2: source: 'gitlab' is none of alertmanager, "),
     "an unknown entry": (
         'source = "key"\n\nrecipient = ["a@contoso.com"]',
-        "/route.toml:3: recipient: unknown entry; known",
+        "/route.toml:3: recipient: unknown entry",
     ),
     "a wrong type": ('source = "key"\nrecipients = "a@contoso.com"', "/route.toml:2: recipients: Expected `array`"),
     "a wrong choice": (

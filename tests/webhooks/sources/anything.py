@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from shared.errors import Malformed
 from shared.webhooks.sources.source import Event, RawRequest, Source
 
-__all__ = ["any_json", "damaged", "events_or_malformed"]
-
 any_json = st.recursive(
     st.none()
     | st.booleans()

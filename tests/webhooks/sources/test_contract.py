@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 import shared.webhooks.sources
 from sandbox.examples import Example
 from shared.errors import Malformed
+from shared.webhooks.sources.azure_devops import AzureDevOps
+from shared.webhooks.sources.key import Key
 from shared.webhooks.sources.source import SOURCES, RawRequest, Result, Source
+from shared.webhooks.sources.standard_webhooks import StandardWebhooks
+from shared.webhooks.sources.stripe import Stripe
 from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
 from tests.webhooks.sources.signers import SIGNERS
 
@@ -136,3 +140,29 @@ print("jmespath" in sys.modules)"""
     large = {"azure", "httpx", "jinja2", "jmespath", "msgraph", "nh3", "shared.webhooks.routing"}
     assert not set(loaded.split()) & {*large, "shared.webhooks.rendering"}
     assert used == "True"
+
+
+@pytest.mark.parametrize(
+    ("source", "secret", "word"),
+    [
+        (StandardWebhooks(), "whsec_no-base64?", "whsec_ and the key in base64"),
+        (StandardWebhooks(), "v1a,whpk_c2VjcmV0", "asymmetric"),
+        (Stripe(), "sk_live_hush", "signing secret"),
+        (AzureDevOps(), "hush", "user:password"),
+        (AzureDevOps(header="X-Own"), "hush", None),
+        (Key(accept=("basic",)), "hush", "user:password"),
+        (Key(), "hush", None),
+        (Key(), '"hush"', "in quotes"),
+        (Key(), "\ufeffhush", "byte order mark"),
+        (Key(), "hu\u200bsh", "invisible"),
+        (Key(), "Bearer", "the scheme"),
+        (Key(), "", "blank"),
+    ],
+)
+def test_a_secret_that_can_prove_nothing_is_named_without_quoting_it(
+    source: Source, secret: str, word: str | None
+) -> None:
+    fault = source.unusable(secret)
+    assert (fault is None) == (word is None)
+    assert (word or "") in (fault or "")
+    assert "hush" not in (fault or "")

@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from cloudevents.core.bindings.http import to_binary_event, to_structured_event
-from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 
 from shared.errors import Malformed
@@ -126,16 +124,6 @@ def test_in_the_cloudevents_schema_the_key_is_the_same_structured_batched_or_bin
     assert read([{**CLOUD, "id": "2"}])[0].key != structured[0].key
 
 
-@pytest.mark.parametrize("send", [to_binary_event, to_structured_event])
-def test_what_the_official_cloudevents_sdk_publishes_is_read(send: Any) -> None:
-    message = send(
-        CloudEvent({"id": "1", "source": "/shop", "type": "t", "datacontenttype": "application/json"}, {"a": 1})
-    )
-    headers = {name.lower(): value for name, value in message.headers.items()}
-    (event,) = SOURCE.events(RawRequest(message.body, headers))
-    assert (event.source, event.id, event.data) == ("/shop", "1", {"a": 1})
-
-
 def test_a_validation_is_answered_with_200_and_its_code_byte_for_byte() -> None:
     reply = SOURCE.handshake(RawRequest(json.dumps(VALIDATION).encode(), VALIDATING))
     assert reply == WebhookReply(
@@ -148,10 +136,6 @@ def test_a_validation_without_a_code_is_malformed(value: Any) -> None:
     with pytest.raises(Malformed) as error:
         SOURCE.handshake(RawRequest(json.dumps(value).encode(), VALIDATING))
     assert (error.value.status, error.value.path) == (400, "$[0].data.validationCode")
-
-
-def test_an_event_is_no_handshake() -> None:
-    assert SOURCE.handshake(RawRequest(json.dumps([BLOB]).encode(), DELIVERED)) is None
 
 
 def test_options_grants_the_cloudevents_handshake() -> None:

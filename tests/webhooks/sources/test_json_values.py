@@ -102,20 +102,11 @@ VALUE = {"a": {"b": [{"c": "x"}, None]}, "n": 1.5, "0": "name"}
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ((), VALUE),
-        (("a", "b", 0, "c"), "x"),
-        (("a", "b", -2, "c"), "x"),
-        (("a", "b", 1), None),
-        (("a", "b", 2), None),
-        (("a", "b", -3), None),
-        (("a", "b", "0"), None),
-        (("a", 0), None),
-        (("0",), "name"),
-        ((0,), None),
-        (("n", "x"), None),
-        (("missing", "x"), None),
+        ((), VALUE), (("a", "b", 0, "c"), "x"), (("a", "b", -2, "c"), "x"), (("a", "b", 1), None),
+        (("a", "b", 2), None), (("a", "b", -3), None), (("a", "b", "0"), None), (("a", 0), None), (("0",), "name"),
+        ((0,), None), (("n", "x"), None), (("missing", "x"), None),
     ],
-)
+)  # fmt: skip
 def test_pick_finds_what_stands_at_a_path_and_none_elsewhere(path: tuple[str | int, ...], expected: Any) -> None:
     assert pick(VALUE, *path) == expected
 
@@ -132,14 +123,10 @@ def test_text_is_a_text_or_a_number(value: Any, expected: str | None) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "2026-11-22T10:00:00Z",
-        "2026-11-22T11:00:00+01:00",
-        "2026-11-22T10:00:00.000000000Z",
-        "2026-11-22 10:00:00",
-        1795341600,
-        1795341600.0,
+        "2026-11-22T10:00:00Z", "2026-11-22T11:00:00+01:00", "2026-11-22T10:00:00.000000000Z", "2026-11-22 10:00:00",
+        1795341600, 1795341600.0,
     ],
-)
+)  # fmt: skip
 def test_a_moment_is_read_however_it_is_written(value: Any) -> None:
     found = moment(value)
     assert found == datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

@@ -99,33 +99,6 @@ def test_id_and_timestamp_are_signed_too() -> None:
     assert not proved(b"{}", {**headers, "webhook-timestamp": str(int(SECONDS) - 1)})
 
 
-MALFORMED = [
-    ("webhook-signature", value)
-    for value in [
-        "v1",
-        "v1,",
-        "v1,?",
-        "v1,AAA",
-        "v1,ÄÄÄÄ",
-        "AAAA",
-        "v1;AAAA",
-        "v1,AAAA,AAAA",
-        "v1,AAAA v1",
-        "\udc80,\udc80",
-    ]
-] + [
-    ("webhook-timestamp", value)
-    for value in ["now", "1e9", "NaN", "inf", "-1", "9" * 400, "2026-11-22T10:00:00Z", "\udc80"]
-]
-
-
-@pytest.mark.parametrize(("name", "value"), MALFORMED)
-def test_every_malformed_header_is_the_same_error(name: str, value: str) -> None:
-    """The reference library lets some of these out as ValueError."""
-    with pytest.raises(Unverified):
-        SOURCE.authenticate(RawRequest(b"{}", {**signed("{}"), name: value}), [SECRET], NOW)
-
-
 @pytest.mark.parametrize("wrong", ["whsec_", "whsec_?", "whsec_A", "whsec_ÄÖÜ", "", "whsec_====", "\udc80"])
 def test_a_secret_that_is_not_base64_is_none_and_spoils_no_other(wrong: str) -> None:
     assert not proved(b"{}", signed("{}"), wrong)

@@ -131,11 +131,13 @@ class SuppressionList:
 
         One without a canonical form is not on it, and no rule allows it (address_patterns.py).
         """
+        whole = await self._whole()
+        if whole is not None and not whole:
+            return frozenset()
         ids: dict[str, str] = {}
         for address in addresses:
             with contextlib.suppress(ValueError):
                 ids[address] = entry_id(address)
-        whole = await self._whole()
         there = whole if whole is not None else await self._looked_up(set(ids.values()))
         return frozenset(address for address, its in ids.items() if its in there)
 

@@ -418,7 +418,11 @@ UNANSWERED: Final[dict[str, Any]] = {"start": "queue", "policy": "verify", "grap
 # In which worlds it shows soonest, so that the search takes seconds: what the plan says, and the kinds of trouble.
 WHERE: Final[dict[str, dict[str, Any]]] = {
     "the_lease_is_not_checked_before_the_request": {"start": "queue", "policy": "verify"},
-    "a_write_that_meets_itself_counts_as_lost": {"start": "queue", "policy": "review", "kinds": HARMLESS},
+    "a_write_that_meets_itself_counts_as_lost": {
+        "start": "queue",
+        "policy": "review",
+        "troubles": (Trouble(3, "repeat"),),
+    },
     "others_look_before_the_lease_is_over": {"policy": "review", "kinds": HARMLESS},
     "a_claim_that_may_have_sent_is_named_as_given_up": {
         "start": "direct",

@@ -163,7 +163,7 @@ READERS: Final = [
             lambda text: signatures.basic_or_bearer(_request(authorization=f"Basic {text}"), ["user:one"]),
             lambda text: signatures.basic_or_bearer(_request(authorization=f"Bearer {text}"), ["one"]),
             lambda text: signatures.in_chosen_header(_request(x_key=text), "x-key", ["one"]),
-            lambda text: signatures.in_query(RawRequest(b"", {}, {"code": text}), "code", ["one"]),
+            lambda text: signatures.in_query(RawRequest(query={"key": text}), "key", ["one"]),
             lambda text: signatures.recent(text, NOW, 300),
             signatures.unbase64,
             signatures.unhex,

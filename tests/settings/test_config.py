@@ -18,6 +18,12 @@ def problems(**environ: str) -> list[str]:
     return [problem.setting for problem in read(MINIMAL | environ).problems]
 
 
+def test_a_number_may_be_the_least_and_the_most_that_is_allowed() -> None:
+    assert problems(MAIL_CONCURRENCY="1", MAIL_SEND_TIMEOUT="120") == []
+    assert problems(MAIL_CONCURRENCY="64", MAIL_SEND_TIMEOUT="1") == []
+    assert problems(MAIL_CONCURRENCY="65", MAIL_SEND_TIMEOUT="121") == ["MAIL_SEND_TIMEOUT", "MAIL_CONCURRENCY"]
+
+
 def test_storage_alone_is_enough_to_start() -> None:
     """Nobody may send yet, and nothing is wrong."""
     settings = read(MINIMAL)

@@ -82,14 +82,6 @@ async def test_mails_arrive_in_order_with_bcc_in_the_envelope_only(issuer: Issue
     assert b"bcher" not in data
 
 
-async def test_a_failure_is_tried_again(issuer: Issuer) -> None:
-    catcher = Catcher(busy=2)
-    async with catching(issuer, catcher) as (emulator, handover):
-        await emulator.send()
-        await handover.drained()
-    assert len(catcher.mails) == 1
-
-
 async def test_a_failure_that_lasts_is_a_warning_and_never_a_failed_request(
     issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,7 +1,5 @@
 """Starting, refusing to start, and ending."""
 
-import datetime as dt
-import ipaddress
 import os
 import signal
 import socket
@@ -13,11 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from sandbox.certificate import issue
 from tests.sandbox.host.running import APPS, eventually, refused, running
 
 
@@ -92,15 +87,15 @@ def test_a_route_that_azure_would_hide_is_warned_of() -> None:
 
 
 def test_https_is_served_with_a_certificate_and_keys_can_be_given(tmp_path: Path) -> None:
-    certificate, key = _certificate(tmp_path)
-    options = ["--tls", str(certificate), str(key), "--default-key", "d", "--master-key", "m"]
+    files = issue(tmp_path)
+    options = ["--tls", str(files.certificate), str(files.key), "--default-key", "d", "--master-key", "m"]
     with running(APPS / "http", *options) as host:
         assert host.ready["keys"] == {"default": "d", "master": "m"}
         assert host.url.startswith("https://127.0.0.1:")
-        context = ssl.create_default_context(cafile=str(certificate))
+        context = ssl.create_default_context(cafile=str(files.ca))
         answer = httpx.get(f"{host.url}/api/keyed?code=d", verify=context)
         assert answer.json()["url"] == f"{host.url}/api/keyed?code=d"
-    ended = refused(APPS / "http", "--tls", str(certificate), str(tmp_path / "missing"))
+    ended = refused(APPS / "http", "--tls", str(files.certificate), str(tmp_path / "missing"))
     assert ended.returncode == 2
     assert "--tls" in ended.stderr
 
@@ -143,29 +138,3 @@ def _ignore_answer(url: str) -> None:
         httpx.get(url, timeout=30)
     except httpx.HTTPError:
         return
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.KeyUsage(True, False, False, False, False, True, True, False, False), critical=True)  # noqa: FBT003 (the library's signature)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder / "cert.pem", folder / "key.pem"

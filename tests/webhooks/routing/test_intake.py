@@ -154,6 +154,7 @@ async def test_what_was_signed_is_read_in_the_encoding_that_it_is_in(tmp_path: P
     [
         (b"no json", {"x_api_key": "wrong"}, 401, ""),  # nothing is read before the proof
         (b" " * (2 * 1024 * 1024 + 1), {"x_api_key": "wrong"}, 413, ""),  # nor before the size is known
+        (b"{}" + b" " * (2 * 1024 * 1024 - 2), {}, 202, ""),  # the largest
         (b'{"a": }', {}, 400, "line 1"),
         *((b"{}", {"content_encoding": encoding}, 415, "Content-Encoding") for encoding in ("gzip", "br", "x")),
         (b"{}", {"content_encoding": "gzip, identity"}, 415, "Content-Encoding"),

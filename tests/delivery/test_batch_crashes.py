@@ -21,7 +21,7 @@ from shared.mail.outgoing import identity
 from shared.webhooks.routing.batches import Expander, packed
 from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.route import Route
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 from tests.delivery.samples import outgoing_mail
 from tests.delivery.test_payload_crashes import LARGE, Died, Graph, Life, Process, Site, respond_async
 
@@ -40,7 +40,7 @@ async def site(storage: str) -> AsyncIterator[Site]:
 
 
 def expander(process: Process) -> Expander:
-    async def take(_route: Route, event: Event, now: datetime, _paced: bool) -> None:  # noqa: FBT001 - as intake has it
+    async def take(_route: Route, event: SourceEvent, now: datetime, _paced: bool) -> None:  # noqa: FBT001 - as intake has it
         made = replace(outgoing_mail(identity("test", event.key), size=LARGE), accepted_at=now)
         await process.outbox.put(work_of(made), now, None, made)
 
@@ -53,7 +53,7 @@ def expander(process: Process) -> Expander:
 async def accept(process: Process, now: datetime) -> list[str]:
     """The ids of the mails that a new batch asks for."""
     name = uuid4().hex
-    events = [Event(id=str(n), source="s", type="t", key=f"{name} {n}", data={"n": n}) for n in range(EVENTS)]
+    events = [SourceEvent(id=str(n), source="s", type="t", key=f"{name} {n}", data={"n": n}) for n in range(EVENTS)]
     batch = Batch(v=1, id=name, route="generic", accepted_at=now, payload=batch_name(name), count=EVENTS)
     await process.outbox.put_batch(batch, packed(events))
     return sorted(identity("test", event.key) for event in events)

@@ -18,7 +18,7 @@ from shared.webhooks.routing.route import Route
 from shared.webhooks.sources import json_values
 from shared.webhooks.sources.expressions import holds
 from shared.webhooks.sources.key import Key
-from shared.webhooks.sources.source import Event, RawRequest, source_named
+from shared.webhooks.sources.source import RawRequest, SourceEvent, source_named
 from tests.readers.reader import MEGABYTE, Reader
 from tests.readers.shapes import TEXTS, VALUES, Shape, as_json, documents
 
@@ -103,8 +103,8 @@ def _mails(route: Route) -> Callable[[RawRequest], object]:
     return read_all
 
 
-def _event(data: Any) -> Event:
-    return Event(id="1", source="/a", type="a.b", key="1", data=data, subject="a", time=NOW)
+def _event(data: Any) -> SourceEvent:
+    return SourceEvent(id="1", source="/a", type="a.b", key="1", data=data, subject="a", time=NOW)
 
 
 QUERIES: Final = [

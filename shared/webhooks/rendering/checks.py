@@ -9,13 +9,13 @@ from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
 
 from shared.webhooks.rendering.environment import SUFFIX, TONES, TemplateSandbox
 from shared.webhooks.sources.expressions import compiled
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 
 CONTEXT: Final = frozenset({
     "at", "caller", "data", "event", "kwargs", "left_out", "list_at", "loop", "object_at", "route", "self", "super",
     "text_at", "varargs",
 })  # fmt: skip
-ATTRIBUTES: Final = tuple(one.name for one in fields(Event))  # of an event
+ATTRIBUTES: Final = tuple(one.name for one in fields(SourceEvent))  # of an event
 # The functions that take JMESPath: which of their arguments do.
 PATHS: Final = {
     "at": slice(0, 1), "at_in": slice(1, 2), "list_at": slice(0, 1), "list_in": slice(1, 2),

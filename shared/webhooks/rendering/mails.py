@@ -23,7 +23,7 @@ from shared.webhooks.rendering.environment import SUFFIX, TONES, TemplateSandbox
 from shared.webhooks.rendering.facts_table import table_of
 from shared.webhooks.rendering.filters import IMPOSSIBLE, shorten
 from shared.webhooks.rendering.markup import DEEPEST, depth_of
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 
 TABLE: Final = "table"
 IMPORTANCES: Final = ("low", "normal", "high")
@@ -68,7 +68,7 @@ class Renderer:
 
     def render(  # noqa: PLR0913
         self,
-        event: Event,
+        event: SourceEvent,
         route_name: str,
         templates: Path | Sequence[Path] | None,
         template: str | None = None,
@@ -176,7 +176,7 @@ class Renderer:
         return self._subjects[text]
 
 
-def _bounded_event(event: Event) -> tuple[Event, tuple[str, ...]]:
+def _bounded_event(event: SourceEvent) -> tuple[SourceEvent, tuple[str, ...]]:
     """The event with attributes and data of bounded size; and what is left out."""
     names = ("id", "source", "type", "subject", "thread")
     short: dict[str, Any] = {

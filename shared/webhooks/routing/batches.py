@@ -30,7 +30,7 @@ from shared.ratelimit.store import RateLimitUnavailable
 from shared.runtime.long_work import aside
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.route import Route, RouteUnusable
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 
 TIME: Final = 60.0  # seconds of one execution; far below the platform's limit, and more than 5,000 events need
 AT_ONCE: Final = 16  # events whose mails are put at the same time
@@ -38,23 +38,23 @@ GROUP: Final = 160  # events after which progress counts
 LATER: Final = timedelta(minutes=5)  # until an operator may have mended a route
 SOON: Final = timedelta(seconds=10)  # until storage may work again
 
-Take = Callable[[Route, Event, datetime, bool], Awaitable[object]]
+Take = Callable[[Route, SourceEvent, datetime, bool], Awaitable[object]]
 FAILS: Final = (AzureError, RateLimitUnavailable, TimeoutError)
 
 
-def packed(events: Iterable[Event]) -> bytes:
+def packed(events: Iterable[SourceEvent]) -> bytes:
     """Events as the blob stores them. Numbers of any size and halves of surrogate pairs are preserved."""
     kept = []
     for event in events:
-        attributes = {field.name: getattr(event, field.name) for field in fields(Event)}
+        attributes = {field.name: getattr(event, field.name) for field in fields(SourceEvent)}
         kept.append({**attributes, "time": event.time and event.time.isoformat(), "extensions": dict(event.extensions)})
     return json.dumps({"v": 1, "events": kept}).encode()
 
 
-def unpacked(content: bytes) -> list[Event]:
+def unpacked(content: bytes) -> list[SourceEvent]:
     """The same events again."""
     kept = json.loads(content)["events"]
-    return [Event(**{**one, "time": one["time"] and datetime.fromisoformat(one["time"])}) for one in kept]
+    return [SourceEvent(**{**one, "time": one["time"] and datetime.fromisoformat(one["time"])}) for one in kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Expander:
     outbox: Outbox
     route_of: Callable[[str], Route]
     take: Take
-    crashed: Callable[[Route, Event, datetime], Awaitable[None]]
+    crashed: Callable[[Route, SourceEvent, datetime], Awaitable[None]]
     clock: Callable[[], float] = time.monotonic
 
     async def expand(self, batch: Batch) -> None:
@@ -115,11 +115,11 @@ class Expander:
     ) -> None:
         await self.outbox.put_batch(msgspec.structs.replace(batch, left=tuple(sorted(left))), content, after)
 
-    async def _taken(self, route: Route, batch: Batch, events: Sequence[Event]) -> list[Exception | None]:
+    async def _taken(self, route: Route, batch: Batch, events: Sequence[SourceEvent]) -> list[Exception | None]:
         """Why each of these events is not durable; None: it is."""
         at_once = asyncio.Semaphore(AT_ONCE)
 
-        async def take(event: Event) -> Exception | None:
+        async def take(event: SourceEvent) -> Exception | None:
             async with at_once:
                 try:
                     try:

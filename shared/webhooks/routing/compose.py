@@ -19,7 +19,7 @@ from shared.webhooks.routing.recipients import check_fixed, parts_of, people, re
 from shared.webhooks.routing.repeated_events import mail_id_of, scope_of
 from shared.webhooks.routing.route import Route, RouteRules, RouteUnusable
 from shared.webhooks.sources.expressions import holds
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 
 # Keeps absence notes and other automatic answers out of the mailbox: [MS-OXCMAIL], section 2.1.3.2.
 NO_ANSWERS: Final = InternetMessageHeader(name="X-Auto-Response-Suppress", value="All")
@@ -37,12 +37,12 @@ class Composer:
         self._sender(route)
         check_fixed(route, self.settings)
 
-    def wants(self, route: Route, event: Event) -> bool:
+    def wants(self, route: Route, event: SourceEvent) -> bool:
         """Whether the route wants mail for an event."""
         rules = route.rules_for(event.type)
         return not rules.skip and (not rules.when or holds(rules.when, event.as_object()))
 
-    def compose(self, route: Route, event: Event, now: datetime) -> OutgoingMail | None:
+    def compose(self, route: Route, event: SourceEvent, now: datetime) -> OutgoingMail | None:
         """The mail of an event; None where its route wants none.
 
         Raises RouteUnusable; Malformed and NotAllowed where the recipients that the event names cannot be used.
@@ -57,14 +57,14 @@ class Composer:
         admit(outgoing, self.settings)
         return outgoing
 
-    def mails(self, route: Route, event: Event, now: datetime) -> tuple[OutgoingMail, ...]:
+    def mails(self, route: Route, event: SourceEvent, now: datetime) -> tuple[OutgoingMail, ...]:
         """The mails of an event, several where the route splits one for its recipients. Raises as `compose`."""
         mail = self.compose(route, event, now)
         if mail is None:
             return ()
         return parts_of(mail, split=route.rules_for(event.type).split_recipients is True)
 
-    def _message(self, route: Route, rules: RouteRules, event: Event, values: Mapping[str, Any]) -> Message:
+    def _message(self, route: Route, rules: RouteRules, event: SourceEvent, values: Mapping[str, Any]) -> Message:
         to, cc, bcc = recipients_of(route, rules, self.settings, values)
         rendered = self.renderer.render(
             event, route.name, templates_of(route), route.rules.template, rules.subject, chosen=rules.template
@@ -84,7 +84,7 @@ class Composer:
             internet_message_headers=None if rules.auto_response_suppress is False else (NO_ANSWERS,),
         )
 
-    def _mail(self, route: Route, rules: RouteRules, event: Event, mail: SendMail, now: datetime) -> OutgoingMail:
+    def _mail(self, route: Route, rules: RouteRules, event: SourceEvent, mail: SendMail, now: datetime) -> OutgoingMail:
         scope = scope_of(route)
         mail_id, repeats = mail_id_of(route, event, now)
         thread = event.thread if rules.threading is not False else None

@@ -23,7 +23,7 @@ from shared.errors import Malformed
 from shared.parsing.producer_messages import numbers_as_text, renamed, unwrapped
 from shared.webhooks.sources.cloudevents import from_json
 from shared.webhooks.sources.json_values import digest, moment, read_json, read_object, text
-from shared.webhooks.sources.source import Event, RawRequest, Source
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
 EVENTS: Final = "mail-events"
 ROUTE: Final = "mailroomroute"
@@ -64,7 +64,7 @@ _NAMES: Final = {
 }  # fmt: skip
 
 
-def parse_event(body: bytes) -> tuple[str, EventMessage | Event | AsSent]:
+def parse_event(body: bytes) -> tuple[str, EventMessage | SourceEvent | AsSent]:
     """Read a message, in whatever wrapping: its route, and the rest. Raises Malformed, 400."""
     tree = renamed(read_object(unwrapped(body)), _NAMES, deep=False)
     if "specversion" in tree:
@@ -82,9 +82,9 @@ def parse_event(body: bytes) -> tuple[str, EventMessage | Event | AsSent]:
     return message.route, msgspec.structs.replace(message, data=_read(message.data))
 
 
-def events_of(message: EventMessage | Event | AsSent, source: Source, fallback: str) -> list[Event]:
+def events_of(message: EventMessage | SourceEvent | AsSent, source: Source, fallback: str) -> list[SourceEvent]:
     """The events of a message. fallback: its id where it has none, the same in every delivery."""
-    if isinstance(message, Event):
+    if isinstance(message, SourceEvent):
         return [message]
     if isinstance(message, AsSent):
         return source.events(_request(message.data, {}))
@@ -96,7 +96,7 @@ def events_of(message: EventMessage | Event | AsSent, source: Source, fallback: 
         if events:
             return [_named(event, message, fallback, number, len(events)) for number, event in enumerate(events)]
     return [
-        Event(
+        SourceEvent(
             id=message.id or fallback,
             source=message.source or EVENTS,
             type=message.type or "event",
@@ -110,7 +110,7 @@ def events_of(message: EventMessage | Event | AsSent, source: Source, fallback: 
     ]
 
 
-def as_message(route: str, event: Event, name: str) -> bytes:
+def as_message(route: str, event: SourceEvent, name: str) -> bytes:
     """The event as a message, so that an operator can put it into the queue again under this name."""
     message = EventMessage(
         route=route,
@@ -131,7 +131,7 @@ def _request(data: Any, headers: dict[str, str]) -> RawRequest:
     return RawRequest(json.dumps(data).encode(), {"content-type": "application/json", **named})
 
 
-def _named(event: Event, message: EventMessage, fallback: str, number: int, count: int) -> Event:
+def _named(event: SourceEvent, message: EventMessage, fallback: str, number: int, count: int) -> SourceEvent:
     """With the producer's own id instead of the one that the source found, or made up."""
     own = message.id or fallback
     return replace(

@@ -38,7 +38,7 @@ from shared.webhooks.routing.repeated_events import mail_id_of, scope_of
 from shared.webhooks.routing.route import Route, RouteUnusable
 from shared.webhooks.routing.route_status import secret_fault, tenant_fault
 from shared.webhooks.routing.secrets import Secrets, SecretsUnavailable
-from shared.webhooks.sources.source import Event, RawRequest, Result, Source, TokenRule, Unverified, WebhookReply
+from shared.webhooks.sources.source import RawRequest, Result, Source, SourceEvent, TokenRule, Unverified, WebhookReply
 
 PATIENCE: Final = 8.0  # seconds to read a request and to make it durable; most senders wait for ten
 ANSWER: Final = 3.0  # seconds after which a sender is answered, once its mails are durable, whatever Graph does
@@ -246,7 +246,7 @@ class Intake:
         seconds = max(1, math.ceil((until - self.now()).total_seconds()))
         return replace(reply, headers={**reply.headers, "Retry-After": str(seconds)})
 
-    async def _wanted(self, route: Route, events: list[Event], size: int) -> list[Event]:
+    async def _wanted(self, route: Route, events: list[SourceEvent], size: int) -> list[SourceEvent]:
         """The events that the route wants mail for. size: bytes that they were read from."""
         verdicts = await aside(size, lambda: [self.composer.wants(route, event) for event in events])
         for number, (event, wants) in enumerate(zip(events, verdicts, strict=True), 1):
@@ -256,7 +256,7 @@ class Intake:
                 await asyncio.sleep(0)
         return [event for event, wants in zip(events, verdicts, strict=True) if wants]
 
-    async def _take(self, route: Route, events: list[Event], size: int, *, paced: bool = False) -> _Taken:
+    async def _take(self, route: Route, events: list[SourceEvent], size: int, *, paced: bool = False) -> _Taken:
         """Make every mail durable that these events ask for.
 
         Up to ONE_BY_ONE mails are put in one message each. More are made durable as one batch: to put thousands would
@@ -287,11 +287,11 @@ class Intake:
         emit(LogEvent.BATCH_ACCEPTED, id=name, route=route.name, events=count)
         return _Taken(count)
 
-    async def _take_one(self, route: Route, event: Event, now: datetime, paced: bool) -> None:  # noqa: FBT001
+    async def _take_one(self, route: Route, event: SourceEvent, now: datetime, paced: bool) -> None:  # noqa: FBT001
         # In a thread whatever its size: many of a batch are ready at once, and would block the loop one after another.
         await self._put(route, event, await self._mails(route, event, now, LARGE), paced)
 
-    async def _mails(self, route: Route, event: Event, now: datetime, size: int = 0) -> tuple[OutgoingMail, ...]:
+    async def _mails(self, route: Route, event: SourceEvent, now: datetime, size: int = 0) -> tuple[OutgoingMail, ...]:
         """The mails of an event; none where it was set aside. Raises RouteUnusable, AzureError.
 
         size: bytes that composing counts as, at least; see aside.
@@ -307,7 +307,7 @@ class Intake:
             emit(LogEvent.EVENT_FILTERED, route=route.name, type=_logged_type(event))
         return mails
 
-    async def _put(self, route: Route, event: Event, mails: tuple[OutgoingMail, ...], paced: bool) -> None:  # noqa: FBT001
+    async def _put(self, route: Route, event: SourceEvent, mails: tuple[OutgoingMail, ...], paced: bool) -> None:  # noqa: FBT001
         for mail in mails:
             due = None
             if paced and route.rate_per_minute:
@@ -315,23 +315,23 @@ class Intake:
             await self.outbox.put(work_of(mail), self.now(), due, mail)
             _log_accepted(route, event, (mail,))
 
-    async def _set_aside(self, route: Route, event: Event, now: datetime, refusal: Refused) -> None:
+    async def _set_aside(self, route: Route, event: SourceEvent, now: datetime, refusal: Refused) -> None:
         name, repeats = mail_id_of(route, event, now)
         mail = identity(scope_of(route), f"refused {name}")
         # A key that counts for a while only cannot identify an event that an operator may replay at any time.
         lasting = repeats is None and len(event.key) <= LONGEST_ID
         await self.worker.refuse(mail, EVENTS, as_message(route.name, event, event.key if lasting else mail), refusal)
 
-    async def _crashed(self, route: Route, event: Event, now: datetime) -> None:
+    async def _crashed(self, route: Route, event: SourceEvent, now: datetime) -> None:
         await self._set_aside(route, event, now, Malformed(400, "Crashed", "The event made Mailroom fail."))
 
 
-def _log_accepted(route: Route, event: Event, mails: Sequence[OutgoingMail]) -> None:
+def _log_accepted(route: Route, event: SourceEvent, mails: Sequence[OutgoingMail]) -> None:
     for mail in mails:
         emit(LogEvent.MAIL_ACCEPTED, id=mail.id, route=route.name, type=_logged_type(event), state="accepted")
 
 
-def _logged_type(event: Event) -> str | None:
+def _logged_type(event: SourceEvent) -> str | None:
     """The type of an event if it can be logged; it may be any text."""
     return event.type if LOGGED_TYPE.fullmatch(event.type) else None
 

@@ -1,6 +1,6 @@
 """What happens to a repeated event: it gets the mail id of the first one, and so gives no second mail.
 
-How long that holds depends on what the key of the event is made of (Event.known_by). An id of the sender, or the
+How long that holds depends on what the key of the event is made of (SourceEvent.known_by). An id of the sender, or the
 route's own key: for as long as the row of its mail is kept, or for the route's `repeat_window_minutes`. Content that a
 source documents as one event: within the window of the request, the route or the source. The same bytes: while their
 sender retries. See docs/decisions/0013-copies.md.
@@ -11,7 +11,7 @@ from datetime import datetime
 
 from shared.mail.outgoing import Repeat, identity
 from shared.webhooks.routing.route import Route
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 
 
 def scope_of(route: Route) -> str:
@@ -19,7 +19,7 @@ def scope_of(route: Route) -> str:
     return f"route:{route.name}"
 
 
-def mail_id_of(route: Route, event: Event, now: datetime) -> tuple[str, Repeat | None]:
+def mail_id_of(route: Route, event: SourceEvent, now: datetime) -> tuple[str, Repeat | None]:
     """The id of the event's mail, and the mail that it may be a repetition of."""
     scope, window = scope_of(route), _window(route, event)
     if window is None:
@@ -31,7 +31,7 @@ def mail_id_of(route: Route, event: Event, now: datetime) -> tuple[str, Repeat |
     return identity(scope, f"{event.key} {window:g} {period}"), Repeat(of=before, within=window)
 
 
-def _window(route: Route, event: Event) -> float | None:
+def _window(route: Route, event: SourceEvent) -> float | None:
     """Seconds for which the key counts; None: for ever."""
     match event.known_by:
         case "same-bytes":

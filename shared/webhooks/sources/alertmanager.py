@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources import signatures
 from shared.webhooks.sources.json_values import canonical, digest, moment, pick, read_object, text, unique_key
-from shared.webhooks.sources.source import Event, RawRequest, Source
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
 FLUSH: Final = 300.0  # seconds, group_interval by default
 STATUSES: Final = ("firing", "resolved")
@@ -40,11 +40,11 @@ class Alertmanager(Source, frozen=True, kw_only=True):
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         signatures.basic_or_bearer(request, secrets)
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         return [notification(self.name, request)]
 
 
-def notification(name: str, request: RawRequest) -> Event:
+def notification(name: str, request: RawRequest) -> SourceEvent:
     """The one event of a request; name: of its source. Raises Malformed.
 
     Custom payloads, and those of Grafana's legacy alerting, are events too. They do not identify the notification, and
@@ -60,7 +60,7 @@ def notification(name: str, request: RawRequest) -> Event:
     known = _key(value, group, status, reason, alerts)
     key = known or unique_key()
     times = [moment(pick(alert, "endsAt" if status == "resolved" else "startsAt")) for alert in alerts]
-    return Event(
+    return SourceEvent(
         id=key,
         source=text(value, "externalURL") or name,
         type=f"{name}.{status}" if status in STATUSES else name,

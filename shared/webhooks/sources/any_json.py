@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources.expressions import compiled, search
 from shared.webhooks.sources.json_values import moment, read_json, text, unique_key
-from shared.webhooks.sources.source import Event, RawRequest, Source
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
 SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-functions-key"})
 
@@ -46,7 +46,7 @@ class AnyJson(Source, frozen=True, kw_only=True):
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         data = read_json(request.body, request.charset)
         hidden = self.secret_headers()
         seen = {"data": data, "headers": {name: text for name, text in request.headers.items() if name not in hidden}}
@@ -54,7 +54,7 @@ class AnyJson(Source, frozen=True, kw_only=True):
         given = found.get("key") or request.headers.get("idempotency-key", "").strip()
         key = given or unique_key()
         return [
-            Event(
+            SourceEvent(
                 id=found.get("id") or key,
                 source=found.get("source") or self.name,
                 type=found.get("type") or "event",
@@ -69,7 +69,7 @@ class AnyJson(Source, frozen=True, kw_only=True):
         ]
 
     def signed_part(self, request: RawRequest) -> str | None:  # noqa: ARG002
-        """A digest of what the request's signature covers; None: it has no signature. See Event.signed."""
+        """A digest of what the request's signature covers; None: it has no signature. See SourceEvent.signed."""
         return None
 
     def secret_headers(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources import signatures
 from shared.webhooks.sources.json_values import digest, moment, read_object, same_bytes, text, unique_key
-from shared.webhooks.sources.source import Event, RawRequest, Source
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
 # Where a resource has its number, by its kind. The first that is there counts.
 WORK_ITEM: Final = (("revision", "id"), ("workItemId",))
@@ -54,7 +54,7 @@ class AzureDevOps(Source, frozen=True, kw_only=True):
             return "expected user:password, since the route takes basic authentication only"
         return None
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         value = read_object(request.body, request.charset)
         name, kind = text(value, "id"), text(value, "eventType") or self.name
         # "Test" sends the same sample with the same id each time, for no subscription; only notificationId differs.
@@ -63,7 +63,7 @@ class AzureDevOps(Source, frozen=True, kw_only=True):
         subject = _resource(kind, value.get("resource"))
         collection = text(value, "resourceContainers", "collection", "id")
         return [
-            Event(
+            SourceEvent(
                 id=name or key,
                 source=text(value, "resourceContainers", "collection", "baseUrl")
                 or text(value, "publisherId")

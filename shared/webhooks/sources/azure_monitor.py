@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources.azure import AzureService
 from shared.webhooks.sources.json_values import digest, first_text, moment, pick, read_object, same_bytes, text
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import RawRequest, SourceEvent
 
 # By `monitoringService`, where alerts have a context of their own; all others go by `signalType`. Both without anything
 # but letters and digits: Azure itself writes "Resource Health" and "ResourceHealth", "Activity Log" and "ActivityLog".
@@ -46,7 +46,7 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
     allowed_apps: tuple[str, ...] = ("461e8683-5575-4561-ac7f-899cc907d62a",)
     app_role: str | None = "ActionGroupsSecureWebhook"
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         value = read_object(request.body, request.charset)
         essentials = pick(value, "data", "essentials")
         if isinstance(essentials, dict) and essentials:
@@ -54,7 +54,7 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
         key = same_bytes(request.body)
         context = pick(value, "data", "context") or value.get("context")
         return [
-            Event(
+            SourceEvent(
                 id=key,
                 source=self.name,
                 type="azure-monitor-legacy",
@@ -67,14 +67,14 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
             )
         ]
 
-    def _alert(self, value: Any, essentials: dict[str, Any], body: bytes) -> Event:
+    def _alert(self, value: Any, essentials: dict[str, Any], body: bytes) -> SourceEvent:
         alert = text(essentials, "alertId")
         condition = _word(essentials.get("monitorCondition"))
         when = text(essentials, "resolvedDateTime" if condition == "resolved" else "firedDateTime")
         # Without one of the three, two alerts could have one key, and the second would be lost.
         known = digest(alert, condition, when) if alert and condition and when else None
         key = known or same_bytes(body)
-        return Event(
+        return SourceEvent(
             id=key,
             source=text(essentials, "alertTargetIDs", 0) or self.name,
             type=".".join([self.name, _kind(essentials), *([condition] if condition in CONDITIONS else [])]),

@@ -19,7 +19,7 @@ from shared.errors import Malformed
 from shared.parsing.charsets import CODECS, charset_of, decode, sniffed
 from shared.webhooks.sources import signatures
 from shared.webhooks.sources.json_values import canonical, counted, digest, moment, read_json, text
-from shared.webhooks.sources.source import Event, RawRequest, Source, WebhookReply
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent, WebhookReply
 
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
@@ -57,11 +57,11 @@ class CloudEvents(Source, frozen=True, kw_only=True):
         else:
             signatures.in_query(request, "access_token", secrets)
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         return read(request)
 
 
-def read(request: RawRequest) -> list[Event]:
+def read(request: RawRequest) -> list[SourceEvent]:
     """The events of a request in any of the three modes.
 
     Raises Malformed: 415 for a content type of none of these modes, 400 for everything else.
@@ -108,7 +108,7 @@ def allow(request: RawRequest, rate: int | None) -> WebhookReply:
     return WebhookReply(200, headers)
 
 
-def from_json(value: Any, path: str = "$") -> Event:
+def from_json(value: Any, path: str = "$") -> SourceEvent:
     """The event in the JSON format. path: where the value is in the body. Raises Malformed, 400, with the attribute."""
     if not isinstance(value, dict):
         raise Malformed(400, "BadRequest", "Expected a CloudEvent, a JSON object.", path)
@@ -119,7 +119,7 @@ def from_json(value: Any, path: str = "$") -> Event:
     return event_of(attributes, data, f"{path}.")
 
 
-def event_of(attributes: Mapping[str, Any], data: Any, prefix: str) -> Event:
+def event_of(attributes: Mapping[str, Any], data: Any, prefix: str) -> SourceEvent:
     """The event with these attributes and data; prefix: of an attribute's name in the request.
 
     Attributes without a field in Event, `datacontenttype` and `dataschema` too, are its extensions. Raises Malformed,
@@ -142,7 +142,7 @@ def event_of(attributes: Mapping[str, Any], data: Any, prefix: str) -> Event:
         if name not in NOT_TOLD
     }
     placed = {*REQUIRED, *(["time"] if time else []), *(["subject"] if subject else [])}
-    return Event(
+    return SourceEvent(
         id=name,
         source=source,
         type=kind,
@@ -179,7 +179,7 @@ def content(body: bytes, media_type: str, charset: str = "") -> Any:
     return {"data_base64": base64.b64encode(body).decode("ascii")}
 
 
-def _undeclared(request: RawRequest) -> list[Event] | None:
+def _undeclared(request: RawRequest) -> list[SourceEvent] | None:
     """Whole events in JSON with another content type, as many senders write them; None for anything else.
 
     Raises Malformed where the content type says JSON and the body is not.
@@ -195,7 +195,7 @@ def _undeclared(request: RawRequest) -> list[Event] | None:
     return [from_json(value)] if isinstance(value, dict) and "specversion" in value else None
 
 
-def _batch(values: list[Any]) -> list[Event]:
+def _batch(values: list[Any]) -> list[SourceEvent]:
     return [from_json(value, f"$[{index}]") for index, value in enumerate(counted(values))]
 
 

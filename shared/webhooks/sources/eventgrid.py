@@ -14,7 +14,7 @@ from shared.errors import Malformed
 from shared.webhooks.sources import cloudevents
 from shared.webhooks.sources.azure import AzureService
 from shared.webhooks.sources.json_values import canonical, counted, digest, moment, pick, read_json, text
-from shared.webhooks.sources.source import Event, RawRequest, WebhookReply
+from shared.webhooks.sources.source import RawRequest, SourceEvent, WebhookReply
 
 SUBSCRIPTION: Final = "aeg-subscription-name"
 _PLACED: Final = ("id", "topic", "eventType", "subject", "eventTime", "data")
@@ -50,7 +50,7 @@ class EventGrid(AzureService, frozen=True, kw_only=True):
         answer = json.dumps({"validationResponse": code}).encode()
         return WebhookReply(200, {"Content-Type": "application/json"}, answer)
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         if cloudevents.is_binary(request):
             found = cloudevents.read(request)
         else:
@@ -61,7 +61,7 @@ class EventGrid(AzureService, frozen=True, kw_only=True):
         given = {SUBSCRIPTION: name} if name else {}
         return [replace(event, extensions={**event.extensions, **given}) for event in found]
 
-    def _event(self, value: Any, path: str) -> Event:
+    def _event(self, value: Any, path: str) -> SourceEvent:
         """One event. Its own fields tell the schema, whatever the content type says."""
         if not isinstance(value, dict):
             raise Malformed(400, "BadRequest", "Expected an event, a JSON object.", path)
@@ -72,7 +72,7 @@ class EventGrid(AzureService, frozen=True, kw_only=True):
         known = own and name is not None
         # With the whole event, since a batch may have two of one id: see cloudevents.event_of.
         key = digest(topic, name or "", text(value, "eventType") or "", canonical(value))
-        return Event(
+        return SourceEvent(
             id=name or key,
             source=topic or self.name,
             type=text(value, "eventType") or self.name,

@@ -2,7 +2,7 @@
 
 GitHub waits ten seconds for an answer and never retries by itself; a delivery that is resent by hand has the same
 `X-GitHub-Delivery`. Headers are not signed: whoever has seen a delivery can send it again with another id. Some events
-are the same bytes when they happen again, so such a delivery is mailed, and the operator told (Event.signed).
+are the same bytes when they happen again, so such a delivery is mailed, and the operator told (SourceEvent.signed).
 
 The type of an event is `X-GitHub-Event`, then the `action` if there is one, then the outcome if there is one:
 `push`, `issues.opened`, `workflow_run.completed.failure`, `deployment_status.created.success`, `status.pending`.
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from shared.errors import Malformed
 from shared.webhooks.sources.json_values import first_text, moment, pick, read_object, same_bytes, text, unique_key
 from shared.webhooks.sources.signatures import header, mac, one_of, unhex
-from shared.webhooks.sources.source import MEGABYTE, Event, RawRequest, Source, Unverified, WebhookReply
+from shared.webhooks.sources.source import MEGABYTE, RawRequest, Source, SourceEvent, Unverified, WebhookReply
 
 PREFIX: Final = "sha256="
 HOME: Final = "https://github.com"
@@ -65,12 +65,12 @@ class GitHub(Source, frozen=True, kw_only=True):
         """`ping`, which GitHub sends when a webhook is created, is answered and gives no mail."""
         return WebhookReply(self.done) if _kind(request) == "ping" else None
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         kind, data = _kind(request), read_object(*_payload(request))
         delivery = request.headers.get("x-github-delivery", "").strip()
         key = delivery or unique_key()
         return [
-            Event(
+            SourceEvent(
                 id=key,
                 source=_source(data),
                 type=_type(kind, data),

@@ -12,7 +12,7 @@ from typing import ClassVar
 from shared.webhooks.sources import signatures
 from shared.webhooks.sources.alertmanager import Alertmanager, notification
 from shared.webhooks.sources.json_values import same_bytes
-from shared.webhooks.sources.source import Event, RawRequest, Source
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
 
 class Grafana(Source, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Grafana(Source, frozen=True, kw_only=True):
             message = timestamp.encode("ascii") + b":" + message
         return signatures.one_of([signature], (signatures.mac(secret, message) for secret in secrets))
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         event = notification(self.name, request)
         if event.known_by == "nothing" and self._signed(request):
             event = replace(event, signed=same_bytes(request.body))

@@ -69,7 +69,7 @@ class RawRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class SourceEvent:
     """Something that has happened, with the attributes of CloudEvents 1.0.
 
     key: identifies the event within its route; a second event with the same key is a copy and gives no mail. known_by:
@@ -200,7 +200,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Answer a verified request that is no event; None: it has events. Raises Malformed."""
         return None
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         """The events of a verified request; an empty list asks for no mail. Raises Malformed."""
         raise NotImplementedError
 

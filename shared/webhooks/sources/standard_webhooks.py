@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Literal
 
 from shared.webhooks.sources.json_values import moment, pick, read_object, text
 from shared.webhooks.sources.signatures import header, mac, octets, one_of, recent, unbase64
-from shared.webhooks.sources.source import Event, RawRequest, Source, Unverified
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent, Unverified
 
 PREFIX: Final = "whsec_"
 VERSION: Final = "v1,"
@@ -46,12 +46,12 @@ class StandardWebhooks(Source, frozen=True, kw_only=True):
             return "it is a key for asymmetric signatures (v1a), which are not supported"
         return "expected whsec_ and the key in base64, as the sender shows it, or the key alone"
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         """The specification recommends `{type, timestamp, data}` but does not require it."""
         data = read_object(request.body, request.charset)
         identifier = header(request, f"{self.headers}-id")
         return [
-            Event(
+            SourceEvent(
                 id=identifier,
                 source=self.name,
                 type=text(data, "type") or "event",

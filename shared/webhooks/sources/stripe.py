@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 from shared.errors import Malformed
 from shared.webhooks.sources.json_values import moment, pick, read_object, text
 from shared.webhooks.sources.signatures import header, mac, octets, one_of, recent, unhex
-from shared.webhooks.sources.source import Event, RawRequest, Source, Unverified
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent, Unverified
 
 API: Final = "https://api.stripe.com"
 OTHERS: Final = ("sk_", "rk_", "pk_", "we_")  # what Stripe shows near the signing secret, and signs nothing with
@@ -45,7 +45,7 @@ class Stripe(Source, frozen=True, kw_only=True):
             return "it is an API key or the id of an endpoint; expected the endpoint's signing secret, whsec_…"
         return None
 
-    def events(self, request: RawRequest) -> list[Event]:
+    def events(self, request: RawRequest) -> list[SourceEvent]:
         data = read_object(request.body, request.charset)
         identifier, kind = text(data, "id"), text(data, "type")
         if identifier is None or kind is None:
@@ -54,7 +54,7 @@ class Stripe(Source, frozen=True, kw_only=True):
         account = text(data, "account") or text(data, "context")
         about = pick(data, "data", "object") or pick(data, "related_object")
         return [
-            Event(
+            SourceEvent(
                 id=identifier,
                 source=f"{API}/v1/accounts/{account}" if account else API,
                 type=kind,

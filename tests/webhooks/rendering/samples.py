@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.webhooks.rendering.mails import Rendered, Renderer
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 
 LAYOUT: Final = Path(__file__).parents[3] / "shared" / "webhooks" / "routes" / "_layout"
 RENDERER: Final = Renderer(LAYOUT)
@@ -15,9 +15,9 @@ HEAD: Final = """{% extends "mail.html.j2" %}
 """
 
 
-def event(**given: Any) -> Event:
+def event(**given: Any) -> SourceEvent:
     time = datetime(2026, 11, 22, 10, tzinfo=UTC)
-    plain = Event(id="e-1", source="https://shop.example.com", type="order.paid", key="e-1", data={}, time=time)
+    plain = SourceEvent(id="e-1", source="https://shop.example.com", type="order.paid", key="e-1", data={}, time=time)
     return replace(plain, **given)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.webhooks.rendering.facts_table import LONGEST_NAME, LONGEST_VALUE, ROWS, table_of
 from shared.webhooks.rendering.mails import LARGEST, Renderer
 from shared.webhooks.rendering.plain_text import text_of
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 from tests.webhooks.rendering.samples import LAYOUT, RENDERER, event
 
 # Surrogates too: they come in JSON as escapes.
@@ -117,7 +117,9 @@ def test_any_event_gives_a_mail_with_nothing_unescaped(data: Any, kind: str, sou
 @pytest.mark.parametrize("field", ["id", "source", "type", "subject"])
 def test_the_largest_event_is_a_mail_that_graph_takes(field: str, text: str) -> None:
     given: dict[str, Any] = {field: text, "data": {text: [text] * 1_000}}
-    mail = Renderer(LAYOUT).render(Event(**{"key": "k", "id": "1", "source": "s", "type": "t", **given}), "shop", None)
+    mail = Renderer(LAYOUT).render(
+        SourceEvent(**{"key": "k", "id": "1", "source": "s", "type": "t", **given}), "shop", None
+    )
     assert len(mail.html.encode()) < LARGEST
 
 

@@ -22,7 +22,7 @@ from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import templates_of
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources.expressions import holds, search
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import RawRequest, SourceEvent
 from tests.webhooks.routes.statements import Statement, read_statements
 
 type Path = tuple[str | int, ...]
@@ -60,7 +60,7 @@ def renderer() -> Renderer:
     return made
 
 
-def mails(route: Route, body: Any, request: RawRequest) -> list[tuple[Event, Rendered]]:
+def mails(route: Route, body: Any, request: RawRequest) -> list[tuple[SourceEvent, Rendered]]:
     """What becomes of a body, for the events that are to be mailed. Raises Malformed, for what is no event."""
     changed = RawRequest(body=json.dumps(body).encode(), headers=request.headers, query=request.query)
     found = []
@@ -105,7 +105,7 @@ def statements_of(kind: str) -> tuple[Statement, ...]:
     return tuple(statement for statement in STATEMENTS if fnmatchcase(kind, statement.kinds))
 
 
-def untrue(statement: Statement, event: Event, own: str) -> str | None:
+def untrue(statement: Statement, event: SourceEvent, own: str) -> str | None:
     """What the mail states without proof; None: nothing."""
     pattern = pattern_of(statement)
     found = list(pattern.finditer(own))

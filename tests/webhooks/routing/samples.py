@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.settings.config import Settings, read
 from shared.webhooks.routing.route import Route, read_route
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 MINIMAL = {
@@ -17,8 +17,8 @@ MINIMAL = {
 }
 
 
-def event(**given: Any) -> Event:
-    plain = Event(id="1", source="/tests", type="order.paid", key="1", data={"total": 12}, time=NOW)
+def event(**given: Any) -> SourceEvent:
+    plain = SourceEvent(id="1", source="/tests", type="order.paid", key="1", data={"total": 12}, time=NOW)
     return replace(plain, **given)
 
 

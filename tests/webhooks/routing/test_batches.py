@@ -29,7 +29,7 @@ from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.batches import GROUP, LATER, SOON, TIME, Expander, packed, unpacked
 from shared.webhooks.routing.catalog import Catalog, load
 from shared.webhooks.routing.route import Route
-from shared.webhooks.sources.source import Event, WebhookReply
+from shared.webhooks.sources.source import SourceEvent, WebhookReply
 from tests.delivery.memory import MemoryOutbox
 from tests.delivery.samples import outgoing_mail, work
 from tests.webhooks.routing.samples import NOW, event
@@ -355,7 +355,7 @@ def catalog() -> Catalog:
 def expander(outbox: MemoryOutbox, **options: Any) -> Expander:
     """One that puts a mail for each event, named by its key."""
 
-    async def take(_route: Route, event: Event, now: datetime, _paced: bool) -> None:  # noqa: FBT001 - as intake has it
+    async def take(_route: Route, event: SourceEvent, now: datetime, _paced: bool) -> None:  # noqa: FBT001 - as intake has it
         await outbox.put(work(MAIL, id=event.key), now)
 
     async def never(*_: Any) -> None:

@@ -13,13 +13,13 @@ from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.route import RouteUnusable
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 from tests.webhooks.routing.samples import NOW, event, route, settings
 
 RENDERER = Renderer(BUILT_IN / "_layout")
 
 
-def composed(folder: Path, text: str = "", given: Event | None = None, **environ: str) -> OutgoingMail:
+def composed(folder: Path, text: str = "", given: SourceEvent | None = None, **environ: str) -> OutgoingMail:
     found = Composer(settings(**environ), RENDERER).compose(route(folder, text), given or event(), NOW)
     assert found is not None
     return found

@@ -18,7 +18,7 @@ from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.event_messages import events_of, parse_event
 from shared.webhooks.routing.route import Route
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import RawRequest, SourceEvent
 from tests.delivery.samples import THROTTLED, Office
 from tests.webhooks.routing.samples import NOW, settings
 
@@ -47,7 +47,7 @@ class Post:
     office: Office = field(default_factory=lambda: Office(settings=settings()))
     memory: Memory = field(default_factory=Memory)
 
-    async def take(self, events: Iterable[Event], minutes: float) -> None:
+    async def take(self, events: Iterable[SourceEvent], minutes: float) -> None:
         """What came so many minutes after noon."""
         now = self.office.clock.at = NOW + timedelta(minutes=minutes)
         courier = Worker(self.office.engine, self.memory)
@@ -258,7 +258,7 @@ async def test_a_copy_that_comes_while_the_first_one_waits_is_told_once_however_
 # The queue mail-events.
 
 
-def queued(message: dict[str, Any], place: str, route: str) -> list[Event]:
+def queued(message: dict[str, Any], place: str, route: str) -> list[SourceEvent]:
     _, read = parse_event(json.dumps(message).encode())
     return events_of(read, CATALOG.routes[route].source, place)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.webhooks.routing.event_messages import AsSent, EventMessage, events_of, parse_event
-from shared.webhooks.sources.source import Event, RawRequest, source_named
+from shared.webhooks.sources.source import RawRequest, SourceEvent, source_named
 from tests.webhooks.routing.samples import NOW
 
 ENVELOPE = {
@@ -27,11 +27,11 @@ ENVELOPE = {
 }
 
 
-def read(message: Any) -> tuple[str, EventMessage | Event | AsSent]:
+def read(message: Any) -> tuple[str, EventMessage | SourceEvent | AsSent]:
     return parse_event(json.dumps(message).encode())
 
 
-def events(message: Any, source: str = "key") -> list[Event]:
+def events(message: Any, source: str = "key") -> list[SourceEvent]:
     _, read_message = read(message)
     return events_of(read_message, source_named(source)(), "fallback")
 
@@ -75,7 +75,7 @@ def test_a_cloudevent_without_what_it_must_have_is_refused_by_name(name: str) ->
 def test_a_cloudevent_without_a_route_goes_to_the_one_for_what_it_is(source: str, route: str) -> None:
     name, event = read({**{key: value for key, value in ENVELOPE.items() if key != "mailroomroute"}, "source": source})
     assert name == route
-    assert isinstance(event, Event)
+    assert isinstance(event, SourceEvent)
 
 
 OF_EVENT_GRID = {

@@ -20,7 +20,7 @@ from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.recipients import MOST, parts_of
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 from tests.delivery.samples import outgoing_mail as sample
 from tests.webhooks.routing.samples import NOW, event, route
 from tests.webhooks.routing.samples import settings as given_settings
@@ -114,7 +114,7 @@ def test_there_is_an_end_to_it() -> None:
         parts_of(addressed(MOST + 1), split=True)
 
 
-def to(count: int, **attributes: Any) -> Event:
+def to(count: int, **attributes: Any) -> SourceEvent:
     return event(data={"to": [f"someone{number}@fabrikam.com" for number in range(count)]}, **attributes)
 
 

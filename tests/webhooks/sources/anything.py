@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from shared.errors import Malformed
-from shared.webhooks.sources.source import Event, RawRequest, Source
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
 any_json = st.recursive(
     st.none()
@@ -30,7 +30,7 @@ def damaged(payload: Any) -> st.SearchStrategy[Any]:
     return st.builds(_put, st.just(payload), st.sampled_from(places), any_json | st.just(...))
 
 
-def events_or_malformed(source: Source, body: Any, headers: Mapping[str, str] | None = None) -> list[Event]:
+def events_or_malformed(source: Source, body: Any, headers: Mapping[str, str] | None = None) -> list[SourceEvent]:
     """The events of a body; none when it is refused with a 400. Whatever else happens fails the test."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = RawRequest(raw, headers or {})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.webhooks.sources.alertmanager import Alertmanager
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import RawRequest, SourceEvent
 
 SOURCE = Alertmanager()
 NEVER = "0001-01-01T00:00:00Z"  # the end of an alert that fires
@@ -44,7 +44,7 @@ def payload(*alerts: dict[str, Any], **changes: Any) -> dict[str, Any]:
     }
 
 
-def read(value: Any) -> Event:
+def read(value: Any) -> SourceEvent:
     (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()))
     return event
 

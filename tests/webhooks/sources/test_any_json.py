@@ -9,12 +9,12 @@ import pytest
 from shared.webhooks.sources.any_json import AnyJson
 from shared.webhooks.sources.hmac_signed import Hmac
 from shared.webhooks.sources.key import Key
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import RawRequest, SourceEvent
 
 ORDER = {"kind": "order.paid", "id": 4711, "shop": {"name": "Läden"}, "at": "2026-11-22T09:58:20Z", "total": 12.5}
 
 
-def event_of(source: AnyJson, body: Any, **headers: str) -> Event:
+def event_of(source: AnyJson, body: Any, **headers: str) -> SourceEvent:
     (event,) = source.events(RawRequest(json.dumps(body).encode(), headers))
     return event
 
@@ -37,7 +37,7 @@ def test_the_attributes_stand_where_the_route_says() -> None:
         "key": 'headers."x-request-id"',
     }
     event = event_of(msgspec.convert(options, Key), ORDER, **{"x-request-id": "r-1"})
-    assert event == Event(
+    assert event == SourceEvent(
         id="4711",
         type="order.paid",
         source="Läden",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.webhooks.sources.azure_devops import AzureDevOps
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import RawRequest, SourceEvent
 
 SOURCE = AzureDevOps()
 COLLECTION = "c12d0eb8-e382-443b-9f9c-c52cba5014c2"
@@ -42,7 +42,7 @@ def payload(kind: str = "git.pullrequest.created", resource: Any = PULL_REQUEST,
     return {name: value for name, value in whole.items() if value is not ...}
 
 
-def read(value: Any) -> Event:
+def read(value: Any) -> SourceEvent:
     (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()))
     return event
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shared.webhooks.sources.azure_monitor import AzureMonitor
-from shared.webhooks.sources.source import Event, RawRequest, TokenRule
+from shared.webhooks.sources.source import RawRequest, SourceEvent, TokenRule
 
 SOURCE = AzureMonitor()
 SUBSCRIPTION = "/subscriptions/0a1b2c3d-0000-4000-8000-000000000001"
@@ -56,7 +56,7 @@ def payload(**essentials: Any) -> dict[str, Any]:
     return {"schemaId": "azureMonitorCommonAlertSchema", "data": data}
 
 
-def read(value: Any) -> Event:
+def read(value: Any) -> SourceEvent:
     (event,) = SOURCE.events(RawRequest(json.dumps(value).encode(), {"content-type": "application/json"}))
     return event
 

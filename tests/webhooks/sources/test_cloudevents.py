@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.webhooks.sources.cloudevents import CloudEvents
-from shared.webhooks.sources.source import Event, RawRequest, Result, WebhookReply
+from shared.webhooks.sources.source import RawRequest, Result, SourceEvent, WebhookReply
 from tests.webhooks.sources.anything import events_or_malformed
 
 SOURCE = CloudEvents()
@@ -54,11 +54,11 @@ def posted(message: HTTPMessage) -> RawRequest:
     return RawRequest(message.body, {name.lower(): value for name, value in message.headers.items()})
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Event]:
+def read(body: bytes, headers: Mapping[str, str]) -> list[SourceEvent]:
     return SOURCE.events(RawRequest(body, headers))
 
 
-def structured(value: Any) -> list[Event]:
+def structured(value: Any) -> list[SourceEvent]:
     return read(json.dumps(value).encode(), {"content-type": "application/cloudevents+json; charset=utf-8"})
 
 

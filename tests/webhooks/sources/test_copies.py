@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.settings.config import read
 from shared.webhooks.sources.json_values import canonical
-from shared.webhooks.sources.source import SOURCES, Event, RawRequest, source_named
+from shared.webhooks.sources.source import SOURCES, RawRequest, SourceEvent, source_named
 
 DOCS = Path(__file__).parents[3] / "docs"
 DECISION = (DOCS / "decisions/0013-copies.md").read_text("utf-8")
@@ -42,7 +42,7 @@ NAMED = ("azure-devops", "github", "standard-webhooks", "stripe")  # another eve
 RETRIED = ("azure-devops", "azure-monitor", "cloudevents", "eventgrid", "github", "standard-webhooks", "stripe")
 
 
-def event_of(source: str, told: dict[str, Any], name: str) -> Event:
+def event_of(source: str, told: dict[str, Any], name: str) -> SourceEvent:
     body, headers = SAYS[source](told, name)
     options = {"header": "X-Signature"} if source == "hmac" else {}
     request = RawRequest(json.dumps(body).encode(), {**JSON, **headers})

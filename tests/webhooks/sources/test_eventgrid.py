@@ -11,7 +11,7 @@ from hypothesis import given
 
 from shared.errors import Malformed
 from shared.webhooks.sources.eventgrid import EventGrid
-from shared.webhooks.sources.source import Event, RawRequest, TokenRule, WebhookReply
+from shared.webhooks.sources.source import RawRequest, SourceEvent, TokenRule, WebhookReply
 from tests.webhooks.sources.anything import any_json, damaged, events_or_malformed
 
 SOURCE = EventGrid()
@@ -57,7 +57,7 @@ DELIVERED = {
 }
 
 
-def read(value: Any, headers: Mapping[str, str] = DELIVERED) -> list[Event]:
+def read(value: Any, headers: Mapping[str, str] = DELIVERED) -> list[SourceEvent]:
     return SOURCE.events(RawRequest(json.dumps(value).encode(), headers))
 
 

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.webhooks.sources.expressions import compiled, holds, search
-from shared.webhooks.sources.source import Event
+from shared.webhooks.sources.source import SourceEvent
 
 DATA = {"ref": "main", "empty": [], "zero": 0, "no": False}
-SEEN = Event(id="1", source="/a", type="t", key="1", data=DATA, time=datetime(2026, 11, 22, 10, tzinfo=UTC)).as_object()
+SEEN = SourceEvent(
+    id="1", source="/a", type="t", key="1", data=DATA, time=datetime(2026, 11, 22, 10, tzinfo=UTC)
+).as_object()
 
 
 def test_an_event_is_seen_with_all_its_attributes() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import Malformed
 from shared.webhooks.sources.github import GitHub
-from shared.webhooks.sources.source import Event, RawRequest, Unverified
+from shared.webhooks.sources.source import RawRequest, SourceEvent, Unverified
 from tests.webhooks.sources.signers import NOW, digest_of
 
 SOURCE = GitHub()
@@ -25,7 +25,7 @@ def request_of(kind: str, payload: Any, **headers: str) -> RawRequest:
     return RawRequest(json.dumps(payload).encode(), sent)
 
 
-def event_of(kind: str, **payload: Any) -> Event:
+def event_of(kind: str, **payload: Any) -> SourceEvent:
     (event,) = SOURCE.events(request_of(kind, {"repository": REPOSITORY, **payload}))
     return event
 
@@ -62,7 +62,7 @@ def test_without_a_delivery_each_request_is_an_event_of_its_own() -> None:
 def test_the_delivery_is_the_key_and_the_signed_body_is_named_beside_it() -> None:
     """The delivery is not signed, the body is: the same one under another delivery is mailed, and told."""
 
-    def read(delivery: str, payload: Any) -> Event:
+    def read(delivery: str, payload: Any) -> SourceEvent:
         (event,) = SOURCE.events(request_of("push", payload, **{"x-github-delivery": delivery}))
         return event
 

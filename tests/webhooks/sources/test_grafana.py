@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.webhooks.sources.grafana import Grafana
-from shared.webhooks.sources.source import Event, RawRequest
+from shared.webhooks.sources.source import RawRequest, SourceEvent
 
 ALERT = {
     "status": "firing",
@@ -35,7 +35,7 @@ TEST_BUTTON = {
 }
 
 
-def read(value: Any, **headers: str) -> Event:
+def read(value: Any, **headers: str) -> SourceEvent:
     (event,) = Grafana().events(RawRequest(json.dumps(value).encode(), headers))
     return event
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shared.webhooks.sources.hmac_signed import Hmac
-from shared.webhooks.sources.source import Event, RawRequest, Unverified
+from shared.webhooks.sources.source import RawRequest, SourceEvent, Unverified
 from tests.webhooks.sources.signers import NOW, digest_of
 
 SECONDS = str(int(NOW.timestamp()))
@@ -107,7 +107,7 @@ def test_the_same_signed_bytes_are_another_event_unless_the_route_has_a_key(time
     """Two alarms of one second may be the same bytes. What is signed is named, so that the operator is told."""
     source = source_of(**({"timestamp_header": "X-Timestamp"} if timestamped else {}))
 
-    def read(body: bytes, timestamp: str = SECONDS, **headers: str) -> Event:
+    def read(body: bytes, timestamp: str = SECONDS, **headers: str) -> SourceEvent:
         (event,) = source.events(RawRequest(body, {"x-timestamp": timestamp, **headers}))
         return event
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from shared.errors import Malformed
-from shared.webhooks.sources.source import Event, RawRequest, Unverified
+from shared.webhooks.sources.source import RawRequest, SourceEvent, Unverified
 from shared.webhooks.sources.standard_webhooks import StandardWebhooks
 from tests.webhooks.sources.signers import NOW
 
@@ -41,7 +41,7 @@ def proved(body: bytes, headers: dict[str, str], *secrets: str, now: datetime = 
     return True
 
 
-def event_of(payload: Any) -> Event:
+def event_of(payload: Any) -> SourceEvent:
     (event,) = SOURCE.events(RawRequest(json.dumps(payload).encode(), {"webhook-id": "msg_1"}))
     return event
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.errors import Malformed
-from shared.webhooks.sources.source import Event, RawRequest, Unverified
+from shared.webhooks.sources.source import RawRequest, SourceEvent, Unverified
 from shared.webhooks.sources.stripe import Stripe
 from tests.webhooks.sources.signers import NOW, digest_of
 
@@ -45,7 +45,7 @@ def proved(header: str, body: bytes = b"{}", *secrets: str) -> bool:
     return True
 
 
-def event_of(payload: Any) -> Event:
+def event_of(payload: Any) -> SourceEvent:
     (event,) = SOURCE.events(RawRequest(json.dumps(payload).encode()))
     return event
 
@@ -88,7 +88,7 @@ def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
 
 def test_a_snapshot_is_an_event() -> None:
     event = event_of(PAYLOAD)
-    assert event == Event(
+    assert event == SourceEvent(
         id="evt_1NG8Du2eZvKYlo2CUI79vXWy",
         key="evt_1NG8Du2eZvKYlo2CUI79vXWy",
         source="https://api.stripe.com",

@@ -496,6 +496,8 @@ async def test_without_keys_nobody_is_refused(entra: Entra) -> None:
 async def test_metadata_that_is_not_the_tenants_gives_no_keys(entra: Entra, url: str, document: Any) -> None:
     """Another tenant's issuer, keys on a strange host, weak keys and other keys: none is taken."""
     entra.documents[url] = document
+    if isinstance(document, dict) and (elsewhere := document.get("jwks_uri")):  # what is there would do
+        entra.documents.setdefault(elsewhere, entra.documents[KEYS_URL["2.0"]])
     with pytest.raises(KeysUnavailable):
         await entra.verifier().verify(bearer(app_claims()))
 

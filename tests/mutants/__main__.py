@@ -90,9 +90,12 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     with _copies(1 if given.all_tests else given.jobs) as copies:
         whole = [*WHOLE, "-n", str(given.jobs)] if given.all_tests else []
-        if not _pass_without_fault(copies[0], whole or sorted({test for fault in chosen for test in fault.tests})):
+        clean = _without_fault(copies[0], whole or sorted({test for fault in chosen for test in fault.tests}))
+        if clean.why or (whole and clean.failed):
             return 1
-        verdicts = list(_tried(chosen, copies, whole))
+        unproved = [fault for fault in chosen if any(failed.startswith(fault.tests) for failed in clean.failed)]
+        verdicts = [Verdict(fault, 0.0, why="its tests fail without it too.") for fault in unproved]
+        verdicts += _tried([fault for fault in chosen if fault not in unproved], copies, whole)
     left = [verdict.fault.name for verdict in verdicts if verdict.why]
     seconds = time.monotonic() - began
     if left:
@@ -124,14 +127,13 @@ def _copies(number: int) -> Iterator[list[Path]]:
         yield copies
 
 
-def _pass_without_fault(copy: Path, tests: Sequence[str]) -> bool:
+def _without_fault(copy: Path, tests: Sequence[str]) -> Run:
+    """Run the tests on an unchanged copy: one that fails there cannot prove anything."""
     run = _pytest(copy, tests)
-    if run.failed or run.why:
-        print("Without any fault these tests fail, so they cannot prove anything:")
-        print(*(run.failed or [run.why]), sep="\n")
-        return False
     print(f"Without any fault {run.passed} tests pass ({run.seconds:.0f} s).", flush=True)
-    return True
+    if run.failed or run.why:
+        print("These fail, so they cannot prove anything:", *(run.failed or [run.why]), sep="\n", flush=True)
+    return run
 
 
 def _tried(chosen: Sequence[Fault], copies: Sequence[Path], whole: Sequence[str]) -> Iterator[Verdict]:

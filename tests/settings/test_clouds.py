@@ -44,6 +44,11 @@ def test_the_documented_hosts() -> None:
         "dod-graph.microsoft.us": "https://login.microsoftonline.us",
         "microsoftgraph.chinacloudapi.cn": "https://login.partner.microsoftonline.cn",
     }
+    assert [(cloud.storage, cloud.vaults) for cloud in CLOUDS] == [
+        ("core.windows.net", "vault.azure.net"),
+        ("core.usgovcloudapi.net", "vault.usgovcloudapi.net"),
+        ("core.chinacloudapi.cn", "vault.azure.cn"),
+    ]
 
 
 @pytest.mark.parametrize("host", ["graph.microsoft.us", "microsoftgraph.chinacloudapi.cn"])

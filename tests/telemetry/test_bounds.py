@@ -90,9 +90,9 @@ def test_names_without_end_take_no_memory_and_are_counted_together(
 
 def test_what_has_been_accepted_is_told_one_by_one(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """It has an id, which no stranger can cause."""
-    for number in range(3):
+    for number in (0, 1, 1):
         emit(LogEvent.EVENT_DEFERRED, id=str(number), why="x")
-    assert [line.get("id") for line in said(caplog)] == ["0", "1", "2"]
+    assert [line.get("id") for line in said(caplog)] == ["0", "1", "1"]
 
 
 def test_a_route_that_is_off_is_noticed_once_a_day(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -125,8 +125,9 @@ def test_recipients_out_of_the_event_are_checked_against_the_routes_own_list(tmp
     assert addresses(mail) == ["a@contoso.com", "b@contoso.com"]
     assert addresses(mail, "cc_recipients") == ["c@contoso.com"]
     assert addresses(composed(tmp_path, text, event(data={"to": "a@contoso.com"}))) == ["a@contoso.com"]
-    with pytest.raises(NotAllowed, match="allow"):
-        composed(tmp_path, text, event(data={"to": "a@evil.example"}))
+    for to in ("a@evil.example", ["a@contoso.com", "a@evil.example"]):
+        with pytest.raises(NotAllowed, match="allow"):
+            composed(tmp_path, text, event(data={"to": to}))
     spelled = composed(tmp_path, text, event(data={"to": ["A@CONTOSO.com"]}))
     assert addresses(spelled) == ["A@contoso.com"]
     with pytest.raises(Malformed):

@@ -15,7 +15,7 @@ SECTION = (ROOT / "docs" / "deploy.md").read_text().partition("\n## What only yo
 ITEMS = {
     match[1]: match[2]
     for match in re.finditer(
-        r"^\*\*([^*]+)\.\*\* (.*?)(?=^\*\*|\Z)", SECTION.partition("\n## ")[0], re.MULTILINE | re.DOTALL
+        r"^\*\*([^*]+)\.\*\*\s(.*?)(?=^\*\*|\Z)", SECTION.partition("\n## ")[0], re.MULTILINE | re.DOTALL
     )
 }
 # What Microsoft's sources leave open.

@@ -95,7 +95,7 @@ class LogEvent(StrEnum):
     BATCH_ACCEPTED = "event.batch-accepted", INFO  # too many mails to queue one by one: durable as one message
     BATCH_EXPANDED = "event.batch-expanded", INFO  # each of its events has its mails in the outbox, or was kept
     EVENT_CRASHED = "event.crashed", WARNING  # one of a batch made Mailroom fail: kept in mail-dead
-    EVENT_PUT_OFF = "event.put-off", ERROR  # it cannot be stored, or its route cannot be used; the sender is told
+    EVENT_DEFERRED = "event.deferred", ERROR  # it cannot be stored, or its route cannot be used; the sender is told
     TEMPLATE_FAILED = "template.failed", ERROR  # the mail has the general table instead
     VAULT_UNREACHED = "vault.unreached", ERROR  # a secret cannot be read; the last one that was read stays in use
 
@@ -105,7 +105,7 @@ STRANGERS: Final[Mapping[LogEvent, float]] = {
     LogEvent.BODY_LOST: 1.0,
     LogEvent.CALLER_REFUSED: 1.0,
     LogEvent.EVENT_MALFORMED: 1.0,
-    LogEvent.EVENT_PUT_OFF: 1.0,
+    LogEvent.EVENT_DEFERRED: 1.0,
     LogEvent.EVENT_UNVERIFIED: 1.0,
     LogEvent.INTAKE_UNAVAILABLE: 1.0,
     LogEvent.KEYS_UNREACHED: 1.0,

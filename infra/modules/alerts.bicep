@@ -146,7 +146,7 @@ var rules Rule[] = [
     threshold: 0
     let: failed
     query: '''
-| where event == 'intake.unavailable' or (event == 'event.put-off' and isempty(tostring(said.id)))
+| where event == 'intake.unavailable' or (event == 'event.deferred' and isempty(tostring(said.id)))
 | summarize value = sum(times) by event
 | union (
     failed
@@ -323,7 +323,7 @@ var rules Rule[] = [
     threshold: 0
     query: '''
 | where event in ('setting.unused', 'route.refused', 'template.failed', 'vault.unreached', 'caller.keys-unreached', 'mail.row-unwritten', 'mail.unchecked', 'mail.draft-left')
-    or (event == 'event.put-off' and isnotempty(tostring(said.id)))
+    or (event == 'event.deferred' and isnotempty(tostring(said.id)))
 | summarize value = sum(times) by event
 '''
   }

@@ -156,8 +156,8 @@ class Maintenance:
     async def _keep_payload(self, payload: Payload, row: Row | None) -> bool:
         """A payload is put before its message and its row: a new one may be of a mail, or a replay, just coming in.
 
-        An old one without a row may be of a message that was put off all the time, and maintenance with it: of settings
-        that could not be used. So it is marked, and goes only when it has stayed nobody's for as long again.
+        An old one without a row may be of a message that was deferred all the time, as maintenance was: the settings
+        could not be used. So it is marked, and removed only when it has belonged to nobody for as long again.
         """
         settings = self.engine.settings
         if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.engine.claims.now():

@@ -271,7 +271,7 @@ async def _event(message: "ProducerMessage") -> None:
     try:
         await app.intake.take_message(message.id, message.body)
     except RouteUnusable as error:
-        emit(LogEvent.EVENT_PUT_OFF, id=message.id, why=str(error))
+        emit(LogEvent.EVENT_DEFERRED, id=message.id, why=str(error))
         await _retry_later(app, message)
     return None
 

@@ -71,13 +71,10 @@ def invites(attachment: Attachment) -> bool:
         case _:
             item = attachment.item
             if isinstance(item, Message):
-                return _has_class(item) or any(map(invites, item.attachments or ()))
+                # A message class may make it a meeting request.
+                has_class = any(_CLASS.search(one.id) for one in item.single_value_extended_properties or ())
+                return has_class or any(map(invites, item.attachments or ()))
             return isinstance(item, Event)
-
-
-def _has_class(message: Message) -> bool:
-    """Whether an extended property sets its message class: to a meeting request, for instance."""
-    return any(_CLASS.search(one.id) for one in message.single_value_extended_properties or ())
 
 
 def _media_type(content_type: str) -> str:

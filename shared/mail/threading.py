@@ -25,7 +25,7 @@ from typing import Final
 import msgspec
 
 from shared.mail.graph_types import SingleValueLegacyExtendedProperty
-from shared.mail.model import Message, SendMail
+from shared.mail.model import SendMail
 from shared.mail.outgoing import OutgoingMail, identity
 
 # Never a host (RFC 6761): no mailbox can claim the root, and the id says where it comes from.
@@ -95,7 +95,7 @@ def threaded(mail: OutgoingMail) -> SendMail:
         INDEX_TRACKING: "true",
         TOPIC: marks.topic,
     }
-    taken = _tags(message)
+    taken = {_tag(one.id) for one in message.single_value_extended_properties or ()} - {0}  # in any type and spelling
     ours = tuple(
         SingleValueLegacyExtendedProperty(id=name, value=values[name])
         for group in GROUPS
@@ -140,11 +140,6 @@ def _index(guid: bytes, mail: OutgoingMail) -> bytes:
 def _filetime(at: datetime) -> int:
     """[MS-DTYP] 2.3.3: units of 100 nanoseconds since 1601."""
     return (at - FILETIME_EPOCH) // timedelta(microseconds=1) * 10
-
-
-def _tags(message: Message) -> set[int]:
-    """The property tags that the sender has set, in whatever type and spelling."""
-    return {_tag(one.id) for one in message.single_value_extended_properties or ()} - {0}
 
 
 def _tag(property_id: str) -> int:

@@ -47,7 +47,10 @@ def decode_mime(body: bytes | str, place: str = "$") -> bytes:
     """
     if len(body) > MAX_ENCODED:
         raise too_large(len(body))
-    text = body.encode(errors="replace") if isinstance(body, str) else _ascii(body)
+    try:  # base64 is ASCII, whatever encoding its characters came in
+        text = (body if isinstance(body, str) else decode(body)).encode(errors="replace")
+    except UnicodeDecodeError:
+        text = b""
     packed = text.translate(None, b" \t\r\n")
     if len(packed) > MAX_REQUEST:
         raise too_large(len(packed))
@@ -59,14 +62,6 @@ def decode_mime(body: bytes | str, place: str = "$") -> bytes:
         why = "Invalid base64 string for MIME content."  # Graph's own words
         raise Malformed(400, "ErrorMimeContentInvalidBase64String", why, place)
     return raw
-
-
-def _ascii(body: bytes) -> bytes:
-    """Base64 is ASCII, whatever encoding its characters came in."""
-    try:
-        return decode(body).encode()
-    except UnicodeDecodeError:
-        return b""
 
 
 def read_mime(raw: bytes) -> SendMail:

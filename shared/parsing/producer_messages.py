@@ -35,7 +35,11 @@ def unwrapped(body: bytes) -> bytes:
         body = _utf8(body).strip()
         if not body or body.startswith((b"{", b"[")):
             return body
-        body = _of_string(body) if body.startswith(b'"') else _of_base64(body)
+        if body.startswith(b'"'):
+            value = _loaded(body.decode("utf-8", "surrogateescape"), "string")
+            body = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else b""
+        else:
+            body = _of_base64(body)
     raise _wrong(f"Found more than {MOST_LAYERS} layers of base64 and JSON strings around an object.")
 
 
@@ -105,11 +109,6 @@ def _utf8(body: bytes) -> bytes:
         return body[mark:].decode(codec or "").encode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         raise _wrong(f"Found text that begins like {(codec or '').upper()} and cannot be decoded as such.") from None
-
-
-def _of_string(body: bytes) -> bytes:
-    value = _loaded(body.decode("utf-8", "surrogateescape"), "string")
-    return str(value).encode("utf-8", "surrogateescape") if isinstance(value, str) else b""
 
 
 def _of_base64(body: bytes) -> bytes:

@@ -53,7 +53,7 @@ def read_json(body: bytes, charset: str = "") -> Any:
     JSON that would lose something on its way.
     """
     text = _text(body, charset)
-    reader = _Reader()
+    reader = _JsonReader()
     try:
         tree = load(text, values=MOST_VALUES, levels=DEEPEST, read=reader.read)
     except json.JSONDecodeError as error:
@@ -75,7 +75,7 @@ def member(path: str, name: str) -> str:
     return f"{path}[{json.dumps(name if len(name) <= _SHOWN else name[:_SHOWN] + '…')}]"
 
 
-class _Reader:
+class _JsonReader:
     """Reads objects, inner ones first, and notes for each a fault of its names."""
 
     def __init__(self) -> None:

@@ -105,7 +105,7 @@ def test_a_line_that_stands_for_several_is_counted_as_several(name: str) -> None
         log.said(-1, LogEvent(event), count=7)
     rows = run(QUERIES[name], log.tables, NOON).rows
     for row in rows:
-        if row.get("event") in ("caller.refused", "event.unverified", "event.malformed", "event.put-off", "route.off"):
+        if row.get("event") in ("caller.refused", "event.unverified", "event.malformed", "event.deferred", "route.off"):
             assert 7 in row.values()
 
 

@@ -68,7 +68,7 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     "throttled": [_over(11, LogEvent.GRAPH_THROTTLED)],
     "intake-5xx": [
         lambda log, at: log.said(at, LogEvent.INTAKE_UNAVAILABLE, code="ServiceUnavailable"),
-        lambda log, at: log.said(at, LogEvent.EVENT_PUT_OFF, route="generic", why="ServiceRequestError"),
+        lambda log, at: log.said(at, LogEvent.EVENT_DEFERRED, route="generic", why="ServiceRequestError"),
         lambda log, at: log.request(at, "send_mail", 500, RPC),
         lambda log, at: log.request(
             at, "events", 500, "Microsoft.Azure.WebJobs.Script.Workers.WorkerProcessExitException"
@@ -97,7 +97,7 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     "degraded": [
         lambda log, at: log.said(at, LogEvent.VAULT_UNREACHED, route="generic", code="ServiceRequestError"),
         lambda log, at: log.said(
-            at, LogEvent.EVENT_PUT_OFF, id="0" * 32, route="generic", why="Its template is broken."
+            at, LogEvent.EVENT_DEFERRED, id="0" * 32, route="generic", why="Its template is broken."
         ),
     ],
     "turned-away": [

@@ -1,3 +1,4 @@
+import base64
 import json
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -5,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from kiota_serialization_json.json_serialization_writer import JsonSerializationWriter
 from msgspec import inspect
 
@@ -43,8 +44,15 @@ def present(value: Any) -> Iterator[tuple[type, str]]:
 MODEL = {node.cls: node for node, _ in strategies.FIELDS if node.cls is not model.BlobAttachment}
 
 
+FILES = [
+    {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a", "contentBytes": base64.b64encode(bytes(n)).decode()}
+    for n in range(5)
+]
+
+
 @settings(max_examples=50, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(strategies.bodies() | strategies.bodies(items=True))
+@example({"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}], "attachments": FILES}})
 def test_every_mail_comes_out_on_the_wire_as_it_went_in_and_as_long_as_was_said(body: dict[str, Any]) -> None:
     """JSON in, the model, the SDK's objects, JSON by the SDK's own writer: equal up to the documented normalisation.
 

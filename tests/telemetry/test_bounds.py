@@ -91,7 +91,7 @@ def test_names_without_end_take_no_memory_and_are_counted_together(
 def test_what_has_been_accepted_is_told_one_by_one(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """It has an id, which no stranger can cause."""
     for number in (0, 1, 1):
-        emit(LogEvent.EVENT_PUT_OFF, id=str(number), why="x")
+        emit(LogEvent.EVENT_DEFERRED, id=str(number), why="x")
     assert [line.get("id") for line in said(caplog)] == ["0", "1", "1"]
 
 

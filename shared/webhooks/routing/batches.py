@@ -84,7 +84,7 @@ class Expander:
         try:
             route = self.route_of(batch.route)
         except RouteUnusable as error:
-            emit(LogEvent.EVENT_PUT_OFF, id=batch.id, route=batch.route, why=str(error))
+            emit(LogEvent.EVENT_DEFERRED, id=batch.id, route=batch.route, why=str(error))
             return await self.outbox.put_batch(batch, content, LATER)
         events = await aside(len(content), unpacked, content)
         todo = list(range(len(events)) if batch.left is None else batch.left)
@@ -103,7 +103,7 @@ class Expander:
                 return await self._put_rest(batch, [*failed, *todo, *waiting], after=SOON)
         if waiting:
             emit(
-                LogEvent.EVENT_PUT_OFF, id=batch.id, route=batch.route, why="The route cannot be used for some events."
+                LogEvent.EVENT_DEFERRED, id=batch.id, route=batch.route, why="The route cannot be used for some events."
             )
             return await self._put_rest(batch, waiting, content, LATER)
         await self.outbox.finish(batch)

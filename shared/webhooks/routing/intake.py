@@ -133,10 +133,10 @@ class Intake:
             emit(LogEvent.EVENT_MALFORMED, route=name, status=error.status)
             return source.reply(RESULTS.get(error.status, Result.MALFORMED), str(error))
         except RouteUnusable as error:
-            emit(LogEvent.EVENT_PUT_OFF, route=name, why=str(error))
+            emit(LogEvent.EVENT_DEFERRED, route=name, why=str(error))
             return source.reply(Result.UNAVAILABLE, UNUSABLE if isinstance(error, _Unprovable) else str(error))
         except (AzureError, RateLimitUnavailable, TimeoutError) as error:
-            emit(LogEvent.EVENT_PUT_OFF, route=name, why=type(error).__name__)
+            emit(LogEvent.EVENT_DEFERRED, route=name, why=type(error).__name__)
             return source.reply(Result.OVERLOADED, "Mailroom's storage cannot be reached; send it again.")
 
     async def take_message(self, mail: str, body: bytes) -> None:
@@ -191,7 +191,7 @@ class Intake:
         if self.catalog.missing is None and name not in self.catalog.problems:
             return NO_ROUTE
         known = name if name in self.catalog.problems else None  # a stranger's text is not logged
-        emit(LogEvent.EVENT_PUT_OFF, route=known, why="the route cannot be used")
+        emit(LogEvent.EVENT_DEFERRED, route=known, why="the route cannot be used")
         return BROKEN_ROUTE
 
     async def _if_on(self, route: Route, reply: WebhookReply, off: WebhookReply) -> WebhookReply:

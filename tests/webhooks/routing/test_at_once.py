@@ -39,6 +39,9 @@ from shared.webhooks.routing.secrets import Secrets
 from shared.webhooks.sources.source import RawRequest, WebhookReply
 from tests.delivery.memory import MemoryOutbox
 from tests.delivery.samples import (
+    BAD_RECIPIENT,
+    THROTTLED,
+    TIMED_OUT,
     Clock,
     Office,
     ScriptedGraph,
@@ -462,3 +465,85 @@ async def test_a_fault_of_ours_in_an_attempt_leaves_the_mail_to_its_message(tmp_
     for _ in range(3):
         await house.wake(seconds=200)
     assert (await house.row(work)).state == "sent"
+
+
+async def test_a_process_that_stands_still_past_its_lease_sends_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with SIGSTOP: another execution has the mail by then; its row is not written over."""
+    monkeypatch.setattr(intake_module, "ANSWER", 0.01)
+    house = House(tmp_path, finding="absent")
+    house.graph.asleep = asyncio.Event()
+    assert (await house.post()).status == 202
+    ((_, work),) = house.messages
+    asleep, house.graph.asleep = house.graph.asleep, None
+    for _ in range(6):
+        await house.wake(seconds=200)
+    assert house.graph.sent == [work.id]
+    before = await house.row(work)
+    asleep.set()
+    await asyncio.sleep(0.02)
+    assert house.graph.sent == [work.id]
+    assert await house.row(work) == before
+
+
+async def test_a_sender_that_repeats_at_every_step_gets_one_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "ANSWER", 0.01)
+    house = House(tmp_path)
+    house.storage.loses = 1
+    assert (await house.post()).status == 503  # not confirmed
+    house.graph.asleep = asyncio.Event()
+    assert (await house.post()).status == 202  # on its way to Graph
+    assert (await house.post()).status == 202  # claimed
+    house.graph.asleep.set()
+    await asyncio.sleep(0.02)
+    assert (await house.post()).status == 202  # sent
+    for _ in range(4):
+        await house.wake(seconds=100)
+    assert len(house.graph.sent) == 1
+    assert house.messages == []
+
+
+async def test_a_message_that_somebody_has_received_meanwhile_finds_its_row_ended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    house.storage.stale = True
+    assert (await house.post()).status == 202
+    assert len(house.messages) == 1
+    await house.wake(seconds=100)
+    assert len(house.graph.sent) == 1
+    assert house.messages == []
+
+
+async def test_a_mail_that_graph_refuses_is_kept_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    house = House(tmp_path)
+    house.graph.outcomes = [BAD_RECIPIENT]
+    with caplog.at_level(logging.INFO, "mailroom"):
+        assert (await house.post()).status == 202
+    assert said(caplog) == ["mail.accepted", "mail.failed"]
+    assert list(house.storage.dead)
+    assert house.messages == []
+
+
+async def test_what_graph_throttles_waits_for_its_mailbox_and_is_woken_then(tmp_path: Path) -> None:
+    house = House(tmp_path, graph=Graph(THROTTLED))
+    assert (await house.post()).status == 202
+    ((due, work),) = house.messages
+    assert (await house.row()).state == "accepted"
+    assert timedelta(seconds=2) < due - NOW < timedelta(seconds=5)
+    await house.wake(seconds=5)
+    assert house.graph.sent == [work.id]
+
+
+async def test_what_may_have_gone_is_verified_when_its_message_wakes_somebody(tmp_path: Path) -> None:
+    house = House(tmp_path, graph=Graph(TIMED_OUT))
+    assert (await house.post()).status == 202
+    ((due, work),) = house.messages
+    assert (await house.row()).state == "unknown"
+    assert due - NOW >= FIRST_LOOK
+    await house.wake(seconds=100)
+    assert (await house.row(work)).state == "sent"
+    assert house.graph.sent == []

@@ -209,7 +209,7 @@ async def test_a_secret_that_can_prove_nothing_is_a_fault_of_the_route_and_its_n
     reply = await counter.post({})
     assert (reply.status, reply.detail) == (503, intake_module.UNUSABLE)
     (line,) = (json.loads(record.message) for record in caplog.records)
-    assert line["event"] == "event.put-off"
+    assert line["event"] == "event.deferred"
     assert line["why"].startswith("MAIL_SECRET_SHOP")
     assert word in line["why"]
     assert secret not in caplog.text
@@ -273,7 +273,7 @@ async def test_a_vault_that_cannot_be_read_puts_off_whatever_is_sent_and_says_no
         assert (reply.status, reply.detail) == (503, intake_module.UNUSABLE)
         assert reply.headers["Retry-After"]
     assert (await counter.intake.answer("cloudevents", HOSTILE[-1])).status == 503
-    assert '"event":"event.put-off"' in caplog.text
+    assert '"event":"event.deferred"' in caplog.text
 
 
 async def test_a_route_is_on_as_soon_as_the_vault_has_its_secret(tmp_path: Path) -> None:

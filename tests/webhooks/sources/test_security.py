@@ -142,7 +142,7 @@ ACCEPTED: list[tuple[Source, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("source", "accepted"), ACCEPTED, ids=str)
+@pytest.mark.parametrize(("source", "accepted"), ACCEPTED, ids=lambda value: type(value).__name__)
 def test_a_secret_counts_in_the_places_that_the_source_or_the_route_names_and_nowhere_else(
     source: Source, accepted: set[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """How many of each a mail may have, how large it may be, and how a large one gets into a draft."""
 
+import base64
 import json
 from typing import Any
 
@@ -44,6 +45,11 @@ def test_the_path_is_below_where_the_message_was_written() -> None:
     with pytest.raises(Malformed) as caught:
         limits.check(mail(attachments=(FileAttachment(name="a", content_bytes=b""),) * 251), "$.Message")
     assert caught.value.path == "$.Message.attachments[250]"
+
+
+@pytest.mark.parametrize("size", range(7))
+def test_a_file_counts_as_its_base64_with_padding(size: int) -> None:
+    assert json_size(bytes(size)) == len(json.dumps(base64.b64encode(bytes(size)).decode()))
 
 
 def largest(spare: int) -> SendMail:

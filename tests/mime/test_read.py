@@ -211,6 +211,10 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
         parts(b"--b", b"Content-Type: Application/MS-TNEF", b"", b"--b--"),
         "part 1, Content-Type, line 5",
     ),
+    "TNEF by its registered name": (
+        parts(b"--b", b"Content-Type: application/vnd.ms-tnef", b"", b"--b--"),
+        "part 1, Content-Type, line 5",
+    ),
     "501 parts": (parts(*[b"--b", b""] * 501, b"--b--"), "line 1005"),
 }
 

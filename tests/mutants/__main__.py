@@ -153,11 +153,15 @@ def _tried(chosen: Sequence[Fault], copies: Sequence[Path], whole: Sequence[str]
             free.put(copy)
 
     with ThreadPoolExecutor(len(copies)) as pool:
-        for done in as_completed([pool.submit(tried, fault) for fault in chosen]):
-            verdict = done.result()
-            word = "NOT CAUGHT" if verdict.why else "caught"
-            print(f"{word:<10} {verdict.seconds:6.1f} s  {verdict.fault.name}: {verdict.why or verdict.by}", flush=True)
-            yield verdict
+        try:
+            for done in as_completed([pool.submit(tried, fault) for fault in chosen]):
+                verdict = done.result()
+                word, said = ("NOT CAUGHT", verdict.why) if verdict.why else ("caught", verdict.by)
+                print(f"{word:<10} {verdict.seconds:6.1f} s  {verdict.fault.name}: {said}", flush=True)
+                yield verdict
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # who stops it waits for the tests that run, not for all
+            raise
 
 
 @contextmanager
@@ -229,4 +233,5 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its copies go with it
     sys.exit(main())

@@ -12,12 +12,11 @@ from shared.settings.config import Settings, read, report_problems
 
 if TYPE_CHECKING:
     from shared.auth.entra import TokenVerifier
+    from shared.delivery.cancel_replay_retry import Control
     from shared.delivery.engine import Engine
     from shared.delivery.large import LargeMails
     from shared.delivery.mailer import GraphMailer
     from shared.delivery.maintenance import Maintenance
-    from shared.delivery.operations import Control
-    from shared.delivery.payloads import Files
     from shared.delivery.queue import Outbox
     from shared.delivery.request import Requests
     from shared.delivery.worker import Worker
@@ -26,10 +25,12 @@ if TYPE_CHECKING:
     from shared.policy.suppression import SuppressionList
     from shared.ratelimit.limits import RateLimits
     from shared.storage.account import StorageAccount
+    from shared.storage.files import Files
     from shared.webhooks.rendering.mails import Renderer
     from shared.webhooks.routing.catalog import Catalog
     from shared.webhooks.routing.intake import Intake
     from shared.webhooks.routing.secrets import Secrets
+    from shared.webhooks.routing.signed_bodies import SignedBodies
 
 
 class App:
@@ -65,14 +66,13 @@ class App:
 
     @cached_property
     def engine(self) -> "Engine":
-        from shared.delivery.claims import Claims
         from shared.delivery.engine import Engine
         from shared.policy.pre_send import PreSendPolicy
 
         settings = self.settings
         return Engine(
             settings,
-            Claims(settings, self.storage.ledger()),
+            self.storage.ledger(),
             self.outbox,
             self.pace,
             PreSendPolicy(settings, self.suppressions),
@@ -105,7 +105,7 @@ class App:
     def attachment_resolver(self) -> "AttachmentResolver":
         from shared.policy.attachment_references import AttachmentResolver
 
-        return AttachmentResolver(self.settings, self.files, self.engine.claims.ledger)
+        return AttachmentResolver(self.settings, self.files, self.engine.ledger)
 
     @cached_property
     def outbox(self) -> "Outbox":
@@ -125,7 +125,7 @@ class App:
 
     @cached_property
     def control(self) -> "Control":
-        from shared.delivery.operations import Control
+        from shared.delivery.cancel_replay_retry import Control
 
         return Control(self.engine)
 
@@ -139,7 +139,13 @@ class App:
     def worker(self) -> "Worker":
         from shared.delivery.worker import Worker
 
-        return Worker(self.engine, self.storage.signed_bodies())
+        return Worker(self.engine, self.signed_bodies.earlier)
+
+    @cached_property
+    def signed_bodies(self) -> "SignedBodies":
+        from shared.webhooks.routing.signed_bodies import TABLE, SignedBodies
+
+        return SignedBodies(self.storage.tables.table(TABLE))
 
     @cached_property
     def requests(self) -> "Requests":
@@ -179,7 +185,7 @@ class App:
 
         composer, worker = Composer(self.settings, self.renderer), self.worker
         tokens = WebhookTokens(self.settings)
-        at_once = AtOnce(self.requests, worker) if self.settings.send_at_once else None
+        at_once = AtOnce(self.engine, worker) if self.settings.send_at_once else None
         return Intake(self.catalog, composer, self.secrets, tokens.verify, self.outbox, worker, at_once)
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery.payloads import FileGone, Files, filled
-from shared.delivery.record import Row
+from shared.delivery.ledger import Row
 from shared.errors import Malformed
 from shared.graph.outcome import NotConnected, Outcome, Rejected
 from shared.mail.marker import MARKER_PROPERTY, message_id, with_marker
@@ -20,11 +19,12 @@ from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
 from shared.mail.threading import threaded
 from shared.runtime.long_work import aside
+from shared.storage.files import FileGone, Files, filled
 
 if TYPE_CHECKING:
     from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
-    from shared.delivery.transitions import Finding
+    from shared.delivery.verification import Finding
     from shared.graph.client import GraphConnection
 
 

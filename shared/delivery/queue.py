@@ -11,18 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from xml.sax.saxutils import escape
 
 import msgspec
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
-from shared.delivery.payloads import OWN, apart, envelopes, files_of, message_name, payload_name, reading
+from shared.delivery.ledger import Row
+from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.mail.outgoing import OutgoingMail, decode, encode
+from shared.storage.files import reading
+from shared.storage.table_identity import OWN
 
 QUEUE: Final = "mail-work"
-PAYLOADS: Final = OWN
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
 BODY: Final = 36 * 1024  # bytes of a producer's message: in base64 what INLINE has room for
@@ -41,6 +43,11 @@ class Kept:
     reason: str
     content: bytes
     queue: str = ""
+
+    @classmethod
+    def of(cls, mail: OutgoingMail, row: Row) -> Self:
+        """The mail of a row that has ended."""
+        return cls("mail", row.code or row.state, encode(mail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class Outbox:
 
     @cached_property
     def _payloads(self) -> Any:
-        return self._blobs().get_container_client(PAYLOADS)
+        return self._blobs().get_container_client(OWN)
 
     @cached_property
     def _dead(self) -> Any:
@@ -170,10 +177,8 @@ class Outbox:
 
     async def mail_of(self, work: Work) -> OutgoingMail | None:
         """The mail that a message carries or names; None when its blob is gone."""
-        if work.payload is None:
-            return work.inline()
-        content = await self._read(work.payload)
-        return None if content is None else decode(content)
+        content = bytes(work.mail) if work.payload is None else await self._read(work.payload)
+        return decode(content) if content else None
 
     async def left_of(self, mail: str, fingerprint: str) -> OutgoingMail | None:
         """The mail of a mail whose message is lost; None where it was in that message, and is lost with it."""

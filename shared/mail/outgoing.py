@@ -86,6 +86,11 @@ class OutgoingMail:
     known_by: KnownBy = "caller-key"
     signed: Signed | None = None
 
+    @property
+    def route(self) -> str | None:
+        """The route that it is of."""
+        return self.origin.name if self.origin.kind == "route" else None
+
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(OutgoingMail)

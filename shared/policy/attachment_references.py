@@ -19,10 +19,10 @@ from shared.mail.blob_names import CONTAINER, split
 
 if TYPE_CHECKING:
     from shared.delivery.ledger import Ledger
-    from shared.delivery.payloads import Files
     from shared.mail.model import BlobAttachment
     from shared.mail.outgoing import OutgoingMail
     from shared.settings.config import Settings
+    from shared.storage.files import Files
 
 # Of the host, and the names under which Azure, its portal and its tools keep the code of an app.
 RESERVED: Final = re.compile(r"mail-payloads|mail-dead|azure-.*|app-package.*|deployment.*|function-releases")

@@ -62,10 +62,12 @@ class PreSendPolicy:
 
         Raises AzureError when the list cannot be read: then nothing may be sent.
         """
-        addresses = [recipient.email_address.address for recipient in recipients_of(mail.request.message)]
-        suppressed = await self.suppressions.among(addresses)
-        size = len(mail.mime or b"")  # to redirect MIME is to read it once more
-        return await aside(size, before_send, mail, self.settings, suppressed, admitted=admitted)
+        message = mail.request.message
+        suppressed = await self.suppressions.among(one.email_address.address for one in recipients_of(message))
+        if mail.mime is None:
+            return before_send(mail, self.settings, suppressed, admitted=admitted)
+        # To redirect MIME is to read it once more.
+        return await aside(len(mail.mime), before_send, mail, self.settings, suppressed, admitted=admitted)
 
 
 def before_send(
@@ -77,13 +79,14 @@ def before_send(
             admit(mail, settings)
         except NotAllowed as refusal:
             return Withheld("failed", status=refusal.status, code=refusal.code, message=str(refusal))
-    message, left_out = _without(mail.request.message, suppressed)
-    if left_out and not any(recipients_of(message)):
-        return Withheld("suppressed", left_out)
+    left_out = 0
+    if suppressed:
+        message, left_out = _without(mail.request.message, suppressed)
+        if left_out and not any(recipients_of(message)):
+            return Withheld("suppressed", left_out)
+        mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
     if settings.mode == "capture":
         return Withheld("captured", left_out)
-    if left_out:
-        mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
     if settings.mode == "redirect" and settings.redirect_to is not None:
         try:
             mail = redirected_mail(mail, settings.redirect_to)
@@ -100,17 +103,14 @@ def recipients_of(message: Message) -> Iterator[Recipient]:
 
 def count_of(message: Message) -> int:
     """How many recipients a message has."""
-    return sum(1 for _ in recipients_of(message))
+    return sum(len(getattr(message, name) or ()) for name in LISTS)
 
 
 def _without(message: Message, suppressed: frozenset[str]) -> tuple[Message, int]:
     """The message without these recipients, and how many they are."""
-    if not suppressed:
-        return message, 0
     left = {
         name: tuple(one for one in getattr(message, name) or () if one.email_address.address not in suppressed) or None
         for name in LISTS
     }
     kept = msgspec.structs.replace(message, **left)
-    count = count_of(message) - count_of(kept)
-    return (kept, count) if count else (message, 0)
+    return kept, count_of(message) - count_of(kept)

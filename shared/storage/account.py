@@ -17,16 +17,14 @@ from azure.core.settings import settings as azure_core
 
 from shared.auth.managed_identity import Identity
 from shared.delivery.ledger import TABLE, Ledger
-from shared.delivery.payloads import Files
 from shared.delivery.queue import Outbox
-from shared.delivery.signed_bodies import TABLE as SIGNED
-from shared.delivery.signed_bodies import TableSignedBodies
 from shared.policy.suppression import TABLE as SUPPRESSED
 from shared.policy.suppression import SuppressionTable
 from shared.ratelimit.store import TABLE as RATES
 from shared.ratelimit.store import TableStore
 from shared.runtime.deadline import within
 from shared.settings.config import Storage
+from shared.storage.files import Files
 from shared.storage.table_identity import TableIdentity
 from shared.storage.tables import Tables
 
@@ -121,9 +119,6 @@ class StorageAccount:
             TableIdentity(self.tables.table(name), lambda: self.blobs) for name in (TABLE, SUPPRESSED)
         )
         return ledger, suppressed
-
-    def signed_bodies(self) -> TableSignedBodies:
-        return TableSignedBodies(self.tables.table(SIGNED))
 
     async def close(self) -> None:
         for client in ("queues", "blobs", "tables"):

@@ -1,17 +1,17 @@
 """Mails, rows and outcomes for the tests of delivery, and a Graph that answers as told."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery.claims import Claims
-from shared.delivery.engine import Engine, Policy, Verifier
-from shared.delivery.ledger import Ledger
+from shared.delivery import transitions
+from shared.delivery.engine import Engine, Verifier
+from shared.delivery.ledger import Ledger, Row, lease_end
 from shared.delivery.queue_messages import Work, work_of
-from shared.delivery.record import Row
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail
@@ -55,6 +55,11 @@ def outgoing_mail(
 
 def work(of: OutgoingMail | None = None, **changes: object) -> Work:
     return msgspec.structs.replace(work_of(of or outgoing_mail()), **changes)
+
+
+def first_claim(of: Work, now: datetime, settings: Settings, token: str, *, queued: bool) -> Row:
+    """The row of a mail that has none, claimed."""
+    return replace(transitions.first_claim(of, token, queued=queued), lease_until=lease_end(now, settings))
 
 
 @dataclass
@@ -120,7 +125,7 @@ class Office:
     ledger: Ledger = field(default_factory=MemoryLedger)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     pace: RateLimits | None = None
-    policy: Policy = field(default_factory=ScriptedPolicy)
+    policy: Any = field(default_factory=ScriptedPolicy)
     verifier: Verifier | None = None
 
     def __post_init__(self) -> None:
@@ -130,12 +135,14 @@ class Office:
     def engine(self) -> Engine:
         return Engine(
             self.settings,
-            Claims(self.settings, self.ledger, self.clock.now, self.clock.monotonic),
+            self.ledger,
             self.outbox,
             self.pace or Unpaced(self.clock.now),
             self.policy,
             self.graph,
             self.verifier,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
         )
 
     async def row(self, mail: str = "0" * 32) -> Row:

@@ -6,15 +6,15 @@ from datetime import timedelta
 import pytest
 
 from shared.delivery.engine import Verifier
+from shared.delivery.ledger import PARTITIONS, Row, State
 from shared.delivery.maintenance import RUNS_AN_HOUR, Maintenance, partitions_of_run
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
-from shared.delivery.record import PARTITIONS, Row, State
-from shared.delivery.transitions import Finding, first_claim
+from shared.delivery.verification import Finding
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import decode
 from shared.settings.config import Settings
-from tests.delivery.samples import NO_PERMISSION, NOON, THROTTLED, TIMED_OUT, Office, outgoing_mail, work
+from tests.delivery.samples import NO_PERMISSION, NOON, THROTTLED, TIMED_OUT, Office, first_claim, outgoing_mail, work
 
 ALL = range(PARTITIONS)
 CLAIM = first_claim(work(), NOON, Settings(), "token-1", queued=False)
@@ -28,7 +28,7 @@ async def after(office: Office, **time: float) -> Row | None:
 
 async def holding(state: State, **changes: object) -> Office:
     office = Office()
-    await office.ledger.insert(replace(CLAIM, state=state, **changes))  # type: ignore[arg-type] # by name
+    await office.ledger.write(replace(CLAIM, state=state, **changes))  # type: ignore[arg-type] # by name
     return office
 
 
@@ -115,7 +115,7 @@ async def test_what_ends_far_past_its_age_is_kept_where_its_mail_lies_in_a_blob(
     office = Office()
     large = outgoing_mail(size=100_000)
     await office.outbox.put(work(large), NOON, None, large)
-    await office.ledger.insert(replace(first_claim(work(large), NOON, Settings(), "token-1", queued=True), state=state))
+    await office.ledger.write(replace(first_claim(work(large), NOON, Settings(), "token-1", queued=True), state=state))
     await after(office, days=11)
     kept = office.outbox.dead[large.id]
     assert (kept.kind, kept.reason, decode(kept.content)) == ("mail", "TooOld", large)

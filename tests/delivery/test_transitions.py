@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.delivery.record import ENDED, REPLAYABLE, Row, State
+from shared.delivery.ledger import ENDED, REPLAYABLE, Row, State, lease_end
+from shared.delivery.retries import SKEW, settle
 from shared.delivery.transitions import (
-    SKEW,
     Answered,
     Busy,
     Claim,
@@ -15,14 +15,9 @@ from shared.delivery.transitions import (
     Fail,
     Mismatch,
     PutAgain,
-    Schedule,
-    TakeOver,
     decide,
-    first_claim,
     is_copy,
-    lease,
     meet,
-    settle,
 )
 from shared.graph.outcome import Interrupted, Rejected, Throttled
 from shared.settings.config import Settings
@@ -34,11 +29,12 @@ from tests.delivery.samples import (
     NOT_CONNECTED,
     THROTTLED,
     TIMED_OUT,
+    first_claim,
     work,
 )
 
 SETTINGS = Settings()
-LEASE_ENDS = lease(NOON, SETTINGS)
+LEASE_ENDS = lease_end(NOON, SETTINGS)
 FIRST_LOOK = LEASE_ENDS + timedelta(seconds=15)
 LATER = NOON + timedelta(minutes=5)
 
@@ -57,7 +53,8 @@ def test_a_mail_without_a_row_is_claimed_by_an_insert_and_sent() -> None:
 
 def test_a_mail_without_a_row_that_is_for_later_gets_one_so_that_it_can_be_seen_and_cancelled() -> None:
     decision = decide(None, work(not_before=LATER), NOON, SETTINGS, "t")
-    assert isinstance(decision, Schedule)
+    assert isinstance(decision, PutAgain)
+    assert decision.row is not None
     assert decision.due == decision.row.due_at == LATER
     assert (decision.row.state, decision.row.lease_until) == ("scheduled", None)
 
@@ -110,7 +107,7 @@ def test_a_claim_that_was_given_up_to_this_message_is_taken_at_once() -> None:
 
 
 def test_a_lease_outlasts_a_request_that_begins_within_its_margin() -> None:
-    assert lease(NOON, Settings(send_timeout=20, lease_margin=7)) == NOON + timedelta(seconds=27)
+    assert lease_end(NOON, Settings(send_timeout=20, lease_margin=7)) == NOON + timedelta(seconds=27)
 
 
 def test_an_attempt_whose_lease_is_over_may_have_sent_so_it_is_looked_at() -> None:
@@ -228,11 +225,11 @@ def test_an_unknown_outcome_is_not_looked_at_before_the_lease_is_over() -> None:
 
 
 def same(known: Row, now: object = NOON) -> object:
-    return meet(known, known.fingerprint, NOON if now is NOON else LATER, SETTINGS, "token-2")
+    return meet(known, known.fingerprint, NOON if now is NOON else LATER, "token-2")
 
 
 def test_another_body_under_the_same_key_is_a_mismatch() -> None:
-    assert meet(row("sent"), "another", NOON, SETTINGS, "t") == Mismatch()
+    assert meet(row("sent"), "another", NOON, "t") == Mismatch()
 
 
 @pytest.mark.parametrize("state", ["sent", "review", "cancelled", "suppressed", "captured"])
@@ -253,8 +250,8 @@ def test_a_living_attempt_of_another_request_is_busy() -> None:
 @pytest.mark.parametrize("state", ["sending", "unknown"])
 def test_an_attempt_that_died_is_taken_over_as_what_may_have_gone(state: State) -> None:
     reply = same(row(state, queued=False), LATER)
-    assert isinstance(reply, TakeOver)
-    assert (reply.row.token, reply.row.state) == ("token-2", "sending")
+    assert isinstance(reply, Claim)
+    assert (reply.row.token, reply.row.state, reply.then) == ("token-2", "sending", "verify")
 
 
 def test_a_failed_mail_may_be_tried_again_from_the_start() -> None:
@@ -266,4 +263,6 @@ def test_a_failed_mail_may_be_tried_again_from_the_start() -> None:
 @pytest.mark.parametrize("state", ["failed", "review"])
 def test_a_mail_whose_attempt_was_abandoned_may_have_gone(state: State) -> None:
     """Nobody was told anything of it: with its caller its mail comes again, and it is looked for."""
-    assert isinstance(same(row(state, queued=False, code="Abandoned"), LATER), TakeOver)
+    reply = same(row(state, queued=False, code="Abandoned"), LATER)
+    assert isinstance(reply, Claim)
+    assert reply.then == "verify"

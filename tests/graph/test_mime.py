@@ -16,7 +16,7 @@ from sandbox.cloud.app import Options, create_app
 from sandbox.cloud.connections import CuttableProtocol
 from sandbox.cloud.state import Cloud
 from shared.app import App
-from shared.delivery.record import Row
+from shared.delivery.ledger import Row
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, Outcome, Rejected, Throttled, Unknown
 from shared.graph.send import send_mail

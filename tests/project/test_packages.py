@@ -14,7 +14,7 @@ ANYBODYS: Final = {"errors", "runtime", "telemetry"}
 ALLOWED: Final = {
     "functions": "app auth delivery mail mime parsing policy settings storage webhooks.routing webhooks.sources",
     "app": "auth delivery graph policy ratelimit settings storage webhooks.rendering webhooks.routing",
-    "webhooks.routing": "auth delivery mail parsing policy ratelimit settings webhooks.rendering webhooks.sources",
+    "webhooks.routing": "auth delivery mail parsing policy ratelimit settings storage webhooks.rendering webhooks.sources",
     "webhooks.rendering": "webhooks.sources",
     "webhooks.sources": "mail parsing",
     "delivery": "graph mail mime parsing policy ratelimit settings storage",
@@ -23,7 +23,7 @@ ALLOWED: Final = {
     "auth": "settings",
     "policy": "mail mime settings storage",
     "settings": "mail",
-    "storage": "",
+    "storage": "mail",
     "mime": "mail parsing",
     "mail": "parsing",
     "parsing": "",
@@ -38,7 +38,6 @@ AGAINST: Final = {
     "shared.settings.config": "policy",  # the shapes of its rules: patterns, callers, containers
     "shared.settings.values": "policy",  # the same
     "shared.storage.account": "auth delivery policy ratelimit settings",  # makes the clients, as app.py does
-    "shared.storage.table_identity": "delivery",  # the name of a container
 }
 
 

@@ -17,11 +17,11 @@ from hypothesis import settings as configured
 from hypothesis import strategies as st
 
 from sandbox.examples import examples_of
+from shared.delivery.cancel_replay_retry import Control
+from shared.delivery.ledger import partition
 from shared.delivery.maintenance import Maintenance
-from shared.delivery.operations import Control
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Batch, parse_work
-from shared.delivery.record import partition
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.mail.outgoing import OutgoingMail

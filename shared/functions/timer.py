@@ -1,11 +1,14 @@
 """The timer that keeps ledger and payloads in order, and logs what waits and what cannot be used."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+from azure.core.exceptions import ResourceNotFoundError
 
 from shared.app import App, current_app
-from shared.delivery.maintenance import measure, partitions_of_run
+from shared.delivery.maintenance import partitions_of_run
 from shared.functions.triggers import QUEUES
 from shared.runtime.deadline import Deadline, within
 from shared.settings.config import report_problems
@@ -15,6 +18,9 @@ from shared.webhooks.routing.route_status import status_of
 
 TIME_FOR_A_RUN: Final = 240.0  # seconds; the next run, of other partitions, comes after 300
 TIME_FOR_A_STEP: Final = 30.0  # and for each step but the ledger's
+# The most that one request shows. Messages come back after a failure at other times than they were put, so the first
+# one need not be the oldest.
+SHOWN: Final = 32
 
 
 async def maintenance() -> None:
@@ -34,7 +40,7 @@ async def maintenance() -> None:
         "routes": lambda: _report_routes(app),
         "queues": lambda: measure(app.storage.queues, QUEUES, now),
         "tables": identities,
-        "signed": lambda: app.storage.signed_bodies().forget(partitions, now),
+        "signed": lambda: app.signed_bodies.forget(partitions, now),
         "ledger": lambda: app.maintenance.run(partitions),
     }
     await _each(steps, Deadline(TIME_FOR_A_RUN))
@@ -60,3 +66,24 @@ async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadl
             failures.append(error)
     if failures:
         raise failures[0]
+
+
+async def measure(queues: Any, names: Iterable[str], now: datetime) -> None:
+    """Say of each queue how many messages it holds and how old the oldest is that could be taken now.
+
+    queues: azure.storage.queue.aio.QueueServiceClient. Nothing is taken and nothing hidden. A message that waits for
+    its time is counted, but has no age; nor has one that is being worked on. Raises AzureError.
+    """
+    await asyncio.gather(*(_measure(queues.get_queue_client(name), name, now) for name in names))
+
+
+async def _measure(queue: Any, name: str, now: datetime) -> None:
+    try:
+        properties = await queue.get_queue_properties()
+        seen = await queue.peek_messages(max_messages=SHOWN)
+    except ResourceNotFoundError:  # made on first use, on a laptop
+        emit(LogEvent.QUEUE_MEASURED, queue=name, messages=0)
+        return
+    put = [message.inserted_on for message in seen]
+    oldest = max(0.0, round((now - min(put)).total_seconds(), 1)) if put else None
+    emit(LogEvent.QUEUE_MEASURED, queue=name, messages=properties.approximate_message_count, oldest=oldest)

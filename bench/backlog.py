@@ -30,6 +30,7 @@ from shared.ratelimit.limits import RateLimits
 from shared.settings.config import Settings
 from shared.telemetry import logger
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
+from tests.delivery.samples import mailer
 from tests.e2e.running import eventually
 from tests.ratelimit.far import MemoryStore
 
@@ -75,7 +76,7 @@ async def _drain(size: int) -> float:
     pace = RateLimits(MemoryStore(), per_minute=RATE, concurrency=4)
     ledger, outbox = MemoryLedger(), MemoryOutbox()
     policy: Any = _Nobody(settings)
-    worker = Worker(Engine(settings, ledger, outbox, pace, policy, accept))
+    worker = Worker(Engine(settings, ledger, outbox, pace, policy, mailer(settings, accept)))
     waiting: deque[tuple[Work, OutgoingMail]] = deque()
     for number in range(size):
         mail = _mail(number)

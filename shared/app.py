@@ -62,7 +62,7 @@ class App:
     def mailer(self) -> "GraphMailer":
         from shared.delivery.mailer import GraphMailer
 
-        return GraphMailer(lambda: self.graph, self.files, self.settings.send_timeout)
+        return GraphMailer(self.settings, self.files, lambda: self.graph, lambda: self.large_mails)
 
     @cached_property
     def engine(self) -> "Engine":
@@ -76,9 +76,7 @@ class App:
             self.outbox,
             self.pace,
             PreSendPolicy(settings, self.suppressions),
-            self.mailer.send,
-            self.mailer.verify if settings.verify_sent else None,
-            lambda: self.large_mails,
+            self.mailer,
         )
 
     @cached_property
@@ -95,7 +93,7 @@ class App:
 
         box = Drafts(self.graph, self.settings.send_timeout)
         uploader = Uploader(self.settings.graph.host, self.settings.send_timeout)
-        return LargeMails(box, uploader, self.files, self.mailer.verify)
+        return LargeMails(box, uploader, self.files, self.mailer.find)
 
     @cached_property
     def files(self) -> "Files":

@@ -15,23 +15,23 @@ its message carries the reservation on.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from azure.core.exceptions import AzureError
 
 from shared.delivery import retries, verification
 from shared.delivery.ledger import REPLAYABLE, Conflict, Lease, Ledger, Row, State
+from shared.delivery.mailer import GraphMailer
 from shared.delivery.queue import Kept, Outbox
 from shared.delivery.verification import Finding
 from shared.graph.outcome import (
     Accepted,
     NotConnected,
     Outcome,
-    Rejected,
     Stopped,
     Throttled,
     Unanswered,
@@ -39,15 +39,12 @@ from shared.graph.outcome import (
     report,
 )
 from shared.mail.outgoing import OutgoingMail
-from shared.mail.sizes import needs_draft, weight
+from shared.mail.sizes import weight
 from shared.policy.pre_send import Goes, PreSendPolicy, Withheld, count_of
 from shared.ratelimit.limits import RateLimits, Reservation
 from shared.ratelimit.schedule import NoRoom
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
-
-if TYPE_CHECKING:
-    from shared.delivery.large import LargeMails
 
 PATIENCE: Final = 2.0  # seconds that an execution waits for its mailbox: for its time, and for a request to end
 CROWDED: Final = timedelta(seconds=5)  # until a mail comes again that found too many requests in flight
@@ -57,10 +54,6 @@ UNSENT: Final[frozenset[State]] = frozenset({"failed", "cancelled", "suppressed"
 
 type Slot = tuple[str, datetime]
 """A mailbox, and a time that is reserved there; a message may carry it."""
-type Send = Callable[[OutgoingMail, Row, Callable[[], bool]], Awaitable[Outcome]]
-"""Makes one request to Graph; see mailer.GraphMailer. It asks whether the claim is still ours before it goes out."""
-type Verifier = Callable[[Row], Awaitable[Finding]]
-"""Asks the mailbox whether a mail has gone. It must have been asked to keep a copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +107,14 @@ type Result = Later | Waits | Ended
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One for a process. drafts: for what does not fit into one request; loaded with the first such mail."""
+    """One for a process. now, monotonic: its clocks."""
 
     settings: Settings
     ledger: Ledger
     outbox: Outbox
     pace: RateLimits
     policy: PreSendPolicy
-    send: Send
-    verifier: Verifier | None = None
-    drafts: "Callable[[], LargeMails] | None" = None
+    mailer: GraphMailer
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
 
@@ -203,7 +194,7 @@ class Engine:
                     emit(LogEvent.RECIPIENTS_LEFT_OUT, id=row.id, count=left_out)
                 # 4 send
                 gone = True  # for all that anybody knows until there is an outcome
-                outcome = await self._ask_graph(goes, lease)
+                outcome = await self.mailer.send(goes, lease)
                 gone, carried = isinstance(outcome, Accepted | Unknown), isinstance(outcome, NotConnected)
         finally:
             if gone:
@@ -270,26 +261,9 @@ class Engine:
         await lease.renew(**changes)
         return lease
 
-    async def _ask_graph(self, mail: OutgoingMail, lease: Lease) -> Outcome:
-        """Send, by one request or by way of a draft."""
-        progress = lease.row.progress
-        if progress is None and not (mail.request.message.attachments and needs_draft(mail.request)):
-            return await self.send(mail, lease.row, lease.may_start)
-        if self.drafts is None or (progress is None and not self.settings.large_attachments):
-            text = "It does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
-            return Rejected(413, "LargeAttachmentsOff", "permanent", text)
-        return await self.drafts().send(mail, lease)
-
     async def verify(self, mail: OutgoingMail | None, row: Row) -> Finding | None:
-        """What the mailbox says of a mail that may have gone. None: nothing could be found in it, so it is not asked.
-
-        mail None: it is not at hand; whether it left a copy at all is not known then.
-        """
-        finding: Finding | None = None
-        if row.progress is not None and self.drafts is not None:
-            finding = await self.drafts().look(row)
-        elif self.verifier is not None and (mail is None or mail.request.save_to_sent_items):
-            finding = await self.verifier(row)
+        """What the mailbox says of a mail that may have gone; see GraphMailer.verify."""
+        finding = await self.mailer.verify(mail, row)
         if isinstance(finding, Unanswered):
             report(finding.outcome, row.id, verifying=True)
             if isinstance(finding.outcome, Throttled):
@@ -332,10 +306,10 @@ class Engine:
 
     async def without_draft(self, row: Row) -> Row:
         """The row of a mail that will not be sent, its draft deleted; unchanged while that cannot be done."""
-        if row.progress is None or row.state not in UNSENT or self.drafts is None:
+        if row.progress is None or row.state not in UNSENT:
             return row
         try:
-            await self.drafts().discard(row)
+            await self.mailer.discard(row)
         except Stopped:
             emit(LogEvent.DRAFT_LEFT, id=row.id, state=row.state)  # maintenance tries again
             return row

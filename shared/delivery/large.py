@@ -16,13 +16,13 @@ delays and sent as it is after the last one. If it is gone, the marker is search
 
 import hashlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery.engine import Verifier
 from shared.delivery.ledger import Conflict, Lease, Row
 from shared.delivery.verification import Finding
 from shared.graph.outcome import FileItem, Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
@@ -54,12 +54,12 @@ class _Progress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class LargeMails:
-    """One for a process. verifier: searches for the marker where a draft is gone."""
+    """One for a process. find: searches for the marker where a draft is gone."""
 
     box: "Drafts"
     uploader: "Uploader"
     files: Files
-    verifier: Verifier
+    find: Callable[[Row], Awaitable[Finding]]
 
     async def send(self, mail: OutgoingMail, claim: Lease) -> Outcome:
         """Send a mail by way of a draft, under a claim; goes on with the draft that there is.
@@ -88,7 +88,7 @@ class LargeMails:
         except Stopped as stopped:
             return Unanswered(stopped.outcome)
         if there is None:
-            return await self.verifier(row)
+            return await self.find(row)
         if not there.is_draft:
             return "sent"
         return "absent" if there.folder == seen.folder else "waiting"

@@ -92,7 +92,8 @@ class Requests:
     async def _answer(self, mail: OutgoingMail, later: Later | None) -> Answer:
         """Count it in the caller's own rate. What turns out to be nothing new gets back what it was counted."""
         pace, caller = self.engine.pace, mail.origin.name
-        rate = self.engine.settings.rate_of(mail.origin)
+        rule = self.engine.settings.callers.get(caller.lower())
+        rate = rule.rate_per_minute if rule else None
         try:
             until = await pace.ask(caller, rate) if rate else None
             if until is not None:
@@ -117,18 +118,16 @@ class Requests:
             while True:
                 if isinstance(row, Unavailable):
                     return row, True
-                claim: Claim | Answer
-                claim = (
-                    self._met(mail, row)
-                    if row is not None
-                    else Claim(first_claim(mail, new_token(), queued=False), "send")
-                )
-                if not isinstance(claim, Claim):
-                    return claim, False
+                if row is None:
+                    claimed, died = first_claim(mail, new_token(), queued=False), False
+                elif isinstance(met := self._met(mail, row), Claim):
+                    claimed, died = met.row, met.then == "verify"
+                else:
+                    return met, False
                 if later is not None and later.day_spent:
                     return Spent((later.due - self.engine.now()).total_seconds()), False
                 try:
-                    turn = await self._turn(mail, claim, later)
+                    turn = await self._turn(mail, claimed, later, died=died)
                 except Conflict:
                     turn = None
                 if isinstance(turn, Later):
@@ -162,13 +161,13 @@ class Requests:
             return Done(mail.id, row.state, row.request_id)
         return reply
 
-    async def _turn(self, mail: OutgoingMail, claim: Claim, later: Later | None) -> Answer | Later | None:
+    async def _turn(self, mail: OutgoingMail, row: Row, later: Later | None, *, died: bool) -> Answer | Later | None:
         """One attempt, or what takes its place. None: the row has changed; read it again. Later: it cannot go now.
 
-        Raises Conflict, as None.
+        died: an attempt with this key, which may have sent. Raises Conflict, as None.
         """
-        engine, row = self.engine, claim.row
-        if claim.then == "verify":  # an attempt with this key died and may have sent
+        engine = self.engine
+        if died:
             row = (await engine.claim(row)).row
             due = first_verification(row.lease_until or engine.now(), engine.settings)
             emit(LogEvent.MAIL_UNKNOWN, id=row.id, code="TakenOver")

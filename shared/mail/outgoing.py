@@ -85,11 +85,7 @@ class OutgoingMail:
     mime: bytes | None = None
     known_by: KnownBy = "caller-key"
     signed: Signed | None = None
-
-    @property
-    def route(self) -> str | None:
-        """The route that it is of."""
-        return self.origin.name if self.origin.kind == "route" else None
+    route: str | None = None  # that made it
 
 
 _ENCODER: Final = msgspec.json.Encoder()

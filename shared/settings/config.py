@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from shared.mail.addresses import mailbox_name
@@ -33,9 +33,6 @@ from shared.settings.clouds import (
 )
 from shared.settings.environ import SECRETS, Problem, Reader
 from shared.telemetry import LogEvent, emit
-
-if TYPE_CHECKING:
-    from shared.mail.outgoing import Origin
 
 OnUnknown = Literal["resend", "review"]
 Mode = Literal["live", "redirect", "capture"]  # see policy/pre_send.py
@@ -136,11 +133,6 @@ class Settings:
     def max_request(self) -> int:
         """Bytes of a body over HTTP."""
         return self.max_request_mb * 1_000_000
-
-    def rate_of(self, origin: "Origin") -> int | None:
-        """Mails a minute that MAIL_CALLERS allows this origin; None: any number."""
-        rule = self.callers.get(origin.name.lower()) if origin.kind != "route" else None
-        return rule.rate_per_minute if rule else None
 
 
 def read(environ: Mapping[str, str]) -> Settings:

@@ -19,7 +19,7 @@ from shared.mail.outgoing import OutgoingMail, encode
 from shared.ratelimit.limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
-from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, outgoing_mail, work
+from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, mailer, outgoing_mail, work
 from tests.ratelimit.far import FarStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 
@@ -42,7 +42,14 @@ class Host:
         self.outbox = MemoryOutbox()
         self.limits = RateLimits(FarStore(STORAGE), now=clock())
         engine = Engine(
-            settings, MemoryLedger(), self.outbox, self.limits, self.policy, self._send, now=clock(), monotonic=elapsed
+            settings,
+            MemoryLedger(),
+            self.outbox,
+            self.limits,
+            self.policy,
+            mailer(settings, self._send),
+            now=clock(),
+            monotonic=elapsed,
         )
         self.worker = Worker(engine)
         self._waiting: list[tuple[float, int, Work]] = []

@@ -127,7 +127,8 @@ class LargeOffice(Office):
             return "sent" if self.mailbox.sent else "absent"
 
         box: Any = self.mailbox
-        return replace(super().engine, drafts=lambda: LargeMails(box, box, self.files, look))
+        engine = super().engine
+        return replace(engine, mailer=replace(engine.mailer, drafts=lambda: LargeMails(box, box, self.files, look)))
 
     async def deliver(self, made: OutgoingMail | None = None) -> None:
         made = made or large()

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from shared.delivery.engine import Verifier
 from shared.delivery.ledger import PARTITIONS, Row, State
 from shared.delivery.maintenance import RUNS_AN_HOUR, Maintenance, partitions_of_run
 from shared.delivery.queue import BODY, Kept
@@ -14,7 +13,17 @@ from shared.delivery.verification import Finding
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import decode
 from shared.settings.config import Settings
-from tests.delivery.samples import NO_PERMISSION, NOON, THROTTLED, TIMED_OUT, Office, first_claim, outgoing_mail, work
+from tests.delivery.samples import (
+    NO_PERMISSION,
+    NOON,
+    THROTTLED,
+    TIMED_OUT,
+    Office,
+    Verifier,
+    first_claim,
+    outgoing_mail,
+    work,
+)
 
 ALL = range(PARTITIONS)
 CLAIM = first_claim(work(), NOON, Settings(), "token-1", queued=False)

@@ -9,7 +9,6 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.cancel_replay_retry import Cannot, Control
-from shared.delivery.engine import Verifier
 from shared.delivery.ledger import Row, State
 from shared.delivery.queue import Kept
 from shared.delivery.request import Requests
@@ -30,6 +29,7 @@ from tests.delivery.samples import (
     TIMED_OUT,
     Office,
     ScriptedGraph,
+    Verifier,
     outgoing_mail,
     work,
 )

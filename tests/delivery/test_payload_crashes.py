@@ -37,7 +37,7 @@ from shared.storage.files import Files, filled
 from shared.storage.table_identity import OWN
 from shared.storage.tables import Tables
 from tests.delivery.memory import Unpaced
-from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, outgoing_mail
+from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, mailer, outgoing_mail
 
 LARGE = 60_000  # does not fit into a message; what is really large takes no other way
 FILES = tuple(FileAttachment(name=name, content_bytes=name.encode() * 300_000) for name in ("one", "two"))
@@ -117,8 +117,7 @@ class Process:
             self.outbox,
             Unpaced(),
             policy,
-            self._send,
-            self._look,
+            mailer(Settings(), self._send, self._look),
             now=site.clock.now,
             monotonic=site.clock.monotonic,
         )

@@ -41,7 +41,7 @@ from tests.delivery.drafts import Drafts
 from tests.delivery.memory import MemoryFiles
 from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Start, Trouble
 from tests.delivery.remote import Pace, PreSend, StorageLedger, StorageOutbox
-from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, outgoing_mail
+from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, mailer, outgoing_mail
 
 __all__ = ["MAIL", "World"]
 
@@ -119,7 +119,9 @@ class World:
         self.plan = plan
         on_unknown: OnUnknown = "review" if plan.policy in ("review", "verify-review") else "resend"
         # So that its row is there at the end.
-        self.settings = Settings(on_unknown=on_unknown, retention_days=90, large_attachments=True)
+        self.settings = Settings(
+            on_unknown=on_unknown, retention_days=90, large_attachments=True, verify_sent="verify" in plan.policy
+        )
         self.now = 0.0  # seconds since noon, true time
         self.ledger = StorageLedger(self)
         self.outbox = StorageOutbox(self)
@@ -236,9 +238,7 @@ class World:
             self.outbox,
             self.pace,
             self._policy,
-            self._send,
-            verifier if verify else None,
-            lambda: drafts,
+            mailer(self.settings, self._send, verifier if verify else None, drafts),
             now,
             monotonic,
         )

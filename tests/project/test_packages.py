@@ -14,7 +14,9 @@ ANYBODYS: Final = {"errors", "runtime", "telemetry"}
 ALLOWED: Final = {
     "functions": "app auth delivery mail mime parsing policy settings storage webhooks.routing webhooks.sources",
     "app": "auth delivery graph policy ratelimit settings storage webhooks.rendering webhooks.routing",
-    "webhooks.routing": "auth delivery mail parsing policy ratelimit settings storage webhooks.rendering webhooks.sources",
+    "webhooks.routing": (
+        "auth delivery mail parsing policy ratelimit settings storage webhooks.rendering webhooks.sources"
+    ),
     "webhooks.rendering": "webhooks.sources",
     "webhooks.sources": "mail parsing",
     "delivery": "graph mail mime parsing policy ratelimit settings storage",

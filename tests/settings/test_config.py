@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.mail.outgoing import Origin
 from shared.settings.config import Settings, read, secret_setting
 from shared.settings.values import DEVELOPMENT_STORAGE
 
@@ -224,14 +223,8 @@ def test_rates_of_callers_and_of_the_queues_producers() -> None:
     rule = {"senders": ["a@contoso.com"], "ratePerMinute": 5}
     settings = read(MINIMAL | {"MAIL_CALLERS": json.dumps({GUID.upper(): rule, "mail-outbox": rule})})
     assert settings.problems == ()
-    for origin in (
-        Origin(kind="application", name=GUID),
-        Origin(kind="user", name=GUID.upper()),
-        Origin(kind="queue", name="mail-outbox"),
-    ):
-        assert settings.rate_of(origin) == 5
-    assert settings.rate_of(Origin(kind="route", name="mail-outbox")) is None
-    assert settings.rate_of(Origin(kind="application", name="another")) is None
+    for name in (GUID, "mail-outbox"):
+        assert settings.callers[name].rate_per_minute == 5
 
 
 def test_defaults_are_the_documented_ones() -> None:

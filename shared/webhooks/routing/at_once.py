@@ -114,7 +114,8 @@ class AtOnce:
         """
         engine, work = self.engine, work_of(mail)
         large = mail.request.message.attachments and needs_draft(mail.request)
-        if large or not mail.request.save_to_sent_items or engine.verifier is None or mail.not_before is not None:
+        can_be_asked = mail.request.save_to_sent_items and engine.settings.verify_sent
+        if large or not can_be_asked or mail.not_before is not None:
             return Put(mail, work, mail.not_before)
         ready = await engine.prepare(mail, admitted=True)
         if not isinstance(ready, Ready):  # who delivers the message asks again, and writes that down

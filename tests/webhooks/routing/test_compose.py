@@ -180,6 +180,25 @@ def test_recipients_that_are_none_refuse_the_event(tmp_path: Path, to: object) -
         composed(tmp_path, 'recipients_from = "data.to"\nallow = ["*"]\n', event(data={"to": to}))
 
 
+@pytest.mark.parametrize(
+    "to", [None, "nobody", "a@evil.example", ["b@contoso.com", "a@evil.example"], ["b@c.de"] * 501]
+)
+def test_recipients_that_cannot_be_used_are_replaced_by_the_routes_own(
+    tmp_path: Path, to: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = 'recipients_from = "data.to"\nallow = ["*@contoso.com"]\nrecipients = ["desk@contoso.com"]\n'
+    assert addresses(composed(tmp_path, text, event(data={"to": to}))) == ["desk@contoso.com"]
+    (record,) = [record for record in caplog.records if "event.recipients-unusable" in record.message]
+    assert "@" not in record.message
+    assert addresses(composed(tmp_path, text, event(data={"to": "b@contoso.com"}))) == ["b@contoso.com"]
+
+
+def test_recipients_that_the_app_may_not_mail_are_replaced_too(tmp_path: Path) -> None:
+    text = 'recipients_from = "data.to"\nallow = ["*"]\nrecipients = ["desk@contoso.com"]\n'
+    given = event(data={"to": ["b@contoso.com", "a@evil.example"]})
+    assert addresses(composed(tmp_path, text, given, MAIL_ALLOWED_RECIPIENTS="*@contoso.com")) == ["desk@contoso.com"]
+
+
 UNUSABLE = {
     "no sender": ("", {"MAIL_SENDER": ""}, "MAIL_SENDER is not set"),
     "no recipients": ("", {"MAIL_TO": ""}, "MAIL_TO is not set"),

@@ -23,7 +23,7 @@ from shared.graph.send import send_mail
 from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.model import Message, SendMail
 from shared.settings.config import Settings
-from tests.delivery.samples import outgoing_mail
+from tests.delivery.samples import Office, outgoing_mail
 from tests.graph.service import Service
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ async def test_a_mail_whose_headers_cannot_be_written_is_rejected_and_graph_is_n
     row = Row(
         id=made.id, state="sending", scope="", fingerprint="", mailbox=BOX, accepted_at=made.accepted_at, mime=True
     )
-    outcome = await App(Settings()).mailer.send(made, row, lambda: True)
+    office = Office()
+    outcome = await App(Settings()).mailer.send(made, await office.engine.claim(row))
     assert isinstance(outcome, Rejected)
     assert (outcome.status, outcome.code, outcome.kind) == (400, "ErrorInvalidRecipients", "permanent")
 

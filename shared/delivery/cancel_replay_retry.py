@@ -37,27 +37,23 @@ class Control:
 
         The mail's message finds the row ended and is dropped, with its payload, when it is due.
         """
-        while True:
-            if row.state not in ("scheduled", "accepted") or row.may_have_gone:
-                return Cannot("state", row)
-            now = self.engine.now()
-            try:
-                row = await self.engine.ledger.write(
-                    replace(row, state="cancelled", token=new_token(), due_at=None, settled_at=now)
-                )
-            except Conflict:
-                row = await self.engine.ledger.read(row.id) or row
-                continue
-            emit(LogEvent.MAIL_CANCELLED, id=row.id)
-            return row
+        if row.state not in ("scheduled", "accepted") or row.may_have_gone:
+            return Cannot("state", row)
+        cancelled = replace(row, state="cancelled", token=new_token(), due_at=None, settled_at=self.engine.now())
+        try:
+            row = await self.engine.ledger.write(cancelled)
+        except Conflict:
+            return await self.cancel(await self.engine.ledger.read(row.id) or row)
+        emit(LogEvent.MAIL_CANCELLED, id=row.id)
+        return row
 
     async def replay(self, row: Row, *, force: bool = False) -> Row | Cannot:
         """Put a mail back that has ended unsent, with the same id. The row as it is now: sent, if it was found.
 
-        One that may have gone is looked for first, here once and then by whoever delivers it, and sent only if it is
-        not there. Where its mailbox cannot be asked it is sent only by force; it may then have gone twice. A producer's
-        message that was no mail, or not allowed, goes back into its queue and is read anew. Asked twice at once it is
-        still sent once: the second message finds the replay begun.
+        One that may have gone is looked for first, here and by whoever delivers it, and sent only if it is not there.
+        Where its mailbox cannot be asked it is sent only by force; it may then have gone twice. A producer's message
+        goes back into its queue and is read anew. Asked twice at once it is still sent once: the second message finds
+        the replay begun.
         """
         if row.state not in REPLAYABLE:
             return Cannot("state", row)
@@ -82,28 +78,25 @@ class Control:
     async def retry(self, row: Row) -> Row | Cannot:
         """Have a mail tried at once that waits for its next attempt. The row as it is now: sent, if it was found.
 
-        The row becomes due, then its message visible. In this order, since a message that came sooner than its row is
-        due would hide once more. Both may be done again, after a crash or by a second operator: it stays one message,
-        and so one attempt. A message that somebody has received since needs nothing. Its worker does what it does with
-        every mail, so its mailbox's rate, and a block of Graph's, still hold.
+        The row becomes due, then its message visible: a message that came sooner than its row is due would hide once
+        more. Both may be done again: it stays one message, and so one attempt. A message that somebody has received
+        since needs nothing. Its mailbox's rate, and a block of Graph's, still hold.
         """
-        while True:
-            if row.state == "unknown":
-                return await self._asked(row)
-            now = self.engine.now()
-            waits = row.due_at is not None and row.due_at > now
-            if row.state != "accepted" or (waits and row.message is None):
-                return Cannot("state", row)
-            try:
-                if waits:
-                    row = await self.engine.ledger.write(replace(row, token=new_token(), due_at=now))
-            except Conflict:
-                row = await self.engine.ledger.read(row.id) or row
-                continue
-            if row.message is not None:
-                await self.engine.outbox.show(row.message, now, now)
-            emit(LogEvent.MAIL_RETRIED, id=row.id, state=row.state)
-            return row
+        if row.state == "unknown":
+            return await self._asked(row)
+        now = self.engine.now()
+        waits = row.due_at is not None and row.due_at > now
+        if row.state != "accepted" or (waits and row.message is None):
+            return Cannot("state", row)
+        try:
+            if waits:
+                row = await self.engine.ledger.write(replace(row, token=new_token(), due_at=now))
+        except Conflict:
+            return await self.retry(await self.engine.ledger.read(row.id) or row)
+        if row.message is not None:
+            await self.engine.outbox.show(row.message, now, now)
+        emit(LogEvent.MAIL_RETRIED, id=row.id, state=row.state)
+        return row
 
     async def _asked(self, row: Row) -> Row | Cannot:
         """Ask the mailbox of a mail that may have gone before that is due, if it did not answer the last time.

@@ -7,9 +7,8 @@
     send      by one request, or by way of a draft              -> an outcome, never an exception
     record    the row as retries.py settles it
 
-request.py calls it where somebody waits, worker.py where nobody does. They differ in what they do where it cannot go
-now; everything else is here. What is reserved is given back on every way out, unless the mail has gone, or may have, or
-its message carries the reservation on.
+request.py calls it where somebody waits, worker.py where nobody does; they differ in what they do where it cannot go
+now. What is reserved is given back on every way out, unless the mail has gone, or may have, or its message carries it.
 """
 
 import asyncio
@@ -28,16 +27,7 @@ from shared.delivery.ledger import REPLAYABLE, Conflict, Lease, Ledger, Row, Sta
 from shared.delivery.mailer import GraphMailer
 from shared.delivery.queue import Kept, Outbox
 from shared.delivery.verification import Finding
-from shared.graph.outcome import (
-    Accepted,
-    NotConnected,
-    Outcome,
-    Stopped,
-    Throttled,
-    Unanswered,
-    Unknown,
-    report,
-)
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Stopped, Throttled, Unanswered, Unknown, report
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
 from shared.policy.pre_send import Goes, PreSendPolicy, Withheld, count_of
@@ -68,8 +58,8 @@ class Ready:
 class Later:
     """It cannot go before `due`, and nothing is claimed. slot: for its message to carry.
 
-    reservation: of that slot, still open; who puts the message marks it as carried, or else gives it back. day_spent:
-    the mailbox has no recipients left in its day, so nothing is reserved.
+    reservation: of that slot, still open: to be carried, or given back. day_spent: the mailbox has no recipients left in
+    its day; nothing is reserved.
     """
 
     due: datetime
@@ -130,10 +120,9 @@ class Engine:
     ) -> Result:
         """Send a mail under this row, which is claimed for it, if it may and can go now. verify: it may have gone.
 
-        slot: what its message carries. told: by a caller who waits, and whom this process has just admitted; who is
-        told of a refusal keeps the mail. ready: what `prepare` has said already. Raises Conflict: another one has the
-        mail; AzureError, RateLimitUnavailable: storage is in the way, and whoever reads the row next knows what may
-        have happened.
+        slot: what its message carries. told: its caller waits, was admitted a moment ago, and keeps what is refused.
+        ready: what `prepare` has said already. Raises Conflict: another one has the mail; AzureError,
+        RateLimitUnavailable: storage is in the way, and whoever reads the row next knows what may have happened.
         """
         if not verify:
             return await self._go(mail, row, slot, told=told, ready=ready)

@@ -140,16 +140,21 @@ class LargeMails:
             raise Stopped(Interrupted("attachments"))
 
     async def _attach(self, one: Attachment, mailbox: str, draft: str, claim: Lease) -> None:
-        if isinstance(one, ItemAttachment) or in_one_request(one):
-            return await self._add(one, mailbox, draft, claim)
-        for _ in range(SESSIONS):
-            url = await self.box.open_session(mailbox, draft, _item(one))
-            if url is None:
-                return await self._add(one, mailbox, draft, claim)
-            before = await self._count(one.name, mailbox, draft)
-            if await self._uploaded(url, one, claim) or await self._count(one.name, mailbox, draft) > before:
-                return None
-        raise Stopped(Interrupted("upload"))
+        if not isinstance(one, ItemAttachment) and not in_one_request(one):
+            for _ in range(SESSIONS):
+                url = await self.box.open_session(mailbox, draft, _item(one))
+                if url is None:
+                    break
+                before = (await self.box.names(mailbox, draft)).count(one.name)
+                whole = await self._uploaded(url, one, claim)
+                if whole or (await self.box.names(mailbox, draft)).count(one.name) > before:
+                    return
+            else:
+                raise Stopped(Interrupted("upload"))
+        if isinstance(one, BlobAttachment):
+            one = one.filled(await self.files.read(one, 0, one.size or 0))
+        await claim.stay()
+        await self.box.add(mailbox, draft, attachment_to_sdk(one))
 
     async def _uploaded(self, url: str, file: FileAttachment | BlobAttachment, claim: Lease) -> bool:
         async def read(start: int, length: int) -> bytes:
@@ -158,14 +163,6 @@ class LargeMails:
             return await self.files.read(file, start, length)
 
         return await self.uploader.upload(url, file_size(file), read, claim.stay) is Uploaded.WHOLE
-
-    async def _count(self, name: str, mailbox: str, draft: str) -> int:
-        return (await self.box.names(mailbox, draft)).count(name)
-
-    async def _add(self, one: Attachment, mailbox: str, draft: str, claim: Lease) -> None:
-        whole = one.filled(await self.files.read(one, 0, one.size or 0)) if isinstance(one, BlobAttachment) else one
-        await claim.stay()
-        await self.box.add(mailbox, draft, attachment_to_sdk(whole))
 
     async def _send(self, mail: OutgoingMail, progress: _Progress, claim: Lease) -> Outcome:
         mailbox, draft = claim.row.mailbox, progress.draft or ""

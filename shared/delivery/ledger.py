@@ -118,9 +118,9 @@ class Ledger:
         self._table = table
 
     async def write(self, row: Row) -> Row:
-        """Put the row in place of the one with row.etag; without an ETag add it. Returns it with its new ETag.
+        """Put the row in place of the one with row.etag; without an ETag add it. Returns it with its new one.
 
-        Raises Conflict when that one is gone, or when there is one with this id.
+        Raises Conflict when the row is not what it was: changed, gone, or there already.
         """
         # Most columns of a row are at their defaults, and each one written costs time and bytes.
         entity: dict[str, Value] = {"PartitionKey": partition(row.id), "RowKey": row.id}
@@ -143,10 +143,7 @@ class Ledger:
         return None if entity is None else _row(entity)
 
     async def note_message(self, row: Row, message: str, wait: timedelta) -> None:
-        """Write by which message a mail waits, so that an operator can have it tried sooner; not for a short wait.
-
-        Never raises: the message is there, and the mail goes when it is due.
-        """
+        """Write by which message a mail waits, so that an operator can have it tried sooner. Never raises."""
         if row.state == "accepted" and wait > SHORT:
             with suppress(Conflict, AzureError):
                 await self.write(replace(row, message=message))
@@ -231,18 +228,14 @@ class Lease:
     async def keep(self, progress: str | None) -> None:
         """Write how far an attempt in parts has come, which renews the claim.
 
-        Raises Conflict when it was lost; Stopped when the writing took so long that no request may be made any more;
-        AzureError.
+        Raises Conflict when it was lost; Stopped when no request may be made under it any more; AzureError.
         """
         await self.renew(progress=progress)
         if not self.may_start():
             raise Stopped(NotConnected("lease"))
 
     async def stay(self) -> None:
-        """Renew the claim if half of what it has beyond a request is over.
-
-        Raises Conflict when it was lost, Stopped when it could not be renewed and no request may be made under it.
-        """
+        """Renew the claim if half of what it has beyond a request is over. Raises Conflict, Stopped as `keep`."""
         if self.last_start - self.monotonic() > self.settings.lease_margin / 2:
             return
         try:

@@ -130,11 +130,10 @@ class Maintenance:
     async def _keep_payload(self, payload: Payload, row: Row | None) -> bool:
         """A payload is put before its message and its row: a new one may be of a mail, or a replay, just coming in.
 
-        An old one without a row may be of a message that was deferred all the time, as maintenance was: the settings
-        could not be used. So it is marked, and removed only when it has belonged to nobody for as long again.
+        An old one without a row may be of a message that was deferred all the time, while the settings could not be
+        used. So it is marked, and removed only when it has belonged to nobody for as long again.
         """
-        settings = self.engine.settings
-        if payload.put_at + timedelta(hours=settings.max_age_hours) + GRACE > self.engine.now():
+        if payload.put_at + timedelta(hours=self.engine.settings.max_age_hours) + GRACE > self.engine.now():
             return False
         row = row or await self.engine.ledger.read(payload.mail)
         if row is not None and (row.state not in ENDED or (payload.is_file and row.state in ("failed", "review"))):

@@ -92,10 +92,8 @@ def carrying(work: Work, mail: OutgoingMail) -> Work | None:
 class Outbox:
     """Queues and two containers of Azure Storage, made on first use where they are missing (on a laptop only).
 
-    Every method may raise azure.core's AzureError.
-
-    queues: gives the azure.storage.queue.aio.QueueServiceClient. blobs: the azure.storage.blob.aio.BlobServiceClient.
-    They are asked for on first use: loading them takes time, and a mail that goes at once needs neither.
+    queues, blobs: give Azure's asynchronous clients. They are asked for on first use: loading them takes time, and a
+    mail that goes at once needs neither. Every method may raise azure.core's AzureError.
     """
 
     def __init__(self, queues: Callable[[], Any], blobs: Callable[[], Any]) -> None:
@@ -128,10 +126,7 @@ class Outbox:
         await self._queue.delete_message(*message.split())
 
     async def show(self, message: str, now: datetime, due: datetime) -> str | None:
-        """Make a message visible at another time than it was put for. Returns what names it from then on.
-
-        None: somebody has received it since it was put.
-        """
+        """Make a message visible at another time. What names it from then on; None: somebody has received it."""
         try:
             return _named(await self._queue.update_message(*message.split(), visibility_timeout=delay(now, due)))
         except ResourceNotFoundError:
@@ -192,10 +187,10 @@ class Outbox:
 
     async def set_aside(self, mail: str, kept: Kept) -> None:
         """Keep what will not be sent."""
-        metadata = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}
+        what = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}
         await _made(
             self._dead.create_container,
-            lambda: self._dead.upload_blob(mail, kept.content, overwrite=True, metadata=metadata),
+            lambda: self._dead.upload_blob(mail, kept.content, overwrite=True, metadata=what),
         )
 
     async def kept(self, mail: str) -> Kept | None:

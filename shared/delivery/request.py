@@ -16,7 +16,7 @@ from shared.delivery.engine import Ended, Engine, Later, Waits
 from shared.delivery.ledger import Conflict, Row, State, new_token, report_end
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification
-from shared.delivery.transitions import Answered, Busy, Claim, Mismatch, first_claim
+from shared.delivery.transitions import Busy, Claim, Mismatch, first_claim
 from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import needs_draft
@@ -156,7 +156,7 @@ class Requests:
         reply = transitions.meet(row, mail.fingerprint, self.engine.now(), new_token())
         if isinstance(reply, Mismatch):
             emit(LogEvent.MAIL_CONFLICT, id=mail.id)
-        if isinstance(reply, Answered):
+        if isinstance(reply, Row):
             emit(LogEvent.MAIL_DUPLICATE, id=mail.id, state=row.state, reason=mail.known_by)
             return Done(mail.id, row.state, row.request_id)
         return reply

@@ -45,20 +45,6 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
-class Fail:
-    """The mail ends as failed, without an attempt."""
-
-    row: Row
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The mail is sent, or safe in the queue: the same answer as the first time."""
-
-    row: Row
-
-
-@dataclass(frozen=True, slots=True)
 class Mismatch:
     """The same key came with another body: 422."""
 
@@ -70,8 +56,10 @@ class Busy:
     retry_after: float
 
 
-Decision = Claim | PutAgain | Drop | Fail
-Reply = Answered | Mismatch | Busy | Claim
+type Decision = Claim | PutAgain | Drop | Row
+"""A row: the mail ends like this, without an attempt."""
+type Reply = Row | Mismatch | Busy | Claim
+"""A row: the mail is sent, or safe in the queue, and is answered as the first time."""
 
 
 def first_claim(of: Work | OutgoingMail, token: str, *, queued: bool) -> Row:
@@ -112,13 +100,13 @@ def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token
     if row.state == "unknown":
         return Claim(claimed, "verify")
     if too_old(row, now, settings):
-        return Fail(given_up(row, now, code="TooOld"))
+        return given_up(row, now, code="TooOld")
     return Claim(claimed, "send")
 
 
 def _begin(fresh: Row, now: datetime, settings: Settings) -> Decision:
     if too_old(fresh, now, settings):
-        return Fail(ended(fresh, "failed", now, code="TooOld"))
+        return ended(fresh, "failed", now, code="TooOld")
     if fresh.not_before and fresh.not_before > now:
         return PutAgain(fresh.not_before, replace(fresh, state="scheduled", due_at=fresh.not_before))
     return Claim(fresh, "send")
@@ -176,7 +164,7 @@ def meet(row: Row, fingerprint: str, now: datetime, token: str) -> Reply:
     if _surely_unsent(row):
         return Claim(_anew(claimed, now), "send")  # surely not sent: the caller may try again, from the start
     if row.state != "failed" and (row.queued or row.state in ENDED) and row.code != "Abandoned":
-        return Answered(row)
+        return row
     if row.state == "sending" and row.lease_until and row.lease_until + SKEW > now:
         return Busy((row.lease_until + SKEW - now).total_seconds())
     return Claim(replace(claimed, may_have_gone=True, accepted_at=now, settled_at=None, code=None), "verify")

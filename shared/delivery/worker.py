@@ -63,7 +63,7 @@ class Worker:
             if row is not None and not copy and (copy := transitions.is_copy(work, row)):
                 _say_copy(work, row.state)
             decision = transitions.decide(row, work, self.engine.now(), self.engine.settings, new_token())
-            if isinstance(decision, transitions.Fail) and row is None:
+            if isinstance(decision, Row) and row is None:
                 row = await ledger.read(work.id)  # what is kept of an earlier one must not be written over
                 if row is not None:
                     continue
@@ -83,11 +83,11 @@ class Worker:
                 await self._put_again(work, mail, decision.due, known=row is not None or decision.row is not None)
                 if decision.row is not None:
                     await self.engine.ledger.write(decision.row)
-            case transitions.Fail():
+            case Row():
                 mail = mail or await self.engine.outbox.mail_of(work)
                 # Without one there is nothing to keep, and what another one has kept must stay.
-                kept = None if mail is None else Kept.of(mail, decision.row)
-                await self._ended(work, await self.engine.end(decision.row, kept))
+                kept = None if mail is None else Kept.of(mail, decision)
+                await self._ended(work, await self.engine.end(decision, kept))
             case transitions.Claim():
                 await self._attempt(work, mail, row, decision)
         return True

@@ -19,14 +19,22 @@ from markupsafe import Markup
 
 from shared.webhooks.rendering.bounds import bounded
 from shared.webhooks.rendering.checks import TemplateFault, faults_in, faults_of
-from shared.webhooks.rendering.environment import SUFFIX, TONES, TemplateSandbox, at_in, list_in, object_in, text_in
+from shared.webhooks.rendering.environment import (
+    IMPORTANCES,
+    SUFFIX,
+    TONES,
+    TemplateSandbox,
+    at_in,
+    list_in,
+    object_in,
+    text_in,
+)
 from shared.webhooks.rendering.facts_table import table_of
 from shared.webhooks.rendering.filters import IMPOSSIBLE, shorten
 from shared.webhooks.rendering.markup import DEEPEST, depth_of
 from shared.webhooks.sources.source import SourceEvent
 
 TABLE: Final = "table"
-IMPORTANCES: Final = ("low", "normal", "high")
 LONGEST: Final = 1_000_000  # characters before styles; more than the largest table has
 LONGEST_ATTRIBUTE: Final = 1_000  # characters
 LARGEST: Final = 2_000_000  # bytes; Graph takes four million in all

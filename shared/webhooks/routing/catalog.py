@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.settings.config import secret_setting
 from shared.telemetry import LogEvent, emit
-from shared.webhooks.routing.route import FILE, Route, RouteError, read_route
+from shared.webhooks.routing.route import FILE, Route, RouteError, fault_at, read_route
 
 if TYPE_CHECKING:
     from shared.webhooks.rendering.mails import Renderer
@@ -75,11 +75,11 @@ def _check_templates(route: Route, renderer: "Renderer") -> None:
     for problem in renderer.check(route.folder / "templates"):
         raise RouteError(str(problem))
     folders = (route.folder / "templates", BUILT_IN / route.source.name / "templates")
-    for _, rules in route.every_rules():
+    for place, rules in route.every_rules():
         if rules.template and not renderer.has(rules.template, folders):
-            raise RouteError(f"{route.folder / FILE}: template: there is no template {rules.template}.")
+            raise fault_at(route, (*place, "template"), f"there is no template {rules.template} in {folders[0]}")
         if rules.subject and (fault := renderer.check_subject(rules.subject)):
-            raise RouteError(f"{route.folder / FILE}: subject: {fault}")
+            raise fault_at(route, (*place, "subject"), fault)
 
 
 def _folders(root: Path) -> Iterable[Path]:

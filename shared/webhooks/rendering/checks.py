@@ -16,8 +16,8 @@ from shared.webhooks.sources.expressions import check
 from shared.webhooks.sources.source import SourceEvent
 
 CONTEXT: Final = frozenset({
-    "at", "caller", "data", "event", "kwargs", "left_out", "list_at", "loop", "object_at", "route", "self", "super",
-    "text_at", "varargs",
+    "at", "caller", "data", "event", "kwargs", "left_out", "list_at", "look", "loop", "object_at", "route", "self",
+    "super", "text_at", "varargs",
 })  # fmt: skip
 ATTRIBUTES: Final = tuple(one.name for one in fields(SourceEvent))  # of an event
 OWN_FILTERS: Final = {**FILTERS, **MARKUP_FILTERS}
@@ -205,7 +205,7 @@ def _wrong_arguments(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator
     for call in calls:
         takes: list[str] | None = None
         if isinstance(call, nodes.Filter) and call.name in OWN_FILTERS:
-            name, takes = call.name, filter_parameters(OWN_FILTERS[call.name])
+            name, takes = call.name, filter_parameters(sandbox.filters[call.name])
         elif isinstance(call, nodes.Call) and isinstance(call.node, nodes.Name) and call.node.name in macros:
             name = call.node.name
             takes = macro_parameters(macros[name])
@@ -219,7 +219,8 @@ def _wrong_arguments(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator
 
 def filter_parameters(function: Callable[..., Any]) -> list[str]:
     """What a filter takes after its value: `length`, or `length=4000` where it may be left out."""
-    given = list(signature(function).parameters.values())[1:]
+    taken = list(signature(function).parameters.values())[1:]
+    given = [one for one in taken if one.kind is not one.KEYWORD_ONLY]  # the zone of `moment` is the route's
     return [one.name if one.default is one.empty else f"{one.name}={one.default}" for one in given]
 
 

@@ -35,6 +35,7 @@ from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.route import FILE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+LOGOS: Final = {".gif", ".jpeg", ".jpg", ".png"}
 IGNORE_FILE: Final = ".funcignore"
 
 # azd leaves out __pycache__ when it finds no .funcignore, and otherwise what that names.
@@ -96,13 +97,17 @@ def _assemble(package: Path, installed: Path) -> None:
 
 
 def packed_routes(folder: Path) -> Iterator[Path]:
-    """The files of a folder of routes that the app reads. Raises DeploymentError where a route cannot be used."""
+    """The files of a folder of routes that the app reads, a logo beside them too.
+
+    Raises DeploymentError where a route cannot be used.
+    """
     catalog = load(folder, Renderer(BUILT_IN / "_layout"))
     if problems := [*catalog.problems.values(), *([catalog.missing] if catalog.missing else [])]:
         raise DeploymentError("\n".join(problems))
     own = [route.folder for route in catalog.routes.values() if route.folder.parent == folder]
     if not own:
         raise DeploymentError(f"{folder} has no routes: expected {folder / '<route>' / FILE}.")
+    yield from sorted(file for file in folder.glob("*.*") if file.suffix.lower() in LOGOS)
     for route in own:
         yield route / FILE
         yield from sorted(route.glob(f"templates/*{SUFFIX}"))

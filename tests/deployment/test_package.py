@@ -49,6 +49,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }.items():
         (folder / "shop" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "shop" / name).write_text(text)
+    (folder / "logo.png").write_bytes(b"a picture")
     (folder / ".git").mkdir()
     (folder / ".git" / "config").write_text("[remote]")
     return folder
@@ -121,11 +122,11 @@ def test_it_holds_the_app_and_its_packages_without_tests_stubs_and_texts(
         "shared",
     }
     own = {str(path) for path in files if path.parts[0] == "routes"}
-    assert own == {"routes/shop/route.toml", "routes/shop/templates/paid.html.j2"}
+    assert own == {"routes/logo.png", "routes/shop/route.toml", "routes/shop/templates/paid.html.j2"}
     assert not [path for path in packages if {"tests", "test", "bin"} & {*path.parts[:-1]}]
-    in_packages = [path for path in packages if not path.parts[0].endswith(".dist-info")]
+    in_packages = [path for path in packages if not path.parts[0].endswith(".dist-info") and path.parts[0] != "tzdata"]
     suffixes = {path.suffix for path in in_packages if not path.name.startswith("LICENSE")}
-    assert suffixes <= {".pyc", ".so", ".pem", ".json", ".css", ".js", ".png"}
+    assert suffixes <= {".pyc", ".so", ".pem", ".json", ".css", ".js", ".png", ".yaml"}
     assert {path.parts[0] for path in in_packages}.isdisjoint(UNUSED)
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2.filters import FILTERS as JINJA_FILTERS
 
 from shared.webhooks.rendering.environment import IMPORTANCES, SUFFIX, TONES, TemplateSandbox
-from shared.webhooks.rendering.filters import FILTERS
-from shared.webhooks.rendering.markup import MARKUP_FILTERS
 from shared.webhooks.sources.expressions import check
 from shared.webhooks.sources.source import SourceEvent
 
@@ -20,7 +19,6 @@ CONTEXT: Final = frozenset({
     "super", "text_at", "varargs",
 })  # fmt: skip
 ATTRIBUTES: Final = tuple(one.name for one in fields(SourceEvent))  # of an event
-OWN_FILTERS: Final = {**FILTERS, **MARKUP_FILTERS}
 CHOICES: Final = {"importance": IMPORTANCES, "tone": TONES}
 # The functions that take JMESPath: which of their arguments do.
 PATHS: Final = {
@@ -204,7 +202,7 @@ def _wrong_arguments(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator
     calls: Iterator[nodes.Call | nodes.Filter] = chain(tree.find_all(nodes.Call), tree.find_all(nodes.Filter))
     for call in calls:
         takes: list[str] | None = None
-        if isinstance(call, nodes.Filter) and call.name in OWN_FILTERS:
+        if isinstance(call, nodes.Filter) and call.name in sandbox.filters and call.name not in JINJA_FILTERS:
             name, takes = call.name, filter_parameters(sandbox.filters[call.name])
         elif isinstance(call, nodes.Call) and isinstance(call.node, nodes.Name) and call.node.name in macros:
             name = call.node.name
@@ -220,7 +218,7 @@ def _wrong_arguments(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator
 def filter_parameters(function: Callable[..., Any]) -> list[str]:
     """What a filter takes after its value: `length`, or `length=4000` where it may be left out."""
     taken = list(signature(function).parameters.values())[1:]
-    given = [one for one in taken if one.kind is not one.KEYWORD_ONLY]  # the zone of `moment` is the route's
+    given = [one for one in taken if one.name not in getattr(function, "keywords", ())]  # moment's zone is the route's
     return [one.name if one.default is one.empty else f"{one.name}={one.default}" for one in given]
 
 

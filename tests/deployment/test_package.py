@@ -26,6 +26,7 @@ from tests.e2e.test_start_up import FUNCTIONS
 ROOT = Path(__file__).parents[2]
 INSTALLED = Path(sysconfig.get_path("purelib"))
 AS_AZURE = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+pytestmark = pytest.mark.proof  # the build takes half a minute; its steps are in test_build_steps.py and test_sdk.py
 like_azure = pytest.mark.skipif(not AS_AZURE, reason="the package is for Linux on x86-64")
 
 
@@ -200,7 +201,6 @@ def test_alone_it_sends_verifies_and_turns_events_into_mails(sandbox: Sandbox) -
     assert len(sandbox.subjects()) == before + 1
 
 
-@pytest.mark.proof
 def test_built_again_elsewhere_it_is_the_same_to_the_byte(dist: Path, tmp_path: Path) -> None:
     again = build(tmp_path / "somewhere" / "else", PYTHONHASHSEED="1", TZ="Asia/Tokyo", LC_ALL="C")
     assert (again / "mailroom.zip").read_bytes() == (dist / "mailroom.zip").read_bytes()

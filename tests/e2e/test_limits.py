@@ -1,6 +1,6 @@
 """No caller sends more a minute than it was given, and no mailbox more than it may: on one host, and on several.
 
-The rules are in tests/ratelimit. `make proof` drains a long queue with three hosts.
+The rules are in tests/ratelimit, for several instances too. `make proof` runs several hosts.
 """
 
 import json
@@ -128,6 +128,7 @@ def fleet(first: Sandbox, hosts: int, rate: int, latency: float = 0) -> Iterator
     first.http.post(f"{first.facts['control']}/settings", json={"latency": 0})
 
 
+@pytest.mark.proof
 def test_hosts_share_a_mailboxs_rate_and_what_one_of_them_is_told_by_a_429(sandbox: Sandbox) -> None:
     """At 60 a minute, ten at once and then one a second, however many hosts there are."""
     with fleet(sandbox, 2, 60) as (first, second):

@@ -84,8 +84,8 @@ def test_a_mode_and_a_rule_hold_for_mail_that_was_waiting_and_what_they_stopped_
         for options in ({"replyTo": reply_to}, {"body": html}):
             assert redirecting.send(titled("direct", **options)).headers["mailroom-state"] == "sent"
         mails = eventually(lambda: found if len(found := redirecting.accepted()) == 5 else None, 40) or []
-    for mail in mails:
-        check_redirected(mail)
-    contents = [mail["message"]["body"]["content"] for mail in mails]
+    for sent in mails:
+        check_redirected(sent)
+    contents = [sent["message"]["body"]["content"] for sent in mails]
     assert sum("Reply-To: desk@contoso.onmicrosoft.com" in content for content in contents) == 1
     assert sum(content.startswith("<html><body><div style=") for content in contents) == 1

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeIs
 from shared.auth.entra_keys import Fetch, SigningKeys, fetch
 from shared.errors import NotAllowed, Unauthenticated
 from shared.settings.clouds import Registration
+from shared.settings.config import Settings
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 LONGEST_HEADER = 16 * 1024  # characters; Entra's tokens stay below, with every group and role in them
 LEEWAY = 60  # seconds that two clocks may differ
 LATEST = 253_402_300_799  # the end of the year 9999, in seconds since 1970
+OPERATE = "Mailroom.Operate"  # the app role of operators
+# The scope of an application with which a person operates. Not the role's name: Entra keeps both in one namespace.
+OPERATE_AS_USER = "Mailroom.OperateAsUser"
+NO_OPERATOR = (
+    f"This needs the app role {OPERATE}; and where a user is signed in, the scope {OPERATE_AS_USER} too, in a token of "
+    "an application that MAIL_OPERATOR_APPS names."
+)
 # Seconds for which a verified token is not verified again: clients send the same token for an hour, and verifying costs
 # as much as reading a mail. A token is forgotten when it ends, and a withdrawn key works no longer than this.
 REMEMBERED = 60.0
@@ -49,6 +57,25 @@ class Caller:
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     delegated: bool = False
+
+    @property
+    def scope(self) -> str:
+        """Of the caller's keys and mails: it sees no others. Users of one application have separate scopes."""
+        scope = f"http:{self.tenant}:{self.application_id}"
+        return f"{scope}:{self.user}" if self.delegated else scope
+
+
+def operates(caller: Caller, settings: Settings) -> bool:
+    """Whether this is an operator. An application is one by its role.
+
+    A user's role is in every token of theirs for this API, whichever application asked for it and for what: so the
+    application must be one that is meant for operating, and the user, or an administrator, must have consented to it.
+    """
+    if OPERATE not in caller.roles:
+        return False
+    return not caller.delegated or (
+        OPERATE_AS_USER in caller.scopes and caller.application_id in settings.operator_apps
+    )
 
 
 def require(caller: Caller, permission: str = "Mail.Send") -> None:

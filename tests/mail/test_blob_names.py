@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mail.blob_names import split
+from shared.mail.addresses import split_blob
 
 GOOD = {
     "mail-attachments/report.pdf": ("mail-attachments", "report.pdf"),
@@ -47,21 +47,21 @@ BAD = {
 
 @pytest.mark.parametrize(("text", "parts"), GOOD.items(), ids=GOOD)
 def test_a_name_is_read_as_storage_has_it(text: str, parts: tuple[str, str]) -> None:
-    assert split(text) == parts
+    assert split_blob(text) == parts
 
 
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_what_could_name_another_blob_is_refused_without_being_quoted(text: str) -> None:
     with pytest.raises(ValueError, match=r"^[A-Z][^%\\#]*\.$") as caught:
-        split(text)
+        split_blob(text)
     assert len(text) < 3 or text not in str(caught.value)
 
 
 @given(st.text() | st.text("abc-./%25eE\\?#", max_size=30))
 def test_what_is_read_is_read_the_same_again_and_stays_in_its_container(text: str) -> None:
     try:
-        container, name = split(text)
+        container, name = split_blob(text)
     except ValueError:
         return
-    assert split(f"{container}/{name}") == (container, name)
+    assert split_blob(f"{container}/{name}") == (container, name)
     assert not {"", ".", ".."} & set(name.split("/"))

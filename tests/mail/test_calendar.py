@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from shared.mail.calendar import invites, is_calendar
 from shared.mail.graph_types import Contact, Event, SingleValueLegacyExtendedProperty
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message
+from shared.mail.ways_back import invites, is_calendar
 
 ICS = b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nORGANIZER:mailto:adele@fabrikam.test\r\nEND:VEVENT\r\n"
 PACKED = base64.b64encode(ICS)

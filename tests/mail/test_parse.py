@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.delivery.outbox_mail import outbox_mail
 from shared.errors import Malformed
 from shared.mail import limits
 from shared.mail.graph_types import Importance
 from shared.mail.marker import MARKER_GUID, MARKER_PROPERTY
 from shared.mail.model import BlobAttachment, FileAttachment, ItemAttachment
-from shared.mail.parse import outbox_mail, send_mail
+from shared.mail.parse import send_mail
 
 SHAPE = "RequestBodyRead"
 OUTER = "UnableToDeserializePostBody"

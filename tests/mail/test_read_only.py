@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from shared.delivery.outbox_mail import outbox_mail
 from shared.errors import Malformed
 from shared.mail.graph_types import Contact, Event
 from shared.mail.model import FileAttachment, ItemAttachment, Message, SendMail
-from shared.mail.parse import SendMailBody, outbox_mail, send_mail
-from shared.mail.read_only import NOT_SENT, READ_ONLY
+from shared.mail.parse import SendMailBody, send_mail
 from shared.mail.sdk_message import sdk_class
 
 RECIPIENT = {"emailAddress": {"address": "adele@contoso.test"}}
@@ -104,16 +104,15 @@ def test_every_property_that_the_sdk_knows_is_taken_ignored_or_refused() -> None
     known = set(sdk_class(Message)().get_field_deserializers()) - {"@odata.type"}
     assert known == TAKEN.keys() | IGNORED.keys() | REFUSED.keys()
     assert set(Message.__struct_encode_fields__) == TAKEN.keys()
-    assert READ_ONLY["#microsoft.graph.message"] == IGNORED.keys()
-    assert NOT_SENT["#microsoft.graph.message"] == REFUSED.keys()
+    assert Message.filled_in == IGNORED.keys()
+    assert Message.not_taken == REFUSED.keys()
 
 
 @pytest.mark.parametrize("wire", [FileAttachment, ItemAttachment, Event, Contact])
 def test_the_same_of_what_is_attached(wire: Any) -> None:
-    kind = f"#microsoft.graph.{wire.__name__[0].lower()}{wire.__name__[1:]}"
     known = set(sdk_class(wire)().get_field_deserializers()) - {"@odata.type"}
-    taken, ignored = set(wire.__struct_encode_fields__), READ_ONLY[kind]
-    refused = NOT_SENT.get(kind, frozenset())
+    taken, ignored = set(wire.__struct_encode_fields__), wire.filled_in
+    refused = wire.not_taken
     assert known == (taken | ignored | refused) - {"occurrenceId"}  # on the page of event, of occurrences only
     assert not taken & ignored
     assert not taken & refused

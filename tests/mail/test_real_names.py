@@ -11,8 +11,8 @@ import pytest
 from shared.mail.limits import check
 from shared.mail.model import SendMail
 from shared.mail.parse import send_mail
-from shared.mail.sizes import check_size
 from shared.mime.read import read_mime
+from shared.policy.size_limits import check_size
 from tests.mail.samples import outgoing
 
 NAMES = (

@@ -11,7 +11,7 @@ from kiota_serialization_json.json_serialization_writer import JsonSerialization
 from msgspec import inspect
 
 from shared.mail import graph_types, model
-from shared.mail.graph_types import HEADER_NAME, Choice
+from shared.mail.graph_types import HEADER_NAME, Choice, odata_type
 from shared.mail.marker import with_marker
 from shared.mail.outgoing import decode, encode, fingerprint
 from shared.mail.parse import send_mail
@@ -88,15 +88,13 @@ def filled(node: Any) -> Any:
     match node:
         case inspect.StructType():
             members = {field.encode_name: filled(field.type) for field in node.fields if field.name != "attachments"}
-            return members | ({"@odata.type": node.tag} if node.tag else {})
+            return members | {"@odata.type": odata_type(node.cls.__name__)}
         case inspect.UnionType():
             return filled(next(part for part in node.types if not isinstance(part, inspect.NoneType)))
         case inspect.VarTupleType():
             return [filled(node.item_type), filled(node.item_type)]
         case inspect.EnumType():
             return next(iter(node.cls)).value
-        case inspect.LiteralType():
-            return node.values[0]
         case inspect.StrType() if node.pattern == HEADER_NAME:
             return "x-a"
     plain: dict[type, Any] = {
@@ -182,7 +180,7 @@ def described(node: Any) -> str:
             return f"list[{described(node.item_type)}]"
         case inspect.StructType() | inspect.EnumType():
             return node.cls.__name__
-        case inspect.LiteralType() | inspect.StrType():
+        case inspect.StrType():
             return "str"
         case inspect.DateTimeType():
             return f"datetime.{datetime.__name__}"

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.cloud.wire import check_message
+from shared.delivery.outbox_mail import outbox_mail
 from shared.errors import Malformed
 from shared.mail.graph_types import SingleValueLegacyExtendedProperty
 from shared.mail.marker import with_marker
 from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import OutgoingMail, decode, encode, fingerprint
-from shared.mail.parse import outbox_mail
 from shared.mail.threading import marks_of, threaded, topic_of
 from tests.mail.samples import outgoing, people
 

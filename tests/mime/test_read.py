@@ -12,11 +12,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from shared.delivery.outbox_mail import outbox_mail
 from shared.errors import Malformed
 from shared.mail.limits import MAX_REQUEST
 from shared.mail.model import Message
 from shared.mail.outgoing import fingerprint
-from shared.mail.parse import outbox_mail
 from shared.mime.address_lists import holds_an_address
 from shared.mime.head import read_head
 from shared.mime.parts import check_parts

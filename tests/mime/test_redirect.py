@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.mail import limits
-from shared.mail.sizes import check_size
 from shared.mime.head import MAX_FIELDS
 from shared.mime.read import read_mime
 from shared.mime.write import as_sent
-from shared.policy.address_patterns import Patterns
 from shared.policy.pre_send import Withheld, before_send
 from shared.policy.redirect import LEFT_OUT, ORIGINAL_RECIPIENTS
+from shared.policy.size_limits import check_size
+from shared.settings.address_patterns import Patterns
 from shared.settings.config import Settings
 from tests.mail.samples import BOX
 from tests.mime.test_write import BODY, MAIL, outgoing_mail

@@ -20,11 +20,11 @@ from shared.mail import limits
 from shared.mail.graph_types import InternetMessageHeader, Recipient
 from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import OutgoingMail, decode, encode, fingerprint
-from shared.mail.sizes import check_size
 from shared.mail.threading import marks_of
 from shared.mime.address_lists import holds_an_address
 from shared.mime.read import read_mime
 from shared.mime.write import address_list, as_sent, unstructured
+from shared.policy.size_limits import check_size
 from tests.mail.samples import BOX, ID, outgoing, people, person
 from tests.mail.strategies import lines, local_parts, texts
 

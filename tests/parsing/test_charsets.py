@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.delivery.outbox_mail import outbox_mail
 from shared.errors import Malformed
-from shared.mail.parse import outbox_mail, send_mail
+from shared.mail.parse import send_mail
 from shared.parsing.charsets import CODECS, charset_of, decode
 from shared.webhooks.sources.cloudevents import content
 from shared.webhooks.sources.json_values import read_json

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.delivery.outbox_mail import outbox_mail
 from shared.delivery.queue_messages import ProducerMessage, apart
 from shared.errors import Malformed
-from shared.mail.parse import outbox_mail
 from shared.parsing.producer_messages import elements, numbers_as_text, renamed, unwrapped
 
 OBJECT = '{"a": "ü"}'.encode()
@@ -212,12 +212,12 @@ def test_a_mail_in_pascal_case_is_the_mail_in_camel_case() -> None:
 
 
 def test_no_two_names_of_a_mail_differ_in_case_only() -> None:
+    from shared.delivery.outbox_mail import names
     from shared.mail.graph_types import Property
-    from shared.mail.parse import _names
 
     shapes: list[Any] = [Property]
     for shape in shapes:
         shapes += shape.__subclasses__()
     known = {name for shape in shapes for name in shape.__struct_encode_fields__}
     assert len({name.lower() for name in known}) == len(known)
-    assert known <= set(_names().values())
+    assert known <= set(names().values())

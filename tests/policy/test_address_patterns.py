@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.mail.parse import send_mail
-from shared.policy.address_patterns import Patterns
+from shared.settings.address_patterns import Patterns
 from tests.mail.strategies import addresses
 
 GUID = "0e2c6b8e-1111-4222-8333-abcdefabcdef"

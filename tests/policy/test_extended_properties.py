@@ -12,8 +12,8 @@ from shared.mail.marker import MARKER_PROPERTY
 from shared.mail.model import ItemAttachment, Message
 from shared.mail.threading import GROUPS
 from shared.policy.admit import admit
-from shared.policy.extended_properties import ALLOWED_TAGS, NEVER_TAGS, ExtendedProperties
 from shared.settings.config import Settings
+from shared.settings.extended_properties import ALLOWED_TAGS, NEVER_TAGS, ExtendedProperties
 from tests.policy.test_admit import APP, QUEUE, SHOP, outgoing, rules
 
 OWN = "66f5a359-4659-4830-9070-00040ec6ac6e"

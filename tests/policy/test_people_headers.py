@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Malformed
 from shared.mail.parse import send_mail
-from shared.mail.people_headers import NAME_NOBODY, NAME_RECIPIENTS, TAKEN_FOR_RECIPIENTS
+from shared.mail.ways_back import NAME_NOBODY, NAME_RECIPIENTS, TAKEN_FOR_RECIPIENTS
 
 
 def body(name: str) -> bytes:

@@ -7,8 +7,8 @@ import pytest
 
 from shared.mail.model import Message
 from shared.mail.outgoing import OutgoingMail
-from shared.policy.address_patterns import Patterns
-from shared.policy.pre_send import Goes, Withheld, before_send, recipients_of
+from shared.policy.pre_send import Goes, Withheld, before_send
+from shared.settings.address_patterns import Patterns
 from shared.settings.config import Mode, Settings
 from tests.mail.samples import person
 from tests.policy.test_admit import APP, APPLICATION, QUEUE, SHOP, outgoing, rules
@@ -22,7 +22,7 @@ OPEN = Settings(allowed_senders=Patterns.parse(SHOP))
 
 
 def addresses(message: Message) -> list[str]:
-    return [recipient.email_address.address for recipient in recipients_of(message)]
+    return [recipient.email_address.address for recipient in message.recipients]
 
 
 def goes(given: OutgoingMail, settings: Settings, suppressed: frozenset[str] = NOBODY) -> Goes:

@@ -20,6 +20,7 @@ import pytest
 import shared.storage.account
 from shared.auth.managed_identity import Identity
 from shared.delivery.claims import Lease
+from shared.event_loop import Deadline, within
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.drafts import Drafts
 from shared.graph.find import Marker, find_copy
@@ -27,7 +28,6 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
 from shared.graph.send import send_mail
 from shared.graph.transport import PIECE, PhaseTracker, _pieces
 from shared.graph.upload import Uploaded, Uploader
-from shared.runtime.deadline import Deadline, within
 from shared.storage.account import StorageAccount
 from tests.graph.service import token_answer
 from tests.graph.test_send import MAILBOX, outgoing_mail
@@ -253,7 +253,7 @@ async def test_what_ends_in_time_leaves_no_clock_behind() -> None:
 
 
 def test_nothing_else_waits_by_the_clock_alone() -> None:
-    """Every deadline is shared/runtime/deadline.py's, and aiohttp has none on reading."""
+    """Every deadline is shared/event_loop.py's, and aiohttp has none on reading."""
     forbidden = {"timeout", "timeout_at", "wait_for"}
     found = []
     for path in SHARED.rglob("*.py"):
@@ -263,4 +263,4 @@ def test_nothing_else_waits_by_the_clock_alone() -> None:
                     found.append(f"{path.relative_to(SHARED)}:{node.lineno}")
                 case ast.keyword(arg="sock_read" | "read_timeout" | "total", value=ast.Constant(value=value)):
                     assert value is None, path
-    assert [place for place in found if not place.startswith("runtime/deadline.py:")] == []
+    assert [place for place in found if not place.startswith("event_loop.py:")] == []

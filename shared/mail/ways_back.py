@@ -29,6 +29,7 @@ NAME_NOBODY: Final = frozenset(
         "content-description", "content-language",
         "importance", "priority", "x-priority", "x-msmail-priority", "sensitivity", "precedence",
         "auto-submitted", "x-auto-response-suppress", "user-agent", "x-mailer",
+        "x-mailroom-event",
     }
 )  # fmt: skip
 

@@ -413,16 +413,12 @@ def test_case_of_names_order_blanks_nulls_and_annotations_make_no_difference() -
         "SaveToSentItems": "True",
         "@odata.context": "x",
         "Message": {
-            "@odata.type": "MICROSOFT.GRAPH.MESSAGE",
-            "@odata.etag": "x",
-            "subject": "x",
-            "importance@odata.type": "#microsoft.graph.importance",
-            "importance": "HIGH",
-            "toRecipients@odata.type": "#Collection(microsoft.graph.recipient)",
-            "toRecipients": [recipient()],
+            "@odata.type": "MICROSOFT.GRAPH.MESSAGE", "@odata.etag": "x", "subject": "x",
+            "importance@odata.type": "#microsoft.graph.importance", "importance": "HIGH",
+            "toRecipients@odata.type": "#Collection(microsoft.graph.recipient)", "toRecipients": [recipient()],
             "ccRecipients": None,
         },
-    }
+    }  # fmt: skip
     assert send_mail(b"\xef\xbb\xbf" + json.dumps(other, indent=3).encode()) == plain
 
 

@@ -20,43 +20,21 @@ TIME = "2026-11-29T10:15:00Z"
 # What stands on Microsoft's pages of `message` and `sendMail`, with a value as Graph gives it or takes it.
 # https://learn.microsoft.com/graph/api/resources/message, …/user-sendmail
 TAKEN: dict[str, Any] = {
-    "subject": "x",
-    "body": {"contentType": "html", "content": "<p>x</p>"},
-    "toRecipients": [RECIPIENT],
-    "ccRecipients": [RECIPIENT],
-    "bccRecipients": [RECIPIENT],
-    "replyTo": [RECIPIENT],
-    "from": RECIPIENT,
-    "sender": RECIPIENT,
-    "importance": "normal",
-    "categories": ["Red category"],
-    "flag": {"flagStatus": "notFlagged"},
-    "inferenceClassification": "focused",
-    "isDeliveryReceiptRequested": False,
-    "isReadReceiptRequested": False,
-    "internetMessageHeaders": [{"name": "x-a", "value": "1"}],
-    "internetMessageId": "<1@contoso.test>",
+    "subject": "x", "body": {"contentType": "html", "content": "<p>x</p>"}, "toRecipients": [RECIPIENT],
+    "ccRecipients": [RECIPIENT], "bccRecipients": [RECIPIENT], "replyTo": [RECIPIENT], "from": RECIPIENT,
+    "sender": RECIPIENT, "importance": "normal", "categories": ["Red category"], "flag": {"flagStatus": "notFlagged"},
+    "inferenceClassification": "focused", "isDeliveryReceiptRequested": False, "isReadReceiptRequested": False,
+    "internetMessageHeaders": [{"name": "x-a", "value": "1"}], "internetMessageId": "<1@contoso.test>",
     "singleValueExtendedProperties": [{"id": "String 0x1042", "value": "1"}],
-    "multiValueExtendedProperties": [{"id": "StringArray 0x1234", "value": ["1"]}],
-    "attachments": [FILE],
+    "multiValueExtendedProperties": [{"id": "StringArray 0x1234", "value": ["1"]}], "attachments": [FILE],
 }  # fmt: skip
 IGNORED: dict[str, Any] = {
-    "id": "AAMkAGI1",
-    "changeKey": "CQAAABYA",
-    "createdDateTime": TIME,
-    "lastModifiedDateTime": TIME,
-    "receivedDateTime": TIME,
-    "sentDateTime": TIME,
-    "hasAttachments": True,
-    "bodyPreview": "x",
-    "uniqueBody": {"contentType": "html", "content": "x"},
-    "parentFolderId": "AAMkAGI1",
-    "conversationId": "AAQkAGI1",
-    "conversationIndex": "AQHV",
-    "isRead": True,
-    "isDraft": False,
+    "id": "AAMkAGI1", "changeKey": "CQAAABYA", "createdDateTime": TIME, "lastModifiedDateTime": TIME,
+    "receivedDateTime": TIME, "sentDateTime": TIME, "hasAttachments": True, "bodyPreview": "x",
+    "uniqueBody": {"contentType": "html", "content": "x"}, "parentFolderId": "AAMkAGI1", "conversationId": "AAQkAGI1",
+    "conversationIndex": "AQHV", "isRead": True, "isDraft": False,
     "webLink": "https://outlook.office365.com/owa/?ItemID=AAMkAGI1",
-}
+}  # fmt: skip
 REFUSED: dict[str, Any] = {"extensions": [{"extensionName": "Com.Contoso.Referral"}]}
 
 

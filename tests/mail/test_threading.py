@@ -157,28 +157,17 @@ def test_any_thread_and_subject_make_marks_that_graph_takes_and_nothing_else_cha
 @pytest.mark.parametrize(
     ("subject", "topic"),
     [
-        ("Disk full", "Disk full"),
-        ("[Firing] Disk full", "Disk full"),
-        ("[FIRING:2] Disk full", "Disk full"),
-        ("[RESOLVED] Disk full", "Disk full"),
-        ("[Resolved] - Disk full", "Disk full"),
-        ("[ no data ]: Disk full", "Disk full"),
-        ("Resolved: Disk full", "Disk full"),
-        ("RE: Disk full", "Disk full"),
-        ("AW: WG: Fwd: re:  [Firing] Disk full", "Disk full"),
-        ("回复: Disk full", "Disk full"),
+        ("Disk full", "Disk full"), ("[Firing] Disk full", "Disk full"), ("[FIRING:2] Disk full", "Disk full"),
+        ("[RESOLVED] Disk full", "Disk full"), ("[Resolved] - Disk full", "Disk full"),
+        ("[ no data ]: Disk full", "Disk full"), ("Resolved: Disk full", "Disk full"), ("RE: Disk full", "Disk full"),
+        ("AW: WG: Fwd: re:  [Firing] Disk full", "Disk full"), ("回复: Disk full", "Disk full"),
         ("[contoso/shop] Issue 7: Disk full", "[contoso/shop] Issue 7: Disk full"),
         ("[Resolved] [contoso/shop] Disk full", "[contoso/shop] Disk full"),
-        ("Resolved Disk full", "Resolved Disk full"),
-        ("Disk full: C:\\logs", "Disk full: C:\\logs"),
-        ("C:\\logs is full", "C:\\logs is full"),
-        ("12: Disk full", "12: Disk full"),
-        ("  Disk \r\n full ", "Disk   full"),
-        ("[Resolved]", "[Resolved]"),
-        ("RE: ", "RE:"),
-        ("", ""),
+        ("Resolved Disk full", "Resolved Disk full"), ("Disk full: C:\\logs", "Disk full: C:\\logs"),
+        ("C:\\logs is full", "C:\\logs is full"), ("12: Disk full", "12: Disk full"),
+        ("  Disk \r\n full ", "Disk   full"), ("[Resolved]", "[Resolved]"), ("RE: ", "RE:"), ("", ""),
     ],
-)
+)  # fmt: skip
 def test_the_topic_is_the_subject_without_what_changes_from_mail_to_mail(subject: str, topic: str) -> None:
     assert topic_of(subject) == topic
 

@@ -26,17 +26,13 @@ def written(encoding: str, value: Any = MAIL) -> bytes:
 @pytest.mark.parametrize(
     ("content_type", "charset"),
     [
-        ("application/json", ""),
-        ("application/json; charset=utf-8", "utf-8"),
+        ("application/json", ""), ("application/json; charset=utf-8", "utf-8"),
         ('application/json;charset="ISO-8859-1"', "iso-8859-1"),
         ("application/json; charset=ISO_8859-15", "iso_8859-15"),
-        ("application/json; odata.metadata=minimal; Charset = UTF-16 ", "utf-16"),
-        ("application/json; charset", ""),
-        ("charset=latin1", ""),
-        ("", ""),
-        (";" * 5_000 + "charset=latin1", ""),
+        ("application/json; odata.metadata=minimal; Charset = UTF-16 ", "utf-16"), ("application/json; charset", ""),
+        ("charset=latin1", ""), ("", ""), (";" * 5_000 + "charset=latin1", ""),
     ],
-)
+)  # fmt: skip
 def test_the_charset_of_a_content_type_is_its_parameter(content_type: str, charset: str) -> None:
     assert charset_of(content_type) == charset
 

@@ -97,14 +97,9 @@ def test_whatever_a_route_holds_it_is_a_route_or_an_error_that_names_its_line(te
 
 
 WORK = {
-    "kind": "mail",
-    "v": 1,
-    "id": "0" * 32,
-    "scope": "",
-    "fingerprint": "",
-    "mailbox": "",
+    "kind": "mail", "v": 1, "id": "0" * 32, "scope": "", "fingerprint": "", "mailbox": "",
     "acceptedAt": "2026-07-01T12:00:00Z",
-}
+}  # fmt: skip
 
 
 @given(

@@ -32,13 +32,8 @@ from tests.wire import Wire
 
 NOON = datetime(2026, 11, 26, 12, 0, 0, 123456, tzinfo=UTC)
 ROW: dict[str, Value] = {
-    "PartitionKey": "p",
-    "RowKey": "r",
-    "text": "Ünicode 'quoted' \"😀\"",
-    "yes": True,
-    "n": -7,
-    "at": NOON,
-}
+    "PartitionKey": "p", "RowKey": "r", "text": "Ünicode 'quoted' \"😀\"", "yes": True, "n": -7, "at": NOON,
+}  # fmt: skip
 # What the service allows: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 KEYS = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Cn"), exclude_characters="/\\#?", max_codepoint=0xFFFF),

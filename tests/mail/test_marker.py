@@ -6,32 +6,17 @@ from shared.mail.model import Message
 from tests.mail.samples import ID
 
 
-def test_the_marker_is_an_extended_property_and_a_header_with_the_mails_id() -> None:
-    message = with_marker(Message(subject="x"), ID)
-    assert message.single_value_extended_properties == (
-        SingleValueLegacyExtendedProperty(id=f"String {{{MARKER_GUID}}} Name MailroomId", value=ID),
-    )
-    assert message.internet_message_headers == (InternetMessageHeader(name=MARKER_HEADER, value=ID),)
-    assert message.subject == "x"
-
-
-def test_what_the_sender_set_stays_before_it() -> None:
+@pytest.mark.parametrize("count", [0, 4, 5])
+def test_the_marker_comes_behind_what_the_sender_set_and_its_header_only_where_graph_takes_one_more(count: int) -> None:
     own = SingleValueLegacyExtendedProperty(id="String 0x1042", value="<a@b.test>")
-    header = InternetMessageHeader(name="x-a", value="1")
-    message = with_marker(Message(single_value_extended_properties=(own,), internet_message_headers=(header,) * 4), ID)
-    assert message.single_value_extended_properties is not None
-    assert message.single_value_extended_properties[0] == own
-    assert len(message.single_value_extended_properties) == 2
-    assert message.internet_message_headers is not None
-    assert message.internet_message_headers[:4] == (header,) * 4
-    assert len(message.internet_message_headers) == 5
-
-
-def test_a_message_that_has_five_headers_gets_the_property_only() -> None:
-    headers = tuple(InternetMessageHeader(name=f"x-{n}", value="1") for n in range(5))
-    message = with_marker(Message(internet_message_headers=headers), ID)
-    assert message.internet_message_headers == headers
-    assert message.single_value_extended_properties
+    headers = tuple(InternetMessageHeader(name=f"x-{n}", value="1") for n in range(count))
+    before = Message(subject="x", single_value_extended_properties=(own,), internet_message_headers=headers)
+    message = with_marker(before, ID)
+    mark = SingleValueLegacyExtendedProperty(id=f"String {{{MARKER_GUID}}} Name MailroomId", value=ID)
+    assert message.single_value_extended_properties == (own, mark)
+    added = (InternetMessageHeader(name=MARKER_HEADER, value=ID),) if count < 5 else ()
+    assert message.internet_message_headers == headers + added
+    assert message.subject == "x"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Those that have no such test beside their own: sendMail's headers, settings, route.toml, Mailroom's own messages. The
 others are in tests/mail/test_parse.py (mails), tests/webhooks/sources (each source, CloudEvents, JSON),
-tests/auth/test_entra.py (tokens), tests/graph (Retry-After, Graph's answers), tests/policy/test_address_patterns.py,
+tests/auth/test_entra.py (tokens), tests/graph (Retry-After, Graph's answers), tests/settings/test_address_patterns.py,
 tests/webhooks/routing/test_event_messages.py (events of queues), and tests/delivery/test_ledger.py (a page's `after`).
 """
 

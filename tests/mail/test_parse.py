@@ -430,7 +430,7 @@ def described(text: bytes) -> str:
     return "$"
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.data())
 def test_a_body_with_one_value_replaced_by_any_other_is_read_or_refused_and_never_fails(data: st.DataObject) -> None:
     """No exception but Malformed, whatever stands where."""
@@ -466,7 +466,7 @@ def test_a_body_with_one_value_replaced_by_any_other_is_read_or_refused_and_neve
     assert described(json.dumps(wrong).encode()).startswith("$")
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.binary(max_size=30))
 def test_any_bytes_are_refused_and_nothing_else_happens(noise: bytes) -> None:
     for read in (send_mail, outbox_mail):

@@ -20,7 +20,7 @@ from shared.mime.parts import check_parts
 from shared.mime.read import decode_mime, read_mime
 
 SEARCH = settings(
-    max_examples=120, derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate]
+    max_examples=60, derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate]
 )
 
 # In the form of the example on Microsoft's page of sendMail: LF alone, no blank after a colon, a semicolon too many, a

@@ -77,15 +77,15 @@ def test_a_group_of_thousands_of_alerts_is_one_mail_that_says_what_it_leaves_out
     sandbox: Sandbox, route: str, alerts: int
 ) -> None:
     name = f"NetworkDown{uuid.uuid4().hex}"
+    labels = {"alertname": name, "cluster": "eu-1", "severity": "page"}
     firing = {
         "status": "firing",
-        "labels": {"alertname": name, "cluster": "eu-1", "severity": "page"},
         "annotations": {"description": "The node cannot be reached. " * 15},
         "startsAt": "2026-11-22T09:02:17.123Z",
         "endsAt": "0001-01-01T00:00:00Z",
     }
     many = [
-        {**firing, "labels": {**firing["labels"], "instance": f"node-{n}:9100"}, "fingerprint": f"{n:016x}"}
+        {**firing, "labels": {**labels, "instance": f"node-{n}:9100"}, "fingerprint": f"{n:016x}"}
         for n in range(alerts)
     ]
     body = {
@@ -94,7 +94,7 @@ def test_a_group_of_thousands_of_alerts_is_one_mail_that_says_what_it_leaves_out
         "status": "firing",
         "receiver": "mailroom",
         "groupLabels": {"alertname": name},
-        "commonLabels": firing["labels"],
+        "commonLabels": labels,
         "commonAnnotations": firing["annotations"],
         "externalURL": "https://alerts.example.com",
         "truncatedAlerts": 0,

@@ -30,7 +30,7 @@ from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Stopped, Throttled, Unanswered, Unknown, report
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
-from shared.policy.pre_send import Goes, PreSendPolicy, Withheld, count_of
+from shared.policy.pre_send import Goes, PreSendPolicy, Withheld
 from shared.ratelimit.limits import RateLimits, Reservation
 from shared.ratelimit.schedule import NoRoom
 from shared.settings.config import Settings
@@ -58,8 +58,8 @@ class Ready:
 class Later:
     """It cannot go before `due`, and nothing is claimed. slot: for its message to carry.
 
-    reservation: of that slot, still open: to be carried, or given back. day_spent: the mailbox has no recipients left in
-    its day; nothing is reserved.
+    reservation: of that slot, still open: to be carried, or given back. day_spent: the mailbox has no recipients left
+    in its day; nothing is reserved.
     """
 
     due: datetime
@@ -208,7 +208,7 @@ class Engine:
             return Later(self.now() + UNASKED, slot)
         if isinstance(goes, Withheld):
             return goes
-        recipients = count_of(goes.mail.request.message)
+        recipients = len(goes.mail.request.message.recipients)
         pool = self.settings.sender_pools.get(mail.sender) or (mail.sender,)
         if row is not None and (row.may_have_gone or row.progress is not None):
             pool = (row.mailbox,)  # of an earlier attempt: it may have gone from there, or its draft is there

@@ -14,12 +14,12 @@ from azure.core.exceptions import AzureError
 from shared.delivery.ledger import Lease, Row
 from shared.delivery.verification import Finding
 from shared.errors import Malformed
+from shared.event_loop import aside
 from shared.graph.outcome import NotConnected, Outcome, Rejected
 from shared.mail.marker import MARKER_PROPERTY, message_id, with_marker
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import needs_draft, weight
 from shared.mail.threading import threaded
-from shared.runtime.long_work import aside
 from shared.settings.config import Settings
 from shared.storage.files import FileGone, Files, filled
 

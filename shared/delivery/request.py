@@ -17,12 +17,12 @@ from shared.delivery.ledger import Conflict, Row, State, new_token, report_end
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification
 from shared.delivery.transitions import Busy, Claim, Mismatch, first_claim
+from shared.event_loop import within
 from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import needs_draft
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.store import RateLimitUnavailable
-from shared.runtime.deadline import within
 from shared.telemetry import LogEvent, emit
 
 # Seconds to read a row: where storage is away, the caller has waited for one operation's tries before.
@@ -232,6 +232,8 @@ class Requests:
         now = self.engine.now()
         try:
             await self.engine.ledger.write(replace(row, state="failed", code="NotStored", due_at=None, settled_at=now))
+            if row.state in ("suppressed", "captured"):  # it was set aside before its row was to say so
+                await self.engine.outbox.forget(row.id)
         except Conflict:  # it was stored, or a worker has the message
             return None
         except AzureError:

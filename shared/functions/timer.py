@@ -9,8 +9,8 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from shared.app import App, current_app
 from shared.delivery.maintenance import partitions_of_run
+from shared.event_loop import Deadline, within
 from shared.functions.triggers import QUEUES
-from shared.runtime.deadline import Deadline, within
 from shared.settings.config import report_problems
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.catalog import report_unusable
@@ -32,7 +32,7 @@ async def maintenance() -> None:
     partitions = partitions_of_run(now)
 
     async def identities() -> None:
-        for identity in app.storage.identities:
+        for identity in app.table_identities:
             await identity.report()
 
     # The ledger comes last: it may need all the time that is left.

@@ -10,25 +10,21 @@ So a captured or redirected mail has passed every rule for live mail. MAIL_REDIR
 neither MAIL_ALLOWED_RECIPIENTS nor the suppression list applies to it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from shared.errors import Malformed, NotAllowed
-from shared.mail.graph_types import Recipient
-from shared.mail.model import Message
+from shared.event_loop import aside
+from shared.mail.model import LISTS, Message
 from shared.mail.outgoing import OutgoingMail
 from shared.policy.admit import admit
 from shared.policy.redirect import redirected_mail
-from shared.runtime.long_work import aside
 
 if TYPE_CHECKING:
     from shared.policy.suppression import SuppressionList
     from shared.settings.config import Settings
-
-LISTS: Final = ("to_recipients", "cc_recipients", "bcc_recipients")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,7 @@ class PreSendPolicy:
         Raises AzureError when the list cannot be read: then nothing may be sent.
         """
         message = mail.request.message
-        suppressed = await self.suppressions.among(one.email_address.address for one in recipients_of(message))
+        suppressed = await self.suppressions.among(one.email_address.address for one in message.recipients)
         if mail.mime is None:
             return before_send(mail, self.settings, suppressed, admitted=admitted)
         # To redirect MIME is to read it once more.
@@ -82,7 +78,7 @@ def before_send(
     left_out = 0
     if suppressed:
         message, left_out = _without(mail.request.message, suppressed)
-        if left_out and not any(recipients_of(message)):
+        if left_out and not message.recipients:
             return Withheld("suppressed", left_out)
         mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
     if settings.mode == "capture":
@@ -95,17 +91,6 @@ def before_send(
     return Goes(mail, left_out)
 
 
-def recipients_of(message: Message) -> Iterator[Recipient]:
-    """To, cc and bcc."""
-    for name in LISTS:
-        yield from getattr(message, name) or ()
-
-
-def count_of(message: Message) -> int:
-    """How many recipients a message has."""
-    return sum(len(getattr(message, name) or ()) for name in LISTS)
-
-
 def _without(message: Message, suppressed: frozenset[str]) -> tuple[Message, int]:
     """The message without these recipients, and how many they are."""
     left = {
@@ -113,4 +98,4 @@ def _without(message: Message, suppressed: frozenset[str]) -> tuple[Message, int
         for name in LISTS
     }
     kept = msgspec.structs.replace(message, **left)
-    return kept, count_of(message) - count_of(kept)
+    return kept, len(message.recipients) - len(kept.recipients)

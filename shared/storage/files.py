@@ -9,9 +9,9 @@ import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError, ServiceResponseTimeoutError
 
-from shared.mail.blob_names import split
+from shared.event_loop import within
+from shared.mail.addresses import split_blob
 from shared.mail.model import BlobAttachment, Message
-from shared.runtime.deadline import within
 from shared.storage.table_identity import OWN
 
 READ_TIMEOUT: Final = 60.0  # seconds to read a blob, or a part of one, tries included
@@ -57,7 +57,7 @@ class Files:
 
     async def read(self, file: BlobAttachment, start: int, length: int) -> bytes:
         """So many bytes from there, all of them. Raises FileGone."""
-        container, name = split(file.blob)
+        container, name = split_blob(file.blob)
         if file.size is None or (file.etag is None and container != OWN):
             raise FileGone("AttachmentChanged")  # it was not there when the mail came in
         if not length:

@@ -520,6 +520,12 @@ def test_every_acknowledged_mail_ends_and_is_sent_once_whatever_goes_wrong(start
 
 # Rare ones that the search has found once.
 FOUND: Final[dict[str, Plan]] = {
+    "captured, its row lost, and its caller told that nothing was stored; then an operator had it sent": Plan(
+        policy="resend",
+        policy_says=("captured",),
+        spent=(True, True, True),
+        troubles=(Trouble(3, "fail"), Trouble(8, "force")),
+    ),
     "a late copy of a message of a mail that was rejected, tried again, and waits": Plan(
         start="accept",
         large=True,

@@ -28,10 +28,10 @@ from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification
 from shared.delivery.transitions import first_claim
 from shared.delivery.worker import Worker
+from shared.event_loop import within
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import needs_draft
 from shared.ratelimit.store import RateLimitUnavailable
-from shared.runtime.deadline import within
 from shared.telemetry import deferred
 
 ASKED: Final = 1.0  # seconds for step 1; after that the mail is sent all the same, only later

@@ -53,7 +53,7 @@ class Jira(Source, frozen=True, kw_only=True):
                 signed=same_bytes(request.body) if SIGNATURE.lower() in request.headers else None,
                 data=value,
                 subject=issue,
-                time=moment(stamp / 1000) if isinstance(stamp, int) and not isinstance(stamp, bool) else None,
+                time=moment(stamp // 1000) if isinstance(stamp, int) and not isinstance(stamp, bool) else None,
                 thread=issue,
             )
         ]

@@ -94,6 +94,31 @@ def test_the_answers_are_those_that_the_sender_documents(name: str) -> None:
         assert all(reply.detail == "why" for result, reply in replies.items() if result is not Result.DONE)
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "word"),
+    [
+        (b'{"text": "a"}', "application/json", None),
+        (b"payload=%7B%22text%22%3A+%22a%22%7D", "application/x-www-form-urlencoded", None),
+        (b'{"text": "a"}', "application/x-www-form-urlencoded", None),  # as curl --data sends it
+        (b'{"attachments": [{}]}', "application/json", None),
+        (b'{"text": "", "blocks": []}', "application/json", "no_text"),
+        (b"payload=%7B", "application/x-www-form-urlencoded", "invalid_payload"),
+        (b"a=b", "application/x-www-form-urlencoded", "invalid_payload"),
+        (b"[]", "application/json", "invalid_payload"),
+    ],
+)
+def test_slacks_senders_are_read_and_answered_as_by_slack(body: bytes, kind: str, word: str | None) -> None:
+    source = source_of("slack")
+    try:
+        assert source.events(RawRequest(body, {"content-type": kind}))
+        reply = source.reply(Result.DONE)
+    except Malformed as error:
+        reply = source.reply(Result.MALFORMED, str(error))
+    assert (reply.status, reply.body) == ((400, word.encode()) if word else (200, b"ok"))
+    assert (reply.headers["Content-Type"], reply.detail) == ("text/plain", "")
+    assert source_of("teams").reply(Result.DONE).body == b"1"
+
+
 def test_only_some_sources_have_a_handshake_or_a_window() -> None:
     request = RawRequest(b"{}", {"x-github-event": "push"}, method="OPTIONS")
     sources = [source_of(name) for name in SOURCES]

@@ -78,6 +78,13 @@ def test_the_next_try_of_a_sender_that_tries_again_has_the_same_key(
     assert event_of(source, told, name).key == event_of(source, told, name).key
 
 
+def test_events_of_one_job_of_gitlab_share_an_id_and_are_no_copies() -> None:
+    """Of versions without `Idempotency-Key`: webhooks that trigger each other share `X-Gitlab-Event-UUID`."""
+    gitlab, headers = source_named("gitlab")(), {**JSON, "x-gitlab-event-uuid": "1"}
+    one, other, again = (gitlab.events(RawRequest(body, headers))[0] for body in (b'{"a":1}', b'{"a":2}', b'{"a":1}'))
+    assert one.key == again.key != other.key
+
+
 @pytest.mark.parametrize("source", sorted(set(SOURCES) - set(RETRIED)))
 @settings(max_examples=40)
 @given(told=objects, name=names)

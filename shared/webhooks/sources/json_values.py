@@ -10,10 +10,13 @@ import json
 import math
 import re
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
+
+import msgspec
 
 from shared.errors import Malformed
 from shared.parsing.charsets import decode
@@ -23,6 +26,8 @@ FORM: Final = "application/x-www-form-urlencoded"
 DEEPEST: Final = 200  # levels; code that reads a value later may recurse
 MOST_EVENTS: Final = 5_000  # in one request: Event Grid's largest batch
 MOST_VALUES: Final = 400_000  # some 60 MB of memory; in 25 MB (GitHub's largest body) one for each 60 bytes
+MOST_PIECES: Final = 100_000  # items that are read one at a time: of ten megabytes, one for each hundred bytes
+MOST_IN_PIECES: Final = 1_000_000  # values in all of them
 _HALVES = re.compile("[\ud800-\udfff]")
 _HALF = re.compile(r"\\u[dD]")
 
@@ -66,6 +71,25 @@ def form_field(body: bytes, name: str) -> bytes:
     if len(found) != 1:
         raise Malformed(400, "BadRequest", f"The form has no field `{name}`, or more than one.")
     return found[0].encode()
+
+
+def in_pieces(body: bytes, name: str) -> tuple[dict[str, Any], Iterator[tuple[int, Any]]] | None:
+    """An object without its list of this name, and the items of the list, each read when it is asked for.
+
+    So a long list needs the memory of one item, and other threads run between two. Each item comes with about how many
+    values it has. None: it can only be read as a whole. Raises Malformed, the iterator too.
+    """
+    if _values(body) > MOST_IN_PIECES:
+        return None
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        items = msgspec.json.decode(members.pop(name), type=list[msgspec.Raw])
+    except (msgspec.DecodeError, KeyError, RecursionError):
+        return None
+    if len(items) > MOST_PIECES:
+        return None
+    rest = {member: read_json(bytes(raw)) for member, raw in members.items()}
+    return rest, ((_values(piece := bytes(raw)), read_json(piece)) for raw in items)
 
 
 def counted(events: list[Any]) -> list[Any]:
@@ -147,6 +171,11 @@ def canonical(value: Any) -> str:
     For an event, never for a request: senders batch events anew when they retry.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _values(text: bytes) -> int:
+    """At least as many values as a JSON text has: commas and opening brackets, those inside strings too."""
+    return 1 + sum(text.count(sign) for sign in (b",", b"[", b"{"))
 
 
 def _number(written: str) -> float | str:

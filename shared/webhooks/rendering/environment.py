@@ -22,6 +22,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shared.webhooks.rendering.filters import FILTERS, shown, told
+from shared.webhooks.rendering.identifiers import IDENTIFIER_FILTERS
 from shared.webhooks.rendering.markdown import markdown, markdown_to_text
 from shared.webhooks.rendering.markup import MARKUP_FILTERS, link
 from shared.webhooks.sources.expressions import search
@@ -77,7 +78,12 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
             auto_reload=False,  # a deployment's files do not change, and checking each is slow on a network's disk
         )
-        self.filters |= {**FILTERS, **MARKUP_FILTERS, "moment": partial(FILTERS["moment"], zone=zone)}
+        self.filters |= {
+            **FILTERS,
+            **IDENTIFIER_FILTERS,
+            **MARKUP_FILTERS,
+            "moment": partial(FILTERS["moment"], zone=zone),
+        }
         self.filters |= {"markdown": markdown, "markdown_to_text": markdown_to_text}
         self.tests |= {"telling": _telling, "text": lambda value: isinstance(value, str) and _telling(value)}
         del self.filters["safe"], self.globals["lipsum"]  # other people's HTML passes clean_html

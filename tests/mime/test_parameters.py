@@ -11,7 +11,7 @@ from email.utils import encode_rfc2231
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Malformed
@@ -175,13 +175,11 @@ def standard_library(name: str) -> str:
     return "filename*=" + encode_rfc2231(name, "utf-8")
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
 @given(file_names, st.sampled_from([nodemailer, in_base64, as_it_is, standard_library]))
 def test_a_name_that_is_written_in_any_of_these_forms_is_read_again(name: str, write: Callable[[str], str]) -> None:
     assert named(f"attachment; {write(name)}") == name
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
 @given(file_names)
 def test_a_file_that_pythons_email_attaches_keeps_its_name(name: str) -> None:
     mail = EmailMessage(SMTP)
@@ -198,7 +196,6 @@ def test_a_file_that_pythons_email_attaches_keeps_its_name(name: str) -> None:
         assert part.get_filename() == name
 
 
-@settings(max_examples=80, derandomize=True, deadline=None)
 @given(st.text(st.sampled_from("a;=\"\\ ()*0'%=?utf-8Bq_\tü,/"), max_size=60), st.booleans())
 def test_any_header_is_read_or_refused(text: str, is_type: bool) -> None:  # noqa: FBT001 - a drawn value
     with suppress(ValueError):

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from email.policy import default
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.mail import limits
@@ -189,7 +189,6 @@ def test_captured_mail_is_kept_as_it_came() -> None:
     assert verdict.state == "captured"
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.data())
 def test_whatever_is_left_of_a_mail_is_a_whole_mail_without_calendar_parts(data: st.DataObject) -> None:
     leaves = st.sampled_from([TEXT, HTML, INVITE, CALENDARS["in base64"], leaf("application/pdf", "x")])

@@ -17,7 +17,6 @@ from shared.delivery.queue import BODY, DEAD, Kept
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work
 from shared.functions import queues as trigger
 from shared.functions.triggers import QUEUES
-from shared.mail import parse
 from shared.mail.outgoing import identity
 from shared.settings.config import read
 from shared.settings.environ import Problem
@@ -167,7 +166,7 @@ async def test_what_fails_for_a_fault_of_ours_is_kept_too(app: App, monkeypatch:
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(parse, "outbox_mail", broken)
+    monkeypatch.setattr(trigger, "outbox_mail", broken)
     await trigger.mail_outbox_poison(Message(KEYED))
     [kept] = memory(app).dead.values()
     assert (kept.reason, kept.content) == ("Crashed", KEYED)

@@ -9,7 +9,6 @@ import azure.functions as func
 import pytest
 
 from shared.app import App
-from shared.auth.callers import scope_of
 from shared.auth.entra import Caller
 from shared.functions import messages, send_mail, suppressions
 from shared.mail import parse
@@ -237,5 +236,5 @@ def test_mails_belong_to_an_application_of_a_tenant_and_of_a_user_where_it_acts_
         replace(application, user=USER, delegated=True),
         replace(application, user=OTHER, delegated=True),
     ]
-    assert len({scope_of(one) for one in (application, *others)}) == 5
-    assert scope_of(replace(application, roles=frozenset({"Mail.Send"}))) == scope_of(application)
+    assert len({one.scope for one in (application, *others)}) == 5
+    assert replace(application, roles=frozenset({"Mail.Send"})).scope == application.scope

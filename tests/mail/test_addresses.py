@@ -171,9 +171,3 @@ def test_whatever_has_a_form_is_an_address_to_others_too(text: str) -> None:
     assert domain == idna.encode(domain).decode() or "--" in domain
     assert local.isprintable()
     email_validator.validate_email(form, check_deliverability=False, test_environment=True, globally_deliverable=False)
-
-
-@given(addresses())
-def test_every_plain_address_has_a_form_and_keeps_what_it_is(address: str) -> None:
-    assert checked(address).partition("@")[0] == address.partition("@")[0]
-    assert checked(address).isascii()

@@ -38,12 +38,13 @@ SOME = [
 
 # Packages whose public functions read text from callers, or are named below.
 PACKAGES: Final = (
-    "auth.callers", "auth.entra", "delivery.queue_messages", "functions.access", "functions.answers", "mail", "mime",
-    "parsing", "policy", "rendering", "routing", "sources",
+    "auth.entra", "delivery.outbox_mail", "delivery.queue_messages", "functions.access", "functions.answers", "mail",
+    "mime", "parsing", "policy", "rendering", "routing", "sources",
 )  # fmt: skip
 NO_READERS: Final = {
     "the operator's own files and settings": """
-        rendering.checks:faults_in rendering.checks:faults_of routing.catalog:load
+        rendering.checks:faults_in rendering.checks:faults_of rendering.checks:filter_parameters
+        rendering.checks:macro_parameters routing.catalog:load routing.route:fault_at sources.expressions:check
         routing.catalog:report_unusable routing.recipients:check_fixed
         routing.route:read_route routing.secrets:vault_name auth.entra_keys:fetch
         routing.route_status:secret_fault routing.route_status:faults_of_secrets routing.route_status:status_of
@@ -53,13 +54,13 @@ NO_READERS: Final = {
         routing.batches:packed routing.batches:unpacked functions.answers:lost_its_body
         delivery.queue_messages:apart delivery.queue_messages:work_of mail.outgoing:new_id
         functions.answers:graph_error functions.answers:json_answer functions.answers:problem
-        functions.answers:rfc_3339 functions.answers:settings_refused auth.callers:scope_of auth.entra:require
-        rendering.bounds:size_of auth.callers:origin_of auth.callers:operates functions.answers:unavailable
+        functions.answers:rfc_3339 functions.answers:settings_refused auth.entra:require
+        rendering.bounds:size_of auth.entra:operates functions.answers:unavailable
         functions.access:report_refused functions.access:wrong_after functions.access:by_token functions.access:by_key
-        routing.event_messages:as_message
+        routing.event_messages:as_message mail.graph_types:odata_type
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
-        mail.sizes:body_too_large mail.sizes:file_size mail.sizes:in_one_request mail.sizes:plan_of
+        policy.size_limits:body_too_large mail.sizes:file_size mail.sizes:in_one_request mail.sizes:plan_of
         mail.sizes:needs_draft mail.sizes:weight mail.limits:too_large mail.limits:waiting_until
         mail.sdk_message:attachment_to_sdk
         policy.pre_send:before_send

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import wraps
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -206,6 +207,7 @@ def _day(time: datetime) -> str:
 def _optional[**P, R](apply: Callable[P, R]) -> Callable[P, R | None]:
     """The filter, passing None through."""
 
+    @wraps(apply)
     def filtered(*arguments: P.args, **options: P.kwargs) -> R | None:
         return None if arguments[0] is None else apply(*arguments, **options)
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from shared.mail.graph_types import BodyType, Importance, InternetMessageHeader, ItemBody
 from shared.mail.model import FileAttachment, Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, Signed, identity
-from shared.mail.sizes import check_size
 from shared.policy.admit import admit
+from shared.policy.size_limits import check_size
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.rendering.filters import shorten

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import httpx
+import pytest
 from cloudevents.core.bindings.http import to_binary_event, to_structured_event
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
@@ -62,6 +63,47 @@ def test_a_signed_webhook_becomes_one_mail_however_often_it_comes(sandbox: Sandb
     assert "contoso/shop" in message["subject"]
     assert {"name": "X-Auto-Response-Suppress", "value": "All"} in message["internetMessageHeaders"]
     assert len(mails(sandbox, title[:30])) == 1
+
+
+@pytest.mark.parametrize(("route", "alerts"), [("alertmanager", 3_000), ("grafana", 13_900)])
+def test_a_group_of_thousands_of_alerts_is_one_mail_that_says_what_it_leaves_out(
+    sandbox: Sandbox, route: str, alerts: int
+) -> None:
+    name = f"NetworkDown{uuid.uuid4().hex}"
+    labels = {"alertname": name, "cluster": "eu-1", "severity": "page"}
+    firing = {
+        "status": "firing",
+        "annotations": {"description": "The node cannot be reached. " * 15},
+        "startsAt": "2026-11-22T09:02:17.123Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+    }
+    many = [
+        {**firing, "labels": {**labels, "instance": f"node-{n}:9100"}, "fingerprint": f"{n:016x}"}
+        for n in range(alerts)
+    ]
+    body = {
+        "version": "4",
+        "groupKey": f"{{}}:{name}",
+        "status": "firing",
+        "receiver": "mailroom",
+        "groupLabels": {"alertname": name},
+        "commonLabels": labels,
+        "commonAnnotations": firing["annotations"],
+        "externalURL": "https://alerts.example.com",
+        "truncatedAlerts": 0,
+    }
+    content = json.dumps({**body, "alerts": many}).encode()
+    assert alerts * 700 < len(content) <= 10 * 1024 * 1024
+    too_long = content + b" " * (10 * 1024 * 1024 + 1 - len(content))
+    with sandbox.carried():
+        assert post(sandbox, route, content, Authorization=f"Bearer {SECRET}").status_code == 200
+        refused = post(sandbox, route, too_long, Authorization=f"Bearer {SECRET}")
+        (mail,) = eventually(lambda: mails(sandbox, name))
+    assert refused.status_code == 413
+    assert "10485760" in refused.json()["detail"]
+    assert f"{alerts}" in mail["message"]["subject"]
+    assert f"20 of {alerts:,} alerts are shown" in mail["message"]["body"]["content"]
+    assert len(mail["message"]["body"]["content"]) < 100_000
 
 
 def bodies(sandbox: Sandbox, word: str) -> list[str]:

@@ -68,7 +68,12 @@ def mails(route: Route, body: Any, request: RawRequest) -> list[tuple[SourceEven
         rules = route.rules_for(event.type)
         if not rules.skip and (not rules.when or holds(rules.when, event.as_object())):
             rendered = renderer().render(
-                event, route.name, templates_of(route), route.rules.template, rules.subject, chosen=rules.template
+                route.source.for_mail(event),
+                route.name,
+                templates_of(route),
+                route.rules.template,
+                rules.subject,
+                chosen=rules.template,
             )
             found.append((event, rendered))
     return found

@@ -43,6 +43,9 @@ Mode = Literal["live", "redirect", "capture"]  # see policy/pre_send.py
 
 STORAGE: Final = "AzureWebJobsStorage"  # never shown
 
+APP: Final = Path(__file__).parents[2]
+PACKED_ROUTES: Final = APP / "routes"
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
@@ -122,7 +125,10 @@ class Settings:
     to: tuple[str, ...] = values.setting(  # and its recipients
         "MAIL_TO", (), values.addresses, "mail addresses, separated by spaces or commas", shown=False
     )
-    routes_dir: Path | None = values.setting("MAIL_ROUTES_DIR", None, Path, "a folder")
+    # A relative path is one within the app: that of `make package ROUTES=…` needs no setting.
+    routes_dir: Path | None = values.setting(
+        "MAIL_ROUTES_DIR", PACKED_ROUTES if PACKED_ROUTES.is_dir() else None, APP.joinpath, "a folder"
+    )
     brand_name: str = values.setting(
         "MAIL_BRAND_NAME", "", brand.brand_name, f"a name of at most {brand.LONGEST_BRAND} characters"
     )

@@ -101,6 +101,15 @@ async def test_nor_is_it_for_me() -> None:
 
 
 @pytest.mark.usefixtures("app")
+async def test_a_refused_caller_is_logged_by_its_application_and_a_code(caplog: pytest.LogCaptureFixture) -> None:
+    """The text of the refusal is for the caller alone."""
+    await ask(send_mail.send_mail, token=bearer(app_claims()), id="ceo@fabrikam.com")
+    [line] = [json.loads(record.message) for record in caplog.records]
+    refused = {"event": "caller.refused", "status": 403, "code": "ErrorSendAsDenied", "application": APPLICATION}
+    assert line == {**refused, "count": 1}
+
+
+@pytest.mark.usefixtures("app")
 async def test_whoever_may_send_learns_what_is_wrong_with_the_body() -> None:
     for function, claims in ((send_mail.send_mail, app_claims()), (send_mail.send_my_mail, user_claims())):
         answer = await ask(function, b"{", bearer(claims), id="MAILROOM@Contoso.com")

@@ -74,7 +74,7 @@ class Composer:
     def _message(self, route: Route, rules: RouteRules, event: SourceEvent, values: Mapping[str, Any]) -> Message:
         to, cc, bcc = recipients_of(route, rules, self.settings, values)
         rendered = self.renderer.render(
-            event,
+            route.source.for_mail(event),
             route.name,
             templates_of(route),
             route.rules.template,

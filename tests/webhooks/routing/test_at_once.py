@@ -272,7 +272,7 @@ async def test_a_sender_is_answered_after_three_seconds_and_the_attempt_goes_on_
 async def test_in_a_burst_mails_beyond_those_in_hand_are_put_only_and_their_senders_answered_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also those still in hand count whose senders were answered; when they have ended, mails are sent at once again."""
+    """Those whose senders were answered count until they have ended; then mails are sent at once again."""
     monkeypatch.setattr(at_once_module, "IN_HAND", 2)
     monkeypatch.setattr(intake_module, "ANSWER", 0.05)
     house = House(tmp_path)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.graph.client import GraphConnection
     from shared.policy.attachment_references import AttachmentResolver
     from shared.policy.suppression import SuppressionList
-    from shared.ratelimit.limits import RateLimits
+    from shared.ratelimit.rate_limits import RateLimits
     from shared.storage.account import StorageAccount
     from shared.webhooks.rendering.mails import Renderer
     from shared.webhooks.routing.catalog import Catalog
@@ -113,7 +113,7 @@ class App:
 
     @cached_property
     def pace(self) -> "RateLimits":
-        from shared.ratelimit.limits import RateLimits
+        from shared.ratelimit.rate_limits import RateLimits
 
         settings = self.settings
         return RateLimits(

@@ -21,8 +21,8 @@ from shared.mail.outgoing import OutgoingMail, decode
 from shared.policy.address_patterns import Patterns
 from shared.policy.admit import CallerRule
 from shared.policy.pre_send import Withheld
-from shared.ratelimit.limits import Reservation
-from shared.ratelimit.schedule import NoRoom
+from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.rate_limits import Reservation
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (

@@ -77,12 +77,14 @@ class ExampleMail:
         importance = self.mail.request.message.importance
         head = {
             "Subject": self.rendered.subject,
+            "Preheader": self.rendered.preheader,
             "To": self.to,
             "Importance": importance.value if importance and importance.value != "normal" else None,
             "Thread": self.mail.thread,
         }
         lines = [f"{name}: {value}" for name, value in head.items() if value]
-        return "\n".join(lines) + "\n\n" + text_of(self.rendered.html)
+        # Without the footer, which is the same in all mails.
+        return "\n".join(lines) + "\n\n" + text_of(self.rendered.html).rpartition("\n\nYou get this because")[0]
 
 
 class _Noting(Renderer):

@@ -90,6 +90,7 @@ class LogEvent(StrEnum):
     ROUTE_REFUSED = "route.refused", ERROR  # it, or its secret, cannot be used. At the first webhook, then by the timer
     EVENT_UNVERIFIED = "event.unverified", WARNING  # a webhook request that does not prove where it comes from
     EVENT_MALFORMED = "event.malformed", WARNING  # a verified webhook request that cannot be read
+    EVENT_RECIPIENTS_UNUSABLE = "event.recipients-unusable", WARNING  # of the event; the route's own get its mail
     EVENT_FILTERED = "event.filtered", INFO  # its route makes no mail of it
     EVENT_SIGNED_AGAIN = "event.signed-again", WARNING  # the same content under another id within a day; it is mailed
     BATCH_ACCEPTED = "event.batch-accepted", INFO  # too many mails to queue one by one: durable as one message

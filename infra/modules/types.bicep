@@ -54,6 +54,10 @@ type MailSettings = {
   MAIL_ATTACHMENT_CONTAINERS: string?
   MAIL_MAX_REQUEST_MB: string?
   MAIL_ROUTES_DIR: string?
+  MAIL_BRAND_NAME: string?
+  MAIL_BRAND_COLOR: string?
+  MAIL_BRAND_LOGO: string?
+  MAIL_TIME_ZONE: string?
   MAIL_RATE_PER_MINUTE: string?
   MAIL_CONCURRENCY: string?
   MAIL_VERIFY_SENT: ('true' | 'false')?

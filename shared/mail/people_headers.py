@@ -22,5 +22,6 @@ NAME_NOBODY: Final = frozenset(
         "content-description", "content-language",
         "importance", "priority", "x-priority", "x-msmail-priority", "sensitivity", "precedence",
         "auto-submitted", "x-auto-response-suppress", "user-agent", "x-mailer",
+        "x-mailroom-event",
     }
 )  # fmt: skip

@@ -20,7 +20,7 @@ from shared.policy.address_patterns import Patterns
 from shared.policy.admit import PRODUCERS, CallerRule
 from shared.policy.attachment_references import BlobRules
 from shared.policy.extended_properties import ExtendedProperties
-from shared.settings import values
+from shared.settings import brand, values
 from shared.settings.clouds import (
     CLOUDS,
     GRAPH_HOSTS,
@@ -35,6 +35,8 @@ from shared.settings.environ import SECRETS, Problem, Reader
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from shared.mail.outgoing import Origin
 
 OnUnknown = Literal["resend", "review"]
@@ -122,6 +124,25 @@ class Settings:
         "MAIL_TO", (), values.addresses, "mail addresses, separated by spaces or commas", shown=False
     )
     routes_dir: Path | None = values.setting("MAIL_ROUTES_DIR", None, Path, "a folder")
+    brand_name: str = values.setting(
+        "MAIL_BRAND_NAME", "", brand.brand_name, f"a name of at most {brand.LONGEST_BRAND} characters"
+    )
+    brand_color: str = values.setting(
+        "MAIL_BRAND_COLOR",
+        "",
+        brand.brand_color,
+        f"a colour as #rrggbb, dark enough for white text on it (a contrast of {brand.LEAST_CONTRAST})",
+    )
+    brand_logo: brand.Logo | None = values.setting(
+        "MAIL_BRAND_LOGO",
+        None,
+        brand.logo,
+        f"a PNG, JPEG or GIF file of at most {brand.LARGEST_LOGO:,} bytes in the app's folder",
+        shown=False,
+    )
+    time_zone: "ZoneInfo | None" = values.setting(
+        "MAIL_TIME_ZONE", None, brand.time_zone, "the name of a time zone, such as Europe/Berlin"
+    )
     vault_url: str | None = values.setting(
         "MAIL_VAULT_URL", None, values.vault, "the vault's URL, https://….vault.azure.net"
     )

@@ -72,9 +72,8 @@ def test_write_puts_the_expected_mail_beside_each_example(routes: Path, tmp_path
     examples = routes / "shop" / "examples"
     assert (examples / "draft.txt").read_text() == "Filtered\n"
     head, _, text = (examples / "paid.txt").read_text().partition("\n\n")
-    assert head == "Subject: Order 7 <paid>\nTo: ops@example.com\nImportance: high"
-    assert text.startswith("Order 7 <paid>\n\nThank you, Ada & Bob.\n\nSent by Mailroom,")
-    assert text.endswith("\n")
+    assert head == "Subject: Order 7 <paid>\nPreheader: Thank you, Ada & Bob.\nTo: ops@example.com\nImportance: high"
+    assert text.startswith("Order 7 <paid>\n\nThank you, Ada & Bob.\n")
 
 
 def test_the_same_example_is_the_same_mail_at_any_time(routes: Path, tmp_path: Path) -> None:

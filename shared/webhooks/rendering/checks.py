@@ -12,8 +12,8 @@ from shared.webhooks.sources.expressions import compiled
 from shared.webhooks.sources.source import SourceEvent
 
 CONTEXT: Final = frozenset({
-    "at", "caller", "data", "event", "kwargs", "left_out", "list_at", "loop", "object_at", "route", "self", "super",
-    "text_at", "varargs",
+    "at", "caller", "data", "event", "kwargs", "left_out", "list_at", "look", "loop", "object_at", "route", "self",
+    "super", "text_at", "varargs",
 })  # fmt: skip
 ATTRIBUTES: Final = tuple(one.name for one in fields(SourceEvent))  # of an event
 # The functions that take JMESPath: which of their arguments do.

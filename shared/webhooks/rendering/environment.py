@@ -11,6 +11,8 @@ type than a function takes, the result is the default: senders may omit anything
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, override
 
@@ -20,6 +22,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shared.webhooks.rendering.filters import FILTERS, shown, told
+from shared.webhooks.rendering.markdown import markdown, markdown_to_text
 from shared.webhooks.rendering.markup import MARKUP_FILTERS, link
 from shared.webhooks.sources.expressions import search
 
@@ -64,7 +67,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
     # The results can be far larger than the operands.
     intercepted_binops = frozenset({"*", "**"})
 
-    def __init__(self, layout: Path, folders: Sequence[Path]) -> None:
+    def __init__(self, layout: Path, folders: Sequence[Path], zone: tzinfo | None = None) -> None:
         super().__init__(
             loader=FileSystemLoader([layout, *folders]),
             autoescape=True,
@@ -75,7 +78,8 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             auto_reload=False,  # a deployment's files do not change, and checking each is slow on a network's disk
         )
         self._safe: dict[tuple[type, str], bool] = {}  # attributes that there are, so no event makes it grow
-        self.filters |= {**FILTERS, **MARKUP_FILTERS}
+        self.filters |= {**FILTERS, **MARKUP_FILTERS, "moment": partial(FILTERS["moment"], zone=zone)}
+        self.filters |= {"markdown": markdown, "markdown_to_text": markdown_to_text}
         self.tests |= {"telling": _telling, "text": lambda value: isinstance(value, str) and _telling(value)}
         del self.filters["safe"], self.globals["lipsum"]  # other people's HTML passes clean_html
         self.globals |= {"at_in": at_in, "list_in": list_in, "object_in": object_in, "text_in": text_in}

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -98,8 +98,10 @@ def words(value: Any) -> str:
     return text[:1].upper() + text[1:]
 
 
-def moment(value: Any) -> str | None:
+def moment(value: Any, zone: tzinfo | None = None) -> str | None:
     """A time of RFC 3339, or in seconds since 1970, as "22 Nov 2026, 10:00 UTC"; a date alone as "22 Nov 2026".
+
+    With a time zone, "22 Nov 2026, 11:00 CET (10:00 UTC)".
 
     Year 1 is the zero of Go's clock, as 0 is that of others, and means that there is no time: None.
     """
@@ -111,7 +113,7 @@ def moment(value: Any) -> str | None:
     time = value.astimezone(UTC) if isinstance(value, datetime) else time_of(value)
     if time is None or (isinstance(value, str) and not _DATE.match(value)):
         return told(value)
-    return None if time.year == 1 else _written(time)
+    return None if time.year == 1 else _written(time, zone)
 
 
 def money(value: Any, currency: Any) -> str | None:
@@ -186,8 +188,15 @@ def since(value: Any, begin: Any) -> float | None:
     return (late - early).total_seconds()
 
 
-def _written(time: datetime) -> str:
-    return f"{_day(time)}, {time:%H:%M} UTC"
+def _written(time: datetime, zone: tzinfo | None = None) -> str:
+    try:
+        local = time.astimezone(zone or UTC)
+    except OverflowError:  # the first and the last day of the calendar
+        local = time
+    if local.utcoffset() == time.utcoffset():
+        return f"{_day(time)}, {time:%H:%M} UTC"
+    other_day = f"{_day(time)}, " if time.date() != local.date() else ""
+    return f"{_day(local)}, {local:%H:%M %Z} ({other_day}{time:%H:%M} UTC)"
 
 
 def _day(time: datetime) -> str:

@@ -12,37 +12,50 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 import css_inline
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from shared.webhooks.rendering.bounds import bounded
 from shared.webhooks.rendering.checks import TemplateFault, faults_in, faults_of
 from shared.webhooks.rendering.environment import SUFFIX, TONES, TemplateSandbox, at_in, list_in, object_in, text_in
 from shared.webhooks.rendering.facts_table import table_of
-from shared.webhooks.rendering.filters import IMPOSSIBLE, shorten
+from shared.webhooks.rendering.filters import IMPOSSIBLE, one_line, shorten
+from shared.webhooks.rendering.look import Look
 from shared.webhooks.rendering.markup import DEEPEST, depth_of
+from shared.webhooks.rendering.plain_text import text_of
 from shared.webhooks.sources.source import SourceEvent
 
 TABLE: Final = "table"
+PLAIN: Final = Look()
 IMPORTANCES: Final = ("low", "normal", "high")
 LONGEST: Final = 1_000_000  # characters before styles; more than the largest table has
 LONGEST_ATTRIBUTE: Final = 1_000  # characters
 LARGEST: Final = 2_000_000  # bytes; Graph takes four million in all
+LONGEST_PREHEADER: Final = 150  # characters; mail programs show fewer
+READ_FOR_PREHEADER: Final = 5_000  # characters of the body's HTML
+# What the layout has where the preheader goes, and around the body.
+PREHEADER: Final = "<!--preheader-->"
+BODY: Final = "<!--body-->"
+BODY_END: Final = "<!--/body-->"
+_BUTTONS: Final = re.compile(r'<table[^>]* class="buttons">.*?</table>', re.DOTALL)
 # Control characters, which the output of programs contains, as Unicode's pictures of them.
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # str.translate takes 10 ms for a mail
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """template: the one used, without its suffix; "table" for the general one. importance: as the template sets it.
+    """preheader: what mail programs show beside the subject. template: the one used, without its suffix; "table" for
+    the general one. importance: as the template sets it.
 
     failed: why the event's own template was not used, in a sentence that quotes nothing from the event.
     """
 
     subject: str
     html: str
+    preheader: str
     template: str
     failed: str | None = None
     importance: Literal["low", "normal", "high"] | None = None
@@ -61,9 +74,9 @@ class Renderer:
 
     def __init__(self, layout: Path) -> None:
         self._layout = layout
-        self._sandboxes: dict[tuple[Path, ...], TemplateSandbox] = {}
+        self._sandboxes: dict[tuple[tuple[Path, ...], ZoneInfo | None], TemplateSandbox] = {}
         self._names: dict[Path, frozenset[str]] = {}
-        self._subjects: dict[str, Template] = {}
+        self._subjects: dict[tuple[TemplateSandbox, str], Template] = {}
         self._inliner = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True, minify_css=True)
 
     def render(  # noqa: PLR0913
@@ -75,19 +88,22 @@ class Renderer:
         subject: str | None = None,
         *,
         chosen: str | None = None,
+        look: Look = PLAIN,
     ) -> Rendered:
         """The mail of an event.
 
         templates: the route's folders. template: the route's, for events without one of their own. chosen: the route's
-        for just this type of event. subject: a template of one line, which takes precedence over the mail's.
+        for just this type of event. subject: a template of one line, which takes precedence over the mail's. look: of
+        the route's mails.
         """
         whole, (event, left_out) = event.data, _bounded_event(event)
         folders = _folders(templates)
-        sandbox = self._sandbox(folders)
+        sandbox = self._sandbox(folders, look.zone)
         values = {
             "event": event,
             "data": event.data,
             "route": route_name,
+            "look": look,
             "at": lambda path, default=None: at_in(event.data, path, default),
             "text_at": lambda *paths: text_in(event.data, *paths),
             "list_at": lambda path: list_in(event.data, path),
@@ -117,11 +133,11 @@ class Renderer:
         The templates may extend those of the other folders.
         """
         folders = _folders(templates)
-        return faults_in(self._sandbox(folders), self._layout, folders[0]) if folders else []
+        return faults_in(self._sandbox(folders, None), self._layout, folders[0]) if folders else []
 
     def check_subject(self, subject: str) -> str | None:
         """What is wrong with the subject of a route; None: nothing."""
-        return next((fault for _, fault in faults_of(self._sandbox(()), subject)), None)
+        return next((fault for _, fault in faults_of(self._sandbox((), None), subject)), None)
 
     def has(self, template: str, templates: Sequence[Path]) -> bool:
         """Whether one of the folders has a template of this name; true for the general table."""
@@ -157,23 +173,34 @@ class Renderer:
             raise _NoMail
         if depth_of(html) > DEEPEST:
             raise _TooLarge
+        subject = context.vars["subject_line"]
+        preheader = preheader_of(subject, context.vars["preheader"], html.partition(BODY)[2].partition(BODY_END)[0])
+        html = html.replace(BODY, "", 1).replace(BODY_END, "", 1).replace(PREHEADER, escape(preheader), 1)
         html = self._inliner.inline(html)
         if len(html.encode()) > LARGEST:
             raise _TooLarge
         importance = context.vars.get("importance")
-        return Rendered(
-            context.vars["subject_line"], html, name, failed, importance if importance in IMPORTANCES else None
-        )
+        return Rendered(subject, html, preheader, name, failed, importance if importance in IMPORTANCES else None)
 
-    def _sandbox(self, folders: tuple[Path, ...]) -> TemplateSandbox:
-        if folders not in self._sandboxes:
-            self._sandboxes[folders] = TemplateSandbox(self._layout, folders)
-        return self._sandboxes[folders]
+    def _sandbox(self, folders: tuple[Path, ...], zone: ZoneInfo | None) -> TemplateSandbox:
+        if (folders, zone) not in self._sandboxes:
+            self._sandboxes[folders, zone] = TemplateSandbox(self._layout, folders, zone)
+        return self._sandboxes[folders, zone]
 
     def _subject(self, sandbox: TemplateSandbox, text: str) -> Template:
-        if text not in self._subjects:
-            self._subjects[text] = sandbox.from_string(text)
-        return self._subjects[text]
+        if (sandbox, text) not in self._subjects:
+            self._subjects[sandbox, text] = sandbox.from_string(text)
+        return self._subjects[sandbox, text]
+
+
+def preheader_of(subject: str, given: str, body: str) -> str:
+    """What the template gives, or the beginning of the body where that says nothing that the subject does not."""
+    if given and given.casefold().strip(" .") not in subject.casefold():
+        return shorten(given, LONGEST_PREHEADER)
+    text = text_of(_BUTTONS.sub("", body[:READ_FOR_PREHEADER].rpartition("<")[0]), addresses=False)
+    lines = map(str.strip, text.splitlines())
+    new = [line for line in lines if line and line.casefold().strip(" .") not in subject.casefold()]
+    return shorten(one_line(" · ".join(new[:5])), LONGEST_PREHEADER)
 
 
 def _bounded_event(event: SourceEvent) -> tuple[SourceEvent, tuple[str, ...]]:

@@ -76,14 +76,14 @@ def lines(value: Any, length: int = 4000) -> Markup:
     return Markup("<br>").join(line for at, line in enumerate(kept) if line or kept[at - 1])
 
 
-def html_to_text(value: Any) -> str | None:
-    """Other people's HTML as plain text."""
+def html_to_text(value: Any, *, addresses: bool = True) -> str | None:
+    """Other people's HTML as plain text, with or without the addresses of its links."""
     if value is None:
         return None
     text, more = _begin(shown(value))
     if depth_of(text) > DEEPEST // 2:
         return unescape(_ANY_TAG.sub(" ", text)) + more  # repairing it takes quadratic time in its depth
-    return text_of(_READER.clean(text)[: 5 * LONGEST_HTML]) + more
+    return text_of(_READER.clean(text)[: 5 * LONGEST_HTML], addresses=addresses) + more
 
 
 def clean_html(value: Any) -> Markup | None:

@@ -1,6 +1,7 @@
 """HTML as plain text, for our own mails and other people's.
 
-Facts become "Name: value", links "text <address>"; list items begin with "- ". Hidden elements are left out.
+Facts become "Name: value", links "text <address>"; list items begin with "- ", and bars stand between the cells of our
+own tables. Hidden elements are left out.
 """
 
 import re
@@ -19,9 +20,12 @@ VOID: Final = frozenset({
 })  # fmt: skip
 
 
-def text_of(html: str) -> str:
-    """The text of well-formed HTML, without white space at the ends of lines and never two empty lines in a row."""
-    reader = _TextReader()
+def text_of(html: str, *, addresses: bool = True) -> str:
+    """The text of well-formed HTML, without white space at the ends of lines and never two empty lines in a row.
+
+    addresses: links have theirs beside them.
+    """
+    reader = _TextReader(addresses=addresses)
     reader.feed(html)
     reader.close()
     text = "\n".join(line.rstrip(" \t") for line in "".join(reader.written).split("\n"))
@@ -29,8 +33,9 @@ def text_of(html: str) -> str:
 
 
 class _TextReader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, *, addresses: bool) -> None:
         super().__init__(convert_charrefs=True)
+        self.with_addresses = addresses
         self.written: list[str] = []
         self.silent: list[str] = []  # the element that is left out, and those in it
         self.preformatted = 0
@@ -56,9 +61,10 @@ class _TextReader(HTMLParser):
         elif tag == "a":
             self.addresses.append((given.get("href") or "", len(self.written)))
         elif tag in ("td", "th"):
-            self.names.append("name" in (given.get("class") or "").split())
+            classes = (given.get("class") or "").split()
+            self.names.append("name" in classes)
             if self.at_text():
-                self.written.append(" ")
+                self.written.append(" | " if {"cell", "column"}.intersection(classes) else " ")
 
     @override
     def handle_endtag(self, tag: str) -> None:
@@ -96,7 +102,7 @@ class _TextReader(HTMLParser):
 
     def end_link(self, address: str, begin: int) -> None:
         text = "".join(self.written[begin:]).strip()
-        if address and address not in (text, f"mailto:{text}"):
+        if self.with_addresses and address and address not in (text, f"mailto:{text}"):
             self.written.append(f" <{address}>" if text else f"<{address}>")
 
     def at_text(self) -> bool:

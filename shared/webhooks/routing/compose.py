@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from shared.mail.graph_types import BodyType, Importance, InternetMessageHeader, ItemBody
-from shared.mail.model import Message, SendMail
+from shared.mail.model import FileAttachment, Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, Signed, identity
 from shared.mail.sizes import check_size
 from shared.policy.admit import admit
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
+from shared.webhooks.rendering.filters import shorten
+from shared.webhooks.rendering.look import Look
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
 from shared.webhooks.routing.recipients import check_fixed, parts_of, people, recipients_of
@@ -22,10 +26,13 @@ from shared.webhooks.sources.expressions import holds
 from shared.webhooks.sources.source import SourceEvent
 
 # Keeps absence notes and other automatic answers out of the mailbox: [MS-OXCMAIL], section 2.1.3.2.
+EVENT_HEADER: Final = "x-mailroom-event"
+LONGEST_EVENT_ID: Final = 200  # characters
+PRINTED: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")  # everything else is percent-encoded
 NO_ANSWERS: Final = InternetMessageHeader(name="X-Auto-Response-Suppress", value="All")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Composer:
     """One for a process."""
 
@@ -67,7 +74,13 @@ class Composer:
     def _message(self, route: Route, rules: RouteRules, event: SourceEvent, values: Mapping[str, Any]) -> Message:
         to, cc, bcc = recipients_of(route, rules, self.settings, values)
         rendered = self.renderer.render(
-            event, route.name, templates_of(route), route.rules.template, rules.subject, chosen=rules.template
+            event,
+            route.name,
+            templates_of(route),
+            route.rules.template,
+            rules.subject,
+            chosen=rules.template,
+            look=self._look(route),
         )
         if rendered.failed:
             emit(LogEvent.TEMPLATE_FAILED, route=route.name, why=rendered.failed)
@@ -81,7 +94,33 @@ class Composer:
             reply_to=people(rules.reply_to or ()),
             importance=Importance(importance) if importance else None,
             categories=rules.categories or None,
-            internet_message_headers=None if rules.auto_response_suppress is False else (NO_ANSWERS,),
+            internet_message_headers=_headers(rules, event),
+            attachments=self._logo,
+        )
+
+    def _look(self, route: Route) -> Look:
+        settings, sender = self.settings, self._sender(route)
+        return Look(
+            settings.brand_name,
+            settings.brand_color,
+            settings.brand_logo is not None,
+            route.time_zone or settings.time_zone,
+            sender if "@" in sender else "",  # which mailbox of a pool it will be is not known yet
+        )
+
+    @cached_property
+    def _logo(self) -> tuple[FileAttachment, ...] | None:
+        logo = self.settings.brand_logo
+        if logo is None:
+            return None
+        return (
+            FileAttachment(
+                name=logo.file_name,
+                content_bytes=logo.content,
+                content_type=logo.content_type,
+                is_inline=True,
+                content_id="logo",
+            ),
         )
 
     def _mail(self, route: Route, rules: RouteRules, event: SourceEvent, mail: SendMail, now: datetime) -> OutgoingMail:
@@ -118,6 +157,13 @@ class Composer:
                 name = "The route's sender" if route.sender else "MAIL_SENDER"
                 raise RouteUnusable(f"{name} is not among MAIL_ALLOWED_SENDERS.")
         return sender
+
+
+def _headers(rules: RouteRules, event: SourceEvent) -> tuple[InternetMessageHeader, ...]:
+    """With the event's id, for those who look for it. The marker comes last and is left out where there are five."""
+    name = quote(shorten(event.id, LONGEST_EVENT_ID), safe=PRINTED, errors="replace")
+    headers = () if rules.auto_response_suppress is False else (NO_ANSWERS,)
+    return (*headers, InternetMessageHeader(name=EVENT_HEADER, value=name))
 
 
 def templates_of(route: Route) -> list[Path]:

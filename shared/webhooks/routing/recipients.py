@@ -1,5 +1,7 @@
 """Who gets the mail of an event: the route's own recipients, those that the event names, or MAIL_TO.
 
+Where a route has both, its own get the mails of those events whose recipients cannot be used.
+
 A mail with more recipients than Graph takes becomes several, where the route wants that. Each recipient is in exactly
 one part, in the order to, cc, bcc, and keeps that role: a part may have only cc or bcc. So recipients of different
 parts do not see each other. A recipient who is listed repeatedly is mailed once, in the first place. Parts have ids
@@ -21,6 +23,7 @@ from shared.mail.model import Message
 from shared.mail.outgoing import OutgoingMail, identity
 from shared.policy.pre_send import LISTS, count_of
 from shared.settings.config import Settings
+from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.route import Route, RouteRules, RouteUnusable
 from shared.webhooks.sources.expressions import search
 
@@ -49,7 +52,7 @@ def recipients_of(
     cc, bcc = rules.cc or (), rules.bcc or ()
     to: Sequence[str] = rules.recipients or settings.to
     if rules.recipients_from:
-        to = _named_by(event, route, rules, rules.recipients_from)
+        to = _named_or_fixed(event, route, rules, rules.recipients_from, settings)
     elif not (to or cc or bcc):
         _require_mail_to(settings)
     return people(to), people(cc), people(bcc)
@@ -73,6 +76,24 @@ def parts_of(mail: OutgoingMail, *, split: bool) -> tuple[OutgoingMail, ...]:
 def _require_mail_to(settings: Settings) -> None:
     if not settings.to:
         raise RouteUnusable("MAIL_TO is not set, and the route names no recipients of its own.")
+
+
+def _named_or_fixed(
+    event: Mapping[str, Any], route: Route, rules: RouteRules, path: str, settings: Settings
+) -> Sequence[str]:
+    """The addresses at this path; the route's own where it has some, and one of the event's cannot be used."""
+    try:
+        named = _named_by(event, route, rules, path)
+    except (Malformed, NotAllowed) as error:
+        if not rules.recipients:
+            raise
+        code = error.code
+    else:
+        if not rules.recipients or all(map(settings.allowed_recipients.allow, named)):
+            return named  # without recipients of the route's own, `admit` refuses what is not allowed
+        code = "ErrorAccessDenied"
+    emit(LogEvent.EVENT_RECIPIENTS_UNUSABLE, route=route.name, code=code)
+    return rules.recipients
 
 
 def _named_by(event: Mapping[str, Any], route: Route, rules: RouteRules, path: str) -> list[str]:

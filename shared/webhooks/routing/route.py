@@ -21,6 +21,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -28,6 +29,7 @@ from msgspec import Meta
 from shared.mail.addresses import checked, mailbox_name
 from shared.mail.graph_types import Category
 from shared.policy.address_patterns import Patterns
+from shared.settings.brand import time_zone
 from shared.webhooks.sources.expressions import compiled
 from shared.webhooks.sources.source import SOURCES, Source, source_named
 
@@ -72,6 +74,7 @@ class _RouteFile(RouteRules, frozen=True, kw_only=True):
     on_unknown: Literal["resend", "review"] | None = None
     rate_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     probe: bool = False
+    time_zone: Text | None = None
     repeat_window_minutes: Annotated[float, Meta(gt=0, le=10_080)] | None = None
     # A message in a queue may be a duplicate of one that is a week old: see MAIL_RETENTION_DAYS.
     keep_days: Annotated[int, Meta(ge=8, le=3650)] | None = None
@@ -97,6 +100,7 @@ class Route:
     keep_days: int | None = None
     rate_per_minute: int | None = None
     probe: bool = False
+    time_zone: ZoneInfo | None = None
 
     def rules_for(self, kind: str) -> RouteRules:
         """The rules for one type of event: the route's own, overridden by those of each pattern, the closest last.
@@ -165,6 +169,7 @@ class _RouteReader:
             keep_days=file.keep_days,
             rate_per_minute=file.rate_per_minute,
             probe=file.probe,
+            time_zone=self.time_zone(file.time_zone),
         )
         self.check(route)
         return route
@@ -182,6 +187,12 @@ class _RouteReader:
             if rules.recipients_from and route.allow is None:
                 expected = 'recipients from events need a list of who may get mail: allow = ["*@contoso.com"]'
                 raise self.wrong((*place, "recipients_from"), expected)
+
+    def time_zone(self, name: str | None) -> ZoneInfo | None:
+        try:
+            return None if name is None else time_zone(name)
+        except ValueError:
+            raise self.wrong(("time_zone",), f"{name!r} is no time zone, such as Europe/Berlin") from None
 
     def converted[S: msgspec.Struct](self, tree: Any, shape: type[S], place: tuple[str, ...]) -> S:
         try:

@@ -11,7 +11,7 @@ from shared.webhooks.sources.source import SourceEvent
 LAYOUT: Final = Path(__file__).parents[3] / "shared" / "webhooks" / "routes" / "_layout"
 RENDERER: Final = Renderer(LAYOUT)
 HEAD: Final = """{% extends "mail.html.j2" %}
-{% from "parts.html.j2" import facts, buttons, quote, code, paragraph, bullets, heading, link %}
+{% from "parts.html.j2" import facts, buttons, quote, code, paragraph, bullets, heading, link, table %}
 """
 
 

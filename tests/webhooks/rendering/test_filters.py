@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,22 @@ ANYTHING = st.recursive(
 )
 def test_times_are_written_in_words_and_what_is_none_stays_as_it_is(value: Any, expected: str | None) -> None:
     assert FILTERS["moment"](value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "zone", "expected"),
+    [
+        ("2026-11-22T10:00:00Z", "Europe/Berlin", "22 Nov 2026, 11:00 CET (10:00 UTC)"),
+        ("2026-07-22T23:30:00Z", "Europe/Berlin", "23 Jul 2026, 01:30 CEST (22 Jul 2026, 23:30 UTC)"),
+        ("2026-11-22T10:00:00Z", "Asia/Kathmandu", "22 Nov 2026, 15:45 +0545 (10:00 UTC)"),
+        ("2026-11-22T10:00:00Z", "Etc/UTC", "22 Nov 2026, 10:00 UTC"),
+        ("2026-11-22", "Europe/Berlin", "22 Nov 2026"),
+        ("0001-01-01T00:00:00Z", "America/Lima", None),
+        ("9999-12-31T23:59:59Z", "Asia/Tokyo", "31 Dec 9999, 23:59 UTC"),
+    ],
+)
+def test_a_local_time_has_utc_beside_it(value: Any, zone: str, expected: str | None) -> None:
+    assert FILTERS["moment"](value, zone=ZoneInfo(zone)) == expected
 
 
 @pytest.mark.parametrize(

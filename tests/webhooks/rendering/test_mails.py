@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from shared.webhooks.rendering.look import Look
 from shared.webhooks.rendering.mails import LARGEST, Renderer
 from shared.webhooks.rendering.plain_text import text_of
 from tests.webhooks.rendering.samples import LAYOUT, event, rendered, templates
@@ -271,9 +273,17 @@ def test_controls_are_shown_and_what_is_no_character_is_replaced(tmp_path: Path)
 
 
 def test_a_mail_says_why_its_reader_gets_it(tmp_path: Path) -> None:
-    text = text_of(rendered(tmp_path, "", id="e-7", source="https://shop.example.com").html)
-    assert "recipient of the route shop: order.paid, 22 Nov 2026, 10:00 UTC." in text
-    assert text.endswith("Event e-7 from https://shop.example.com")
+    text = text_of(rendered(tmp_path, "").html)
+    assert (
+        "You get this because you are a recipient of the route shop. To change that, ask whoever runs Mailroom" in text
+    )
+    assert text.endswith("The event is of 22 Nov 2026, 10:00 UTC.")
+    look = Look(brand="Contoso Alerts", mailbox="alerts@contoso.com", zone=ZoneInfo("Europe/Berlin"))
+    text = text_of(Renderer(LAYOUT).render(event(), "shop", None, look=look).html)
+    assert (
+        "the route shop, which sends from alerts@contoso.com. To change that, ask whoever runs Contoso Alerts." in text
+    )
+    assert text.endswith("The event is of 22 Nov 2026, 11:00 CET (10:00 UTC).")
 
 
 def test_events_are_left_as_they_are(tmp_path: Path) -> None:

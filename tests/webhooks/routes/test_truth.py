@@ -77,7 +77,7 @@ def mails(route: Route, body: Any, request: RawRequest) -> list[tuple[SourceEven
 def shown(rendered: Rendered) -> str:
     """What is read in a mail, but for the line about Mailroom itself."""
     body = text_of("<body" + rendered.html.partition("<body")[2])
-    return f"Subject: {rendered.subject}\n\n{body}".rpartition("\n\nSent by Mailroom")[0]
+    return f"Subject: {rendered.subject}\n\n{body}".rpartition("\n\nYou get this because")[0]
 
 
 def own_words(text: str, data: Any) -> str:

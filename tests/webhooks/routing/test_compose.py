@@ -7,6 +7,7 @@ import pytest
 
 from shared.errors import Malformed, NotAllowed
 from shared.mail.graph_types import BodyType, Importance
+from shared.mail.model import FileAttachment
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.threading import marks_of
 from shared.webhooks.rendering.mails import Renderer
@@ -74,9 +75,43 @@ def test_a_route_says_everything_about_its_mails(tmp_path: Path) -> None:
 
 
 def test_absence_notes_are_kept_away_unless_the_route_wants_them(tmp_path: Path) -> None:
-    (header,) = composed(tmp_path).request.message.internet_message_headers or ()
-    assert (header.name, header.value) == ("X-Auto-Response-Suppress", "All")
-    assert composed(tmp_path, "auto_response_suppress = false").request.message.internet_message_headers is None
+    assert headers(composed(tmp_path))["X-Auto-Response-Suppress"] == "All"
+    assert "X-Auto-Response-Suppress" not in headers(composed(tmp_path, "auto_response_suppress = false"))
+
+
+def headers(mail: OutgoingMail) -> dict[str, str]:
+    return {header.name: header.value for header in mail.request.message.internet_message_headers or ()}
+
+
+def test_the_id_of_the_event_is_in_a_header_that_any_id_fits_into(tmp_path: Path) -> None:
+    assert headers(composed(tmp_path))["x-mailroom-event"] == "1"
+    ids = {
+        "a b\r\nBcc: x": "a%20b%0D%0ABcc:%20x",
+        "ü": "%C3%BC",
+        "\ud800": "?",
+        "100%": "100%25",
+        "x" * 999: "x" * 199 + "%E2%80%A6",
+    }
+    for given, expected in ids.items():
+        assert headers(composed(tmp_path, given=event(id=given)))["x-mailroom-event"] == expected
+
+
+def test_the_settings_of_the_brand_and_the_time_zone_reach_the_mail(tmp_path: Path) -> None:
+    picture = tmp_path / "logo.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n...")
+    brand = {"MAIL_BRAND_NAME": "Contoso <IT>", "MAIL_BRAND_COLOR": "#7A1FA2", "MAIL_BRAND_LOGO": str(picture)}
+    mail = composed(tmp_path, "", None, MAIL_TIME_ZONE="Europe/Berlin", **brand)
+    html = content(mail)
+    assert "ask whoever runs Contoso &lt;IT&gt;." in html
+    assert "22 Nov 2026, 11:00 CET (10:00 UTC)" in html
+    assert '<img src="cid:logo" alt="Contoso <IT>' in html
+    assert "#7a1fa2" in html
+    (logo,) = mail.request.message.attachments or ()
+    assert isinstance(logo, FileAttachment)
+    assert (logo.name, logo.content_type, logo.is_inline, logo.content_id) == ("logo.png", "image/png", True, "logo")
+    mail = composed(tmp_path, 'time_zone = "Asia/Tokyo"', MAIL_TIME_ZONE="Europe/Berlin")
+    assert "22 Nov 2026, 19:00 JST (10:00 UTC)" in content(mail)
+    assert mail.request.message.attachments is None
 
 
 def test_a_filter_and_skip_keep_an_event_out(tmp_path: Path) -> None:
@@ -143,6 +178,25 @@ def test_recipients_out_of_the_event_are_checked_against_the_routes_own_list(tmp
 def test_recipients_that_are_none_refuse_the_event(tmp_path: Path, to: object) -> None:
     with pytest.raises(Malformed):
         composed(tmp_path, 'recipients_from = "data.to"\nallow = ["*"]\n', event(data={"to": to}))
+
+
+@pytest.mark.parametrize(
+    "to", [None, "nobody", "a@evil.example", ["b@contoso.com", "a@evil.example"], ["b@c.de"] * 501]
+)
+def test_recipients_that_cannot_be_used_are_replaced_by_the_routes_own(
+    tmp_path: Path, to: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = 'recipients_from = "data.to"\nallow = ["*@contoso.com"]\nrecipients = ["desk@contoso.com"]\n'
+    assert addresses(composed(tmp_path, text, event(data={"to": to}))) == ["desk@contoso.com"]
+    (record,) = [record for record in caplog.records if "event.recipients-unusable" in record.message]
+    assert "@" not in record.message
+    assert addresses(composed(tmp_path, text, event(data={"to": "b@contoso.com"}))) == ["b@contoso.com"]
+
+
+def test_recipients_that_the_app_may_not_mail_are_replaced_too(tmp_path: Path) -> None:
+    text = 'recipients_from = "data.to"\nallow = ["*"]\nrecipients = ["desk@contoso.com"]\n'
+    given = event(data={"to": ["b@contoso.com", "a@evil.example"]})
+    assert addresses(composed(tmp_path, text, given, MAIL_ALLOWED_RECIPIENTS="*@contoso.com")) == ["desk@contoso.com"]
 
 
 UNUSABLE = {

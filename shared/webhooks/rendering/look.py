@@ -1,0 +1,17 @@
+"""How the mails of an organisation look, and in which time zone they tell times."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """brand: a name; "": Mailroom's. color: of buttons and links, as #rrggbb; "": the default. logo: the mail has it as
+    an inline attachment, `cid:logo`. zone: of times; None: UTC alone. mailbox: what the mail is sent from.
+    """
+
+    brand: str = ""
+    color: str = ""
+    logo: bool = False
+    zone: ZoneInfo | None = None
+    mailbox: str = ""

@@ -21,8 +21,8 @@ COUNT: Final = "x-ms-approximate-messages-count"
 # one need not be the oldest.
 SHOWN: Final = 32
 # The service writes each of these without attributes, and their values need no escape.
-NAMED: Final = re.compile(rb"<MessageId>([^<]+)</MessageId>.*<PopReceipt>([^<]+)</PopReceipt>", re.DOTALL)
-INSERTED: Final = re.compile(rb"<InsertionTime>([^<]+)</InsertionTime>")
+ID, RECEIPT = re.compile(rb"<MessageId>([^<]+)<"), re.compile(rb"<PopReceipt>([^<]+)<")
+INSERTED: Final = re.compile(rb"<InsertionTime>([^<]+)<")
 
 
 class PutMessage(NamedTuple):
@@ -68,10 +68,10 @@ class Queue:
         asked = urlencode({"visibilitytimeout": visibility_timeout, "messagettl": time_to_live})
         content = f"<QueueMessage><MessageText>{escape(text)}</MessageText></QueueMessage>".encode()
         answer = await self._queues.send("POST", f"{self._name}/messages?{asked}", XML, content)
-        found = NAMED.search(answer.content)
-        if found is None:
+        name, receipt = ID.search(answer.content), RECEIPT.search(answer.content)
+        if name is None or receipt is None:
             raise DecodeError("Queue Storage does not say which message it has put.", response=answer)
-        return PutMessage(found[1].decode(), found[2].decode())
+        return PutMessage(name[1].decode(), receipt[1].decode())
 
     async def update_message(self, message: str, pop_receipt: str, *, visibility_timeout: int) -> PutMessage:
         """Hide it for so many seconds from now; its text stays."""

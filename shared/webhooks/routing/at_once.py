@@ -24,9 +24,9 @@ from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import work_of
 from shared.delivery.request import Put, Requests
 from shared.delivery.worker import Worker
+from shared.event_loop import within
 from shared.mail.outgoing import OutgoingMail
 from shared.ratelimit.store import RateLimitUnavailable
-from shared.runtime.deadline import within
 from shared.telemetry import deferred
 
 IN_HAND: Final = 16  # mails that an instance sends at once; as many as it has requests by default (httpConcurrency)

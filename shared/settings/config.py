@@ -16,11 +16,9 @@ from urllib.parse import urlsplit
 
 from shared.mail.addresses import mailbox_name
 from shared.mail.limits import MAX_RECIPIENTS
-from shared.policy.address_patterns import Patterns
-from shared.policy.admit import PRODUCERS, CallerRule
-from shared.policy.attachment_references import BlobRules
-from shared.policy.extended_properties import ExtendedProperties
 from shared.settings import brand, values
+from shared.settings.address_patterns import Patterns
+from shared.settings.caller_rules import PRODUCERS, BlobRules, CallerRule, read_callers
 from shared.settings.clouds import (
     CLOUDS,
     GRAPH_HOSTS,
@@ -32,6 +30,7 @@ from shared.settings.clouds import (
     owner,
 )
 from shared.settings.environ import SECRETS, Problem, Reader
+from shared.settings.extended_properties import ExtendedProperties
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class Settings:
     callers: Mapping[str, CallerRule] = values.setting(
         "MAIL_CALLERS",
         MappingProxyType({}),
-        values.callers,
+        read_callers,
         f'{{"<application id, or {PRODUCERS}>": {{"senders": ["…"], "recipients": ["…"], "ratePerMinute": 60, '
         '"attachments": ["container/folder"]}}',
     )

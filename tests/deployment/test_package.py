@@ -17,9 +17,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from deployment import DeploymentError
 from deployment.dependencies import PLATFORM, PYTHON, SITE_PACKAGES, UNUSED
-from deployment.package import packed_routes
 from deployment.sdk import SDK, imported, nodes
 from sandbox.packaged import alone
 from tests.e2e.running import Sandbox, running, titled
@@ -28,6 +26,7 @@ from tests.e2e.test_start_up import FUNCTIONS
 ROOT = Path(__file__).parents[2]
 INSTALLED = Path(sysconfig.get_path("purelib"))
 AS_AZURE = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+pytestmark = pytest.mark.proof  # the build takes half a minute; its steps are in test_build_steps.py and test_sdk.py
 like_azure = pytest.mark.skipif(not AS_AZURE, reason="the package is for Linux on x86-64")
 
 
@@ -221,19 +220,6 @@ def test_alone_it_sends_verifies_and_turns_events_into_mails(sandbox: Sandbox) -
     assert "Paid: 7" in sandbox.subjects()
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [(None, "has no routes"), ("source = key", r"shop/route\.toml:1: no TOML"), ("", "shop/route.toml:1: the entry")],
-)
-def test_routes_that_cannot_be_used_are_not_packed(tmp_path: Path, text: str | None, expected: str) -> None:
-    if text is not None:
-        (tmp_path / "shop").mkdir()
-        (tmp_path / "shop" / "route.toml").write_text(text)
-    with pytest.raises(DeploymentError, match=expected):
-        list(packed_routes(tmp_path))
-
-
-@pytest.mark.proof
 def test_built_again_elsewhere_it_is_the_same_to_the_byte(dist: Path, routes: Path, tmp_path: Path) -> None:
     again = build(tmp_path / "somewhere" / "else", routes, PYTHONHASHSEED="1", TZ="Asia/Tokyo", LC_ALL="C")
     assert (again / "mailroom.zip").read_bytes() == (dist / "mailroom.zip").read_bytes()

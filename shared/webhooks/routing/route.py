@@ -29,7 +29,7 @@ from msgspec import Meta
 
 from shared.mail.addresses import checked, mailbox_name
 from shared.mail.graph_types import Category
-from shared.policy.address_patterns import Patterns
+from shared.settings.address_patterns import Patterns
 from shared.settings.brand import time_zone
 from shared.webhooks.sources.expressions import check
 from shared.webhooks.sources.source import SOURCES, Source, SourceEvent, source_named

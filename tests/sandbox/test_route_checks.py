@@ -54,7 +54,8 @@ ERRORS = {
         {"templates_in_paid__html__j2": MAIL.replace('at("n")', "data.m")},
         "/templates/paid.html.j2:1: The template paid.html.j2 failed in line 1 (UndefinedError). 'dict object' has no",
     ),
-    "no example": ({"examples_in_a__json": "{}"}, "/examples/a.json:1: expected JSON of the shape"),
+    "no example": ({"examples_in_a__json": "{}"}, "/examples/a.json:1: expected {"),
+    "no JSON": ({"examples_in_a__json": '{\n"body": {,}}'}, "/examples/a.json:2: no JSON: "),
 }
 
 

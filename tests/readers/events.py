@@ -137,6 +137,13 @@ def _filtered(text: str) -> None:
 READERS: Final = [
     Reader("the JSON of a webhook", json_values.read_json, WEBHOOK, documents()),
     Reader(
+        "a form of a webhook",
+        lambda body: json_values.form_field(body, "payload"),
+        WEBHOOK,
+        {name: lambda size, name=name: b"payload=" + TEXTS[name](size).encode() for name in ("percents", "letters")}
+        | {"fields": lambda size: b"a=b&" * (size // 4)},
+    ),
+    Reader(
         "a list that is read item by item",
         lambda body: [sum(1 for _ in found[1]) for found in [json_values.in_pieces(body, "list")] if found],
         5 * WEBHOOK,

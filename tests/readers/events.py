@@ -17,6 +17,7 @@ from shared.webhooks.routing.event_messages import events_of, parse_event
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources import json_values
 from shared.webhooks.sources.alert_groups import grouped, is_internal
+from shared.webhooks.sources.azure_legacy import older_alert
 from shared.webhooks.sources.expressions import holds
 from shared.webhooks.sources.key import Key
 from shared.webhooks.sources.source import RawRequest, SourceEvent, source_named
@@ -156,6 +157,12 @@ READERS: Final = [
     Reader(
         "a group of alerts",
         lambda data: (grouped(_event({"alerts": [data, {"labels": data}]})), is_internal(str(data)[:200])),
+        WEBHOOK,
+        VALUES,
+    ),
+    Reader(
+        "an alert in an older schema",
+        lambda value: older_alert({"data": {"context": value, "BudgetName": "a"}, "AlertRuleName": value}),
         WEBHOOK,
         VALUES,
     ),

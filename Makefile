@@ -1,7 +1,7 @@
 # Everything here needs only python3 (3.13), Node 20 and the package registries. What it sets up stays in the checkout:
 # .venv and sandbox/node_modules, remade when their lock files change.
 .DELETE_ON_ERROR:
-.PHONY: help run test proof mutants chaos bench preview deploy secret package test-package publish rollback first-publish preflight check-deployed infra infra-write checkov check lint types lock clean
+.PHONY: help run test proof mutants chaos bench preview check-routes deploy secret package test-package publish rollback first-publish preflight check-deployed infra infra-write checkov check lint types lock clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -37,8 +37,12 @@ chaos: .venv/.ready sandbox/node_modules/.ready ## kill, cut and throttle for a 
 bench: .venv/.ready sandbox/node_modules/.ready ## what a mail costs, beside others; one part: PART=mail; options in ARGS
 	@$(BIN)/python -m bench $(PART) $(ARGS)
 
-preview: .venv/.ready ## the examples of all routes as mails, in one page; or one: ROUTE=… EVENT=…
-	@$(BIN)/python -m sandbox.preview $(if $(ROUTE),--route $(ROUTE)) $(if $(EVENT),--event $(EVENT)) $(ARGS)
+preview: .venv/.ready ## the examples of all routes as mails, in a page; your own: ROUTES=…; one: ROUTE=… EVENT=…
+	@$(BIN)/python -m sandbox.preview $(if $(ROUTES),--routes '$(ROUTES)') $(if $(ROUTE),--route '$(ROUTE)') \
+		$(if $(EVENT),--event '$(EVENT)') $(ARGS)
+
+check-routes: .venv/.ready ## what is wrong with routes, their templates and examples, for CI; your own: ROUTES=…
+	@$(BIN)/python -m sandbox.route_checks $(if $(ROUTES),--routes '$(ROUTES)') $(ARGS)
 
 # What is missing on this machine is said before anything is set up or built.
 deploy: ## into Azure, with az: ENV=prod; a new resource group: LOCATION=…; YES=1 asks nothing; ALLOW_EMPTY=… loses settings
@@ -53,8 +57,8 @@ secret: .venv/.ready ## a route's secret, into the vault: ROUTE=github ENV=prod;
 	@$(BIN)/python -m deployment.secret --route '$(ROUTE)' $(if $(ENV),--environment '$(ENV)') \
 		$(if $(GIVEN),--given) $(if $(ROTATE),--rotate) $(if $(DROP_OLD),--drop-old) $(if $(ROUTES),--routes '$(ROUTES)') $(ARGS)
 
-package: .venv/.ready ## dist/mailroom.zip, what Azure runs, and dist/package, the same unpacked
-	@$(BIN)/python -m deployment.package
+package: .venv/.ready ## dist/mailroom.zip, what Azure runs, and dist/package, the same unpacked; with your own ROUTES=…
+	@$(BIN)/python -m deployment.package $(if $(ROUTES),--routes '$(ROUTES)')
 
 test-package: package sandbox/node_modules/.ready ## the end-to-end tests on the package alone, on Linux on x86-64 as Azure
 	MAILROOM_APP=dist/package $(PYTEST) -p tests.suite -qq -o console_output_style=classic -n 2 -m 'not proof' tests/e2e $(ARGS)
@@ -63,7 +67,7 @@ publish: .venv/.ready ## deploy dist/mailroom.zip with az's login, without azd; 
 	@$(BIN)/python -m deployment.publish $(ARGS)
 
 rollback: .venv/.ready ## the code of another version, and nothing else: ENV=prod TO=v0.1.0
-	@$(BIN)/python -m deployment.rollback --to '$(TO)' $(if $(ENV),--environment '$(ENV)') $(ARGS)
+	@$(BIN)/python -m deployment.rollback --to '$(TO)' $(if $(ENV),--environment '$(ENV)') $(if $(ROUTES),--routes '$(ROUTES)') $(ARGS)
 
 first-publish: .venv/.ready # azd calls this before its own deployment, which does not wait for roles
 	@$(BIN)/python -m deployment.publish --first

@@ -24,9 +24,9 @@ from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
 from shared.mail.parse import send_mail
-from shared.policy.address_patterns import Patterns
 from shared.policy.pre_send import Goes, Withheld, before_send
 from shared.ratelimit.limits import RateLimits
+from shared.settings.address_patterns import Patterns
 from shared.settings.config import Settings
 from shared.telemetry import logger
 from tests.delivery.memory import MemoryLedger, MemoryOutbox

@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 
 from bench.machine import table
-from shared.runtime.long_work import aside
+from shared.event_loop import aside
 from tests.readers.reader import Reader, cpu, weight
 from tests.readers.table import READERS
 

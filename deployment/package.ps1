@@ -9,5 +9,6 @@ if ($ready.Year -lt 1970 -or $ready -lt $lock) {
     if ($LASTEXITCODE) { throw 'The packages of requirements-dev.txt could not be installed; pip says above why.' }
     Set-Content -Path .venv/.ready -Value ''
 }
-.venv/Scripts/python -m deployment.package
+$routes = if ($env:ROUTES) { '--routes', $env:ROUTES } else { @() }
+.venv/Scripts/python -m deployment.package @routes
 exit $LASTEXITCODE

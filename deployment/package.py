@@ -4,7 +4,8 @@
     dist/mailroom.zip    the same, packed: what `python -m deployment.publish` deploys
     dist/manifest.json   its digest, functions, packages with versions, and files with sizes and SHA-256
 
-A build that fails leaves what was there before. Exit status 1, with a sentence that says what to do.
+With a folder of routes, --routes, these are in the package too, as the folder `routes`, which is the app's default for
+MAIL_ROUTES_DIR. A build that fails leaves what was there before. Exit status 1, with a sentence that says what to do.
 """
 
 import argparse
@@ -27,16 +28,23 @@ from pathspec import GitIgnoreSpec
 from deployment import DeploymentError, archive, dependencies, sdk
 from deployment.archive import ARCHIVE, MANIFEST, UNPACKED
 from deployment.dependencies import SITE_PACKAGES
+from shared.settings.config import PACKED_ROUTES
+from shared.webhooks.rendering.environment import SUFFIX
+from shared.webhooks.rendering.mails import Renderer
+from shared.webhooks.routing.catalog import BUILT_IN, load
+from shared.webhooks.routing.route import FILE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+LOGOS: Final = {".gif", ".jpeg", ".jpg", ".png"}
 IGNORE_FILE: Final = ".funcignore"
 
 # azd leaves out __pycache__ when it finds no .funcignore, and otherwise what that names.
 _NOTHING_IGNORED = b"# All of this is deployed: `make package` has chosen it.\n"
 
 
-def build(dist: Path) -> dict[str, Any]:
-    """Build the package into `dist` and return its manifest. Raises DeploymentError."""
+def build(dist: Path, routes: Path | None = None) -> dict[str, Any]:
+    """Build the package into `dist` and return its manifest. routes: your own. Raises DeploymentError."""
+    own_routes = list(packed_routes(routes)) if routes else []
     if platform.python_implementation() != "CPython" or platform.python_version_tuple()[:2] != ("3", "13"):
         raise DeploymentError(
             f"Bytecode is compiled by the Python that runs it, CPython {dependencies.PYTHON}; "
@@ -47,6 +55,8 @@ def build(dist: Path) -> dict[str, Any]:
         made = Path(building)
         package = made / UNPACKED
         _assemble(package, made / "installed")
+        for path in own_routes:
+            _put(package / PACKED_ROUTES.name / path.relative_to(routes or path), path.read_bytes())
         contents = list(archive.read(package, leave_out=[IGNORE_FILE]))
         archive.write(package, contents, made / ARCHIVE)
         described = archive.manifest(
@@ -84,6 +94,23 @@ def _assemble(package: Path, installed: Path) -> None:
     # Other people's modules are deployed without sources: tracebacks show the numbers of their lines, not the text.
     isolated("compile", root=str(package), in_place=modules, beside=sources)
     _put(package / IGNORE_FILE, _NOTHING_IGNORED)
+
+
+def packed_routes(folder: Path) -> Iterator[Path]:
+    """The files of a folder of routes that the app reads, a logo beside them too.
+
+    Raises DeploymentError where a route cannot be used.
+    """
+    catalog = load(folder, Renderer(BUILT_IN / "_layout"))
+    if problems := [*catalog.problems.values(), *([catalog.missing] if catalog.missing else [])]:
+        raise DeploymentError("\n".join(problems))
+    own = [route.folder for route in catalog.routes.values() if route.folder.parent == folder]
+    if not own:
+        raise DeploymentError(f"{folder} has no routes: expected {folder / '<route>' / FILE}.")
+    yield from sorted(file for file in folder.glob("*.*") if file.suffix.lower() in LOGOS)
+    for route in own:
+        yield route / FILE
+        yield from sorted(route.glob(f"templates/*{SUFFIX}"))
 
 
 def deployed(checkout: Path) -> Iterator[PurePosixPath]:
@@ -153,10 +180,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Build, and say what was built. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deployment.package", description="Build the package for Azure.")
     parser.add_argument("--dist", type=Path, default=ROOT / "dist", metavar="DIR", help="where to (dist)")
-    dist = parser.parse_args(arguments).dist
+    parser.add_argument("--routes", type=Path, metavar="DIR", help="a folder of routes of your own, to be packed too")
+    given = parser.parse_args(arguments)
+    dist = given.dist
     start = time.monotonic()
     try:
-        made = build(dist)
+        made = build(dist, given.routes)
     except DeploymentError as error:
         print(f"make package: {error}", file=sys.stderr)
         return 1

@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--to", required=True, metavar="VERSION", help="a tag or commit of this repository")
     parser.add_argument("--environment", default="", metavar="NAME", help="else the one that azd is set to")
+    parser.add_argument("--routes", type=Path, metavar="DIR", help="a folder of routes of your own, to be packed too")
     parser.add_argument("--checkout", type=Path, default=CHECKOUT, metavar="DIR", help=argparse.SUPPRESS)
     parser.add_argument("--infra", type=Path, default=INFRA, metavar="DIR", help=argparse.SUPPRESS)
     add_manager(parser)
@@ -46,7 +47,8 @@ def _roll_back(given: argparse.Namespace) -> int:
     if app is None:
         raise DeploymentError(f"There is no Mailroom called {name} in {group.resource_group}.")
     with _checked_out(given.checkout, given.to) as folder:
-        _run("The package of that version cannot be built", folder, "make", "package")
+        routes = [f"ROUTES={given.routes.resolve()}"] if given.routes else []
+        _run("The package of that version cannot be built", folder, "make", "package", *routes)
         place = ["--subscription", app.subscription, "--resource-group", app.resource_group]
         dist = ["--manager", given.manager, "--name", app.name, "--dist", str(folder / "dist")]
         return publish.main([*place, *dist])

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import walk_tb
 from typing import Final
 
 from shared.mail.outgoing import OutgoingMail
@@ -56,16 +57,17 @@ class Example:
             query = {name: str(value) for name, value in written.get("query", {}).items()}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             text = 'expected JSON of the shape {"headers": {…}, "query": {…}, "body": …}'
-            raise ValueError(f"{self.file}: {text} ({type(error).__name__}).") from error
+            raise ValueError(f"{self.file}:1: {text} ({type(error).__name__}).") from error
         return RawRequest(body=body, headers=headers, query=query)
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleMail:
-    """A mail, and what its template made of the event."""
+    """A mail, and what its template made of the event. failure: why that was not used, with the template's file."""
 
     mail: OutgoingMail
     rendered: Rendered
+    failure: str | None = None
 
     @property
     def to(self) -> str:
@@ -88,13 +90,32 @@ class ExampleMail:
 
 
 class _Noting(Renderer):
-    """Keeps what it has rendered last: a mail does not tell its template."""
+    """Keeps what it has rendered last: a mail does not tell its template, nor the error of one that failed."""
 
     last: Rendered | None = None
+    error: Exception | None = None
 
     def render(self, *arguments: object, **options: object) -> Rendered:
+        self.error = None
         self.last = super().render(*arguments, **options)  # type: ignore[arg-type]  # as they came
         return self.last
+
+    def reason(self, error: Exception, name: str) -> str:
+        self.error = error
+        return super().reason(error, name)
+
+    def failure(self) -> str | None:
+        """Why the template of the last mail was not used: file and line where they are known."""
+        if self.last is None or self.last.failed is None:
+            return None
+        if self.error is None:
+            return self.last.failed
+        place = ""
+        for frame, line in walk_tb(self.error.__traceback__):
+            template = frame.f_globals.get("__jinja_template__")
+            if template is not None and Path(template.filename).parent.name == "templates":
+                place = f"{template.filename}:{template.get_corresponding_lineno(line)}: "
+        return f"{place}{self.last.failed} {self.error}"
 
 
 class Studio:
@@ -115,7 +136,7 @@ class Studio:
             event = event if event.id == again.id else replace(event, id="example")  # noqa: PLW2901
             mail = self._composer.compose(route, event, NOW)
             if mail and self.renderer.last:
-                found.append(ExampleMail(mail, self.renderer.last))
+                found.append(ExampleMail(mail, self.renderer.last, self.renderer.failure()))
         return found
 
 

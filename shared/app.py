@@ -12,6 +12,7 @@ from shared.settings.config import Settings, read, report_problems
 
 if TYPE_CHECKING:
     from shared.auth.entra import TokenVerifier
+    from shared.delivery.attachment_resolver import AttachmentResolver
     from shared.delivery.engine import Engine
     from shared.delivery.large import LargeMails
     from shared.delivery.mailer import GraphMailer
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from shared.delivery.payloads import Files
     from shared.delivery.queue import Outbox
     from shared.delivery.request import Requests
+    from shared.delivery.signed_bodies import TableSignedBodies
     from shared.delivery.worker import Worker
     from shared.graph.client import GraphConnection
-    from shared.policy.attachment_references import AttachmentResolver
     from shared.policy.suppression import SuppressionList
     from shared.ratelimit.limits import RateLimits
     from shared.storage.account import StorageAccount
+    from shared.storage.table_identity import TableIdentity
     from shared.webhooks.rendering.mails import Renderer
     from shared.webhooks.routing.catalog import Catalog
     from shared.webhooks.routing.intake import Intake
@@ -67,12 +69,13 @@ class App:
     def engine(self) -> "Engine":
         from shared.delivery.claims import Claims
         from shared.delivery.engine import Engine
+        from shared.delivery.ledger import TABLE, Ledger
         from shared.policy.pre_send import PreSendPolicy
 
         settings = self.settings
         return Engine(
             settings,
-            Claims(settings, self.storage.ledger()),
+            Claims(settings, Ledger(self.storage.tables.table(TABLE))),
             self.outbox,
             self.pace,
             PreSendPolicy(settings, self.suppressions),
@@ -83,9 +86,9 @@ class App:
 
     @cached_property
     def suppressions(self) -> "SuppressionList":
-        from shared.policy.suppression import SuppressionList
+        from shared.policy.suppression import TABLE, SuppressionList, SuppressionTable
 
-        return SuppressionList(self.storage.suppressions())
+        return SuppressionList(SuppressionTable(self.storage.tables.table(TABLE)))
 
     @cached_property
     def large_mails(self) -> "LargeMails":
@@ -99,25 +102,30 @@ class App:
 
     @cached_property
     def files(self) -> "Files":
-        return self.storage.files()
+        from shared.delivery.payloads import Files
+
+        return Files(lambda: self.storage.blobs)
 
     @cached_property
     def attachment_resolver(self) -> "AttachmentResolver":
-        from shared.policy.attachment_references import AttachmentResolver
+        from shared.delivery.attachment_resolver import AttachmentResolver
 
         return AttachmentResolver(self.settings, self.files, self.engine.claims.ledger)
 
     @cached_property
     def outbox(self) -> "Outbox":
-        return self.storage.outbox()
+        from shared.delivery.queue import Outbox
+
+        return Outbox(lambda: self.storage.queues, lambda: self.storage.blobs)
 
     @cached_property
     def pace(self) -> "RateLimits":
         from shared.ratelimit.limits import RateLimits
+        from shared.ratelimit.store import TABLE, TableStore
 
         settings = self.settings
         return RateLimits(
-            self.storage.rate_limits(),
+            TableStore(self.storage.tables.table(TABLE)),
             per_minute=settings.rate_per_minute,
             concurrency=settings.concurrency,
             recipients_per_day=settings.recipients_per_day,
@@ -139,7 +147,29 @@ class App:
     def worker(self) -> "Worker":
         from shared.delivery.worker import Worker
 
-        return Worker(self.engine, self.storage.signed_bodies())
+        return Worker(self.engine, self.signed_bodies)
+
+    @cached_property
+    def signed_bodies(self) -> "TableSignedBodies":
+        from shared.delivery.signed_bodies import TABLE, TableSignedBodies
+
+        return TableSignedBodies(self.storage.tables.table(TABLE))
+
+    @cached_property
+    def table_identities(self) -> "tuple[TableIdentity, TableIdentity]":
+        """Of the tables whose loss matters: the ledger's and the suppression list's.
+
+        The others (rates, quotas of the day, signed bodies of the day) recover by themselves within a day.
+        """
+        from shared.delivery.ledger import TABLE as LEDGER
+        from shared.policy.suppression import TABLE as SUPPRESSED
+        from shared.storage.table_identity import TableIdentity
+
+        tables = self.storage.tables
+        return (
+            TableIdentity(tables.table(LEDGER), lambda: self.storage.blobs),
+            TableIdentity(tables.table(SUPPRESSED), lambda: self.storage.blobs),
+        )
 
     @cached_property
     def requests(self) -> "Requests":
@@ -172,10 +202,10 @@ class App:
 
     @cached_property
     def intake(self) -> "Intake":
-        from shared.auth.callers import WebhookTokens
         from shared.webhooks.routing.at_once import AtOnce
         from shared.webhooks.routing.compose import Composer
         from shared.webhooks.routing.intake import Intake
+        from shared.webhooks.routing.secrets import WebhookTokens
 
         composer, worker = Composer(self.settings, self.renderer), self.worker
         tokens = WebhookTokens(self.settings)

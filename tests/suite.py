@@ -3,6 +3,7 @@
 Files that use the same sandbox run in the same worker, so that it is started once. Those come first: they mostly wait.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from time import monotonic
@@ -45,7 +46,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((n for n, folder in enumerate(WAITING) if item.nodeid.startswith(folder)), 9))
 
 
+def pytest_collection_finish() -> None:
+    """The collected tests stay to the end: the garbage collector need not visit them again and again."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # while modules are imported and tests collected
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(config))
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from deployment.openapi.surface import JSON, OPERATIONS, Answer, Body, Operation, Parameter
+from shared.mail.graph_types import odata_type
 
 VERSION: Final = "1.0"
 SECURITY: Final[Mapping[str, list[dict[str, list[str]]]]] = {
@@ -130,6 +131,8 @@ def _plain(schema: Any) -> Any:
     result = {name: _plain(value) for name, value in schema.items()}
     if isinstance(pattern := result.get("pattern"), str) and (anchored := ANCHORED.fullmatch(pattern)):
         result["pattern"] = f"^{anchored[1]}$"
+    if "anyOf" in (kind := result.get("properties", {}).get(TYPE, {})):  # graph_types.Complex checks which type it is
+        kind["anyOf"][0] = {"enum": [odata_type(result["title"])]}
     if TYPE in result.get("required", []) and not str(result.get("title")).endswith("Attachment"):
         # A message or an attendee may leave it out; among the items of an attachment it is needed.
         result["required"] = [name for name in result["required"] if name != TYPE]

@@ -11,13 +11,18 @@ Importing this module loads no cryptography and no HTTP client; the first token 
 import hashlib
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeIs
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from shared.auth.entra_keys import Fetch, SigningKeys, fetch
 from shared.errors import NotAllowed, Unauthenticated
+from shared.settings.address_patterns import GUID
 from shared.settings.clouds import Registration
+from shared.settings.config import Settings
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -25,14 +30,55 @@ if TYPE_CHECKING:
 LONGEST_HEADER = 16 * 1024  # characters; Entra's tokens stay below, with every group and role in them
 LEEWAY = 60  # seconds that two clocks may differ
 LATEST = 253_402_300_799  # the end of the year 9999, in seconds since 1970
+OPERATE = "Mailroom.Operate"  # the app role of operators
+# The scope of an application with which a person operates. Not the role's name: Entra keeps both in one namespace.
+OPERATE_AS_USER = "Mailroom.OperateAsUser"
+NO_OPERATOR = (
+    f"This needs the app role {OPERATE}; and where a user is signed in, the scope {OPERATE_AS_USER} too, in a token of "
+    "an application that MAIL_OPERATOR_APPS names."
+)
 # Seconds for which a verified token is not verified again: clients send the same token for an hour, and verifying costs
 # as much as reading a mail. A token is forgotten when it ends, and a withdrawn key works no longer than this.
 REMEMBERED = 60.0
 MOST_REMEMBERED = 1000
-# The claim that names the application, by the token's version.
-_APPLICATION = {"1.0": "appid", "2.0": "azp"}
-_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*) *", re.IGNORECASE | re.ASCII)
+
+
+type _Guid = Annotated[str, Meta(pattern=rf"(?i)\A{GUID.pattern}\Z")]  # of applications, users and service principals
+_UNTIL = Meta(ge=0, le=LATEST)
+type _Time = Annotated[int, _UNTIL] | Annotated[float, _UNTIL]  # NumericDate, RFC 7519, section 2
+
+
+class _Claims(msgspec.Struct, frozen=True):
+    """The claims that are read, by the type that Entra gives them; appid or azp names the application, by `ver`.
+
+    https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+    """
+
+    aud: str  # PyJWT also takes a list, of which Entra writes none
+    iss: str
+    exp: _Time  # PyJWT also takes a number in a string
+    nbf: _Time
+    iat: _Time
+    tid: str
+    oid: _Guid
+    ver: Literal["1.0", "2.0"]
+    appid: _Guid | UnsetType = UNSET
+    azp: _Guid | UnsetType = UNSET
+    sub: str | UnsetType = UNSET
+    idtyp: str | UnsetType = UNSET
+    scp: str | UnsetType = UNSET
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def is_app_only(self) -> bool:
+        """Whether a token without `scp` is an application's own.
+
+        An id token has no `scp` either, the same issuer, audience and keys, and a user's roles; but its subject is the
+        user as this application sees it, where an application's subject is its own object id.
+        https://learn.microsoft.com/entra/identity-platform/optional-claims-reference (idtyp)
+        """
+        return self.idtyp in (UNSET, "app") and self.sub == self.oid
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +95,25 @@ class Caller:
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     delegated: bool = False
+
+    @property
+    def scope(self) -> str:
+        """Of the caller's keys and mails: it sees no others. Users of one application have separate scopes."""
+        scope = f"http:{self.tenant}:{self.application_id}"
+        return f"{scope}:{self.user}" if self.delegated else scope
+
+
+def operates(caller: Caller, settings: Settings) -> bool:
+    """Whether this is an operator. An application is one by its role.
+
+    A user's role is in every token of theirs for this API, whichever application asked for it and for what: so the
+    application must be one that is meant for operating, and the user, or an administrator, must have consented to it.
+    """
+    if OPERATE not in caller.roles:
+        return False
+    return not caller.delegated or (
+        OPERATE_AS_USER in caller.scopes and caller.application_id in settings.operator_apps
+    )
 
 
 def require(caller: Caller, permission: str = "Mail.Send") -> None:
@@ -89,31 +154,30 @@ class TokenVerifier:
             raise Unauthenticated("Access token validation failure. The signing key is unknown.")
         key, issuer = found
         claims = _verified(token, key, issuer, self._audiences)
-        caller = self._caller(version, claims)
+        caller = self._caller(claims)
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.clear()
-        self._remembered[name] = caller, self._clock() + min(REMEMBERED, claims["exp"] + LEEWAY - time.time())
+        self._remembered[name] = caller, self._clock() + min(REMEMBERED, claims.exp + LEEWAY - time.time())
         return caller
 
     async def ready(self) -> None:
         """Return if the tenant's keys can be fetched. Raises KeysUnavailable."""
         await self._keys.load("2.0")
 
-    def _caller(self, version: str, claims: Mapping[str, Any]) -> Caller:
-        if claims.get("tid") != self._tenant:
+    def _caller(self, claims: _Claims) -> Caller:
+        if claims.tid != self._tenant:
             raise Unauthenticated("Access token validation failure. Invalid tenant.")
-        application = claims.get(_APPLICATION[version])
-        user = claims.get("oid")
+        application = claims.appid if claims.ver == "1.0" else claims.azp
         # A token with `scp` acts for a user, whatever `roles` says: a user's token carries the user's roles too.
-        delegated = "scp" in claims
-        if not (_is_guid(application) and _is_guid(user) and (delegated or _is_app_only(claims))):
+        delegated = claims.scp is not UNSET
+        if application is UNSET or not (delegated or claims.is_app_only):
             raise Unauthenticated("Access token validation failure. This is not an access token for this API.")
         return Caller(
             application_id=application.lower(),
             tenant=self._tenant,
-            user=user.lower() if delegated else None,
-            roles=frozenset(claims.get("roles", ())),
-            scopes=frozenset(claims.get("scp", "").split()),
+            user=claims.oid.lower() if delegated else None,
+            roles=claims.roles,
+            scopes=frozenset() if claims.scp is UNSET else frozenset(claims.scp.split()),
             delegated=delegated,
         )
 
@@ -135,79 +199,26 @@ def _read(token: str) -> tuple[str, str]:
         unproved = jwt.decode_complete(token, options={"verify_signature": False})
     except Exception as error:  # a token is untrusted input, and a parser that fails has rejected it
         raise Unauthenticated("The access token cannot be read.") from error
-    version, key_id = unproved["payload"].get("ver"), unproved["header"].get("kid")
-    known_version = isinstance(version, str) and version in _APPLICATION
-    if unproved["header"].get("alg") != "RS256" or not known_version or not isinstance(key_id, str):
-        raise Unauthenticated(
-            "The access token is not one of Microsoft Entra: RS256, with a key id, version 1.0 or 2.0."
-        )
+    version, key_id, algorithm = unproved["payload"].get("ver"), *map(unproved["header"].get, ("kid", "alg"))
+    if algorithm != "RS256" or version not in ("1.0", "2.0") or not isinstance(key_id, str):
+        text = "The access token is not one of Microsoft Entra: RS256, with a key id, version 1.0 or 2.0."
+        raise Unauthenticated(text)
     return version, key_id
 
 
-def _verified(token: str, key: "PyJWK", issuer: str, audiences: list[str]) -> Mapping[str, Any]:
+def _verified(token: str, key: "PyJWK", issuer: str, audiences: list[str]) -> _Claims:
     import jwt
 
+    reasons: dict[type[Exception], str] = {
+        jwt.ExpiredSignatureError: "Lifetime validation failed, the token is expired.",
+        jwt.ImmatureSignatureError: "Lifetime validation failed, the token is not yet valid.",
+        jwt.InvalidAudienceError: "Access token validation failure. Invalid audience.",
+        jwt.InvalidIssuerError: "Access token validation failure. Invalid issuer.",
+    }
     try:
-        claims = jwt.decode(
-            token,
-            key,
-            algorithms=["RS256"],
-            audience=audiences,
-            issuer=issuer,
-            leeway=LEEWAY,
-            options={"require": ["exp", "nbf", "iat", "iss", "aud", "tid"]},
-        )
-    except jwt.ExpiredSignatureError as error:
-        raise Unauthenticated("Lifetime validation failed, the token is expired.") from error
-    except jwt.ImmatureSignatureError as error:
-        raise Unauthenticated("Lifetime validation failed, the token is not yet valid.") from error
-    except jwt.InvalidAudienceError as error:
-        raise Unauthenticated("Access token validation failure. Invalid audience.") from error
-    except jwt.InvalidIssuerError as error:
-        raise Unauthenticated("Access token validation failure. Invalid issuer.") from error
+        claims = jwt.decode(token, key, algorithms=["RS256"], audience=audiences, issuer=issuer, leeway=LEEWAY)
+        return msgspec.convert(claims, _Claims)
+    except msgspec.ValidationError as error:  # which names the claim, not its value
+        raise Unauthenticated(f"Access token validation failure. {error}.") from error
     except Exception as error:  # as above
-        raise Unauthenticated("Access token validation failure.") from error
-    if not isinstance(claims["aud"], str):  # Entra writes one audience, never a list
-        raise Unauthenticated("Access token validation failure. Invalid audience.")
-    for name, value in claims.items():
-        if name in _TYPES and not _TYPES[name](value):
-            raise Unauthenticated(f"Access token validation failure. The claim {name} has the wrong type.")
-    return claims
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_time(value: object) -> bool:
-    """NumericDate, RFC 7519 section 2. The library would also accept a number in a string."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST
-
-
-def _is_list_of_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-# The claims that are read, by the type that Entra gives them:
-# https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
-_TYPES: Mapping[str, Callable[[object], bool]] = {
-    **dict.fromkeys(("exp", "nbf", "iat"), _is_time),
-    **dict.fromkeys(("aud", "iss", "tid", "ver", "appid", "azp", "oid", "sub", "idtyp", "scp"), _is_text),
-    "roles": _is_list_of_texts,
-}
-
-
-def _is_app_only(claims: Mapping[str, Any]) -> bool:
-    """Whether a token without `scp` is an application's own.
-
-    An id token has no `scp` either, the same issuer, audience and keys, and a user's roles; but its subject is the user
-    as this application sees it, where an application's subject is its own object id. A token with neither belongs to an
-    application without a service principal in the tenant, which nobody has allowed.
-    https://learn.microsoft.com/entra/identity-platform/optional-claims-reference (idtyp)
-    """
-    return claims.get("idtyp") in (None, "app") and claims.get("sub") == claims.get("oid")
-
-
-def _is_guid(value: object) -> TypeIs[str]:
-    """Applications, users and service principals are named by GUIDs only."""
-    return isinstance(value, str) and _GUID.fullmatch(value) is not None
+        raise Unauthenticated(reasons.get(type(error), "Access token validation failure.")) from error

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shared.runtime.deadline import within
+from shared.event_loop import within
 from shared.settings.clouds import LOGIN_HOSTS, LOOPBACK_HOSTS
 from shared.telemetry import LogEvent, emit
 

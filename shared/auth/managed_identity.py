@@ -12,7 +12,7 @@ from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOpt
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.identity.aio import ManagedIdentityCredential
 
-from shared.runtime.deadline import within
+from shared.event_loop import within
 
 PATIENCE: Final = 8.0  # seconds for a token, its retries included
 # The identity endpoint is on the same machine: it answers at once, unless it is starting.

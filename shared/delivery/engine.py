@@ -32,7 +32,7 @@ from shared.delivery.reports import report_outcome, report_unanswered
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unanswered, Unknown
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.mail.sizes import needs_draft, weight
-from shared.policy.pre_send import Goes, Withheld, count_of
+from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.limits import RateLimits, Reservation
 from shared.ratelimit.schedule import NoRoom
 from shared.settings.config import Settings
@@ -182,7 +182,7 @@ class Engine:
                 gone, carried = isinstance(outcome, Accepted | Unknown), isinstance(outcome, NotConnected)
         finally:
             if gone:
-                self.pace.used(reservation, count_of(mail.request.message))
+                self.pace.used(reservation, len(mail.request.message.recipients))
             elif not carried:
                 self.pace.give_back(reservation)
         # 5 record
@@ -205,7 +205,7 @@ class Engine:
             return Later(self.claims.now() + UNASKED, job.work)
         if isinstance(goes, Withheld):
             return goes
-        found = await self._reserve(job.work, count_of(goes.mail.request.message), row)
+        found = await self._reserve(job.work, len(goes.mail.request.message.recipients), row)
         if isinstance(found, NoRoom):
             return Later(found.until, _free(job.work), day_spent=True)
         return Ready(goes, found)

@@ -14,12 +14,12 @@ from azure.core.exceptions import AzureError
 from shared.delivery.payloads import FileGone, Files, filled
 from shared.delivery.record import Row
 from shared.errors import Malformed
+from shared.event_loop import aside
 from shared.graph.outcome import NotConnected, Outcome, Rejected
 from shared.mail.marker import MARKER_PROPERTY, message_id, with_marker
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
 from shared.mail.threading import threaded
-from shared.runtime.long_work import aside
 
 if TYPE_CHECKING:
     from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody

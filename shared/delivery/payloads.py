@@ -21,12 +21,12 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError, ServiceResponseTimeoutError
 
 from shared.delivery.record import partition
-from shared.mail.blob_names import split
+from shared.event_loop import within
+from shared.mail.addresses import split_blob
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, Message
 from shared.mail.outgoing import OutgoingMail
-from shared.runtime.deadline import within
+from shared.storage.table_identity import OWN
 
-OWN: Final = "mail-payloads"
 READ_TIMEOUT: Final = 60.0  # seconds to read a blob, or a part of one, tries included
 LARGE: Final = 256 * 1024  # bytes of a file that gets a blob of its own
 
@@ -71,7 +71,7 @@ class Files:
 
     async def read(self, file: BlobAttachment, start: int, length: int) -> bytes:
         """So many bytes from there, all of them. Raises FileGone."""
-        container, name = split(file.blob)
+        container, name = split_blob(file.blob)
         if file.size is None or (file.etag is None and container != OWN):
             raise FileGone("AttachmentChanged")  # it was not there when the mail came in
         if not length:

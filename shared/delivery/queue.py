@@ -17,12 +17,12 @@ from xml.sax.saxutils import escape
 import msgspec
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
-from shared.delivery.payloads import OWN, apart, envelopes, files_of, message_name, payload_name, reading
+from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name, reading
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.mail.outgoing import OutgoingMail, decode, encode
+from shared.storage.table_identity import OWN
 
 QUEUE: Final = "mail-work"
-PAYLOADS: Final = OWN
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
 BODY: Final = 36 * 1024  # bytes of a producer's message: in base64 what INLINE has room for
@@ -101,7 +101,7 @@ class Outbox:
 
     @cached_property
     def _payloads(self) -> Any:
-        return self._blobs().get_container_client(PAYLOADS)
+        return self._blobs().get_container_client(OWN)
 
     @cached_property
     def _dead(self) -> Any:

@@ -31,12 +31,12 @@ from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.record import ENDED, REPLAYABLE, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.delivery.transitions import Busy, Mismatch
+from shared.event_loop import within
 from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import needs_draft
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.store import RateLimitUnavailable
-from shared.runtime.deadline import within
 from shared.telemetry import LogEvent, deferred, emit
 
 AT_ONCE: Final = timedelta(seconds=0.5)  # an attempt beside a message may wait so long for its mailbox's time

@@ -1,6 +1,6 @@
 """Functions for operators and producers: who may call them, and what everybody else is answered.
 
-A producer, and an operator as callers.operates tells one, come with a bearer token. An operator with nothing but a
+A producer, and an operator as auth.entra.operates tells one, come with a bearer token. An operator with nothing but a
 function key comes to the same path under `/api/operator`: the platform checks a key before the function runs, or not at
 all, so one path cannot take both.
 """
@@ -11,8 +11,7 @@ from typing import Final
 import azure.functions as func
 
 from shared.app import App, current_app
-from shared.auth.callers import NO_OPERATOR
-from shared.auth.entra import Caller
+from shared.auth.entra import NO_OPERATOR, Caller
 from shared.auth.entra_keys import KeysUnavailable
 from shared.errors import NotAllowed, Refused, Unauthenticated
 from shared.functions.answers import length_required, problem, settings_refused, unavailable

@@ -9,9 +9,9 @@ from typing import Final
 import azure.functions as func
 
 from shared.app import App, current_app
+from shared.event_loop import within
 from shared.functions.answers import json_answer
 from shared.functions.triggers import QUEUES
-from shared.runtime.deadline import within
 
 PATIENCE: Final = 8.0  # seconds for each dependency to answer
 LOST: Final = {
@@ -74,7 +74,7 @@ async def _storage(app: App) -> None:
         with suppress(ResourceNotFoundError):
             await app.storage.queues.get_queue_client(queue).get_queue_properties()
 
-    await asyncio.gather(*map(ask, QUEUES), *(identity.reach() for identity in app.storage.identities))
+    await asyncio.gather(*map(ask, QUEUES), *(identity.reach() for identity in app.table_identities))
 
 
 async def _tables(app: App) -> str | None:
@@ -82,7 +82,7 @@ async def _tables(app: App) -> str | None:
     from shared.storage.table_identity import text
 
     kept, notes = timedelta(days=app.settings.retention_days), []
-    for identity in app.storage.identities:
+    for identity in app.table_identities:
         replaced = await identity.check()
         if replaced is not None and replaced.concerns(datetime.now(UTC), kept):
             notes.append(LOST[replaced.table].format(seen=text(replaced.seen)))

@@ -6,8 +6,8 @@ from typing import Final
 
 from shared.app import App, current_app
 from shared.delivery.maintenance import measure, partitions_of_run
+from shared.event_loop import Deadline, within
 from shared.functions.triggers import QUEUES
-from shared.runtime.deadline import Deadline, within
 from shared.settings.config import report_problems
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.catalog import report_unusable
@@ -26,7 +26,7 @@ async def maintenance() -> None:
     partitions = partitions_of_run(now)
 
     async def identities() -> None:
-        for identity in app.storage.identities:
+        for identity in app.table_identities:
             await identity.report()
 
     # The ledger comes last: it may need all the time that is left.
@@ -34,7 +34,7 @@ async def maintenance() -> None:
         "routes": lambda: _report_routes(app),
         "queues": lambda: measure(app.storage.queues, QUEUES, now),
         "tables": identities,
-        "signed": lambda: app.storage.signed_bodies().forget(partitions, now),
+        "signed": lambda: app.signed_bodies.forget(partitions, now),
         "ledger": lambda: app.maintenance.run(partitions),
     }
     await _each(steps, Deadline(TIME_FOR_A_RUN))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final, get_args
 import azure.functions as func
 
 from shared.app import App
-from shared.auth.callers import NO_OPERATOR, operates, scope_of
-from shared.auth.entra import Caller, require
+from shared.auth.entra import NO_OPERATOR, Caller, operates, require
 from shared.delivery.record import Row, State
 from shared.functions.access import by_key, by_token, page_size, wrong_after
 from shared.functions.answers import json_answer, problem, rfc_3339
@@ -113,7 +112,7 @@ def _scope(caller: Caller, settings: Settings) -> Scope:
     if operates(caller, settings):
         return None
     require(caller, "Mail.Send")
-    return scope_of(caller)
+    return caller.scope
 
 
 message = by_token("message", _one, _scope)
@@ -138,7 +137,7 @@ def _not_found() -> func.HttpResponse:
 
 async def _state(app: App, row: Row) -> dict[str, object]:
     """A row, and whether a mail of the same key may have been sent before without a trace: see mail/marker.py."""
-    ledger, _ = app.storage.identities
+    ledger, _ = app.table_identities
     replaced = await ledger.known()
     kept = timedelta(days=row.keep_days or app.settings.retention_days)
     forgotten = replaced is not None and replaced.concerns(row.accepted_at, kept)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 import azure.functions as func
 
 from shared.app import App, current_app
+from shared.delivery.outbox_mail import OutboxMail, outbox_mail
 from shared.errors import Malformed, Refused
 from shared.functions.answers import settings_refused
 from shared.functions.triggers import CONNECTION, EVENTS, OUTBOX, WORK
-from shared.mail import limits, parse
+from shared.mail import limits
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
-from shared.mail.sizes import check_size
 from shared.policy.admit import admit
+from shared.policy.size_limits import check_size
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ async def _given_up(message: "ProducerMessage") -> None:
         try:
             if message.queue == OUTBOX and await _taken_apart(app, message):
                 return None
-            queued = parse.outbox_mail(message.body) if message.queue == OUTBOX else None
+            queued = outbox_mail(message.body) if message.queue == OUTBOX else None
             if queued is not None and queued.key is not None:
                 mail = await _admitted(app, _mail(queued, message.id, message.inserted_at))
                 return await app.worker.wake_later(work_of(mail), mail)
@@ -225,7 +226,7 @@ async def _producers(message: "ProducerMessage") -> None:
     if await _taken_apart(app, message):
         return None
     try:
-        mail = await _admitted(app, _mail(parse.outbox_mail(message.body), message.id, message.inserted_at))
+        mail = await _admitted(app, _mail(outbox_mail(message.body), message.id, message.inserted_at))
     except Refused as refusal:
         return await app.worker.refuse(message.id, message.queue, message.body, refusal)
     from shared.delivery.queue_messages import work_of
@@ -276,7 +277,7 @@ async def _event(message: "ProducerMessage") -> None:
     return None
 
 
-def _mail(queued: parse.OutboxMail, keyless: str, accepted_at: datetime) -> OutgoingMail:
+def _mail(queued: OutboxMail, keyless: str, accepted_at: datetime) -> OutgoingMail:
     not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
     sender = queued.sender
     scope = f"queue:{OUTBOX}:{sender}"

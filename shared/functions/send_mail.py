@@ -11,10 +11,10 @@ import azure.functions as func
 import msgspec
 
 from shared.app import App, current_app
-from shared.auth.callers import origin_of, scope_of
 from shared.auth.entra import Caller, require
 from shared.auth.entra_keys import KeysUnavailable
 from shared.errors import Malformed, NotAllowed, Refused
+from shared.event_loop import aside
 from shared.functions.access import authenticated
 from shared.functions.answers import lost_its_body, request_ids
 from shared.functions.send_mail_answers import (
@@ -28,11 +28,10 @@ from shared.functions.send_mail_answers import (
 from shared.mail import limits, parse
 from shared.mail.addresses import mailbox_name
 from shared.mail.model import BlobAttachment, SendMail
-from shared.mail.outgoing import OutgoingMail, fingerprint, identity, new_id
-from shared.mail.sizes import body_too_large, check_size
+from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity, new_id
 from shared.parsing.charsets import CODECS, charset_of
 from shared.policy.admit import admit, admit_sender
-from shared.runtime.long_work import aside
+from shared.policy.size_limits import body_too_large, check_size
 
 WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 
@@ -60,7 +59,7 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         caller = await authenticated(app, req)
         require(caller, "Mail.Send")
         sender = _sender(caller, mailbox)
-        admit_sender(origin_of(caller), sender, app.settings)
+        admit_sender(_origin(caller), sender, app.settings)
         mail = await aside(len(req.get_body()), _mail, req, caller, sender)
         admit(mail, app.settings)
         whole = await _with_files(app, mail, len(req.get_body()))
@@ -105,6 +104,15 @@ def _check_length(app: App, req: func.HttpRequest) -> None:
         raise body_too_large(size, most, large=large)
 
 
+def _origin(caller: Caller) -> Origin:
+    return Origin(
+        kind="user" if caller.delegated else "application",
+        name=caller.application_id,
+        tenant=caller.tenant,
+        user=caller.user,
+    )
+
+
 def _sender(caller: Caller, mailbox: str | None) -> str:
     """The mailbox or the pool that the path names, or the user's own."""
     if mailbox is not None:
@@ -120,7 +128,7 @@ def _sender(caller: Caller, mailbox: str | None) -> str:
 def _mail(req: func.HttpRequest, caller: Caller, sender: str) -> OutgoingMail:
     body = req.get_body()
     mail, mime = _mime(body) if _is_mime(req.headers) else (_json(body, req.headers), None)
-    scope = scope_of(caller)
+    scope = caller.scope
     key = _key(req.headers)
     thread = _text_of(req.headers, "Mailroom-Thread", limits.LONGEST_THREAD)
     return OutgoingMail(
@@ -129,7 +137,7 @@ def _mail(req: func.HttpRequest, caller: Caller, sender: str) -> OutgoingMail:
         fingerprint=fingerprint(sender, mail, thread, mime),
         sender=sender,
         request=mail,
-        origin=origin_of(caller),
+        origin=_origin(caller),
         accepted_at=datetime.now(UTC),
         not_before=_not_before(req.headers),
         thread=thread,

@@ -16,8 +16,7 @@ from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.auth.entra import Caller
-    from shared.delivery.request import Answer, Done
-    from shared.graph.outcome import Rejected
+    from shared.delivery.request import Answer, Done, Rejection
     from shared.settings.environ import Problem
 
 type Ids = Mapping[str, str]
@@ -32,7 +31,7 @@ def answered(answer: "Answer", mail: str, ids: Ids, *, later: bool, keyed: bool)
         case Done():
             return _done(answer, ids, later=later)
         case Rejection():
-            return _rejected(answer.outcome, ids)
+            return _rejected(answer, ids)
         case Busy():
             message = "A request with this key is being sent at this moment."
             return graph_error(409, "Conflict", message, ids, _retry_after(answer.retry_after))
@@ -100,9 +99,9 @@ def _maybe_sent(mail: str, ids: Ids, *, keyed: bool) -> func.HttpResponse:
     return graph_error(503, "UnknownOutcome", message, ids, headers)
 
 
-def _rejected(outcome: "Rejected", ids: Ids) -> func.HttpResponse:
+def _rejected(answer: "Rejection", ids: Ids) -> func.HttpResponse:
     """Graph's own words, where it had some."""
-    headers = {**ids, "Mailroom-State": "failed"}
+    outcome, headers = answer.outcome, {**ids, "Mailroom-State": "failed"}
     if outcome.request_id:
         headers["request-id"] = outcome.request_id
     if outcome.body is None:

@@ -12,8 +12,7 @@ import azure.functions as func
 import msgspec
 
 from shared.app import App
-from shared.auth.callers import NO_OPERATOR, operates
-from shared.auth.entra import Caller
+from shared.auth.entra import NO_OPERATOR, Caller, operates
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
 from shared.functions.answers import json_answer, problem, rfc_3339

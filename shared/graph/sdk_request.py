@@ -17,10 +17,10 @@ from kiota_abstractions.headers_collection import HeadersCollection
 from kiota_abstractions.native_response_handler import NativeResponseHandler
 from kiota_http.middleware.options import ResponseHandlerOption
 
+from shared.event_loop import within
 from shared.graph.http_status import classify
 from shared.graph.outcome import NotConnected, Outcome, Rejected, Stopped, Unknown
 from shared.graph.transport import PhaseTracker, RequestPhase
-from shared.runtime.deadline import within
 
 if TYPE_CHECKING:
     from shared.graph.client import GraphConnection

@@ -9,10 +9,10 @@ from kiota_abstractions.request_information import RequestInformation
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
+from shared.event_loop import aside
 from shared.graph.client import GraphConnection
 from shared.graph.outcome import NotConnected, Outcome, Stopped
 from shared.graph.sdk_request import Configure, asked
-from shared.runtime.long_work import aside
 
 if TYPE_CHECKING:
     from kiota_abstractions.base_request_configuration import RequestConfiguration

@@ -20,7 +20,7 @@ from kiota_abstractions.request_option import RequestOption
 from kiota_http.middleware import REQUEST_OPTIONS_KEY, BaseMiddleware
 from yarl import URL
 
-from shared.runtime.deadline import Deadline
+from shared.event_loop import Deadline
 
 CONNECT_TIMEOUT: Final = 5.0  # seconds, TLS included
 POOL_TIMEOUT: Final = 5.0  # until a connection is free to use or to make

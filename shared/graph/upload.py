@@ -21,10 +21,10 @@ from typing import Any, Final
 
 import httpx
 
+from shared.event_loop import within
 from shared.graph.http_status import retry_after
 from shared.graph.outcome import Interrupted, Stopped, Throttled
 from shared.graph.upload_url import Target, UploadRefusedError, resolved
-from shared.runtime.deadline import within
 
 CHUNK: Final = 12 * 320 * 1024  # a multiple of 320 KiB below 4 MB
 TRIES: Final = 3  # of one chunk

@@ -1,4 +1,4 @@
-"""What a mail address is, and its one canonical form. Everything that reads, compares or counts addresses uses this.
+"""What a mail address and the name of a blob are, each in one canonical form for all that read and compare them.
 
     checked      Jane.Doe@Bücher.example  →  Jane.Doe@xn--bcher-kva.example    what goes to Graph
     canonical                             →  jane.doe@xn--bcher-kva.example    what is compared
@@ -9,13 +9,18 @@ domain as U-labels or A-labels (RFC 5890), composed and decomposed characters (N
 address has none and is refused: compatibility characters (full-width and mathematical letters), invisible characters,
 quoted local parts, comments, domain literals, a dot at the end.
 
-Sources: RFC 5321, 5322, 6531 and 5891. Whether names under .test or without a dot exist, the tenant decides.
+A blob is named `container/name`, as text that may be percent-encoded once. What could name one blob to a check and
+another one to storage is refused.
+
+Sources: RFC 5321, 5322, 6531 and 5891 (whether names under .test or without a dot exist, the tenant decides); "Naming
+and referencing containers, blobs, and metadata" in Azure Storage's documentation.
 """
 
 import re
 import unicodedata
 from functools import lru_cache
 from typing import Final
+from urllib.parse import unquote
 
 LONGEST: Final = 320  # characters as written; checked before anything else reads them
 MOST_INTERNATIONAL: Final = 8_000  # characters of all different domains in a mail that go to IDNA: 500 domains and more
@@ -33,6 +38,11 @@ _LETTERS: Final = frozenset({"Ll", "Lm", "Lo", "Lt", "Lu", "Mc", "Mn", "Nd"})
 _UNSEEN: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+
+CONTAINER: Final = re.compile(r"(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+LONGEST_BLOB: Final = 1024  # characters of a blob's name
+_PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_NOT_IN_A_BLOB: Final = re.compile(r"[\\?#\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
 
 
 def checked(address: str) -> str:
@@ -81,6 +91,23 @@ def mailbox_name(text: str) -> str:
     canonical form. Raises ValueError for an address that has none.
     """
     return canonical(text) if "@" in text else text.lower()
+
+
+def split_blob(text: str) -> tuple[str, str]:
+    """Container and name of a blob, decoded. Raises ValueError with a sentence that does not quote the text."""
+    decoded = unquote(text, errors="replace")
+    if _PERCENT.search(decoded):
+        raise ValueError("The name is percent-encoded twice.")
+    if _NOT_IN_A_BLOB.search(decoded):
+        raise ValueError("The name holds a backslash, a question mark, a number sign or a control character.")
+    container, _, name = decoded.partition("/")
+    if not CONTAINER.fullmatch(container):
+        raise ValueError("Expected container/name, the container in lower-case letters, digits and dashes.")
+    if not name or len(name) > LONGEST_BLOB:
+        raise ValueError(f"Expected container/name, the name with 1 to {LONGEST_BLOB} characters.")
+    if any(segment in ("", ".", "..") for segment in name.split("/")):
+        raise ValueError("A part of the name between slashes is empty, or only dots.")
+    return container, name
 
 
 def _local(text: str) -> str:

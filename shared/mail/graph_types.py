@@ -1,14 +1,12 @@
 """The values that mails are made of, and the events and contacts that may be attached to one, as Graph's JSON has them.
 
 Class and attribute names are the SDK's, so that sdk_message.py builds the SDK's objects without a table. None means
-that the property is absent: Graph reads null the same way. Left out is what Graph itself fills in (read_only.py), and
-what has a path of its own in Graph (attachments of an event, photo, extensions). Source: the resource types of Graph
-v1.0.
+that the property is absent: Graph reads null the same way. Source: the resource types of Graph v1.0.
 """
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Final, Self
 
 import msgspec
 from msgspec import Meta, field
@@ -20,6 +18,8 @@ LINE = r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 # RFC 5322, section 3.6.8: printable ASCII without the colon. Graph: beginning with x-.
 HEADER_NAME = r"\A[xX]-[!-9;-~]+\Z"
 
+UNKNOWN: Final = "Found a value that is unknown here"
+
 Line = Annotated[str, Meta(pattern=LINE, max_length=LONGEST_LINE)]
 Subject = Annotated[str, Meta(max_length=LONGEST_SUBJECT)]
 PropertyId = Annotated[str, Meta(pattern=LINE, max_length=LONGEST_ID)]
@@ -28,16 +28,39 @@ Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Meters = Annotated[float, Meta(ge=-1e9, le=1e9)]  # bounded, because JSON's 1e999 reads as infinity, which is no JSON
 
 
-class Property(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """An object of Graph's JSON. An `@odata.type` that the caller wrote goes on unchanged."""
-
-
-def _odata_type(name: str) -> str:
+def odata_type(name: str) -> str:
+    """What `@odata.type` says of an object of the class with this name."""
     return f"#microsoft.graph.{name[0].lower()}{name[1:]}"
 
 
-class Typed(Property, frozen=True, tag_field="@odata.type", tag=_odata_type):
-    """An object that always has its `@odata.type` in the SDK's JSON: the class stands for the type."""
+class Property(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """An object of Graph's JSON."""
+
+
+class Typed(Property, frozen=True, tag_field="@odata.type", tag=odata_type):
+    """An object that always has its `@odata.type` in the SDK's JSON: the class stands for the type.
+
+    filled_in: properties that Graph itself fills in and ignores in a request. They are dropped, whatever their value,
+    so that an object can be sent as it was fetched. not_taken: Graph knows them and Mailroom does not take them. Null
+    and an empty list say nothing and are dropped; a value is refused, as is every property that is not named here.
+    """
+
+    filled_in: ClassVar[frozenset[str]] = frozenset()
+    not_taken: ClassVar[frozenset[str]] = frozenset()
+
+
+class Complex(Property, frozen=True, kw_only=True):
+    """An object that has an `@odata.type` where its caller wrote one."""
+
+    odata_type: str | None = field(default=None, name="@odata.type")
+
+    def __post_init__(self) -> None:
+        """Write the type as Graph does. Raises ValueError, which msgspec reports with the object's path."""
+        if self.odata_type is not None:
+            right = odata_type(type(self).__name__)
+            if self.odata_type.removeprefix("#").lower() != right[1:].lower():
+                raise ValueError(f"{UNKNOWN}; expected one of {right}.")
+            msgspec.structs.force_setattr(self, "odata_type", right)
 
 
 class Choice(StrEnum):
@@ -71,59 +94,47 @@ class InferenceClassificationType(Choice):
     OTHER = "other"
 
 
-class ItemBody(Property, frozen=True, kw_only=True):
-    odata_type: Literal["#microsoft.graph.itemBody"] | None = field(default=None, name="@odata.type")
+class ItemBody(Complex, frozen=True, kw_only=True):
     content_type: BodyType | None = None
     content: str | None = None
 
 
-class EmailAddress(Property, frozen=True, kw_only=True):
+class EmailAddress(Complex, frozen=True, kw_only=True):
     address: str
-    odata_type: Literal["#microsoft.graph.emailAddress"] | None = field(default=None, name="@odata.type")
     name: Annotated[str, Meta(pattern=LINE, max_length=LONGEST_NAME)] | None = None
 
 
-class Recipient(Property, frozen=True, kw_only=True):
+class Recipient(Complex, frozen=True, kw_only=True):
     email_address: EmailAddress
-    odata_type: Literal["#microsoft.graph.recipient"] | None = field(default=None, name="@odata.type")
 
 
-class DateTimeTimeZone(Property, frozen=True, kw_only=True):
+class DateTimeTimeZone(Complex, frozen=True, kw_only=True):
     """A wall-clock time and its zone, both as text: `2017-08-29T04:00:00.0000000`, `Pacific Standard Time`."""
 
     date_time: Line
-    odata_type: Literal["#microsoft.graph.dateTimeTimeZone"] | None = field(default=None, name="@odata.type")
     time_zone: Line | None = None
 
 
-class FollowupFlag(Property, frozen=True, kw_only=True):
-    odata_type: Literal["#microsoft.graph.followupFlag"] | None = field(default=None, name="@odata.type")
+class FollowupFlag(Complex, frozen=True, kw_only=True):
     flag_status: FollowupFlagStatus | None = None
     start_date_time: DateTimeTimeZone | None = None
     due_date_time: DateTimeTimeZone | None = None
     completed_date_time: DateTimeTimeZone | None = None
 
 
-class InternetMessageHeader(Property, frozen=True, kw_only=True):
+class InternetMessageHeader(Complex, frozen=True, kw_only=True):
     name: Annotated[str, Meta(pattern=HEADER_NAME, max_length=LONGEST_HEADER_NAME)]
     value: Line
-    odata_type: Literal["#microsoft.graph.internetMessageHeader"] | None = field(default=None, name="@odata.type")
 
 
-class SingleValueLegacyExtendedProperty(Property, frozen=True, kw_only=True):
+class SingleValueLegacyExtendedProperty(Complex, frozen=True, kw_only=True):
     id: PropertyId
     value: str
-    odata_type: Literal["#microsoft.graph.singleValueLegacyExtendedProperty"] | None = field(
-        default=None, name="@odata.type"
-    )
 
 
-class MultiValueLegacyExtendedProperty(Property, frozen=True, kw_only=True):
+class MultiValueLegacyExtendedProperty(Complex, frozen=True, kw_only=True):
     id: PropertyId
     value: tuple[str, ...]
-    odata_type: Literal["#microsoft.graph.multiValueLegacyExtendedProperty"] | None = field(
-        default=None, name="@odata.type"
-    )
 
 
 # What an attached event or contact has besides. Mailroom passes these on and never names a member of an enumeration.
@@ -178,12 +189,12 @@ class OnlineMeetingProviderType(Choice):
 
 
 class Attendee(Typed, frozen=True, kw_only=True):
+    filled_in = frozenset({"proposedNewTime", "status"})
     email_address: EmailAddress
     type: AttendeeType | None = None
 
 
-class PhysicalAddress(Property, frozen=True, kw_only=True):
-    odata_type: Literal["#microsoft.graph.physicalAddress"] | None = field(default=None, name="@odata.type")
+class PhysicalAddress(Complex, frozen=True, kw_only=True):
     street: str | None = None
     city: str | None = None
     state: str | None = None
@@ -191,8 +202,7 @@ class PhysicalAddress(Property, frozen=True, kw_only=True):
     postal_code: str | None = None
 
 
-class OutlookGeoCoordinates(Property, frozen=True, kw_only=True):
-    odata_type: Literal["#microsoft.graph.outlookGeoCoordinates"] | None = field(default=None, name="@odata.type")
+class OutlookGeoCoordinates(Complex, frozen=True, kw_only=True):
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
     accuracy: Meters | None = None
@@ -200,8 +210,7 @@ class OutlookGeoCoordinates(Property, frozen=True, kw_only=True):
     altitude_accuracy: Meters | None = None
 
 
-class Location(Property, frozen=True, kw_only=True):
-    odata_type: Literal["#microsoft.graph.location"] | None = field(default=None, name="@odata.type")
+class Location(Complex, frozen=True, kw_only=True):
     display_name: str | None = None
     location_email_address: Line | None = None
     location_uri: Line | None = None
@@ -212,8 +221,7 @@ class Location(Property, frozen=True, kw_only=True):
     coordinates: OutlookGeoCoordinates | None = None
 
 
-class RecurrencePattern(Property, frozen=True, kw_only=True):
-    odata_type: Literal["#microsoft.graph.recurrencePattern"] | None = field(default=None, name="@odata.type")
+class RecurrencePattern(Complex, frozen=True, kw_only=True):
     type: RecurrencePatternType | None = None
     interval: Int32 | None = None
     month: Int32 | None = None
@@ -223,8 +231,7 @@ class RecurrencePattern(Property, frozen=True, kw_only=True):
     index: WeekIndex | None = None
 
 
-class RecurrenceRange(Property, frozen=True, kw_only=True):
-    odata_type: Literal["#microsoft.graph.recurrenceRange"] | None = field(default=None, name="@odata.type")
+class RecurrenceRange(Complex, frozen=True, kw_only=True):
     type: RecurrenceRangeType | None = None
     start_date: date | None = None
     end_date: date | None = None
@@ -232,13 +239,22 @@ class RecurrenceRange(Property, frozen=True, kw_only=True):
     number_of_occurrences: Int32 | None = None
 
 
-class PatternedRecurrence(Property, frozen=True, kw_only=True):
-    odata_type: Literal["#microsoft.graph.patternedRecurrence"] | None = field(default=None, name="@odata.type")
+class PatternedRecurrence(Complex, frozen=True, kw_only=True):
     pattern: RecurrencePattern | None = None
     range: RecurrenceRange | None = None
 
 
+ANY_ITEM: Final = frozenset({"id", "changeKey", "createdDateTime", "lastModifiedDateTime"})  # is filled in by Graph
+
+
 class Event(Typed, frozen=True, kw_only=True):
+    filled_in = ANY_ITEM | {
+        "bodyPreview", "calendar", "cancelledOccurrences", "exceptionOccurrences", "hasAttachments", "iCalUId",
+        "instances", "isCancelled", "isDraft", "isOrganizer", "occurrenceId", "onlineMeeting", "onlineMeetingUrl",
+        "originalEndTimeZone", "originalStart", "originalStartTimeZone", "responseStatus", "seriesMasterId", "type",
+        "webLink",
+    }  # fmt: skip
+    not_taken = frozenset({"attachments", "extensions"})
     subject: Subject | None = None
     body: ItemBody | None = None
     start: DateTimeTimeZone | None = None
@@ -266,6 +282,8 @@ class Event(Typed, frozen=True, kw_only=True):
 
 
 class Contact(Typed, frozen=True, kw_only=True):
+    filled_in = ANY_ITEM | {"parentFolderId"}
+    not_taken = frozenset({"extensions", "photo"})
     display_name: str | None = None
     file_as: str | None = None
     title: str | None = None

@@ -4,8 +4,8 @@ Every property that Graph lets a sender set is here, under the SDK's attribute n
 nothing is dropped silently. Documented normalisation, the complete list of how a caller's JSON and what Graph gets may
 differ:
 
-- null is absence. What Graph fills in itself is dropped (read_only.py has the list), and so are blanks and line ends in
-  base64. Names of enumerations and of types (`@odata.type`) are written as Graph writes them.
+- null is absence. What Graph fills in itself is dropped, and so are blanks and line ends in base64. Names of
+  enumerations and of types (`@odata.type`) are written as Graph writes them.
 - Addresses of mails and of attached mails and events are written in one form (addresses.py): domains in lower case and
   as A-labels.
 - Annotations that describe the caller's own copy are dropped: `@odata.context`, `@odata.etag`, `@odata.id`,
@@ -17,13 +17,17 @@ differ:
   the microsecond; base64 is written with its unused bits zero.
 - Mailroom adds its marker (marker.py).
 
-Source: https://learn.microsoft.com/graph/api/resources/message, …/fileattachment, …/itemattachment.
+Source: https://learn.microsoft.com/graph/api/resources/message, …/fileattachment, …/itemattachment, …/event,
+…/attendee, …/contact.
 """
+
+from typing import Final
 
 import msgspec
 from msgspec import field
 
 from shared.mail.graph_types import (
+    ANY_ITEM,
     Category,
     Contact,
     Event,
@@ -40,10 +44,12 @@ from shared.mail.graph_types import (
     Typed,
 )
 
+ANY_ATTACHMENT: Final = frozenset({"id", "size", "lastModifiedDateTime"})
+
 
 class FileAttachment(Typed, frozen=True, kw_only=True):
-    """A file. `contentLocation` is left out: Graph's page says that it is not supported."""
-
+    filled_in = ANY_ATTACHMENT
+    not_taken = frozenset({"contentLocation"})  # Graph's page says that it is not supported
     name: Line
     content_bytes: bytes
     content_type: Line | None = None
@@ -52,8 +58,7 @@ class FileAttachment(Typed, frozen=True, kw_only=True):
 
 
 class ItemAttachment(Typed, frozen=True, kw_only=True):
-    """An attached message, event or contact."""
-
+    filled_in = ANY_ATTACHMENT
     name: Line
     item: "Message | Event | Contact"
     content_type: Line | None = None
@@ -90,7 +95,15 @@ class BlobAttachment(Typed, frozen=True, kw_only=True, tag="#mailroom.blobAttach
 Attachment = FileAttachment | ItemAttachment | BlobAttachment
 
 
+LISTS: Final = ("to_recipients", "cc_recipients", "bcc_recipients")
+
+
 class Message(Typed, frozen=True, kw_only=True):
+    filled_in = ANY_ITEM | {
+        "bodyPreview", "conversationId", "conversationIndex", "hasAttachments", "isDraft", "isRead", "parentFolderId",
+        "receivedDateTime", "sentDateTime", "uniqueBody", "webLink",
+    }  # fmt: skip
+    not_taken = frozenset({"extensions"})
     subject: Subject | None = None
     body: ItemBody | None = None
     to_recipients: tuple[Recipient, ...] | None = None
@@ -110,6 +123,11 @@ class Message(Typed, frozen=True, kw_only=True):
     single_value_extended_properties: tuple[SingleValueLegacyExtendedProperty, ...] | None = None
     multi_value_extended_properties: tuple[MultiValueLegacyExtendedProperty, ...] | None = None
     attachments: tuple[Attachment, ...] | None = None
+
+    @property
+    def recipients(self) -> tuple[Recipient, ...]:
+        """To, cc and bcc."""
+        return tuple(one for name in LISTS for one in getattr(self, name) or ())
 
 
 class SendMail(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):

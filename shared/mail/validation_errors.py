@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import Malformed
-from shared.mail.graph_types import HEADER_NAME, LINE
+from shared.mail.graph_types import HEADER_NAME, LINE, UNKNOWN
 from shared.parsing.strict_json import TYPE, member
 
 _AT: Final = " - at `$"
@@ -20,11 +20,12 @@ _NAME: Final = re.compile(r"\.(@odata\.type|\w+)")
 _MESSAGE: Final = re.compile(r"\$\.[mM]essage[.\[]")
 _RECIPIENT: Final = re.compile(r"\.(?:toRecipients|ccRecipients|bccRecipients|replyTo|from|sender)\b")
 _WORDS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
-_PATTERNS: Final = {
-    LINE: "Expected text of one line, without control characters.",
-    HEADER_NAME: "Expected a header name of printable ASCII that begins with x- or X-.",
+_PROPERTY: Final = re.compile(r"Object (?P<fault>contains unknown|missing required) field `(?P<name>.*)`", re.DOTALL)
+_SENTENCES: Final = {  # by how msgspec's text ends
+    "Invalid base64 encoded string": "Expected base64 (RFC 4648, section 4) with its padding.",
+    repr(LINE): "Expected text of one line, without control characters.",
+    repr(HEADER_NAME): "Expected a header name of printable ASCII that begins with x- or X-.",
 }
-_REFERENCE: Final = "#microsoft.graph.referenceAttachment"
 
 
 def explain(error: msgspec.ValidationError, root: type[msgspec.Struct]) -> Malformed:
@@ -42,29 +43,25 @@ def explain(error: msgspec.ValidationError, root: type[msgspec.Struct]) -> Malfo
 
 
 def _sentence(what: str, path: str, root: type[msgspec.Struct]) -> tuple[str, str]:
-    if what.startswith("Object contains unknown field `"):
-        name = what.removeprefix("Object contains unknown field `").removesuffix("`")
-        return "Unknown property; expected only those that Graph lets a sender set.", member(path, name)
-    if what.startswith("Object missing required field `"):
-        name = what.removeprefix("Object missing required field `").removesuffix("`")
-        wanted = _choices(member(path, name), root) if name == TYPE else []
-        return f"Missing; it is required{_one_of(wanted)}.", member(path, name)
+    """What was found and what is expected, and the path of the fault."""
+    if match := _PROPERTY.fullmatch(what):
+        path = member(path, match["name"])
+        if match["fault"] == "contains unknown":
+            return "Unknown property; expected only those that Graph lets a sender set.", path
+        return f"Missing; it is required{_one_of(_choices(path, root) if match['name'] == TYPE else [])}.", path
+    if what.startswith(UNKNOWN):  # of graph_types.Complex
+        return what, member(path, TYPE)
+    if what.startswith("Invalid value ") and "referenceattachment" in what.lower():
+        text = "Graph v1.0 cannot attach by reference; expected a fileAttachment, an itemAttachment, or a file"
+        return f"{text} in a blob as a #mailroom.blobAttachment.", path
     if what.startswith(("Invalid enum value ", "Invalid value ")):
-        if _REFERENCE in what:
-            text = "Graph v1.0 cannot attach by reference; expected a fileAttachment, an itemAttachment, or a file"
-            return f"{text} in a blob as a #mailroom.blobAttachment.", path
-        return f"Found a value that is unknown here{_one_of(_choices(path, root))}.", path
-    if what == "Invalid base64 encoded string":
-        return "Expected base64 (RFC 4648, section 4) with its padding.", path
+        return f"{UNKNOWN}{_one_of(_choices(path, root))}.", path
     if match := re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", what):
         expected = " or ".join(_WORDS.get(word, word) for word in match[1].removesuffix(" | null").split(" | "))
         return f"Found {_WORDS.get(match[2], match[2])}, expected {expected}.", path
     if match := re.fullmatch(r"Expected `str` of length <= (\d+)", what):
         return f"Found a longer text, expected {int(match[1]):,} characters at most.", path
-    for pattern, sentence in _PATTERNS.items():
-        if what.endswith(repr(pattern)):
-            return sentence, path
-    return f"{what}.", path
+    return next((sentence for ending, sentence in _SENTENCES.items() if what.endswith(ending)), f"{what}."), path
 
 
 def _code(what: str, path: str) -> str:
@@ -96,8 +93,6 @@ def _choices(path: str, root: type[msgspec.Struct]) -> list[str]:
     for node in _parts(nodes):
         if isinstance(node, inspect.EnumType):
             found += [str(choice.value) for choice in node.cls]
-        elif isinstance(node, inspect.LiteralType):
-            found += [str(value) for value in node.values]
     return found
 
 

@@ -11,10 +11,11 @@ decide nothing, so they are accepted in every form that is in use:
 Of a name in two forms, `filename` and `filename*`, the second counts (RFC 6266, section 4.3). Each header is read once.
 """
 
-import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
@@ -25,6 +26,9 @@ from shared.parsing.charsets import CODECS
 
 LONGEST_HEADER: Final = 16 * 1024  # characters, unfolded
 MAX_PARAMETERS: Final = 300  # pieces of RFC 2231 are parameters too: a name of 255 characters takes some 30
+_WORD: Final = re.compile(r"=\?[^?]*\?[bBqQ]\?[^?]*\?=")
+_UNDECODABLE: Final = (HeaderParseError, LookupError, UnicodeDecodeError)
+MAX_WORDS: Final = 100  # encoded words that are decoded; a name of 255 characters takes some 40
 _BLANKS: Final = re.compile(r"[ \t]*")
 _TYPE: Final = re.compile(r"[!#-'*+.0-9A-Z^-~-]+/[!#-'*+.0-9A-Z^-~-]+")
 _TOKEN: Final = re.compile(r"[!#-'*+.0-9A-Z^-~-]+")
@@ -34,15 +38,12 @@ _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"')
 _ESCAPED: Final = re.compile(r"\\(.)")
 _COMMENT: Final = re.compile(r"[^()\\]+|\\.|[()]")
 _ATTRIBUTE: Final = re.compile(r"([^*]{1,60})(?:\*(\d{1,3}))?(\*)?")
-_WORD: Final = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")
-_HEX: Final = re.compile(rb"=([0-9A-Fa-f]{2})")
 _LINE: Final = re.compile(LINE)
 _STRUCTURE: Final = frozenset(
     {"boundary", "charset", "type", "start", "start-info", "protocol", "micalg", "report-type"}
 )
 _TYPES: Final = frozenset({"protocol", "type"})  # a type within a type, which many leave without quotes
 _NAMES: Final = frozenset({"name", "filename"})
-_UNDECODED: Final = "ascii"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,43 +170,32 @@ def _joined(name: str, pieces: dict[int, tuple[bool, str]]) -> str:
 
 
 def words_decoded(text: str) -> str:
-    """A text with its encoded words decoded; those that cannot be stay unchanged, as mail programs show them."""
-    result: list[str] = []
-    run: list[tuple[str, bytes, str]] = []  # words with only blanks between them: codec, bytes, as written
-    end = 0
-    for match in _WORD.finditer(text):
-        between = text[end : match.start()]
-        if between.strip(" \t") or not run:
-            result += [_of_words(run), between]
-            run = []
-        codec, data = _word(match)
-        run.append((codec, data, match[0]))
-        end = match.end()
-    return "".join([*result, _of_words(run), text[end:]])
+    """A text with its encoded words decoded; those that cannot be stay unchanged, as mail programs show them.
+
+    Words of one charset are decoded together, since some programs cut a character in two. Raises ValueError for too
+    many words: the standard library's reader goes to the end of the text for each.
+    """
+    if text.count("=?") > MAX_WORDS:
+        raise ValueError(f"Found more than {MAX_WORDS} encoded words.")
+    try:
+        return _decoded_together(text)
+    except _UNDECODABLE:
+        return _WORD.sub(_decoded_alone, text)
 
 
-def _word(match: re.Match[str]) -> tuple[str, bytes]:
-    """Codec and bytes of an encoded word; `ascii` and none for one that cannot be read."""
-    codec = CODECS.get(match[1].partition("*")[0].lower())
-    text = match[3].encode()
-    if match[2] in "bB":
-        try:
-            data = binascii.a2b_base64(text + b"=" * (-len(text) % 4))
-        except binascii.Error:
-            codec, data = None, b""
-    else:
-        data = _HEX.sub(lambda found: bytes([int(found[1], 16)]), text.replace(b"_", b" "))
-    return (_UNDECODED, b"") if codec is None else (codec, data)
+def _decoded_alone(word: re.Match[str]) -> str:
+    try:
+        return _decoded_together(word[0])
+    except _UNDECODABLE:
+        return word[0]
 
 
-def _of_words(words: list[tuple[str, bytes, str]]) -> str:
-    """Words of one codec are decoded together, since some programs cut a character in two."""
-    result = ""
-    for codec, group in groupby(words, key=itemgetter(0)):
-        same = list(group)
-        written = " ".join(word for _, _, word in same)
-        try:
-            result += written if codec == _UNDECODED else b"".join(data for _, data, _ in same).decode(codec)
-        except UnicodeDecodeError:
-            result += written
-    return result
+def _decoded_together(text: str) -> str:
+    return "".join(
+        piece if isinstance(piece, str) else piece.decode(_codec(charset)) for piece, charset in decode_header(text)
+    )
+
+
+def _codec(charset: str | None) -> str:
+    """Python's name of a charset, which may have a language behind it (RFC 2231). Raises LookupError."""
+    return CODECS[charset.partition("*")[0].lower()] if charset else "raw-unicode-escape"

@@ -9,8 +9,8 @@ import binascii
 from collections.abc import Iterator
 from typing import Final
 
-from shared.mail.calendar import TNEF
 from shared.mail.limits import MAX_NESTING
+from shared.mail.ways_back import TNEF
 from shared.mime.head import HeaderField, MimeHead, malformed, place_of, read_head
 from shared.mime.header_parameters import HeaderParameters, read_parameters
 

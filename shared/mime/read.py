@@ -21,7 +21,7 @@ from shared.mail.graph_types import Recipient
 from shared.mail.limits import LONGEST_SUBJECT, MAX_ENCODED, MAX_RECIPIENTS, MAX_REQUEST, too_large
 from shared.mail.marker import forged
 from shared.mail.model import Message, SendMail
-from shared.mail.people_headers import TAKEN_FOR_RECIPIENTS
+from shared.mail.ways_back import TAKEN_FOR_RECIPIENTS
 from shared.mime.address_lists import decoded, recipients_of
 from shared.mime.head import HeaderField, MimeHead, malformed, place_of, read_head
 from shared.mime.parts import ONCE_IN_A_PART, check_parts

@@ -1,6 +1,6 @@
 """A MIME mail without anything that leads back to its recipients, for a mail that is redirected to somebody else.
 
-Of its headers those stay that name nobody and ask for nothing (people_headers.py). Its calendar parts are removed, with
+Of its headers those stay that name nobody and ask for nothing (ways_back.py). Its calendar parts are removed, with
 the boundaries around them, and so is an attached message that contains one. Everything else stays byte for byte. The
 mail has been read before (read.py), so that every program finds the same parts in it.
 """
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.mail.calendar import is_calendar, is_message
-from shared.mail.people_headers import NAME_NOBODY
+from shared.mail.ways_back import NAME_NOBODY, is_calendar, is_message
 from shared.mime.head import HeaderField, read_head
 from shared.mime.header_parameters import HeaderParameters
 from shared.mime.parts import inner_parts, parameters

@@ -27,8 +27,8 @@ from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.marker import MARKER_HEADER, message_id
 from shared.mail.model import Message
 from shared.mail.outgoing import OutgoingMail
-from shared.mail.people_headers import NAME_RECIPIENTS
 from shared.mail.threading import marks_of
+from shared.mail.ways_back import NAME_RECIPIENTS
 from shared.mime.head import MimeHead, malformed, read_head
 from shared.mime.read import envelope
 

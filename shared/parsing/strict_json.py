@@ -24,17 +24,6 @@ DROPPED: Final = frozenset(
 )  # fmt: skip
 ANNOTATION: Final = "@odata."
 TYPE: Final = "@odata.type"
-# The types that a sendMail body may name, as Graph writes them; callers may leave out `#` and write them in any case.
-TYPES: Final = {
-    f"microsoft.graph.{name}".lower(): f"#microsoft.graph.{name}"
-    for name in (
-        "attendee", "contact", "dateTimeTimeZone", "emailAddress", "event", "fileAttachment", "followupFlag",
-        "internetMessageHeader", "itemAttachment", "itemBody", "location", "message",
-        "multiValueLegacyExtendedProperty", "outlookGeoCoordinates", "patternedRecurrence", "physicalAddress",
-        "recipient", "recurrencePattern", "recurrenceRange", "referenceAttachment",
-        "singleValueLegacyExtendedProperty",
-    )
-} | {"mailroom.blobattachment": "#mailroom.blobAttachment"}  # fmt: skip
 # Mailroom's own, above any mail: 2,000 addresses and 250 files are some 20,000 values; messages within messages to the
 # depth that mail/limits.py allows are 60 levels.
 MOST_VALUES: Final = 40_000
@@ -45,7 +34,7 @@ _SHOWN: Final = 60
 
 
 def read_json(body: bytes, charset: str = "") -> Any:
-    """The value that the JSON text holds, without annotations that change nothing and with `@odata.type` normalised.
+    """The value that the JSON text holds, without annotations that change nothing.
 
     charset: as its Content-Type declares it. A string may hold control characters as they are (json_text.py).
 
@@ -101,8 +90,6 @@ class _JsonReader:
         if name == TYPE:
             if value is None:
                 result.pop(name, None)
-            elif isinstance(value, str):
-                result[name] = TYPES.get(value.removeprefix("#").lower(), value)
             return
         on, _, term = name.partition(ANNOTATION)
         if term in DROPPED or (term == "type" and on):

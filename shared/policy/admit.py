@@ -23,34 +23,19 @@ proves no address.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.errors import NotAllowed
-from shared.policy.address_patterns import Patterns
-from shared.policy.attachment_references import NO_BLOBS, BlobRules
-from shared.policy.extended_properties import refused
+from shared.settings.address_patterns import Patterns
 
 if TYPE_CHECKING:
+    from shared.mail.model import Message
     from shared.mail.outgoing import Origin, OutgoingMail
+    from shared.settings.caller_rules import CallerRule
     from shared.settings.config import Settings
-
-PRODUCERS: Final = "mail-outbox"  # in MAIL_CALLERS: whoever puts mails into that queue
+    from shared.settings.extended_properties import ExtendedProperties
 
 NOT_IN_A_MAILBOX: Final = re.compile(r"[/\\?#%\s]")
-
-
-@dataclass(frozen=True, slots=True)
-class CallerRule:
-    """What MAIL_CALLERS gives one application. recipients, rate_per_minute: None: no limit of its own.
-
-    attachments: by reference.
-    """
-
-    senders: Patterns
-    recipients: Patterns | None = None
-    rate_per_minute: int | None = None
-    attachments: BlobRules = NO_BLOBS
 
 
 def admit_sender(origin: "Origin", sender: str, settings: "Settings") -> None:
@@ -88,12 +73,12 @@ def admit(mail: "OutgoingMail", settings: "Settings") -> None:
     if rule is not None and rule.recipients is not None:
         _check_all(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
     _check_all(settings.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
-    for path in refused(message, settings.extended_properties):
+    for path in _refused_properties(message, settings.extended_properties):
         text = "This extended property may not be set; MAIL_EXTENDED_PROPERTIES does not allow it in this spelling."
         raise NotAllowed(text, "ErrorAccessDenied", path)
 
 
-def _rule(origin: "Origin", settings: "Settings") -> CallerRule | None:
+def _rule(origin: "Origin", settings: "Settings") -> "CallerRule | None":
     """What MAIL_CALLERS says of this origin, if anything. Raises NotAllowed for a caller over HTTP that it omits."""
     rule = None if origin.kind == "route" else settings.callers.get(origin.name.lower())
     if rule is None and origin.kind in ("application", "user"):
@@ -102,7 +87,7 @@ def _rule(origin: "Origin", settings: "Settings") -> CallerRule | None:
 
 
 def _check_senders(
-    origin: "Origin", rule: CallerRule | None, senders: list[tuple[str | None, str]], settings: "Settings"
+    origin: "Origin", rule: "CallerRule | None", senders: list[tuple[str | None, str]], settings: "Settings"
 ) -> None:
     denied = "ErrorSendAsDenied"
     if rule is not None:
@@ -135,3 +120,11 @@ def _recipients(mail: "OutgoingMail") -> Iterator[tuple[str | None, str]]:
         for at, recipient in enumerate(recipients or ()):
             path = f"$.message.{name}Recipients[{at}].emailAddress.address"
             yield f"{name.capitalize()}, address {at + 1}" if mime else path, recipient.email_address.address
+
+
+def _refused_properties(message: "Message", allowed: "ExtendedProperties") -> Iterator[str]:
+    """The JSON paths of the extended properties that the message may not set."""
+    for name in ("single", "multi"):
+        for at, one in enumerate(getattr(message, f"{name}_value_extended_properties") or ()):
+            if not allowed.allow(one.id):
+                yield f"$.message.{name}ValueExtendedProperties[{at}].id"

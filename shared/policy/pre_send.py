@@ -10,25 +10,21 @@ So a captured or redirected mail has passed every rule for live mail. MAIL_REDIR
 neither MAIL_ALLOWED_RECIPIENTS nor the suppression list applies to it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from shared.errors import Malformed, NotAllowed
-from shared.mail.graph_types import Recipient
-from shared.mail.model import Message
+from shared.event_loop import aside
+from shared.mail.model import LISTS, Message
 from shared.mail.outgoing import OutgoingMail
 from shared.policy.admit import admit
 from shared.policy.redirect import redirected_mail
-from shared.runtime.long_work import aside
 
 if TYPE_CHECKING:
     from shared.policy.suppression import SuppressionList
     from shared.settings.config import Settings
-
-LISTS: Final = ("to_recipients", "cc_recipients", "bcc_recipients")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ class PreSendPolicy:
 
         Raises AzureError when the list cannot be read: then nothing may be sent.
         """
-        addresses = [recipient.email_address.address for recipient in recipients_of(mail.request.message)]
+        addresses = [recipient.email_address.address for recipient in mail.request.message.recipients]
         suppressed = await self.suppressions.among(addresses)
         size = len(mail.mime or b"")  # to redirect MIME is to read it once more
         return await aside(size, before_send, mail, self.settings, suppressed, admitted=admitted)
@@ -78,7 +74,7 @@ def before_send(
         except NotAllowed as refusal:
             return Withheld("failed", status=refusal.status, code=refusal.code, message=str(refusal))
     message, left_out = _without(mail.request.message, suppressed)
-    if left_out and not any(recipients_of(message)):
+    if left_out and not message.recipients:
         return Withheld("suppressed", left_out)
     if settings.mode == "capture":
         return Withheld("captured", left_out)
@@ -92,17 +88,6 @@ def before_send(
     return Goes(mail, left_out)
 
 
-def recipients_of(message: Message) -> Iterator[Recipient]:
-    """To, cc and bcc."""
-    for name in LISTS:
-        yield from getattr(message, name) or ()
-
-
-def count_of(message: Message) -> int:
-    """How many recipients a message has."""
-    return sum(1 for _ in recipients_of(message))
-
-
 def _without(message: Message, suppressed: frozenset[str]) -> tuple[Message, int]:
     """The message without these recipients, and how many they are."""
     if not suppressed:
@@ -112,5 +97,5 @@ def _without(message: Message, suppressed: frozenset[str]) -> tuple[Message, int
         for name in LISTS
     }
     kept = msgspec.structs.replace(message, **left)
-    count = count_of(message) - count_of(kept)
+    count = len(message.recipients) - len(kept.recipients)
     return (kept, count) if count else (message, 0)

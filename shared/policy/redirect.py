@@ -2,7 +2,7 @@
 
     to, cc, bcc    MAIL_REDIRECT_TO alone
     left out       whatever could lead an answer from MAIL_REDIRECT_TO, a person's or an absence note, to a customer:
-                   replyTo; headers but those that name nobody (people_headers.py); calendar parts and attached events,
+                   replyTo; headers but those that name nobody (ways_back.py); calendar parts and attached events,
                    whose organisers are answered; requests for receipts; extended properties that only
                    MAIL_EXTENDED_PROPERTIES allows. The banner names them
     a header       x-mailroom-original-recipients, where Graph's limit of five leaves room: it takes precedence over the
@@ -24,14 +24,14 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import Malformed
-from shared.mail.calendar import invites
 from shared.mail.graph_types import BodyType, EmailAddress, InternetMessageHeader, ItemBody, Recipient
 from shared.mail.limits import MAX_HEADERS, MAX_REQUEST
 from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import OutgoingMail
-from shared.mail.people_headers import NAME_NOBODY
-from shared.mail.sizes import check_size, needs_draft, request_size
-from shared.policy.extended_properties import ExtendedProperties
+from shared.mail.sizes import needs_draft, request_size
+from shared.mail.ways_back import NAME_NOBODY, invites
+from shared.policy.size_limits import check_size
+from shared.settings.extended_properties import ExtendedProperties
 
 ORIGINAL_RECIPIENTS: Final = "x-mailroom-original-recipients"
 LEFT_OUT: Final = "x-mailroom-left-out"  # of a MIME mail, which has no banner

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -74,16 +74,9 @@ class SuppressionTable:
 
     async def add(self, entry: SuppressedAddress) -> SuppressedAddress | None:
         """Add an entry. Returns the one that is there already, which stays unchanged; None: it was added."""
-        row: Entity = {
-            "PartitionKey": entry.id[:2],
-            "RowKey": entry.id,
-            "address": entry.address,
-            "reason": entry.reason,
-            "added_by": entry.added_by,
-            "added_at": entry.added_at,
-        }
+        columns = asdict(entry)
         try:
-            await self._table.insert(row)
+            await self._table.insert({"PartitionKey": entry.id[:2], "RowKey": columns.pop("id"), **columns})
         except ResourceExistsError:
             # The same entry, where the answer to a first try was lost: it was added now.
             found = await self.get(entry.id)
@@ -105,13 +98,8 @@ class SuppressionTable:
 
 
 def _entry(entity: Entity) -> SuppressedAddress:
-    return SuppressedAddress(
-        id=entity["RowKey"],
-        address=entity["address"],
-        reason=entity["reason"],
-        added_by=entity["added_by"],
-        added_at=entity["added_at"],
-    )
+    names = ("address", "reason", "added_by", "added_at")
+    return SuppressedAddress(id=entity["RowKey"], **{name: entity[name] for name in names})
 
 
 class SuppressionList:
@@ -157,16 +145,16 @@ class SuppressionList:
 
     async def _looked_up(self, ids: set[str]) -> set[str]:
         now = self._monotonic()
-        unknown = [its for its in ids if self._known.get(its, (now, False))[0] <= now]
-        found = {its for its in ids if its not in unknown and self._known[its][1]}
+        known = {its: found[1] for its in ids if (found := self._known.get(its)) and now < found[0]}
+        unknown = list(ids - known.keys())
         at_once = asyncio.Semaphore(AT_ONCE)
 
         async def look_up(its: str) -> bool:
             async with at_once:
                 return await self.store.get(its) is not None
 
-        there = await asyncio.gather(*map(look_up, unknown))
+        looked_up = dict(zip(unknown, await asyncio.gather(*map(look_up, unknown)), strict=True))
         if len(self._known) + len(unknown) > REMEMBERED:
             self._known.clear()
-        self._known.update({its: (now + FRESH, is_there) for its, is_there in zip(unknown, there, strict=True)})
-        return found | {its for its, is_there in zip(unknown, there, strict=True) if is_there}
+        self._known.update({its: (now + FRESH, is_there) for its, is_there in looked_up.items()})
+        return {its for its, is_there in (known | looked_up).items() if is_there}

@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Final
 
+from shared.event_loop import within
 from shared.ratelimit.schedule import NoRoom, Rate, RowLimits, Want, Window
 from shared.ratelimit.shared_row import SharedRow
 from shared.ratelimit.store import TableStore, key_of
-from shared.runtime.deadline import within
 from shared.telemetry import LogEvent, emit
 
 KEPT: Final = 1000  # mailboxes and callers remembered; more only while they are all in use

@@ -16,11 +16,9 @@ from urllib.parse import urlsplit
 
 from shared.mail.addresses import mailbox_name
 from shared.mail.limits import MAX_RECIPIENTS
-from shared.policy.address_patterns import Patterns
-from shared.policy.admit import PRODUCERS, CallerRule
-from shared.policy.attachment_references import BlobRules
-from shared.policy.extended_properties import ExtendedProperties
 from shared.settings import brand, values
+from shared.settings.address_patterns import Patterns
+from shared.settings.caller_rules import PRODUCERS, BlobRules, CallerRule, read_callers
 from shared.settings.clouds import (
     CLOUDS,
     GRAPH_HOSTS,
@@ -32,6 +30,7 @@ from shared.settings.clouds import (
     owner,
 )
 from shared.settings.environ import SECRETS, Problem, Reader
+from shared.settings.extended_properties import ExtendedProperties
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
@@ -43,6 +42,9 @@ OnUnknown = Literal["resend", "review"]
 Mode = Literal["live", "redirect", "capture"]  # see policy/pre_send.py
 
 STORAGE: Final = "AzureWebJobsStorage"  # never shown
+
+APP: Final = Path(__file__).parents[2]
+PACKED_ROUTES: Final = APP / "routes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Settings:
     callers: Mapping[str, CallerRule] = values.setting(
         "MAIL_CALLERS",
         MappingProxyType({}),
-        values.callers,
+        read_callers,
         f'{{"<application id, or {PRODUCERS}>": {{"senders": ["…"], "recipients": ["…"], "ratePerMinute": 60, '
         '"attachments": ["container/folder"]}}',
     )
@@ -123,7 +125,10 @@ class Settings:
     to: tuple[str, ...] = values.setting(  # and its recipients
         "MAIL_TO", (), values.addresses, "mail addresses, separated by spaces or commas", shown=False
     )
-    routes_dir: Path | None = values.setting("MAIL_ROUTES_DIR", None, Path, "a folder")
+    # A relative path is one within the app: that of `make package ROUTES=…` needs no setting.
+    routes_dir: Path | None = values.setting(
+        "MAIL_ROUTES_DIR", PACKED_ROUTES if PACKED_ROUTES.is_dir() else None, APP.joinpath, "a folder"
+    )
     brand_name: str = values.setting(
         "MAIL_BRAND_NAME", "", brand.brand_name, f"a name of at most {brand.LONGEST_BRAND} characters"
     )

@@ -1,14 +1,14 @@
 """Reads values from the environment, and notes what is wrong with them instead of raising it."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final
 
-GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+from shared.settings.address_patterns import GUID
+
 PREFIX: Final = "MAIL_"
 SECRETS: Final = "MAIL_SECRET_"  # values are never shown
 UNRESOLVED: Final = "@Microsoft.KeyVault("

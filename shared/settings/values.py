@@ -8,17 +8,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from types import MappingProxyType
-from typing import Annotated, Any, Final, get_args
+from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.mail.addresses import canonical, checked
-from shared.policy.address_patterns import Patterns
-from shared.policy.admit import PRODUCERS, CallerRule
-from shared.policy.attachment_references import BlobRules
-from shared.policy.extended_properties import ExtendedProperties
-from shared.settings.environ import GUID, Wrong, json_object
+from shared.settings.address_patterns import GUID, Patterns
+from shared.settings.environ import Wrong, json_object
+from shared.settings.extended_properties import ExtendedProperties
 
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
@@ -136,40 +134,6 @@ def pools(text: str) -> Mapping[str, tuple[str, ...]]:
         return MappingProxyType({pool: tuple(map(canonical, members)) for pool, members in pools.items()})
     except ValueError as error:
         raise Wrong(f"a mailbox that is no address: {error}") from error
-
-
-class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    senders: list[str]
-    recipients: list[str] | None = None
-    rate_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
-    attachments: list[str] = []
-
-
-def callers(text: str) -> Mapping[str, CallerRule]:
-    callers: dict[str, CallerRule] = {}
-    problems = []
-    for application, raw in json_object(text, msgspec.json.Decoder(dict[str, msgspec.Raw]).decode).items():
-        try:
-            callers[application.lower()] = _caller(application, raw, callers)
-        except (ValueError, RecursionError) as error:
-            problems.append(f"for {application}, {error}")
-    if problems:
-        raise Wrong(*problems)
-    return MappingProxyType(callers)
-
-
-def _caller(application: str, raw: msgspec.Raw, others: Mapping[str, CallerRule]) -> CallerRule:
-    """The rule of one caller. Raises ValueError with what is wrong."""
-    entry = msgspec.json.decode(raw, type=_Caller)
-    if not GUID.fullmatch(application) and application != PRODUCERS:
-        raise ValueError(f"neither the GUID of an application nor {PRODUCERS}")
-    if application.lower() in others:
-        raise ValueError("a second rule; capitals make no difference")
-    if application == PRODUCERS and entry.attachments:
-        raise ValueError("attachments, which MAIL_ATTACHMENT_CONTAINERS gives to that queue")
-    recipients = None if entry.recipients is None else Patterns.of(entry.recipients)
-    attachments = BlobRules.of(entry.attachments)
-    return CallerRule(Patterns.of(entry.senders), recipients, entry.rate_per_minute, attachments)
 
 
 def connection_string(value: str) -> str:

@@ -16,18 +16,8 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_core
 
 from shared.auth.managed_identity import Identity
-from shared.delivery.ledger import TABLE, Ledger
-from shared.delivery.payloads import Files
-from shared.delivery.queue import Outbox
-from shared.delivery.signed_bodies import TABLE as SIGNED
-from shared.delivery.signed_bodies import TableSignedBodies
-from shared.policy.suppression import TABLE as SUPPRESSED
-from shared.policy.suppression import SuppressionTable
-from shared.ratelimit.store import TABLE as RATES
-from shared.ratelimit.store import TableStore
-from shared.runtime.deadline import within
+from shared.event_loop import within
 from shared.settings.config import Storage
-from shared.storage.table_identity import TableIdentity
 from shared.storage.tables import Tables
 
 if TYPE_CHECKING:
@@ -95,35 +85,6 @@ class StorageAccount:
             text = self._storage.connection_string
             return kind.from_connection_string(text, transport=_Transport(), **CLIENT_OPTIONS)
         return kind(endpoint, credential=self._credential, transport=_Transport(), **CLIENT_OPTIONS)
-
-    def outbox(self) -> Outbox:
-        return Outbox(lambda: self.queues, lambda: self.blobs)
-
-    def files(self) -> Files:
-        return Files(lambda: self.blobs)
-
-    def rate_limits(self) -> TableStore:
-        return TableStore(self.tables.table(RATES))
-
-    def ledger(self) -> Ledger:
-        return Ledger(self.tables.table(TABLE))
-
-    def suppressions(self) -> SuppressionTable:
-        return SuppressionTable(self.tables.table(SUPPRESSED))
-
-    @cached_property
-    def identities(self) -> tuple[TableIdentity, TableIdentity]:
-        """Of the tables whose loss matters: the ledger's and the suppression list's.
-
-        The others (rates, quotas of the day, signed bodies of the day) recover by themselves within a day.
-        """
-        ledger, suppressed = (
-            TableIdentity(self.tables.table(name), lambda: self.blobs) for name in (TABLE, SUPPRESSED)
-        )
-        return ledger, suppressed
-
-    def signed_bodies(self) -> TableSignedBodies:
-        return TableSignedBodies(self.tables.table(SIGNED))
 
     async def close(self) -> None:
         for client in ("queues", "blobs", "tables"):

@@ -19,10 +19,10 @@ from typing import Any, Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.delivery.payloads import OWN
 from shared.storage.tables import Entity, Table, Value
 from shared.telemetry import LogEvent, emit
 
+OWN: Final = "mail-payloads"  # the container of the witnesses, and of mails that wait
 IDENTITY: Final = "identity"  # both keys of the row: no mail's partition and no address's
 SEEN_AGAIN: Final = timedelta(hours=1)
 REMEMBERED: Final = 60.0  # seconds, for requests about mails

@@ -10,7 +10,7 @@ import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.delivery.ledger import Ledger
-from shared.delivery.payloads import OWN, FileGone, Files, Found, apart, envelopes, files_of, message_name, payload_name
+from shared.delivery.payloads import FileGone, Files, Found, apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue import BODY, QUEUE, Kept, Outbox, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.delivery.record import Conflict, Row, State, partition
@@ -18,6 +18,7 @@ from shared.mail.model import BlobAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode
 from shared.ratelimit.limits import RateLimits, Reservation
 from shared.ratelimit.schedule import NoRoom
+from shared.storage.table_identity import OWN
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
 

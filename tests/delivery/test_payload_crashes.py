@@ -25,7 +25,7 @@ from shared.delivery.ledger import TABLE, Ledger
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.operations import Control
 from shared.delivery.payloads import Files, filled
-from shared.delivery.queue import PAYLOADS, QUEUE, Outbox, Receipt
+from shared.delivery.queue import QUEUE, Outbox, Receipt
 from shared.delivery.queue_messages import Work, parse_work, work_of
 from shared.delivery.record import Row, partition
 from shared.delivery.request import Answer, Done, Requests
@@ -35,6 +35,7 @@ from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import FileAttachment
 from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import Settings
+from shared.storage.table_identity import OWN
 from shared.storage.tables import Tables
 from tests.delivery.memory import Unpaced
 from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, outgoing_mail
@@ -201,7 +202,7 @@ class Site:
         return died
 
     async def payloads(self, mail: str) -> list[str]:
-        container = self.alive.blobs.get_container_client(PAYLOADS)
+        container = self.alive.blobs.get_container_client(OWN)
         return [blob.name async for blob in container.list_blobs(name_starts_with=f"{partition(mail)}/{mail}/")]
 
     async def left_behind(self, mail: str) -> list[str]:

@@ -18,11 +18,11 @@ from shared.delivery.transitions import Busy, Finding, Mismatch
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode
-from shared.policy.address_patterns import Patterns
-from shared.policy.admit import CallerRule
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.limits import Reservation
 from shared.ratelimit.schedule import NoRoom
+from shared.settings.address_patterns import Patterns
+from shared.settings.caller_rules import CallerRule
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (

@@ -14,7 +14,7 @@ import pytest
 
 from deployment import DeploymentError, archive
 from deployment.dependencies import without_debugging
-from deployment.package import check_names, deployed, isolated
+from deployment.package import check_names, deployed, isolated, packed_routes
 from tests.deployment.cloud import ROOT
 
 INSTALLED = Path(sysconfig.get_path("purelib"))
@@ -204,3 +204,15 @@ def test_the_manifest_describes_the_package_and_its_digest_tells_packages_apart(
     assert (read["functions"], read["packages"]) == (["health"], {"aiohttp": "3.14.5"})
     monkeypatch.setitem(FILES, "shared/a.py", b"#")
     assert packed(tmp_path / "package")["digest"] != made["digest"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(None, "has no routes"), ("source = key", r"shop/route\.toml:1: no TOML"), ("", "shop/route.toml:1: the entry")],
+)
+def test_routes_that_cannot_be_used_are_not_packed(tmp_path: Path, text: str | None, expected: str) -> None:
+    if text is not None:
+        (tmp_path / "shop").mkdir()
+        (tmp_path / "shop" / "route.toml").write_text(text)
+    with pytest.raises(DeploymentError, match=expected):
+        list(packed_routes(tmp_path))

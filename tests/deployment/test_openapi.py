@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import schemathesis
 
 from deployment.openapi.document import document, text
 from deployment.openapi.surface import OPERATIONS
@@ -47,6 +46,8 @@ def test_a_path_names_its_parameters() -> None:
 
 
 def test_the_document_is_openapi_and_each_schema_is_json_schema() -> None:
+    import schemathesis  # takes half a second
+
     whole = document()
     schemathesis.openapi.from_dict(whole).validate()
     schemas = whole["components"]["schemas"]

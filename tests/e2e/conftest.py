@@ -13,9 +13,9 @@ OTHER = "alerts@sandbox.example"
 SENDERS = [SENDER, SENDER_OID, NOBODY, OTHER]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def started() -> Iterator[Sandbox]:
-    """One sandbox for all tests of a worker, without the mail client."""
+    """One sandbox for all tests of a worker, without the mail client. It ends with them: an idle host still polls."""
     settings = {
         **QUICK,
         "MAIL_ALLOWED_SENDERS": " ".join(SENDERS),
@@ -36,7 +36,7 @@ def sandbox(started: Sandbox) -> Sandbox:
     return started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broken(started: Sandbox) -> Iterator[Sandbox]:
     """A host alone, with storage of its own and with two wrong settings, started as Azure does it."""
     with azurite() as (storage, _):
@@ -46,7 +46,7 @@ def broken(started: Sandbox) -> Iterator[Sandbox]:
             yield Sandbox(started.facts | own, started.http)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def https(started: Sandbox) -> Iterator[Sandbox]:
     """A host over https on the same cloud: the JavaScript client gives its token to no other one."""
     with beside(started, "--tls") as sandbox:

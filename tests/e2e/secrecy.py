@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -32,7 +32,7 @@ class Leaked(AssertionError):  # noqa: N818 - the verdict of a test
 
 @dataclass
 class Secrecy:
-    """What must not be found, by what it is."""
+    """What must not be found, in each way of writing it, and what it is."""
 
     words: dict[str, str] = field(default_factory=dict)
 
@@ -65,23 +65,26 @@ class Secrecy:
 
     def addresses(self, text: str) -> None:
         for address in ADDRESS.findall(text) if "@" in text else ():
-            self.words.setdefault(address.lower(), "an address")
+            self._remember(address.lower(), "an address")
 
     def add(self, word: str, kind: str) -> None:
         word = word.strip().lower()
         if len(word) >= SHORTEST and not ID.fullmatch(word):
-            self.words.setdefault(word, kind)
+            self._remember(word, kind)
+
+    def _remember(self, word: str, kind: str) -> None:
+        if word not in self.words:  # as it was sent, and as JSON or a URL writes it
+            forms = (word, json.dumps(word)[1:-1].lower(), quote(word).lower(), quote(word, safe="").lower())
+            self.words |= dict.fromkeys(forms, kind)
 
     def look(self, text: str, place: str) -> None:
-        """Raise Leaked where one of the words stands in a text, as it was sent or as JSON or a URL writes it."""
+        """Raise Leaked where one of the words stands in a text."""
         text = text.lower()
-        leaks = [
-            f"{kind} in {place}: …{text[max(0, at - 200) : at + 200]}…"
-            for word, kind in list(self.words.items())
-            if (at := next((found for form in _forms(word) if (found := text.find(form)) >= 0), -1)) >= 0
-        ]
-        if leaks:
-            raise Leaked("\n".join(leaks[:10]))
+        found = [(text.find(word), kind) for word, kind in list(self.words.items()) if word in text]
+        if found:
+            raise Leaked(
+                "\n".join(f"{kind} in {place}: …{text[max(0, at - 200) : at + 200]}…" for at, kind in found[:10])
+            )
 
     def look_into_log(self, log: str) -> None:
         """As `look`. Lines that differ by their time alone are looked at once."""
@@ -100,11 +103,6 @@ class Secrecy:
         if listed or response.headers.get("mailroom-state") == "failed":
             return
         self.look(response.text, f"the answer {response.status_code} to {response.request.method}")
-
-
-def _forms(word: str) -> Iterable[str]:
-    """A word as it may have been written."""
-    return dict.fromkeys((word, json.dumps(word)[1:-1].lower(), quote(word).lower(), quote(word, safe="").lower()))
 
 
 def _texts(tree: Any) -> Iterator[tuple[str, str]]:

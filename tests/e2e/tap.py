@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 
-from shared.settings.config import Storage
-from shared.storage.account import StorageAccount
+from shared.app import App
+from shared.settings.config import read
 from shared.storage.table_identity import IDENTITY
 from tests.azurite import azurite
 from tests.e2e.running import UNPACED, Sandbox, beside, eventually, titled
@@ -123,10 +123,10 @@ class Metered:
 
 
 async def _marked(connection: str) -> None:
-    account = StorageAccount(Storage(connection_string=connection))
-    for identity in account.identities:
+    app = App(read({"AzureWebJobsStorage": connection}))
+    for identity in app.table_identities:
         await identity.keep()
-    await account.close()
+    await app.storage.close()
 
 
 @contextmanager

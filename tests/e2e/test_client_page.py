@@ -80,9 +80,8 @@ def test_python_and_what_mailroom_refuses_is_an_error_of_graph(sandbox: Sandbox,
     program = tmp_path / "send.py"
     code = here(block("Python", "python"), sandbox)
     program.write_text(code)
-    for _ in range(2):
-        run(sys.executable, str(program), **identity(sandbox))
-    arrived(sandbox)  # the key makes one mail of both
+    run(sys.executable, str(program), **identity(sandbox))
+    arrived(sandbox)
     program.write_text(code.replace("customer@contoso.com", "no address"))
     with pytest.raises(AssertionError, match=r"ODataError(?s:.)*toRecipients\[0\]\.emailAddress\.address"):
         run(sys.executable, str(program), **identity(sandbox))
@@ -92,8 +91,7 @@ def test_javascript(secure: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to((ROOT / "sandbox" / "node_modules").resolve())
     program = tmp_path / "send.mjs"
     program.write_text(here(block("JavaScript", "javascript"), secure))
-    for _ in range(2):
-        run("node", str(program), NODE_EXTRA_CA_CERTS=secure.facts["ca"], **identity(secure))
+    run("node", str(program), NODE_EXTRA_CA_CERTS=secure.facts["ca"], **identity(secure))
     arrived(secure)
 
 
@@ -122,7 +120,7 @@ def test_curl(sandbox: Sandbox, tmp_path: Path) -> None:
     script = here(block("curl", "sh"), sandbox)
     for _ in range(2):
         run("sh", "-ec", script, PATH=az(sandbox, tmp_path))
-    arrived(sandbox)
+    arrived(sandbox)  # the key makes one mail of both
 
 
 # Where the engine has no commands of the web: what would be sent, as JSON.
@@ -168,8 +166,7 @@ def test_queue(sandbox: Sandbox, tmp_path: Path) -> None:
         code = code.replace(written, found)
     program = tmp_path / "put.py"
     program.write_text(code)
-    for _ in range(2):
-        run(sys.executable, str(program))
+    run(sys.executable, str(program))
     sandbox.arrives(SUBJECT)
     eventually(lambda: sandbox.count("mail-outbox") == 0)
     arrived(sandbox)

@@ -9,7 +9,7 @@ from tests.e2e.running import Sandbox, eventually, titled
 from tests.e2e.tap import Metered, a_host_behind_taps
 
 MAILS = 5
-BURST = 100
+BURST = 40
 
 
 @pytest.fixture(scope="module")

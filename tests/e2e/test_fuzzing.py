@@ -103,9 +103,10 @@ def _fuzz(sandbox: Sandbox, label: str, mode: str, examples: int) -> None:
     one()
 
 
-@pytest.mark.parametrize(("label", "mode"), CASES)
-def test_what_is_made_of_the_document_is_answered_as_the_document_says(sandbox: Sandbox, label: str, mode: str) -> None:
-    _fuzz(sandbox, label, mode, SHORT)
+@pytest.mark.parametrize("label", [label for label in OPERATIONS if label not in ALWAYS_RIGHT])
+def test_what_is_made_of_the_document_is_answered_as_the_document_says(sandbox: Sandbox, label: str) -> None:
+    """Wrong requests; test_openapi.py makes right ones."""
+    _fuzz(sandbox, label, "negative", SHORT)
 
 
 def _sent(sandbox: Sandbox, routes: tuple[str, ...]) -> Iterator[tuple[str, Callable[[], httpx.Response]]]:

@@ -10,9 +10,8 @@ from email.policy import default
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.e2e.running import EXAMPLE, Sandbox, eventually
+from tests.e2e.running import Sandbox, eventually
 
 BODY = "The new cafeteria is open.\r\n.\r\n\r\nTo: nobody@sandbox.example\r\n"
 
@@ -80,16 +79,6 @@ def test_the_marker_and_our_message_id_are_added_and_nothing_else_changes(sandbo
     assert [copy["subject"] for copy in found] == ["as it came"]
 
 
-def test_a_mail_of_the_queue_is_sent_once_although_the_answer_is_lost(sandbox: Sandbox) -> None:
-    sandbox.fault(kind="lost", count=1)
-    with sandbox.carried():
-        queue(sandbox, mail(sandbox, "by queue"), thread="incident 7")
-        accepted = sent(sandbox, "by queue")
-    assert accepted["mime"].endswith(f"\r\n\r\n{BODY}")
-    assert read(accepted)["Thread-Topic"] == "by queue"
-    assert len(sandbox.accepted()) == 1
-
-
 def test_a_large_mail_waits_in_a_blob_and_goes_byte_for_byte(sandbox: Sandbox) -> None:
     body = base64.encodebytes(bytes(range(256)) * 4_000).decode()
     mime = mail(sandbox, "1.4 MB", "Content-Transfer-Encoding: base64", body=body)
@@ -108,14 +97,6 @@ def test_what_graph_took_without_saying_so_is_found_by_its_message_id(sandbox: S
     assert read(accepted)["Message-ID"] == f"<{outgoing}@sandbox.example>"
 
 
-def test_a_key_names_the_bytes(sandbox: Sandbox) -> None:
-    for _ in range(2):
-        assert send(sandbox, mail(sandbox, "key"), Idempotency_Key="mime-1").status_code == 202
-    assert send(sandbox, mail(sandbox, "key", body="other"), Idempotency_Key="mime-1").status_code == 422
-    assert sandbox.send(EXAMPLE, Idempotency_Key="mime-1").status_code == 422
-    assert len(sandbox.accepted()) == 1
-
-
 def test_a_user_sends_as_its_own_mailbox_and_nobody_in_the_name_of_another(sandbox: Sandbox) -> None:
     token = sandbox.delegated()
     mime = b"To: fannyd@contoso.onmicrosoft.com\nSubject: mine\n\nx"
@@ -127,33 +108,3 @@ def test_a_user_sends_as_its_own_mailbox_and_nobody_in_the_name_of_another(sandb
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "ErrorSendAsDenied")
         assert "at `From`" in answer.json()["error"]["message"]
     assert len(sandbox.accepted()) == 1
-
-
-TO = b"To: a@contoso.com\r\n"
-
-
-@pytest.mark.parametrize(
-    ("mime", "code", "place"),
-    [
-        (b"hello", "ErrorMimeContentInvalid", "line 1"),
-        (b"To: a@contoso.com, Fanny\r\n\r\n", "ErrorInvalidRecipients", "To, address 2"),
-        (TO + b"Subject: x\rBcc: b@contoso.com\r\n\r\n", "ErrorMimeContentInvalid", "line 2"),
-    ],
-)
-def test_what_is_no_mail_is_refused_with_its_place(sandbox: Sandbox, mime: bytes, code: str, place: str) -> None:
-    answer = send(sandbox, mime)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
-    assert place in answer.json()["error"]["message"]
-    with sandbox.dead() as found:
-        queue(sandbox, mime)
-    assert [kept.reason for kept in found.values()] == [code]
-    assert sandbox.requests() == 0
-
-
-def test_what_is_no_base64_is_answered_in_graphs_own_words_and_too_large_a_mail_413(sandbox: Sandbox) -> None:
-    error = sandbox.send(b"Subject: hello", Content_Type="text/plain").json()["error"]
-    assert error["code"] == "ErrorMimeContentInvalidBase64String"
-    assert error["message"] == "Invalid base64 string for MIME content. - at `$`"
-    answer = send(sandbox, mail(sandbox, "5 MB", body="x" * 5_000_000))
-    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "RequestEntityTooLarge")
-    assert sandbox.requests() == 0

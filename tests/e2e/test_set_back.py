@@ -8,8 +8,6 @@ import pytest
 from shared.mail.outgoing import identity
 from tests.e2e.running import Sandbox, eventually, titled
 
-INSERTED = "2026-07-01T12:00:00Z"
-
 
 def test_a_poisoned_mail_with_a_key_is_carried_on_or_dropped_if_it_was_sent(sandbox: Sandbox) -> None:
     """Five minutes later; until then it is safe in mail-work."""
@@ -33,36 +31,6 @@ def test_a_poisoned_mail_without_a_key_is_kept_for_a_person(sandbox: Sandbox) ->
     assert sandbox.operator("GET", f"/{mail}").json()["code"] == "Crashed"
     assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
     sandbox.arrives("crashed")
-
-
-def test_a_poisoned_event_is_kept_for_a_person_and_goes_back_into_its_queue(sandbox: Sandbox) -> None:
-    with sandbox.dead() as found:
-        sandbox.put("mail-events-poison", '{"route": "nothing"}')
-    [(mail, kept)] = found.items()
-    assert (kept.reason, kept.content) == ("Crashed", b'{"route": "nothing"}')
-    with sandbox.dead() as again:
-        assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
-    assert [kept.reason for kept in again.values()] == ["UnknownRoute"]
-
-
-def test_what_is_not_mailrooms_own_in_mail_work_is_set_aside(sandbox: Sandbox) -> None:
-    with sandbox.dead(2) as found:
-        for queue in ("mail-work", "mail-work-poison"):
-            sandbox.queue(titled("smuggled"), queue)
-    assert [kept.reason for kept in found.values()] == ["NotMailroomsOwn"] * 2
-    assert "smuggled" not in sandbox.subjects()
-
-
-def test_a_producers_message_that_was_to_be_retried_later_is_read_under_its_first_id(sandbox: Sandbox) -> None:
-    body = base64.b64encode(json.dumps({"sender": sandbox.sender, **titled("retried")}).encode()).decode()
-    mail = "c" * 32
-    message = {"kind": "message", "v": 1, "id": mail, "queue": "mail-outbox", "insertedAt": INSERTED, "body": body}
-    for _ in range(2):
-        sandbox.put("mail-work", json.dumps(message))
-    eventually(lambda: sandbox.operator("GET", f"/{mail}").status_code == 200)
-    # Its time of insertion is long past: it is not sent as if it were new.
-    eventually(lambda: sandbox.operator("GET", f"/{mail}").json()["code"] == "TooOld")
-    assert "retried" not in sandbox.subjects()
 
 
 def test_with_a_wrong_setting_mail_is_retried_later_and_never_becomes_poison(broken: Sandbox) -> None:

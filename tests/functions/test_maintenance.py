@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from shared.event_loop import Deadline
 from shared.functions import maintenance
-from shared.runtime.deadline import Deadline
 from shared.telemetry import LogEvent
 
 

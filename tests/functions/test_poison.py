@@ -17,7 +17,6 @@ from shared.delivery.queue import BODY, DEAD, Kept
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work
 from shared.functions import queues as trigger
 from shared.functions.triggers import QUEUES
-from shared.mail import parse
 from shared.mail.outgoing import identity
 from shared.settings.config import read
 from shared.settings.environ import Problem
@@ -151,13 +150,23 @@ async def test_a_mail_without_a_key_is_kept_for_a_person_even_when_it_was_put_of
     assert memory(app).messages == []
 
 
+async def test_a_refused_message_is_logged_by_status_and_code_without_what_it_says(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The text of a refusal names the place, and so repeats what the producer wrote."""
+    await trigger.mail_outbox(Message(json.dumps({**MAIL, "fanny@contoso.com": "secret"}).encode()))
+    [(mail, kept)] = memory(app).dead.items()
+    [line] = [json.loads(record.message) for record in caplog.records]
+    assert line == {"event": "mail.refused", "id": mail, "status": 400, "code": kept.reason}
+
+
 async def test_what_fails_for_a_fault_of_ours_is_kept_too(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would fail in the poison queue as it did before, and be deleted there by and by."""
 
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(parse, "outbox_mail", broken)
+    monkeypatch.setattr(trigger, "outbox_mail", broken)
     await trigger.mail_outbox_poison(Message(KEYED))
     [kept] = memory(app).dead.values()
     assert (kept.reason, kept.content) == ("Crashed", KEYED)

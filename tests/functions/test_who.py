@@ -9,7 +9,6 @@ import azure.functions as func
 import pytest
 
 from shared.app import App
-from shared.auth.callers import scope_of
 from shared.auth.entra import Caller
 from shared.functions import messages, send_mail, suppressions
 from shared.mail import parse
@@ -99,6 +98,15 @@ async def test_who_may_not_send_is_refused_before_the_body_is_read(
 async def test_nor_is_it_for_me() -> None:
     for claims, status in ((app_claims(), 400), (user_claims(azp=OTHER), 403), (user_claims(oid=OTHER), 403)):
         assert (await ask(send_mail.send_my_mail, b"{", bearer(claims))).status_code == status
+
+
+@pytest.mark.usefixtures("app")
+async def test_a_refused_caller_is_logged_by_its_application_and_a_code(caplog: pytest.LogCaptureFixture) -> None:
+    """The text of the refusal is for the caller alone."""
+    await ask(send_mail.send_mail, token=bearer(app_claims()), id="ceo@fabrikam.com")
+    [line] = [json.loads(record.message) for record in caplog.records]
+    refused = {"event": "caller.refused", "status": 403, "code": "ErrorSendAsDenied", "application": APPLICATION}
+    assert line == {**refused, "count": 1}
 
 
 @pytest.mark.usefixtures("app")
@@ -228,5 +236,5 @@ def test_mails_belong_to_an_application_of_a_tenant_and_of_a_user_where_it_acts_
         replace(application, user=USER, delegated=True),
         replace(application, user=OTHER, delegated=True),
     ]
-    assert len({scope_of(one) for one in (application, *others)}) == 5
-    assert scope_of(replace(application, roles=frozenset({"Mail.Send"}))) == scope_of(application)
+    assert len({one.scope for one in (application, *others)}) == 5
+    assert replace(application, roles=frozenset({"Mail.Send"})).scope == application.scope

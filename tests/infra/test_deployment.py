@@ -9,6 +9,7 @@ from deployment.infra import as_template
 from shared.delivery import ledger, queue
 from shared.ratelimit import store as rates
 from shared.settings import config, environ
+from shared.storage.table_identity import OWN
 from tests.infra.deployed import (
     PARAMETERS,
     ROOT,
@@ -83,7 +84,7 @@ def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
     containers = {one["name"] for one in deployed(name).all(f"{STORAGE}/blobServices/containers")}
     assert containers == {
         f"{packages['name']}/default/app-package",
-        *(f"{own['name']}/default/{container}" for container in (queue.PAYLOADS, queue.DEAD, "mail-attachments")),
+        *(f"{own['name']}/default/{container}" for container in (OWN, queue.DEAD, "mail-attachments")),
     }
     in_code = {
         match[1]
@@ -101,8 +102,8 @@ def test_nothing_that_may_still_be_waited_for_is_removed_by_age(name: str) -> No
         for rule in deployed(name).one(f"{STORAGE}/managementPolicies")["properties"]["policy"]["rules"]
     }
     retention = int(deployed(name).settings()["MAIL_RETENTION_DAYS"])
-    assert rules.keys() == {f"{queue.PAYLOADS}/", f"{queue.DEAD}/"}
-    assert rules[f"{queue.PAYLOADS}/"]["daysAfterModificationGreaterThan"] > 366 + 30 + 7
+    assert rules.keys() == {f"{OWN}/", f"{queue.DEAD}/"}
+    assert rules[f"{OWN}/"]["daysAfterModificationGreaterThan"] > 366 + 30 + 7
     assert rules[f"{queue.DEAD}/"]["daysAfterModificationGreaterThan"] > retention + 30
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from shared.auth.callers import OPERATE_AS_USER
+from shared.auth.entra import OPERATE_AS_USER
 from tests.infra.deployed import ROOT, deployed
 
 DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()

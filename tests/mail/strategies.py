@@ -46,12 +46,9 @@ def addresses() -> st.SearchStrategy[str]:
 
 # Of properties whose values the model does not describe whole.
 NAMED: dict[str, st.SearchStrategy[Any]] = {
-    "address": addresses(),
-    "subject": lines,
-    "id": st.sampled_from(PROPERTIES),
-    "categories": _line.filter(bool),
+    "address": addresses(), "subject": lines, "id": st.sampled_from(PROPERTIES), "categories": _line.filter(bool),
     "internetMessageId": st.from_regex(r"<[a-z0-9]{1,8}@contoso\.test>", fullmatch=True),
-}
+}  # fmt: skip
 
 PLAIN: dict[type, st.SearchStrategy[Any]] = {
     inspect.BytesType: st.binary(max_size=40).map(lambda data: base64.b64encode(data).decode()),

@@ -144,7 +144,7 @@ def spelled(address: str) -> st.SearchStrategy[str]:
 MAILBOXES = ["a@b.test", "k.s@bü.test", "xi@sub.ss.test", "é@strasse.test", "i@straße.test", "\u03c3@\u03c2.test"]
 
 
-@settings(max_examples=80, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.sampled_from(MAILBOXES).flatmap(lambda one: st.tuples(spelled(one), spelled(one))))
 def test_two_spellings_that_reach_one_mailbox_have_one_canonical_form(spellings: tuple[str, str]) -> None:
     forms = []
@@ -161,7 +161,7 @@ def test_two_spellings_that_reach_one_mailbox_have_one_canonical_form(spellings:
     assert len({form for form, _, _ in forms}) == len({as_written for _, as_written, _ in forms})
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(addresses() | st.text(max_size=20) | st.text('aA1.@-"ü\u0308漢\uff58\u200b ', max_size=14))
 def test_whatever_has_a_form_is_an_address_to_others_too(text: str) -> None:
     try:
@@ -173,10 +173,3 @@ def test_whatever_has_a_form_is_an_address_to_others_too(text: str) -> None:
     assert domain == idna.encode(domain).decode() or "--" in domain
     assert local.isprintable()
     email_validator.validate_email(form, check_deliverability=False, test_environment=True, globally_deliverable=False)
-
-
-@settings(max_examples=50, derandomize=True, deadline=None)
-@given(addresses())
-def test_every_plain_address_has_a_form_and_keeps_what_it_is(address: str) -> None:
-    assert checked(address).partition("@")[0] == address.partition("@")[0]
-    assert checked(address).isascii()

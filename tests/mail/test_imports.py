@@ -10,7 +10,7 @@ MODULES = [
     "shared.mail.outgoing", "shared.mail.limits", "shared.mail.sdk_message",
     "shared.mail.parse", "shared.mail.sizes", "shared.mail.marker", "shared.mail.threading",
     "shared.mail.model",
-    "shared.policy.admit", "shared.policy.address_patterns",
+    "shared.policy.admit", "shared.settings.address_patterns",
 ]  # fmt: skip
 
 

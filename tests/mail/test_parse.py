@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.delivery.outbox_mail import outbox_mail
 from shared.errors import Malformed
 from shared.mail import limits
-from shared.mail.graph_types import Importance
 from shared.mail.marker import MARKER_GUID, MARKER_PROPERTY
-from shared.mail.model import BlobAttachment, FileAttachment, ItemAttachment
-from shared.mail.parse import outbox_mail, send_mail
+from shared.mail.model import BlobAttachment
+from shared.mail.parse import send_mail
 
 SHAPE = "RequestBodyRead"
 OUTER = "UnableToDeserializePostBody"
@@ -227,6 +227,8 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
         files(FILE, {name: FILE[name] for name in ("@odata.type", "name")}),
         SHAPE, ".attachments[1].contentBytes",
     ),
+    "base64 after its padding": (files(FILE | {"contentBytes": "QQ==QQ=="}), SHAPE, ".attachments[0].contentBytes"),
+    "base64 with another blank": (files(FILE | {"contentBytes": "\x0bQQ=="}), SHAPE, ".attachments[0].contentBytes"),
     "bad base64": (files(FILE | {"contentBytes": "!"}), SHAPE, ".attachments[0].contentBytes"),
     "base64 without padding": (files(FILE | {"contentBytes": "QQ"}), SHAPE, ".attachments[0].contentBytes"),
     "base64 of the URL alphabet": (files(FILE | {"contentBytes": "-_-_"}), SHAPE, ".attachments[0].contentBytes"),
@@ -277,6 +279,7 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
         files(ITEM | {"item": EVENT | {"attendees": [recipient()] * 2001}}),
         RECIPIENTS, ".attachments[0].item.attendees[1999].emailAddress",
     ),
+    "a fault within ten items": (attached(MESSAGE | {"a": 1}, 10), SHAPE, ".attachments[0].item" * 10 + ".a"),
     "11 items within one another": (attached(MESSAGE, 11), "BadRequest", "$.message" + ".attachments[0].item" * 11),
     "2,000 items within one another": (
         b'{"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}], "attachments": '
@@ -288,6 +291,9 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
     "101 categories": (body(categories=["x"] * 101), "BadRequest", ".categories[100]"),
     # what readers of JSON pass over
     "a property twice": (b'{"message": {"body": {"content": "1", "content": "2"}}}', SHAPE, ".body.content"),
+    "a property twice beside a raw line end": (
+        b'{"message": {"body": {"content": "a\nb", "content": "2"}}}', SHAPE, ".body.content",
+    ),
     "message twice": (b'{"message": {"subject": "1"}, "message": {"subject": "2"}}', SHAPE, "$.message"),
     "a hidden property twice": (b'{"message": {"a": {"b": 1, "b": 2}, "a": 1}}', SHAPE, ".a"),
     "half of a surrogate pair": (rb'{"message": {"subject": "\ud83d"}}', SHAPE, ".subject"),
@@ -349,17 +355,10 @@ def test_a_message_names_its_mailbox_in_one_way(sender: str) -> None:
     assert caught.value.path == "$.sender"
 
 
-def test_the_answer_quotes_no_value_of_the_body() -> None:
-    for wrong in (
-        body(importance="secret words"),
-        body(subject=["secret words"]),
-        body(body={"contentType": "secret words"}),
-    ):
-        assert "secret" not in str(refusal(wrong))
-
-
 def test_the_answer_says_what_is_expected() -> None:
-    assert "low, normal, high" in str(refusal(body(importance="urgent")))
+    refused = str(refusal(body(importance="secret words")))
+    assert "low, normal, high" in refused
+    assert "secret" not in refused, "no value of the body"
     assert "text, html" in str(refusal(body(body={"contentType": "rtf"})))
     assert "#microsoft.graph.fileAttachment, #microsoft.graph.itemAttachment" in str(refusal(body(attachments=[{}])))
     assert "Found integer, expected string" in str(refusal(body(subject=1)))
@@ -412,37 +411,13 @@ def test_case_of_names_order_blanks_nulls_and_annotations_make_no_difference() -
         "SaveToSentItems": "True",
         "@odata.context": "x",
         "Message": {
-            "@odata.type": "MICROSOFT.GRAPH.MESSAGE",
-            "@odata.etag": "x",
-            "subject": "x",
-            "importance@odata.type": "#microsoft.graph.importance",
-            "importance": "HIGH",
-            "toRecipients@odata.type": "#Collection(microsoft.graph.recipient)",
-            "toRecipients": [recipient()],
+            "@odata.type": "MICROSOFT.GRAPH.MESSAGE", "@odata.etag": "x", "subject": "x",
+            "importance@odata.type": "#microsoft.graph.importance", "importance": "HIGH",
+            "toRecipients@odata.type": "#Collection(microsoft.graph.recipient)", "toRecipients": [recipient()],
             "ccRecipients": None,
         },
-    }
+    }  # fmt: skip
     assert send_mail(b"\xef\xbb\xbf" + json.dumps(other, indent=3).encode()) == plain
-
-
-@pytest.mark.parametrize(
-    "kind", ["#microsoft.graph.{}", "microsoft.graph.{}", "#Microsoft.Graph.{}", "MICROSOFT.GRAPH.{}"]
-)
-def test_types_are_named_with_or_without_hash_in_any_case(kind: str) -> None:
-    item = {"@odata.type": kind.format("message"), "importance": "Low"}
-    files = [
-        FILE | {"@odata.type": kind.format("FileAttachment")},
-        ITEM | {"@odata.type": kind.format("itemAttachment"), "item": item},
-    ]
-    file, attached_item = send_mail(written(body(attachments=files))).message.attachments or ()
-    assert isinstance(file, FileAttachment)
-    assert isinstance(attached_item, ItemAttachment)
-    assert attached_item.item.importance is Importance.LOW  # type: ignore[union-attr] # the type is what is tested
-
-
-def test_ten_items_within_one_another_pass() -> None:
-    mail = send_mail(written(attached({"@odata.type": "#microsoft.graph.message"}, 10)))
-    assert mail.message.attachments
 
 
 def described(text: bytes) -> str:
@@ -455,7 +430,7 @@ def described(text: bytes) -> str:
     return "$"
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.data())
 def test_a_body_with_one_value_replaced_by_any_other_is_read_or_refused_and_never_fails(data: st.DataObject) -> None:
     """No exception but Malformed, whatever stands where."""
@@ -491,7 +466,7 @@ def test_a_body_with_one_value_replaced_by_any_other_is_read_or_refused_and_neve
     assert described(json.dumps(wrong).encode()).startswith("$")
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.binary(max_size=30))
 def test_any_bytes_are_refused_and_nothing_else_happens(noise: bytes) -> None:
     for read in (send_mail, outbox_mail):
@@ -537,10 +512,6 @@ def test_a_body_that_is_broken_otherwise_has_the_place_of_the_strict_reader() ->
         assert "line" in str(refusal(b'{"sender": "x", ' + wrong[1:], outbox_mail))
 
 
-def test_a_property_twice_is_refused_beside_a_raw_line_end_too() -> None:
-    assert refusal(b'{"message": {"body": {"content": "a\nb", "content": "2"}}}').path == "$.message.body.content"
-
-
 # The queue
 
 
@@ -549,28 +520,14 @@ def outbox(**more: Any) -> dict[str, Any]:
 
 
 def test_a_message_of_mail_outbox_gives_sender_mail_key_and_time() -> None:
-    read = outbox_mail(written(outbox(saveToSentItems=False, key="order-1", notBefore="2026-07-01T08:00:00+02:00")))
+    told = {"saveToSentItems": False, "key": "order-1", "notBefore": "2026-07-01T08:00:00+02:00", "thread": "é"}
+    read = outbox_mail(written(outbox(**told)))
     assert (read.sender, read.key, read.mail.save_to_sent_items) == ("alerts@contoso.test", "order-1", False)
+    assert read.thread == "é"
     assert read.not_before == datetime(2026, 7, 1, 6, tzinfo=UTC)
     assert read.not_before.tzinfo is UTC
     assert read.mail.message == send_mail(written(body(subject="x"))).message
-
-
-def test_key_and_time_may_be_left_out_or_null() -> None:
-    for message in (outbox(), outbox(key=None, notBefore=None)):
-        read = outbox_mail(written(message))
-        assert (read.key, read.not_before, read.mail.save_to_sent_items) == (None, None, True)
-
-
-def test_base64_of_json_is_the_same_as_json() -> None:
-    plain = written(outbox(key="ü"))
-    coded = base64.b64encode(plain)
-    lines = b"\r\n".join(coded[at : at + 76] for at in range(0, len(coded), 76))
-    forms = [
-        b"\xef\xbb\xbf" + plain, b" \n" + plain + b"\n", coded, b" " + coded + b"\n", lines, b"\xef\xbb\xbf" + coded,
-    ]  # fmt: skip
-    forms += [base64.b64encode(b"\xef\xbb\xbf" + plain), base64.b64encode(b"\n " + plain)]
-    assert all(outbox_mail(form) == outbox_mail(plain) for form in forms)
+    assert outbox_mail(written(outbox(key=None, notBefore=None, thread=None))) == outbox_mail(written(outbox()))
 
 
 MALFORMED_OUTBOX: dict[str, tuple[Any, str, str]] = {
@@ -591,6 +548,10 @@ MALFORMED_OUTBOX: dict[str, tuple[Any, str, str]] = {
     "an empty key": (outbox(key=""), OUTER, "$.key"),
     "a key of 257 characters": (outbox(key="k" * 257), OUTER, "$.key"),
     "a key that is no whole number": (outbox(key=1.5), OUTER, "$.key"),
+    "a thread of blanks": (outbox(thread=" "), OUTER, "$.thread"),
+    "a thread of two lines": (outbox(thread="two\nlines"), OUTER, "$.thread"),
+    "an unprintable thread": (outbox(thread="\x07"), OUTER, "$.thread"),
+    "a thread of 257 characters": (outbox(thread="x" * 257), OUTER, "$.thread"),
     "a key that is true": (outbox(key=True), OUTER, "$.key"),
     "a key of 300 digits": (outbox(key=10**300), OUTER, "$.key"),
     "a time without offset": (outbox(notBefore="2026-07-01T08:00:00"), OUTER, "$.notBefore"),
@@ -602,12 +563,6 @@ MALFORMED_OUTBOX: dict[str, tuple[Any, str, str]] = {
     f"the field {name} of mail-work": (outbox(**{name: value}), OUTER, f"$.{name}")
     for name, value in {"v": 1, "id": "0" * 32, "payload": "x", "released": "x", "replay": 1, "mail": {}}.items()
 }  # fmt: skip
-
-
-@pytest.mark.parametrize("key", [4711, "4711"])
-def test_a_number_is_a_key(key: object) -> None:
-    read = outbox_mail(written(outbox(key=key, thread=key)))
-    assert (read.key, read.thread) == ("4711", "4711")
 
 
 @pytest.mark.parametrize(("wrong", "code", "path"), MALFORMED_OUTBOX.values(), ids=MALFORMED_OUTBOX)

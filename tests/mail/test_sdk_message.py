@@ -11,11 +11,10 @@ from kiota_serialization_json.json_serialization_writer import JsonSerialization
 from msgspec import inspect
 
 from shared.mail import graph_types, model
-from shared.mail.graph_types import HEADER_NAME, Choice
-from shared.mail.marker import with_marker
+from shared.mail.graph_types import HEADER_NAME, Choice, odata_type
 from shared.mail.outgoing import decode, encode, fingerprint
 from shared.mail.parse import send_mail
-from shared.mail.sdk_message import sdk_class, send_mail_body, to_sdk
+from shared.mail.sdk_message import sdk_class, send_mail_body
 from shared.mail.sizes import request_size
 from tests.mail import strategies
 from tests.mail.samples import outgoing
@@ -50,7 +49,7 @@ FILES = [
 ]
 
 
-@settings(max_examples=50, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(strategies.bodies() | strategies.bodies(items=True))
 @example({"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}], "attachments": FILES}})
 def test_every_mail_comes_out_on_the_wire_as_it_went_in_and_as_long_as_was_said(body: dict[str, Any]) -> None:
@@ -88,15 +87,13 @@ def filled(node: Any) -> Any:
     match node:
         case inspect.StructType():
             members = {field.encode_name: filled(field.type) for field in node.fields if field.name != "attachments"}
-            return members | ({"@odata.type": node.tag} if node.tag else {})
+            return members | {"@odata.type": odata_type(node.cls.__name__)}
         case inspect.UnionType():
             return filled(next(part for part in node.types if not isinstance(part, inspect.NoneType)))
         case inspect.VarTupleType():
             return [filled(node.item_type), filled(node.item_type)]
         case inspect.EnumType():
             return next(iter(node.cls)).value
-        case inspect.LiteralType():
-            return node.values[0]
         case inspect.StrType() if node.pattern == HEADER_NAME:
             return "x-a"
     plain: dict[type, Any] = {
@@ -105,34 +102,6 @@ def filled(node: Any) -> Any:
         inspect.DateTimeType: "2026-02-03T04:05:06.789000+02:00",
     }  # fmt: skip
     return plain[type(node)]
-
-
-@pytest.mark.parametrize("text", strategies.DATES)
-def test_text_that_looks_like_a_date_stays_text(text: str) -> None:
-    body = {
-        "message": {
-            "subject": text,
-            "body": {"content": text},
-            "toRecipients": [{"emailAddress": {"address": "a@b.test", "name": text}}],
-            "internetMessageHeaders": [{"name": "x-a", "value": text}],
-            "singleValueExtendedProperties": [{"id": "SystemTime 0x3FEF", "value": text}],
-            "multiValueExtendedProperties": [{"id": "String 0x1042", "value": [text, text]}],
-            "flag": {"startDateTime": {"dateTime": text, "timeZone": "UTC"}},
-        },
-        "saveToSentItems": True,
-    }
-    assert json.loads(sent(send_mail(json.dumps(body).encode()))) == strategies.as_sent(body)
-
-
-def test_save_to_sent_items_is_always_written_because_the_sdks_own_default_is_false() -> None:
-    mail = send_mail(b'{"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}]}}')
-    assert json.loads(sent(mail))["SaveToSentItems"] is True
-
-
-def test_a_marked_message_carries_the_marker_on_the_wire() -> None:
-    message = to_sdk(with_marker(model.Message(subject="x"), "0" * 32))
-    assert [header.name for header in message.internet_message_headers or []] == ["x-mailroom-id"]
-    assert [extended.value for extended in message.single_value_extended_properties or []] == ["0" * 32]
 
 
 @pytest.mark.parametrize("cls", MODEL, ids=lambda cls: cls.__name__)
@@ -182,7 +151,7 @@ def described(node: Any) -> str:
             return f"list[{described(node.item_type)}]"
         case inspect.StructType() | inspect.EnumType():
             return node.cls.__name__
-        case inspect.LiteralType() | inspect.StrType():
+        case inspect.StrType():
             return "str"
         case inspect.DateTimeType():
             return f"datetime.{datetime.__name__}"

@@ -8,12 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.cloud.wire import check_message
-from shared.errors import Malformed
 from shared.mail.graph_types import SingleValueLegacyExtendedProperty
 from shared.mail.marker import with_marker
 from shared.mail.model import Message, SendMail
-from shared.mail.outgoing import OutgoingMail, decode, encode, fingerprint
-from shared.mail.parse import outbox_mail
+from shared.mail.outgoing import OutgoingMail, fingerprint
 from shared.mail.threading import marks_of, threaded, topic_of
 from tests.mail.samples import outgoing, people
 
@@ -75,14 +73,13 @@ def test_the_index_is_a_header_with_the_threads_guid_and_one_level_with_the_mail
     assert timedelta(0) <= NOON - at < timedelta(seconds=1)
 
 
-def test_indexes_sort_by_time() -> None:
-    times = [NOON + timedelta(seconds=2 * number) for number in range(50)]
-    indexes = [properties(outgoing_mail(accepted_at=at))["Binary 0x0071"] for at in times]
-    decoded = [base64.b64decode(index) for index in indexes]
-    assert decoded == sorted(decoded)
-
-
-@pytest.mark.parametrize("other", [{"thread": "incident-2"}, {"scope": "route:other"}, {"thread": "INCIDENT-1"}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"thread": "incident-2"}, {"scope": "route:other"}, {"thread": "INCIDENT-1"},
+        {"thread": "alerts:incident-1", "scope": "route"},
+    ],
+)  # fmt: skip
 def test_threads_of_other_scopes_and_names_are_other_conversations(other: dict[str, Any]) -> None:
     marks, others = marks_of(outgoing_mail()), marks_of(outgoing_mail(**other))
     assert marks is not None
@@ -91,28 +88,10 @@ def test_threads_of_other_scopes_and_names_are_other_conversations(other: dict[s
     assert marks.index[6:22] != others.index[6:22]
 
 
-def test_scope_and_thread_do_not_run_together() -> None:
-    one, another = marks_of(outgoing_mail("b:c", "a")), marks_of(outgoing_mail("c", "a:b"))
-    assert one is not None
-    assert another is not None
-    assert one.root != another.root
-
-
 def test_a_mail_without_a_thread_stays_as_it_is() -> None:
     plain = outgoing_mail(None)
     assert threaded(plain) is plain.request
     assert marks_of(plain) is None
-
-
-def test_the_same_mail_has_the_same_marks() -> None:
-    """A mail that is sent again, from a queue message, is the same mail."""
-    assert threaded(decode(encode(outgoing_mail()))) == threaded(outgoing_mail())
-
-
-def test_a_mail_of_an_older_version_has_no_thread() -> None:
-    written = msgspec.json.decode(encode(outgoing_mail(None)))
-    del written["thread"]
-    assert decode(msgspec.json.encode(written)) == outgoing_mail(None)
 
 
 def own(*ids: str) -> dict[str, Any]:
@@ -141,7 +120,7 @@ def test_other_properties_of_the_sender_change_nothing() -> None:
     assert properties(outgoing_mail(message=own(*ids))).keys() == {*ids, *properties(outgoing_mail())}
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), st.none() | st.text(max_size=40))
 def test_any_thread_and_subject_make_marks_that_graph_takes_and_nothing_else_changes(
     thread: str, subject: str | None
@@ -157,28 +136,17 @@ def test_any_thread_and_subject_make_marks_that_graph_takes_and_nothing_else_cha
 @pytest.mark.parametrize(
     ("subject", "topic"),
     [
-        ("Disk full", "Disk full"),
-        ("[Firing] Disk full", "Disk full"),
-        ("[FIRING:2] Disk full", "Disk full"),
-        ("[RESOLVED] Disk full", "Disk full"),
-        ("[Resolved] - Disk full", "Disk full"),
-        ("[ no data ]: Disk full", "Disk full"),
-        ("Resolved: Disk full", "Disk full"),
-        ("RE: Disk full", "Disk full"),
-        ("AW: WG: Fwd: re:  [Firing] Disk full", "Disk full"),
-        ("回复: Disk full", "Disk full"),
+        ("Disk full", "Disk full"), ("[Firing] Disk full", "Disk full"), ("[FIRING:2] Disk full", "Disk full"),
+        ("[RESOLVED] Disk full", "Disk full"), ("[Resolved] - Disk full", "Disk full"),
+        ("[ no data ]: Disk full", "Disk full"), ("Resolved: Disk full", "Disk full"), ("RE: Disk full", "Disk full"),
+        ("AW: WG: Fwd: re:  [Firing] Disk full", "Disk full"), ("回复: Disk full", "Disk full"),
         ("[contoso/shop] Issue 7: Disk full", "[contoso/shop] Issue 7: Disk full"),
         ("[Resolved] [contoso/shop] Disk full", "[contoso/shop] Disk full"),
-        ("Resolved Disk full", "Resolved Disk full"),
-        ("Disk full: C:\\logs", "Disk full: C:\\logs"),
-        ("C:\\logs is full", "C:\\logs is full"),
-        ("12: Disk full", "12: Disk full"),
-        ("  Disk \r\n full ", "Disk   full"),
-        ("[Resolved]", "[Resolved]"),
-        ("RE: ", "RE:"),
-        ("", ""),
+        ("Resolved Disk full", "Resolved Disk full"), ("Disk full: C:\\logs", "Disk full: C:\\logs"),
+        ("C:\\logs is full", "C:\\logs is full"), ("12: Disk full", "12: Disk full"),
+        ("  Disk \r\n full ", "Disk   full"), ("[Resolved]", "[Resolved]"), ("RE: ", "RE:"), ("", ""),
     ],
-)
+)  # fmt: skip
 def test_the_topic_is_the_subject_without_what_changes_from_mail_to_mail(subject: str, topic: str) -> None:
     assert topic_of(subject) == topic
 
@@ -189,25 +157,6 @@ def test_a_topic_is_one_line_and_its_own_topic_and_the_end_of_its_subject(subjec
     assert topic.splitlines() in ([], [topic])
     assert topic_of(topic) == topic
     assert subject.rstrip().endswith(topic) or any(sign < " " or sign >= "\x7f" for sign in subject)
-
-
-def queued(**more: Any) -> bytes:
-    message = {"toRecipients": [{"emailAddress": {"address": "ada@contoso.test"}}]}
-    return msgspec.json.encode({"sender": "mailroom@contoso.test", "message": message, **more})
-
-
-@pytest.mark.parametrize("thread", ["incident 1", "é", "x" * 256, None])
-def test_a_queued_mail_may_name_its_thread(thread: str | None) -> None:
-    assert outbox_mail(queued(thread=thread)).thread == thread
-    assert outbox_mail(queued()).thread is None
-
-
-@pytest.mark.parametrize("thread", ["", " ", "x" * 257, "two\nlines", "\x07", 7.5])
-def test_a_thread_that_is_no_printable_text_is_refused_with_its_place(thread: object) -> None:
-    with pytest.raises(Malformed) as refusal:
-        outbox_mail(queued(thread=thread))
-    assert refusal.value.path == "$.thread"
-    assert refusal.value.status == 400
 
 
 def test_another_thread_is_another_mail_and_none_is_the_mail_as_before() -> None:

@@ -4,9 +4,6 @@ import base64
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import SMTP, default
 from email.utils import encode_rfc2231
 from urllib.parse import quote
 
@@ -14,9 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import Malformed
-from shared.mime.head import read_head
-from shared.mime.header_parameters import LONGEST_HEADER, MAX_PARAMETERS, read_parameters, words_decoded
+from shared.mime.header_parameters import LONGEST_HEADER, MAX_PARAMETERS, MAX_WORDS, read_parameters, words_decoded
 from shared.mime.read import read_mime
 
 NAME = "Größe (März), 5 €.pdf"
@@ -60,6 +55,9 @@ PROGRAMS = {
     "a charset with its language": ('attachment; filename="=?utf-8*de?q?Gr=C3=B6=C3=9Fe.pdf?="', "Größe.pdf"),
     "quoted against RFC 2231": ("attachment; filename*=\"utf-8''Gr%C3%B6%C3%9Fe.pdf\"", "Größe.pdf"),
     "without its charset": ("attachment; filename*=Gr%C3%B6%C3%9Fe.pdf", "Größe.pdf"),
+    "a broken word before another": (
+        'attachment; filename="=?utf-8?b?A?= =?x-none?q?a?= =?utf-8?q?a=2Eics?="', "=?utf-8?b?A?= =?x-none?q?a?= a.ics",
+    ),
     "a charset that nobody knows": ('attachment; filename="=?x-none?q?a?= b"', "=?x-none?q?a?= b"),
     "quotes in a name": ('attachment; filename="a \\"b\\" \\\\c.pdf"', 'a "b" \\c.pdf'),
     "comments": ("attachment (a (b) \\)); filename=a.pdf (c)", "a.pdf"),
@@ -79,26 +77,18 @@ def test_the_name_of_a_file_is_read_as_the_program_meant_it(program: str) -> Non
 
 
 REFUSED = {
-    "blanks without quotes": "attachment; filename=a b.pdf",
-    "brackets without quotes": "attachment; filename=a(1).pdf",
-    "quotes without end": 'attachment; filename="a.pdf',
-    "text behind quotes": 'attachment; filename="a"b',
-    "no value": "attachment; filename=",
-    "no name": "attachment; =a.pdf",
-    "no equals sign": "attachment; filename",
-    "no value before": '"attachment"; filename=a.pdf',
-    "twice": "attachment; filename=a.pdf; FILENAME=b.pdf",
+    "blanks without quotes": "attachment; filename=a b.pdf", "brackets without quotes": "attachment; filename=a(1).pdf",
+    "quotes without end": 'attachment; filename="a.pdf', "text behind quotes": 'attachment; filename="a"b',
+    "no value": "attachment; filename=", "no name": "attachment; =a.pdf", "no equals sign": "attachment; filename",
+    "no value before": '"attachment"; filename=a.pdf', "twice": "attachment; filename=a.pdf; FILENAME=b.pdf",
     "a piece twice": "attachment; filename*0=a; filename*00=b",
-    "a piece missing": "attachment; filename*0=a; filename*2=b",
-    "the first piece missing": "attachment; filename*1=a",
+    "a piece missing": "attachment; filename*0=a; filename*2=b", "the first piece missing": "attachment; filename*1=a",
     "a comment without end": "attachment; filename=a (b",
     "a line end in percent signs": "attachment; filename*=utf-8''a%0D%0AX:",
     "a line end in a word": 'attachment; filename="=?utf-8?q?a=0Ab?="',
-    "NUL": 'attachment; filename="=?utf-8?b?YQBi?="',
-    "a line separator": "attachment; filename*=utf-8''a%E2%80%A8b",
-    "too many": "attachment" + "; a=b" * 301,
-    "too long": f'attachment; filename="{"a" * LONGEST_HEADER}"',
-}
+    "NUL": 'attachment; filename="=?utf-8?b?YQBi?="', "a line separator": "attachment; filename*=utf-8''a%E2%80%A8b",
+    "too many": "attachment" + "; a=b" * 301, "too long": f'attachment; filename="{"a" * LONGEST_HEADER}"',
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -135,18 +125,6 @@ def test_the_boundary_is_found_beside_whatever_else_is_said(value: str) -> None:
     assert read_content.parameters["boundary"] == "b"
 
 
-def test_a_refusal_recommends_nothing_that_is_refused() -> None:
-    """Each form that a refusal of a file's name speaks of is taken."""
-    head = "To: a@b.example\r\nContent-Disposition: attachment; filename={}\r\n\r\n"
-    with pytest.raises(Malformed, match=r"expected UTF-8, encoded words \(RFC 2047\) or RFC 2231"):
-        read_mime(head.format("Größe").encode("latin-1"))
-    for form in ('"Größe"', '"=?utf-8?q?Gr=C3=B6=C3=9Fe?="', "x; filename*=utf-8''Gr%C3%B6%C3%9Fe"):
-        read_mime(head.format(form).encode())
-    with pytest.raises(Malformed, match=r"needs? quotes"):
-        read_mime(head.format("a b").encode())
-    read_mime(head.format('"a b"').encode())
-
-
 file_names = st.text(
     st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=60
 ).filter(lambda name: name == " ".join(name.split()) and "=?" not in name)  # fmt: skip
@@ -175,60 +153,25 @@ def standard_library(name: str) -> str:
     return "filename*=" + encode_rfc2231(name, "utf-8")
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(file_names, st.sampled_from([nodemailer, in_base64, as_it_is, standard_library]))
 def test_a_name_that_is_written_in_any_of_these_forms_is_read_again(name: str, write: Callable[[str], str]) -> None:
     assert named(f"attachment; {write(name)}") == name
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
-@given(file_names)
-def test_a_file_that_pythons_email_attaches_keeps_its_name(name: str) -> None:
-    mail = EmailMessage(SMTP)
-    mail["To"] = "a@b.example"
-    mail.add_attachment(b"x", maintype="application", subtype="pdf", filename=name)
-    raw = mail.as_bytes()
-    read_mime(raw)
-    part = next(message_from_bytes(raw, policy=default).iter_attachments())
-    start = raw.index(b"\r\n\r\n--") + 4
-    head = read_head(raw, raw.index(b"\r\n", start) + 2, len(raw), "part 1")
-    [field] = [field for field in head.fields if field.key == "content-disposition"]
-    assert named(field.value) == name
-    if not name.startswith('"'):  # which Python's own reader takes off once more
-        assert part.get_filename() == name
-
-
-@settings(max_examples=80, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.text(st.sampled_from("a;=\"\\ ()*0'%=?utf-8Bq_\tü,/"), max_size=60), st.booleans())
 def test_any_header_is_read_or_refused(text: str, is_type: bool) -> None:  # noqa: FBT001 - a drawn value
     with suppress(ValueError):
         assert read_parameters(text, is_type=is_type).value
 
 
-SHAPES: dict[str, Callable[[int], str]] = {
-    "words": lambda n: "=?utf-8?q?a?= " * (n // 14),
-    "words that do not end": lambda n: "=?utf-8?q?" * (n // 10),
-    "words of many charsets": lambda n: "=?utf-8?q?a?= =?latin1?q?a?= " * (n // 30),
-    "equals and question marks": lambda n: "=?" * (n // 2),
-    "base64 that is none": lambda n: "=?utf-8?B?" + "=" * n + "?=",
-}
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_words_take_time_that_grows_with_their_number(shape: str) -> None:
-    def seconds(size: int) -> float:
-        text = SHAPES[shape](size)
-        start = time.process_time()
-        for _ in range(3):
-            words_decoded(text)
-        return time.process_time() - start
-
-    small, large = (min(seconds(size) for _ in range(3)) for size in (20_000, 80_000))
-    assert large < 12 * small + 0.02, "fourfold, not sixteenfold"
-
-
 def test_a_header_at_its_limits_is_read_at_once() -> None:
     start = time.process_time()
+    for words in ("=?utf-8?q?a?= =?latin1?q?a?= ", "=?utf-8?q?a=?=", "=?utf-8?B?A?=" + " " * 200, "=?"):
+        words_decoded(words * (MAX_WORDS // words.count("=?")) + "x" * 12_000)
+        with pytest.raises(ValueError, match="encoded words"):
+            words_decoded(words * (MAX_WORDS + 1))
     name = "; ".join(f"filename*{at}*=%41" for at in range(MAX_PARAMETERS))
     assert named(f"attachment; {name}") == "A" * MAX_PARAMETERS
     for text in ("(" * 16_000, "(x)" * 5_000, '\\"' * 8_000, ";" * 16_000, "a; b=" + '"' * 16_000, " " * 16_000):

@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.mail import limits
-from shared.mail.sizes import check_size
 from shared.mime.head import MAX_FIELDS
 from shared.mime.read import read_mime
 from shared.mime.write import as_sent
-from shared.policy.address_patterns import Patterns
 from shared.policy.pre_send import Withheld, before_send
 from shared.policy.redirect import LEFT_OUT, ORIGINAL_RECIPIENTS
+from shared.policy.size_limits import check_size
+from shared.settings.address_patterns import Patterns
 from shared.settings.config import Settings
 from tests.mail.samples import BOX
-from tests.mime.test_write import BODY, MAIL, outgoing_mail
+from tests.mime.test_write import BODY, outgoing_mail
 from tests.policy.test_pre_send import CATCHER, NOBODY, goes
 
 OPEN = Settings(allowed_senders=Patterns.parse("*@contoso.example"))
@@ -38,17 +38,7 @@ def test_a_redirected_mail_names_nobody_else_in_any_header_that_is_sent_to() -> 
     assert all(word in meant for word in ("to=fannyd@", "to=danas@", "cc=carl@", "bcc=hidden@"))
     others = [str(value) for name, value in mail.items() if name.lower() != ORIGINAL_RECIPIENTS]
     assert not [value for value in others if "fannyd@" in value or "hidden@" in value]
-
-
-def test_an_unsubscription_from_a_redirected_mail_reaches_nobody() -> None:
-    given = outgoing_mail(MAIL.replace(b"X-Odd:", b"List-Unsubscribe: <mailto:off@contoso.example>\r\nX-Odd:"))
-    mail = message_from_bytes(as_sent(goes(given, REDIRECT).mail, BOX), policy=default)
-    assert mail["List-Unsubscribe"] is None
-
-
-def test_a_redirected_mail_says_so_in_its_subject_and_keeps_its_body() -> None:
-    sent = as_sent(goes(outgoing_mail(), REDIRECT).mail, BOX)
-    assert message_from_bytes(sent, policy=default)["Subject"] == "[Redirected] Grüße"
+    assert mail["Subject"] == "[Redirected] Grüße"
     assert sent.partition(b"\r\n\r\n")[2] == BODY.removeprefix(b"\r\n")
 
 
@@ -183,13 +173,7 @@ def test_a_mail_that_can_no_longer_be_read_fails_instead_of_going_as_it_is() -> 
     assert (verdict.state, verdict.status) == ("failed", 400)
 
 
-def test_captured_mail_is_kept_as_it_came() -> None:
-    verdict = before_send(outgoing_mail(), replace(OPEN, mode="capture"), NOBODY)
-    assert isinstance(verdict, Withheld)
-    assert verdict.state == "captured"
-
-
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.data())
 def test_whatever_is_left_of_a_mail_is_a_whole_mail_without_calendar_parts(data: st.DataObject) -> None:
     leaves = st.sampled_from([TEXT, HTML, INVITE, CALENDARS["in base64"], leaf("application/pdf", "x")])
@@ -215,8 +199,3 @@ def test_suppressed_recipients_are_taken_out_of_the_headers() -> None:
     assert [address.addr_spec for address in mail["To"].addresses] == ["fannyd@contoso.example"]
     assert mail["Bcc"] is None
     assert mail["Cc"] == "carl@contoso.example"
-
-
-def test_a_mail_that_nothing_is_changed_of_goes_with_its_own_headers() -> None:
-    """But for the marker and the Message-ID: mime/send.py."""
-    assert b"Cc: carl@contoso.example\r\n" in as_sent(goes(outgoing_mail(), OPEN, NOBODY).mail, BOX)

@@ -19,12 +19,12 @@ from shared.errors import Malformed
 from shared.mail import limits
 from shared.mail.graph_types import InternetMessageHeader, Recipient
 from shared.mail.model import Message, SendMail
-from shared.mail.outgoing import OutgoingMail, decode, encode, fingerprint
-from shared.mail.sizes import check_size
+from shared.mail.outgoing import OutgoingMail
 from shared.mail.threading import marks_of
 from shared.mime.address_lists import holds_an_address
 from shared.mime.read import read_mime
 from shared.mime.write import address_list, as_sent, unstructured
+from shared.policy.size_limits import check_size
 from tests.mail.samples import BOX, ID, outgoing, people, person
 from tests.mail.strategies import lines, local_parts, texts
 
@@ -75,6 +75,7 @@ def test_a_mail_goes_with_its_own_bytes_and_the_marker() -> None:
     sent = as_sent(outgoing_mail(), BOX)
     assert sent == HEAD + f"x-mailroom-id: {ID}\r\nMessage-ID: {OURS}\r\n".encode() + BODY
     assert as_sent(outgoing_mail(), BOX) == sent
+    assert changed() == MAIL
 
 
 def test_line_ends_of_headers_become_crlf_and_those_of_the_body_stay() -> None:
@@ -86,11 +87,10 @@ def test_line_ends_of_headers_become_crlf_and_those_of_the_body_stay() -> None:
     assert b"\n" not in sent.partition(b"\r\n\r\n")[0].replace(b"\r\n", b"")
 
 
-ends = st.sampled_from([b"\n", b"\r\n"])
 body_lines = st.sampled_from([b"", b"x", b"To: a@contoso.example", b"--b", b"\xff\xfe", b" ", b"."])
 
 
-@settings(max_examples=80, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=40, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(st.tuples(body_lines, st.sampled_from([b"\n", b"\r\n"]))), st.sampled_from([b"\n", b"\r\n"]), st.booleans()
 )
@@ -132,10 +132,6 @@ def test_a_thread_is_marked_in_headers_that_the_sender_has_not_set() -> None:
     assert (kept["Thread-Index"], kept["Thread-Topic"]) == ("AQ==", "theirs")
     both = parsed(as_sent(outgoing_mail(b"Message-ID: <m@shop.example>\r\n" + MAIL, thread="incident 7"), BOX))
     assert str(both["References"]).split() == [marks.root, "<m@shop.example>"]
-
-
-def test_what_was_read_changes_nothing() -> None:
-    assert changed() == MAIL
 
 
 def test_with_other_recipients_no_header_names_the_old_ones() -> None:
@@ -192,7 +188,7 @@ def test_new_addresses_that_no_header_can_hold_are_refused() -> None:
 words = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], exclude_characters="<>"), max_size=60)
 
 
-@settings(max_examples=80, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=40, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.lists(words, min_size=1, max_size=4), words)
 def test_what_is_written_anew_is_read_as_it_was_meant(names: list[str], subject: str) -> None:
     """By our own reader, which is stricter than any other; and a second time nothing changes."""
@@ -203,12 +199,6 @@ def test_what_is_written_anew_is_read_as_it_was_meant(names: list[str], subject:
     again = rewritten(MAIL, message)
     assert read_mime(again).message == message
     assert rewritten(again, message) == again
-
-
-def test_a_mail_of_mime_waits_as_any_other() -> None:
-    made = outgoing_mail()
-    assert decode(encode(made)) == made
-    assert fingerprint(BOX, made.request, None, made.mime) != fingerprint(BOX, made.request)
 
 
 def test_a_mail_too_large_with_its_marker_is_refused() -> None:
@@ -275,7 +265,7 @@ somebody = st.builds(person, plain_addresses, st.none() | lines | odd)
 hostile = st.text(st.sampled_from('=?utf8qb 8äöü<>",;:()@\\a.🦉'), max_size=120)
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.lists(somebody, min_size=1, max_size=3), hostile | lines)
 @example([person("a@b.example", "=?utf-8?q?Bcc=3A?=")], "=?utf-8?q?Bcc=3A?=")
 def test_people_and_subjects_are_read_as_they_were_written(people: list[Recipient], subject: str) -> None:
@@ -290,7 +280,7 @@ def test_people_and_subjects_are_read_as_they_were_written(people: list[Recipien
         assert value_of(written, "Subject") == subject
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(texts | hostile, texts | hostile)
 @example("a\r\nBcc: eve@x.test", "a\nBcc: e@x.test")
 @example("\x85Bcc: x", "\u2028Bcc: x")
@@ -314,7 +304,7 @@ names_of_people = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(names_of_people)
 @example("c@d.example, ü")
 @example('"c@d.example" <x')

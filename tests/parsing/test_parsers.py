@@ -2,7 +2,7 @@
 
 Those that have no such test beside their own: sendMail's headers, settings, route.toml, Mailroom's own messages. The
 others are in tests/mail/test_parse.py (mails), tests/webhooks/sources (each source, CloudEvents, JSON),
-tests/auth/test_entra.py (tokens), tests/graph (Retry-After, Graph's answers), tests/policy/test_address_patterns.py,
+tests/auth/test_entra.py (tokens), tests/graph (Retry-After, Graph's answers), tests/settings/test_address_patterns.py,
 tests/webhooks/routing/test_event_messages.py (events of queues), and tests/delivery/test_ledger.py (a page's `after`).
 """
 
@@ -11,10 +11,8 @@ import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +73,7 @@ def test_a_key_or_a_thread_in_a_header_is_a_text_or_malformed(key: str, other: s
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=60) | JSON.map(json.dumps), max_size=4))
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_whatever_the_environment_holds_reading_it_does_not_fail(environ: dict[str, str]) -> None:
     """And no secret is in what is said of it."""
     found = read(environ)
@@ -85,7 +83,7 @@ def test_whatever_the_environment_holds_reading_it_does_not_fail(environ: dict[s
 
 
 @given(TOML)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whatever_a_route_holds_it_is_a_route_or_an_error_that_names_its_line(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "route.toml")
@@ -97,14 +95,9 @@ def test_whatever_a_route_holds_it_is_a_route_or_an_error_that_names_its_line(te
 
 
 WORK = {
-    "kind": "mail",
-    "v": 1,
-    "id": "0" * 32,
-    "scope": "",
-    "fingerprint": "",
-    "mailbox": "",
+    "kind": "mail", "v": 1, "id": "0" * 32, "scope": "", "fingerprint": "", "mailbox": "",
     "acceptedAt": "2026-07-01T12:00:00Z",
-}
+}  # fmt: skip
 
 
 @given(
@@ -114,6 +107,9 @@ WORK = {
     )
 )
 @example(json.dumps(WORK).encode()[:-1] + b', "mail": ' + b"[" * 100_000)
+@example(b"[]")
+@example(b"{}")
+@example(b"null")
 def test_a_message_of_mail_work_is_one_or_a_decode_error(body: bytes) -> None:
     """The trigger catches ValueError, of which msgspec's error is one."""
     assert issubclass(msgspec.DecodeError, ValueError)
@@ -125,9 +121,3 @@ def test_a_message_of_mail_work_is_one_or_a_decode_error(body: bytes) -> None:
 def test_a_mail_is_one_or_a_decode_error(data: bytes) -> None:
     with suppress(msgspec.DecodeError):
         assert isinstance(decode(data), OutgoingMail)
-
-
-@pytest.mark.parametrize("value", [[], {}, "", 0, None, True])
-def test_json_that_is_no_object_is_no_message(value: Any) -> None:
-    with pytest.raises(msgspec.ValidationError):
-        parse_work(json.dumps(value).encode())

@@ -7,8 +7,9 @@ from shared.errors import NotAllowed
 from shared.mail.graph_types import Contact, EmailAddress, Event
 from shared.mail.model import ItemAttachment, Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail
-from shared.policy.address_patterns import Patterns
-from shared.policy.admit import CallerRule, admit
+from shared.policy.admit import admit
+from shared.settings.address_patterns import Patterns
+from shared.settings.caller_rules import CallerRule
 from shared.settings.config import Settings
 from tests.mail import samples
 from tests.mail.samples import person

@@ -74,12 +74,8 @@ SAME = [
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_an_address_is_one_entry_in_every_spelling(one: str, other: str) -> None:
-    assert entry_id(one) == entry_id(other)
-
-
-def test_an_id_can_be_had_without_mailroom() -> None:
+    assert entry_id(one) == entry_id(other) != entry_id(f"x{one}")
     assert entry_id("Adele@Fabrikam.test") == hashlib.sha256(b"adele@fabrikam.test").hexdigest()
-    assert entry_id("adele+news@fabrikam.test") != entry_id("adele@fabrikam.test")
 
 
 @pytest.mark.parametrize("long", [False, True])

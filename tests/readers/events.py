@@ -16,6 +16,7 @@ from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.event_messages import events_of, parse_event
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources import json_values
+from shared.webhooks.sources.alert_groups import grouped, is_internal
 from shared.webhooks.sources.expressions import holds
 from shared.webhooks.sources.key import Key
 from shared.webhooks.sources.source import RawRequest, SourceEvent, source_named
@@ -135,6 +136,22 @@ def _filtered(text: str) -> None:
 
 READERS: Final = [
     Reader("the JSON of a webhook", json_values.read_json, WEBHOOK, documents()),
+    Reader(
+        "a list that is read item by item",
+        lambda body: [sum(1 for _ in found[1]) for found in [json_values.in_pieces(body, "list")] if found],
+        5 * WEBHOOK,
+        documents(around=lambda value: {"list": [value]})
+        | {
+            "nothing": lambda size: as_json({"list": [{}] * (size // 3)}),
+            "alerts": lambda size: as_json({"list": [{"labels": {"a": "b"}, "status": "firing"}] * (size // 50)}),
+        },
+    ),
+    Reader(
+        "a group of alerts",
+        lambda data: (grouped(_event({"alerts": [data, {"labels": data}]})), is_internal(str(data)[:200])),
+        WEBHOOK,
+        VALUES,
+    ),
     Reader(
         "a batch of events",
         lambda body: [

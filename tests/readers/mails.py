@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from shared.delivery.outbox_mail import outbox_mail
 from shared.delivery.queue_messages import of_some_version, parse_work
 from shared.mail import limits, parse, threading
 from shared.mail.limits import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
 from shared.mail.outgoing import decode, encode, fingerprint
 from shared.mail.sdk_message import send_mail_body
-from shared.mail.sizes import check_size
 from shared.mime import read, write
 from shared.parsing import json_text, producer_messages, strict_json
 from shared.policy.redirect import redirected, redirected_mail
+from shared.policy.size_limits import check_size
 from tests.mail.samples import outgoing
 from tests.readers.reader import MEGABYTE, Reader
 from tests.readers.shapes import HOSTILE, TEXTS, VALUES, Shape, as_json, bound, documents
@@ -269,7 +270,7 @@ READERS: Final = [
     ),
     Reader(
         "a mail in the queue",
-        parse.outbox_mail,
+        outbox_mail,
         QUEUE,
         {name: _as_outbox(shape) for name, shape in MAILS.items()}
         | {

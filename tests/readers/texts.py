@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.auth import entra
-from shared.mail import addresses, blob_names, graph_types, limits, marker, threading
+from shared.mail import addresses, graph_types, limits, marker, threading
 from shared.mime import address_lists, header_parameters, write
 from shared.mime.head import MAX_HEAD, HeaderField
 from shared.parsing import charsets
 from shared.policy import suppression
-from shared.policy.address_patterns import Patterns
-from shared.policy.extended_properties import ExtendedProperties
 from shared.policy.redirect import banner_place
+from shared.settings.address_patterns import Patterns
+from shared.settings.extended_properties import ExtendedProperties
 from shared.webhooks.rendering import bounds, filters, markup
 from shared.webhooks.rendering.markup import MARKUP_FILTERS
 from shared.webhooks.sources import cloudevents, json_values, signatures
@@ -81,7 +81,7 @@ READERS: Final = [
         ADDRESSES,
         bounded=True,
     ),
-    Reader("the name of a blob", blob_names.split, 10000, of_texts(begin="abc/"), bounded=True),
+    Reader("the name of a blob", addresses.split_blob, 10000, of_texts(begin="abc/"), bounded=True),
     Reader(
         "the id of an extended property",
         lambda text: marker.forged(property_id=text),

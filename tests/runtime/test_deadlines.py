@@ -17,6 +17,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 import shared.auth.entra_keys
 import shared.storage.account
 import shared.storage.tables
+from shared.app import App
 from shared.auth.managed_identity import Identity
 from shared.delivery import payloads
 from shared.delivery.queue import Kept
@@ -25,7 +26,8 @@ from shared.delivery.record import Row
 from shared.graph.client import open_client
 from shared.graph.outcome import Unanswered, Unknown
 from shared.graph.send import send_mail
-from shared.settings.config import Storage
+from shared.ratelimit.store import TableStore
+from shared.settings.config import Settings, Storage
 from shared.storage.account import StorageAccount
 from shared.webhooks.routing import secrets
 from tests.serving import serving
@@ -68,19 +70,19 @@ def account_at(port: int) -> Storage:
     return Storage(f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={KEY};{endpoints}")
 
 
-STORAGE: dict[str, Callable[[StorageAccount], Awaitable[object]]] = {
-    "a message put": lambda account: account.outbox().put(WORK, NOW),
-    "a message put back": lambda account: account.outbox().put_back("mail-outbox", b"{}"),
-    "a mail read": lambda account: account.outbox().mail_of(WORK),
-    "set aside": lambda account: account.outbox().set_aside("1", Kept("mail", "x", b"x")),
-    "what was set aside read": lambda account: account.outbox().kept("1"),
-    "a payload removed": lambda account: account.outbox().remove(WORK),
-    "a row added": lambda account: account.ledger().insert(ROW),
-    "a row read": lambda account: account.ledger().read("1"),
-    "rows listed": lambda account: account.ledger().page("sent", 10, None),
-    "a rate read": lambda account: account.rate_limits().read("x"),
-    "a rate written": lambda account: account.rate_limits().write("x", {}, None),
-    "its health": lambda account: account.queues.get_service_properties(),
+STORAGE: dict[str, Callable[[App], Awaitable[object]]] = {
+    "a message put": lambda app: app.outbox.put(WORK, NOW),
+    "a message put back": lambda app: app.outbox.put_back("mail-outbox", b"{}"),
+    "a mail read": lambda app: app.outbox.mail_of(WORK),
+    "set aside": lambda app: app.outbox.set_aside("1", Kept("mail", "x", b"x")),
+    "what was set aside read": lambda app: app.outbox.kept("1"),
+    "a payload removed": lambda app: app.outbox.remove(WORK),
+    "a row added": lambda app: app.engine.claims.ledger.insert(ROW),
+    "a row read": lambda app: app.engine.claims.ledger.read("1"),
+    "rows listed": lambda app: app.engine.claims.ledger.page("sent", 10, None),
+    "a rate read": lambda app: TableStore(app.storage.tables.table("rates")).read("x"),
+    "a rate written": lambda app: TableStore(app.storage.tables.table("rates")).write("x", {}, None),
+    "its health": lambda app: app.storage.queues.get_service_properties(),
 }
 
 
@@ -108,12 +110,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 async def test_storage_that_does_not_answer_is_an_error_in_time(kind: str) -> None:
     async with server(kind) as port:
-        account, began = StorageAccount(account_at(port)), time.monotonic()
+        app, began = App(Settings(storage=account_at(port))), time.monotonic()
         try:
             async with asyncio.timeout(60):
-                found = await asyncio.gather(*(ask(account) for ask in STORAGE.values()), return_exceptions=True)
+                found = await asyncio.gather(*(ask(app) for ask in STORAGE.values()), return_exceptions=True)
         finally:
-            await account.close()
+            await app.storage.close()
     assert {name: one for name, one in zip(STORAGE, found, strict=True) if not isinstance(one, AzureError)} == {}
     assert time.monotonic() - began < MOST
 

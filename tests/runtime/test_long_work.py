@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from shared.runtime.long_work import LARGE, aside
+from shared.event_loop import LARGE, aside
 from shared.telemetry import LogEvent, emit
 
 

@@ -1,6 +1,7 @@
 """The preview shows what the app would send, and writes down what examples become."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +54,20 @@ def test_one_example_is_a_file_of_html_and_the_json_for_graph(
     assert "Ada &amp; Bob" in html
 
 
-def test_all_examples_are_one_page_with_each_mail_in_frames_without_scripts(
+def test_a_page_lists_all_mails_and_shows_each_in_frames_without_scripts(
     routes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _run(routes, tmp_path / "out") == 0
-    page = (tmp_path / "out" / "index.html").read_text()
-    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "index.html")
-    assert "shop / paid" in page
-    assert "Order 7 &lt;paid&gt;" in page
-    assert page.count("<iframe") == 2
-    assert page.count('sandbox="allow-same-origin"') == 2
-    assert "<p>Thank you" not in page
-    assert "shop / draft</h2><dl><dt>Filtered" in page
+    out = tmp_path / "out"
+    assert main(["--routes", str(routes), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == str(out / "index.html")
+    page = (out / "index.html").read_text()
+    (listed,) = re.findall(r"^const mails = (\[.*\])$", page, re.MULTILINE)
+    draft, paid = json.loads(listed)
+    assert (draft["route"], draft["example"], draft["Subject"]) == ("shop", "draft", "Filtered: no mail")
+    assert (paid["Subject"], paid["Importance"], paid["Failed"]) == ("Order 7 <paid>", "high", "")
+    assert "Thank you, Ada &amp; Bob." in (out / paid["file"]).read_text()
+    assert "<" not in listed, "no subject ends the script"
+    assert 'sandbox: ""' in page
 
 
 def test_write_puts_the_expected_mail_beside_each_example(routes: Path, tmp_path: Path) -> None:
@@ -94,6 +97,16 @@ def test_what_is_wrong_with_a_route_or_an_example_is_said(
     (routes / "shop" / "templates" / "other.html.j2").write_text("{{ wrong")
     assert _run(routes, tmp_path / "out") == 1
     problems = capsys.readouterr().err
-    assert f"{routes}/shop/examples/paid.json: The template order.paid.html.j2 failed in line 3" in problems
-    assert f"{routes}/shop/examples/broken.json: expected JSON of the shape" in problems
-    assert f"{routes}/shop/templates/other.html.j2:1: " in problems
+    assert f"error: {template}:3: The template order.paid.html.j2 failed in line 3 (UndefinedError). " in problems
+    assert "'absent' (example paid)" in problems
+    assert f"error: {routes}/shop/examples/broken.json:1: expected JSON of the shape" in problems
+    assert f"error: {routes}/shop/templates/other.html.j2:1: " in problems
+
+
+def test_an_example_that_there_is_not_is_looked_for_in_the_folder_of_ones_own_routes(
+    routes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(routes, tmp_path / "out", "--event", "sold") == 2
+    assert f"expected {routes}/shop/examples/sold.json" in capsys.readouterr().err
+    assert main(["--routes", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
+    assert f"{tmp_path}/nowhere is no folder" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.auth.callers import OPERATE, OPERATE_AS_USER
+from shared.auth.entra import OPERATE, OPERATE_AS_USER
 from tests.scripts.shells import HERE, NEW, OTHER, REGISTER, ROOT, EntraDirectory, registration
 
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"

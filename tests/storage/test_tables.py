@@ -32,13 +32,8 @@ from tests.wire import Wire
 
 NOON = datetime(2026, 11, 26, 12, 0, 0, 123456, tzinfo=UTC)
 ROW: dict[str, Value] = {
-    "PartitionKey": "p",
-    "RowKey": "r",
-    "text": "Ünicode 'quoted' \"😀\"",
-    "yes": True,
-    "n": -7,
-    "at": NOON,
-}
+    "PartitionKey": "p", "RowKey": "r", "text": "Ünicode 'quoted' \"😀\"", "yes": True, "n": -7, "at": NOON,
+}  # fmt: skip
 # What the service allows: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 KEYS = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Cn"), exclude_characters="/\\#?", max_codepoint=0xFFFF),
@@ -71,7 +66,7 @@ async def official(storage: str, name: str) -> AsyncIterator[TableClient]:
 
 
 async def test_microsofts_client_reads_what_is_inserted_and_replaced(table: Table, official: TableClient) -> None:
-    etag = await table.insert(ROW)
+    etag = await table.insert(ROW | {"at": NOON.astimezone(timezone(timedelta(hours=-5)))})
     found = await official.get_entity("p", "r")
     assert dict(found) == ROW
     assert found.metadata["etag"] == etag
@@ -105,14 +100,6 @@ async def test_any_keys_and_texts_come_back(storage: str, partition: str, row: s
         etag = await table.replace(entity | {"text": text + "!"}, etag)
         await table.delete(partition, row, etag)
         assert await table.get(partition, row) is None
-
-
-async def test_times_are_kept_to_the_microsecond_whatever_their_zone(table: Table) -> None:
-    elsewhere = NOON.astimezone(timezone(timedelta(hours=-5)))
-    await table.insert({"PartitionKey": "p", "RowKey": "r", "at": elsewhere})
-    found = await table.get("p", "r")
-    assert found is not None
-    assert found["at"] == NOON
 
 
 @pytest.mark.parametrize("value", [None, 1.5, b"bytes"])
@@ -216,11 +203,8 @@ async def test_a_shared_access_signature_opens_what_it_is_for(
 )
 def test_the_endpoint_is_the_connection_strings(text: str, endpoint: str) -> None:
     assert Tables.of_connection_string(text, Wire()).endpoint == endpoint
-
-
-def test_a_connection_string_without_a_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="neither AccountKey nor SharedAccessSignature"):
-        Tables.of_connection_string("AccountName=mail;TableEndpoint=https://mail.table.core.windows.net", Wire())
+        Tables.of_connection_string(text.replace("AccountKey=a2V5", ""), Wire())
 
 
 class Plain(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped

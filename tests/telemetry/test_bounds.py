@@ -34,15 +34,18 @@ def test_each_is_written_once_in_its_time_and_none_is_uncounted(
     """A thousand a second, for ten times as long as one line stands for."""
     caplog.set_level("INFO")
     period = STRANGERS[event]
-    for number in range(10_000):
-        clock.now = number * period / 1000
-        emit(event, route="github")
+    for number in range(1_000):
+        clock.now = number * period / 100
+        for route in ("github", "stripe"):  # one that is flooded hides nothing of another one
+            emit(event, route=route)
     clock.now += period
-    emit(event, route="github")
-    lines = said(caplog)
-    assert len(lines) == 11
+    for route in ("github", "stripe"):
+        emit(event, route=route)
+    lines = [line for line in said(caplog) if line["route"] == "github"]
+    assert len(lines) == len(said(caplog)) / 2 == 11
     assert lines[0] == {"event": event, "route": "github", "count": 1}
-    assert sum(int(str(line["count"])) for line in lines) == 10_001
+    assert sum(int(str(line["count"])) for line in lines) == 1_001
+    assert STRANGERS[LogEvent.ROUTE_OFF] == DAY
 
 
 def test_what_was_counted_is_written_with_the_next_event_of_any_kind(
@@ -60,16 +63,6 @@ def test_what_was_counted_is_written_with_the_next_event_of_any_kind(
     clock.now = 2.0
     emit(LogEvent.MAIL_SENT, id="3")
     assert len(said(caplog)) == 5
-
-
-def test_routes_and_codes_are_counted_apart(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    """One that a stranger floods hides nothing of another one."""
-    for _ in range(9):
-        for route in ("github", "stripe"):
-            emit(LogEvent.EVENT_UNVERIFIED, route=route)
-        for status in (401, 403):
-            emit(LogEvent.CALLER_REFUSED, status=status, code="x")
-    assert len(said(caplog)) == 4
 
 
 def test_names_without_end_take_no_memory_and_are_counted_together(
@@ -93,12 +86,3 @@ def test_what_has_been_accepted_is_told_one_by_one(clock: Clock, caplog: pytest.
     for number in (0, 1, 1):
         emit(LogEvent.EVENT_DEFERRED, id=str(number), why="x")
     assert [line.get("id") for line in said(caplog)] == ["0", "1", "1"]
-
-
-def test_a_route_that_is_off_is_noticed_once_a_day(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    for hour in range(49):
-        clock.now = hour * 3600.0
-        emit(LogEvent.ROUTE_OFF, route="github")
-    assert [line["count"] for line in said(caplog)] == [1, 24, 24]
-    assert STRANGERS[LogEvent.ROUTE_OFF] == DAY

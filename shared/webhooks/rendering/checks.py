@@ -1,14 +1,17 @@
 """Checks a template without an event: its syntax, and the names, filters, templates and paths that it uses."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from inspect import signature
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2.filters import FILTERS as JINJA_FILTERS
 
-from shared.webhooks.rendering.environment import SUFFIX, TONES, TemplateSandbox
-from shared.webhooks.sources.expressions import compiled
+from shared.webhooks.rendering.environment import IMPORTANCES, SUFFIX, TONES, TemplateSandbox
+from shared.webhooks.sources.expressions import check
 from shared.webhooks.sources.source import SourceEvent
 
 CONTEXT: Final = frozenset({
@@ -16,6 +19,7 @@ CONTEXT: Final = frozenset({
     "super", "text_at", "varargs",
 })  # fmt: skip
 ATTRIBUTES: Final = tuple(one.name for one in fields(SourceEvent))  # of an event
+CHOICES: Final = {"importance": IMPORTANCES, "tone": TONES}
 # The functions that take JMESPath: which of their arguments do.
 PATHS: Final = {
     "at": slice(0, 1), "at_in": slice(1, 2), "list_at": slice(0, 1), "list_in": slice(1, 2),
@@ -47,7 +51,8 @@ def faults_in(sandbox: TemplateSandbox, layout: Path, templates: Path) -> list[T
         except (OSError, UnicodeDecodeError) as error:
             found.append(TemplateFault(file, 1, f"It cannot be read ({type(error).__name__})."))
             continue
-        found.extend(sorted(TemplateFault(file, line, fault) for line, fault in faults_of(sandbox, text)))
+        faults = [*faults_of(sandbox, text)] or [*_unseen(sandbox, file.name, text)]
+        found.extend(sorted(TemplateFault(file, line, fault) for line, fault in faults))
     return found
 
 
@@ -64,15 +69,49 @@ def faults_of(sandbox: TemplateSandbox, text: str) -> Iterator[tuple[int, str]]:
     yield from _unknown_names(sandbox, tree)
     yield from _missing_templates(sandbox, tree)
     yield from _wrong_paths(tree)
+    yield from _wrong_arguments(sandbox, tree)
     for got in tree.find_all(nodes.Getattr):
         if isinstance(got.node, nodes.Name) and got.node.name == "event" and got.attr not in ATTRIBUTES:
             yield got.lineno, f"An event has no {got.attr}; it has {', '.join(ATTRIBUTES)}."
     for modifier in tree.find_all(nodes.ScopedEvalContextModifier):
         yield modifier.lineno, "Escaping cannot be turned off; use clean_html for other people's HTML."
     for assigned in tree.find_all(nodes.Assign):
-        named = isinstance(assigned.target, nodes.Name) and assigned.target.name == "tone"
-        if named and isinstance(assigned.node, nodes.Const) and assigned.node.value not in TONES:
-            yield assigned.lineno, f"A tone is one of {', '.join(TONES)}."
+        name = assigned.target.name if isinstance(assigned.target, nodes.Name) else ""
+        if name in CHOICES and isinstance(assigned.node, nodes.Const) and assigned.node.value not in CHOICES[name]:
+            yield assigned.lineno, f"Found {assigned.node.value!r}; {name} is one of {', '.join(CHOICES[name])}."
+
+
+def _unseen(sandbox: TemplateSandbox, name: str, text: str) -> Iterator[tuple[int, str]]:
+    """What no mail shows: a template that is no whole mail, and what stands outside the blocks of its parent.
+
+    Files whose names begin with `_` are no mails, but parts of them.
+    """
+    tree = sandbox.parse(text)
+    extends = next(tree.find_all(nodes.Extends), None)
+    if extends is None:
+        if not name.startswith("_"):
+            yield 1, 'A mail extends mail.html.j2; expected {% extends "mail.html.j2" %}, or a name that begins with _.'
+        return
+    blocks = set(_blocks(sandbox, extends))
+    for node in tree.body:
+        if isinstance(node, nodes.Block) and blocks and node.name not in blocks:
+            yield node.lineno, f"There is no block {node.name}; a mail has {', '.join(sorted(blocks))}."
+        if isinstance(node, nodes.Output):
+            for part in node.nodes:
+                if not isinstance(part, nodes.TemplateData) or part.data.strip():
+                    yield part.lineno, "This stands outside the blocks, where no mail shows it; expected it in a block."
+                    return
+
+
+def _blocks(sandbox: TemplateSandbox, extends: nodes.Extends) -> Iterator[str]:
+    """The blocks of the template that this extends, and of those that it extends itself."""
+    name = extends.template.value if isinstance(extends.template, nodes.Const) else ""
+    seen: set[str] = set()
+    while name and name not in seen and (parent := _parsed(sandbox, name)):
+        seen.add(name)
+        yield from (block.name for block in parent.find_all(nodes.Block))
+        above = next(parent.find_all(nodes.Extends), None)
+        name = above.template.value if above and isinstance(above.template, nodes.Const) else ""
 
 
 def _unknown_filters(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator[tuple[int, str]]:
@@ -146,6 +185,48 @@ def _wrong_paths(tree: nodes.Template) -> Iterator[tuple[int, str]]:
         for path in call.args[places] if places else ():
             if isinstance(path, nodes.Const):
                 try:
-                    compiled(str(path.value))
+                    check(str(path.value))
                 except ValueError as error:
                     yield path.lineno, f"{path.value!r}: {error}."
+
+
+def _wrong_arguments(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    """Calls of our filters, and of macros, with too few, too many or other arguments than they take."""
+    macros = {macro.name: macro for macro in tree.find_all(nodes.Macro)}
+    for imports in tree.find_all(nodes.FromImport):
+        name = imports.template.value if isinstance(imports.template, nodes.Const) else ""
+        parsed = _parsed(sandbox, name)
+        there = {macro.name: macro for macro in parsed.find_all(nodes.Macro)} if parsed else {}
+        given = [(one, one) if isinstance(one, str) else one for one in imports.names]
+        macros |= {here: there[name] for name, here in given if name in there}
+    calls: Iterator[nodes.Call | nodes.Filter] = chain(tree.find_all(nodes.Call), tree.find_all(nodes.Filter))
+    for call in calls:
+        takes: list[str] | None = None
+        if isinstance(call, nodes.Filter) and call.name in sandbox.filters and call.name not in JINJA_FILTERS:
+            name, takes = call.name, filter_parameters(sandbox.filters[call.name])
+        elif isinstance(call, nodes.Call) and isinstance(call.node, nodes.Name) and call.node.name in macros:
+            name = call.node.name
+            takes = macro_parameters(macros[name])
+        if takes is not None and call.dyn_args is None and call.dyn_kwargs is None:
+            named = {one.key for one in call.kwargs}
+            rest = takes[len(call.args) :]
+            left = [one for one in rest if "=" not in one and one not in named]
+            if left or len(call.args) > len(takes) or not named <= {one.partition("=")[0] for one in rest}:
+                yield call.lineno, f"Expected {name}({', '.join(takes)})."
+
+
+def filter_parameters(function: Callable[..., Any]) -> list[str]:
+    """What a filter takes after its value: `length`, or `length=4000` where it may be left out."""
+    taken = list(signature(function).parameters.values())[1:]
+    given = [one for one in taken if one.name not in getattr(function, "keywords", ())]  # moment's zone is the route's
+    return [one.name if one.default is one.empty else f"{one.name}={one.default}" for one in given]
+
+
+def macro_parameters(macro: nodes.Macro) -> list[str] | None:
+    """The same of a part; None where it takes any."""
+    if any(name.name in ("kwargs", "varargs") for name in macro.find_all(nodes.Name)):
+        return None
+    names = [argument.name for argument in macro.args]
+    plain = len(names) - len(macro.defaults)
+    shown = [getattr(default, "value", "…") for default in macro.defaults]
+    return names[:plain] + [f"{name}={value}" for name, value in zip(names[plain:], shown, strict=True)]

@@ -28,6 +28,7 @@ from shared.webhooks.sources.expressions import search
 
 SUFFIX: Final = ".html.j2"
 TONES: Final = ("critical", "warning", "ok", "info", "neutral")
+IMPORTANCES: Final = ("low", "normal", "high")
 LONGEST_RANGE: Final = 1_000  # numbers
 LONGEST_PRODUCT: Final = 100_000  # characters or items of what a template multiplies
 

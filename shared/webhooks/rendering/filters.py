@@ -10,10 +10,12 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
+from functools import wraps
 from typing import Any, Final
 
 from markupsafe import Markup
 
+from shared.webhooks.sources.alert_groups import is_internal
 from shared.webhooks.sources.json_values import moment as time_of
 
 SUBJECT: Final = 255  # characters that Exchange keeps of a subject
@@ -29,8 +31,6 @@ LONGEST_AMOUNT: Final = 40  # characters
 _MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 # What the templates of Go and Grafana print for a missing value.
 _NOTHING: Final = frozenset({"[no value]", "<no value>", "<nil>"})
-# Labels and annotations that Grafana needs for itself, in any spelling.
-_INTERNAL: Final = frozenset({"dashboarduid", "datasourceuid", "orgid", "panelid", "ruleuid"})
 LONGEST_NOTHING: Final = 40  # characters, white space too
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 # What no mail can hold: halves of surrogate pairs, and Unicode's noncharacters.
@@ -173,11 +173,7 @@ def labels(value: Any) -> list[tuple[str, str]]:
     """
     pairs = value.items() if isinstance(value, Mapping) else ()
     found = [(str(name), text) for name, given in pairs if (text := told(given)) is not None]
-    return sorted(
-        (name, text)
-        for name, text in found
-        if not name.startswith("__") and name[:40].replace("_", "").lower() not in _INTERNAL
-    )
+    return sorted((name, text) for name, text in found if not is_internal(name))
 
 
 def since(value: Any, begin: Any) -> float | None:
@@ -206,6 +202,7 @@ def _day(time: datetime) -> str:
 def _optional[**P, R](apply: Callable[P, R]) -> Callable[P, R | None]:
     """The filter, passing None through."""
 
+    @wraps(apply)
     def filtered(*arguments: P.args, **options: P.kwargs) -> R | None:
         return None if arguments[0] is None else apply(*arguments, **options)
 

@@ -20,7 +20,16 @@ from markupsafe import Markup, escape
 
 from shared.webhooks.rendering.bounds import bounded
 from shared.webhooks.rendering.checks import TemplateFault, faults_in, faults_of
-from shared.webhooks.rendering.environment import SUFFIX, TONES, TemplateSandbox, at_in, list_in, object_in, text_in
+from shared.webhooks.rendering.environment import (
+    IMPORTANCES,
+    SUFFIX,
+    TONES,
+    TemplateSandbox,
+    at_in,
+    list_in,
+    object_in,
+    text_in,
+)
 from shared.webhooks.rendering.event_file import event_file
 from shared.webhooks.rendering.filters import IMPOSSIBLE, one_line, shorten
 from shared.webhooks.rendering.look import Look
@@ -31,7 +40,8 @@ from shared.webhooks.sources.source import SourceEvent
 
 TABLE: Final = "table"
 PLAIN: Final = Look()
-IMPORTANCES: Final = ("low", "normal", "high")
+ATTACHED: Final = "The whole event is attached: event.json"
+TOO_LARGE: Final = "There is more in the event, which is too large to be attached."
 LONGEST: Final = 1_000_000  # characters before styles; more than the largest table has
 LONGEST_ATTRIBUTE: Final = 1_000  # characters
 LARGEST: Final = 2_000_000  # bytes; Graph takes four million in all
@@ -113,7 +123,6 @@ class Renderer:
             "object_at": lambda path: object_in(event.data, path),
             "tones": TONES,
             "given_subject": None,
-            "notice": None,
             "left_out": left_out,
         }
         name, failed = self._named(event.type, folders, chosen, template)
@@ -127,10 +136,13 @@ class Renderer:
             try:
                 return self._mail(sandbox, name, values, failed)
             except Exception as error:  # noqa: BLE001
-                failed = _reason(error, name)
+                failed = self.reason(error, name)
         summary = summary_of(event, route_name, sandbox.filters["moment"])
         file = event_file(whole) if summary.left_out or left_out else None
-        values |= {"notice": failed, "left_out": (), "summary": summary, "attached": file is not None}
+        remarks = [f"{failed} So this mail is a summary of the event."] if failed else []
+        if summary.left_out or left_out:
+            remarks.append(ATTACHED if file else TOO_LARGE)
+        values |= {"left_out": (), "summary": summary, "remarks": remarks}
         return replace(self._mail(sandbox, TABLE, values, failed), file=file)
 
     def check(self, templates: Path | Sequence[Path]) -> list[TemplateFault]:
@@ -144,6 +156,19 @@ class Renderer:
     def check_subject(self, subject: str) -> str | None:
         """What is wrong with the subject of a route; None: nothing."""
         return next((fault for _, fault in faults_of(self._sandbox((), None), subject)), None)
+
+    def reason(self, error: Exception, name: str) -> str:
+        """A sentence that names the place. It leaves out the text of the error, which may quote the event."""
+        if isinstance(error, TemplateSyntaxError):
+            return f"The template {error.name or f'{name}{SUFFIX}'} is wrong in line {error.lineno}."
+        if isinstance(error, TemplateNotFound):
+            return f"The template {name}{SUFFIX} uses another one that does not exist."
+        if isinstance(error, _TooLarge):
+            return f"The template {name}{SUFFIX} produces more than a mail can hold."
+        if isinstance(error, _NoMail):
+            return f"The template {name}{SUFFIX} does not extend mail.html.j2."
+        line = _line(error.__traceback__, f"{name}{SUFFIX}")
+        return f"The template {name}{SUFFIX} failed{f' in line {line}' if line else ''} ({_kind(error)})."
 
     def has(self, template: str, templates: Sequence[Path]) -> bool:
         """Whether one of the folders has a template of this name; true for the general table."""
@@ -251,20 +276,6 @@ def _sound(html: str) -> str:
     """With pictures of control characters, and U+FFFD for what is no character."""
     shown = _CONTROLS.sub(lambda found: "\u2421" if found[0] == "\x7f" else chr(0x2400 + ord(found[0])), html)
     return IMPOSSIBLE.sub("\ufffd", shown)
-
-
-def _reason(error: Exception, name: str) -> str:
-    """A sentence that names the place. It leaves out the text of the error, which may quote the event."""
-    if isinstance(error, TemplateSyntaxError):
-        return f"The template {error.name or f'{name}{SUFFIX}'} is wrong in line {error.lineno}."
-    if isinstance(error, TemplateNotFound):
-        return f"The template {name}{SUFFIX} uses another one that does not exist."
-    if isinstance(error, _TooLarge):
-        return f"The template {name}{SUFFIX} produces more than a mail can hold."
-    if isinstance(error, _NoMail):
-        return f"The template {name}{SUFFIX} does not extend mail.html.j2."
-    line = _line(error.__traceback__, f"{name}{SUFFIX}")
-    return f"The template {name}{SUFFIX} failed{f' in line {line}' if line else ''} ({_kind(error)})."
 
 
 def _line(trace: TracebackType | None, name: str) -> int | None:

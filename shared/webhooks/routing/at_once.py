@@ -21,9 +21,9 @@ from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import work_of
 from shared.delivery.request import Put, Requests
 from shared.delivery.worker import Worker
+from shared.event_loop import within
 from shared.mail.outgoing import OutgoingMail
 from shared.ratelimit.store import RateLimitUnavailable
-from shared.runtime.deadline import within
 from shared.telemetry import deferred
 
 ASKED: Final = 1.0  # seconds for step 1; after that the mail is sent all the same, only later

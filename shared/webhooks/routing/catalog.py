@@ -4,14 +4,14 @@ An unusable route is kept with its reason, so that only this route is answered 5
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shared.settings.config import secret_setting
 from shared.telemetry import LogEvent, emit
-from shared.webhooks.routing.route import FILE, Route, RouteError, read_route
+from shared.webhooks.routing.route import FILE, Route, RouteError, fault_at, read_route
 
 if TYPE_CHECKING:
     from shared.webhooks.rendering.mails import Renderer
@@ -49,11 +49,13 @@ def load(extra: Path | None = None, renderer: "Renderer | None" = None, built_in
         sharing[secret_setting(name)].append(name)
         try:
             routes[name] = read_route(name, folder)
-            if renderer and folder.parent == extra:
-                _check_templates(routes[name], renderer)
         except RouteError as error:
-            routes.pop(name, None)
             problems[name] = str(error)
+            continue
+        faults = template_faults(routes[name], renderer) if renderer and folder.parent == extra else ()
+        if (fault := next(iter(faults), None)) is not None:
+            del routes[name]
+            problems[name] = fault
     for setting, names in sharing.items():
         for name in names if len(names) > 1 else ():
             others = ", ".join(other for other in names if other != name)
@@ -70,16 +72,16 @@ def report_unusable(missing: str | None, problems: Mapping[str, str]) -> None:
         emit(LogEvent.ROUTE_REFUSED, route=name, why=problem)
 
 
-def _check_templates(route: Route, renderer: "Renderer") -> None:
-    """Raise RouteError for the first fault that can be found without an event."""
-    for problem in renderer.check(route.folder / "templates"):
-        raise RouteError(str(problem))
+def template_faults(route: Route, renderer: "Renderer") -> Iterator[str]:
+    """The faults of a route's templates and subjects that can be found without an event, with file and line."""
+    yield from map(str, renderer.check(route.folder / "templates"))
     folders = (route.folder / "templates", BUILT_IN / route.source.name / "templates")
-    for _, rules in route.every_rules():
+    for place, rules in route.every_rules():
         if rules.template and not renderer.has(rules.template, folders):
-            raise RouteError(f"{route.folder / FILE}: template: there is no template {rules.template}.")
+            text = f"there is no template {rules.template} in {folders[0]}"
+            yield str(fault_at(route, (*place, "template"), text))
         if rules.subject and (fault := renderer.check_subject(rules.subject)):
-            raise RouteError(f"{route.folder / FILE}: subject: {fault}")
+            yield str(fault_at(route, (*place, "subject"), fault))
 
 
 def _folders(root: Path) -> Iterable[Path]:

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from shared.mail.graph_types import BodyType, Importance, InternetMessageHeader, ItemBody
 from shared.mail.model import FileAttachment, Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, Signed, identity
-from shared.mail.sizes import check_size
 from shared.policy.admit import admit
+from shared.policy.size_limits import check_size
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.rendering.filters import shorten
@@ -74,7 +74,7 @@ class Composer:
     def _message(self, route: Route, rules: RouteRules, event: SourceEvent, values: Mapping[str, Any]) -> Message:
         to, cc, bcc = recipients_of(route, rules, self.settings, values)
         rendered = self.renderer.render(
-            event,
+            route.source.for_mail(event),
             route.name,
             templates_of(route),
             route.rules.template,

@@ -23,10 +23,9 @@ from shared.delivery.queue import QUEUE, Outbox
 from shared.delivery.queue_messages import Batch, work_of
 from shared.delivery.worker import Worker
 from shared.errors import Malformed, Refused
+from shared.event_loop import LARGE, Deadline, aside, within
 from shared.mail.outgoing import OutgoingMail, identity, new_id
 from shared.ratelimit.store import RateLimitUnavailable
-from shared.runtime.deadline import Deadline, within
-from shared.runtime.long_work import LARGE, aside
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.rendering.bounds import size_of
 from shared.webhooks.routing.at_once import AtOnce, StoredMail

@@ -19,9 +19,8 @@ from shared.errors import Malformed, NotAllowed
 from shared.mail.addresses import AddressesOfMail, canonical
 from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.limits import MAX_RECIPIENTS
-from shared.mail.model import Message
+from shared.mail.model import LISTS, Message
 from shared.mail.outgoing import OutgoingMail, identity
-from shared.policy.pre_send import LISTS, count_of
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.route import Route, RouteRules, RouteUnusable
@@ -65,7 +64,7 @@ def people(addresses: Sequence[str]) -> Recipients:
 
 def parts_of(mail: OutgoingMail, *, split: bool) -> tuple[OutgoingMail, ...]:
     """The mail itself, or its parts. Raises Malformed where there are too many recipients."""
-    count = count_of(mail.request.message)
+    count = len(mail.request.message.recipients)
     _check_count(count, split=split)
     if count <= MAX_RECIPIENTS:
         return (mail,)

@@ -17,6 +17,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -28,14 +29,19 @@ from msgspec import Meta
 
 from shared.mail.addresses import checked, mailbox_name
 from shared.mail.graph_types import Category
-from shared.policy.address_patterns import Patterns
+from shared.settings.address_patterns import Patterns
 from shared.settings.brand import time_zone
-from shared.webhooks.sources.expressions import compiled
-from shared.webhooks.sources.source import SOURCES, Source, source_named
+from shared.webhooks.sources.expressions import check
+from shared.webhooks.sources.source import SOURCES, Source, SourceEvent, source_named
 
 FILE: Final = "route.toml"
 NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
+NAMES: Final = tuple(SourceEvent(id="", source="", type="", key="", data=None).as_object())  # that JMESPath sees
+KINDS: Final = {
+    "array": 'a list, ["…"]', "bool": "true or false", "float": "a number", "int": "a whole number",
+    "object": "a table", "str": "a text",
+}  # fmt: skip
 Addresses = Annotated[tuple[str, ...], Meta(max_length=500)]
 
 
@@ -133,10 +139,25 @@ def read_route(name: str, folder: Path) -> Route:
         text = path.read_text("utf-8-sig")  # editors of Windows write a mark
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RouteError(f"{path}: {error}") from None
+        raise RouteError(_no_toml(path, text, str(error))) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RouteError(f"{path}: cannot be read ({type(error).__name__}).") from None
     return _RouteReader(path, text).route(name, tree)
+
+
+def fault_at(route: Route, place: tuple[str, ...], text: str) -> RouteError:
+    """What is wrong with an entry of a route that was read: with its line."""
+    path = route.folder / FILE
+    return _RouteReader(path, path.read_text("utf-8-sig")).wrong(place, text)
+
+
+def _no_toml(path: Path, text: str, error: str) -> str:
+    """error: as tomllib words it."""
+    message, _, place = error.partition(" (at ")
+    lines = text.splitlines() or [""]
+    number = int(found[1]) if (found := re.match(r"line (\d+)", place)) else len(lines)
+    line = lines[min(number, len(lines)) - 1].strip()
+    return f'{path}:{number}: no TOML: {message}: {line}. Expected entries such as subject = "text", each in its line.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +202,7 @@ class _RouteReader:
         for place, rules in route.every_rules():
             for name in ("when", "recipients_from"):
                 try:
-                    compiled(getattr(rules, name) or "@")
+                    check(getattr(rules, name) or "@", NAMES)
                 except ValueError as error:
                     raise self.wrong((*place, name), str(error)) from None
             if rules.recipients_from and route.allow is None:
@@ -202,12 +223,15 @@ class _RouteReader:
             steps = re.findall(r"[^.`\[\]]+", at.split("[")[0])
             if unknown := re.search(r"unknown field `(.+)`", message):
                 steps.append(unknown[1])
-                message = f"unknown entry; known entries: {', '.join(shape.__struct_fields__) or 'none'}"
+                message = _unknown(unknown[1], shape, place, tree)
             elif found := re.search(r"Invalid enum value (.+)", message):
                 message = f"{found[1]} is none of {', '.join(_choices(shape, steps))}"
             elif missing := re.search(r"missing required field `(.+)`", message):
                 message = f"the entry {missing[1]} is missing"
-            raise self.wrong((*place, *steps), message) from None
+            elif (option := re.match(r"(\w+)(?:, \w+)*: ", message)) and option[1] in shape.__struct_fields__:
+                steps, message = [option[1]], message[option.end() :]
+            message = re.sub(r"`(\w+)`", lambda kind: KINDS.get(kind[1], kind[0]), message)
+            raise self.wrong((*place, *steps), message.replace(", got ", ", found ")) from None
 
     def patterns(self, allow: tuple[str, ...]) -> Patterns | None:
         try:
@@ -237,9 +261,24 @@ class _RouteReader:
             raise self.wrong(("sender",), f"no mail address: {error}") from None
 
     def wrong(self, place: tuple[str, ...], text: str) -> RouteError:
+        text = text.rstrip(".")
         name = ".".join(step if re.fullmatch(r"[\w-]+", step) else f'"{step}"' for step in place)
         where = f"{self.path}:{_line(self.text, place)}"
         return RouteError(f"{where}: {name}: {text}." if name else f"{where}: {text}.")
+
+
+def _unknown(name: str, shape: type[msgspec.Struct], place: tuple[str, ...], tree: Any) -> str:
+    """What to say of an entry that there is not: where it may have been meant to stand."""
+    known = [*shape.__struct_fields__, *(() if place else ("options", "events"))]
+    if place == ("options",) and name in _RouteFile.__struct_fields__:
+        return "a source has no such option; expected it above [options]"
+    if not place and tree.get("source") in SOURCES and name in source_named(tree["source"]).__struct_fields__:
+        return "this is an option of the source; expected it below [options]"
+    if place[:1] == ("events",) and isinstance(tree.get(name), dict):
+        return f'unknown entry; expected [events."{place[-1]}.{name}"] for this type of events'
+    nearest = get_close_matches(name, known, 1)
+    hint = f"the nearest is {nearest[0]}; " if nearest else ""
+    return f"unknown entry; {hint}known entries: {', '.join(known) or 'none'}"
 
 
 def _choices(shape: type[msgspec.Struct], steps: list[str]) -> list[str]:

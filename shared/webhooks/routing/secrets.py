@@ -1,4 +1,4 @@
-"""The secrets of routes: from MAIL_SECRET_<ROUTE>, or from the vault of MAIL_VAULT_URL.
+"""What proves a webhook: a route's secrets, from MAIL_SECRET_<ROUTE> or the vault of MAIL_VAULT_URL; or an Entra token.
 
 The app reads the vault under its own identity, so that a secret is never in a setting, and reads it again every ten
 minutes, so that rotation needs no restart. While the vault cannot be reached, the last known secret stays in use.
@@ -15,9 +15,13 @@ from typing import Any, Final
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.runtime.deadline import within
+from shared.auth.entra import TokenVerifier, require
+from shared.errors import NotAllowed, Unauthenticated
+from shared.event_loop import within
+from shared.settings.clouds import Registration
 from shared.settings.config import Settings, secret_setting
 from shared.telemetry import LogEvent, emit
+from shared.webhooks.sources.source import TokenRule
 
 KEPT: Final = 600.0  # seconds
 AGAIN: Final = 10.0  # seconds until the next read, after the vault failed or had no secret
@@ -109,3 +113,28 @@ class SecretVault:
     async def close(self) -> None:
         await self._client.close()
         await self._credential.close()
+
+
+class WebhookTokens:
+    """Verifies the Entra tokens of webhooks, whose routes name tenant, audience and applications."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._verifiers: dict[tuple[str | None, str], TokenVerifier] = {}  # by tenant and audience: they keep keys
+
+    async def verify(self, rule: TokenRule, authorization: str | None) -> None:
+        """Return if the token satisfies the route's rule. Raises Unauthenticated, NotAllowed, KeysUnavailable."""
+        verifier = self._verifiers.get((rule.tenant, rule.audience))
+        if verifier is None:
+            tenant = rule.tenant or (self._settings.api.tenant if self._settings.api else None)
+            if tenant is None:
+                raise Unauthenticated("The route has no tenant, and MAIL_API_TENANT is not set.")
+            verifier = TokenVerifier(
+                Registration(tenant, rule.audience.removeprefix("api://"), self._settings.authority)
+            )
+            self._verifiers[rule.tenant, rule.audience] = verifier
+        caller = await verifier.verify(authorization)
+        if caller.delegated or caller.application_id not in {app.lower() for app in rule.allowed_apps}:
+            raise NotAllowed("The token's application is not among the route's allowed_apps.")
+        if rule.app_role is not None:
+            require(caller, rule.app_role)

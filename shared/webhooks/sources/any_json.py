@@ -17,13 +17,15 @@ from urllib.parse import parse_qs
 
 from shared.errors import Malformed
 from shared.parsing.charsets import decode
-from shared.webhooks.sources.expressions import compiled, search
+from shared.webhooks.sources.expressions import check, search
 from shared.webhooks.sources.json_values import moment, read_json, text, unique_key
 from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
 FORM: Final = "application/x-www-form-urlencoded"
 MOST_FIELDS: Final = 1_000
 SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-functions-key"})
+
+SEEN: Final = ("data", "headers")
 
 
 class AnyJson(Source, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ class AnyJson(Source, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name, expression in self._expressions():
             try:
-                compiled(expression)
+                check(expression, SEEN)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources.azure import AzureService
 from shared.webhooks.sources.json_values import digest, first_text, moment, pick, read_object, same_bytes, text
-from shared.webhooks.sources.source import RawRequest, SourceEvent
+from shared.webhooks.sources.source import MEGABYTE, RawRequest, SourceEvent
 
 # By `monitoringService`, where alerts have a context of their own; all others go by `signalType`. Both without anything
 # but letters and digits: Azure itself writes "Resource Health" and "ResourceHealth", "Activity Log" and "ActivityLog".
@@ -41,6 +41,7 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "azure-monitor"
+    largest: ClassVar[int] = 10 * MEGABYTE
     retries_for: ClassVar[float | None] = 75.0  # after 5, 20, 5, 40 and 5 seconds
 
     allowed_apps: tuple[str, ...] = ("461e8683-5575-4561-ac7f-899cc907d62a",)

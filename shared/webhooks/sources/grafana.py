@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import ClassVar
 
 from shared.webhooks.sources import signatures
-from shared.webhooks.sources.alertmanager import Alertmanager, notification
+from shared.webhooks.sources.alert_groups import grouped
+from shared.webhooks.sources.alertmanager import LARGEST, Alertmanager, notification
 from shared.webhooks.sources.json_values import same_bytes
 from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
@@ -25,6 +26,7 @@ class Grafana(Source, frozen=True, kw_only=True):
     name: ClassVar[str] = "grafana"
     repeat_window: ClassVar[float | None] = Alertmanager.repeat_window
     done: ClassVar[int] = 200
+    largest: ClassVar[int] = LARGEST
 
     signature_header: str = "X-Grafana-Alerting-Signature"
     timestamp_header: str | None = None
@@ -50,6 +52,9 @@ class Grafana(Source, frozen=True, kw_only=True):
         if event.known_by == "nothing" and self._signed(request):
             event = replace(event, signed=same_bytes(request.body))
         return [event]
+
+    def for_mail(self, event: SourceEvent) -> SourceEvent:
+        return grouped(event)
 
     def _signed(self, request: RawRequest) -> bool:
         return self.signature_header.lower() in request.headers

@@ -10,9 +10,12 @@ import json
 import math
 import re
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
+
+import msgspec
 
 from shared.errors import Malformed
 from shared.parsing.charsets import decode
@@ -21,6 +24,8 @@ from shared.parsing.json_text import TooMuch, load
 DEEPEST: Final = 200  # levels; code that reads a value later may recurse
 MOST_EVENTS: Final = 5_000  # in one request: Event Grid's largest batch
 MOST_VALUES: Final = 400_000  # some 60 MB of memory; in 25 MB (GitHub's largest body) one for each 60 bytes
+MOST_PIECES: Final = 100_000  # items that are read one at a time: of ten megabytes, one for each hundred bytes
+MOST_IN_PIECES: Final = 1_000_000  # values in all of them
 _HALVES = re.compile("[\ud800-\udfff]")
 _HALF = re.compile(r"\\u[dD]")
 
@@ -53,6 +58,25 @@ def read_object(body: bytes, charset: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Malformed(400, "BadRequest", "Expected a JSON object.", "$")
     return value
+
+
+def in_pieces(body: bytes, name: str) -> tuple[dict[str, Any], Iterator[tuple[int, Any]]] | None:
+    """An object without its list of this name, and the items of the list, each read when it is asked for.
+
+    So a long list needs the memory of one item, and other threads run between two. Each item comes with about how many
+    values it has. None: it can only be read as a whole. Raises Malformed, the iterator too.
+    """
+    if _values(body) > MOST_IN_PIECES:
+        return None
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        items = msgspec.json.decode(members.pop(name), type=list[msgspec.Raw])
+    except (msgspec.DecodeError, KeyError, RecursionError):
+        return None
+    if len(items) > MOST_PIECES:
+        return None
+    rest = {member: read_json(bytes(raw)) for member, raw in members.items()}
+    return rest, ((_values(piece := bytes(raw)), read_json(piece)) for raw in items)
 
 
 def counted(events: list[Any]) -> list[Any]:
@@ -134,6 +158,11 @@ def canonical(value: Any) -> str:
     For an event, never for a request: senders batch events anew when they retry.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _values(text: bytes) -> int:
+    """At least as many values as a JSON text has: commas and opening brackets, those inside strings too."""
+    return 1 + sum(text.count(sign) for sign in (b",", b"[", b"{"))
 
 
 def _number(written: str) -> float | str:

@@ -6,6 +6,7 @@ A request passes these methods of its source in this order; routing/intake.py ca
     authenticate  checks the raw bytes before anything parses them; raises Unverified
     handshake     answers a request that is no event, such as the validation of a subscription
     events        what has happened, in the terms of CloudEvents; raises Malformed
+    for_mail      the same event, in the size that a mail can tell
     reply         the answer in the sender's own terms: which status makes it retry, and which does not
 
 Sources are pure: no I/O, no Azure. Their fields are the table `[options]` of a route. A new sender is a subclass of
@@ -203,6 +204,10 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def events(self, request: RawRequest) -> list[SourceEvent]:
         """The events of a verified request; an empty list asks for no mail. Raises Malformed."""
         raise NotImplementedError
+
+    def for_mail(self, event: SourceEvent) -> SourceEvent:
+        """The event as the templates of its mail see it: of long lists only what is shown, with what was counted."""
+        return event
 
     def reply(self, result: Result, detail: str = "") -> WebhookReply:
         """The answer in the sender's own terms."""

@@ -29,8 +29,7 @@ async def main() -> None:
     to = Recipient(email_address=EmailAddress(address="fannyd@sandbox.example"))
     body = SendMailPostRequestBody(message=Message(subject=os.environ["SUBJECT"], to_recipients=[to]))
     configuration: RequestConfiguration[Any] = RequestConfiguration()
-    if "KEY" in os.environ:
-        configuration.headers.add("Idempotency-Key", os.environ["KEY"])
+    configuration.headers.add("Idempotency-Key", os.environ["KEY"])
     while True:
         try:
             return await client.users.by_user_id(os.environ["SENDER"]).send_mail.post(body, configuration)

@@ -1,4 +1,7 @@
-"""Sends one mail with the official SDK, as its own documentation shows; only the base URL is Mailroom's."""
+"""Sends two mails with the official SDK; only the base URL is Mailroom's.
+
+One as its own documentation shows, and MIME, for which it has no method: its request, with another body.
+"""
 
 import asyncio
 import base64
@@ -12,6 +15,7 @@ from msgraph.generated.models.email_address import EmailAddress
 from msgraph.generated.models.file_attachment import FileAttachment
 from msgraph.generated.models.item_body import ItemBody
 from msgraph.generated.models.message import Message
+from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.models.recipient import Recipient
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 from msgraph.graph_service_client import GraphServiceClient
@@ -38,7 +42,12 @@ async def main() -> None:
         ],
     )
     body = SendMailPostRequestBody(message=message)
-    await client.users.by_user_id(os.environ["SENDER"]).send_mail.post(body)
+    builder = client.users.by_user_id(os.environ["SENDER"]).send_mail
+    await builder.post(body)
+    request = builder.to_post_request_information(SendMailPostRequestBody())
+    request.headers.remove("Content-Type")
+    request.set_stream_content(os.environ["MIME"].encode(), "text/plain")
+    await client.request_adapter.send_no_response_content_async(request, {"XXX": ODataError})
 
 
 asyncio.run(main())

@@ -28,7 +28,15 @@ from tests.webhooks.rendering.samples import LAYOUT, templates
         ("{{ text_in(data, 'a', 'nope(@)') }}", 3, "JMESPath has no function nope()"),
         ("{{ list_at('a[') }}{{ object_in(data, 'b') }}", 3, "'a[': no JMESPath"),
         ("{% autoescape false %}{{ data }}{% endautoescape %}", 3, "Escaping cannot be turned off"),
-        ("{% set tone = 'bad' %}", 3, "A tone is one of critical, warning, ok, info, neutral."),
+        ("{% set tone = 'bad' %}", 3, "Found 'bad'; tone is one of critical, warning, ok, info, neutral."),
+        ("{% set importance = 'urgent' %}", 3, "Found 'urgent'; importance is one of low, normal, high."),
+        ("{{ at('a[?b == \"c\"]') }}", 3, "in JMESPath \"c\" is a name; the value is 'c'"),
+        ("{% block content %}{% endblock %}", 3, "There is no block content; a mail has body, preheader, subject"),
+        ("{% block body %}{% endblock %}\n{{ facts([]) }}", 4, "This stands outside the blocks"),
+        ("{% block body %}{{ facts('a', 1) }}{% endblock %}", 3, "Expected facts(rows)."),
+        ("{% block body %}{{ facts(items=[]) }}{% endblock %}", 3, "Expected facts(rows)."),
+        ("{% block body %}\n{{ at('a')|money }}{% endblock %}", 4, "Expected money(currency)."),
+        ("{% block body %}{{ at('a')|since(1, 2) }}{% endblock %}", 3, "Expected since(begin)."),
     ],
 )
 def test_a_fault_is_found_where_it_stands(tmp_path: Path, text: str, line: int, what: str) -> None:
@@ -45,7 +53,9 @@ def test_a_fault_is_found_where_it_stands(tmp_path: Path, text: str, line: int, 
         "{% set x = at('a') %}{% block body %}{{ x }}{{ facts([]) }}{{ link(1, 2) }}{{ self.title() }}{% endblock %}",
         "{% block body %}{% for a in data %}{{ loop.index }}{{ a }}{% endfor %}{% endblock %}",
         "{% block body %}{% set ns = namespace(x=1) %}{% set ns.x = 2 %}{{ ns.x }}{{ range(3) }}{% endblock %}",
-        "{% macro m(a, b=1) %}{{ a }}{{ b }}{{ varargs }}{% endmacro %}{{ m(1) }}",
+        "{% macro m(a, b=1) %}{{ a }}{{ b }}{{ varargs }}{% endmacro %}{% block body %}{{ m(1, 2, 3) }}{% endblock %}",
+        "{% block body %}{{ at('a')|shorten(length=3) }}{{ facts(rows=[]) }}{{ [1]|join(', ') }}{% endblock %}",
+        "{% block body %}{% block inner %}{{ facts(*data) }}{% endblock %}{% endblock %}\n{# outside #}",
         "{% if data %}{% set y = 1 %}{% endif %}{% block body %}{{ y|default(2) }}{{ z|default(3) }}{% endblock %}",
         "{% block body %}{{ super() }}{{ at(data.path) }}{{ at(\"a[?b == 'nope()']\") }}{% endblock %}",
     ],
@@ -59,6 +69,13 @@ def test_templates_may_extend_each_other(tmp_path: Path) -> None:
     (tmp_path / "paid.html.j2").write_text("{% extends 'order.html.j2' %}{% block body %}{{ shared }}{% endblock %}")
     (tmp_path / "round.html.j2").write_text("{% extends 'round.html.j2' %}{{ shared }}")
     assert [str(problem.file.name) for problem in Renderer(LAYOUT).check(tmp_path)] == ["round.html.j2"]
+
+
+def test_a_template_that_is_no_mail_is_named_unless_it_says_so(tmp_path: Path) -> None:
+    for name in ("order", "_parts"):
+        (tmp_path / f"{name}.html.j2").write_text("{% macro one() %}{% endmacro %}")
+    (problem,) = Renderer(LAYOUT).check(tmp_path)
+    assert str(problem).startswith(f"{tmp_path}/order.html.j2:1: A mail extends mail.html.j2; ")
 
 
 def test_names_that_all_routes_share_and_files_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_wrong_template_of_an_own_route_is_named_with_file_and_line(tmp_path: 
     assert "shop" not in catalog.routes
     assert "order.html.j2:2: " in catalog.problems["shop"]
     route(tmp_path, "market", 'source = "key"\nsubject = "{{ order"')
-    assert "subject" in load(tmp_path, Renderer(BUILT_IN / "_layout")).problems["market"]
+    assert "market/route.toml:2: subject: " in load(tmp_path, Renderer(BUILT_IN / "_layout")).problems["market"]
 
 
 def test_a_template_that_there_is_not_is_named_before_an_event_comes(tmp_path: Path) -> None:
@@ -67,7 +67,8 @@ def test_a_template_that_there_is_not_is_named_before_an_event_comes(tmp_path: P
         )
         catalog = load(tmp_path, renderer)
         assert (name in catalog.routes) is there, catalog.problems
-        assert there or "no template order" in catalog.problems[name]
+        expected = f"{name}/route.toml:3: events.push.template: there is no template order in {tmp_path / name}"
+        assert there or expected in catalog.problems[name]
 
 
 def test_two_routes_that_would_share_a_secret_are_both_refused(tmp_path: Path) -> None:

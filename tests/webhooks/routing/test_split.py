@@ -15,7 +15,6 @@ from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.limits import MAX_RECIPIENTS, check
 from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import OutgoingMail, Repeat
-from shared.policy.pre_send import recipients_of
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
 from shared.webhooks.routing.compose import Composer
@@ -56,7 +55,7 @@ def of_message(message: Message) -> OutgoingMail:
 
 
 def addresses(mail: OutgoingMail) -> list[str]:
-    return [one.email_address.address for one in recipients_of(mail.request.message)]
+    return [one.email_address.address for one in mail.request.message.recipients]
 
 
 def test_as_many_as_graph_takes_stay_one_mail_as_it_is() -> None:

@@ -5,8 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.webhooks.sources.alertmanager import Alertmanager
+from shared.errors import Malformed
+from shared.webhooks.sources import alertmanager
+from shared.webhooks.sources.alertmanager import WHOLE, Alertmanager
 from shared.webhooks.sources.source import RawRequest, SourceEvent
 
 SOURCE = Alertmanager()
@@ -56,6 +60,8 @@ def test_a_group_of_alerts_is_one_event_with_the_whole_payload() -> None:
     assert event.subject == "DiskWillFill"
     assert event.time == datetime(2026, 11, 22, 9, 2, 17, 123456, UTC)  # the last one that began
     assert event.data == payload()
+    many = payload(*map(alert, range(60)))
+    assert read(many).data == many, "filters see all alerts, not only those that the mail shows"
 
 
 def test_firing_and_resolved_are_two_mails_of_one_conversation() -> None:
@@ -132,3 +138,42 @@ def test_a_payload_of_ones_own_making_is_an_event_of_its_own_each_time() -> None
     assert {event.known_by for event in (down, up, again)} == {"nothing"}
     assert len({down.key, up.key, again.key}) == 3
     assert read(payload(status="../x")).type == "alertmanager"
+
+
+@given(alerts=st.lists(st.builds(alert, st.integers(1, 60)), min_size=1, max_size=6), hidden=st.integers(0, 3))
+def test_a_long_notification_is_read_as_a_short_one_is(alerts: list[dict[str, Any]], hidden: int) -> None:
+    """With another key, a copy from another peer of about the limit's length would be a second mail."""
+    short = read(payload(*alerts, truncatedAlerts=hidden))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alertmanager, "WHOLE", 0)
+        long = read(payload(*alerts, truncatedAlerts=hidden))
+    assert (long.data, long.key, long.time, long.type) == (short.data, short.key, short.time, short.type)
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"alerts": {}}', b'{"alerts": [1]}', b'{"alerts": null}', b"{", b'{"a": 1}'])
+def test_what_is_no_list_of_alerts_is_read_as_before_however_long_it_is(body: bytes) -> None:
+    def data_of(body: bytes) -> Any:
+        try:
+            return SOURCE.events(RawRequest(body))[0].data
+        except Malformed as refusal:
+            return refusal.status
+
+    assert data_of(body + b" " * WHOLE) == data_of(body)
+
+
+def test_of_a_notification_that_is_too_long_all_that_fires_is_kept_before_anything_else_and_the_rest_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(alertmanager, "WHOLE", 0)
+    monkeypatch.setattr(alertmanager, "KEPT", 15 * 10)  # values; an alert has 15 or so
+    alerts = [alert(n, status="resolved" if n % 5 else "firing") for n in range(45)]
+    event = read(payload(*alerts, truncatedAlerts=5))
+    statuses = [one["status"] for one in event.data["alerts"]]
+    assert statuses == ["firing"] * 9 + ["resolved"] * (len(statuses) - 9)
+    assert 9 < len(statuses) < 45
+    assert event.data["truncatedAlerts"] + len(statuses) == 45 + 5
+    told = SOURCE.for_mail(event).extensions
+    assert (told["firing"], told["resolved"], told["hidden"]) == (9, 36, 5)
+    alerts[-1]["fingerprint"] = "another"
+    assert read(payload(*alerts, truncatedAlerts=5)).key != event.key, "what is left out makes a difference"
+    assert read(payload(*alerts[:-1], truncatedAlerts=6)).key != event.key

@@ -1,12 +1,15 @@
-"""What some program takes for calendar content, by type, by file name or by how it begins; and what none does."""
+"""What leads back to people: calendar content, by type, file name or beginning; headers, by their names."""
 
 import base64
+import json
 
 import pytest
 
-from shared.mail.calendar import invites, is_calendar
+from shared.errors import Malformed
 from shared.mail.graph_types import Contact, Event, SingleValueLegacyExtendedProperty
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message
+from shared.mail.parse import send_mail
+from shared.mail.ways_back import NAME_NOBODY, NAME_RECIPIENTS, TAKEN_FOR_RECIPIENTS, invites, is_calendar
 
 ICS = b"BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nORGANIZER:mailto:adele@fabrikam.test\r\nEND:VEVENT\r\n"
 PACKED = base64.b64encode(ICS)
@@ -70,3 +73,18 @@ NOT_INVITING: list[Attachment] = [
 def test_attached_items_and_blobs_invite_by_what_they_hold_and_by_their_names() -> None:
     assert [one for one in INVITING if not invites(one)] == []
     assert [one for one in NOT_INVITING if invites(one)] == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name in TAKEN_FOR_RECIPIENTS if name.startswith("x-")))
+def test_a_header_that_some_programs_take_recipients_from_is_refused_with_its_path(name: str) -> None:
+    headers = [{"name": "x-kept", "value": "1"}, {"name": name.upper(), "value": "someone@fabrikam.test"}]
+    people = [{"emailAddress": {"address": "adele@fabrikam.test"}}]
+    with pytest.raises(Malformed) as caught:
+        send_mail(json.dumps({"message": {"toRecipients": people, "internetMessageHeaders": headers}}).encode())
+    assert caught.value.code == "InvalidInternetMessageHeaderCollection"
+    assert caught.value.path == "$.message.internetMessageHeaders[1].name"
+
+
+def test_no_header_that_names_recipients_is_among_those_that_name_nobody() -> None:
+    assert not NAME_NOBODY & (NAME_RECIPIENTS | TAKEN_FOR_RECIPIENTS | {"reply-to"})
+    assert all(name == name.lower() for name in NAME_NOBODY | NAME_RECIPIENTS | TAKEN_FOR_RECIPIENTS)

@@ -1,4 +1,10 @@
-"""Calendar content in a mail: an invitation is answered to its organiser, whoever got it (RFC 5546, iTIP)."""
+"""What in a mail leads to people beside its own lists of recipients: headers, and calendar content.
+
+Both ways in, JSON and MIME, refuse headers that some programs take for recipients. Those that name recipients go when
+a recipient is left out of a mail. When a mail is redirected to other people, only headers that name nobody stay, as
+what is not known might lead back to the recipients; and no invitation, which is answered to its organiser, whoever got
+it (RFC 5546, iTIP). Names of headers are in lower case.
+"""
 
 import base64
 import re
@@ -6,6 +12,26 @@ from typing import Final
 
 from shared.mail.graph_types import Event
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, Message
+
+TAKEN_FOR_RECIPIENTS: Final = frozenset({"apparently-to", "x-receiver", "x-ms-exchange-organization-bcc"})
+NAME_RECIPIENTS: Final = frozenset(
+    {
+        "delivered-to", "envelope-to", "original-recipient", "received", "x-delivered-to", "x-envelope-to",
+        "x-forwarded-to", "x-original-recipient", "x-original-to", "x-rcpt-to", "x-to",
+    }
+)  # fmt: skip
+# From and Sender are mailboxes that Mailroom may send as. To, Cc and Bcc are among these, since they are written anew.
+NAME_NOBODY: Final = frozenset(
+    {
+        "from", "sender", "to", "cc", "bcc", "subject", "date",
+        "message-id", "in-reply-to", "references", "thread-index", "thread-topic",
+        "mime-version", "content-type", "content-transfer-encoding", "content-disposition", "content-id",
+        "content-description", "content-language",
+        "importance", "priority", "x-priority", "x-msmail-priority", "sensitivity", "precedence",
+        "auto-submitted", "x-auto-response-suppress", "user-agent", "x-mailer",
+        "x-mailroom-event",
+    }
+)  # fmt: skip
 
 TNEF: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})  # Outlook's own form of an invitation
 TYPES: Final = TNEF | {

@@ -1,13 +1,8 @@
-import json
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.mail.parse import send_mail
-from shared.policy.address_patterns import Patterns
-from tests.mail.strategies import addresses
+from shared.settings.address_patterns import Patterns
 
 GUID = "0e2c6b8e-1111-4222-8333-abcdefabcdef"
 
@@ -25,56 +20,36 @@ MATCHES = [
 @pytest.mark.parametrize(("patterns", "address"), MATCHES)
 def test_a_pattern_matches(patterns: str, address: str) -> None:
     assert Patterns.parse(patterns).allow(address)
+    assert Patterns() == Patterns.parse("")
 
 
-MISSES = [
-    ("", "a@contoso.com"),
-    (" , ", "a@contoso.com"),
-    ("alerts@contoso.com", "alert@contoso.com"),
-    ("alerts@contoso.com", "alerts@contoso.com.evil.example"),
-    ("alerts@contoso.com", "alerts@mail.contoso.com"),
-    ("alerts@contoso.com", "alerts@contoso.com."),
-    ("alerts@contoso.com", " alerts@contoso.com"),
-    ("alerts@contoso.com", "alerts@contoso.com\n"),
-    ("alerts@contoso.com", "alerts"),
-    ("alerts@contoso.com", ""),
-    ("alerts@contoso.com", "ａlerts@contoso.com"),  # a full-width mail  # noqa: RUF001
-    ("kim@contoso.com", "\u212aim@contoso.com"),  # the Kelvin sign, lower case k
-    ("a@kontoso.com", "a@\u212aontoso.com"),
-    ("*@contoso.com", "evil@fabrikam.com"),
-    ("*@contoso.com", "a@mail.contoso.com"),
-    ("*@contoso.com", "@contoso.com"),
-    ("*@contoso.com", "a@b@contoso.com"),
-    ("*@contoso.com", "a@evil.example,b@contoso.com"),
-    ("*@contoso.com", '"a@evil.example"@contoso.com'),
-    ("*@contoso.com", '"a b"@contoso.com'),
-    ("*@contoso.com", "a\uff20evil.example@contoso.com"),  # a full-width @
-    ("*@contoso.com", "A <a@contoso.com>"),
-    ("*@contoso.com", "a\x00@contoso.com"),
-    ("*@contoso.com", "a\u200b@contoso.com"),
-    ("*@contoso.com", "a@contoso\u3002com"),  # an ideographic full stop
-    ("*@contoso.com", "a@contoso.com\ud800"),
-    ("*@contoso.com", GUID),
-    ("*@*.contoso.com", "a@contoso.com"),
-    ("*@*.contoso.com", "a@x.y.contoso.com"),
-    ("*@*.contoso.com", "a@.contoso.com"),
-    ("*@*.contoso.com", "a@evilcontoso.com"),
-    ("alerts@*.contoso.com", "other@eu.contoso.com"),
-    ("*", GUID),
-    ("*", "nobody"),
-    ("*", "a@b@c.example"),
-    ("*", "a b@c.example"),
-    ("*", "a@c.example\r\nBcc: x@y.example"),
-    ("*", "@"),
-    (f"*@contoso.com {GUID}", GUID.replace("0e2c", "0e2d")),
-    (GUID, f"{{{GUID}}}"),
-    (GUID, GUID + " "),
-]
+# By the pattern: what it does not match, full-width letters and the Kelvin sign (in lower case a k) included.
+MISSES = {
+    "": ["a@contoso.com"],
+    " , ": ["a@contoso.com"],
+    "alerts@contoso.com": [
+        "alert@contoso.com", "alerts@contoso.com.evil.example", "alerts@mail.contoso.com", "alerts@contoso.com.",
+        " alerts@contoso.com", "alerts@contoso.com\n", "alerts", "", "\uff41lerts@contoso.com",
+    ],
+    "kim@contoso.com": ["\u212aim@contoso.com"],
+    "a@kontoso.com": ["a@\u212aontoso.com"],
+    "*@contoso.com": [
+        "evil@fabrikam.com", "a@mail.contoso.com", "@contoso.com", "a@b@contoso.com", "a@evil.example,b@contoso.com",
+        '"a@evil.example"@contoso.com', '"a b"@contoso.com', "a\uff20evil.example@contoso.com", "A <a@contoso.com>",
+        "a\x00@contoso.com", "a\u200b@contoso.com", "a@contoso\u3002com", "a@contoso.com\ud800", GUID,
+    ],
+    "*@*.contoso.com": ["a@contoso.com", "a@x.y.contoso.com", "a@.contoso.com", "a@evilcontoso.com"],
+    "alerts@*.contoso.com": ["other@eu.contoso.com"],
+    "*": [GUID, "nobody", "a@b@c.example", "a b@c.example", "a@c.example\r\nBcc: x@y.example", "@"],
+    f"*@contoso.com {GUID}": [GUID.replace("0e2c", "0e2d")],
+    GUID: [f"{{{GUID}}}", GUID + " "],
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("patterns", "address"), MISSES)
-def test_a_pattern_does_not_match(patterns: str, address: str) -> None:
-    assert not Patterns.parse(patterns).allow(address)
+@pytest.mark.parametrize(("patterns", "addresses"), MISSES.items())
+def test_a_pattern_does_not_match(patterns: str, addresses: list[str]) -> None:
+    assert [address for address in addresses if Patterns.parse(patterns).allow(address)] == []
+    assert "contoso" not in repr(Patterns.parse(patterns)), "addresses do not belong in logs"
 
 
 WRONG = [
@@ -98,17 +73,12 @@ def test_patterns_of_a_list_are_not_split() -> None:
         Patterns.of(["a@b.test c@d.test"])
 
 
-def test_no_patterns_allow_nobody() -> None:
-    assert not Patterns().allow("a@b.test")
-    assert Patterns() == Patterns.parse("")
-
-
 names = st.from_regex(r"[a-zA-Z0-9_+-]{1,4}(\.[a-zA-Z0-9_+-]{1,3})?", fullmatch=True)
 labels = st.from_regex(r"[a-z0-9]{1,6}", fullmatch=True)
 anything = st.text(max_size=25) | st.text('aA@.*"<> ,;\n\u200b\uff20\u212ax-', max_size=12)
 
 
-@settings(max_examples=80, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(anything, labels, labels)
 def test_only_one_plain_address_of_the_domain_matches_a_domains_pattern(text: str, below: str, label: str) -> None:
     """However a text is made, a match means: one @, the domain after it, and nothing odd before it."""
@@ -124,7 +94,7 @@ def test_only_one_plain_address_of_the_domain_matches_a_domains_pattern(text: st
                 assert not set(local) & set('"<>()[],;: \n\u200b\uff20\u212a')
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(names, labels, st.data())
 def test_an_address_matches_itself_in_any_case_and_no_other(name: str, label: str, data: st.DataObject) -> None:
     address = f"{name}@{label}.test"
@@ -135,25 +105,9 @@ def test_an_address_matches_itself_in_any_case_and_no_other(name: str, label: st
     assert patterns.allow(f"{other}@{label}.test") == (other.lower() == name.lower())
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(anything)
 def test_asking_never_raises_and_a_star_passes_one_address_at_most(text: str) -> None:
     for patterns in ("*", "*@contoso.com", "a@b.test", GUID, ""):
         allowed = Patterns.parse(patterns).allow(text)
         assert not allowed or (text.count("@") == 1 and not any(character.isspace() for character in text))
-
-
-@settings(max_examples=50, derandomize=True, deadline=None)
-@given(addresses() | anything)
-def test_every_address_that_a_mail_may_have_passes_a_star(address: str) -> None:
-    """The default of MAIL_ALLOWED_RECIPIENTS lets through all that the parser does."""
-    body: dict[str, Any] = {"message": {"toRecipients": [{"emailAddress": {"address": address}}]}}
-    try:
-        send_mail(json.dumps(body).encode())
-    except Exception:  # noqa: BLE001 - no address; test_parse.py has those
-        return
-    assert Patterns.parse("*").allow(address)
-
-
-def test_patterns_shown_in_a_log_show_no_address() -> None:
-    assert "contoso" not in repr(Patterns.parse("a@contoso.com"))

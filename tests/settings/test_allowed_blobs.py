@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.policy.attachment_references import NO_BLOBS, BlobRules
+from shared.settings.caller_rules import NO_BLOBS, BlobRules
 
 
 def test_a_container_gives_all_in_it_and_a_folder_only_what_is_below_it() -> None:

@@ -15,15 +15,11 @@ Properties of attached items, like their addresses, are not checked: they are co
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from shared.mail.marker import MARKER_GUID
-from shared.policy.address_patterns import GUID
-
-if TYPE_CHECKING:
-    from shared.mail.model import Message
+from shared.settings.address_patterns import GUID
 
 _TYPE: Final = (
     r"(?:binary|boolean|clsid|currency|double|float|integer|long|short|string|systemtime|applicationtime)(?:array)?"
@@ -111,14 +107,3 @@ class ExtendedProperties:
         if match["guid"]:
             return match["guid"].lower() in self.namespaces
         return int(match["tag"], 16) in self.tags
-
-
-def refused(message: "Message", allowed: ExtendedProperties) -> Iterator[str]:
-    """The JSON paths of the properties that a message may not set."""
-    for name, attribute in (
-        ("singleValueExtendedProperties", "single_value_extended_properties"),
-        ("multiValueExtendedProperties", "multi_value_extended_properties"),
-    ):
-        for at, one in enumerate(getattr(message, attribute) or ()):
-            if not allowed.allow(one.id):
-                yield f"$.message.{name}[{at}].id"

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import pytest
 
+from shared.delivery.attachment_resolver import AttachmentResolver
 from shared.delivery.payloads import Files, Found
 from shared.delivery.queue_messages import work_of
 from shared.delivery.transitions import first_claim
 from shared.errors import Malformed
 from shared.mail.model import BlobAttachment, FileAttachment
 from shared.mail.outgoing import Origin, OutgoingMail
-from shared.policy.address_patterns import Patterns
-from shared.policy.admit import CallerRule
-from shared.policy.attachment_references import AttachmentResolver, BlobRules
+from shared.settings.address_patterns import Patterns
+from shared.settings.caller_rules import BlobRules, CallerRule
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger
 from tests.delivery.samples import NOON, outgoing_mail

@@ -1,4 +1,4 @@
-"""Deadlines: what has arrived by then is read first.
+"""The event loop: deadlines that read first what has arrived by then, and long work in a thread.
 
 asyncio.timeout looks only at the clock. When the loop was blocked, because one request took seconds of processor time,
 it discards an answer that arrived long before: uvloop and asyncio read the socket, wake the task, and cancel it in the
@@ -10,10 +10,13 @@ In these passes the task must begin nothing that others can see: `passed` says s
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from shared.telemetry import deferred
+
+LARGE: Final = 64 * 1024  # bytes; to read less blocks the loop for a few milliseconds, at worst for a hundred
 # One pass reads what a socket holds, up to 256 KiB, the next one wakes the task; and some to spare.
 PASSES: Final = 16
 
@@ -54,3 +57,14 @@ async def within(seconds: float) -> AsyncIterator[Deadline]:
             yield Deadline(seconds)
         finally:
             waiting.cancel()
+
+
+async def aside[**P, R](size: int, work: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+    """What the work returns or raises; in a thread where it reads LARGE bytes or more, so that others are answered.
+
+    size: bytes that it reads. What it logs is logged afterwards, in the loop. Small work would wait for its thread.
+    """
+    if size < LARGE:
+        return work(*args, **options)
+    with deferred():
+        return await asyncio.to_thread(work, *args, **options)

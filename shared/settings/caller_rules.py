@@ -1,0 +1,93 @@
+"""What MAIL_CALLERS gives each application: senders, recipients, a rate, and the blobs that it may attach.
+
+A place of blobs is a container, or `container/folder` for every blob below a folder. Mailroom's own containers and
+those of the platform are never among them, whoever asks: they contain other people's mails, keys and code.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Final, Self
+
+import msgspec
+
+from shared.mail.addresses import CONTAINER, split_blob
+from shared.settings.address_patterns import GUID, Patterns
+from shared.settings.environ import Wrong, json_object
+
+PRODUCERS: Final = "mail-outbox"  # in MAIL_CALLERS: whoever puts mails into that queue
+# Of the host, and the names under which Azure, its portal and its tools keep the code of an app.
+RESERVED: Final = re.compile(r"mail-payloads|mail-dead|azure-.*|app-package.*|deployment.*|function-releases")
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRules:
+    """places: container and the folder in it, with a slash at its end, or empty for the whole container."""
+
+    places: frozenset[tuple[str, str]] = frozenset()
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Raises ValueError for what names no container, or one that may never be attached from."""
+        places = set[tuple[str, str]]()
+        for text in texts:
+            bare = text.rstrip("/")
+            container, name = split_blob(bare) if "/" in bare else (bare, "")
+            if not CONTAINER.fullmatch(container):
+                raise ValueError(f"{text!r} names no container")
+            if RESERVED.fullmatch(container):
+                raise ValueError(f"the container {container} is Mailroom's own, or the platform's")
+            places.add((container, f"{name}/" if name else ""))
+        return cls(frozenset(places))
+
+    def allow(self, container: str, name: str) -> bool:
+        """Both decoded, as `split_blob` gives them."""
+        if RESERVED.fullmatch(container):
+            return False
+        return any(container == allowed and name.startswith(folder) for allowed, folder in self.places)
+
+
+NO_BLOBS: Final = BlobRules()
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRule:
+    """recipients, rate_per_minute: None: no limit of the caller's own."""
+
+    senders: Patterns
+    recipients: Patterns | None = None
+    rate_per_minute: int | None = None
+    attachments: BlobRules = NO_BLOBS
+
+
+class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    senders: list[str]
+    recipients: list[str] | None = None
+    rate_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    attachments: list[str] = []
+
+
+def read_callers(text: str) -> Mapping[str, CallerRule]:
+    """The rules by application id, in lower case. Raises Wrong with what is wrong of each rule."""
+    callers: dict[str, CallerRule] = {}
+    problems = []
+    for application, raw in json_object(text, msgspec.json.Decoder(dict[str, msgspec.Raw]).decode).items():
+        try:
+            if application.lower() in callers:
+                raise ValueError("a second rule; capitals make no difference")  # noqa: TRY301 - as the others
+            callers[application.lower()] = _rule(application, msgspec.json.decode(raw, type=_Caller))
+        except (ValueError, RecursionError) as error:
+            problems.append(f"for {application}, {error}")
+    if problems:
+        raise Wrong(*problems)
+    return MappingProxyType(callers)
+
+
+def _rule(application: str, entry: _Caller) -> CallerRule:
+    if not GUID.fullmatch(application) and application != PRODUCERS:
+        raise ValueError(f"neither the GUID of an application nor {PRODUCERS}")
+    if application == PRODUCERS and entry.attachments:
+        raise ValueError("attachments, which MAIL_ATTACHMENT_CONTAINERS gives to that queue")
+    recipients = None if entry.recipients is None else Patterns.of(entry.recipients)
+    return CallerRule(Patterns.of(entry.senders), recipients, entry.rate_per_minute, BlobRules.of(entry.attachments))

@@ -9,14 +9,15 @@ from sandbox.examples import ENVIRONMENT, Example
 from shared.settings.config import read
 from shared.webhooks.rendering.bounds import bounded
 from shared.webhooks.rendering.environment import TemplateSandbox, at_in
-from shared.webhooks.rendering.facts_table import table_of
 from shared.webhooks.rendering.mails import Renderer
+from shared.webhooks.rendering.summary import summary_of
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.event_messages import events_of, parse_event
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources import json_values
 from shared.webhooks.sources.alert_groups import grouped, is_internal
+from shared.webhooks.sources.azure_legacy import older_alert
 from shared.webhooks.sources.expressions import holds
 from shared.webhooks.sources.key import Key
 from shared.webhooks.sources.source import RawRequest, SourceEvent, source_named
@@ -160,6 +161,12 @@ READERS: Final = [
         VALUES,
     ),
     Reader(
+        "an alert in an older schema",
+        lambda value: older_alert({"data": {"context": value, "BudgetName": "a"}, "AlertRuleName": value}),
+        WEBHOOK,
+        VALUES,
+    ),
+    Reader(
         "a batch of events",
         lambda body: [
             source_named(name)().events(RawRequest(body, {"content-type": "application/cloudevents-batch+json"}))
@@ -194,7 +201,10 @@ READERS: Final = [
     ),
     Reader(
         "what a template asks of an event",
-        lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
+        lambda data: (
+            at_in(bounded(data)[0], "a[?type(@) == 'object']"),
+            summary_of(_event(bounded(data)[0]), "a", str),
+        ),
         WEBHOOK,
         VALUES,
     ),

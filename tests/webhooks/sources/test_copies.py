@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.settings.config import read
@@ -57,7 +57,6 @@ def event_of(source: str, told: dict[str, Any], name: str) -> SourceEvent:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@settings(max_examples=40)
 @given(one=objects, other=objects, name=names, next_name=names)
 def test_two_events_of_different_content_never_share_a_key(
     source: str, one: dict[str, Any], other: dict[str, Any], name: str, next_name: str
@@ -70,7 +69,6 @@ def test_two_events_of_different_content_never_share_a_key(
 
 
 @pytest.mark.parametrize("source", RETRIED)
-@settings(max_examples=40)
 @given(told=objects, name=names)
 def test_the_next_try_of_a_sender_that_tries_again_has_the_same_key(
     source: str, told: dict[str, Any], name: str
@@ -86,7 +84,6 @@ def test_events_of_one_job_of_gitlab_share_an_id_and_are_no_copies() -> None:
 
 
 @pytest.mark.parametrize("source", sorted(set(SOURCES) - set(RETRIED)))
-@settings(max_examples=40)
 @given(told=objects, name=names)
 def test_equal_bytes_of_all_others_are_two_events(source: str, told: dict[str, Any], name: str) -> None:
     first, again = event_of(source, told, name), event_of(source, told, name)
@@ -96,7 +93,6 @@ def test_equal_bytes_of_all_others_are_two_events(source: str, told: dict[str, A
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@settings(max_examples=40)
 @given(told=objects)
 def test_the_same_bytes_count_for_as_long_as_the_sender_documents(source: str, told: dict[str, Any]) -> None:
     body = json.dumps(told).encode()

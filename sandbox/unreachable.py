@@ -32,6 +32,7 @@ TYPES: Final = {
     "azure-monitor": ("azure-monitor.own", *(f"azure-monitor.{kind}.*" for kind in ALERT_KINDS)),
     "github": tuple(f"{name}.*" for name in GITHUB.split()),
     "grafana": ("grafana", "grafana.firing", "grafana.resolved"),
+    "slack": ("message",),
 }
 
 

@@ -9,8 +9,8 @@ from sandbox.examples import ENVIRONMENT, Example
 from shared.settings.config import read
 from shared.webhooks.rendering.bounds import bounded
 from shared.webhooks.rendering.environment import TemplateSandbox, at_in
-from shared.webhooks.rendering.facts_table import table_of
 from shared.webhooks.rendering.mails import Renderer
+from shared.webhooks.rendering.summary import summary_of
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.event_messages import events_of, parse_event
@@ -138,6 +138,13 @@ def _filtered(text: str) -> None:
 READERS: Final = [
     Reader("the JSON of a webhook", json_values.read_json, WEBHOOK, documents()),
     Reader(
+        "a form of a webhook",
+        lambda body: json_values.form_field(body, "payload"),
+        WEBHOOK,
+        {name: lambda size, name=name: b"payload=" + TEXTS[name](size).encode() for name in ("percents", "letters")}
+        | {"fields": lambda size: b"a=b&" * (size // 4)},
+    ),
+    Reader(
         "a list that is read item by item",
         lambda body: [sum(1 for _ in found[1]) for found in [json_values.in_pieces(body, "list")] if found],
         5 * WEBHOOK,
@@ -194,7 +201,10 @@ READERS: Final = [
     ),
     Reader(
         "what a template asks of an event",
-        lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
+        lambda data: (
+            at_in(bounded(data)[0], "a[?type(@) == 'object']"),
+            summary_of(_event(bounded(data)[0]), "a", str),
+        ),
         WEBHOOK,
         VALUES,
     ),

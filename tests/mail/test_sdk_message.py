@@ -49,7 +49,7 @@ FILES = [
 ]
 
 
-@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(strategies.bodies() | strategies.bodies(items=True))
 @example({"message": {"toRecipients": [{"emailAddress": {"address": "a@b.test"}}], "attachments": FILES}})
 def test_every_mail_comes_out_on_the_wire_as_it_went_in_and_as_long_as_was_said(body: dict[str, Any]) -> None:

@@ -87,7 +87,7 @@ async def test_what_microsofts_client_has_written_is_read(table: Table, official
     assert found["at"].tzinfo is UTC
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(partition=KEYS, row=KEYS, text=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=50))
 @example(partition="it's", row="'%'", text="'")
 async def test_any_keys_and_texts_come_back(storage: str, partition: str, row: str, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jmespath
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.webhooks.rendering.facts_table import LONGEST_NAME, LONGEST_VALUE, ROWS, table_of
@@ -100,7 +100,6 @@ def test_deep_data_neither_fails_nor_makes_long_names() -> None:
     assert row.text == "end"
 
 
-@settings(max_examples=100, deadline=None)
 @given(JSON, TEXTS, TEXTS, st.none() | TEXTS)
 def test_any_event_gives_a_mail_with_nothing_unescaped(data: Any, kind: str, source: str, subject: str | None) -> None:
     mail = RENDERER.render(event(data=data, type=kind, source=source, subject=subject), "shop", None)

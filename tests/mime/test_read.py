@@ -252,12 +252,12 @@ ADDRESSES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", ADDRESSES)
-@pytest.mark.parametrize("header", ["From", "Sender", "To", "Cc", "Bcc", "Reply-To"])
-def test_an_address_that_programs_may_read_differently_is_refused(header: str, name: str) -> None:
-    head = b"" if header == "To" else TO
-    refused = refusal(head + header.encode() + b": " + ADDRESSES[name] + b"\r\n\r\n")
-    assert refused.code in ("ErrorInvalidRecipients", "ErrorMimeContentInvalid")
-    assert str(refused.path).startswith(f"{header}, address ")
+def test_an_address_that_programs_may_read_differently_is_refused(name: str) -> None:
+    for header in ("From", "Sender", "To", "Cc", "Bcc", "Reply-To"):
+        head = b"" if header == "To" else TO
+        refused = refusal(head + header.encode() + b": " + ADDRESSES[name] + b"\r\n\r\n")
+        assert refused.code in ("ErrorInvalidRecipients", "ErrorMimeContentInvalid")
+        assert str(refused.path).startswith(f"{header}, address ")
 
 
 def test_from_and_sender_name_one_each() -> None:

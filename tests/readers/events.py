@@ -9,8 +9,8 @@ from sandbox.examples import ENVIRONMENT, Example
 from shared.settings.config import read
 from shared.webhooks.rendering.bounds import bounded
 from shared.webhooks.rendering.environment import TemplateSandbox, at_in
-from shared.webhooks.rendering.facts_table import table_of
 from shared.webhooks.rendering.mails import Renderer
+from shared.webhooks.rendering.summary import summary_of
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.event_messages import events_of, parse_event
@@ -201,7 +201,10 @@ READERS: Final = [
     ),
     Reader(
         "what a template asks of an event",
-        lambda data: (at_in(bounded(data)[0], "a[?type(@) == 'object']"), table_of(data)),
+        lambda data: (
+            at_in(bounded(data)[0], "a[?type(@) == 'object']"),
+            summary_of(_event(bounded(data)[0]), "a", str),
+        ),
         WEBHOOK,
         VALUES,
     ),

@@ -31,8 +31,8 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Stopped, Throt
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
 from shared.policy.pre_send import Goes, PreSendPolicy, Withheld
-from shared.ratelimit.limits import RateLimits, Reservation
-from shared.ratelimit.schedule import NoRoom
+from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 

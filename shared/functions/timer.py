@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from azure.core.exceptions import ResourceNotFoundError
 
@@ -12,15 +12,13 @@ from shared.delivery.maintenance import partitions_of_run
 from shared.event_loop import Deadline, within
 from shared.functions.triggers import QUEUES
 from shared.settings.config import report_problems
+from shared.storage.queues import Queue, Queues
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.catalog import report_unusable
 from shared.webhooks.routing.route_status import status_of
 
 TIME_FOR_A_RUN: Final = 240.0  # seconds; the next run, of other partitions, comes after 300
 TIME_FOR_A_STEP: Final = 30.0  # and for each step but the ledger's
-# The most that one request shows. Messages come back after a failure at other times than they were put, so the first
-# one need not be the oldest.
-SHOWN: Final = 32
 
 
 async def maintenance() -> None:
@@ -68,22 +66,20 @@ async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadl
         raise failures[0]
 
 
-async def measure(queues: Any, names: Iterable[str], now: datetime) -> None:
+async def measure(queues: Queues, names: Iterable[str], now: datetime) -> None:
     """Say of each queue how many messages it holds and how old the oldest is that could be taken now.
 
-    queues: azure.storage.queue.aio.QueueServiceClient. Nothing is taken and nothing hidden. A message that waits for
-    its time is counted, but has no age; nor has one that is being worked on. Raises AzureError.
+    Nothing is taken and nothing hidden. A message that waits for its time is counted, but has no age; nor has one that
+    is being worked on. Raises AzureError.
     """
     await asyncio.gather(*(_measure(queues.get_queue_client(name), name, now) for name in names))
 
 
-async def _measure(queue: Any, name: str, now: datetime) -> None:
+async def _measure(queue: Queue, name: str, now: datetime) -> None:
     try:
-        properties = await queue.get_queue_properties()
-        seen = await queue.peek_messages(max_messages=SHOWN)
+        count, put = await queue.count(), await queue.oldest()
     except ResourceNotFoundError:  # made on first use, on a laptop
         emit(LogEvent.QUEUE_MEASURED, queue=name, messages=0)
         return
-    put = [message.inserted_on for message in seen]
-    oldest = max(0.0, round((now - min(put)).total_seconds(), 1)) if put else None
-    emit(LogEvent.QUEUE_MEASURED, queue=name, messages=properties.approximate_message_count, oldest=oldest)
+    oldest = max(0.0, round((now - put).total_seconds(), 1)) if put else None
+    emit(LogEvent.QUEUE_MEASURED, queue=name, messages=count, oldest=oldest)

@@ -17,7 +17,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 import shared.auth.entra_keys
 import shared.storage.account
 import shared.storage.files
-import shared.storage.tables
+import shared.storage.storage_service
 from shared.app import App
 from shared.auth.managed_identity import Identity
 from shared.delivery.ledger import Row
@@ -27,7 +27,8 @@ from shared.graph.client import open_client
 from shared.graph.outcome import Unanswered, Unknown
 from shared.graph.send import send_mail
 from shared.ratelimit.store import TableStore
-from shared.settings.config import Settings, Storage
+from shared.settings.config import Settings
+from shared.settings.storage_connection import Storage
 from shared.storage.account import StorageAccount
 from shared.webhooks.routing import secrets
 from tests.serving import serving
@@ -82,7 +83,7 @@ STORAGE: dict[str, Callable[[App], Awaitable[object]]] = {
     "rows listed": lambda app: app.engine.ledger.page("sent", 10, None),
     "a rate read": lambda app: TableStore(app.storage.tables.table("rates")).read("x"),
     "a rate written": lambda app: TableStore(app.storage.tables.table("rates")).write("x", {}, None),
-    "its health": lambda app: app.storage.queues.get_service_properties(),
+    "its health": lambda app: app.storage.queues.get_queue_client("mail-work").count(),
 }
 
 
@@ -103,7 +104,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared.auth.entra_keys, "FETCH_TIMEOUT", 0.5)
     monkeypatch.setattr(secrets, "PATIENCE", 0.5)
     monkeypatch.setitem(shared.storage.account.CLIENT_OPTIONS, "retry_total", 1)
-    monkeypatch.setattr(shared.storage.tables, "RETRIES", 1)
+    monkeypatch.setattr(shared.storage.storage_service, "RETRIES", 1)
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
@@ -125,7 +126,7 @@ def test_storages_own_deadlines_end_a_request_before_its_caller_is_cut_off() -> 
     tries = 1 + shared.storage.account.CLIENT_OPTIONS["retry_total"]
     waits = 3 * (0.5 + 2**3 + 3)  # of ExponentialRetry, with its jitter; tables wait less
     assert tries * shared.storage.account.TRY_TIMEOUT + waits + 8 < 130
-    assert shared.storage.account.CLIENT_OPTIONS["retry_total"] == shared.storage.tables.RETRIES
+    assert shared.storage.account.CLIENT_OPTIONS["retry_total"] == shared.storage.storage_service.RETRIES
     assert shared.storage.files.READ_TIMEOUT < 115
 
 

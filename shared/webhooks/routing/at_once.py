@@ -9,6 +9,9 @@ The platform polls an idle queue every ten seconds and then starts the function 
 So a sender is never answered 2xx for a mail that is not durable, and no mail of a request that it has to repeat is
 sent. If the process dies, the message stays: it starts an execution that finds the row and asks the mailbox. A row that
 is there already means a copy: the message stays, to be dropped by whoever it wakes.
+
+In a burst that an instance cannot send at once, mails beyond IN_HAND are put only, visible at their reserved time: each
+sender then waits for storage, and not for the mails of all others.
 """
 
 import asyncio
@@ -34,6 +37,7 @@ from shared.mail.sizes import needs_draft
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.telemetry import deferred
 
+IN_HAND: Final = 16  # mails that an instance sends at once; as many as it has requests by default (httpConcurrency)
 ASKED: Final = 1.0  # seconds for step 1; after that the mail is sent all the same, only later
 SOON: Final = timedelta(seconds=0.5)  # an attempt may wait so long for its mailbox's time
 
@@ -52,23 +56,28 @@ class Put:
     receipt: Receipt | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AtOnce:
     """One for a process."""
 
     engine: Engine
     worker: Worker
     _running: set[asyncio.Task[None]] = field(default_factory=set)  # the loop itself keeps only a weak reference
+    _putting: int = 0  # mails that are to be attempted when they are put
 
     async def put(self, mails: Sequence[OutgoingMail]) -> list[Put]:
         """Steps 1 and 2. Raises AzureError where a message is not confirmed: none of the mails is attempted then."""
         puts: list[Put] = []
+        at_once = len(mails) if len(self._running) + self._putting < IN_HAND else 0
+        self._putting += at_once
         try:
-            puts += await asyncio.gather(*(self._prepared(mail) for mail in mails))
+            puts += await asyncio.gather(*(self._prepared(mail, now=at_once > 0) for mail in mails))
             await asyncio.gather(*(self.confirm(put) for put in puts))
         except BaseException:
             self.give_back(puts)
             raise
+        finally:
+            self._putting -= at_once
         return puts
 
     def give_back(self, puts: Sequence[Put]) -> None:
@@ -96,18 +105,20 @@ class AtOnce:
         if not task.cancelled():
             task.exception()  # retrieved only: the delivery worker meets the same fault, and logs it
 
-    async def _prepared(self, mail: OutgoingMail) -> Put:
+    async def _prepared(self, mail: OutgoingMail, *, now: bool = True) -> Put:
         work = work_of(mail)
         try:
             async with within(ASKED):
                 if await self.worker.repeated_by(work) is not None:
                     return Put(mail, work)  # the delivery worker drops it and logs that
-                return await self.prepare(mail)
+                return await self.prepare(mail, now=now)
         except (AzureError, RateLimitUnavailable, TimeoutError):
             return Put(mail, work)
 
-    async def prepare(self, mail: OutgoingMail) -> Put:
+    async def prepare(self, mail: OutgoingMail, *, now: bool = True) -> Put:
         """Policy, quota and time of a mail that a message is to carry. Raises AzureError, RateLimitUnavailable.
+
+        now: there is room to attempt it; else its message becomes visible at its time.
 
         Only put, never sent at once, is what a kill in the middle would double: a mail without a copy in Sent Items, or
         that nobody asks the mailbox about; and what takes longer than a sender waits: a mail by way of a draft.
@@ -120,12 +131,12 @@ class AtOnce:
         ready = await engine.prepare(mail, admitted=True)
         if not isinstance(ready, Ready):  # who delivers the message asks again, and writes that down
             return Put(mail, work)
-        reservation, now = ready.reservation, engine.now()
+        reservation = ready.reservation
         work = work_of(mail, (reservation.mailbox, reservation.at))
-        if reservation.at > now + SOON:
+        if not now or reservation.at > engine.now() + SOON:
             reservation.carried = True
             return Put(mail, work, reservation.at)
-        due = first_verification(lease_end(now, engine.settings), engine.settings)
+        due = first_verification(lease_end(engine.now(), engine.settings), engine.settings)
         return Put(mail, msgspec.structs.replace(work, claimed=new_token()), due, ready)
 
     async def confirm(self, put: Put) -> None:

@@ -1,11 +1,8 @@
 """The app's storage account: asynchronous clients, opened on first use.
 
 Storage answers within a second or is in trouble: three tries and short time-outs, so that a function ends before its
-caller gives up. A caller is then answered 503; a queue message stays in its queue.
-
-Two defaults of azure-core cost more than the rest of an operation and bring nothing here (bench/RESULTS.md), so its own
-settings switch them off: before each request it reads a proxy from the environment, in a thread, and looks for a
-tracing plug-in that is not there.
+caller gives up. Switched off is what azure-core does before each request, at a high price (bench/RESULTS.md): it reads
+a proxy from the environment, in a thread, and looks for a tracing plug-in.
 """
 
 from functools import cached_property

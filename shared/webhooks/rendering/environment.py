@@ -22,8 +22,13 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shared.webhooks.rendering.filters import FILTERS, shown, told
+from shared.webhooks.rendering.identifiers import IDENTIFIER_FILTERS
+from shared.webhooks.rendering.jira_markup import jira_markup
 from shared.webhooks.rendering.markdown import markdown, markdown_to_text
 from shared.webhooks.rendering.markup import MARKUP_FILTERS, link
+from shared.webhooks.rendering.mrkdwn import mrkdwn
+from shared.webhooks.rendering.slack_message import slack_message
+from shared.webhooks.rendering.teams_message import teams_message
 from shared.webhooks.sources.expressions import search
 
 SUFFIX: Final = ".html.j2"
@@ -79,8 +84,10 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             auto_reload=False,  # a deployment's files do not change, and checking each is slow on a network's disk
         )
         self._safe: dict[tuple[type, str], bool] = {}  # attributes that there are, so no event makes it grow
-        self.filters |= {**FILTERS, **MARKUP_FILTERS, "moment": partial(FILTERS["moment"], zone=zone)}
-        self.filters |= {"markdown": markdown, "markdown_to_text": markdown_to_text}
+        self.filters |= {**FILTERS, **IDENTIFIER_FILTERS, **MARKUP_FILTERS}
+        self.filters |= {"moment": partial(FILTERS["moment"], zone=zone)}
+        self.filters |= {"markdown": markdown, "markdown_to_text": markdown_to_text, "mrkdwn": mrkdwn}
+        self.filters |= {"jira_markup": jira_markup, "slack_message": slack_message, "teams_message": teams_message}
         self.tests |= {"telling": _telling, "text": lambda value: isinstance(value, str) and _telling(value)}
         del self.filters["safe"], self.globals["lipsum"]  # other people's HTML passes clean_html
         self.globals |= {"at_in": at_in, "list_in": list_in, "object_in": object_in, "text_in": text_in}

@@ -30,15 +30,18 @@ from shared.webhooks.rendering.environment import (
     object_in,
     text_in,
 )
-from shared.webhooks.rendering.facts_table import table_of
+from shared.webhooks.rendering.event_file import event_file
 from shared.webhooks.rendering.filters import IMPOSSIBLE, one_line, shorten
 from shared.webhooks.rendering.look import Look
 from shared.webhooks.rendering.markup import DEEPEST, depth_of
 from shared.webhooks.rendering.plain_text import text_of
+from shared.webhooks.rendering.summary import summary_of
 from shared.webhooks.sources.source import SourceEvent
 
 TABLE: Final = "table"
 PLAIN: Final = Look()
+ATTACHED: Final = "The whole event is attached: event.json"
+TOO_LARGE: Final = "There is more in the event, which is too large to be attached."
 LONGEST: Final = 1_000_000  # characters before styles; more than the largest table has
 LONGEST_ATTRIBUTE: Final = 1_000  # characters
 LARGEST: Final = 2_000_000  # bytes; Graph takes four million in all
@@ -58,6 +61,7 @@ class Rendered:
     """preheader: what mail programs show beside the subject. template: the one used, without its suffix; "table" for
     the general one. importance: as the template sets it.
 
+    file: the whole event as JSON, where the general mail leaves something out.
     failed: why the event's own template was not used, in a sentence that quotes nothing from the event.
     """
 
@@ -67,6 +71,7 @@ class Rendered:
     template: str
     failed: str | None = None
     importance: Literal["low", "normal", "high"] | None = None
+    file: bytes | None = None
 
 
 class _TooLarge(Exception):  # noqa: N818
@@ -118,7 +123,6 @@ class Renderer:
             "object_at": lambda path: object_in(event.data, path),
             "tones": TONES,
             "given_subject": None,
-            "notice": None,
             "left_out": left_out,
         }
         name, failed = self._named(event.type, folders, chosen, template)
@@ -133,7 +137,13 @@ class Renderer:
                 return self._mail(sandbox, name, values, failed)
             except Exception as error:  # noqa: BLE001
                 failed = self.reason(error, name)
-        return self._mail(sandbox, TABLE, values | {"notice": failed, "left_out": (), "table": table_of(whole)}, failed)
+        summary = summary_of(event, route_name, sandbox.filters["moment"])
+        file = event_file(whole) if summary.left_out or left_out else None
+        remarks = [f"{failed} So this mail is a summary of the event."] if failed else []
+        if summary.left_out or left_out:
+            remarks.append(ATTACHED if file else TOO_LARGE)
+        values |= {"left_out": (), "summary": summary, "remarks": remarks}
+        return replace(self._mail(sandbox, TABLE, values, failed), file=file)
 
     def check(self, templates: Path | Sequence[Path]) -> list[TemplateFault]:
         """The faults of the templates in the first of these folders that can be found without an event.
@@ -218,7 +228,10 @@ def preheader_of(subject: str, given: str, body: str) -> str:
     """What the template gives, or the beginning of the body where that says nothing that the subject does not."""
     if given and given.casefold().strip(" .") not in subject.casefold():
         return shorten(given, LONGEST_PREHEADER)
-    text = text_of(_BUTTONS.sub("", body[:READ_FOR_PREHEADER].rpartition("<")[0]), addresses=False)
+    text = text_of(
+        _BUTTONS.sub("", body if len(body) <= READ_FOR_PREHEADER else body[:READ_FOR_PREHEADER].rpartition("<")[0]),
+        addresses=False,
+    )
     lines = map(str.strip, text.splitlines())
     new = [line for line in lines if line and line.casefold().strip(" .") not in subject.casefold()]
     return shorten(one_line(" · ".join(new[:5])), LONGEST_PREHEADER)

@@ -17,7 +17,7 @@ from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.rendering.filters import shorten
 from shared.webhooks.rendering.look import Look
-from shared.webhooks.rendering.mails import Renderer
+from shared.webhooks.rendering.mails import Rendered, Renderer
 from shared.webhooks.routing.catalog import BUILT_IN
 from shared.webhooks.routing.recipients import check_fixed, parts_of, people, recipients_of
 from shared.webhooks.routing.repeated_events import mail_id_of, scope_of
@@ -95,7 +95,7 @@ class Composer:
             importance=Importance(importance) if importance else None,
             categories=rules.categories or None,
             internet_message_headers=_headers(rules, event),
-            attachments=self._logo,
+            attachments=(*self._logo, *_files(rendered)) or None,
         )
 
     def _look(self, route: Route) -> Look:
@@ -109,10 +109,10 @@ class Composer:
         )
 
     @cached_property
-    def _logo(self) -> tuple[FileAttachment, ...] | None:
+    def _logo(self) -> tuple[FileAttachment, ...]:
         logo = self.settings.brand_logo
         if logo is None:
-            return None
+            return ()
         return (
             FileAttachment(
                 name=logo.file_name,
@@ -164,6 +164,12 @@ def _headers(rules: RouteRules, event: SourceEvent) -> tuple[InternetMessageHead
     name = quote(shorten(event.id, LONGEST_EVENT_ID), safe=PRINTED, errors="replace")
     headers = () if rules.auto_response_suppress is False else (NO_ANSWERS,)
     return (*headers, InternetMessageHeader(name=EVENT_HEADER, value=name))
+
+
+def _files(rendered: Rendered) -> tuple[FileAttachment, ...]:
+    if rendered.file is None:
+        return ()
+    return (FileAttachment(name="event.json", content_bytes=rendered.file, content_type="application/json"),)
 
 
 def templates_of(route: Route) -> list[Path]:

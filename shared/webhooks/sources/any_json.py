@@ -1,4 +1,4 @@
-"""Senders of any JSON: the route says with JMESPath where the attributes of their events are.
+"""Senders of any JSON, form or text: the route says with JMESPath where the attributes of their events are.
 
     [options]
     type = "data.kind"
@@ -13,11 +13,16 @@ hold secrets. A result counts where it is a text or a number.
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Final
+from urllib.parse import parse_qs
 
+from shared.errors import Malformed
+from shared.parsing.charsets import decode
 from shared.webhooks.sources.expressions import check, search
 from shared.webhooks.sources.json_values import moment, read_json, text, unique_key
 from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
+FORM: Final = "application/x-www-form-urlencoded"
+MOST_FIELDS: Final = 1_000
 SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-functions-key"})
 
 SEEN: Final = ("data", "headers")
@@ -49,7 +54,7 @@ class AnyJson(Source, frozen=True, kw_only=True):
                 raise ValueError(f"{name}: {error}") from None
 
     def events(self, request: RawRequest) -> list[SourceEvent]:
-        data = read_json(request.body, request.charset)
+        data = read_any(request)
         hidden = self.secret_headers()
         seen = {"data": data, "headers": {name: text for name, text in request.headers.items() if name not in hidden}}
         found = {name: text(search(expression, seen)) for name, expression in self._expressions()}
@@ -80,6 +85,43 @@ class AnyJson(Source, frozen=True, kw_only=True):
 
     def _expressions(self) -> Iterator[tuple[str, Any]]:
         return ((name, one) for name in self.attributes if (one := getattr(self, name)) is not None)
+
+
+def read_any(request: RawRequest) -> Any:
+    """The value in a body: JSON, also within a text of JSON; the fields of a form; or the text itself.
+
+    JSON is tried first, whatever the Content-Type: curl calls everything a form. Raises Malformed.
+    """
+    try:
+        value = read_json(request.body, request.charset)
+    except Malformed:
+        if request.media_type == FORM:
+            return _form(decode(request.body, request.charset, repair=True))
+        if request.media_type.startswith("text/") and request.body.strip():
+            return decode(request.body, request.charset, repair=True)
+        raise
+    return _inner(value)
+
+
+def _inner(value: Any) -> Any:
+    """JSON in a text as its value; everything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "[", '"'):
+        return value
+    try:
+        return read_json(value.encode("utf-8", "replace"))
+    except Malformed:
+        return value
+
+
+def _form(text: str) -> dict[str, Any]:
+    """The fields of a form, those that occur twice as lists. A field `payload` of JSON is the event itself."""
+    try:
+        fields = parse_qs(text.strip(), max_num_fields=MOST_FIELDS, keep_blank_values=True)
+    except ValueError:
+        raise Malformed(413, "RequestEntityTooLarge", f"Found more than {MOST_FIELDS} fields in a form.", "$") from None
+    found = {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+    inner = _inner(found.get("payload"))
+    return inner if isinstance(inner, dict) else found
 
 
 def _time(value: str | None) -> datetime | None:

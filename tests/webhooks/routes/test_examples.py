@@ -1,11 +1,14 @@
 """Every example of every ready route becomes just the mail that stands beside it."""
 
+import re
 from dataclasses import replace
 from functools import cache
 
 import pytest
 
 from sandbox.examples import Example, ExampleMail, Studio, examples_of, expected_text
+from shared.webhooks.rendering.mails import Rendered
+from shared.webhooks.rendering.plain_text import text_of
 from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.route import Route
 from tests.webhooks.routing.samples import event
@@ -27,6 +30,23 @@ def test_an_example_becomes_the_mail_beside_it(route: Route, example: Example) -
     mails = mails_of(route.name, example)
     assert expected_text(mails) == example.expected.read_text("utf-8")
     assert not [mail.rendered.failed for mail in mails if mail.rendered.failed]
+
+
+@pytest.mark.parametrize(("route", "example"), EXAMPLES)
+def test_no_mail_is_titled_with_the_bare_type_of_its_event(route: Route, example: Example) -> None:
+    """Its reader would have to know the sender's API."""
+    kinds = {event.type for event in route.source.events(example.request())}
+    for mail in mails_of(route.name, example):
+        assert not bare(mail.rendered, kinds)
+
+
+def bare(rendered: Rendered, kinds: set[str]) -> list[str]:
+    """The subject or the title, if it is no more than the type of an event."""
+    title = re.search(r"<h1[^>]*>(.*?)</h1>", rendered.html, re.DOTALL)
+    subject = re.sub(r"^\[[^\]]*\] *", "", rendered.subject)
+    said = {text.strip().casefold() for text in (rendered.subject, subject, text_of(title[1] if title else ""))}
+    types = {kind.casefold() for kind in kinds}
+    return sorted(said & {"event", *types, *(kind.partition(".")[0] for kind in types)})
 
 
 def test_every_ready_route_has_examples_and_every_mail_has_its_example() -> None:

@@ -43,7 +43,7 @@ def test_mailroom_needs_only_a_sender_and_recipients(tmp_path: Path) -> None:
     assert mail.request.message.subject
     assert mail.request.message.body is not None
     assert mail.request.message.body.content_type is BodyType.HTML
-    assert "order.paid" in content(mail)
+    assert "Order paid" in content(mail)
     assert (mail.origin.kind, mail.origin.name, mail.scope) == ("route", "shop", "route:shop")
     assert mail.request.save_to_sent_items
     pools = '{"team": ["a@contoso.com", "b@contoso.com"]}'

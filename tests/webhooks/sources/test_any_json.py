@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.errors import Malformed
 from shared.webhooks.sources.any_json import AnyJson
 from shared.webhooks.sources.hmac_signed import Hmac
 from shared.webhooks.sources.key import Key
@@ -116,3 +117,33 @@ def test_without_a_key_every_request_is_an_event_of_its_own() -> None:
 def test_no_expression_sees_a_secret(source: AnyJson, name: str) -> None:
     """Or it would stand in mails, and in names of mails."""
     assert event_of(source, ORDER, **{name: "s3cret"}).subject is None
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "data"),
+    [
+        (b'{"a": 1}', FORM, {"a": 1}),  # what curl sends
+        (b"a=1&b=x+y&a=%C3%BC&c=", FORM, {"a": ["1", "\u00fc"], "b": "x y", "c": ""}),
+        (b"payload=%7B%22a%22%3A+1%7D", FORM, {"a": 1}),
+        (b"payload=text&b=1", FORM, {"payload": "text", "b": "1"}),
+        (b"Disk full", "text/plain; charset=utf-8", "Disk full"),
+        (b"Gr\xf6\xdfe", "text/plain", "Größe"),
+        (b'"{\\"a\\": 1}"', "application/json", {"a": 1}),
+        (b'"\\"{\\\\\\"a\\\\\\": 1}\\""', "application/json", '{"a": 1}'),  # the mail reads it
+        (b'"text"', "application/json", "text"),
+    ],
+)
+def test_a_form_a_text_and_json_in_a_text_are_events_too(body: bytes, kind: str, data: Any) -> None:
+    (event,) = Key().events(RawRequest(body, {"content-type": kind}))
+    assert event.data == data
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"), [(b"no json", "application/json"), (b"no json", ""), (b"", "text/plain"), (b"a=1&" * 1_001, FORM)]
+)
+def test_what_its_content_type_does_not_explain_is_malformed(body: bytes, kind: str) -> None:
+    with pytest.raises(Malformed):
+        Key().events(RawRequest(body, {"content-type": kind}))

@@ -1,0 +1,385 @@
+"""Any event as its reader wants it: what has happened, how it is, where to look, and at most twelve facts."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from markupsafe import Markup
+
+from shared.webhooks.rendering.filters import cut, first_line, one_line, shorten, shown, told
+from shared.webhooks.rendering.markdown import markdown, markdown_to_text
+from shared.webhooks.rendering.markup import clean_html, html_to_text, link, web_address
+from shared.webhooks.rendering.status_words import Status, status_of
+from shared.webhooks.rendering.telling import BESIDE, NAMES, TEXTS, THINGS, TITLES, RowTable, Value, telling, words_of
+from shared.webhooks.sources.json_values import moment as time_of
+from shared.webhooks.sources.source import SOURCES, SourceEvent
+
+MOST_TIMES: Final = 2
+MOST_FACTS: Final = 12
+MOST_TABLES: Final = 3
+MOST_TEXTS: Final = 4
+LONGEST_TITLE: Final = 140  # characters
+LONGEST_FACT: Final = 160
+LONGEST_TEXT: Final = 4_000
+LONGEST_NAME: Final = 60
+READ_FOR_TITLE: Final = 2_000  # of a text whose first line is the title
+SHORT_TITLE: Final = 25  # a noun; what the message says completes it
+SHORT_MESSAGE: Final = 80
+# Where something has happened, by the names of values: repository, host or service.
+_REPOSITORIES: Final = ("fullname", "pathwithnamespace", "repofullname", "reponame", "repository", "repo")
+_PLACES: Final = re.compile(
+    r"(?:host|hostname|machine|server|node|nodename|instance|device|repository|project|service|servicename|app|"
+    r"application|site|website|sitename|cluster|system|vm|endpoint|entity|board)$"
+)
+_FAR: Final = 3  # levels from what the event is about
+_PAGES: Final = ("htmlurl", "weburl", "html", "web", "url", "link", "permalink")
+_NO_PAGE: Final = re.compile(
+    r"api|avatar|image|icon|logo|picture|photo|thumb|callback|hook|clone|git|ssh|download|raw|badge|snapshot|cert|"
+    r"unsubscribe|documentation|^self$"
+)
+_TIME_NAME: Final = re.compile(
+    r"(?:at|on|time|timestamp|date|datetime|ts|now|updated|since|created|modified|changed|started|finished)$"
+)
+_NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
+_SPEAKS: Final = re.compile(
+    r"(?:message|text|details?|description|reason|errors?|output|comment|notes?|body|info|why)$"
+)
+# Names that say nothing without what they are of.
+_BARE: Final = frozenset({
+    "author", "body", "code", "content", "count", "date", "description", "duration", "email", "failed", "login",
+    "message", "name", "number", "passed", "size", "state", "status", "subject", "success", "text", "time", "title",
+    "total", "value",
+})  # fmt: skip
+_SLACK_LINK: Final = re.compile(r"<(https?://[^|<>\s]+)\|([^<>\n]+)>")
+_MARKDOWN: Final = re.compile(r"\*\*\S|\]\(https?://|^#{1,4} |^```|^[-*] |%%%", re.MULTILINE)
+_HTML: Final = re.compile(r"</(?:p|div|a|b|strong|span|li|td|h\d)>|<br ?/?>", re.IGNORECASE)
+_COLUMNS: Final = re.compile(r"\S {2,}\S|\t")
+_CODE_NAME: Final = re.compile(r"(?:log|logs|output|stdout|stderr|stacktrace|trace|traceback|stack|query|command)$")
+_VERSION: Final = re.compile(r"v?\d+(?:[._]\d+)*")
+_DOMAINS: Final = frozenset({"com", "org", "net", "io", "dev", "de", "microsoft", "azure", "jira", "ms"})
+NO_TYPE: Final = "event"  # of any_json.py
+_TICKET: Final = re.compile(r"[A-Z][A-Z0-9]{1,9}-\d{1,7}")
+_MILLISECONDS: Final = 1e11
+_EPOCH: Final = (946_684_800, 4_102_444_800)  # seconds: the years 2000 to 2099
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """kind: text (with Markup of its own, or plain) or code. heading: "" for what needs none."""
+
+    heading: str
+    text: Any
+    kind: str = "text"
+
+
+@dataclass(slots=True)
+class Summary:
+    """subject: without the name. name: where it has happened. left_out: there is more in the event."""
+
+    name: str
+    title: str
+    subject: str
+    status: Status | None = None
+    page: str | None = None
+    paragraphs: list[Paragraph] = field(default_factory=list)
+    facts: list[tuple[str, Any]] = field(default_factory=list)
+    tables: list[RowTable] = field(default_factory=list)
+    left_out: bool = False
+    empty: bool = False
+
+    @property
+    def button(self) -> str | None:
+        return f"Open {urlsplit(self.page).hostname}" if self.page else None
+
+
+def summary_of(event: SourceEvent, route: str, time: Any) -> Summary:
+    """time: writes a time for people."""
+    return _Writer(event, route, time).summary()
+
+
+class _Writer:
+    def __init__(self, event: SourceEvent, route: str, time: Any) -> None:
+        self.event, self.route, self.time = event, route, time
+        self.found = telling(event.data, "" if event.type == NO_TYPE else event.type)
+        self.used: set[Value] = set()
+
+    def summary(self) -> Summary:
+        found = self.found
+        said = sorted([*found.values, *found.quiet], key=lambda one: one.distance)
+        status = status_of((one.name, one.value) for one in said)
+        title = self._title(status.keys if status else frozenset())
+        place = self._place(title)
+        paragraphs = self._paragraphs(title)
+        heading, subject = self._headings(title, status, paragraphs)
+        result = Summary(place, heading, subject, status, self._page(), paragraphs)
+        result.tables = [self._table(one) for one in found.tables[:MOST_TABLES]]
+        result.left_out = found.skipped or any(one.total > len(one.rows) for one in found.tables)
+        self._facts(result, status)
+        result.empty = not (found.values or found.tables or found.skipped)
+        return result
+
+    def _place(self, title: Value | None) -> str:
+        """The repository, host or service; else the source, where it tells something; else the route."""
+        near = [one for one in self.found.values if one is not title and one.distance <= _FAR]
+        places = [one for name in _REPOSITORIES for one in near if one.name == name]
+        places += [one for one in near if _PLACES.search(one.name)]
+        if title and title.name in ("title", "subject"):
+            places += [one for one in near if one.name == "name" and not one.parent]
+        for one in places:
+            text = one_line(one.value) if isinstance(one.value, str) else ""
+            if text and len(text) <= LONGEST_NAME and not web_address(text) and not text.isdecimal():
+                self.used.add(one)
+                return text
+        source = self.event.source
+        if source in SOURCES or source in ("generic", self.route):
+            return "" if self.route in SOURCES or self.route == "generic" else self.route
+        if web_address(source) and (urlsplit(source).hostname or "").startswith("api."):
+            return ""
+        if address := web_address(source):
+            parts = urlsplit(address)
+            steps = parts.path.strip("/").split("/")
+            return "/".join(steps) if len(steps) == 2 else parts.hostname or ""  # noqa: PLR2004 - owner and repository
+        return shorten(one_line(source.rstrip("/").rpartition("/")[2]), LONGEST_NAME) or self.route
+
+    def _title(self, status: frozenset[str]) -> Value | None:
+        """The value that says what the event is about. status: names of the values that say how it is."""
+        near = [one for one in self.found.values if one.distance <= _FAR and one.name not in status]
+        texts = [one for one in near if isinstance(one.value, str) and not web_address(one.value)]
+        free = [one for one in texts if not _PLACES.search(one.name.removesuffix("name"))]
+
+        def named(*names: str, ending: bool = False) -> Value | None:
+            matches = str.endswith if ending else str.__eq__
+            return next((one for name in names for one in free if matches(one.name, name)), None)
+
+        best = named(*TITLES)
+        if best is None and (subject := self._event_subject()):
+            same = (one for one in texts if one.value == self.event.subject)
+            best = next(same, Value("subject", "Subject", "", subject, 0))
+        best = best or named(*NAMES) or named(*THINGS) or named(*TEXTS)
+        best = best or named("title", "name", "message", "text", "summary", ending=True)
+        if best is None and not self._happened() and not self.found.tables:
+            plain = [one for one in near if self._as_time(one) is None]
+            best = next((one for one in plain if not _PLACES.search(one.name) and not BESIDE.search(one.name)), None)
+            best = best or next(iter(plain), None)
+        if best is not None:
+            self.used.add(best)
+        return best
+
+    def _event_subject(self) -> str:
+        subject = one_line(self.event.subject or "")
+        return subject.rpartition("/")[2] if subject.startswith("/") and " " not in subject else subject
+
+    def _happened(self) -> str:
+        """The type of the event as words, without domain and version: "Object deleted". "" where it has none."""
+        kind = self.event.type
+        if kind.partition(".")[0] in (*SOURCES, self.route):  # a type that Mailroom has made up
+            return ""
+        if kind in (NO_TYPE, self.event.source):
+            return self.found.about
+        parts = [part for part in re.split(r"[./:\s]+", kind) if part and not _VERSION.fullmatch(part)]
+        parts = [part for part in parts if part.lower() not in _DOMAINS]
+        return shorten(words_of(" ".join(parts[-2:])), LONGEST_NAME)
+
+    def _headings(self, title: Value | None, status: Status | None, paragraphs: list[Paragraph]) -> tuple[str, str]:
+        """Title and subject. A noun alone is completed by what the event says of it."""
+        happened = self._happened()
+        text = self._titled(title)
+        state = status.state if status else ""
+        ongoing = status is not None and status.tone == "info" and bool(happened)
+        said = not state or ongoing or state.casefold() in f"{text} {happened}".casefold()
+        sentence = len(text) > LONGEST_NAME or (title is not None and title.name in TITLES and " " in text and said)
+        if self.event.type == NO_TYPE and title is not None and title.name not in NAMES + THINGS:
+            happened = happened if not text else ""
+        if happened and text and not sentence and happened.casefold() not in text.casefold():
+            text = f"{happened}: {text}"
+        if not text and happened and " " not in happened:  # "Public", a bare type
+            happened = f"{happened} event"
+        heading = text or happened or words_of(self.route)
+        if not said:
+            heading = f"{shorten(heading, LONGEST_TITLE)} \u2013 {state if state.isupper() else state.lower()}"
+        heading = one_line(heading)
+        first = paragraphs[0] if paragraphs and not paragraphs[0].heading else None
+        if first and len(heading) <= SHORT_TITLE:
+            message = first_line(html_to_text(first.text) if isinstance(first.text, Markup) else first.text)
+            if message and len(message) <= SHORT_MESSAGE and message.casefold() not in heading.casefold():
+                return heading, f"{heading}: {message}"
+        return heading, heading
+
+    def _titled(self, title: Value | None) -> str:
+        if title is None:
+            tables = self.found.tables
+            if not tables or not any(told(cell) for cell in tables[0].rows[0]):
+                return ""
+            cells = [one_line(cell) for cell in tables[0].rows[0] if told(cell)]
+            alone = " " in cells[0] or self._happened()
+            first = ", ".join(cells[: 1 if alone else 3])
+            more = tables[0].total - 1
+            return shorten(first, LONGEST_TITLE) + (f" and {more} more" if more else "")
+        text = self._plain(title)
+        number = next(
+            (one for one in self.found.values if one.name == "key" and _TICKET.fullmatch(shown(one.value))), None
+        )
+        if number:
+            self.used.add(number)
+            text = f"{number.value} {text}"
+        known = TITLES + NAMES + THINGS + TEXTS
+        speaks = title.name in known or title.name.endswith(("title", "name", "message", "text", "summary"))
+        return text if speaks else f"{title.label}: {text}"
+
+    def _plain(self, value: Value) -> str:
+        """The first line of a text of any kind, without marks."""
+        text = shown(value.value)[:READ_FOR_TITLE]
+        if _HTML.search(text):
+            text = html_to_text(text, addresses=False) or ""
+        elif _MARKDOWN.search(text) or _SLACK_LINK.search(text):
+            text = markdown_to_text(_as_markdown(text)) or ""
+        return one_line(first_line(text))
+
+    def _paragraphs(self, title: Value | None) -> list[Paragraph]:
+        """Texts of several words or lines, the message first."""
+        order = {name: at for at, name in enumerate(("message", "text", "msg", *TEXTS))}
+        texts = [one for one in self.found.values if isinstance(one.value, str) and self._is_text(one, title)]
+        texts.sort(key=lambda one: (one.distance, order.get(one.name, len(order))))
+        found: list[Paragraph] = []
+        seen = {shown(title.value).strip()} if title else set[str]()
+        for one in texts:
+            text = one.value.strip()
+            if text in seen and one is not title:
+                self.used.add(one)
+            elif len(found) < MOST_TEXTS:
+                seen.add(text)
+                self.used.add(one)
+                self.found.skipped |= len(text) > LONGEST_TEXT
+                plain = not one.parent and (one.name in order or not found)
+                heading = one.parent if one.parent and one.name in _BARE else one.label
+                found.append(_paragraph("" if plain or one is title else heading, one.name, text))
+        return found
+
+    def _is_text(self, one: Value, title: Value | None) -> bool:
+        text: str = one.value.strip()
+        if one is title:  # what the title could not hold
+            return self._plain(one) != text
+        if web_address(text) or self._as_time(one):
+            return False
+        speaks = bool(_SPEAKS.search(one.name)) and one.distance <= _FAR and " " in text
+        return speaks or "\n" in text or len(text) > LONGEST_FACT
+
+    def _table(self, table: RowTable) -> RowTable:
+        """With times as people write them."""
+        rows = [
+            [
+                self._as_time(Value(key.lower().replace(" ", ""), key, "", cell, 0)) or _linked(cell, None)
+                for key, cell in zip(table.columns, row, strict=True)
+            ]
+            for row in table.rows
+        ]
+        return replace(table, rows=rows)
+
+    def _page(self) -> str | None:
+        """The best page for people."""
+        ranked = sorted(
+            (
+                (
+                    bool(_NO_PAGE.search(name)) or "/api/" in url or url.startswith("https://api."),
+                    distance > 1,
+                    _rank(name),
+                    distance,
+                    at,
+                    url,
+                )
+                for at, (name, url, distance) in enumerate(self.found.addresses)
+            ),
+        )
+        if ranked and not ranked[0][0]:
+            return ranked[0][-1]
+        source = web_address(self.event.source)
+        return None if source is None or (urlsplit(source).hostname or "").startswith("api.") else source
+
+    def _facts(self, result: Summary, status: Status | None) -> None:
+        keys = status.keys if status else frozenset()
+        headings = f"{result.title}\n{result.name}".casefold()
+        texts = "\n".join(shown(one.text) for one in result.paragraphs)
+        rows: list[tuple[int, int, Value, Any]] = []
+        times = 0
+        for at, one in enumerate(self.found.values):
+            text = shown(one.value).strip()
+            in_heading = isinstance(one.value, str) and not text.isdecimal() and text.casefold() in headings
+            in_text = " " in text and text in texts
+            in_badge = one.name in keys and len(text) <= LONGEST_NAME
+            if (
+                one in self.used
+                or text == self.event.type
+                or one.value == result.page
+                or in_heading
+                or in_text
+                or in_badge
+            ):
+                continue
+            value: Any = one.value
+            if isinstance(value, bool) and (not value or one.distance):
+                result.left_out = True
+                continue
+            if (written := self._as_time(one)) is not None:
+                times += 1
+                value = written
+                if not written or times > MOST_TIMES:
+                    result.left_out = True
+                    continue
+            elif isinstance(value, str) and (len(value) > LONGEST_FACT or "\n" in value):
+                value = shorten(first_line(value), LONGEST_FACT)
+                result.left_out = True
+            rows.append((one.distance, at, one, _linked(value, one.url)))
+        rows.sort(key=lambda row: row[:2])
+        result.left_out |= len(rows) > MOST_FACTS
+        shortest = Counter(one.key for _, _, one, _ in rows)
+        for _, _, one, value in rows[:MOST_FACTS]:
+            result.facts.append((one.label if shortest[one.key] > 1 or one.name in _BARE else one.key, value))
+
+    def _as_time(self, one: Value) -> str | None:
+        """A time as people write it: ISO 8601, or seconds, milliseconds or microseconds since 1970 in what is called a
+        time. "" for one that means that there is none. A time without a zone stays one.
+        """
+        value = one.value
+        if isinstance(value, str):
+            if _NAIVE.fullmatch(value):
+                return value[:16].replace("T", " ")
+            if _NAIVE.match(value):
+                value = value.replace(" UTC", "+00:00")
+                return (self.time(value) or "") if time_of(value) else None
+        if not _TIME_NAME.search(one.name) or isinstance(value, bool):
+            return None
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+        while seconds > _MILLISECONDS:
+            seconds /= 1000
+        return self.time(seconds) if _EPOCH[0] <= seconds <= _EPOCH[1] else None
+
+
+def _rank(name: str) -> int:
+    return next(
+        (at for at, ending in enumerate(_PAGES) if name == ending), len(_PAGES) + (not name.endswith(("url", "link")))
+    )
+
+
+def _linked(value: Any, url: str | None) -> Any:
+    address = url or (web_address(value) if isinstance(value, str) else None)
+    return link(value, address) if address else value
+
+
+def _as_markdown(text: str) -> str:
+    return _SLACK_LINK.sub(r"[\2](\1)", text).replace("%%%", "")
+
+
+def _paragraph(heading: str, name: str, text: str) -> Paragraph:
+    text = cut(text, LONGEST_TEXT)
+    if _HTML.search(text):
+        return Paragraph(heading, clean_html(text))
+    if _MARKDOWN.search(text) or _SLACK_LINK.search(text):
+        return Paragraph(heading, markdown(_as_markdown(text)))
+    columns = sum(bool(_COLUMNS.search(line)) for line in text.splitlines()) > 1
+    is_code = columns or (_CODE_NAME.search(name) and "\n" in text)
+    return Paragraph(heading, text, "code" if is_code else "text")

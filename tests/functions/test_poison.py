@@ -18,7 +18,8 @@ from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_w
 from shared.functions import queues as trigger
 from shared.functions.triggers import QUEUES
 from shared.mail.outgoing import identity
-from shared.settings.config import APP, read
+from shared.settings.brand import APP
+from shared.settings.config import read
 from shared.settings.environ import Problem
 from tests.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
 from tests.delivery.samples import SENDER, Office, work

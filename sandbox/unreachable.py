@@ -9,7 +9,8 @@ from shared.webhooks.rendering.environment import SUFFIX
 from shared.webhooks.routing.route import Route, fault_at
 
 ALERT_KINDS: Final = (
-    "activity", "autoscale", "cost", "log", "metric", "other", "prometheus", "resourcehealth", "servicehealth", "smartdetector",
+    "activity", "autoscale", "cost", "log", "metric", "other", "prometheus", "resourcehealth", "servicehealth",
+    "smartdetector",
 )  # fmt: skip
 # https://docs.github.com/en/webhooks/webhook-events-and-payloads
 GITHUB: Final = """

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared.ratelimit.limits import KEPT, RateLimits, Reservation
-from shared.ratelimit.schedule import NoRoom
-from shared.ratelimit.store import Changed, RateLimitUnavailable, Stored, Values, key_of
+from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.rate_limits import KEPT, RateLimits, Reservation
+from shared.ratelimit.store import RateLimitUnavailable, Stored, Values, key_of
 from tests.ratelimit.far import FarStore, MemoryStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 
@@ -629,9 +629,8 @@ def test_when_storage_is_down_nobody_is_let_through_and_nobody_waits_in_a_queue_
 
 def test_a_row_that_others_write_all_the_time_is_given_up() -> None:
     class Busy(MemoryStore):
-        async def write(self, key: str, values: Values, etag: str | None) -> str:
-            self.rows[key] = Stored(values, "another's")
-            raise Changed(self.rows[key])
+        async def write(self, key: str, values: Values, etag: str | None) -> tuple[bool, Stored | None]:
+            return False, Stored(values, "another's")
 
     async def scenario() -> None:
         with pytest.raises(RateLimitUnavailable):
@@ -655,7 +654,7 @@ def test_who_is_cancelled_while_it_waits_takes_nothing() -> None:
 
 def test_who_is_cancelled_before_it_hears_that_it_was_served_takes_nothing() -> None:
     class Store(FarStore):
-        async def write(self, key: str, values: Values, etag: str | None) -> str:
+        async def write(self, key: str, values: Values, etag: str | None) -> tuple[bool, Stored | None]:
             new = await super().write(key, values, etag)
             if waiting[0].done():  # this one is for the others
                 asyncio.get_running_loop().call_soon(waiting[3].cancel)

@@ -26,6 +26,7 @@ test: .venv/.ready sandbox/node_modules/.ready ## the fast tests, a few minutes;
 
 proof: .venv/.ready sandbox/node_modules/.ready ## the long proofs
 	$(PYTEST) -m proof $(ARGS)
+	$(PYTEST) -m 'hypothesis and not proof' --hypothesis-profile=long $(ARGS)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory test-package)
 
 mutants: .venv/.ready sandbox/node_modules/.ready ## plant known faults, one after the other: does a test catch each? some: ARGS='rate-* --jobs 2'

@@ -25,7 +25,7 @@ from shared.mail.model import SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
 from shared.mail.parse import send_mail
 from shared.policy.pre_send import Goes, Withheld, before_send
-from shared.ratelimit.limits import RateLimits
+from shared.ratelimit.rate_limits import RateLimits
 from shared.settings.address_patterns import Patterns
 from shared.settings.config import Settings
 from shared.telemetry import logger

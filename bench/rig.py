@@ -107,10 +107,11 @@ def load(  # noqa: PLR0913 - a request has that many sides
     headers: Mapping[str, str] | None = None,
     *,
     may_fail: bool = False,
+    most: float | None = None,
 ) -> dict[str, Any]:
     """Requests to a host: see programs/load.py. All must be answered 2xx, unless they may fail."""
     sent = {"Content-Type": "application/json", **(headers or {})}
-    question = {"urls": list(urls), "headers": sent, "body": body, "count": count, "at_a_time": at_a_time}
+    question = {"urls": list(urls), "headers": sent, "body": body, "count": count, "at_a_time": at_a_time, "most": most}
     found: dict[str, Any] = ask("load.py", question)
     unexpected = {status: n for status, n in found["statuses"].items() if not status.startswith("2")}
     if unexpected and not may_fail:

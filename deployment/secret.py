@@ -148,7 +148,7 @@ def _shadowed(setting: str, group: str, app: str) -> str:
 
 def given_by_sender(source: Source) -> bool:
     """Whether the sender makes the secret itself, and shows it."""
-    return source.name in {"stripe", "standard-webhooks"}
+    return source.name in {"pagerduty", "sentry", "standard-webhooks", "stripe"}
 
 
 def made(source: Source) -> str:
@@ -162,11 +162,11 @@ def told(source: Source, url: str, secret: str) -> Iterator[tuple[str, str]]:
     options: Any = source  # each kind of source has its own
     user, _, password = secret.partition(":")
     match source.name:
-        case "azure-monitor" | "eventgrid" if not options.header:
+        case "azure-monitor" | "eventgrid" | "slack" | "teams" if not getattr(source, "header", None):
             yield "URL", f"{url}?secret={quote(secret, safe='')}"
         case "github":
             yield from (("Payload URL", url), ("Content type", "application/json"), ("Secret", secret))
-        case "stripe" | "standard-webhooks":
+        case "pagerduty" | "sentry" | "standard-webhooks" | "stripe":
             yield "URL", url
         case "hmac":
             yield from (("URL", url), ("Secret", secret))

@@ -55,8 +55,10 @@ class Example:
             headers = {"content-type": "application/json"}
             headers |= {name.lower(): str(value) for name, value in written.get("headers", {}).items()}
             query = {name: str(value) for name, value in written.get("query", {}).items()}
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{self.file}:{error.lineno}: no JSON: {error.msg} in column {error.colno}.") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            text = 'expected JSON of the shape {"headers": {…}, "query": {…}, "body": …}'
+            text = 'expected {"headers": {…}, "query": {…}, "body": <the payload>}'
             raise ValueError(f"{self.file}:1: {text} ({type(error).__name__}).") from error
         return RawRequest(body=body, headers=headers, query=query)
 

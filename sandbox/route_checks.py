@@ -107,7 +107,7 @@ def mails_or_fault(studio: Studio, route: Route, example: Example) -> list[Examp
 def different(example: Example, mails: list[ExampleMail]) -> str | None:
     """Where an example's mail differs from the one that is written beside it."""
     if not example.expected.exists():
-        return f"{example.file}:1: There is no {example.expected.name} beside it; write it with --write of the preview."
+        return f"{example.file}:1: There is no {example.expected.name} beside it; make preview ARGS=--write writes it."
     before, now = example.expected.read_text("utf-8").splitlines(), expected_text(mails).splitlines()
     for tag, begin, end, start, stop in difflib.SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
         if tag != "equal":

@@ -31,6 +31,7 @@ TYPES: Final = {
     "azure-monitor": ("azure-monitor-legacy", *(f"azure-monitor.{kind}.*" for kind in ALERT_KINDS)),
     "github": tuple(f"{name}.*" for name in GITHUB.split()),
     "grafana": ("grafana", "grafana.firing", "grafana.resolved"),
+    "slack": ("message",),
 }
 
 

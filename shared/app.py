@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shared.delivery.worker import Worker
     from shared.graph.client import GraphConnection
     from shared.policy.suppression import SuppressionList
-    from shared.ratelimit.limits import RateLimits
+    from shared.ratelimit.rate_limits import RateLimits
     from shared.storage.account import StorageAccount
     from shared.storage.table_identity import TableIdentity
     from shared.webhooks.rendering.mails import Renderer
@@ -120,7 +120,7 @@ class App:
 
     @cached_property
     def pace(self) -> "RateLimits":
-        from shared.ratelimit.limits import RateLimits
+        from shared.ratelimit.rate_limits import RateLimits
         from shared.ratelimit.store import TABLE, TableStore
 
         settings = self.settings

@@ -1,6 +1,6 @@
-"""Refusals: what Mailroom answers instead of sending a mail. The text stands where a refusal is raised.
+"""Refusals: what Mailroom answers instead of sending a mail; nothing is stored. Each text stands where it is raised.
 
-    Refused                 a request answered with Graph's error JSON, nothing sent, nothing stored
+    Refused                 answered with Graph's error JSON
     ├── Malformed           4xx: the mail is not one that Graph takes; names the JSON path
     ├── Unauthenticated     401: the caller did not prove who it is
     └── NotAllowed          403: the caller may not send this mail

@@ -3,12 +3,10 @@
 Each is one line of JSON in the log, so that a query can read it: `parse_json(message).event == "mail.failed"`. An event
 carries ids, counts, codes and names of routes and settings; never an address, a subject, a body or a token.
 
-An event that anybody can cause is written at most once in so many seconds, with a count. Traces are not sampled
-(host.json), because a missing one would be an alert that never fires; so a stranger with a thousand requests a second
-could fill the log, and with it the daily quota beyond which no alert sees anything. The first event with given fields
-is written at once; those of the next seconds are counted, and the count is in the next line. That line is written with
-the next event of any kind, because Azure takes what is logged only while a function runs. What was counted and not
-written is lost with the process.
+An event that anybody can cause is written at most once in so many seconds, with a count: traces are not sampled
+(host.json), and a stranger could fill the log and its daily quota. The first event with given fields is written at
+once; those of the next seconds are counted, and the count is written with the next event of any kind, because Azure
+takes what is logged only while a function runs. What was counted and not written is lost with the process.
 """
 
 import json
@@ -144,7 +142,6 @@ class Bounded:
         self._clock = clock
         self._lock = Lock()
         self._counted: dict[_Key, _Counted] = {}
-        self._missed: set[_Key] = set()  # keys with events that were counted and not written
 
     def take(self, event: LogEvent, fields: Fields) -> Line | None:
         """The line to write; None when the event is counted into a later one."""
@@ -154,24 +151,20 @@ class Bounded:
             counted = self._counted.get(key)
             if counted is not None and now < counted.until:
                 counted.missed += 1
-                self._missed.add(key)
                 return None
             return self._written(key, now, 1)
 
     def late(self) -> list[Line]:
         """Lines that are due, of events that were counted."""
-        if not self._missed:
-            return []
         now = self._clock()
         with self._lock:
-            due = [key for key in self._missed if self._counted[key].until <= now]
+            due = [key for key, one in self._counted.items() if one.missed and one.until <= now]
             return [self._written(key, now, 0) for key in due]
 
     def _written(self, key: _Key, now: float, more: int) -> Line:
         event, fields = key
         before = self._counted.get(key)
         self._counted[key] = _Counted(now + self._seconds[event])
-        self._missed.discard(key)
         return Line(event, dict(fields), more + (before.missed if before else 0))
 
     def _key(self, event: LogEvent, fields: Fields, now: float) -> _Key:

@@ -2,11 +2,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from sandbox.loop import chosen
 from shared import telemetry
 from shared.telemetry import Bounded
 from tests.azurite import azurite
+
+# The same examples in each run of `make test`; `make proof` takes the other profile, and others each time.
+settings.register_profile("quick", max_examples=40, derandomize=True, database=None, deadline=None)
+settings.register_profile("long", max_examples=1000, deadline=None)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)

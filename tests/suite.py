@@ -1,6 +1,7 @@
 """A pytest plugin, `-p tests.suite`, which `make test` names: who runs what, the progress, and what to say in the end.
 
-Files that use the same sandbox run in the same worker, so that it is started once. Those come first: they mostly wait.
+Files that share something that is slow to start run in the same worker, so that it is started once. What waits most
+of its time, and what takes longest, comes first: else one worker has it left when the others have ended.
 """
 
 import gc
@@ -12,24 +13,30 @@ from typing import Any, Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-WAITING: Final = ("tests/chaos/", "tests/e2e/", "tests/sandbox/", "tests/deployment/")
-# Files by the sandbox that they share. The rest of tests/e2e shares the one of tests/e2e/conftest.py.
-OTHER_SANDBOXES: Final = {
-    "tests/e2e/test_large.py": "the sandbox for large mails",
-    "tests/e2e/test_large_memory.py": "the sandbox for large mails",
-    "tests/e2e/test_client_page.py": "the second sandbox",
-    "tests/e2e/test_clients.py": "the second sandbox",
-    "tests/e2e/test_cost.py": "the second sandbox",
-    "tests/e2e/test_fuzzing.py": "the second sandbox",
-    "tests/e2e/test_limits.py": "the second sandbox",
-    "tests/e2e/test_modes.py": "the second sandbox",
+FIRST: Final = (
+    "tests/chaos/", "tests/e2e/", "tests/delivery/test_exactly_once.py", "tests/webhooks/routes/",
+    "tests/webhooks/rendering/", "tests/readers/", "tests/runtime/", "tests/infra/", "tests/sandbox/",
+    "tests/delivery/", "tests/deployment/",
+)  # fmt: skip
+# What files share that begin so; the first entry counts.
+SHARED: Final = {
+    "tests/e2e/test_large": "the sandbox for large mails",
+    "tests/e2e/test_client": "the second sandbox",
+    "tests/e2e/test_cost": "the second sandbox",
+    "tests/e2e/test_fuzzing": "the second sandbox",
+    "tests/e2e/test_limits": "the second sandbox",
+    "tests/e2e/test_modes": "the second sandbox",
+    "tests/e2e/": "the sandbox of tests/e2e/conftest.py",
+    "tests/infra/kusto/": "the language service",
+    "tests/infra/test_alerts": "the language service",
+    "tests/webhooks/rendering/": "compiled templates",
+    "tests/webhooks/routes/": "compiled templates",
 }
 
 
 def group(nodeid: str) -> str:
     """Tests of one group run in one worker."""
-    file = nodeid.partition("::")[0]
-    return OTHER_SANDBOXES.get(file, "the sandbox") if file.startswith("tests/e2e/") else file
+    return next((what for place, what in SHARED.items() if nodeid.startswith(place)), nodeid.partition("::")[0])
 
 
 class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # of a module without types
@@ -43,7 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: next((n for n, folder in enumerate(WAITING) if item.nodeid.startswith(folder)), 9))
+    items.sort(key=lambda item: next((n for n, place in enumerate(FIRST) if item.nodeid.startswith(place)), len(FIRST)))
 
 
 def pytest_collection_finish() -> None:

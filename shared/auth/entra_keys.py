@@ -47,9 +47,8 @@ class _KeySet:
 class SigningKeys:
     """The tenant's signing keys, for each version of token.
 
-    Fetched on first use, when they are a day old, and when a token names an unknown key (Entra rotates them at any
-    time), but for that at most once a minute: anyone can send tokens with invented key ids. Old keys stay in use when a
-    fetch fails. A request that needs a key waits for a fetch in progress; the others use the old keys.
+    Fetched on first use, when they are a day old, and when a token names an unknown key, but for that at most once a
+    minute: anyone can invent key ids. Old keys stay in use when a fetch fails, and for whoever need not wait for it.
     """
 
     def __init__(self, tenant: str, authority: str, fetch: Fetch, clock: Callable[[], float]) -> None:

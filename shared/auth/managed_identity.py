@@ -1,7 +1,7 @@
 """The app's managed identity, as every client here asks for its tokens.
 
-What differs from the SDK's defaults: a token takes seconds at most (its own time-outs are minutes, and a mail's attempt
-or a caller's request waits for it), every failure is an azure-core error, and no proxy is read from the environment.
+Unlike the SDK's own, it takes seconds at most for a token, every failure is an azure-core error, and no proxy is read
+from the environment.
 """
 
 from collections.abc import AsyncIterator

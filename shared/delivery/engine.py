@@ -33,8 +33,8 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stop
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.mail.sizes import needs_draft, weight
 from shared.policy.pre_send import Goes, Withheld
-from shared.ratelimit.limits import RateLimits, Reservation
-from shared.ratelimit.schedule import NoRoom
+from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from azure.core.exceptions import ResourceNotFoundError
 
@@ -28,6 +28,7 @@ from shared.delivery.record import ENDED, PARTITIONS, Conflict, Row, State
 from shared.delivery.reports import report_end
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import encode
+from shared.storage.queues import Queue, Queues
 from shared.telemetry import LogEvent, emit
 
 RUNS_AN_HOUR: Final = 12
@@ -35,10 +36,6 @@ WAITING: Final[frozenset[State]] = frozenset({"accepted", "sending", "unknown"})
 ABANDONED_AFTER: Final = timedelta(hours=1)
 # A message of an open mail may hide for six days, and be late. Only long after that will no message come any more.
 GRACE: Final = timedelta(days=7)
-
-# The most that one request shows. Messages come back after a failure at other times than they were put, so the first
-# one need not be the oldest.
-SHOWN = 32
 
 
 def partitions_of_run(now: datetime) -> range:
@@ -176,22 +173,20 @@ def _may_have_gone(row: Row) -> bool:
     return row.may_have_gone or row.state in ("sending", "unknown")
 
 
-async def measure(queues: Any, names: Iterable[str], now: datetime) -> None:
+async def measure(queues: Queues, names: Iterable[str], now: datetime) -> None:
     """Say of each queue how many messages it holds and how old the oldest is that could be taken now.
 
-    queues: azure.storage.queue.aio.QueueServiceClient. Nothing is taken and nothing hidden. A message that waits for
-    its time is counted, but has no age; nor has one that is being worked on. Raises AzureError.
+    Nothing is taken and nothing hidden. A message that waits for its time is counted, but has no age; nor has one that
+    is being worked on. Raises AzureError.
     """
     await asyncio.gather(*(_measure(queues.get_queue_client(name), name, now) for name in names))
 
 
-async def _measure(queue: Any, name: str, now: datetime) -> None:
+async def _measure(queue: Queue, name: str, now: datetime) -> None:
     try:
-        properties = await queue.get_queue_properties()
-        seen = await queue.peek_messages(max_messages=SHOWN)
+        count, put = await queue.count(), await queue.oldest()
     except ResourceNotFoundError:  # made on first use, on a laptop
         emit(LogEvent.QUEUE_MEASURED, queue=name, messages=0)
         return
-    put = [message.inserted_on for message in seen]
-    oldest = max(0.0, round((now - min(put)).total_seconds(), 1)) if put else None
-    emit(LogEvent.QUEUE_MEASURED, queue=name, messages=properties.approximate_message_count, oldest=oldest)
+    oldest = max(0.0, round((now - put).total_seconds(), 1)) if put else None
+    emit(LogEvent.QUEUE_MEASURED, queue=name, messages=count, oldest=oldest)

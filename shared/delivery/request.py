@@ -276,8 +276,10 @@ class Requests:
             return Unavailable(maybe_sent=True)
         return Unavailable()
 
-    async def prepare_put(self, mail: OutgoingMail) -> Put:
+    async def prepare_put(self, mail: OutgoingMail, *, at_once: bool = True) -> Put:
         """Policy, quota and time of a mail that a message is to carry. Never raises.
+
+        at_once: whether there is room to attempt it; else its message becomes visible at its time.
 
         Only put, never sent at once, is what a kill in the middle would double: a mail without a copy in Sent Items, or
         that nobody asks the mailbox about; and what takes longer than a sender waits: a mail by way of a draft.
@@ -295,7 +297,7 @@ class Requests:
             case Withheld() | Later():  # who delivers the message asks again, and writes that down
                 return Put(mail, work)
         work = msgspec.structs.replace(work, via=ready.reservation.mailbox, reserved=ready.reservation.at)
-        if ready.reservation.at > now + AT_ONCE:
+        if not at_once or ready.reservation.at > now + AT_ONCE:
             ready.reservation.carried = True
             return Put(mail, work, ready.reservation.at)
         first = transitions.first_claim(work, now, self.engine.settings, new_token(), queued=True)

@@ -41,12 +41,14 @@ def by_token[W](
         app = current_app()
         if app.settings.problems:
             return problem(503, settings_refused(app.settings.problems))
+        caller: Caller | None = None
         try:
-            known = who(await authenticated(app, req), app.settings)
+            caller = await authenticated(app, req)
+            known = who(caller, app.settings)
         except KeysUnavailable:
             return unavailable("The tenant's signing keys cannot be fetched.", "KeysUnavailable")
         except Refused as refusal:
-            report_refused(refusal)
+            report_refused(refusal, caller)
             challenge = CHALLENGE if isinstance(refusal, Unauthenticated) else None
             return problem(refusal.status, str(refusal), challenge)
         return await _answer(app, req, handler, known)
@@ -83,7 +85,7 @@ async def authenticated(app: App, req: func.HttpRequest) -> Caller:
     return await app.verifier.verify(req.headers.get("authorization"))
 
 
-def report_refused(refusal: Refused, caller: Caller | None = None) -> None:
+def report_refused(refusal: Refused, caller: Caller | None) -> None:
     """Log that a caller was refused. What else is wrong with a request is for its sender alone."""
     if isinstance(refusal, Unauthenticated | NotAllowed):
         application = caller.application_id if caller else None

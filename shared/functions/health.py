@@ -72,7 +72,7 @@ async def _storage(app: App) -> None:
 
     async def ask(queue: str) -> None:
         with suppress(ResourceNotFoundError):
-            await app.storage.queues.get_queue_client(queue).get_queue_properties()
+            await app.storage.queues.get_queue_client(queue).count()
 
     await asyncio.gather(*map(ask, QUEUES), *(identity.reach() for identity in app.table_identities))
 

@@ -11,6 +11,7 @@ import azure.functions as func
 from shared.app import App
 from shared.auth.entra import NO_OPERATOR, Caller, operates, require
 from shared.delivery.record import Row, State
+from shared.errors import NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
 from shared.functions.answers import json_answer, problem, rfc_3339
 from shared.settings.config import Settings
@@ -42,8 +43,6 @@ async def _one(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpRespon
 
 
 async def _replay(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
-    if scope is not None:
-        return problem(403, f"Only operators can replay a mail. {NO_OPERATOR}")
     row = await _row(app, req, scope)
     if row is None:
         return _not_found()
@@ -61,8 +60,6 @@ async def _replay(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpRes
 
 
 async def _retry(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
-    if scope is not None:
-        return problem(403, f"Only operators can have a mail tried at once. {NO_OPERATOR}")
     row = await _row(app, req, scope)
     if row is None:
         return _not_found()
@@ -90,9 +87,7 @@ def _untried(cannot: "Cannot") -> str:
     return f"A mail that is {row.state} cannot be tried at once; only one that waits can."
 
 
-async def _list(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
-    if scope is not None:
-        return problem(403, f"Only operators can list mails. {NO_OPERATOR}")
+async def _list(app: App, req: func.HttpRequest, _: Scope) -> func.HttpResponse:
     states = get_args(State)
     state = req.params.get("state")
     if state is not None and state not in states:
@@ -115,10 +110,15 @@ def _scope(caller: Caller, settings: Settings) -> Scope:
     return caller.scope
 
 
+def _operator(caller: Caller, settings: Settings) -> None:
+    if not operates(caller, settings):
+        raise NotAllowed(f"Only operators can list mails, replay them, or have them tried at once. {NO_OPERATOR}")
+
+
 message = by_token("message", _one, _scope)
-message_replay = by_token("message_replay", _replay, _scope)
-message_retry = by_token("message_retry", _retry, _scope)
-messages = by_token("messages", _list, _scope)
+message_replay = by_token("message_replay", _replay, _operator)
+message_retry = by_token("message_retry", _retry, _operator)
+messages = by_token("messages", _list, _operator)
 operator_message = by_key("operator_message", _one, None)
 operator_message_replay = by_key("operator_message_replay", _replay, None)
 operator_message_retry = by_key("operator_message_retry", _retry, None)

@@ -57,8 +57,7 @@ def message_id(mail_id: str, mailbox: str) -> str:
 def forged(*, header: str = "", property_id: str = "") -> bool:
     """Whether this header name, or this id of an extended property, is Mailroom's own.
 
-    A property of that name is refused under every GUID and in any case, spacing and accents: how Graph reads an id is
-    not documented to the letter.
+    A property of that name is one under every GUID and in any spelling: how Graph reads an id is not documented.
     """
     if len(property_id) > LONGEST_ID:
         return True  # no property of anyone's; nothing else reads it

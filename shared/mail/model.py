@@ -8,9 +8,8 @@ differ:
   enumerations and of types (`@odata.type`) are written as Graph writes them.
 - Addresses of mails and of attached mails and events are written in one form (addresses.py): domains in lower case and
   as A-labels.
-- Annotations that describe the caller's own copy are dropped: `@odata.context`, `@odata.etag`, `@odata.id`,
-  `@odata.count`, `@odata.nextLink`, the `…Link` and `@odata.media…` ones, on an object or on a property, and
-  `@odata.type` on a property. strict_json.py has the list; other annotations (`@odata.bind`, …) are refused.
+- Annotations that describe the caller's own copy are dropped (strict_json.py has the list), and so is `@odata.type` on
+  a property; other annotations (`@odata.bind`, …) are refused.
 - The SDK adds `@odata.type` to messages, attachments, attached items and attendees, and names the two outer properties
   `Message` and `SaveToSentItems`. The latter is always written, as true or false.
 - Numbers of coordinates are floating point; `birthday` is written with its offset in figures (`Z` as `+00:00`) and to
@@ -26,11 +25,9 @@ from typing import Final
 import msgspec
 from msgspec import field
 
+from shared.mail.attached_items import ANY_ITEM, Contact, Event
 from shared.mail.graph_types import (
-    ANY_ITEM,
     Category,
-    Contact,
-    Event,
     FollowupFlag,
     Importance,
     InferenceClassificationType,
@@ -66,10 +63,9 @@ class ItemAttachment(Typed, frozen=True, kw_only=True):
 
 
 class BlobAttachment(Typed, frozen=True, kw_only=True, tag="#mailroom.blobAttachment"):
-    """A file in a blob of the app's storage account; Graph gets it as a FileAttachment.
+    """A file in the blob `container/name`; Graph gets it as a FileAttachment.
 
-    blob: `container/name`. size, in bytes, and etag are what was found there when the mail came in: Mailroom sets them,
-    callers cannot. A file of a payload, which nothing changes, has no etag.
+    size, in bytes, and etag are what Mailroom found there when the mail came in. A file of a payload has no etag.
     """
 
     name: Line

@@ -1,7 +1,6 @@
-"""One mail to be sent, with what is known of it besides its content, and how it gets its id.
+"""One mail to be sent, with what is known of it besides its content.
 
-The id names the mail over all attempts; the fingerprint tells whether a second request with the same key asks for the
-same mail.
+The id names it over all attempts; the fingerprint tells whether a second request with its key asks for the same mail.
 """
 
 import hashlib
@@ -30,10 +29,9 @@ KnownBy = Literal["sender-id", "identity", "route-key", "same-bytes", "message",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who asks for a mail.
+    """Who asks for a mail. `application`: an app-only token; `user`: a delegated one, with the user's object id.
 
-    kind: `application` (an app-only token), `user` (a delegated one), `queue`, `route`. name: the application id of the
-    caller, also for a user; or the name of the queue or of the route. user: the object id in a delegated token.
+    name: the application id of the caller, also for a user; or the name of the queue or of the route.
     """
 
     kind: Literal["application", "user", "queue", "route"]
@@ -60,13 +58,11 @@ class Signed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingMail:
-    """One mail to be sent. sender: the mailbox, an address, an object id or the name of a pool. Times are aware.
+    """sender: the mailbox, an address, an object id or the name of a pool. Times are aware.
 
-    on_unknown: what to do when it may have been sent and the mailbox cannot be asked; None: as MAIL_ON_UNKNOWN says.
-    keep_days: how long the row of the finished mail is kept; None: as MAIL_RETENTION_DAYS says. thread: what the mails
-    of one conversation have in common, within their scope (threading.py). topic: what the conversation is about; None:
-    what the subjects have in common. mime: the whole mail, where it came as MIME; `request` then says what its headers
-    say of people and subject, and takes precedence over them (mime/read.py, mime/write.py).
+    on_unknown, keep_days: None: as MAIL_ON_UNKNOWN and MAIL_RETENTION_DAYS say. thread, topic: of its conversation
+    (threading.py). mime: the whole mail, where it came as MIME; `request` then says what its headers say of people and
+    subject, and takes precedence over them (mime/read.py, mime/write.py).
     """
 
     id: str
@@ -116,12 +112,9 @@ def new_id() -> str:
 
 
 def fingerprint(sender: str, mail: SendMail, thread: str | None = None, mime: bytes | None = None) -> str:
-    """The SHA-256, in 64 hex digits, of what is asked for: the mailbox in any case, the mail as read and its thread.
+    """The SHA-256, in 64 hex digits, of the mailbox in any case, the mail as it was read, or its MIME, and its thread.
 
-    Of a mail that came as MIME its bytes count, and not what was read of them.
-
-    Case of the outer names and of enumerations, order of properties, white space, nulls and dropped annotations make no
-    difference: they are gone once a mail is read. The thread makes one: the mail would be in another conversation.
+    Order of properties, white space and the like make no difference: they are gone once a mail is read.
     """
     content = [_ENCODER.encode(mail)] if mime is None else [b"mime", mime]
     return _digest(_utf8(sender.lower()), *content, *([] if thread is None else [_utf8(thread)]))

@@ -14,7 +14,8 @@ from msgspec import field
 from shared.errors import Malformed
 from shared.mail import limits
 from shared.mail.addresses import AddressesOfMail, split_blob
-from shared.mail.graph_types import Attendee, Contact, Event, Typed
+from shared.mail.attached_items import Attendee, Contact, Event
+from shared.mail.graph_types import Typed
 from shared.mail.marker import forged
 from shared.mail.model import BlobAttachment, FileAttachment, ItemAttachment, Message, SendMail
 from shared.mail.validation_errors import explain

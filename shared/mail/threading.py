@@ -1,8 +1,7 @@
-"""Conversations: the marks by which mail programs group the mails of one thread.
+"""Conversations: the marks by which mail programs group the mails of one thread, such as those of an incident.
 
-A thread is a text, such as the key of an incident, within the scope of its mail. Every mail of a thread is marked as a
-reply to the same root, a message that was never sent and whose id follows from scope and thread alone: nothing has to
-be remembered, and mails may come in any order, from any instance and from any mailbox.
+Every mail of a thread is marked as a reply to the same root, a message that was never sent and whose id follows from
+the mail's scope and thread alone: nothing has to be remembered, and mails may come in any order from any mailbox.
 
     In-Reply-To, References    the root's message id (RFC 5322, section 3.6.4)
     conversation index         a header that is the same for the whole thread, with a GUID made of scope and thread, and
@@ -11,8 +10,7 @@ be remembered, and mails may come in any order, from any instance and from any m
     conversation topic         what the mail says it is about, or the subject without what changes from mail to mail
                                ([MS-OXOMSG] 2.2.1.5)
 
-They are sent as extended properties of the message; mime/write.py writes the same marks as headers. Which of this is
-documented for sendMail, and how to try it in a tenant: docs/decisions/0005-threads.md.
+They are sent as extended properties; mime/write.py writes them as headers. See docs/decisions/0005-threads.md.
 """
 
 import base64
@@ -61,9 +59,7 @@ LONGEST_TOPIC: Final = 255  # characters, as Exchange has for a subject
 
 @dataclass(frozen=True, slots=True)
 class ThreadMarks:
-    """root: the message id that the mail answers, with its angle brackets. index: 27 bytes. topic: empty without
-    subject.
-    """
+    """root: the message id that the mail answers, with its angle brackets. index: 27 bytes. topic: may be empty."""
 
     root: str
     index: bytes

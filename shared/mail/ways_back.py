@@ -10,7 +10,7 @@ import base64
 import re
 from typing import Final
 
-from shared.mail.graph_types import Event
+from shared.mail.attached_items import Event
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, Message
 
 TAKEN_FOR_RECIPIENTS: Final = frozenset({"apparently-to", "x-receiver", "x-ms-exchange-organization-bcc"})

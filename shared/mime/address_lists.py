@@ -3,8 +3,7 @@
     accepted   name@domain    <name@domain>    Any Name <name@domain>    "Any, Name" <name@domain>
                encoded words as names (RFC 2047), within quotes too    undisclosed-recipients:;    an empty header
     refused    groups with members, comments, quoted local parts, domain literals, source routes, needless commas,
-    encoded
-               words in an address, and those that contain an address for a reader that decodes first
+               encoded words in an address, and those that contain an address for a reader that decodes first
 
 The grammar here is as small as that and goes through a header once. Then Python's own reader, under its modern policy,
 must find the same addresses and no defect. It takes the square of a header's length, and long for each word, so it

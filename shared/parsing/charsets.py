@@ -1,9 +1,8 @@
 """The encoding of a body: told by a byte order mark, by JSON itself, or by `charset` in its Content-Type.
 
-JSON between systems is UTF-8 (RFC 8259, section 8.1), yet many senders write something else: .NET's
-`StringContent(text, Encoding.Unicode)` is UTF-16, PowerShell 5 and old PHP write Latin-1. The sources are believed in
-this order, since only the last can be wrong: a byte order mark; a NUL among the first two bytes, as JSON and base64
-begin with an ASCII character; the declared charset. Every decoder here takes time that grows with the size alone.
+JSON is UTF-8 (RFC 8259, section 8.1), yet .NET writes UTF-16 and PowerShell 5 Latin-1. Believed are, in this order,
+since only the last can be wrong: a byte order mark; a NUL among the first two bytes, as JSON and base64 begin with an
+ASCII character; the declared charset. Every decoder here takes time that grows with the size alone.
 """
 
 import codecs

@@ -3,11 +3,9 @@
 Two bytes of JSON can become sixty of memory (`[]`), and a recursive reader goes as deep as a stranger writes brackets.
 So both are counted in the bytes, before a parser makes objects of them.
 
-RFC 8259 allows no control character inside a string. Templates and here-strings put line ends there all the same, and
-Python, .NET and Graph's own clients send what they were given. Such a string can be read in one way only, so a second
-pass reads it, after the strict one has failed there. A field that refuses the escaped character refuses the raw one,
-since both are the same text by then. For bodies of sendMail, queues and webhooks; tokens, signing keys and settings are
-read strictly.
+RFC 8259 allows no control character inside a string. Templates and here-strings put line ends there all the same. Such
+a string can be read in one way only, so a second pass reads it, after the strict one has failed there. For bodies of
+sendMail, queues and webhooks; tokens, signing keys and settings are read strictly.
 """
 
 import json

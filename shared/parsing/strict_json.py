@@ -100,7 +100,7 @@ class _JsonReader:
 
 def _explain(tree: Any, faults: dict[int, tuple[str, str]]) -> None:
     """Raise for the first fault in document order; return when there is none after all (whole surrogate pairs)."""
-    for steps, value in _walk(tree):
+    for steps, value in _walk(tree, []):
         if isinstance(value, dict):
             for name in value:
                 if SURROGATE.search(name):
@@ -114,25 +114,17 @@ def _explain(tree: Any, faults: dict[int, tuple[str, str]]) -> None:
         raise Malformed(400, "RequestBodyRead", next(iter(faults.values()))[1], "$")
 
 
-def _walk(tree: Any) -> Iterator[tuple[list[str | int], Any]]:
+def _walk(value: Any, steps: list[str | int]) -> Iterator[tuple[list[str | int], Any]]:
     """Every value in document order, with the steps that lead to it: one list, which changes from value to value.
 
     A path is written out for a fault only: the paths of all values together can be a thousand times the document.
     """
-    steps: list[str | int] = []
-    levels: list[Iterator[tuple[str | int, Any]]] = []
-    value = tree
-    while True:
-        yield steps, value
-        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        levels.append(iter(inner))
-        steps.append("")
-        while (found := next(levels[-1], None)) is None:
-            levels.pop()
-            steps.pop()
-            if not levels:
-                return
-        steps[-1], value = found
+    yield steps, value
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, one in inner:
+        steps.append(step)
+        yield from _walk(one, steps)
+        steps.pop()
 
 
 def path_of(steps: list[str | int]) -> str:

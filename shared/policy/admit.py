@@ -39,9 +39,9 @@ NOT_IN_A_MAILBOX: Final = re.compile(r"[/\\?#%\s]")
 
 
 def admit_sender(origin: "Origin", sender: str, settings: "Settings") -> None:
-    """Check whether this origin may send from this mailbox, or from every one of this pool; raise NotAllowed if not.
+    """Check, before the body is read, whether this origin may send from this mailbox, or from every one of this pool.
 
-    It needs nothing of the mail, so it is asked before the body is read. sender: as `mailbox_name` gives it.
+    sender: as `mailbox_name` gives it. Raises NotAllowed.
     """
     rule = _rule(origin, settings)
     if NOT_IN_A_MAILBOX.search(sender):
@@ -56,11 +56,10 @@ def admit_sender(origin: "Origin", sender: str, settings: "Settings") -> None:
 
 
 def admit(mail: "OutgoingMail", settings: "Settings") -> None:
-    """Check whether this origin may send this mail. Raises NotAllowed, 403, with the rule that refused and the JSON
-    path.
+    """Check whether this origin may send this mail. Raises NotAllowed with the rule that refused, and no address.
 
-    Paths are written with `message` in lower case, whatever the caller wrote, and for a mail that came as MIME they
-    name the header; the mailbox itself stands in the URL, so its refusal has none. No address is in the text.
+    Its path is that in JSON, with `message` in lower case, or names the header of a MIME mail; that of the mailbox
+    itself, which stands in the URL, is None.
     """
     origin, message = mail.origin, mail.request.message
     admit_sender(origin, mail.sender, settings)

@@ -5,14 +5,12 @@
                    replyTo; headers but those that name nobody (ways_back.py); calendar parts and attached events,
                    whose organisers are answered; requests for receipts; extended properties that only
                    MAIL_EXTENDED_PROPERTIES allows. The banner names them
-    a header       x-mailroom-original-recipients, where Graph's limit of five leaves room: it takes precedence over the
-                   marker's header, whose extended property says the same; with five headers already there is the banner
-    a banner       at the top of the body as it is shown, in the body's kind of text; a MIME mail, whose body stays as
-    it
-                   is, has a subject that begins with [Redirected] and the header x-mailroom-left-out
+    a header       x-mailroom-original-recipients, where Graph's limit of five leaves room, rather than the marker's
+    a banner       at the top of the body as it is shown, in the body's kind of text; a MIME mail, whose body stays,
+                   has a subject that begins with [Redirected] and the header x-mailroom-left-out
 
-Subject, sender and everything else stay unchanged, so that the mail can be judged, and is grouped, as the real one.
-What redirecting adds must not make a request too large: the banner is dropped first, then the header.
+Everything else stays unchanged, so that the mail can be judged as the real one. What redirecting adds must not make a
+request too large: the banner is dropped first, then the header.
 """
 
 import re

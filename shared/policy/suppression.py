@@ -1,12 +1,8 @@
 """The suppression list: addresses that must not be mailed, whoever asks for it. Operators add and remove them.
 
-Entries are kept under a hash of the address in its canonical form, so that one is found whatever the spelling, and can
-be named in a URL without telling the address. The address stands in the entry too: an operator has to see whom the list
-names. It goes into no log.
-
-A process remembers what it knows of the list for a minute. A list of up to a thousand entries is read whole, by one
-operation; in a longer one each recipient is looked up. So a change holds everywhere within a minute, and mail costs no
-operation of its own while the list is short. While the list cannot be read, nothing is sent.
+Entries are kept under a hash of the address in its canonical form, which names them in URLs. A process remembers what
+it knows for a minute: a list of up to a thousand entries is read whole, by one operation; in a longer one each
+recipient is looked up. So a change holds everywhere within a minute. While the list cannot be read, nothing is sent.
 """
 
 import asyncio

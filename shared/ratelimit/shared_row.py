@@ -1,34 +1,32 @@
 """One row as this process knows it, and the one way to take a block from it: by one conditional write.
 
-One write serves all who wait for the row, so a block is as large as there are waiters. What is not needed after all
-goes to the next one in this process, and its recipients go back into the row with the next write. So no instance keeps
-anything that others have to wait for.
+One write serves all who wait for the row. What is not needed after all goes to the next one in this process, and its
+recipients go back into the row with the next write. So no instance keeps anything that others have to wait for.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import Final
 
 from azure.core.exceptions import AzureError
 
-from shared.ratelimit.schedule import SPARE, Answer, Notice, Plan, RowLimits, Unused, Want, plan
-from shared.ratelimit.store import Changed, RateLimitUnavailable, Stored, TableStore, Values
+from shared.ratelimit.mailbox_pace import NEVER, SPARE, Answer, Notice, Plan, RowLimits, Unused, Want, plan
+from shared.ratelimit.store import RateLimitUnavailable, Stored, TableStore, Values
 from shared.telemetry import LogEvent, emit
 
 FRESH: Final = 5.0  # seconds for which a mailbox's row, as last seen, is believed
 TRIES: Final = 12  # writes of one row, each met by another's
-PAUSE: Final = 0.01  # seconds at most between two of them; doubled each time, up to
-LONGEST_PAUSE: Final = 0.5
+PAUSE, LONGEST_PAUSE = 0.01, 0.5  # seconds at most between two of them: the first two; doubled up to
 UNCOUNTED: Final = 1_000_000  # bytes that may wait for the row's next write
-STEP: Final = 2  # seconds of a block for which Graph gives no time,
-LONGEST_STEP: Final = 300  # doubled up to this
+STEP, LONGEST_STEP = 2, 300  # seconds of a block for which Graph gives no time; doubled up to
 REPEATS: Final = 10  # seconds after a block in which the next one repeats it; or as many as it had itself
 DIGITS: Final = 16  # of a mailbox's hash, in events
 NOTICES: Final[dict[Notice, LogEvent]] = {"near": LogEvent.RECIPIENTS_NEAR, "reached": LogEvent.RECIPIENTS_REACHED}
-NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
+UNSEEN: Final = float("-inf")
 
 
 class SharedRow:
@@ -43,7 +41,7 @@ class SharedRow:
         self._store, self._key, self._now = store, key, now
         self._unused = Unused()
         self._stored: Stored | None = None
-        self._seen = float("-inf")  # when the row was last read or written, on the loop's clock
+        self._seen = UNSEEN  # when the row was last read or written, on the loop's clock
         self._shared = False  # others write it too, so it is read before it is written
         self._step = 0
         self._waiting: list[Want] = []
@@ -67,29 +65,22 @@ class SharedRow:
         finally:
             if want in self._waiting:
                 self._waiting.remove(want)
-        if want.answer is None:
-            raise want.failed or RateLimitUnavailable(self._key)
+        if want.answer is None or isinstance(want.answer, RateLimitUnavailable):
+            raise want.answer or RateLimitUnavailable(self._key)
         return want.answer
 
-    async def upload(self, size: int) -> Answer:
-        """Count so many bytes, small numbers of them with the next write. Raises RateLimitUnavailable."""
+    async def upload(self, size: int) -> Answer | None:
+        """Count so many bytes; None: with the next write, since they are few. Raises RateLimitUnavailable."""
         if self._unused.size + size >= UNCOUNTED:
             return await self.take(Want(times=0, size=size))
         self._unused.size += size
-        return self._now()
+        return None
 
     def put_back(self, time: datetime, recipients: int, times: int = 1) -> None:
-        """A mail does not need its time and its recipients. No storage."""
-        if self.limits.day is None:
-            self._unused.add(Unused(spare=[self._now() + SPARE] * times))
-        elif time >= self._now():
-            self._unused.add(Unused([time] * times))
-        self.spare(time, recipients)
-
-    def spare(self, time: datetime, recipients: int) -> None:
-        """A mail that had this time needs so many recipients fewer than it took; negative: more. No storage."""
-        if self.limits.day and recipients:
-            self._unused.add(Unused(recipients={self.limits.day.piece(time): recipients}))
+        """A mail does not need its time (times: 0: it does), nor so many recipients (negative: more). No storage."""
+        day, now = self.limits.day, self._now()
+        unneeded = Counter({day.piece(time): recipients}) if day else Counter[int]()
+        self._unused.add(Unused([(time, time) if day else (now, now + SPARE)] * times, unneeded))
 
     async def block(self, after: float | None) -> datetime:
         """Block for so many seconds; None: for a while, twice as long each time. A longer block stays. Never raises."""
@@ -104,10 +95,9 @@ class SharedRow:
                 await self._write(lambda row: row if row["blocked_until"] != self._value("blocked_until") else None)
         return self.blocked_until
 
-    def expected(self) -> datetime:
+    def expected(self) -> Answer:
         """When the next mail may go, as far as this process knows. No storage."""
-        found = plan(self._row(), self._unused, [Want(recipients=1)], self.limits, self._now()).answers[0]
-        return found if isinstance(found, datetime) else found.until
+        return plan(self._row(), self._unused, [Want(recipients=1)], self.limits, self._now()).answers[0]
 
     async def _serve(self, wants: list[Want]) -> None:
         left, self._unused = self._unused, Unused()
@@ -122,12 +112,12 @@ class SharedRow:
             await self._write(decide)
         except BaseException as error:
             # The row may have been written all the same: it must not get back twice what is not needed.
-            lacking = {hour: count for hour, count in left.recipients.items() if count < 0}
-            self._unused.add(Unused(left.times, left.spare, lacking, left.size))
+            lacking = Counter({hour: count for hour, count in left.recipients.items() if count < 0})
+            self._unused.add(Unused(left.times, lacking, left.size))
             if not isinstance(error, RateLimitUnavailable):
                 raise
             for want in wants:
-                want.failed = RateLimitUnavailable(*error.args)
+                want.answer = error
         else:
             self._unused.add(made.left)
             for want, answer in zip(wants, made.answers, strict=True):
@@ -140,42 +130,34 @@ class SharedRow:
         self._waiting = [want for want in self._waiting if want not in wants]
 
     def _not_needed(self, want: Want) -> None:
-        """Who wanted it has been cancelled."""
         if isinstance(want.answer, datetime):
             self.put_back(want.answer, want.recipients, want.times)
 
     async def _write(self, decide: Callable[[Values], Values | None]) -> None:
-        """Write what `decide` makes of the row, again until nobody has written it meanwhile. None: leave it.
-
-        Raises RateLimitUnavailable.
-        """
+        """Write what `decide` makes of the row, again until nobody has written it meanwhile. None: leave it."""
         try:
             for attempt in range(TRIES):
                 if attempt > 1:
                     await asyncio.sleep(SystemRandom().uniform(0, min(PAUSE * 2**attempt, LONGEST_PAUSE)))
-                if attempt > 1 or self._seen == float("-inf"):
+                if attempt > 1 or self._seen == UNSEEN:
                     await self._read()
                 values = decide(self._row())
-                if (self._shared and not attempt) if values else self._stale():
+                # A caller's row is never stale: what it refused it will refuse until the time that it said.
+                stale = self.limits.day is not None and asyncio.get_running_loop().time() - self._seen > FRESH
+                if (self._shared and not attempt) if values else stale:
                     await self._read()
                     values = decide(self._row())
                 if values is None:
                     return
-                try:
-                    etag = await self._store.write(self._key, values, self._stored.etag if self._stored else None)
-                except Changed as changed:
-                    self._see(changed.found, shared=True)
-                else:
-                    self._see(Stored(values, etag), shared=self._shared)
+                etag = self._stored.etag if self._stored else None
+                written, stored = await self._store.write(self._key, values, etag)
+                self._see(stored, shared=self._shared or not written)
+                if written:
                     return
         except AzureError as error:
-            self._seen = float("-inf")
+            self._seen = UNSEEN
             raise RateLimitUnavailable(f"The row {self._key} cannot be read or written.") from error
         raise RateLimitUnavailable(f"The row {self._key} was written by others {TRIES} times.")
-
-    def _stale(self) -> bool:
-        """A caller's row is never: what it refused it will refuse until the time that it said."""
-        return self.limits.day is not None and asyncio.get_running_loop().time() - self._seen > FRESH
 
     async def _read(self) -> None:
         found = await self._store.read(self._key)

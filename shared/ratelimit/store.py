@@ -29,15 +29,7 @@ class Stored:
     etag: str
 
 
-class Changed(Exception):  # noqa: N818 - a state of the world, not a fault in the program
-    """The row is another than the one that was to be replaced. found: what it is now, None when it is gone."""
-
-    def __init__(self, found: Stored | None) -> None:
-        super().__init__()
-        self.found = found
-
-
-class RateLimitUnavailable(Exception):  # noqa: N818 - the same
+class RateLimitUnavailable(Exception):  # noqa: N818 - a state of the world, not a fault in the program
     """Storage cannot be reached, or too many write the same row: nobody can say when the mail may go. Try later."""
 
 
@@ -48,23 +40,21 @@ class TableStore:
         self._table = table
 
     async def read(self, key: str) -> Stored | None:
-        entity = await self._table.get(key[:2], key)
-        return None if entity is None else _stored(entity)
+        return _stored(await self._table.get(key[:2], key))
 
-    async def write(self, key: str, values: Values, etag: str | None) -> str:
-        """Put the row in place of the one with this ETag; None: there must be none yet. Returns the new ETag.
+    async def write(self, key: str, values: Values, etag: str | None) -> tuple[bool, Stored | None]:
+        """Put the row in place of the one with this ETag; None: there must be none yet.
 
-        Raises Changed with the row as it is. A write that fails costs two operations.
+        Whether that was so, and the row as it is now (None: it is gone). A write that fails costs two operations.
         """
         marker = secrets.token_hex(8)
         entity = {**values, "PartitionKey": key[:2], "RowKey": key, "marker": marker}
         try:
-            return await (self._table.insert(entity) if etag is None else self._table.replace(entity, etag))
-        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
+            new = await (self._table.insert(entity) if etag is None else self._table.replace(entity, etag))
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
             found = await self._table.get(key[:2], key)
-            if found is not None and found["marker"] == marker:
-                return _stored(found).etag
-            raise Changed(None if found is None else _stored(found)) from error
+            return found is not None and found["marker"] == marker, _stored(found)
+        return True, Stored(values, new)
 
 
 def key_of(name: str) -> str:
@@ -72,6 +62,8 @@ def key_of(name: str) -> str:
     return hashlib.sha256(name.lower().encode()).hexdigest()
 
 
-def _stored(entity: Entity) -> Stored:
+def _stored(entity: Entity | None) -> Stored | None:
+    if entity is None:
+        return None
     values = {name: value for name, value in entity.items() if name not in KEYS and not name.startswith("odata.")}
     return Stored(values, entity["odata.etag"])

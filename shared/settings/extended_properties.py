@@ -6,12 +6,10 @@ An id is read as Graph documents it, in any case:
     String {66f5a359-4659-4830-9070-00040ec6ac6e} Name Colour       by name, in a namespace
     Integer {66f5a359-4659-4830-9070-00040ec6ac6e} Id 0x8005        by number, in a namespace
 
-Allowed by tag are deferred send, the marks of a thread, sensitivity and expiry, and what MAIL_EXTENDED_PROPERTIES adds;
-by namespace only what that adds. An id in any other spelling is refused too: how Graph reads it is unknown. Never
-allowed, not even by the setting, are properties that say who a mail is from or to, what becomes of it, or what stands
-in its headers (https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxprops).
-
-Properties of attached items, like their addresses, are not checked: they are content.
+MAIL_EXTENDED_PROPERTIES adds to the tags that are allowed, and allows namespaces. An id in any other spelling is
+refused: how Graph reads it is unknown. Never allowed are properties that say who a mail is from or to, what becomes of
+it, or what stands in its headers (https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxprops).
+Properties of attached items are not checked: they are content.
 """
 
 import re

@@ -1,11 +1,8 @@
 """The app's storage account: asynchronous clients, opened on first use.
 
 Storage answers within a second or is in trouble: three tries and short time-outs, so that a function ends before its
-caller gives up. A caller is then answered 503; a queue message stays in its queue.
-
-Two defaults of azure-core cost more than the rest of an operation and bring nothing here (bench/RESULTS.md), so its own
-settings switch them off: before each request it reads a proxy from the environment, in a thread, and looks for a
-tracing plug-in that is not there.
+caller gives up. Switched off is what azure-core does before each request, at a high price (bench/RESULTS.md): it reads
+a proxy from the environment, in a thread, and looks for a tracing plug-in.
 """
 
 from functools import cached_property
@@ -18,11 +15,12 @@ from azure.core.settings import settings as azure_core
 from shared.auth.managed_identity import Identity
 from shared.event_loop import within
 from shared.settings.config import Storage
+from shared.storage.queues import Queues
+from shared.storage.storage_service import StorageService
 from shared.storage.tables import Tables
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobServiceClient
-    from azure.storage.queue.aio import QueueServiceClient
 
 CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "retry_total": 3,
@@ -61,30 +59,27 @@ class StorageAccount:
         self._credential = Identity(storage.client_id) if storage.connection_string is None else None
 
     @cached_property
-    def queues(self) -> "QueueServiceClient":
-        from azure.storage.queue.aio import QueueServiceClient
-
-        client: QueueServiceClient = self._client(QueueServiceClient, self._storage.queue_endpoint)
-        return client
+    def queues(self) -> Queues:
+        return self._service(Queues, self._storage.queue_endpoint)
 
     @cached_property
     def blobs(self) -> "BlobServiceClient":
         from azure.storage.blob.aio import BlobServiceClient
 
-        client: BlobServiceClient = self._client(BlobServiceClient, self._storage.blob_endpoint)
-        return client
+        if self._storage.connection_string is not None:
+            text = self._storage.connection_string
+            return BlobServiceClient.from_connection_string(text, transport=_Transport(), **CLIENT_OPTIONS)
+        endpoint, credential = self._storage.blob_endpoint, self._credential
+        return BlobServiceClient(endpoint, credential=credential, transport=_Transport(), **CLIENT_OPTIONS)
 
     @cached_property
     def tables(self) -> Tables:
-        if self._credential is None:
-            return Tables.of_connection_string(self._storage.connection_string or "", _Transport())
-        return Tables.of_identity(self._storage.table_endpoint, self._credential, _Transport())
+        return self._service(Tables, self._storage.table_endpoint)
 
-    def _client(self, kind: Any, endpoint: str) -> Any:
-        if self._storage.connection_string is not None:
-            text = self._storage.connection_string
-            return kind.from_connection_string(text, transport=_Transport(), **CLIENT_OPTIONS)
-        return kind(endpoint, credential=self._credential, transport=_Transport(), **CLIENT_OPTIONS)
+    def _service[S: StorageService](self, kind: type[S], endpoint: str) -> S:
+        if self._credential is None:
+            return kind.of_connection_string(self._storage.connection_string or "", _Transport())
+        return kind.of_identity(endpoint, self._credential, _Transport())
 
     async def close(self) -> None:
         for client in ("queues", "blobs", "tables"):

@@ -1,13 +1,12 @@
 """Whether a table was deleted and made anew, which nothing else would notice.
 
-A missing table is made with the first row that is written, and all goes on. Without the old rows keys are forgotten,
-and a repeated mail is sent again; or suppressed addresses are forgotten, and are mailed. So each such table has a row
-that says when it was made, and a blob of `mail-payloads` is the witness that the row existed. Where the row is missing
-and the witness is there, the table is another one. Both are read by the timer and by requests about a mail, never when
-a mail is sent.
+A missing table is made with the first row that is written. Without the old rows, repeated mails are sent again, or
+suppressed addresses are mailed. So each such table has a row that says when it was made, and a blob of `mail-payloads`
+is the witness that the row existed: where only the witness is there, the table is another one. Both are read by the
+timer and by requests about a mail, never when a mail is sent.
 
-The blob's own time says when the table was last seen unchanged; the blob is written anew each hour, which also protects
-it from the lifecycle rule (infra/). Deleting blobs and table makes an account look new: that cannot be noticed.
+The blob's own time says when the table was last seen; it is written anew each hour, which also protects it from the
+lifecycle rule (infra/). Deleting blobs and table makes an account look new: that cannot be noticed.
 """
 
 import time

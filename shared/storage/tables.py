@@ -1,42 +1,20 @@
-"""Azure Table Storage, as much of its REST interface as Mailroom needs, through azure-core.
-
-Every mail takes two operations on a table. Microsoft's client, azure-data-tables, needs three times the processor time
-for one, nearly all of it for generality that a few fixed shapes do not need (docs/decisions/0012-tables.md). Retries,
-tokens, connections and errors are azure-core's, as in that client; the tests compare the two.
+"""Azure Table Storage, as much of its REST interface as Mailroom needs; why is in storage_service.py.
 
 https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api
 """
 
 import base64
-import hashlib
-import hmac
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.utils import formatdate
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
-from azure.core.credentials import AzureSasCredential
-from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import (
-    DecodeError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-)
-from azure.core.pipeline import AsyncPipeline, PipelineRequest
-from azure.core.pipeline.policies import (
-    AsyncBearerTokenCredentialPolicy,
-    AsyncRetryPolicy,
-    AzureSasCredentialPolicy,
-    SansIOHTTPPolicy,
-)
+from azure.core.exceptions import DecodeError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.core.rest import AsyncHttpResponse, HttpRequest
-from azure.core.utils import parse_connection_string
+
+from shared.storage.storage_service import StorageService
 
 type Value = str | bool | int | datetime
 type Entity = Mapping[str, Any]
@@ -44,10 +22,7 @@ type Entity = Mapping[str, Any]
 type Token = Mapping[str, str | None]
 """Where a page ends: its PartitionKey and RowKey, as the service has encoded them."""
 
-SCOPE: Final = "https://storage.azure.com/.default"  # one for the clouds of all nations
-# 2020-12-06 is the first that takes tokens of an identity.
 HEADERS: Final = {
-    "x-ms-version": "2020-12-06",
     "DataServiceVersion": "3.0",
     "Accept": "application/json;odata=minimalmetadata",  # with the types of values that JSON has no type for
 }
@@ -58,67 +33,20 @@ KEYS: Final = ("PartitionKey", "RowKey")
 CONTINUED: Final = "x-ms-continuation-Next"
 UNQUOTED: Final = "!$&'()*,:;=@"  # in a path, as aiohttp writes it too: what is signed must be what is sent
 LONGEST_TOKEN: Final = 4096  # characters of its text; it holds two keys
-ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
-    404: ResourceNotFoundError,
-    409: ResourceExistsError,
-    412: ResourceModifiedError,
-}
-RETRIES: Final = 3
-BACKOFF: Final = 0.5  # seconds
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Tables:
-    """The tables of one account.
+class Tables(StorageService):
+    """The tables of one account. Every method of its tables raises azure-core's AzureError; see StorageService."""
 
-    access: the policy that authorises each try. transport: azure-core's, asynchronous; closed with this. backoff:
-    seconds before a second try, doubled before each further one.
-
-    Every method of its tables raises azure-core's AzureError: HttpResponseError or a subclass for an answer that is an
-    error, another one where there was no answer.
-    """
-
-    def __init__(self, endpoint: str, access: Any, transport: Any, backoff: float = BACKOFF) -> None:
-        self.endpoint = endpoint.rstrip("/")
-        self._transport = transport
-        retries = AsyncRetryPolicy(retry_total=RETRIES, retry_backoff_factor=backoff)
-        self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(transport, [retries, access])
-
-    @classmethod
-    def of_identity(cls, endpoint: str, credential: AsyncTokenCredential, transport: Any) -> "Tables":
-        """With the tokens of an identity, which azure-core sends over https only."""
-        return cls(endpoint, AsyncBearerTokenCredentialPolicy(credential, SCOPE), transport)
-
-    @classmethod
-    def of_connection_string(cls, text: str, transport: Any, backoff: float = BACKOFF) -> "Tables":
-        """With an account's key or shared access signature. Raises ValueError when the text has neither."""
-        parts = parse_connection_string(text)
-        account = parts.get("accountname", "")
-        suffix = parts.get("endpointsuffix", "core.windows.net")
-        protocol = parts.get("defaultendpointsprotocol", "https")
-        endpoint = parts.get("tableendpoint") or f"{protocol}://{account}.table.{suffix}"
-        if "accountkey" in parts:
-            return cls(endpoint, _SharedKeyLite(account, parts["accountkey"]), transport, backoff)
-        if "sharedaccesssignature" in parts:
-            signature = AzureSasCredential(parts["sharedaccesssignature"])
-            return cls(endpoint, AzureSasCredentialPolicy(signature), transport, backoff)
-        raise ValueError("The connection string has neither AccountKey nor SharedAccessSignature.")
+    KIND = "table"
 
     def table(self, name: str) -> "Table":
         return Table(self, name)
 
-    async def send(
-        self, method: str, path: str, headers: Mapping[str, str], content: bytes | None = None
-    ) -> AsyncHttpResponse:
-        dated = {**headers, "x-ms-date": formatdate(usegmt=True)}
-        request = HttpRequest(method, f"{self.endpoint}/{path}", headers=dated, content=content)
-        answer = (await self._pipeline.run(request)).http_response
-        if answer.status_code >= 300:  # noqa: PLR2004 - every success of the interface is below
-            _fail(answer)
-        return answer
-
-    async def close(self) -> None:
-        await self._transport.close()
+    @staticmethod
+    def signed(request: HttpRequest, account: str) -> tuple[str, str]:
+        return "SharedKeyLite", f"{request.headers['x-ms-date']}\n/{account}{urlsplit(request.url).path}"
 
 
 class Table:
@@ -213,46 +141,15 @@ def continued(text: str | None) -> Token | None:
         return None
     if len(text) > LONGEST_TOKEN:
         raise ValueError("no continuation token")
-    try:
-        token = json.loads(base64.urlsafe_b64decode(text))
-    except RecursionError:
-        raise ValueError("no continuation token") from None
-    # Where a partition begins there is no row key in it.
-    if not isinstance(token, dict) or not set(token) <= set(KEYS):
-        raise ValueError("no continuation token")
-    if not all(part is None or isinstance(part, str) for part in token.values()):
+    token = msgspec.json.decode(base64.urlsafe_b64decode(text), type=dict[str, str | None])
+    if not token.keys() <= set(KEYS):
         raise ValueError("no continuation token")
     return token
 
 
 def token_text(token: Token | None) -> str | None:
     """A token as a text for URLs."""
-    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode() if token else None
-
-
-class _SharedKeyLite(SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
-    """Signs each try with the account's key, which only a laptop has.
-
-    https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
-    """
-
-    def __init__(self, account: str, key: str) -> None:
-        super().__init__()
-        self._account = account
-        self._key = base64.b64decode(key)
-
-    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
-        http = request.http_request
-        signed = f"{http.headers['x-ms-date']}\n/{self._account}{urlsplit(http.url).path}".encode()
-        signature = base64.b64encode(hmac.new(self._key, signed, hashlib.sha256).digest()).decode()
-        http.headers["Authorization"] = f"SharedKeyLite {self._account}:{signature}"
-
-
-def _fail(answer: AsyncHttpResponse) -> NoReturn:
-    kind = ERRORS.get(answer.status_code, HttpResponseError)
-    if kind is ResourceExistsError and b"AlreadyExists" not in answer.content:
-        kind = HttpResponseError  # TableBeingDeleted: nothing exists, nor can for a while
-    raise kind(response=answer)
+    return base64.urlsafe_b64encode(_encode(token)).decode() if token else None
 
 
 def _read(answer: AsyncHttpResponse) -> Any:

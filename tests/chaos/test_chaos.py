@@ -21,7 +21,7 @@ async def check(options: Options) -> None:
 
 
 async def test_every_acknowledged_mail_goes_once_while_graph_fails_and_hosts_and_storage_die() -> None:
-    await check(Options(mails=60, seconds=14, seed=11))
+    await check(Options(mails=40, seconds=14, seed=11))
 
 
 @pytest.mark.proof

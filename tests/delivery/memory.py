@@ -16,8 +16,8 @@ from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.delivery.record import Conflict, Row, State, partition
 from shared.mail.model import BlobAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode
-from shared.ratelimit.limits import RateLimits, Reservation
-from shared.ratelimit.schedule import NoRoom
+from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.storage.table_identity import OWN
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]

@@ -16,7 +16,7 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Thro
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail
 from shared.policy.pre_send import Goes, Withheld
-from shared.ratelimit.limits import RateLimits
+from shared.ratelimit.rate_limits import RateLimits
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 

@@ -16,7 +16,7 @@ from shared.delivery.record import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome, Throttled
 from shared.mail.outgoing import OutgoingMail, encode
-from shared.ratelimit.limits import RateLimits, Reservation
+from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, outgoing_mail, work

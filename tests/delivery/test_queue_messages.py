@@ -7,7 +7,7 @@ import pytest
 from azure.storage.queue.aio import QueueServiceClient
 
 from shared.delivery.queue import INLINE, QUEUE, Outbox, carrying, delay
-from shared.delivery.queue_messages import ProducerMessage, Work, parse_work
+from shared.delivery.queue_messages import ProducerMessage, Work, apart, parse_work
 from tests.delivery.samples import NOON, outgoing_mail, work
 
 EVERYTHING = work(
@@ -45,6 +45,15 @@ def test_a_mail_that_does_not_fit_is_not_carried() -> None:
 def test_a_producers_message_comes_back_byte_for_byte() -> None:
     message = ProducerMessage(v=1, id="a" * 32, queue="mail-outbox", inserted_at=NOON, body=b"\x00\xff")
     assert parse_work(msgspec.json.encode(message)) == message
+
+
+def test_elements_are_named_by_their_array_and_their_place_so_that_a_second_delivery_makes_copies() -> None:
+    def ids(array: str, body: bytes) -> list[str]:
+        message = ProducerMessage(v=1, id=array * 32, queue="mail-outbox", inserted_at=NOON, body=body)
+        return [part.id for part in apart(message) or ()]
+
+    assert ids("a", b"[{}, {}]") == ids("a", b"[{}, {}]")
+    assert len({*ids("a", b"[{}, {}]"), *ids("b", b"[{}, {}]")}) == 4
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode
 from shared.policy.pre_send import Withheld
-from shared.ratelimit.limits import Reservation
-from shared.ratelimit.schedule import NoRoom
+from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.rate_limits import Reservation
 from shared.settings.address_patterns import Patterns
 from shared.settings.caller_rules import CallerRule
 from shared.settings.config import Settings

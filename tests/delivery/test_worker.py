@@ -20,8 +20,8 @@ from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode
 from shared.policy.pre_send import Goes, Withheld
-from shared.ratelimit.limits import Reservation
-from shared.ratelimit.schedule import NoRoom
+from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.rate_limits import Reservation
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (

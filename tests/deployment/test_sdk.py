@@ -14,7 +14,8 @@ from deployment import DeploymentError
 from deployment.dependencies import UNUSED
 from deployment.sdk import SDK, Mentions, mentions, reachable
 from sandbox.packaged import _SEALED
-from shared.mail.graph_types import Choice, EmailAddress, Event, Importance
+from shared.mail.attached_items import Event
+from shared.mail.graph_types import Choice, EmailAddress, Importance
 from shared.mail.model import BlobAttachment, FileAttachment, Message, SendMail
 from shared.mail.sdk_message import sdk_class
 

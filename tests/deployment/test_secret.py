@@ -179,10 +179,11 @@ def test_what_the_sender_is_told_proves_its_requests(name: str) -> None:
 
 
 def _request(lines: dict[str, str]) -> RawRequest:
-    """A request that proves itself by what was printed; signed as by GitHub, the only ready route with a signature."""
+    """A request that proves itself by what was printed; a secret as GitHub, Jira and GitLab use it."""
     headers = {}
     if "Secret" in lines:
-        headers["x-hub-signature-256"] = f"sha256={hmac.digest(lines['Secret'].encode(), b'{}', 'sha256').hex()}"
+        signature = f"sha256={hmac.digest(lines['Secret'].encode(), b'{}', 'sha256').hex()}"
+        headers = {"x-hub-signature-256": signature, "x-hub-signature": signature, "x-gitlab-token": lines["Secret"]}
         return RawRequest(b"{}", headers, {})
     if "Header" in lines:
         name, _, value = lines["Header"].partition(": ")

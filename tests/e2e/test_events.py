@@ -118,6 +118,9 @@ def test_a_forged_signature_an_unknown_route_and_a_body_that_is_no_json_send_not
     assert post(sandbox, "nothing", {}).status_code == 404
     answer = post(sandbox, "generic", b'{"a":', X_Api_Key=SECRET)
     assert (answer.status_code, "line 1" in answer.json()["detail"]) == (400, True)
+    for secret, body, said_back in (("wrong", {"text": "x"}, (403, "invalid_token")), (SECRET, {}, (400, "no_text"))):
+        answer = post(sandbox, "slack", body, f"?secret={secret}")
+        assert (answer.status_code, answer.text) == said_back
     assert sandbox.requests() == 0
 
 

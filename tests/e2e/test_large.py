@@ -105,7 +105,8 @@ def payloads(sandbox: Sandbox, answer: httpx.Response) -> list[str]:
 def large(sandbox: Sandbox, subject: str, *attachments: dict[str, Any], **headers: str) -> httpx.Response:
     """Send a mail that Mailroom accepts and then uploads."""
     answer = sandbox.send(titled(subject, attachments=list(attachments)), **headers)
-    assert (answer.status_code, answer.headers["mailroom-state"]) == (202, "accepted"), answer.text
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["mailroom-state"] in ("accepted", "sending")  # by the time that a repetition asks
     return answer
 
 

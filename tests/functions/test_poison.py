@@ -18,7 +18,7 @@ from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_w
 from shared.functions import queues as trigger
 from shared.functions.triggers import QUEUES
 from shared.mail.outgoing import identity
-from shared.settings.config import read
+from shared.settings.config import APP, read
 from shared.settings.environ import Problem
 from tests.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
 from tests.delivery.samples import SENDER, Office, work
@@ -234,3 +234,11 @@ def test_maintenance_measures_every_queue_that_a_function_listens_to() -> None:
     """Poison queues too: what stays there is told to the operator."""
     listed = [function.get_trigger().get_dict_repr() for function in indexed().values()]
     assert set(QUEUES) == {trigger["queueName"] for trigger in listed if trigger["type"] == "queueTrigger"}
+
+
+def test_storage_may_be_gone_for_four_minutes_before_a_message_counts_as_poison() -> None:
+    queues = json.loads((APP / "host.json").read_text())["extensions"]["queues"]
+    hours, minutes, seconds = map(int, queues["visibilityTimeout"].split(":"))
+    pause = 3600 * hours + 60 * minutes + seconds
+    assert pause >= 30, "a failed message is not tried again at once"
+    assert (queues["maxDequeueCount"] - 1) * pause >= 240

@@ -1,5 +1,6 @@
-"""What readiness says of routes."""
+"""What readiness says of routes, and of what does not answer."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -38,3 +39,22 @@ async def test_a_secret_in_a_setting_beside_the_vault_is_a_warning_and_the_app_i
     assert (answer.status_code, routes["status"], routes["on"]) == (200, "warn", ["github"])
     assert routes["notes"].keys() == {"MAIL_SECRET_GITHUB"}
     assert "hush" not in str(routes)
+
+
+async def test_one_dependency_that_hangs_is_named_and_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, install: Callable[[App], App]
+) -> None:
+    async def hang(_: App) -> None:
+        await asyncio.Event().wait()
+
+    install(App(read({"AzureWebJobsStorage": "UseDevelopmentStorage=true"})))
+    monkeypatch.setattr(health, "PATIENCE", 0.05)
+    for name in ("_storage", "_tables", "_callers"):
+        monkeypatch.setattr(health, name, _reached)
+    monkeypatch.setattr(health, "_identity", hang)
+    async with asyncio.timeout(20):
+        answer = await health.health_ready(func.HttpRequest("GET", "https://x.test/", body=b""))
+    checks = json.loads(answer.get_body())["checks"]
+    assert answer.status_code == 503
+    assert checks["identity"] == {"status": "fail", "error": "TimeoutError"}
+    assert {checks[name]["status"] for name in ("storage", "tables", "callers")} == {"pass"}

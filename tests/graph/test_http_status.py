@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.graph.http_status import LONGEST_WAIT, classify, retry_after
@@ -16,7 +16,6 @@ from shared.graph.outcome import Accepted, Kind, Rejected, Throttled, Unknown
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOVEMBER = datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC)
-FEW = settings(max_examples=25, deadline=None)
 
 
 def body(code: Any, inner: str = "innerError") -> bytes:
@@ -114,7 +113,6 @@ NAMES = st.sampled_from(["error", "code", "message", "innerError", "request-id"]
 JSON = PARTS | st.dictionaries(NAMES, PARTS | st.dictionaries(NAMES, PARTS, max_size=3), max_size=3)
 
 
-@FEW
 @given(
     st.integers(0, 999),
     st.dictionaries(st.sampled_from(["retry-after", "Retry-After", "request-id"]) | st.text(), st.text()),
@@ -192,7 +190,6 @@ def test_what_is_no_retry_after_is_none(value: str | None) -> None:
     assert retry_after(value, NOVEMBER) is None
 
 
-@FEW
 @given(st.text() | st.from_regex(r"(Mon|Sun)[a-z]*,? [0-9A-Za-z:+\- ]*", fullmatch=True))
 def test_no_header_raises(value: str) -> None:
     """Whatever comes, the answer is None or between nothing and a day."""
@@ -200,7 +197,6 @@ def test_no_header_raises(value: str) -> None:
     assert wait is None or 0 <= wait <= LONGEST_WAIT
 
 
-@FEW
 @given(st.integers(0, 86400), st.integers(-12, 12))
 def test_a_date_is_read_back(wait: int, hours: int) -> None:
     """A date that was written by the rules is the seconds until then, whatever zone `now` is in."""

@@ -86,9 +86,7 @@ def test_outputs_that_the_documents_name_exist() -> None:
 def test_roles_of_the_api_are_those_that_the_code_asks_for() -> None:
     roles = {role["value"]: role for role in json.loads((ROOT / "infra" / "app-roles.json").read_text())}
     code = "\n".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
-    asked = set(re.findall(r'require\(caller, "([\w.]+)"\)', code)) | set(
-        re.findall(r'OPERATE: Final = "([\w.]+)"', code)
-    )
+    asked = set(re.findall(r'require\(caller, "([\w.]+)"\)', code)) | set(re.findall(r'OPERATE = "([\w.]+)"', code))
     assert asked == roles.keys() == {"Mail.Send", "Mailroom.Operate"}
     assert roles["Mail.Send"]["id"] in DEPLOY
     assert "Application" in roles["Mail.Send"]["allowedMemberTypes"]

@@ -15,7 +15,8 @@ import idna
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from shared.mail.graph_types import HEADER_NAME, LINE, Choice, Contact, Event, Recipient
+from shared.mail.attached_items import Contact, Event
+from shared.mail.graph_types import HEADER_NAME, LINE, Choice, Recipient
 from shared.mail.model import BlobAttachment, Message
 
 Json = dict[str, Any]

@@ -5,7 +5,7 @@ import unicodedata
 import email_validator
 import idna
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.mail.addresses import LONGEST, canonical, checked, mailbox_name
@@ -144,7 +144,6 @@ def spelled(address: str) -> st.SearchStrategy[str]:
 MAILBOXES = ["a@b.test", "k.s@bü.test", "xi@sub.ss.test", "é@strasse.test", "i@straße.test", "\u03c3@\u03c2.test"]
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.sampled_from(MAILBOXES).flatmap(lambda one: st.tuples(spelled(one), spelled(one))))
 def test_two_spellings_that_reach_one_mailbox_have_one_canonical_form(spellings: tuple[str, str]) -> None:
     forms = []
@@ -161,7 +160,6 @@ def test_two_spellings_that_reach_one_mailbox_have_one_canonical_form(spellings:
     assert len({form for form, _, _ in forms}) == len({as_written for _, as_written, _ in forms})
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
 @given(addresses() | st.text(max_size=20) | st.text('aA1.@-"ü\u0308漢\uff58\u200b ', max_size=14))
 def test_whatever_has_a_form_is_an_address_to_others_too(text: str) -> None:
     try:

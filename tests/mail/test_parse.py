@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.delivery.outbox_mail import outbox_mail
@@ -430,7 +430,6 @@ def described(text: bytes) -> str:
     return "$"
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.data())
 def test_a_body_with_one_value_replaced_by_any_other_is_read_or_refused_and_never_fails(data: st.DataObject) -> None:
     """No exception but Malformed, whatever stands where."""
@@ -466,7 +465,6 @@ def test_a_body_with_one_value_replaced_by_any_other_is_read_or_refused_and_neve
     assert described(json.dumps(wrong).encode()).startswith("$")
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.binary(max_size=30))
 def test_any_bytes_are_refused_and_nothing_else_happens(noise: bytes) -> None:
     for read in (send_mail, outbox_mail):

@@ -8,7 +8,7 @@ import pytest
 
 from shared.delivery.outbox_mail import outbox_mail
 from shared.errors import Malformed
-from shared.mail.graph_types import Contact, Event
+from shared.mail.attached_items import Contact, Event
 from shared.mail.model import FileAttachment, ItemAttachment, Message, SendMail
 from shared.mail.parse import send_mail
 from shared.mail.sdk_message import sdk_class

@@ -10,7 +10,8 @@ from kiota_serialization_json.json_serialization_writer import JsonSerialization
 
 from shared.errors import Malformed
 from shared.mail import limits
-from shared.mail.graph_types import Event, ItemBody
+from shared.mail.attached_items import Event
+from shared.mail.graph_types import ItemBody
 from shared.mail.limits import MAX_FILES, MAX_REQUEST
 from shared.mail.marker import with_marker
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message, SendMail

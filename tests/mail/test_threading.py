@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.cloud.wire import check_message
@@ -120,7 +120,6 @@ def test_other_properties_of_the_sender_change_nothing() -> None:
     assert properties(outgoing_mail(message=own(*ids))).keys() == {*ids, *properties(outgoing_mail())}
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), st.none() | st.text(max_size=40))
 def test_any_thread_and_subject_make_marks_that_graph_takes_and_nothing_else_changes(
     thread: str, subject: str | None

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from shared.errors import Malformed
-from shared.mail.graph_types import Contact, Event, SingleValueLegacyExtendedProperty
+from shared.mail.attached_items import Contact, Event
+from shared.mail.graph_types import SingleValueLegacyExtendedProperty
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message
 from shared.mail.parse import send_mail
 from shared.mail.ways_back import NAME_NOBODY, NAME_RECIPIENTS, TAKEN_FOR_RECIPIENTS, invites, is_calendar

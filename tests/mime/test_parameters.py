@@ -8,7 +8,7 @@ from email.utils import encode_rfc2231
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.mime.header_parameters import LONGEST_HEADER, MAX_PARAMETERS, MAX_WORDS, read_parameters, words_decoded
@@ -153,13 +153,11 @@ def standard_library(name: str) -> str:
     return "filename*=" + encode_rfc2231(name, "utf-8")
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
 @given(file_names, st.sampled_from([nodemailer, in_base64, as_it_is, standard_library]))
 def test_a_name_that_is_written_in_any_of_these_forms_is_read_again(name: str, write: Callable[[str], str]) -> None:
     assert named(f"attachment; {write(name)}") == name
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.text(st.sampled_from("a;=\"\\ ()*0'%=?utf-8Bq_\tü,/"), max_size=60), st.booleans())
 def test_any_header_is_read_or_refused(text: str, is_type: bool) -> None:  # noqa: FBT001 - a drawn value
     with suppress(ValueError):

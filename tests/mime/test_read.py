@@ -7,7 +7,7 @@ from email.policy import default
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.delivery.outbox_mail import outbox_mail
@@ -18,10 +18,6 @@ from shared.mail.outgoing import fingerprint
 from shared.mime.head import read_head
 from shared.mime.parts import check_parts
 from shared.mime.read import decode_mime, read_mime
-
-SEARCH = settings(
-    max_examples=60, derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate]
-)
 
 # In the form of the example on Microsoft's page of sendMail: LF alone, no blank after a colon, a semicolon too many, a
 # folded parameter, and no line end after the last boundary.
@@ -356,7 +352,6 @@ PIECES = st.sampled_from(
 PREFIXES = st.sampled_from([b"", TO, TO + b"\r\n", MICROSOFTS, parts(b"--b", b"")])
 
 
-@SEARCH
 @given(PREFIXES, st.lists(PIECES | st.binary(max_size=8), max_size=30).map(b"".join))
 def test_any_bytes_are_a_mail_or_malformed(prefix: bytes, raw: bytes) -> None:
     with suppress(Malformed):
@@ -364,7 +359,6 @@ def test_any_bytes_are_a_mail_or_malformed(prefix: bytes, raw: bytes) -> None:
         assert fingerprint("a", mail)  # it can be written as JSON, as everything that waits is
 
 
-@SEARCH
 @given(st.lists(PIECES, max_size=30).map(b"".join))
 def test_whom_the_standard_library_finds_is_found(raw: bytes) -> None:
     """A second reader of the headers, in a mail that was taken: nobody else, nobody less."""
@@ -379,16 +373,6 @@ def test_whom_the_standard_library_finds_is_found(raw: bytes) -> None:
         assert found == [address.addr_spec for value in read.get_all(header, []) for address in value.addresses]
 
 
-@pytest.mark.proof
-@settings(max_examples=5_000, deadline=None)
-@given(PREFIXES, st.lists(PIECES | st.binary(max_size=8), max_size=30).map(b"".join))
-def test_the_same_of_many_more_bytes_each_time_others(prefix: bytes, raw: bytes) -> None:
-    test_any_bytes_are_a_mail_or_malformed.hypothesis.inner_test(prefix, raw)  # type: ignore[attr-defined]
-    test_whom_the_standard_library_finds_is_found.hypothesis.inner_test(raw)  # type: ignore[attr-defined]
-    test_a_mail_that_is_whole_is_whole_for_the_standard_library_too.hypothesis.inner_test(raw)  # type: ignore[attr-defined]
-
-
-@SEARCH
 @given(st.lists(PIECES, max_size=40).map(b"".join))
 def test_a_mail_that_is_whole_is_whole_for_the_standard_library_too(raw: bytes) -> None:
     """What is taken has no defect of structure in another reader."""

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from email.policy import default
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.mail import limits
@@ -173,7 +173,6 @@ def test_a_mail_that_can_no_longer_be_read_fails_instead_of_going_as_it_is() -> 
     assert (verdict.state, verdict.status) == ("failed", 400)
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
 @given(st.data())
 def test_whatever_is_left_of_a_mail_is_a_whole_mail_without_calendar_parts(data: st.DataObject) -> None:
     leaves = st.sampled_from([TEXT, HTML, INVITE, CALENDARS["in base64"], leaf("application/pdf", "x")])

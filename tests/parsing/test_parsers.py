@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.delivery.queue_messages import ProducerMessage, Work, parse_work
@@ -73,7 +73,6 @@ def test_a_key_or_a_thread_in_a_header_is_a_text_or_malformed(key: str, other: s
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=60) | JSON.map(json.dumps), max_size=4))
-@settings(max_examples=60)
 def test_whatever_the_environment_holds_reading_it_does_not_fail(environ: dict[str, str]) -> None:
     """And no secret is in what is said of it."""
     found = read(environ)
@@ -83,7 +82,6 @@ def test_whatever_the_environment_holds_reading_it_does_not_fail(environ: dict[s
 
 
 @given(TOML)
-@settings(max_examples=40, deadline=None)
 def test_whatever_a_route_holds_it_is_a_route_or_an_error_that_names_its_line(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "route.toml")

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from shared.errors import NotAllowed
-from shared.mail.graph_types import Contact, EmailAddress, Event
+from shared.mail.attached_items import Contact, Event
+from shared.mail.graph_types import EmailAddress
 from shared.mail.model import ItemAttachment, Message, SendMail
 from shared.mail.outgoing import Origin, OutgoingMail
 from shared.policy.admit import admit

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mail.graph_types import (
-    BodyType,
-    Event,
-    InternetMessageHeader,
-    ItemBody,
-    SingleValueLegacyExtendedProperty,
-)
+from shared.mail.attached_items import Event
+from shared.mail.graph_types import BodyType, InternetMessageHeader, ItemBody, SingleValueLegacyExtendedProperty
 from shared.mail.limits import MAX_REQUEST
 from shared.mail.marker import MARKER_HEADER, with_marker
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment, ItemAttachment, Message, SendMail

@@ -7,7 +7,7 @@ from random import Random
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
-from shared.ratelimit.store import Changed, Stored, TableStore, Values
+from shared.ratelimit.store import Stored, TableStore, Values
 
 
 class MemoryStore(TableStore):
@@ -20,13 +20,12 @@ class MemoryStore(TableStore):
     async def read(self, key: str) -> Stored | None:
         return self.rows.get(key)
 
-    async def write(self, key: str, values: Values, etag: str | None) -> str:
+    async def write(self, key: str, values: Values, etag: str | None) -> tuple[bool, Stored | None]:
         found = self.rows.get(key)
         if (found and found.etag) != etag:
-            raise Changed(found)
-        new = str(next(self._etags))
-        self.rows[key] = Stored(dict(values), new)
-        return new
+            return False, found
+        self.rows[key] = Stored(dict(values), str(next(self._etags)))
+        return True, self.rows[key]
 
 
 class FarStore(MemoryStore):
@@ -46,15 +45,15 @@ class FarStore(MemoryStore):
         await asyncio.sleep(self._seconds / 2)
         return found
 
-    async def write(self, key: str, values: Values, etag: str | None) -> str:
+    async def write(self, key: str, values: Values, etag: str | None) -> tuple[bool, Stored | None]:
         await self._way("write")
         if self._random.random() < self._lost / 2:
             raise ServiceRequestError("The request is lost.")
-        new = await super().write(key, values, etag)
+        found = await super().write(key, values, etag)
         await asyncio.sleep(self._seconds / 2)
         if self._random.random() < self._lost / 2:
             raise ServiceResponseError("The answer is lost.")
-        return new
+        return found
 
     async def _way(self, what: str) -> None:
         self.operations[what] += 1

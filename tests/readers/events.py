@@ -17,6 +17,7 @@ from shared.webhooks.routing.event_messages import events_of, parse_event
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources import json_values
 from shared.webhooks.sources.alert_groups import grouped, is_internal
+from shared.webhooks.sources.azure_legacy import older_alert
 from shared.webhooks.sources.expressions import holds
 from shared.webhooks.sources.key import Key
 from shared.webhooks.sources.source import RawRequest, SourceEvent, source_named
@@ -137,6 +138,13 @@ def _filtered(text: str) -> None:
 READERS: Final = [
     Reader("the JSON of a webhook", json_values.read_json, WEBHOOK, documents()),
     Reader(
+        "a form of a webhook",
+        lambda body: json_values.form_field(body, "payload"),
+        WEBHOOK,
+        {name: lambda size, name=name: b"payload=" + TEXTS[name](size).encode() for name in ("percents", "letters")}
+        | {"fields": lambda size: b"a=b&" * (size // 4)},
+    ),
+    Reader(
         "a list that is read item by item",
         lambda body: [sum(1 for _ in found[1]) for found in [json_values.in_pieces(body, "list")] if found],
         5 * WEBHOOK,
@@ -149,6 +157,12 @@ READERS: Final = [
     Reader(
         "a group of alerts",
         lambda data: (grouped(_event({"alerts": [data, {"labels": data}]})), is_internal(str(data)[:200])),
+        WEBHOOK,
+        VALUES,
+    ),
+    Reader(
+        "an alert in an older schema",
+        lambda value: older_alert({"data": {"context": value, "BudgetName": "a"}, "AlertRuleName": value}),
         WEBHOOK,
         VALUES,
     ),

@@ -14,7 +14,11 @@ from shared.policy.redirect import banner_place
 from shared.settings.address_patterns import Patterns
 from shared.settings.extended_properties import ExtendedProperties
 from shared.webhooks.rendering import bounds, filters, markup
+from shared.webhooks.rendering.jira_markup import jira_markup
 from shared.webhooks.rendering.markup import MARKUP_FILTERS
+from shared.webhooks.rendering.mrkdwn import mrkdwn
+from shared.webhooks.rendering.slack_message import slack_message
+from shared.webhooks.rendering.teams_message import teams_message
 from shared.webhooks.sources import cloudevents, json_values, signatures
 from shared.webhooks.sources.source import RawRequest, Source
 from tests.readers.reader import ANSWERS, MEGABYTE, Reader
@@ -210,6 +214,21 @@ READERS: Final = [
         bounded=True,
     ),
     Reader(
+        "a text of Slack, Teams or Jira",
+        lambda text: (
+            mrkdwn(text),
+            jira_markup(text),
+            slack_message({"text": text, "attachments": [{"color": text, "fields": [{"title": text, "value": text}]}]}),
+            teams_message({"title": text, "sections": [{"facts": [{"name": text, "value": text}]}]}),
+        ),
+        30_000,
+        of_texts()
+        | many("*a* ", "_a_", "~", "*_", "<https://a.test|b> ", "<!date^1^a|", "<", "```a", "``` ", ":x:", "> a\n")
+        | many(
+            "{code}", "{code:", "[a|https://b.test]", "[~a]", "h1. a\n", "!a!", "{{a}}", "* a\n", "{color:red}", "<at>"
+        ),
+    ),
+    Reader(
         "a link",
         lambda text: (markup.link(text, text), markup.link(text, f"https://{text}")),
         bounds.LONGEST_TEXT,
@@ -233,6 +252,8 @@ def _quietly(text: str, *readers: Any) -> None:
 
 def _signed() -> list[Any]:
     from shared.webhooks.sources.hmac_signed import Hmac
+    from shared.webhooks.sources.pagerduty import PagerDuty
+    from shared.webhooks.sources.sentry import Sentry
     from shared.webhooks.sources.standard_webhooks import StandardWebhooks
     from shared.webhooks.sources.stripe import Stripe
 
@@ -240,5 +261,7 @@ def _signed() -> list[Any]:
         _with(StandardWebhooks(), "webhook_signature"),
         _with(Stripe(), "stripe_signature", f"t={NOW.timestamp():.0f},"),
         _with(Stripe(), "stripe_signature"),
+        _with(PagerDuty(), "x_pagerduty_signature"),
+        _with(Sentry(), "sentry_hook_signature"),
         _with(Hmac(header="x-signature"), "x_signature"),
     ]

@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 
 import shared.auth.entra_keys
 import shared.storage.account
-import shared.storage.tables
+import shared.storage.storage_service
 from shared.app import App
 from shared.auth.managed_identity import Identity
 from shared.delivery import payloads
@@ -82,7 +82,7 @@ STORAGE: dict[str, Callable[[App], Awaitable[object]]] = {
     "rows listed": lambda app: app.engine.claims.ledger.page("sent", 10, None),
     "a rate read": lambda app: TableStore(app.storage.tables.table("rates")).read("x"),
     "a rate written": lambda app: TableStore(app.storage.tables.table("rates")).write("x", {}, None),
-    "its health": lambda app: app.storage.queues.get_service_properties(),
+    "its health": lambda app: app.storage.queues.get_queue_client("mail-work").count(),
 }
 
 
@@ -103,7 +103,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared.auth.entra_keys, "FETCH_TIMEOUT", 0.5)
     monkeypatch.setattr(secrets, "PATIENCE", 0.5)
     monkeypatch.setitem(shared.storage.account.CLIENT_OPTIONS, "retry_total", 1)
-    monkeypatch.setattr(shared.storage.tables, "RETRIES", 1)
+    monkeypatch.setattr(shared.storage.storage_service, "RETRIES", 1)
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
@@ -125,7 +125,7 @@ def test_storages_own_deadlines_end_a_request_before_its_caller_is_cut_off() -> 
     tries = 1 + shared.storage.account.CLIENT_OPTIONS["retry_total"]
     waits = 3 * (0.5 + 2**3 + 3)  # of ExponentialRetry, with its jitter; tables wait less
     assert tries * shared.storage.account.TRY_TIMEOUT + waits + 8 < 130
-    assert shared.storage.account.CLIENT_OPTIONS["retry_total"] == shared.storage.tables.RETRIES
+    assert shared.storage.account.CLIENT_OPTIONS["retry_total"] == shared.storage.storage_service.RETRIES
     assert payloads.READ_TIMEOUT < 115
 
 

@@ -51,18 +51,24 @@ class Slow:
     port: int
     delay: float = 0.0
     seen: list[str] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
     meanwhile: Callable[[], object] = lambda: None
 
     def sent(self) -> int:
         return sum(line.startswith("POST") for line in self.seen)
 
     def stops_the_loop(self, requests: int = 1) -> None:
-        """Let this loop stand still from when so many more requests are there, and answer them meanwhile."""
+        """Let this loop stand still from when so many more requests are there until they have been answered."""
         loop, last = asyncio.get_running_loop(), len(self.seen) + requests
+
+        def stand() -> None:
+            time.sleep(STANDS)
+            while self.delay < STANDS and len(self.answered) < last:  # a busy machine answers late
+                time.sleep(0.01)
 
         def stop() -> None:
             if len(self.seen) == last:
-                loop.call_soon_threadsafe(time.sleep, STANDS)
+                loop.call_soon_threadsafe(stand)
 
         self.delay, self.meanwhile = ANSWERED, stop
 
@@ -89,6 +95,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            service.answered.append(self.requestline)
 
         do_POST = do_PUT = do_GET  # noqa: N815 - the library's names
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.examples import examples_of
-from sandbox.route_checks import main
+from sandbox.examples import Studio, examples_of
+from sandbox.route_checks import faults_of, main, names_of
 from sandbox.unreachable import TYPES, matches, types_of
 from shared.webhooks.routing.catalog import load
 
@@ -54,7 +54,8 @@ ERRORS = {
         {"templates_in_paid__html__j2": MAIL.replace('at("n")', "data.m")},
         "/templates/paid.html.j2:1: The template paid.html.j2 failed in line 1 (UndefinedError). 'dict object' has no",
     ),
-    "no example": ({"examples_in_a__json": "{}"}, "/examples/a.json:1: expected JSON of the shape"),
+    "no example": ({"examples_in_a__json": "{}"}, "/examples/a.json:1: expected {"),
+    "no JSON": ({"examples_in_a__json": '{\n"body": {,}}'}, "/examples/a.json:2: no JSON: "),
 }
 
 
@@ -132,6 +133,11 @@ def test_findings_are_written_as_the_ci_shows_them(
 
 def test_a_folder_that_there_is_not_is_no_success(tmp_path: Path) -> None:
     assert main(["--routes", str(tmp_path / "nowhere")]) == 2
+
+
+def test_the_ready_routes_have_no_faults() -> None:
+    catalog = load()
+    assert list(faults_of(catalog, Studio(), names_of(catalog, None))) == []
 
 
 def test_every_event_of_an_example_has_a_type_of_its_source() -> None:

@@ -8,6 +8,9 @@ The platform polls an idle queue every ten seconds and then starts the function 
 
 So a sender is never answered 2xx for a mail that is not durable, and no mail of a request that it has to repeat is
 sent. If the process dies, the message stays: it starts an execution that finds the row and asks the mailbox.
+
+In a burst that an instance cannot send at once, mails beyond IN_HAND are put only, visible at their reserved time: each
+sender then waits for storage, and not for the mails of all others.
 """
 
 import asyncio
@@ -26,6 +29,7 @@ from shared.mail.outgoing import OutgoingMail
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.telemetry import deferred
 
+IN_HAND: Final = 16  # mails that an instance sends at once; as many as it has requests by default (httpConcurrency)
 ASKED: Final = 1.0  # seconds for step 1; after that the mail is sent all the same, only later
 
 
@@ -37,24 +41,29 @@ class StoredMail:
     receipt: Receipt | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AtOnce:
     """One for a process."""
 
     requests: Requests
     worker: Worker
     _running: set[asyncio.Task[None]] = field(default_factory=set)  # the loop itself keeps only a weak reference
+    _putting: int = 0  # mails that are to be attempted when they are put
 
     async def put(self, mails: Sequence[OutgoingMail]) -> list[StoredMail]:
         """Steps 1 and 2. Raises AzureError where a message is not confirmed: none of the mails is attempted then."""
         puts: list[Put] = []
+        at_once = len(mails) if len(self._running) + self._putting < IN_HAND else 0
+        self._putting += at_once
         try:
-            puts += await asyncio.gather(*(self._prepare(mail) for mail in mails))
+            puts += await asyncio.gather(*(self._prepare(mail, at_once > 0) for mail in mails))
             return await asyncio.gather(*(self._put(put) for put in puts))
         except BaseException:
             for put in puts:
                 self.requests.abandon(put)
             raise
+        finally:
+            self._putting -= at_once
 
     async def attempt(self, made: Sequence[StoredMail], seconds: float) -> None:
         """Step 3, in tasks of their own. Returns when they have ended, or after so many seconds.
@@ -74,13 +83,13 @@ class AtOnce:
             await asyncio.wait(tasks, timeout=max(0.0, seconds))
         answered = True
 
-    async def _prepare(self, mail: OutgoingMail) -> Put:
+    async def _prepare(self, mail: OutgoingMail, at_once: bool) -> Put:  # noqa: FBT001
         work = work_of(mail)
         try:
             async with within(ASKED):
                 if await self.worker.repeated_by(work) is not None:
                     return Put(mail, work)  # the delivery worker drops it and logs that
-                return await self.requests.prepare_put(mail)
+                return await self.requests.prepare_put(mail, at_once=at_once)
         except (AzureError, RateLimitUnavailable, TimeoutError):
             return Put(mail, work)
 

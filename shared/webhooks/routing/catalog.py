@@ -43,7 +43,7 @@ def load(extra: Path | None = None, renderer: "Renderer | None" = None, built_in
     routes: dict[str, Route] = {}
     problems: dict[str, str] = {}
     if extra and (stray := extra / FILE).is_file():
-        problems["MAIL_ROUTES_DIR"] = f"{stray} is no route: each has a folder of its own, named after the route."
+        problems["MAIL_ROUTES_DIR"] = f"{stray} is no route: expected a folder of routes, {extra / '<route>' / FILE}."
     sharing = defaultdict[str, list[str]](list)
     for name, folder in folders.items():
         sharing[secret_setting(name)].append(name)

@@ -6,10 +6,23 @@ https://learn.microsoft.com/azure/azure-monitor/alerts/action-groups
 """
 
 import re
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
+from shared.errors import Malformed
 from shared.webhooks.sources.azure import AzureService
-from shared.webhooks.sources.json_values import digest, first_text, moment, pick, read_object, same_bytes, text
+from shared.webhooks.sources.azure_legacy import older_alert
+from shared.webhooks.sources.json_values import (
+    digest,
+    first_text,
+    moment,
+    pick,
+    read_json,
+    read_object,
+    same_bytes,
+    text,
+)
 from shared.webhooks.sources.source import MEGABYTE, RawRequest, SourceEvent
 
 # By `monitoringService`, where alerts have a context of their own; all others go by `signalType`. Both without anything
@@ -20,21 +33,19 @@ SERVICES: Final = {
     "smartdetector": "smartdetector",
     "prometheus": "prometheus",
     "costalerts": "cost",
+    "autoscale": "autoscale",
 }
 SIGNALS: Final = {"metric": "metric", "log": "log", "activitylog": "activity"}
-# Where the older schemas, and custom payloads of an alert rule, have what they are about.
-LEGACY_NAMES: Final = (
-    "data.context.name", "context.name", "data.AlertRuleName", "AlertRuleName", "data.BudgetName",
-    "data.context.activityLog.operationName",
-)  # fmt: skip
+LONGEST_JSON: Final = 20_000  # characters of JSON in a text that is read
 CONDITIONS: Final = ("fired", "resolved")
 
 
 class AzureMonitor(AzureService, frozen=True, kw_only=True):
     """Azure Monitor. An event's type is `azure-monitor.<kind>.<fired or resolved>`.
 
-    Kinds: metric, log, activity, servicehealth, resourcehealth, smartdetector, prometheus, cost, other. A payload that
-    is not in the common alert schema is an `azure-monitor-legacy`, which matches no template for `azure-monitor`.
+    Kinds: metric, log, activity, servicehealth, resourcehealth, smartdetector, prometheus, cost, autoscale, other. An
+    alert in an older schema has the parts of the common one beside what was sent. A payload that names no alert is an
+    `azure-monitor.own`.
 
     With Entra tokens, a "secure webhook", application and role are those of Microsoft's instructions:
     https://learn.microsoft.com/azure/azure-monitor/alerts/action-groups#configure-authentication-for-secure-webhook
@@ -52,21 +63,32 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
         essentials = pick(value, "data", "essentials")
         if isinstance(essentials, dict) and essentials:
             return [self._alert(value, essentials, request.body)]
-        key = same_bytes(request.body)
-        context = pick(value, "data", "context") or value.get("context")
+        key, older = same_bytes(request.body), older_alert(value)
+        essentials = older.essentials if older else {}
         return [
             SourceEvent(
                 id=key,
-                source=self.name,
-                type="azure-monitor-legacy",
+                source=text(essentials, "alertTargetIDs", 0) or self.name,
+                type=self._type(essentials) if older else f"{self.name}.own",
                 key=key,
                 known_by="same-bytes",
                 window=self.retries_for,
-                data=value,
-                subject=first_text(value, *LEGACY_NAMES),
-                time=moment(pick(context, "timestamp")),
+                data=older.beside(value) if older else value,
+                subject=text(essentials, "alertRule") or (text(older.context, "operationName") if older else None),
+                time=moment(first_text(essentials, "resolvedDateTime", "firedDateTime")),
+                thread=older.thread if older else None,
             )
         ]
+
+    def for_mail(self, event: SourceEvent) -> SourceEvent:
+        """With the values in the context's properties that are JSON in a text, such as lists of steps to take."""
+        context = pick(event.data, "data", "alertContext")
+        properties = pick(context, "properties")
+        if not isinstance(properties, dict):
+            return event
+        read = {name: _unwrapped(one) for name, one in properties.items()}
+        data = {**event.data["data"], "alertContext": {**context, "properties": read}}
+        return replace(event, data={**event.data, "data": data})
 
     def _alert(self, value: Any, essentials: dict[str, Any], body: bytes) -> SourceEvent:
         alert = text(essentials, "alertId")
@@ -78,7 +100,7 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
         return SourceEvent(
             id=key,
             source=text(essentials, "alertTargetIDs", 0) or self.name,
-            type=".".join([self.name, _kind(essentials), *([condition] if condition in CONDITIONS else [])]),
+            type=self._type(essentials),
             key=key,
             known_by="identity" if known else "same-bytes",
             window=None if known else self.retries_for,
@@ -87,6 +109,18 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
             time=moment(when),
             thread=alert,
         )
+
+    def _type(self, essentials: dict[str, Any]) -> str:
+        condition = _word(essentials.get("monitorCondition"))
+        return ".".join([self.name, _kind(essentials), *([condition] if condition in CONDITIONS else [])])
+
+
+def _unwrapped(value: Any) -> Any:
+    """The list or object in a text; everything else as it is."""
+    if isinstance(value, str) and value[:1] in ("[", "{") and len(value) <= LONGEST_JSON:
+        with suppress(Malformed):
+            return read_json(value.encode("utf-8", "surrogatepass"))
+    return value
 
 
 def _kind(essentials: dict[str, Any]) -> str:

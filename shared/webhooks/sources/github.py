@@ -11,16 +11,23 @@ The type of an event is `X-GitHub-Event`, then the `action` if there is one, the
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
-from urllib.parse import parse_qs
 
 from shared.errors import Malformed
-from shared.webhooks.sources.json_values import first_text, moment, pick, read_object, same_bytes, text, unique_key
-from shared.webhooks.sources.signatures import header, mac, one_of, unhex
-from shared.webhooks.sources.source import MEGABYTE, RawRequest, Source, SourceEvent, Unverified, WebhookReply
+from shared.webhooks.sources.json_values import (
+    FORM,
+    first_text,
+    form_field,
+    moment,
+    pick,
+    read_object,
+    same_bytes,
+    text,
+    unique_key,
+)
+from shared.webhooks.sources.signatures import signed_body
+from shared.webhooks.sources.source import MEGABYTE, RawRequest, Source, SourceEvent, WebhookReply
 
-PREFIX: Final = "sha256="
 HOME: Final = "https://github.com"
-FORM: Final = "application/x-www-form-urlencoded"
 
 # Where the payload has the outcome; a conclusion counts with the action "completed" only.
 OUTCOMES: Final = {
@@ -55,11 +62,7 @@ class GitHub(Source, frozen=True, kw_only=True):
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         """`X-Hub-Signature-256`, over the raw body. The older X-Hub-Signature, SHA-1, is ignored."""
-        given = header(request, "X-Hub-Signature-256")
-        if not given.startswith(PREFIX):
-            raise Unverified("The header X-Hub-Signature-256 does not begin with sha256=.")
-        signature = unhex(given.removeprefix(PREFIX))
-        one_of([signature], [mac(secret, request.body) for secret in secrets])
+        signed_body(request, "X-Hub-Signature-256", "sha256=", secrets)
 
     def handshake(self, request: RawRequest) -> WebhookReply | None:
         """`ping`, which GitHub sends when a webhook is created, is answered and gives no mail."""
@@ -94,15 +97,11 @@ def _kind(request: RawRequest) -> str:
 
 def _payload(request: RawRequest) -> tuple[bytes, str]:
     """The JSON and its charset."""
-    if request.media_type != FORM:
-        return request.body, request.charset
-    try:
-        found = parse_qs(request.body.decode("utf-8", "replace"), max_num_fields=10).get("payload", [])
-    except ValueError:
-        found = []
-    if len(found) != 1:
-        raise Malformed(400, "BadRequest", "The form has no field `payload`, or more than one.")
-    return found[0].encode(), "utf-8"
+    return (
+        (form_field(request.body, "payload"), "utf-8")
+        if request.media_type == FORM
+        else (request.body, request.charset)
+    )
 
 
 def _type(kind: str, data: dict[str, Any]) -> str:

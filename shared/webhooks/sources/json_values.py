@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -21,6 +22,7 @@ from shared.errors import Malformed
 from shared.parsing.charsets import decode
 from shared.parsing.json_text import TooMuch, load
 
+FORM: Final = "application/x-www-form-urlencoded"
 DEEPEST: Final = 200  # levels; code that reads a value later may recurse
 MOST_EVENTS: Final = 5_000  # in one request: Event Grid's largest batch
 MOST_VALUES: Final = 400_000  # some 60 MB of memory; in 25 MB (GitHub's largest body) one for each 60 bytes
@@ -58,6 +60,17 @@ def read_object(body: bytes, charset: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Malformed(400, "BadRequest", "Expected a JSON object.", "$")
     return value
+
+
+def form_field(body: bytes, name: str) -> bytes:
+    """The field of a form, application/x-www-form-urlencoded. Raises Malformed, 400."""
+    try:
+        found = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10).get(name, [])
+    except ValueError:
+        found = []
+    if len(found) != 1:
+        raise Malformed(400, "BadRequest", f"The form has no field `{name}`, or more than one.")
+    return found[0].encode()
 
 
 def in_pieces(body: bytes, name: str) -> tuple[dict[str, Any], Iterator[tuple[int, Any]]] | None:

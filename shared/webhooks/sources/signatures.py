@@ -37,6 +37,14 @@ def mac(secret: str | bytes, message: bytes, algorithm: Algorithm = "sha256") ->
     return hmac.digest(key, message, algorithm) if key else b""
 
 
+def signed_body(request: RawRequest, name: str, prefix: str, secrets: Sequence[str]) -> None:
+    """A header with the prefix, then the HMAC-SHA256 of the body in hex. Raises Unverified."""
+    given = header(request, name)
+    if not given.startswith(prefix):
+        raise Unverified(f"The header {name} does not begin with {prefix}.")
+    one_of([unhex(given.removeprefix(prefix))], [mac(secret, request.body) for secret in secrets])
+
+
 def unhex(text: str) -> bytes:
     """Decode hex digits. Raises Unverified."""
     try:

@@ -37,11 +37,17 @@ SOURCES: Final = {
     "cloudevents": "cloudevents:CloudEvents",
     "eventgrid": "eventgrid:EventGrid",
     "github": "github:GitHub",
+    "gitlab": "gitlab:GitLab",
     "grafana": "grafana:Grafana",
     "hmac": "hmac_signed:Hmac",
+    "jira": "jira:Jira",
     "key": "key:Key",
+    "pagerduty": "pagerduty:PagerDuty",
+    "sentry": "sentry:Sentry",
+    "slack": "slack:Slack",
     "standard-webhooks": "standard_webhooks:StandardWebhooks",
     "stripe": "stripe:Stripe",
+    "teams": "teams:Teams",
 }
 
 

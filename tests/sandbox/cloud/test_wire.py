@@ -105,6 +105,12 @@ async def test_what_does_not_fit_the_model_is_refused_with_its_path(
     assert await emulator.accepted() == []
 
 
+async def test_a_message_has_up_to_500_recipients(emulator: Emulator) -> None:
+    many = [recipient(f"a{n}@example.com") for n in range(499)]
+    assert (await emulator.send(mail(toRecipients=[recipient()], bccRecipients=many))).status_code == 202
+    assert len(await emulator.accepted()) == 1
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [

@@ -1,19 +1,17 @@
 """Route templates on their own."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.host.routing import Route, overlap, parse_template, split_path
 
 # Deadlines say how busy the machine is, not whether the code is right.
-_ENOUGH = settings(deadline=None, max_examples=40)
 
 
 _WORD = st.text("abcXYZ09-._~", min_size=1, max_size=8)
 
 
-@_ENOUGH
 @given(st.lists(_WORD, min_size=1, max_size=5), st.data())
 def test_a_template_of_text_matches_its_own_path_in_any_case(words: list[str], data: st.DataObject) -> None:
     path = [data.draw(st.sampled_from([word.lower(), word.upper()])) for word in words]
@@ -21,7 +19,6 @@ def test_a_template_of_text_matches_its_own_path_in_any_case(words: list[str], d
     assert parse_template("/".join(words)).match([*path, "more"]) is None
 
 
-@_ENOUGH
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=4))
 def test_parameters_take_what_stands_in_their_place(values: list[str]) -> None:
     template = parse_template("/".join(f"{{p{number}}}" for number in range(len(values))))
@@ -30,14 +27,12 @@ def test_parameters_take_what_stands_in_their_place(values: list[str]) -> None:
     assert parse_template("{*rest}").match(values) == {"rest": "/".join(values)}
 
 
-@_ENOUGH
 @given(st.binary(max_size=30))
 def test_any_path_is_split_or_refused(raw: bytes) -> None:
     segments = split_path(b"/" + raw)
     assert segments is None or all(isinstance(segment, str) for segment in segments)
 
 
-@_ENOUGH
 @given(st.text(max_size=30))
 def test_any_text_is_a_template_or_a_value_error(text: str) -> None:
     try:

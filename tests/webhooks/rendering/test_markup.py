@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from typing import override
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
@@ -145,7 +145,6 @@ def test_depth_counts_elements_that_are_open_and_no_more() -> None:
     assert depth_of("") == 0
 
 
-@settings(max_examples=50)
 @given(st.none() | st.integers() | st.lists(st.text()))
 def test_what_is_no_text_is_cleaned_too(value: object) -> None:
     cleaned = clean_html(value)

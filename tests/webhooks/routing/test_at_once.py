@@ -27,7 +27,7 @@ from shared.delivery.signed_bodies import Earlier
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, Signed
-from shared.ratelimit.limits import RateLimits, Reservation
+from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.webhooks.routing import at_once as at_once_module
 from shared.webhooks.routing import intake as intake_module
@@ -266,6 +266,29 @@ async def test_a_sender_is_answered_after_three_seconds_and_the_attempt_goes_on_
         await house.wake(seconds=100)
     assert said(caplog) == ["mail.accepted", "mail.sent"]
     assert house.graph.sent == [work.id]
+    assert house.messages == []
+
+
+async def test_in_a_burst_mails_beyond_those_in_hand_are_put_only_and_their_senders_answered_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those whose senders were answered count until they have ended; then mails are sent at once again."""
+    monkeypatch.setattr(at_once_module, "IN_HAND", 2)
+    monkeypatch.setattr(intake_module, "ANSWER", 0.05)
+    house = House(tmp_path)
+    house.graph.asleep = asyncio.Event()
+    await asyncio.gather(*(house.post(key=str(number)) for number in range(2)))
+    async with asyncio.timeout(0.04):
+        assert [(await house.post(key=str(number))).status for number in (2, 3)] == [202, 202]
+    assert [due <= NOW for due, _ in house.messages] == [False, False, True, True]
+    assert [work.reserved for _, work in house.messages[2:]] == [NOW, NOW], "in the order of their times"
+    house.graph.asleep.set()
+    await asyncio.sleep(0.02)
+    await house.wake(seconds=1)
+    house.office.clock.move(seconds=100)
+    await house.post(key="4")
+    assert len(house.graph.sent) == len(set(house.graph.sent)) == 5
+    await house.wake(seconds=100)
     assert house.messages == []
 
 

@@ -515,7 +515,7 @@ async def test_a_message_for_a_broken_route_waits_for_it_to_be_mended(tmp_path: 
 
 async def test_the_log_holds_nothing_of_the_event(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    counter = Counter(tmp_path, routes={"shop": '[options]\ntype = "kind"'})
+    counter = Counter(tmp_path, routes={"shop": '[options]\ntype = "data.kind"'})
     await counter.post({"kind": "hello bob@contoso.com", "total": "hush"}, idempotency_key="order of bob")
     text = " ".join(record.getMessage() for record in caplog.records)
     assert "mail.accepted" in text

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Malformed
@@ -71,7 +71,6 @@ def test_one_more_is_refused_unless_the_route_wants_it_split() -> None:
     assert len(parts_of(addressed(499, 1, 1), split=True)) == 2
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 1200), st.integers(0, 1200), st.integers(0, 1200))
 def test_everyone_is_mailed_once_as_what_they_were_in_mails_that_graph_takes(to: int, cc: int, bcc: int) -> None:
     whole = addressed(to, cc, bcc)

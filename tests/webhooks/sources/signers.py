@@ -21,12 +21,18 @@ from shared.webhooks.sources.azure_monitor import AzureMonitor
 from shared.webhooks.sources.cloudevents import CloudEvents
 from shared.webhooks.sources.eventgrid import EventGrid
 from shared.webhooks.sources.github import GitHub
+from shared.webhooks.sources.gitlab import GitLab
 from shared.webhooks.sources.grafana import Grafana
 from shared.webhooks.sources.hmac_signed import Hmac
+from shared.webhooks.sources.jira import Jira
 from shared.webhooks.sources.key import Key
+from shared.webhooks.sources.pagerduty import PagerDuty
+from shared.webhooks.sources.sentry import Sentry
+from shared.webhooks.sources.slack import Slack
 from shared.webhooks.sources.source import RawRequest, Source
 from shared.webhooks.sources.standard_webhooks import StandardWebhooks
 from shared.webhooks.sources.stripe import Stripe
+from shared.webhooks.sources.teams import Teams
 
 NOW: Final = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 SECONDS: Final = int(NOW.timestamp())
@@ -43,7 +49,7 @@ class Signer:
     query: in lower case, everything that `authenticate` reads. forged: of a signature, over the body: the same request
     with the right secret but another algorithm; None: the secret itself is sent. secrets: three of the form that this
     way needs. strange: one with characters outside ASCII, if there can be one. tolerance: seconds that a timestamp may
-    be old; None: there is no timestamp.
+    be old; None: there is no timestamp. many: the header is a list of signatures, of which any may match.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Signer:
     secrets: tuple[str, str, str] = ("the-first-secret", "the-second-secret", "a-stranger's-secret")
     strange: str | None = "grüße-Ω-秘密-🔑"
     tolerance: float | None = None
+    many: bool = False
 
     @property
     def body(self) -> bytes:
@@ -112,8 +119,8 @@ def standard_sha512(body: bytes, secret: str, now: datetime) -> RawRequest:
     return RawRequest(body, {**headers, "webhook-signature": "v1," + base64.b64encode(signature).decode()})
 
 
-def hex_signed(header: str, algorithm: str = "sha256") -> Sign:
-    return lambda body, secret, now: RawRequest(body, {header: digest_of(secret, body, algorithm).hex()})
+def hex_signed(header: str, algorithm: str = "sha256", prefix: str = "") -> Sign:
+    return lambda body, secret, now: RawRequest(body, {header: prefix + digest_of(secret, body, algorithm).hex()})
 
 
 def timed_hmac(algorithm: str) -> Sign:
@@ -140,6 +147,10 @@ CLOUD = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.plac
 BLOB = [{"topic": "/t", "id": "1", "eventType": "Microsoft.Storage.BlobCreated", "data": {"url": "für 5 €"}}]
 ALERT = {"data": {"essentials": {"alertId": "/a/1", "monitorCondition": "Fired", "description": "über 80 %"}}}
 GROUP = {"groupKey": "{}:{}", "status": "firing", "alerts": [{"fingerprint": "1", "labels": {"name": "über 80 %"}}]}
+MESSAGE = {"text": "für 5 €"}
+INCIDENT = {"event": {"id": "01E", "event_type": "incident.triggered", "data": {"id": "PGR", "title": "für 5 €"}}}
+FAULT = {"action": "triggered", "data": {"event": {"event_id": "e4", "title": "für 5 €"}, "triggered_rule": "r"}}
+ISSUE = {"webhookEvent": "jira:issue_created", "issue": {"key": "SHOP-1", "fields": {"summary": "für 5 €"}}}
 WORK_ITEM = {"id": "1", "eventType": "workitem.created", "resource": {"id": 5, "title": "für 5 €"}}
 
 AUTHORIZATION = ("authorization",)
@@ -240,5 +251,47 @@ SIGNERS = [
     Signer("grafana-basic", Grafana(), BASIC, GROUP, AUTHORIZATION, **USER),
     Signer("azure-devops-basic", AzureDevOps(), BASIC, WORK_ITEM, AUTHORIZATION, **USER),
     Signer("azure-devops-header", AzureDevOps(header="X-Own"), in_header("x-own"), WORK_ITEM, ("x-own",)),
+    Signer("gitlab-token", GitLab(), in_header("x-gitlab-token"), PUSH, ("x-gitlab-token",)),
+    Signer(
+        "gitlab-signed",
+        GitLab(),
+        standard,
+        PUSH,
+        ("webhook-id", "webhook-timestamp", "webhook-signature"),
+        forged=standard_sha512,
+        secrets=("whsec_Zmlyc3Qtc2VjcmV0", "whsec_c2Vjb25kLXNlY3JldA==", "whsec_c3RyYW5nZXI="),
+        strange=None,
+        tolerance=300,
+    ),
+    Signer(
+        "sentry",
+        Sentry(),
+        hex_signed("sentry-hook-signature"),
+        FAULT,
+        ("sentry-hook-signature",),
+        forged=hex_signed("sentry-hook-signature", "sha512"),
+    ),
+    Signer("sentry-plugin", Sentry(), in_query("secret"), FAULT, query=("secret",)),
+    Signer(
+        "jira",
+        Jira(),
+        hex_signed("x-hub-signature", prefix="sha256="),
+        ISSUE,
+        ("x-hub-signature",),
+        forged=hex_signed("x-hub-signature", "sha1", "sha256="),
+    ),
+    Signer("jira-automation", Jira(), BEARER, ISSUE, AUTHORIZATION),
+    Signer("jira-data-center", Jira(), in_query("secret"), ISSUE, query=("secret",)),
+    Signer(
+        "pagerduty",
+        PagerDuty(),
+        hex_signed("x-pagerduty-signature", prefix="v1="),
+        INCIDENT,
+        ("x-pagerduty-signature",),
+        forged=hex_signed("x-pagerduty-signature", "sha512", "v1="),
+        many=True,
+    ),
+    Signer("slack", Slack(), in_query("secret"), MESSAGE, query=("secret",)),
+    Signer("teams", Teams(), in_query("secret"), MESSAGE, query=("secret",)),
     Signer("azure-devops-bearer", AzureDevOps(header="Authorization"), BEARER, WORK_ITEM, AUTHORIZATION),
 ]

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.webhooks.sources.azure_monitor import AzureMonitor
 from shared.webhooks.sources.source import RawRequest, SourceEvent, TokenRule
@@ -34,20 +36,9 @@ CONTEXT = {
     "condition": {"windowSize": "PT5M", "allOf": [{"metricName": "Percentage CPU", "metricValue": 91.2}]},
 }
 RESOLVED = {"monitorCondition": "Resolved", "resolvedDateTime": "2026-11-22T10:03:16.2246313Z"}
-LEGACY_METRIC = {
-    "schemaId": "AzureMonitorMetricAlert",
-    "data": {
-        "version": "2.0",
-        "status": "Activated",
-        "context": {"timestamp": "2026-11-22T09:58:00Z", "id": "/…/metricAlerts/cpu", "name": "cpu", "severity": "3"},
-    },
-}
-LEGACY_ACTIVITY = {
-    "schemaId": "Microsoft.Insights/activityLogs",
-    "data": {"status": "Activated", "context": {"activityLog": {"operationName": "Microsoft.Compute/restart/action"}}},
-}
-LEGACY_LOG = {"schemaId": "Microsoft.Insights/LogAlert", "data": {"AlertRuleName": "errors", "ResultCount": 3}}
-LEGACY_CLASSIC = {"status": "Activated", "context": {"timestamp": "2026-11-22T09:58:00Z", "name": "cpu"}}
+NAMES = st.sampled_from(
+    ["context", "activityLog", "properties", "name", "condition", "allOf", "eventSource", "severity"]
+)
 
 
 def payload(**essentials: Any) -> dict[str, Any]:
@@ -122,36 +113,106 @@ def test_without_a_part_of_its_key_an_alert_is_known_by_its_whole_payload(name: 
     assert first.key == read(payload(**{name: ...})).key
 
 
-@pytest.mark.parametrize(
-    "value", [LEGACY_METRIC, LEGACY_ACTIVITY, LEGACY_LOG, LEGACY_CLASSIC, {}, {"data": {"essentials": {}}}]
-)
-def test_what_is_not_in_the_common_schema_is_an_event_for_the_general_table(value: dict[str, Any]) -> None:
+@pytest.mark.parametrize("value", [{}, {"text": "hello"}, {"data": {"essentials": {}}}, {"data": []}, {"context": {}}])
+def test_a_payload_that_names_no_alert_is_an_event_for_the_general_table(value: dict[str, Any]) -> None:
     event = read(value)
-    assert event.type == "azure-monitor-legacy"
-    assert event.data == value
-    assert event.thread is None
+    assert (event.type, event.data, event.thread) == ("azure-monitor.own", value, None)
 
 
-def test_an_older_alert_has_its_name_and_time_and_a_key_of_its_own() -> None:
-    metric, classic, log = read(LEGACY_METRIC), read(LEGACY_CLASSIC), read(LEGACY_LOG)
-    assert (metric.subject, metric.time) == ("cpu", datetime(2026, 11, 22, 9, 58, tzinfo=UTC))
-    assert (classic.subject, classic.time) == ("cpu", datetime(2026, 11, 22, 9, 58, tzinfo=UTC))
-    assert log.subject == "errors"
-    assert len({metric.key, classic.key, log.key}) == 3
-    assert read(LEGACY_METRIC).key == metric.key
+ACTIVITY = {
+    "operationName": "Microsoft.Compute/virtualMachines/restart/action",
+    "eventTimestamp": "2026-11-22T09:58:00Z",
+}
+METRIC = {"timestamp": "2026-11-22T09:58:00Z", "id": "/rules/cpu", "name": "cpu", "severity": "3", "resourceId": "/vm"}
+
+
+def older(**data: Any) -> dict[str, Any]:
+    return {"schemaId": "any", "data": data}
+
+
+def log_of(source: str) -> dict[str, Any]:
+    return older(status="Activated", context={"activityLog": {**ACTIVITY, "eventSource": source}})
 
 
 @pytest.mark.parametrize(
-    ("value", "subject"),
+    ("value", "kind", "subject"),
     [
-        ({"AlertRuleName": "errors", "MyText": "x"}, "errors"),
-        ({"schemaId": "AIP Budget Notification", "data": {"BudgetName": "monthly", "Budget": "50"}}, "monthly"),
-        ({"data": {"status": "Activated", "context": {"activityLog": {"operationName": "a/delete"}}}}, "a/delete"),
-        ({"text": "hello"}, None),
+        (older(status="Activated", context=METRIC), "metric.fired", "cpu"),
+        (older(status="Deactivated", context=METRIC), "metric.resolved", "cpu"),
+        (older(status="odd", context=METRIC), "metric", "cpu"),
+        ({"status": "Activated", "context": METRIC}, "metric.fired", "cpu"),
+        ({"status": "Resolved", "context": METRIC}, "metric.resolved", "cpu"),
+        ({"schemaId": "SmartAlert", "data": {"status": "Activated", "context": METRIC}}, "smartdetector.fired", "cpu"),
+        ({"status": "Activated", "operation": "Scale In", "context": METRIC}, "autoscale.fired", "cpu"),
+        (log_of("Administrative"), "activity.fired", ACTIVITY["operationName"]),
+        (log_of("Security"), "activity.fired", ACTIVITY["operationName"]),
+        (log_of("ServiceHealth"), "servicehealth.fired", ACTIVITY["operationName"]),
+        (log_of("ResourceHealth"), "resourcehealth.fired", ACTIVITY["operationName"]),
+        (older(AlertRuleName="errors", ResultCount=3), "log.fired", "errors"),
+        ({"AlertRuleName": "errors", "SearchQuery": "Heartbeat"}, "log.fired", "errors"),
+        ({"alert_rule_name": "errors", "resultCount": "3", "Status": "Resolved"}, "log.resolved", "errors"),
+        ({"alertRule": "errors", "state": "firing"}, "other.fired", "errors"),
+        ({"AlertName": "errors"}, "other", "errors"),
+        (older(BudgetName="monthly", Budget="50"), "cost.fired", "monthly"),
     ],
 )
-def test_what_an_older_schema_or_an_own_payload_is_about_is_its_subject(value: dict[str, Any], subject: str) -> None:
-    assert read(value).subject == subject
+def test_an_alert_in_an_older_schema_has_the_type_and_name_that_it_would_have_in_the_common_one(
+    value: dict[str, Any], kind: str, subject: str
+) -> None:
+    event = read(value)
+    assert (event.type, event.subject) == (f"azure-monitor.{kind}", subject)
+    sent = value.get("data", value)
+    assert {name: event.data["data"].get(name, event.data.get(name)) for name in sent} == sent, "nothing is lost"
+    assert event.known_by == "same-bytes"
+    assert event.key == read(value).key != read({**value, "more": 1}).key
+
+
+@pytest.mark.parametrize(
+    ("severity", "common"),
+    [("0", "Sev0"), (3, "Sev3"), ("Sev1", "Sev1"), ("Warning", "Warning"), ("9", "9"), (None, None)],
+)
+def test_a_severity_is_written_as_in_the_common_schema(severity: Any, common: str | None) -> None:
+    event = read(older(AlertRuleName="a", Severity=severity))
+    assert event.data["data"]["essentials"].get("severity") == common
+
+
+def test_an_older_metric_alert_that_fires_and_is_resolved_is_one_conversation() -> None:
+    fired, over = (read(older(status=status, context=METRIC)) for status in ("Activated", "Deactivated"))
+    assert fired.thread == over.thread == "/rules/cpu /vm"
+    assert fired.time == over.time == datetime(2026, 11, 22, 9, 58, tzinfo=UTC)
+    assert read(older(context={**METRIC, "resourceId": None})).thread is None
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [("0.8", "80%"), ("1.1", "110%"), ("8000.0", "USD 8,000.00"), ("odd", "USD odd"), ("1e999", "USD 1e999")],
+)
+def test_a_budgets_threshold_is_a_share_or_an_amount(written: str, shown: str) -> None:
+    """Azure sends both: https://learn.microsoft.com/azure/cost-management-billing/manage/cost-management-budget-scenario"""
+    data = {"BudgetName": "a", "Unit": "USD", "Budget": "10000", "BudgetStartDate": "11/1/2026"}
+    budget = read(older(**data, NotificationThresholdAmount=written)).data["data"]["alertContext"]["AlertData"]
+    assert (budget["NotificationThresholdAmount"], budget["BudgetStartDate"]) == (shown, "2026-11-01")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=4),
+        max_leaves=15,
+    )
+)
+def test_whatever_is_in_an_older_payload_is_an_event(value: Any) -> None:
+    event = read({"data": value, "context": value, "AlertRuleName": "a"})
+    assert event.type.startswith("azure-monitor.")
+    assert SOURCE.for_mail(event).data.keys() >= event.data.keys()
+
+
+def test_lists_that_are_json_in_a_text_are_read_for_the_mail_and_filters_see_what_was_sent() -> None:
+    written = {"steps": '["a", "b"]', "text": "[no JSON", "one": "a"}
+    event = read(older(status="Activated", context={"activityLog": {**ACTIVITY, "properties": written}}))
+    assert event.data["data"]["alertContext"]["properties"] == written
+    read_now = SOURCE.for_mail(event).data["data"]["alertContext"]["properties"]
+    assert read_now == {**written, "steps": ["a", "b"]}
 
 
 def test_the_portals_test_gives_a_mail_each_time() -> None:

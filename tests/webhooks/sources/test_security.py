@@ -14,7 +14,7 @@ from pkgutil import iter_modules
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import shared.webhooks.sources
@@ -23,10 +23,15 @@ from shared.webhooks.sources.azure_devops import AzureDevOps
 from shared.webhooks.sources.azure_monitor import AzureMonitor
 from shared.webhooks.sources.cloudevents import CloudEvents
 from shared.webhooks.sources.eventgrid import EventGrid
+from shared.webhooks.sources.gitlab import GitLab
 from shared.webhooks.sources.grafana import Grafana
+from shared.webhooks.sources.jira import Jira
 from shared.webhooks.sources.key import Key
+from shared.webhooks.sources.sentry import Sentry
+from shared.webhooks.sources.slack import Slack
 from shared.webhooks.sources.source import MEGABYTE, SOURCES, RawRequest, Source, Unverified, source_named
-from tests.webhooks.sources.signers import NOW, SIGNERS, Signer, basic_header, digest_of
+from shared.webhooks.sources.teams import Teams
+from tests.webhooks.sources.signers import NOW, SIGNERS, Signer, basic_header, digest_of, standard
 
 SIGNED = [signer for signer in SIGNERS if signer.forged]
 every = pytest.mark.parametrize("signer", SIGNERS, ids=lambda signer: signer.name)
@@ -86,7 +91,7 @@ def test_an_empty_secret_proves_nothing(signer: Signer) -> None:
     assert not proved(
         signer, changed(request, dict.fromkeys(signer.headers, ""), dict.fromkeys(signer.query, "")), ("",)
     )
-    if signer.forged and signer.name != "standard-webhooks":  # its library signs with no empty secret
+    if signer.forged and signer.sign is not standard:  # its library signs with no empty secret
         assert not proved(signer, signer.sign(signer.body, "", NOW), ("",))
     assert proved(signer, request, ("", signer.secrets[0]))
 
@@ -119,10 +124,17 @@ PLACES = {
     "bare authorization": ({"authorization": SECRET}, {}),
     "x-api-key": ({"x-api-key": SECRET}, {}),
     "x-own": ({"x-own": SECRET}, {}),
+    "x-gitlab-token": ({"x-gitlab-token": SECRET}, {}),
     **{f"?{name}": ({}, {name: SECRET}) for name in ("secret", "access_token", "key", "code", "token", "x-api-key")},
 }
+OTHERWISE = ("grafana", "gitlab", "jira", "sentry")  # they sign, or send the secret
 ACCEPTED: list[tuple[Source, set[str]]] = [
-    *((signer.source, set[str]()) for signer in SIGNED if signer.source.name != "grafana"),
+    *((signer.source, set[str]()) for signer in SIGNED if signer.source.name not in OTHERWISE),
+    (GitLab(), {"x-gitlab-token"}),
+    (Jira(), {"bearer", "?secret"}),
+    (Sentry(), {"?secret"}),
+    (Slack(), {"?secret"}),
+    (Teams(), {"?secret"}),
     (Alertmanager(), {"bearer", "basic"}),
     (Grafana(), {"bearer", "basic"}),
     (CloudEvents(), {"bearer", "?access_token"}),
@@ -159,6 +171,13 @@ def test_a_secret_counts_in_the_places_that_the_source_or_the_route_names_and_no
             {"authorization": f"Bearer {SECRET}", "x-grafana-alerting-signature": digest_of("wrong", b"{}").hex()},
             {},
         ),
+        (Sentry(), {"sentry-hook-signature": digest_of("wrong", b"{}").hex()}, {"secret": SECRET}),
+        (
+            Jira(),
+            {"authorization": f"Bearer {SECRET}", "x-hub-signature": f"sha256={digest_of('wrong', b'{}').hex()}"},
+            {"secret": SECRET},
+        ),
+        (Jira(), {"authorization": "Bearer wrong"}, {"secret": SECRET}),
     ],
 )
 def test_a_wrong_proof_is_not_made_good_by_a_right_one_in_a_weaker_place(
@@ -195,9 +214,7 @@ def test_a_body_that_was_serialised_anew_is_not_what_was_signed(signer: Signer) 
     assert anew != request.body
     for body in (anew, request.body[:-1], request.body[1:], request.body + b"\n", request.body + b" ", b""):
         assert proved(signer, replace(request, body=body), signer.secrets[:1]) is not bool(signer.forged), body
-    if (
-        signer.forged and signer.name != "standard-webhooks"
-    ):  # its library signs text; test_standard_webhooks.py has bytes
+    if signer.forged and signer.sign is not standard:  # its library signs text; test_standard_webhooks.py has bytes
         request = signed(signer, body=b'{"a": "\xff\xfe\x00"}')
         assert proved(signer, request, signer.secrets[:1])
         assert not proved(signer, replace(request, body=b'{"a": "\xff\xff\x00"}'), signer.secrets[:1])
@@ -216,7 +233,7 @@ def test_a_header_that_comes_twice_proves_nothing(signer: Signer) -> None:
     for name in signer.headers:
         right, wrong = good.headers[name], other.headers[name]
         for joined in (f"{right},{right}", f"{right}, {right}", f"{wrong},{right}", f"{right},{wrong}"):
-            assert not proved(signer, changed(good, {name: joined}), signer.secrets[:2]), joined
+            assert proved(signer, changed(good, {name: joined}), signer.secrets[:2]) is signer.many, joined
 
 
 @every
@@ -243,7 +260,6 @@ GARBAGE = st.one_of(st.text(CHARACTERS, max_size=40), st.lists(PIECES, max_size=
 
 @every
 @given(data=st.data(), value=GARBAGE)
-@settings(max_examples=25, deadline=None)
 def test_every_malformed_proof_is_unverified_and_nothing_else(signer: Signer, data: st.DataObject, value: str) -> None:
     """One of the places of the proof is replaced, or something is inserted into it."""
     good = signed(signer)
@@ -266,7 +282,6 @@ def parts(request: RawRequest) -> set[tuple[str, str]]:
 
 @given(value=GARBAGE, secret=st.text(CHARACTERS, max_size=20))
 @example(value="\udc80", secret="\udc80")
-@settings(max_examples=50, deadline=None)
 def test_every_secret_can_be_compared_with_every_header(value: str, secret: str) -> None:
     """A secret is the operator's, and may be anything too: a wrong one is Unverified, and no error of ours."""
     for signer in SIGNERS:
@@ -286,5 +301,5 @@ def test_ten_megabytes_are_judged_in_less_than_a_second(signer: Signer) -> None:
     if signer.forged:
         assert not proved(signer, replace(request, body=body + b" "), signer.secrets[:2])
     assert time.process_time() - began < 1
-    largest = {"github": 25, "alertmanager": 10, "grafana": 10, "azure-monitor": 10}
+    largest = {"github": 25, "gitlab": 25, "alertmanager": 10, "grafana": 10, "azure-monitor": 10}
     assert signer.source.largest == largest.get(signer.source.name, 2) * MEGABYTE

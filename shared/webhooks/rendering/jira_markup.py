@@ -1,0 +1,50 @@
+"""Jira's wiki markup as HTML with structure and links only, by way of Markdown.
+
+https://jira.atlassian.com/secure/WikiRendererHelpAction.jspa?section=all
+"""
+
+import re
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from shared.webhooks.rendering.filters import cut
+from shared.webhooks.rendering.markdown import LONGEST_MARKDOWN, markdown
+
+_CODE: Final = re.compile(r"\{(?:code|noformat)(?::[^}\n]{0,100})?\}(.*?)\{(?:code|noformat)\}", re.DOTALL)
+# In this order: lists before what is bold, links before people.
+_RULES: Final = tuple(
+    (re.compile(pattern, re.MULTILINE), markdown)
+    for pattern, markdown in (
+        (r"^h[1-6]\. ?", "#### "),
+        (r"^bq\. ?", "> "),
+        (r"^#{1,6} ", "1. "),
+        (r"^[*-]{1,6} ", "- "),
+        (r"\{(?:color|panel|quote|anchor)(?::[^}\n]{0,100})?\}", ""),
+        (r"\{\{([^{}\n]{1,500})\}\}", r"`\1`"),
+        (r"\[~(?:accountid:)?([^\]\n|]{1,100})\]", r"@\1"),
+        (r"\[([^\]\n|\[]{1,300})\|(https?://[^\]\n|\s]{1,2000})(?:\|[^\]\n]{0,50})?\]", r"[\1](\2)"),
+        (r"\[([^\]\n|\[]{1,300})\|[^\]\n]{1,2000}\]", r"\1"),
+        (r"\[(https?://[^\]\n|\s]{1,2000})\]", r"<\1>"),
+        (r"!([^!\n|\s]{1,200})(?:\|[^!\n]{0,100})?!", r"\1"),
+        (r"(?<![\w*])\*(?!\s)([^*\n]{1,500})(?<!\s)\*(?![\w*])", r"**\1**"),
+    )
+)
+
+
+def jira_markup(value: Any) -> Markup | None:
+    """A description or comment of Jira as HTML, or None where there is none."""
+    if value is None:
+        return None
+    pieces = _CODE.split(cut(value, LONGEST_MARKDOWN))
+    return markdown("".join(_fenced(one) if at % 2 else _rewritten(one) for at, one in enumerate(pieces)))
+
+
+def _rewritten(text: str) -> str:
+    for pattern, written in _RULES:
+        text = pattern.sub(written, text)
+    return text
+
+
+def _fenced(code: str) -> str:
+    return f"\n~~~~~\n{code.strip(chr(10))}\n~~~~~\n"

@@ -1,0 +1,49 @@
+"""PagerDuty's webhooks, version 3.
+
+PagerDuty waits five seconds, tries four more times within about twenty minutes after 5xx, 429 and lost connections, and
+gives up after any other 4xx; three events that were given up switch a subscription off for a day.
+https://developer.pagerduty.com/docs/webhooks-overview
+https://developer.pagerduty.com/docs/webhooks-behavior
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from shared.webhooks.sources.json_values import first_text, moment, pick, read_object, same_bytes, text
+from shared.webhooks.sources.signatures import header, mac, one_of, unhex
+from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
+
+
+class PagerDuty(Source, frozen=True, kw_only=True):
+    """Events of incidents and services. Types are PagerDuty's own: `incident.triggered`."""
+
+    name: ClassVar[str] = "pagerduty"
+    retries_for: ClassVar[float | None] = 1200.0
+
+    def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
+        """`X-PagerDuty-Signature: v1=<hex>[,v1=<hex>]`, of which any may match; other versions are ignored."""
+        pairs = [part.strip().partition("=") for part in header(request, "X-PagerDuty-Signature").split(",")]
+        given = [unhex(value) for name, _, value in pairs if name == "v1"]
+        one_of(given, [mac(secret, request.body) for secret in secrets])
+
+    def events(self, request: RawRequest) -> list[SourceEvent]:
+        value = read_object(request.body, request.charset)
+        event = pick(value, "event")
+        name = text(event, "id")
+        key = name or same_bytes(request.body)
+        incident = first_text(event, "data.incident.id", "data.id")
+        return [
+            SourceEvent(
+                id=key,
+                source=first_text(event, "data.service.html_url", "data.html_url") or self.name,
+                type=text(event, "event_type") or self.name,
+                key=key,
+                known_by="sender-id" if name else "same-bytes",
+                window=None if name else self.retries_for,
+                data=value,
+                subject=first_text(event, "data.title", "data.incident.summary", "data.summary"),
+                time=moment(pick(event, "occurred_at")),
+                thread=incident,
+            )
+        ]

@@ -1,0 +1,66 @@
+"""Slack's incoming webhooks: whatever can post to one of Slack's addresses posts here.
+
+Such senders can be given an address and nothing else, so the address carries the secret: `?secret=…`. They understand
+Slack's own answers: `ok`, and one word for an error. They repeat no id, and what they retry is not known.
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, Final
+
+from shared.errors import Malformed
+from shared.webhooks.sources import signatures
+from shared.webhooks.sources.json_values import FORM, form_field, read_object, text, unique_key
+from shared.webhooks.sources.source import RawRequest, Result, Source, SourceEvent, WebhookReply
+
+LISTS: Final = ("attachments", "blocks")
+NO_TEXT: Final = "no_text"
+WORDS: Final = {
+    Result.OVERLOADED: "rate_limited",
+    Result.UNAVAILABLE: "no_service",
+    Result.UNVERIFIED: "invalid_token",
+    Result.MALFORMED: "invalid_payload",
+    Result.TOO_LARGE: "too_large",
+    Result.UNSUPPORTED: "invalid_payload",
+}
+
+
+class Slack(Source, frozen=True, kw_only=True):
+    """A message with `text`, `attachments` or `blocks`, as JSON or as the field `payload` of a form."""
+
+    name: ClassVar[str] = "slack"
+    done: ClassVar[int] = 200
+    body_allowed: ClassVar[bool] = False
+    unverified: ClassVar[int] = 403
+
+    def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
+        signatures.in_query(request, "secret", secrets)
+
+    def events(self, request: RawRequest) -> list[SourceEvent]:
+        data = read_object(*_payload(request))
+        if not (text(data, "text") or any(isinstance(data.get(name), list) and data[name] for name in LISTS)):
+            raise Malformed(400, "BadRequest", NO_TEXT)
+        key = unique_key()
+        return [
+            SourceEvent(
+                id=key,
+                source=text(data, "username") or self.name,
+                type="message",
+                key=key,
+                known_by="nothing",
+                data=data,
+            )
+        ]
+
+    def reply(self, result: Result, detail: str = "") -> WebhookReply:
+        word = "ok" if result is Result.DONE else NO_TEXT if detail == NO_TEXT else WORDS[result]
+        plain = super().reply(result)
+        return WebhookReply(plain.status, {**plain.headers, "Content-Type": "text/plain"}, word.encode())
+
+
+def _payload(request: RawRequest) -> tuple[bytes, str]:
+    """The JSON and its charset. `curl --data` calls JSON a form, too."""
+    if request.media_type == FORM and not request.body.lstrip().startswith(b"{"):
+        return form_field(request.body, "payload"), "utf-8"
+    return request.body, request.charset

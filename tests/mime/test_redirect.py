@@ -102,7 +102,7 @@ CALENDARS = {
     ),
     "a message in a digest, which need not say so": multipart("digest", f"\r\n{INVITE}", boundary="d"),
     "multiparts of nothing else": multipart("mixed", INVITE, multipart("mixed", INVITE, boundary="i"), boundary="o"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CALENDARS)

@@ -1,5 +1,6 @@
 """What no message comes by for is ended, looked up or removed; nothing that is still on its way is touched."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -134,6 +135,16 @@ async def test_what_waits_for_its_time_does_not_age_before_it() -> None:
     row = await after(await holding("scheduled", queued=True, not_before=NOON + timedelta(days=40)), days=41)
     assert row is not None
     assert row.state == "scheduled"
+
+
+async def test_the_age_of_what_waits_longest_is_measured(caplog: pytest.LogCaptureFixture) -> None:
+    office = await holding("accepted", queued=True)
+    younger = replace(CLAIM, id="2" * 32, state="accepted", queued=True, accepted_at=NOON + timedelta(hours=1))
+    await office.ledger.write(younger)
+    with caplog.at_level("INFO", "mailroom"):
+        await after(office, hours=2)
+    said = json.loads(caplog.messages[-1])
+    assert (said["event"], said["waiting"], said["oldest"]) == ("backlog.measured", 2, 7200.0)
 
 
 async def test_an_ended_row_and_what_is_kept_of_it_go_when_the_retention_is_over() -> None:

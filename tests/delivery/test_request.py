@@ -18,7 +18,7 @@ from shared.delivery.transitions import Busy, Mismatch
 from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
-from shared.mail.outgoing import OutgoingMail, decode
+from shared.mail.outgoing import Origin, OutgoingMail, decode
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import Reservation
@@ -404,7 +404,8 @@ async def test_a_caller_over_its_rate_is_refused_and_nothing_is_stored() -> None
     office = rated(Limited(mails=1))
     requests = Requests(office.engine)
     assert await requests.send_now(outgoing_mail("1" * 32)) == Done("1" * 32, "sent", "r")
-    assert await requests.send_now(outgoing_mail()) == TooMany(20)
+    in_capitals = replace(outgoing_mail(), origin=Origin(kind="queue", name="MAIL-OUTBOX"))
+    assert await requests.send_now(in_capitals) == TooMany(20)
     assert await requests.accept(outgoing_mail()) == TooMany(20)
     assert await office.ledger.read(outgoing_mail().id) is None
     assert office.outbox.messages == []

@@ -1,5 +1,6 @@
 """One message of a queue: what is written, in which order, and what is left behind."""
 
+import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -122,6 +123,17 @@ async def test_a_rejected_mail_is_kept_before_its_row_ends() -> None:
         await deliver(office)
     assert outgoing_mail().id in office.outbox.dead
     assert (await office.row()).state == "sending"
+
+
+async def test_the_end_of_a_mail_for_later_is_logged_with_how_long_it_took_from_its_own_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    office = Office()
+    with caplog.at_level("INFO", "mailroom"):
+        await Worker(office.engine).deliver(work(not_before=NOON + timedelta(hours=1)), outgoing_mail())
+        await deliver_next(office)
+    ends = [said for record in caplog.records if (said := json.loads(record.message))["event"] == "mail.sent"]
+    assert [(end["id"], end["seconds"]) for end in ends] == [(outgoing_mail().id, 0.0)]
 
 
 async def test_missing_permission_is_tried_again_until_the_bound_then_failed() -> None:

@@ -9,7 +9,8 @@ from shared.webhooks.rendering.environment import SUFFIX
 from shared.webhooks.routing.route import Route, fault_at
 
 ALERT_KINDS: Final = (
-    "activity", "cost", "log", "metric", "other", "prometheus", "resourcehealth", "servicehealth", "smartdetector",
+    "activity", "autoscale", "cost", "log", "metric", "other", "prometheus", "resourcehealth", "servicehealth",
+    "smartdetector",
 )  # fmt: skip
 # https://docs.github.com/en/webhooks/webhook-events-and-payloads
 GITHUB: Final = """
@@ -28,7 +29,7 @@ GITHUB: Final = """
 # By source, the types of its events; `a.*` is a and whatever follows a dot. Other sources may give any type.
 TYPES: Final = {
     "alertmanager": ("alertmanager", "alertmanager.firing", "alertmanager.resolved"),
-    "azure-monitor": ("azure-monitor-legacy", *(f"azure-monitor.{kind}.*" for kind in ALERT_KINDS)),
+    "azure-monitor": ("azure-monitor.own", *(f"azure-monitor.{kind}.*" for kind in ALERT_KINDS)),
     "github": tuple(f"{name}.*" for name in GITHUB.split()),
     "grafana": ("grafana", "grafana.firing", "grafana.resolved"),
     "slack": ("message",),

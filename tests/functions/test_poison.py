@@ -19,7 +19,8 @@ from shared.functions import queues as trigger
 from shared.functions.queue_intake import NotConfiguredError
 from shared.functions.triggers import QUEUES
 from shared.mail.outgoing import identity
-from shared.settings.config import APP, read
+from shared.settings.brand import APP
+from shared.settings.config import read
 from shared.settings.environ import Problem
 from tests.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
 from tests.delivery.samples import SENDER, Office, work

@@ -149,6 +149,22 @@ async def test_what_was_signed_is_read_in_the_encoding_that_it_is_in(tmp_path: P
     assert "Žár" in found
 
 
+@pytest.mark.parametrize("route", ["shop", "github", "stripe", "cloudevents", "grafana"])
+async def test_nothing_of_a_request_is_read_before_its_proof_whatever_it_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    """A stranger's ten megabytes cost no parsing, and a fault of a parser is no stranger's to use."""
+    read: list[str] = []
+    routes = {"shop": "", **{name: f'source = "{name}"' for name in ("github", "stripe", "cloudevents", "grafana")}}
+    counter = Counter(tmp_path, routes=routes, environ={**SECRETS, "MAIL_SECRET_GRAFANA": "secret"})
+    source = type(counter.intake.catalog.routes[route].source)
+    for method in ("handshake", "events"):
+        monkeypatch.setattr(source, method, lambda *_, method=method: read.append(method))
+    for body in (b"{}", b"{", b"[" * 100_000, b""):
+        assert (await counter.post(body, route, x_api_key="guess", authorization="Bearer guess")).status in (400, 401)
+    assert read == []
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "word"),
     [

@@ -14,7 +14,7 @@ from shared.app import App, current_app
 from shared.auth.entra import NO_OPERATOR, Caller
 from shared.auth.entra_keys import KeysUnavailable
 from shared.errors import NotAllowed, Refused, Unauthenticated
-from shared.functions.answers import length_required, problem, settings_refused, unavailable
+from shared.functions.http_answers import length_required, problem, settings_refused, unavailable
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 

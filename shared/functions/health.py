@@ -10,7 +10,7 @@ import azure.functions as func
 
 from shared.app import App, current_app
 from shared.event_loop import within
-from shared.functions.answers import json_answer
+from shared.functions.http_answers import json_answer
 from shared.functions.triggers import QUEUES
 
 PATIENCE: Final = 8.0  # seconds for each dependency to answer

@@ -13,7 +13,7 @@ from shared.auth.entra import NO_OPERATOR, Caller, operates, require
 from shared.delivery.record import Row, State
 from shared.errors import NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
-from shared.functions.answers import json_answer, problem, rfc_3339
+from shared.functions.http_answers import json_answer, problem, rfc_3339
 from shared.settings.config import Settings
 
 if TYPE_CHECKING:

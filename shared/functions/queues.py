@@ -13,43 +13,43 @@ from typing import TYPE_CHECKING, Final
 import azure.functions as func
 
 from shared.app import App, current_app
-from shared.delivery.outbox_mail import OutboxMail, outbox_mail
+from shared.delivery.outbox_mail import outbox_mail
 from shared.errors import Malformed, Refused
-from shared.functions.answers import settings_refused
-from shared.functions.triggers import CONNECTION, EVENTS, OUTBOX, WORK
-from shared.mail import limits
-from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
-from shared.policy.admit import admit
-from shared.policy.size_limits import check_size
+from shared.functions.queue_intake import (
+    admitted,
+    as_it_came,
+    expired,
+    keep_unread,
+    put_back,
+    queued_mail,
+    retry_later,
+    taken_apart,
+)
+from shared.functions.triggers import EVENTS, OUTBOX, WORK
+from shared.mail.outgoing import OutgoingMail
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.delivery.queue_messages import Batch, ProducerMessage
 
-# Until an operator has corrected a setting, or the reason for which a message failed ten times has passed.
-LATER: Final = timedelta(minutes=5)
 SOON: Final = timedelta(seconds=1)  # a time so near is not worth another message
 FURTHEST: Final = timedelta(days=6)  # for which a message can stay invisible
 LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a mail, in a blob
 
 
-class NotConfiguredError(RuntimeError):
-    """A queue function ran while storage itself is not configured. The message stays in its queue."""
-
-
 async def mail_outbox(message: func.QueueMessage) -> None:
-    await _producers(_as_it_came(message, OUTBOX))
+    await _producers(as_it_came(message, OUTBOX))
 
 
 async def mail_events(message: func.QueueMessage) -> None:
-    await _event(_as_it_came(message, EVENTS))
+    await _event(as_it_came(message, EVENTS))
 
 
 async def mail_work(message: func.QueueMessage) -> None:
     app = current_app()
     if app.settings.problems:
-        return await _put_back(app, message.get_body())
-    return await _work(app, _as_it_came(message, WORK))
+        return await put_back(app, message.get_body())
+    return await _work(app, as_it_came(message, WORK))
 
 
 async def _work(app: App, message: "ProducerMessage") -> None:
@@ -59,7 +59,7 @@ async def _work(app: App, message: "ProducerMessage") -> None:
     try:
         work = parse_work(message.body)
     except ValueError as error:
-        return await _unread(app, message, error)
+        return await keep_unread(app, message, error)
     if isinstance(work, ProducerMessage):
         return await _waited(app, work)
     if isinstance(work, Batch):
@@ -85,16 +85,16 @@ async def mail_work_poison(message: func.QueueMessage) -> None:
         try:
             work = parse_work(body)
         except ValueError as error:
-            return await _unread(app, _as_it_came(message, WORK), error)
+            return await keep_unread(app, as_it_came(message, WORK), error)
         emit(LogEvent.MAIL_POISONED, id=work.id, queue=WORK)
         if isinstance(work, Work):
             if not await app.worker.give_up(work, body):
                 await app.worker.wake_later(work, None)
         elif not await _too_old(app, work):
-            await _put_back(app, body)
+            await put_back(app, body)
         return None
 
-    await _or_later(settle, lambda app: _put_back(app, body))
+    await _or_later(settle, lambda app: put_back(app, body))
 
 
 async def _too_old(app: App, work: "ProducerMessage | Batch") -> bool:
@@ -106,7 +106,7 @@ async def _too_old(app: App, work: "ProducerMessage | Batch") -> bool:
 
     from shared.delivery.queue_messages import ProducerMessage
 
-    if not _expired(app, work.inserted_at if isinstance(work, ProducerMessage) else work.accepted_at):
+    if not expired(app, work.inserted_at if isinstance(work, ProducerMessage) else work.accepted_at):
         return False
     crashed = Malformed(400, "Crashed", "It failed repeatedly until it was too old.")
     if isinstance(work, ProducerMessage):
@@ -117,27 +117,9 @@ async def _too_old(app: App, work: "ProducerMessage | Batch") -> bool:
     return True
 
 
-def _expired(app: App, since: datetime) -> bool:
-    return datetime.now(UTC) - since > timedelta(hours=app.settings.max_age_hours)
-
-
-def _as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> "ProducerMessage":
-    """origin: the queue that it came from, if another one. Every delivery of a message keeps its id."""
-    from shared.delivery.queue_messages import ProducerMessage
-
-    return ProducerMessage(
-        v=1,
-        id=identity(f"queue:{origin or queue}", message.id or ""),
-        queue=queue,
-        inserted_at=message.insertion_time or datetime.now(UTC),
-        body=message.get_body(),
-        poisoned=bool(origin),
-    )
-
-
 async def _poison(message: func.QueueMessage, queue: str) -> None:
     """A copy that the platform has made of a message, with an id of its own."""
-    given_up = _as_it_came(message, queue, f"{queue}-poison")
+    given_up = as_it_came(message, queue, f"{queue}-poison")
     emit(LogEvent.MAIL_POISONED, id=given_up.id, queue=queue)
     await _given_up(given_up)
 
@@ -156,11 +138,11 @@ async def _given_up(message: "ProducerMessage") -> None:
 
         refusal: Refused = Malformed(400, "Crashed", "It failed repeatedly, and has no key that identifies its mail.")
         try:
-            if message.queue == OUTBOX and await _taken_apart(app, message):
+            if message.queue == OUTBOX and await taken_apart(app, message):
                 return None
             queued = outbox_mail(message.body) if message.queue == OUTBOX else None
             if queued is not None and queued.key is not None:
-                mail = await _admitted(app, _mail(queued, message.id, message.inserted_at))
+                mail = await admitted(app, queued_mail(queued, message.id, message.inserted_at))
                 return await app.worker.wake_later(work_of(mail), mail)
         except AzureError:
             raise
@@ -170,7 +152,7 @@ async def _given_up(message: "ProducerMessage") -> None:
             refusal = Malformed(400, "Crashed", f"It failed repeatedly, with {type(error).__name__}.")
         return await app.worker.refuse(message.id, message.queue, message.body, refusal)
 
-    await _or_later(settle, lambda app: _retry_later(app, message))
+    await _or_later(settle, lambda app: retry_later(app, message))
 
 
 async def _or_later(settle: Callable[[App], Awaitable[None]], retry_later: Callable[[App], Awaitable[None]]) -> None:
@@ -200,33 +182,15 @@ async def _waited(app: App, message: "ProducerMessage") -> None:
     return await (_event if whole.queue == EVENTS else _producers)(whole)
 
 
-async def _taken_apart(app: App, message: "ProducerMessage") -> bool:
-    """Make a message of each element, if the message is an array; False if it is not.
-
-    The elements are durable before the array is completed, and named by the array's id and their index: an array that
-    is repeated, because a host went down halfway, makes nothing twice. A refused element is kept on its own.
-    """
-    from shared.delivery.queue_messages import apart
-
-    try:
-        parts = apart(message)
-    except Refused as refusal:
-        await app.worker.refuse(message.id, message.queue, message.body, refusal)
-        return True
-    for part in parts or ():
-        await app.outbox.retry_later(part, timedelta(0))
-    return parts is not None
-
-
 async def _producers(message: "ProducerMessage") -> None:
     """A producer's message: a mail, several, or something that is refused and kept with the reason."""
     app = current_app()
     if app.settings.problems:
-        return await _retry_later(app, message)
-    if await _taken_apart(app, message):
+        return await retry_later(app, message)
+    if await taken_apart(app, message):
         return None
     try:
-        mail = await _admitted(app, _mail(outbox_mail(message.body), message.id, message.inserted_at))
+        mail = await admitted(app, queued_mail(outbox_mail(message.body), message.id, message.inserted_at))
     except Refused as refusal:
         return await app.worker.refuse(message.id, message.queue, message.body, refusal)
     from shared.delivery.queue_messages import work_of
@@ -266,75 +230,12 @@ async def _event(message: "ProducerMessage") -> None:
 
     app = current_app()
     if app.settings.problems:
-        return await _retry_later(app, message)
-    if await _taken_apart(app, message):
+        return await retry_later(app, message)
+    if await taken_apart(app, message):
         return None
     try:
         await app.intake.take_message(message.id, message.body)
     except RouteUnusable as error:
         emit(LogEvent.EVENT_DEFERRED, id=message.id, why=str(error))
-        await _retry_later(app, message)
+        await retry_later(app, message)
     return None
-
-
-def _mail(queued: OutboxMail, keyless: str, accepted_at: datetime) -> OutgoingMail:
-    not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
-    sender = queued.sender
-    scope = f"queue:{OUTBOX}:{sender}"
-    return OutgoingMail(
-        id=identity(scope, queued.key) if queued.key else keyless,
-        scope=scope,
-        fingerprint=fingerprint(sender, queued.mail, queued.thread, queued.mime),
-        sender=sender,
-        request=queued.mail,
-        origin=Origin(kind="queue", name=OUTBOX),
-        not_before=not_before,
-        accepted_at=accepted_at,
-        thread=queued.thread,
-        mime=queued.mime,
-        known_by="caller-key" if queued.key else "message",
-    )
-
-
-async def _admitted(app: App, mail: OutgoingMail) -> OutgoingMail:
-    """The mail with its attachments resolved. Raises Refused if it may not be sent, AzureError."""
-    admit(mail, app.settings)
-    mail = await app.attachment_resolver.resolved(mail)
-    check_size(mail, large=app.settings.large_attachments)
-    return mail
-
-
-async def _put_back(app: App, text: bytes) -> None:
-    """Put a message of mail-work back for later, as it is. Failing instead would make it poison in five minutes."""
-    _need_queues(app)
-    await app.outbox.put_back(WORK, text, LATER)
-
-
-async def _retry_later(app: App, message: "ProducerMessage") -> None:
-    """The same with a producer's message."""
-    _need_queues(app)
-    await app.outbox.retry_later(message, LATER)
-
-
-def _need_queues(app: App) -> None:
-    """Raise NotConfiguredError when a wrong setting is one of storage's; tables do not matter here."""
-    names = [problem.setting for problem in app.settings.problems]
-    if any(name.startswith(CONNECTION) and not name.endswith("__tableServiceUri") for name in names):
-        raise NotConfiguredError(settings_refused(app.settings.problems))
-
-
-async def _unread(app: App, message: "ProducerMessage", error: ValueError) -> None:
-    """A message of mail-work that this version cannot read.
-
-    Only Mailroom writes to that queue: a message without a kind and a version was written by someone else, and is kept
-    for an operator. A message of another version, as in a rolling update, waits for a version that can read it, for as
-    long as a mail may.
-    """
-    from shared.delivery.queue_messages import of_some_version
-
-    versioned = of_some_version(message.body)
-    if not versioned or _expired(app, message.inserted_at):
-        refusal = Malformed(400, "UnknownVersion" if versioned else "NotMailroomsOwn", str(error))
-        return await app.worker.refuse(message.id, WORK, message.body, refusal)
-    emit(LogEvent.MAIL_WAITING, id=message.id, seconds=LATER.total_seconds(), code="UnknownVersion")
-    return await _retry_later(app, message)

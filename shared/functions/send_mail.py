@@ -16,7 +16,7 @@ from shared.auth.entra_keys import KeysUnavailable
 from shared.errors import Malformed, NotAllowed, Refused
 from shared.event_loop import aside
 from shared.functions.access import authenticated
-from shared.functions.answers import lost_its_body, request_ids
+from shared.functions.http_answers import lost_its_body, request_ids
 from shared.functions.send_mail_answers import (
     answered,
     body_lost,

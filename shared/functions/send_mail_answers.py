@@ -11,7 +11,7 @@ import azure.functions as func
 
 from shared.errors import Refused, Unauthenticated
 from shared.functions.access import CHALLENGE, report_refused
-from shared.functions.answers import BODY_LOST, graph_error, settings_refused
+from shared.functions.http_answers import BODY_LOST, graph_error, settings_refused
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:

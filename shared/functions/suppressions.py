@@ -15,7 +15,7 @@ from shared.app import App
 from shared.auth.entra import NO_OPERATOR, Caller, operates
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
-from shared.functions.answers import json_answer, problem, rfc_3339
+from shared.functions.http_answers import json_answer, problem, rfc_3339
 from shared.mail.addresses import checked
 from shared.parsing.strict_json import read_json
 from shared.policy.suppression import NewSuppression, SuppressedAddress, entry_id

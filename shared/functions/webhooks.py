@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from shared.app import current_app
-from shared.functions.answers import length_required, problem, settings_refused
+from shared.functions.http_answers import length_required, problem, settings_refused
 from shared.webhooks.sources.source import RawRequest
 
 

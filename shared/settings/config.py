@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
-from urllib.parse import urlsplit
 
 from shared.mail.addresses import mailbox_name
 from shared.mail.limits import MAX_RECIPIENTS
@@ -31,6 +30,7 @@ from shared.settings.clouds import (
 )
 from shared.settings.environ import SECRETS, Problem, Reader
 from shared.settings.extended_properties import ExtendedProperties
+from shared.settings.storage_connection import STORAGE, Storage, read_storage
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
@@ -41,21 +41,7 @@ if TYPE_CHECKING:
 OnUnknown = Literal["resend", "review"]
 Mode = Literal["live", "redirect", "capture"]  # see policy/pre_send.py
 
-STORAGE: Final = "AzureWebJobsStorage"  # never shown
-
-APP: Final = Path(__file__).parents[2]
-PACKED_ROUTES: Final = APP / "routes"
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """The storage account: by connection string (a laptop) or by endpoints and the app's identity (Azure)."""
-
-    connection_string: str | None = field(default=None, repr=False)
-    blob_endpoint: str = ""
-    queue_endpoint: str = ""
-    table_endpoint: str = ""
-    client_id: str | None = None
+PACKED_ROUTES: Final = brand.APP / "routes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +113,7 @@ class Settings:
     )
     # A relative path is one within the app: that of `make package ROUTES=…` needs no setting.
     routes_dir: Path | None = values.setting(
-        "MAIL_ROUTES_DIR", PACKED_ROUTES if PACKED_ROUTES.is_dir() else None, APP.joinpath, "a folder"
+        "MAIL_ROUTES_DIR", PACKED_ROUTES if PACKED_ROUTES.is_dir() else None, brand.APP.joinpath, "a folder"
     )
     brand_name: str = values.setting(
         "MAIL_BRAND_NAME", "", brand.brand_name, f"a name of at most {brand.LONGEST_BRAND} characters"
@@ -180,12 +166,12 @@ def read(environ: Mapping[str, str]) -> Settings:
     _check_mode(reader, plain["mode"], plain["redirect_to"])
     graph = _graph(reader)
     cloud = cloud_of(graph.host)
-    authority = _url(reader, "MAIL_API_AUTHORITY", cloud.authority)
+    authority = reader.url("MAIL_API_AUTHORITY", cloud.authority)
     sender = _sender(reader)
     _check_cloud(reader, cloud)
     return Settings(
         **plain,
-        storage=_storage(reader, cloud),
+        storage=read_storage(reader, cloud),
         identity_client_id=reader.guid("AZURE_CLIENT_ID"),
         graph=graph,
         authority=authority,
@@ -233,20 +219,6 @@ def _graph(reader: Reader) -> GraphEndpoint:
     return reader.parsed("GRAPH_BASE_URL", Settings().graph, parse, expected)
 
 
-def _url(reader: Reader, name: str, default: str) -> str:
-    """An https URL; outside Azure also http on loopback."""
-
-    def parse(value: str) -> str:
-        parts = urlsplit(value)
-        bare = not (parts.query or parts.fragment or parts.username or parts.password)
-        loopback = parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS and not reader.in_azure
-        if not bare or not parts.hostname or not (parts.scheme == "https" or loopback):
-            raise ValueError
-        return value.rstrip("/")
-
-    return reader.parsed(name, default, parse, f"an https URL, such as {default or 'https://….core.windows.net'}")
-
-
 def _check_cloud(reader: Reader, cloud: Cloud) -> None:
     """All hosts must be of Graph's cloud: its identity gets no token for another cloud, nor takes that one's tokens."""
     storage = [f"{STORAGE}__{kind}ServiceUri" for kind in ("blob", "queue", "table")]
@@ -254,35 +226,6 @@ def _check_cloud(reader: Reader, cloud: Cloud) -> None:
         other = owner(reader.environ.get(name, ""))
         if other and other is not cloud:
             reader.wrong(name, f"a host of {other.name}", f"one of {cloud.name}, where GRAPH_BASE_URL is")
-
-
-def _storage(reader: Reader, cloud: Cloud) -> Storage:
-    # Azure's own names: https://learn.microsoft.com/azure/azure-functions/functions-reference (identity)
-    if reader.given(STORAGE):
-        for other in sorted(one for one in reader.environ if one.startswith(f"{STORAGE}__") and reader.given(one)):
-            reader.unused.append(Problem(other, "a value", f"nothing, since {STORAGE} is set and takes its place"))
-        expected = "AccountName=…;… or UseDevelopmentStorage=true"
-        return Storage(reader.parsed(STORAGE, None, values.connection_string, expected))
-    account = reader.text(f"{STORAGE}__accountName")
-    endpoints = {
-        kind: _url(reader, f"{STORAGE}__{kind}ServiceUri", "")
-        or (f"https://{account}.{kind}.{cloud.storage}" if account else "")
-        for kind in ("blob", "queue", "table")
-    }
-    if not any(endpoints.values()):
-        reader.wrong(
-            STORAGE, "nothing", f"a connection string, or {STORAGE}__accountName for the identity's connection"
-        )
-    else:
-        for kind in (kind for kind, endpoint in endpoints.items() if not endpoint):
-            expected = f"the service's URL (or {STORAGE}__accountName for all)"
-            reader.wrong(f"{STORAGE}__{kind}ServiceUri", "nothing", expected)
-    return Storage(
-        blob_endpoint=endpoints["blob"],
-        queue_endpoint=endpoints["queue"],
-        table_endpoint=endpoints["table"],
-        client_id=reader.guid(f"{STORAGE}__clientId"),
-    )
 
 
 def _api(reader: Reader, authority: str) -> Registration | None:

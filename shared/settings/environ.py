@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from shared.settings.address_patterns import GUID
+from shared.settings.clouds import LOOPBACK_HOSTS
 
 PREFIX: Final = "MAIL_"
 SECRETS: Final = "MAIL_SECRET_"  # values are never shown
@@ -71,6 +73,20 @@ class Reader:
             for found in error.found if isinstance(error, Wrong) else (repr(value),):
                 self.wrong(name, found, expected)
             return default
+
+    def url(self, name: str, default: str) -> str:
+        """An https URL without a trailing slash; outside Azure also http on loopback."""
+
+        def parse(value: str) -> str:
+            parts = urlsplit(value)
+            bare = not (parts.query or parts.fragment or parts.username or parts.password)
+            loopback = parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS and not self.in_azure
+            if not bare or not parts.hostname or not (parts.scheme == "https" or loopback):
+                raise ValueError
+            return value.rstrip("/")
+
+        expected = f"an https URL, such as {default or 'https://….core.windows.net'}"
+        return self.parsed(name, default, parse, expected)
 
     def guid(self, name: str) -> str | None:
         def parse(value: str) -> str | None:

@@ -20,13 +20,6 @@ from shared.settings.extended_properties import ExtendedProperties
 
 POOL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_DELAY: Final = 86_400.0  # seconds
-# What `UseDevelopmentStorage=true` stands for: Azurite's published account, on its default ports.
-DEVELOPMENT_STORAGE: Final = (
-    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
-    "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
-    "BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
-    "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
-)
 
 
 def setting(name: str, default: object, parse: Callable[[str], Any], expected: str, *, shown: bool = True) -> Any:
@@ -134,14 +127,3 @@ def pools(text: str) -> Mapping[str, tuple[str, ...]]:
         return MappingProxyType({pool: tuple(map(canonical, members)) for pool, members in pools.items()})
     except ValueError as error:
         raise Wrong(f"a mailbox that is no address: {error}") from error
-
-
-def connection_string(value: str) -> str:
-    if value.rstrip(";").lower() == "usedevelopmentstorage=true":
-        return DEVELOPMENT_STORAGE
-    given = {part.partition("=")[0].strip().lower() for part in value.split(";")}
-    by_key = {"accountname", "accountkey"} <= given
-    by_signature = "sharedaccesssignature" in given and ("accountname" in given or "queueendpoint" in given)
-    if not by_key and not by_signature:
-        raise Wrong("a value (not shown)")
-    return value

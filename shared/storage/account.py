@@ -14,7 +14,7 @@ from azure.core.settings import settings as azure_core
 
 from shared.auth.managed_identity import Identity
 from shared.event_loop import within
-from shared.settings.config import Storage
+from shared.settings.storage_connection import Storage
 from shared.storage.queues import Queues
 from shared.storage.storage_service import StorageService
 from shared.storage.tables import Tables

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from sandbox.packaged import alone
-from shared.functions.answers import settings_refused
+from shared.functions.http_answers import settings_refused
 from shared.settings.config import read
 from shared.settings.environ import Problem
 from tests.e2e.running import APP, ROOT, Sandbox, command, environment

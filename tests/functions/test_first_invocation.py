@@ -13,7 +13,7 @@ import azure.functions as func
 import pytest
 
 from shared.app import App, current_app
-from shared.functions.queues import NotConfiguredError
+from shared.functions.queue_intake import NotConfiguredError
 from shared.settings.config import Settings
 from tests.indexed import indexed
 

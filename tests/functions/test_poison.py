@@ -16,9 +16,11 @@ from shared.delivery.payloads import message_name
 from shared.delivery.queue import BODY, DEAD, Kept
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work
 from shared.functions import queues as trigger
+from shared.functions.queue_intake import NotConfiguredError
 from shared.functions.triggers import QUEUES
 from shared.mail.outgoing import identity
-from shared.settings.config import APP, read
+from shared.settings.brand import APP
+from shared.settings.config import read
 from shared.settings.environ import Problem
 from tests.delivery.memory import MemoryFiles, MemoryLedger, MemoryOutbox
 from tests.delivery.samples import SENDER, Office, work
@@ -226,7 +228,7 @@ async def test_it_fails_only_where_it_cannot_be_put_back(app: App, setting: str,
         await trigger.mail_outbox_poison(Message(KEYED))
         retry_later(app)
     else:
-        with pytest.raises(trigger.NotConfiguredError, match=setting):
+        with pytest.raises(NotConfiguredError, match=setting):
             await trigger.mail_outbox_poison(Message(KEYED))
 
 

@@ -102,7 +102,7 @@ CALENDARS = {
     ),
     "a message in a digest, which need not say so": multipart("digest", f"\r\n{INVITE}", boundary="d"),
     "multiparts of nothing else": multipart("mixed", INVITE, multipart("mixed", INVITE, boundary="i"), boundary="o"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CALENDARS)
@@ -198,3 +198,5 @@ def test_suppressed_recipients_are_taken_out_of_the_headers() -> None:
     assert [address.addr_spec for address in mail["To"].addresses] == ["fannyd@contoso.example"]
     assert mail["Bcc"] is None
     assert mail["Cc"] == "carl@contoso.example"
+    assert mail["X-Original-To"] is None, "it names those who are left out"
+    assert mail["Received"] is None

@@ -94,19 +94,15 @@ DENIED: dict[str, tuple[OutgoingMail, Settings, str, str, str | None]] = {
     ),
     "a mailbox's id where all addresses are allowed": (outgoing(APP, USER), rules("*", caller="*"), AS, GIVEN, None),
     "an application to a recipient that its rule leaves out": (
-        outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*@contoso.test"), TO, GIVEN,
-        FIRST,
+        outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*@contoso.test"), TO, GIVEN, FIRST,
     ),
     "an application whose rule has no recipients at all": (
         outgoing(APP), rules(SHOP, caller=SHOP, caller_to=""), TO, GIVEN, FIRST,
     ),
     "an application's recipient that holds for it and not for all": (
-        outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*", to="*@contoso.test"), TO, RECIPIENTS,
-        FIRST,
+        outgoing(APP), rules(SHOP, caller=SHOP, caller_to="*", to="*@contoso.test"), TO, RECIPIENTS, FIRST,
     ),
-    "a queue as a mailbox that MAIL_CALLERS does not give it": (
-        outgoing(QUEUE), queue_rules(HR, "*"), AS, GIVEN, None,
-    ),
+    "a queue as a mailbox that MAIL_CALLERS does not give it": (outgoing(QUEUE), queue_rules(HR, "*"), AS, GIVEN, None),
     "a queue to a recipient that MAIL_CALLERS does not give it": (
         outgoing(QUEUE), queue_rules(SHOP, "*@contoso.test"), TO, GIVEN, FIRST,
     ),

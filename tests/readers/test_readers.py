@@ -38,8 +38,8 @@ SOME = [
 
 # Packages whose public functions read text from callers, or are named below.
 PACKAGES: Final = (
-    "auth.entra", "delivery.outbox_mail", "delivery.queue_messages", "functions.access", "functions.answers", "mail",
-    "mime", "parsing", "policy", "rendering", "routing", "sources",
+    "auth.entra", "delivery.outbox_mail", "delivery.queue_messages", "functions.access", "functions.http_answers",
+    "mail", "mime", "parsing", "policy", "rendering", "routing", "sources",
 )  # fmt: skip
 NO_READERS: Final = {
     "the operator's own files and settings": """
@@ -51,11 +51,11 @@ NO_READERS: Final = {
         routing.route_status:shadows_of_vault routing.route_status:tenant_fault
     """,
     "made by Mailroom itself, of what was read": """
-        routing.batches:packed routing.batches:unpacked functions.answers:lost_its_body
+        routing.batches:packed routing.batches:unpacked functions.http_answers:lost_its_body
         delivery.queue_messages:apart delivery.queue_messages:work_of mail.outgoing:new_id
-        functions.answers:graph_error functions.answers:json_answer functions.answers:problem
-        functions.answers:rfc_3339 functions.answers:settings_refused auth.entra:require
-        rendering.bounds:size_of auth.entra:operates functions.answers:unavailable
+        functions.http_answers:graph_error functions.http_answers:json_answer functions.http_answers:problem
+        functions.http_answers:rfc_3339 functions.http_answers:settings_refused auth.entra:require
+        rendering.bounds:size_of auth.entra:operates functions.http_answers:unavailable
         functions.access:report_refused functions.access:wrong_after functions.access:by_token functions.access:by_key
         routing.event_messages:as_message mail.graph_types:odata_type
     """,
@@ -66,8 +66,8 @@ NO_READERS: Final = {
         policy.pre_send:before_send
     """,
     "a header that the platform bounds, compared with a few characters": """
-        functions.answers:request_ids functions.access:page_size functions.access:authenticated
-        functions.answers:length_required
+        functions.http_answers:request_ids functions.access:page_size functions.access:authenticated
+        functions.http_answers:length_required
     """,
 }  # fmt: skip
 

@@ -27,7 +27,8 @@ from shared.graph.client import open_client
 from shared.graph.outcome import Unanswered, Unknown
 from shared.graph.send import send_mail
 from shared.ratelimit.store import TableStore
-from shared.settings.config import Settings, Storage
+from shared.settings.config import Settings
+from shared.settings.storage_connection import Storage
 from shared.storage.account import StorageAccount
 from shared.webhooks.routing import secrets
 from tests.serving import serving

@@ -8,7 +8,7 @@ import pytest
 
 from shared.mail.outgoing import Origin
 from shared.settings.config import read, secret_setting
-from shared.settings.values import DEVELOPMENT_STORAGE
+from shared.settings.storage_connection import DEVELOPMENT_STORAGE
 
 GUID = "11111111-2222-3333-4444-5555abcdef55"
 MINIMAL = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}

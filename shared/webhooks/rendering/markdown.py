@@ -1,17 +1,26 @@
 """Markdown from events, as HTML with structure and links only, and as plain text."""
 
+import re
 from functools import cache
+from html import unescape
 from typing import TYPE_CHECKING, Any, Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from shared.webhooks.rendering.filters import shown
-from shared.webhooks.rendering.markup import clean_html, html_to_text
+from shared.webhooks.rendering.markup import KEPT, clean_html, html_to_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from markdown_it import MarkdownIt
     from markdown_it.rules_core import StateCore
+    from markdown_it.token import Token
 
+KNOWN: Final = KEPT | {"details", "summary", "picture", "source", "center", "small"}
+_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]*)([^<>]*)>")
+_ATTRIBUTE: Final = re.compile(r"\b(src|alt)=[\"']([^\"']*)[\"']", re.IGNORECASE)
 LONGEST_MARKDOWN: Final = 10_000  # characters
 # The reader fills up the rows of a table, so that a short text can have 65,536 cells. Larger ones are read as text.
 MOST_COLUMNS: Final = 20
@@ -44,7 +53,24 @@ def _reader(*, tables: bool) -> "MarkdownIt":
 
     reader = MarkdownIt("commonmark", {"breaks": True}).enable(["strikethrough", *(["table"] if tables else [])])
     reader.core.ruler.push("mails", _as_in_mails)
+    reader.add_render_rule("html_inline", _known_html)
+    reader.add_render_rule("html_block", _known_html)
     return reader
+
+
+def _known_html(_: Any, tokens: "Sequence[Token]", at: int, *__: Any) -> str:
+    """HTML within Markdown: what its authors use for structure, pictures as links; the rest as the text that it is."""
+    return _TAG.sub(_known_tag, _COMMENT.sub("", tokens[at].content))
+
+
+def _known_tag(found: re.Match[str]) -> str:
+    name = found[2].lower()
+    if name == "img":
+        given = {attribute.lower(): text for attribute, text in _ATTRIBUTE.findall(found[3])}
+        return Markup('<a href="{}">{}</a>').format(
+            unescape(given.get("src", "")), unescape(given.get("alt") or "Picture")
+        )
+    return found[0] if name in KNOWN else str(escape(found[0]))
 
 
 def _as_in_mails(state: "StateCore") -> None:

@@ -22,14 +22,14 @@ _ADDRESS: Final = re.compile(
 )
 _TAG: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
 _ANY_TAG: Final = re.compile(r"<[^>]*+>?")
-_KEPT: Final = frozenset({
+KEPT: Final = frozenset({
     "a", "b", "blockquote", "br", "code", "dd", "del", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6",
     "hr", "i", "ins", "kbd", "li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td",
     "th", "thead", "tr", "u", "ul",
 })  # fmt: skip
 _UNREAD: Final = frozenset({"script", "style", "template", "title"})
 _CLEANER: Final = nh3.Cleaner(
-    tags=_KEPT,
+    tags=KEPT,
     attributes={"a": {"href"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}},
     url_schemes={"http", "https", "mailto"},
     url_relative="deny",
@@ -39,7 +39,7 @@ _CLEANER: Final = nh3.Cleaner(
 # For html_to_text: without elements that bad nesting multiplies, such as <b>. The rest is valid for Python's parser,
 # which fails on some HTML that browsers accept.
 _READER: Final = nh3.Cleaner(
-    tags=_KEPT - {"b", "code", "em", "i", "ins", "kbd", "s", "span", "strong", "sub", "sup", "u"},
+    tags=KEPT - {"b", "code", "em", "i", "ins", "kbd", "s", "span", "strong", "sub", "sup", "u"},
     attributes={"a": {"href"}},
     url_schemes={"http", "https", "mailto"},
     url_relative="deny",

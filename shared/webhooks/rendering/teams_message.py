@@ -11,6 +11,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from shared.webhooks.rendering.chat_parts import DEEPEST_PART, ChatMessage, Parts, plain_line, said
+from shared.webhooks.rendering.filters import moment
 from shared.webhooks.rendering.markdown import markdown
 from shared.webhooks.rendering.markup import link
 from shared.webhooks.sources.json_values import pick
@@ -143,8 +144,12 @@ def _joined(cell: dict[str, Any]) -> Markup:
 
 
 def _markdown(value: str | None) -> Markup | None:
-    """Mentions as "@Zoe", and dates as they are written: it is the reader's program that would put them into words."""
-    made = markdown(_DATE.sub(r"\1", _MENTION.sub("", value.replace("<at>", "@")))) if value else None
+    """Mentions as "@Zoe", and dates in words, which is the work of the reader's program in Teams."""
+    made = (
+        markdown(_DATE.sub(lambda found: moment(found[1]) or "", _MENTION.sub("", value.replace("<at>", "@"))))
+        if value
+        else None
+    )
     if (
         made is None
         or made.count("<p>") != 1

@@ -41,7 +41,7 @@ PIECES = st.lists(
         ("<!here> <!subteam^S1|@ops> <@U1> <@U1|zoe> <#C1|ops>", "@here @ops @U1 @zoe #ops"),
         ("<!date^1795341300^{time}|09:55> <!date^1795341300^{time}>", "09:55 22 Nov 2026, 09:55 UTC"),
         (":fire: :our-own: 10:30:45", "🔥 :our-own: 10:30:45"),
-        ("a &lt;b&gt; &amp;amp; <c>", "a &lt;b&gt; &amp;amp; &lt;c&gt;"),
+        ("a &lt;b&gt; &amp;amp; <c> &lt;i&gt;", "a &lt;b&gt; &amp;amp; &lt;c&gt; &lt;i&gt;"),
         ("> said\n&gt; too\nend", "<blockquote>said<br>too</blockquote><br>end"),
         ("```\n*raw* <x>\n```", "<pre>*raw* &lt;x&gt;</pre>"),
     ],

@@ -208,6 +208,14 @@ def test_a_name_in_the_data_is_the_data_and_never_a_method(tmp_path: Path) -> No
     assert "1, 2|k|g|2" in mail.html
 
 
+@pytest.mark.parametrize("name", ["items", "keys", "update", "get", "pop"])
+def test_a_name_that_the_sender_left_out_is_missing_and_never_a_method(tmp_path: Path, name: str) -> None:
+    for call in (f"data.{name}", f"data['{name}']", f"data.inner.{name}"):
+        place = templates(tmp_path, order=f"{{% block body %}}{{{{ {call} }}}}{{% endblock %}}")
+        mail = Renderer(LAYOUT).render(event(data={"inner": {}}), "shop", place)
+        assert (mail.template, "UndefinedError" in (mail.failed or "")) == ("table", True)
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [

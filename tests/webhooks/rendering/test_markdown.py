@@ -24,6 +24,8 @@ MARKS = st.text(st.sampled_from("*_`[]()!<>|-#~&\\\n \"'=:/.ax")) | st.text()
         ("[![badge](https://a.example/x.svg)](https://b.example)", '<a href="https://b.example"', "badge"),
         ("![](https://a.example/x.png)", ">Picture</a>", "Picture"),
         ("<details><summary>More</summary>\n\nbody</details><!-- note -->", "<p>body</p>", "More\n\nbody"),
+        ("Ask <the shop> first", "Ask &lt;the shop&gt; first", "Ask <the shop> first"),
+        ('<img alt="shot" src="https://a.example/x.png">', '<a href="https://a.example/x.png"', "shot"),
         ("a<br>b", "<p>a<br>b</p>", "a\nb"),
     ],
 )

@@ -18,6 +18,7 @@ from shared.webhooks.rendering.markup import (
     link,
     web_address,
 )
+from shared.webhooks.rendering.plain_text import text_of
 
 ALLOWED = {
     "a", "b", "blockquote", "br", "code", "dd", "del", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6",
@@ -131,6 +132,11 @@ def test_deep_or_long_html_is_bounded(piece: str) -> None:
     assert depth_of(cleaned) <= DEEPEST // 2
     assert len(cleaned) <= 6 * LONGEST_HTML
     assert "more characters of HTML" in cleaned
+
+
+def test_what_is_hidden_is_not_read() -> None:
+    hidden = '<p style="display:none">a</p><div hidden>b<p>c</p></div><span style="color:red;display: none">d</span>'
+    assert text_of(f"<p>seen</p>{hidden}<p>too</p>") == "seen\n\ntoo"
 
 
 def test_depth_counts_elements_that_are_open_and_no_more() -> None:

@@ -171,6 +171,14 @@ def test_a_secret_counts_in_the_places_that_the_source_or_the_route_names_and_no
             {"authorization": f"Bearer {SECRET}", "x-grafana-alerting-signature": digest_of("wrong", b"{}").hex()},
             {},
         ),
+        (
+            GitLab(),
+            {
+                **standard(b"{}", "whsec_d3Jvbmc=", NOW).headers,
+                "x-gitlab-token": SECRET,
+            },
+            {},
+        ),
         (Sentry(), {"sentry-hook-signature": digest_of("wrong", b"{}").hex()}, {"secret": SECRET}),
         (
             Jira(),
@@ -183,7 +191,7 @@ def test_a_secret_counts_in_the_places_that_the_source_or_the_route_names_and_no
 def test_a_wrong_proof_is_not_made_good_by_a_right_one_in_a_weaker_place(
     source: Source, headers: dict[str, str], query: dict[str, str]
 ) -> None:
-    assert not proves(source, RawRequest(b"{}", headers, query), (SECRET,))
+    assert not proves(source, RawRequest(b"{}", headers, query), (SECRET, "whsec_c2VjcmV0"))
 
 
 @every_timed

@@ -118,7 +118,7 @@ class App:
     @cached_property
     def pace(self) -> "RateLimits":
         from shared.ratelimit.rate_limits import RateLimits
-        from shared.ratelimit.store import TABLE, TableStore
+        from shared.ratelimit.shared_row import TABLE, TableStore
 
         settings = self.settings
         return RateLimits(

@@ -22,7 +22,7 @@ from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import needs_draft
 from shared.policy.pre_send import Withheld
-from shared.ratelimit.store import RateLimitUnavailable
+from shared.ratelimit.mailbox_pace import RateLimitUnavailable
 from shared.telemetry import LogEvent, emit
 
 # Seconds to read a row: where storage is away, the caller has waited for one operation's tries before.

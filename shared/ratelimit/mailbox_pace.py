@@ -13,13 +13,11 @@ bytes           uploaded for the mailbox in five minutes
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Final, Literal, NamedTuple, Self
-
-from shared.ratelimit.store import RateLimitUnavailable, Values
 
 BURST: Final = 4  # mails of one mailbox at the same moment: as many requests as Graph takes at a time for it
 BURST_SECONDS: Final = 10  # but no more than the rate allows in so many seconds
@@ -29,9 +27,14 @@ MOST: Final = 1000  # free times kept
 SPARE: Final = timedelta(seconds=5)  # in which an instance may use what it took ahead, or what a caller did not need
 PART: Final = 20  # one in so many of the recipients that are left may be taken ahead
 NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
+type Values = Mapping[str, str | int | datetime]  # the columns of a row
 type Counts = Counter[int]  # by the number of the piece, counted from 1970
 type Free = tuple[datetime, datetime]  # from when, and until when, a time that nobody needs may be used
 Notice = Literal["near", "reached"]
+
+
+class RateLimitUnavailable(Exception):  # noqa: N818 - a state of the world, not a fault in the program
+    """Storage cannot be reached, or too many write the same row: nobody can say when the mail may go. Try later."""
 
 
 class Rate(NamedTuple):

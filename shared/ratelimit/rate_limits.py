@@ -15,8 +15,7 @@ from typing import Final
 
 from shared.event_loop import within
 from shared.ratelimit.mailbox_pace import NoRoom, Rate, RowLimits, Want, Window
-from shared.ratelimit.shared_row import SharedRow
-from shared.ratelimit.store import TableStore, key_of
+from shared.ratelimit.shared_row import SharedRow, TableStore, key_of
 from shared.telemetry import LogEvent, emit
 
 KEPT: Final = 1000  # mailboxes and callers remembered; more only while they are all in use

@@ -2,22 +2,42 @@
 
 One write serves all who wait for the row. What is not needed after all goes to the next one in this process, and its
 recipients go back into the row with the next write. So no instance keeps anything that others have to wait for.
+
+A write whose answer is lost is tried again by the storage client and then meets itself. So each write carries a marker
+of its own, and on 409 and 412 the row is read once: one's own marker in it means that the write had succeeded.
 """
 
 import asyncio
+import hashlib
+import secrets
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from random import SystemRandom
-from typing import Final
+from typing import Final, NamedTuple
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
-from shared.ratelimit.mailbox_pace import NEVER, SPARE, Answer, Notice, Plan, RowLimits, Unused, Want, plan, time_in
-from shared.ratelimit.store import RateLimitUnavailable, Stored, TableStore, Values
+from shared.ratelimit.mailbox_pace import (
+    NEVER,
+    SPARE,
+    Answer,
+    Notice,
+    Plan,
+    RateLimitUnavailable,
+    RowLimits,
+    Unused,
+    Values,
+    Want,
+    plan,
+    time_in,
+)
+from shared.storage.tables import Entity, Table
 from shared.telemetry import LogEvent, emit
 
+TABLE: Final = "mailpacing"
+KEYS: Final = frozenset({"PartitionKey", "RowKey", "Timestamp", "marker"})  # columns that are not values
 FRESH: Final = 5.0  # seconds for which a mailbox's row, as last seen, is believed
 TRIES, PAUSE, LONGEST_PAUSE = 12, 0.01, 0.5  # writes that meet another's; seconds between two, doubled up to
 UNCOUNTED: Final = 1_000_000  # bytes that may wait for the row's next write
@@ -25,6 +45,49 @@ STEP, LONGEST_STEP = 2, 300  # seconds of a block for which Graph gives no time;
 REPEATS: Final = 10  # seconds after a block in which the next one repeats it; or as many as it had itself
 NOTICES: Final[dict[Notice, LogEvent]] = {"near": LogEvent.RECIPIENTS_NEAR, "reached": LogEvent.RECIPIENTS_REACHED}
 UNSEEN: Final = float("-inf")
+
+
+class Stored(NamedTuple):
+    """A row as it was read. Times are in UTC."""
+
+    values: Values
+    etag: str
+
+
+class TableStore:
+    """Rows by key in one table, spread over 256 partitions. Both methods may raise azure.core's AzureError."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def read(self, key: str) -> Stored | None:
+        return _stored(await self._table.get(key[:2], key))
+
+    async def write(self, key: str, values: Values, etag: str | None) -> tuple[bool, Stored | None]:
+        """Put the row in place of the one with this ETag; None: there must be none yet.
+
+        Whether that was so, and the row as it is now (None: it is gone). A write that fails costs two operations.
+        """
+        marker = secrets.token_hex(8)
+        entity = {**values, "PartitionKey": key[:2], "RowKey": key, "marker": marker}
+        try:
+            new = await (self._table.insert(entity) if etag is None else self._table.replace(entity, etag))
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+            found = await self._table.get(key[:2], key)
+            return found is not None and found["marker"] == marker, _stored(found)
+        return True, Stored(values, new)
+
+
+def key_of(name: str) -> str:
+    """The key of a mailbox or a caller: addresses are personal data, and not all of their characters fit a key."""
+    return hashlib.sha256(name.lower().encode()).hexdigest()
+
+
+def _stored(entity: Entity | None) -> Stored | None:
+    if entity is None:
+        return None
+    values = {name: value for name, value in entity.items() if name not in KEYS and not name.startswith("odata.")}
+    return Stored(values, entity["odata.etag"])
 
 
 class SharedRow:

@@ -8,15 +8,12 @@ a proxy from the environment, in a thread, and looks for a tracing plug-in.
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from azure.core.exceptions import ServiceResponseTimeoutError
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_core
 
 from shared.auth.managed_identity import Identity
-from shared.event_loop import within
 from shared.settings.storage_connection import Storage
 from shared.storage.queues import Queues
-from shared.storage.storage_service import StorageService
+from shared.storage.storage_service import StorageService, Transport
 from shared.storage.tables import Tables
 
 if TYPE_CHECKING:
@@ -27,27 +24,6 @@ CLIENT_OPTIONS: Final[dict[str, Any]] = {
     "initial_backoff": 0.5,
     "increment_base": 2,
 }
-CONNECT_TIMEOUT: Final = 3.0  # seconds
-TRY_TIMEOUT: Final = 10.0  # seconds for a whole try, however slowly its answer arrives
-SLOWEST: Final = 4 * 2**20  # bytes a second, of a large body: its try may take longer by that
-
-
-class _Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
-    """The SDK's, with a deadline for each try. What is read as a stream has its deadline where it is read.
-
-    No limit of aiohttp's on reading: it would discard what arrived while the loop was blocked.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(connection_timeout=CONNECT_TIMEOUT, read_timeout=None, use_env_settings=False)
-
-    async def send(self, request: Any, **options: Any) -> Any:
-        seconds = TRY_TIMEOUT + int(request.headers.get("Content-Length", "0")) / SLOWEST
-        try:
-            async with within(seconds):
-                return await super().send(request, **options)
-        except TimeoutError as error:
-            raise ServiceResponseTimeoutError(f"no whole answer within {seconds:g} seconds") from error
 
 
 class StorageAccount:
@@ -68,9 +44,9 @@ class StorageAccount:
 
         if self._storage.connection_string is not None:
             text = self._storage.connection_string
-            return BlobServiceClient.from_connection_string(text, transport=_Transport(), **CLIENT_OPTIONS)
+            return BlobServiceClient.from_connection_string(text, transport=Transport(), **CLIENT_OPTIONS)
         endpoint, credential = self._storage.blob_endpoint, self._credential
-        return BlobServiceClient(endpoint, credential=credential, transport=_Transport(), **CLIENT_OPTIONS)
+        return BlobServiceClient(endpoint, credential=credential, transport=Transport(), **CLIENT_OPTIONS)
 
     @cached_property
     def tables(self) -> Tables:
@@ -78,8 +54,8 @@ class StorageAccount:
 
     def _service[S: StorageService](self, kind: type[S], endpoint: str) -> S:
         if self._credential is None:
-            return kind.of_connection_string(self._storage.connection_string or "", _Transport())
-        return kind.of_identity(endpoint, self._credential, _Transport())
+            return kind.of_connection_string(self._storage.connection_string or "", Transport())
+        return kind.of_identity(endpoint, self._credential, Transport())
 
     async def close(self) -> None:
         for client in ("queues", "blobs", "tables"):

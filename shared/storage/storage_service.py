@@ -20,6 +20,7 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
+    ServiceResponseTimeoutError,
 )
 from azure.core.pipeline import AsyncPipeline, PipelineRequest
 from azure.core.pipeline.policies import (
@@ -28,8 +29,11 @@ from azure.core.pipeline.policies import (
     AzureSasCredentialPolicy,
     SansIOHTTPPolicy,
 )
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.core.utils import parse_connection_string
+
+from shared.event_loop import within
 
 SCOPE: Final = "https://storage.azure.com/.default"  # one for the clouds of all nations
 VERSION: Final = "2020-12-06"  # the first that takes tokens of an identity
@@ -40,6 +44,27 @@ ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
 }
 RETRIES: Final = 3
 BACKOFF: Final = 0.5  # seconds
+CONNECT_TIMEOUT: Final = 3.0  # seconds
+TRY_TIMEOUT: Final = 10.0  # seconds for a whole try, however slowly its answer arrives
+SLOWEST: Final = 4 * 2**20  # bytes a second, of a large body: its try may take longer by that
+
+
+class Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
+    """The SDK's, with a deadline for each try. What is read as a stream has its deadline where it is read.
+
+    No limit of aiohttp's on reading: it would discard what arrived while the loop was blocked.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(connection_timeout=CONNECT_TIMEOUT, read_timeout=None, use_env_settings=False)
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        seconds = TRY_TIMEOUT + int(request.headers.get("Content-Length", "0")) / SLOWEST
+        try:
+            async with within(seconds):
+                return await super().send(request, **options)
+        except TimeoutError as error:
+            raise ServiceResponseTimeoutError(f"no whole answer within {seconds:g} seconds") from error
 
 
 class StorageService:

@@ -15,9 +15,8 @@ from shared.delivery.queue import Kept, Payload, Receipt, delay
 from shared.delivery.queue_messages import Work
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.policy.pre_send import Goes, Withheld
-from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.mailbox_pace import NoRoom, RateLimitUnavailable
 from shared.ratelimit.rate_limits import Reservation
-from shared.ratelimit.store import RateLimitUnavailable
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.plan import LOST, Point
 from tests.delivery.samples import NO_LONGER_ALLOWED, NOON

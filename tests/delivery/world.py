@@ -32,7 +32,7 @@ from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Throttled, Unanswered, Unknown
 from shared.mail.outgoing import OutgoingMail
-from shared.ratelimit.store import RateLimitUnavailable
+from shared.ratelimit.mailbox_pace import RateLimitUnavailable
 from shared.settings.config import OnUnknown, Settings
 from shared.telemetry import logger
 from shared.webhooks.routing import at_once

@@ -7,7 +7,8 @@ from random import Random
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
-from shared.ratelimit.store import Stored, TableStore, Values
+from shared.ratelimit.mailbox_pace import Values
+from shared.ratelimit.shared_row import Stored, TableStore
 
 
 class MemoryStore(TableStore):

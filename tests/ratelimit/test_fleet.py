@@ -7,9 +7,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.ratelimit.mailbox_pace import NoRoom, Rate
+from shared.ratelimit.mailbox_pace import NoRoom, Rate, RateLimitUnavailable
 from shared.ratelimit.rate_limits import RateLimits, Reservation
-from shared.ratelimit.store import RateLimitUnavailable
 from tests.ratelimit.far import FarStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.mailbox_pace import NoRoom, RateLimitUnavailable, Values
 from shared.ratelimit.rate_limits import KEPT, RateLimits, Reservation
-from shared.ratelimit.store import RateLimitUnavailable, Stored, Values, key_of
+from shared.ratelimit.shared_row import Stored, key_of
 from tests.ratelimit.far import FarStore, MemoryStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 

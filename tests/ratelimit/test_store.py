@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from shared.ratelimit.mailbox_pace import Values
 from shared.ratelimit.rate_limits import RateLimits, Reservation
-from shared.ratelimit.store import TableStore, Values
+from shared.ratelimit.shared_row import TableStore
 from shared.storage.tables import Tables
 from tests.ratelimit.far import MemoryStore
 from tests.ratelimit.virtual import START

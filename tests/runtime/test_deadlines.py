@@ -26,7 +26,7 @@ from shared.delivery.queue_messages import Work
 from shared.graph.client import open_client
 from shared.graph.outcome import Unanswered, Unknown
 from shared.graph.send import send_mail
-from shared.ratelimit.store import TableStore
+from shared.ratelimit.shared_row import TableStore
 from shared.settings.config import Settings
 from shared.settings.storage_connection import Storage
 from shared.storage.account import StorageAccount
@@ -99,7 +99,7 @@ def swept() -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same deadlines, shorter."""
-    monkeypatch.setattr(shared.storage.account, "TRY_TIMEOUT", 0.6)
+    monkeypatch.setattr(shared.storage.storage_service, "TRY_TIMEOUT", 0.6)
     monkeypatch.setattr(shared.storage.files, "READ_TIMEOUT", 2.0)
     monkeypatch.setattr(shared.auth.entra_keys, "FETCH_TIMEOUT", 0.5)
     monkeypatch.setattr(secrets, "PATIENCE", 0.5)
@@ -125,7 +125,7 @@ def test_storages_own_deadlines_end_a_request_before_its_caller_is_cut_off() -> 
     """Azure ends an HTTP request after 230 s; each try, the waits between and a token fit into half of it."""
     tries = 1 + shared.storage.account.CLIENT_OPTIONS["retry_total"]
     waits = 3 * (0.5 + 2**3 + 3)  # of ExponentialRetry, with its jitter; tables wait less
-    assert tries * shared.storage.account.TRY_TIMEOUT + waits + 8 < 130
+    assert tries * shared.storage.storage_service.TRY_TIMEOUT + waits + 8 < 130
     assert shared.storage.account.CLIENT_OPTIONS["retry_total"] == shared.storage.storage_service.RETRIES
     assert shared.storage.files.READ_TIMEOUT < 115
 

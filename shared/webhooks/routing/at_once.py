@@ -34,7 +34,7 @@ from shared.delivery.worker import Worker
 from shared.event_loop import within
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import needs_draft
-from shared.ratelimit.store import RateLimitUnavailable
+from shared.ratelimit.mailbox_pace import RateLimitUnavailable
 from shared.telemetry import deferred
 
 IN_HAND: Final = 16  # mails that an instance sends at once; as many as it has requests by default (httpConcurrency)

@@ -27,7 +27,7 @@ from shared.delivery.queue import Outbox
 from shared.delivery.queue_messages import Batch
 from shared.errors import Malformed
 from shared.event_loop import aside
-from shared.ratelimit.store import RateLimitUnavailable
+from shared.ratelimit.mailbox_pace import RateLimitUnavailable
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.route import Route, RouteUnusable
 from shared.webhooks.sources.source import SourceEvent

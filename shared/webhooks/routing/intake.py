@@ -25,7 +25,7 @@ from shared.delivery.worker import Worker
 from shared.errors import Malformed, Refused
 from shared.event_loop import LARGE, Deadline, aside, within
 from shared.mail.outgoing import OutgoingMail, identity, new_id
-from shared.ratelimit.store import RateLimitUnavailable
+from shared.ratelimit.mailbox_pace import RateLimitUnavailable
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.rendering.bounds import size_of
 from shared.webhooks.routing.at_once import AtOnce, Put

@@ -25,8 +25,8 @@ from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, Signed
+from shared.ratelimit.mailbox_pace import RateLimitUnavailable
 from shared.ratelimit.rate_limits import RateLimits, Reservation
-from shared.ratelimit.store import RateLimitUnavailable
 from shared.webhooks.routing import at_once as at_once_module
 from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.at_once import AtOnce

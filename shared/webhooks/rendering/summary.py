@@ -189,7 +189,7 @@ class _Writer:
         text = self._titled(title)
         state = status.state if status else ""
         ongoing = status is not None and status.tone == "info" and bool(happened)
-        said = not state or ongoing or state.casefold() in f"{text} {happened}".casefold()
+        said = not state or state.casefold() in f"{text} {happened}".casefold()
         sentence = len(text) > LONGEST_NAME or (title is not None and title.name in TITLES and " " in text and said)
         if self.event.type == NO_TYPE and title is not None and title.name not in NAMES + THINGS:
             happened = happened if not text else ""
@@ -198,7 +198,7 @@ class _Writer:
         if not text and happened and " " not in happened:  # "Public", a bare type
             happened = f"{happened} event"
         heading = text or happened or words_of(self.route)
-        if not said:
+        if not said and not ongoing:
             heading = f"{shorten(heading, LONGEST_TITLE)} \u2013 {state if state.isupper() else state.lower()}"
         heading = one_line(heading)
         first = paragraphs[0] if paragraphs and not paragraphs[0].heading else None

@@ -7,18 +7,18 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 from bench.machine import median, table
 from bench.rig import Window, mail, mailroom, put_at_once, wait_for
 from sandbox.loop import chosen, factory
-from shared.delivery.claims import Claims
-from shared.delivery.engine import Engine, StillOurs
+from shared.delivery.engine import Engine
+from shared.delivery.ledger import Row
 from shared.delivery.queue_messages import Work, work_of
-from shared.delivery.record import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import SendMail
@@ -30,6 +30,7 @@ from shared.settings.address_patterns import Patterns
 from shared.settings.config import Settings
 from shared.telemetry import logger
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
+from tests.delivery.samples import mailer
 from tests.e2e.running import eventually
 from tests.ratelimit.far import MemoryStore
 
@@ -67,14 +68,15 @@ class _Nobody:
 async def _drain(size: int) -> float:
     """Processor seconds a mail."""
 
-    async def accept(mail: OutgoingMail, row: Row, still_ours: StillOurs) -> Outcome:
+    async def accept(mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
         del mail, row, still_ours
         return Accepted("r", "c")
 
     settings = Settings(rate_per_minute=RATE, allowed_senders=Patterns.parse("*"))
     pace = RateLimits(MemoryStore(), per_minute=RATE, concurrency=4)
     ledger, outbox = MemoryLedger(), MemoryOutbox()
-    worker = Worker(Engine(settings, Claims(settings, ledger), outbox, pace, _Nobody(settings), accept))
+    policy: Any = _Nobody(settings)
+    worker = Worker(Engine(settings, ledger, outbox, pace, policy, mailer(settings, accept)))
     waiting: deque[tuple[Work, OutgoingMail]] = deque()
     for number in range(size):
         mail = _mail(number)
@@ -89,7 +91,7 @@ async def _drain(size: int) -> float:
             accepted_at=mail.accepted_at,
             queued=True,
         )
-        await ledger.insert(row)
+        await ledger.write(row)
 
     async def carry() -> None:
         for _ in range(MEASURED // 16):

@@ -36,7 +36,7 @@ SHOWN: Final = {
     "uptime-kuma": "down",
     "cloudevents": "structured",
     "standard-webhooks": "contact.created",
-    "generic": "backup-failed",
+    "generic": "argo-cd",
 }
 """By route, the example that stands for its mails."""
 

@@ -13,25 +13,25 @@ from shared.settings.config import Settings, read, report_problems
 if TYPE_CHECKING:
     from shared.auth.entra import TokenVerifier
     from shared.delivery.attachment_resolver import AttachmentResolver
+    from shared.delivery.cancel_replay_retry import Control
     from shared.delivery.engine import Engine
     from shared.delivery.large import LargeMails
     from shared.delivery.mailer import GraphMailer
     from shared.delivery.maintenance import Maintenance
-    from shared.delivery.operations import Control
-    from shared.delivery.payloads import Files
     from shared.delivery.queue import Outbox
     from shared.delivery.request import Requests
-    from shared.delivery.signed_bodies import TableSignedBodies
     from shared.delivery.worker import Worker
     from shared.graph.client import GraphConnection
     from shared.policy.suppression import SuppressionList
     from shared.ratelimit.rate_limits import RateLimits
     from shared.storage.account import StorageAccount
+    from shared.storage.files import Files
     from shared.storage.table_identity import TableIdentity
     from shared.webhooks.rendering.mails import Renderer
     from shared.webhooks.routing.catalog import Catalog
     from shared.webhooks.routing.intake import Intake
     from shared.webhooks.routing.secrets import Secrets
+    from shared.webhooks.routing.signed_bodies import SignedBodies
 
 
 class App:
@@ -63,11 +63,10 @@ class App:
     def mailer(self) -> "GraphMailer":
         from shared.delivery.mailer import GraphMailer
 
-        return GraphMailer(lambda: self.graph, self.files, self.settings.send_timeout)
+        return GraphMailer(self.settings, self.files, lambda: self.graph, lambda: self.large_mails)
 
     @cached_property
     def engine(self) -> "Engine":
-        from shared.delivery.claims import Claims
         from shared.delivery.engine import Engine
         from shared.delivery.ledger import TABLE, Ledger
         from shared.policy.pre_send import PreSendPolicy
@@ -75,13 +74,11 @@ class App:
         settings = self.settings
         return Engine(
             settings,
-            Claims(settings, Ledger(self.storage.tables.table(TABLE))),
+            Ledger(self.storage.tables.table(TABLE)),
             self.outbox,
             self.pace,
             PreSendPolicy(settings, self.suppressions),
-            self.mailer.send,
-            self.mailer.verify if settings.verify_sent else None,
-            lambda: self.large_mails,
+            self.mailer,
         )
 
     @cached_property
@@ -98,11 +95,11 @@ class App:
 
         box = Drafts(self.graph, self.settings.send_timeout)
         uploader = Uploader(self.settings.graph.host, self.settings.send_timeout)
-        return LargeMails(box, uploader, self.files, self.mailer.verify)
+        return LargeMails(box, uploader, self.files, self.mailer.find)
 
     @cached_property
     def files(self) -> "Files":
-        from shared.delivery.payloads import Files
+        from shared.storage.files import Files
 
         return Files(lambda: self.storage.blobs)
 
@@ -110,7 +107,7 @@ class App:
     def attachment_resolver(self) -> "AttachmentResolver":
         from shared.delivery.attachment_resolver import AttachmentResolver
 
-        return AttachmentResolver(self.settings, self.files, self.engine.claims.ledger)
+        return AttachmentResolver(self.settings, self.files, self.engine.ledger)
 
     @cached_property
     def outbox(self) -> "Outbox":
@@ -133,7 +130,7 @@ class App:
 
     @cached_property
     def control(self) -> "Control":
-        from shared.delivery.operations import Control
+        from shared.delivery.cancel_replay_retry import Control
 
         return Control(self.engine)
 
@@ -147,13 +144,13 @@ class App:
     def worker(self) -> "Worker":
         from shared.delivery.worker import Worker
 
-        return Worker(self.engine, self.signed_bodies)
+        return Worker(self.engine, self.signed_bodies.earlier)
 
     @cached_property
-    def signed_bodies(self) -> "TableSignedBodies":
-        from shared.delivery.signed_bodies import TABLE, TableSignedBodies
+    def signed_bodies(self) -> "SignedBodies":
+        from shared.webhooks.routing.signed_bodies import TABLE, SignedBodies
 
-        return TableSignedBodies(self.storage.tables.table(TABLE))
+        return SignedBodies(self.storage.tables.table(TABLE))
 
     @cached_property
     def table_identities(self) -> "tuple[TableIdentity, TableIdentity]":
@@ -209,7 +206,7 @@ class App:
 
         composer, worker = Composer(self.settings, self.renderer), self.worker
         tokens = WebhookTokens(self.settings)
-        at_once = AtOnce(self.requests, worker) if self.settings.send_at_once else None
+        at_once = AtOnce(self.engine, worker) if self.settings.send_at_once else None
         return Intake(self.catalog, composer, self.secrets, tokens.verify, self.outbox, worker, at_once)
 
 

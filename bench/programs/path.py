@@ -35,15 +35,20 @@ class Follower:
         module = frame.f_globals.get("__name__", "")
         if event != "call" or self._there or not module.startswith("shared.") or id(frame) in self._known:
             return
-        if frame.f_code.co_name.startswith("<") or (not self.begun and module != TRIGGER):
+        if not self.begun and module != TRIGGER:  # it has begun before, and may go on later
+            self._keep(frame)
+        if frame.f_code.co_name.startswith("<") or not (self.begun or module == TRIGGER):
             return
         if (task := asyncio.current_task()) is not (self._task or task):
             return
         self._task = task
-        self._known.add(id(frame))
-        self._frames.append(frame)
+        self._keep(frame)
         self.begun.append((module, frame.f_code.co_qualname))
         self._there = self.begun[-1] == GRAPH
+
+    def _keep(self, frame: FrameType) -> None:
+        self._known.add(id(frame))
+        self._frames.append(frame)
 
 
 async def main(asked: dict[str, Any]) -> dict[str, Any]:

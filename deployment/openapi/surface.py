@@ -17,7 +17,7 @@ from deployment.openapi.bodies import (
     Suppression,
     SuppressionPage,
 )
-from shared.delivery.record import State
+from shared.delivery.ledger import State
 from shared.functions.access import LONGEST_PAGE
 from shared.functions.triggers import HTTP
 from shared.mail.limits import LONGEST_THREAD, MAX_KEY

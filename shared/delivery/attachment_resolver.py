@@ -12,13 +12,13 @@ from typing import Final
 import msgspec
 
 from shared.delivery.ledger import Ledger
-from shared.delivery.payloads import Files
 from shared.errors import Malformed
 from shared.mail.addresses import split_blob
 from shared.mail.model import BlobAttachment
 from shared.mail.outgoing import OutgoingMail
 from shared.settings.caller_rules import NO_BLOBS, BlobRules
 from shared.settings.config import Settings
+from shared.storage.files import Files
 
 DECOY: Final = "mail-attachments"
 

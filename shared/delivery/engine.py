@@ -5,74 +5,45 @@
     reserve   recipients of the mailbox's day, then its next time             -> later
     claim     write the row, on condition                       -> Conflict: somebody else has the mail
     send      by one request, or by way of a draft              -> an outcome, never an exception
-    record    the row as transitions.py settles it
+    record    the row as retries.py settles it
 
-request.py calls it where somebody waits, worker.py where nobody does. They differ in what they do where it cannot go
-now, and in what they keep of a mail that ends unsent; everything else is here. What is reserved is given back on every
-way out, unless the mail has gone, or may have, or its message carries the reservation on.
+request.py calls it where somebody waits, worker.py where nobody does; they differ in what they do where it cannot go
+now. What is reserved is given back on every way out, unless the mail has gone, or may have, or its message carries it.
 """
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery import transitions, verification
-from shared.delivery.claims import Claims, Lease, LongClaim
+from shared.delivery import retries, verification
+from shared.delivery.ledger import REPLAYABLE, Conflict, Lease, Ledger, Row, State
+from shared.delivery.mailer import GraphMailer
 from shared.delivery.queue import Kept, Outbox
-from shared.delivery.queue_messages import Work
-from shared.delivery.record import Conflict, Row, State
-from shared.delivery.reports import report_outcome, report_unanswered
-from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Stopped, Throttled, Unanswered, Unknown
-from shared.mail.outgoing import OutgoingMail, encode
-from shared.mail.sizes import needs_draft, weight
-from shared.policy.pre_send import Goes, Withheld
+from shared.delivery.verification import Finding
+from shared.graph.outcome import Accepted, NotConnected, Outcome, Stopped, Throttled, Unanswered, Unknown, report
+from shared.mail.outgoing import OutgoingMail
+from shared.mail.sizes import weight
+from shared.policy.pre_send import Goes, PreSendPolicy, Withheld
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
-
-if TYPE_CHECKING:
-    from shared.delivery.large import LargeMails
 
 PATIENCE: Final = 2.0  # seconds that an execution waits for its mailbox: for its time, and for a request to end
 CROWDED: Final = timedelta(seconds=5)  # until a mail comes again that found too many requests in flight
 UNASKED: Final = timedelta(seconds=30)  # until a mail comes again that policy could not be asked about
 SMALL: Final = 64 * 1024  # bytes of a mail that do not count among its mailbox's uploads
 UNSENT: Final[frozenset[State]] = frozenset({"failed", "cancelled", "suppressed", "captured"})
-type StillOurs = Callable[[], bool]
 
-
-type Send = Callable[[OutgoingMail, Row, StillOurs], Awaitable[Outcome]]
-"""Makes one request to Graph; see mailer.GraphMailer. It asks whether the claim is still ours before it goes out."""
-type Verifier = Callable[[Row], Awaitable[transitions.Finding]]
-"""Asks the mailbox whether a mail has gone. It must have been asked to keep a copy."""
-
-
-class Policy(Protocol):
-    """Whether a mail may still go, and to whom; see pre_send.PreSendPolicy."""
-
-    def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Awaitable[Goes | Withheld]:
-        """Raises azure.core's AzureError when it cannot be asked: then nothing may go."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One mail on its way. work: the message that carries it, or would. keeps: if it ends in one of these states its
-    content is kept before its row says so. admitted: when it came in, which was a moment ago.
-    """
-
-    mail: OutgoingMail
-    work: Work
-    keeps: frozenset[State]
-    admitted: bool = False
+type Slot = tuple[str, datetime]
+"""A mailbox, and a time that is reserved there; a message may carry it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +56,14 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """It cannot go before `due`, and nothing is claimed. work: with the mailbox and the time that it has there.
+    """It cannot go before `due`, and nothing is claimed. slot: for its message to carry.
 
-    reservation: open, for the message to carry; or to be given back. day_spent: the mailbox has no recipients left in
-    its day, so nothing is reserved.
+    reservation: of that slot, still open: to be carried, or given back. day_spent: the mailbox has no recipients left
+    in its day; nothing is reserved.
     """
 
     due: datetime
-    work: Work
+    slot: Slot | None = None
     reservation: Reservation | None = None
     day_spent: bool = False
 
@@ -104,11 +75,11 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """It was claimed, and goes on when it is due. row: still to be written. work: as above."""
+    """It was claimed, and goes on when it is due. row: still to be written. slot: as above."""
 
     row: Row
     due: datetime
-    work: Work
+    slot: Slot | None = None
     outcome: Outcome | None = None
 
 
@@ -126,114 +97,132 @@ type Result = Later | Waits | Ended
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One for a process. drafts: for what does not fit into one request; loaded with the first such mail."""
+    """One for a process. now, monotonic: its clocks."""
 
     settings: Settings
-    claims: Claims
+    ledger: Ledger
     outbox: Outbox
     pace: RateLimits
-    policy: Policy
-    send: Send
-    verifier: Verifier | None = None
-    drafts: "Callable[[], LargeMails] | None" = None
+    policy: PreSendPolicy
+    mailer: GraphMailer
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
 
-    async def run(self, job: Job, decision: transitions.Claim, ready: Ready | None = None) -> Result:
-        """Send a mail under the row that `decision` claims, if it may and can go now.
+    async def run(  # noqa: PLR0913 - whose mail, and how far it has come
+        self,
+        mail: OutgoingMail,
+        row: Row,
+        *,
+        verify: bool = False,
+        slot: Slot | None = None,
+        told: bool = False,
+        ready: Ready | None = None,
+    ) -> Result:
+        """Send a mail under this row, which is claimed for it, if it may and can go now. verify: it may have gone.
 
+        slot: what its message carries. told: its caller waits, was admitted a moment ago, and keeps what is refused.
         ready: what `prepare` has said already. Raises Conflict: another one has the mail; AzureError,
         RateLimitUnavailable: storage is in the way, and whoever reads the row next knows what may have happened.
         """
-        if decision.then == "send":
-            return await self._go(job, decision.row, ready)
-        verified = await self._verified(job, decision.row)
-        if not isinstance(verified, _NotGone):
-            return verified
-        result = await self._go(job, verified.row, suspect=verified.suspect)
+        if not verify:
+            return await self._go(mail, row, slot, told=told, ready=ready)
+        async with self.in_flight(row.mailbox) as due:  # verifications count among a mailbox's requests
+            if due is not None:
+                return Later(due, slot)
+            lease = await self.claim(row)
+            finding = await self.verify(mail, lease.row)
+        seen = verification.assess(lease.row, finding, self.now(), self.settings, mail.on_unknown, jitter=_chance())
+        if isinstance(seen, retries.Settled):
+            if seen.again is not None:
+                return Waits(seen.row, seen.again, slot)
+            return await self._record(mail, seen.row, None, lease)
+        result = await self._go(mail, seen, slot, suspect=lease.row)
         if isinstance(result, Later):  # what was to be verified is so still
             result.carry()
-            settled = transitions.give_back(verified.suspect, result.due, verify=True)
-            return Waits(settled.row, result.due, result.work)
+            return Waits(retries.give_back(lease.row, result.due, verify=True), result.due, result.slot)
         return result
 
-    async def _go(self, job: Job, row: Row, ready: Ready | None = None, suspect: Row | None = None) -> Result:
+    async def _go(  # noqa: PLR0913 - as run
+        self,
+        mail: OutgoingMail,
+        row: Row,
+        slot: Slot | None,
+        *,
+        suspect: Row | None = None,
+        told: bool = False,
+        ready: Ready | None = None,
+    ) -> Result:
+        """suspect: the row of a mail that may have gone, as it was claimed to ask its mailbox."""
         # 1 policy, 2 quota and time
-        found = ready or await self.prepare(job, row)
+        found = ready or await self.prepare(mail, row, slot, admitted=told)
         if isinstance(found, Later):
             return found
         if isinstance(found, Withheld):  # of a mail that may have gone: it does not go again, and must not say so
             was = suspect or row
-            twice = was.may_have_gone_twice
-            row, lease = await self.claims.claim(row, resends=was.resends, may_have_gone_twice=twice)
-            return await self._record(job, transitions.withhold(row, found, self.claims.now()).row, found, lease)
-        mail, reservation = found.goes.mail, found.reservation
+            lease = await self.claim(row, resends=was.resends, may_have_gone_twice=was.may_have_gone_twice)
+            return await self._record(mail, retries.withhold(lease.row, found, self.now()), found, lease, told=told)
+        goes, reservation = found.goes.mail, found.reservation
+        slot = (reservation.mailbox, reservation.at)
         gone = carried = False
         try:
-            if carried := (due := await self._its_time(reservation)) is not None:
-                return Later(due, _carrying(job.work, reservation), reservation)
-            async with self.in_flight(reservation.mailbox, mail) as due:
+            wait = (reservation.at - self.now()).total_seconds()
+            if carried := wait > PATIENCE:
+                return Later(reservation.at, slot, reservation)
+            if wait > 0:
+                await asyncio.sleep(wait)
+            async with self.in_flight(reservation.mailbox, goes) as due:
                 if carried := due is not None:
-                    return Later(due, _carrying(job.work, reservation), reservation)
-                # 3 claim
-                row, lease = await self.claims.claim(row, **_how(job.mail, found))
-                _say_how(row, suspect)
+                    return Later(due, slot, reservation)
+                # 3 claim: the row says how it goes before it does, since by that it is found again
+                left_out = found.goes.left_out or None
+                how = {"mailbox": reservation.mailbox, "mime": mail.mime is not None, "suppressed_recipients": left_out}
+                lease = await self.claim(row, **how)
+                if suspect is not None and row.resends > suspect.resends:
+                    emit(LogEvent.MAIL_RESENT, id=row.id)
+                if left_out:
+                    emit(LogEvent.RECIPIENTS_LEFT_OUT, id=row.id, count=left_out)
                 # 4 send
                 gone = True  # for all that anybody knows until there is an outcome
-                outcome, row, lease = await self._ask_graph(mail, row, lease)
+                outcome = await self.mailer.send(goes, lease)
                 gone, carried = isinstance(outcome, Accepted | Unknown), isinstance(outcome, NotConnected)
         finally:
             if gone:
-                self.pace.used(reservation, len(mail.request.message.recipients))
+                self.pace.used(reservation, reservation.recipients)
             elif not carried:
                 self.pace.give_back(reservation)
         # 5 record
         reservation.carried |= carried
-        settled = await self._settled(row, outcome)
-        if settled.again is None:
-            return await self._record(job, settled.row, outcome, lease)
-        work = _carrying(job.work, reservation) if carried else _free(job.work)
-        return Waits(settled.row, settled.again, work, outcome)
+        return await self._settled(mail, lease, outcome, slot if carried else None, told=told)
 
-    async def prepare(self, job: Job, row: Row | None = None) -> Ready | Withheld | Later:
+    async def prepare(
+        self, mail: OutgoingMail, row: Row | None = None, slot: Slot | None = None, *, admitted: bool
+    ) -> Ready | Withheld | Later:
         """What policy says of a mail now; then its recipients and its time, reserved in the mailbox that it goes from.
 
         row: of the attempts before, if there were any. Raises AzureError, RateLimitUnavailable.
         """
         try:
-            goes = await self.policy.verdict(job.mail, admitted=job.admitted)
+            goes = await self.policy.verdict(mail, admitted=admitted)
         except AzureError:
-            emit(LogEvent.MAIL_UNCHECKED, id=job.mail.id)
-            return Later(self.claims.now() + UNASKED, job.work)
+            emit(LogEvent.MAIL_UNCHECKED, id=mail.id)
+            return Later(self.now() + UNASKED, slot)
         if isinstance(goes, Withheld):
             return goes
-        found = await self._reserve(job.work, len(goes.mail.request.message.recipients), row)
-        if isinstance(found, NoRoom):
-            return Later(found.until, _free(job.work), day_spent=True)
-        return Ready(goes, found)
-
-    async def _reserve(self, work: Work, recipients: int, row: Row | None) -> Reservation | NoRoom:
-        """In the mailbox of an earlier attempt that binds it, or else in the one of its pool that is free soonest."""
-        pool = self.settings.sender_pools.get(work.mailbox) or (work.mailbox,)
-        pool = (row.mailbox,) if row is not None and bound(row) else pool
-        if work.reserved is not None and work.via in pool:
-            restored = await self.pace.restore(work.via, work.reserved, recipients)
+        recipients = len(goes.mail.request.message.recipients)
+        pool = self.settings.sender_pools.get(mail.sender) or (mail.sender,)
+        if row is not None and (row.may_have_gone or row.progress is not None):
+            pool = (row.mailbox,)  # of an earlier attempt: it may have gone from there, or its draft is there
+        if slot is not None and slot[0] in pool:
+            restored = await self.pace.restore(*slot, recipients)
             if restored is not None:
-                return restored
+                return Ready(goes, restored)
         first, refused = self.pace.soonest(pool), list[NoRoom]()
         for mailbox in (first, *(one for one in pool if one != first)):
             found = await self.pace.reserve(mailbox, recipients)
             if isinstance(found, Reservation):
-                return found
+                return Ready(goes, found)
             refused.append(found)
-        return min(refused, key=lambda one: one.until)
-
-    async def _its_time(self, reservation: Reservation) -> datetime | None:
-        """Wait for the time that is reserved. It, where that takes too long."""
-        wait = (reservation.at - self.claims.now()).total_seconds()
-        if wait > PATIENCE:
-            return reservation.at
-        if wait > 0:
-            await asyncio.sleep(wait)
-        return None
+        return Later(min(one.until for one in refused), day_spent=True)
 
     @asynccontextmanager
     async def in_flight(self, mailbox: str, mail: OutgoingMail | None = None) -> AsyncGenerator[datetime | None]:
@@ -242,7 +231,7 @@ class Engine:
         It is blocked, or has too much in flight, or uploaded. mail: that is to be sent; None: nothing is.
         """
         async with self.pace.in_flight(mailbox, PATIENCE) as free:
-            now = self.claims.now()
+            now = self.now()
             blocked = self.pace.blocked_until(mailbox)
             size = weight(mail) if mail is not None else 0
             if blocked is not None and blocked > now:
@@ -252,114 +241,69 @@ class Engine:
             else:
                 yield await self.pace.upload(mailbox, size) if size > SMALL else None
 
-    async def _ask_graph(self, mail: OutgoingMail, row: Row, lease: Lease) -> tuple[Outcome, Row, Lease]:
-        """Send, by one request or by way of a draft. The outcome, the row as it was last written, the lease of that."""
-        if row.progress is None and not (mail.request.message.attachments and needs_draft(mail.request)):
-            return await self.send(mail, row, lease.may_start), row, lease
-        if self.drafts is None or (row.progress is None and not self.settings.large_attachments):
-            text = "It does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
-            return Rejected(413, "LargeAttachmentsOff", "permanent", text), row, lease
-        claim = LongClaim(self.claims, row, lease)
-        outcome = await self.drafts().send(mail, claim)
-        return outcome, claim.row, claim.lease
+    async def claim(self, row: Row, **changes: Any) -> Lease:
+        """Write a row that claims its mail from now on, with these changes.
 
-    async def _verified(self, job: Job, row: Row) -> "Result | _NotGone":
-        """Ask the mailbox of a mail that may have gone. Verifications count among its requests in flight."""
-        async with self.in_flight(row.mailbox) as due:
-            if due is not None:
-                return Later(due, job.work)
-            suspect, lease = await self.claims.claim(row)
-            finding = await self.verify(job.mail, suspect)
-        now, chance = self.claims.now(), secrets.SystemRandom().random()
-        seen = verification.assess(suspect, finding, now, self.settings, job.mail.on_unknown, jitter=chance)
-        if isinstance(seen, transitions.Claim):
-            return _NotGone(suspect, seen.row)
-        if seen.again is not None:
-            return Waits(seen.row, seen.again, job.work)
-        return await self._record(job, seen.row, None, lease)
-
-    async def verify(self, mail: OutgoingMail | None, row: Row) -> transitions.Finding | None:
-        """What the mailbox says of a mail that may have gone. None: nothing could be found in it, so it is not asked.
-
-        mail None: it is not at hand; whether it left a copy at all is not known then.
+        Raises Conflict where another one was faster, AzureError.
         """
-        finding: transitions.Finding | None = None
-        if row.progress is not None and self.drafts is not None:
-            finding = await self.drafts().look(row)
-        elif self.verifier is not None and (mail is None or mail.request.save_to_sent_items):
-            finding = await self.verifier(row)
+        lease = Lease(self.ledger, self.settings, self.now, self.monotonic, row)
+        await lease.renew(**changes)
+        return lease
+
+    async def verify(self, mail: OutgoingMail | None, row: Row) -> Finding | None:
+        """What the mailbox says of a mail that may have gone; see GraphMailer.verify."""
+        finding = await self.mailer.verify(mail, row)
         if isinstance(finding, Unanswered):
-            report_unanswered(row, finding.outcome)
+            report(finding.outcome, row.id, verifying=True)
             if isinstance(finding.outcome, Throttled):
                 await self.pace.throttled(row.mailbox, finding.outcome.after)
         return finding
 
-    async def _settled(self, row: Row, outcome: Outcome) -> transitions.Settled:
-        report_outcome(row, outcome)
+    async def _settled(
+        self, mail: OutgoingMail, lease: Lease, outcome: Outcome, slot: Slot | None, *, told: bool
+    ) -> Result:
+        report(outcome, lease.row.id)
         if isinstance(outcome, Throttled):
-            until = await self.pace.throttled(row.mailbox, outcome.after)
-            outcome = replace(outcome, after=(until - self.claims.now()).total_seconds())
-        return transitions.settle(row, outcome, self.claims.now(), self.settings, secrets.SystemRandom().random())
+            until = await self.pace.throttled(lease.row.mailbox, outcome.after)
+            outcome = replace(outcome, after=(until - self.now()).total_seconds())
+        settled = retries.settle(lease.row, outcome, self.now(), self.settings, _chance())
+        if settled.again is None:
+            return await self._record(mail, settled.row, outcome, lease, told=told)
+        return Waits(settled.row, settled.again, slot, outcome)
 
-    async def _record(self, job: Job, row: Row, outcome: Outcome | Withheld | None, lease: Lease) -> Ended:
-        """Write down how a mail has ended: first its content, where that is to be kept, then the row."""
+    async def _record(
+        self, mail: OutgoingMail, row: Row, outcome: Outcome | Withheld | None, lease: Lease, *, told: bool = False
+    ) -> Ended:
         try:
             if isinstance(outcome, Accepted):
-                await self.claims.write_sent(row, lease)
+                await lease.write_sent(row)
             else:
-                if row.state in job.keeps:
-                    await self.outbox.set_aside(row.id, Kept("mail", row.code or row.state, encode(job.mail)))
-                row = await self.without_draft(row)
-                await self.claims.write(row)
+                keep = row.state in REPLAYABLE and not (told and row.state == "failed")
+                row = await self.end(row, Kept.of(mail, row) if keep else None)
         except (AzureError, Conflict) as error:
             return Ended(row, outcome, error)
         return Ended(row, outcome)
 
+    async def end(self, row: Row, kept: Kept | None = None) -> Row:
+        """Write that a mail has ended: first its content, where that is to be kept, then the row.
+
+        Raises Conflict, AzureError.
+        """
+        if kept is not None:
+            await self.outbox.set_aside(row.id, kept)
+        return await self.ledger.write(await self.without_draft(row))
+
     async def without_draft(self, row: Row) -> Row:
         """The row of a mail that will not be sent, its draft deleted; unchanged while that cannot be done."""
-        if row.progress is None or row.state not in UNSENT or self.drafts is None:
+        if row.progress is None or row.state not in UNSENT:
             return row
         try:
-            await self.drafts().discard(row)
+            await self.mailer.discard(row)
         except Stopped:
             emit(LogEvent.DRAFT_LEFT, id=row.id, state=row.state)  # maintenance tries again
             return row
         return replace(row, progress=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _NotGone:
-    """A mail that may have gone is to be sent. suspect: its row, claimed to ask the mailbox. row: to go on with."""
-
-    suspect: Row
-    row: Row
-
-
-def bound(row: Row) -> bool:
-    """Whether the mail has to go from the mailbox of an earlier attempt: it may have gone, or its draft is there."""
-    return row.may_have_gone or row.progress is not None
-
-
-def _how(mail: OutgoingMail, ready: Ready) -> dict[str, Any]:
-    """How it goes, as its row has to say before it does: by that it is found again."""
-    return {
-        "mailbox": ready.reservation.mailbox,
-        "mime": mail.mime is not None,
-        "suppressed_recipients": ready.goes.left_out or None,
-    }
-
-
-def _say_how(row: Row, suspect: Row | None) -> None:
-    if suspect is not None and row.resends > suspect.resends:
-        emit(LogEvent.MAIL_RESENT, id=row.id)
-    if row.suppressed_recipients:
-        emit(LogEvent.RECIPIENTS_LEFT_OUT, id=row.id, count=row.suppressed_recipients)
-
-
-def _carrying(work: Work, reservation: Reservation) -> Work:
-    return msgspec.structs.replace(work, via=reservation.mailbox, reserved=reservation.at)
-
-
-def _free(work: Work) -> Work:
-    """Without a time at a mailbox: the next attempt gets another one."""
-    return msgspec.structs.replace(work, via=None, reserved=None) if work.via else work
+def _chance() -> float:
+    return secrets.SystemRandom().random()

@@ -16,17 +16,15 @@ delays and sent as it is after the last one. If it is gone, the marker is search
 
 import hashlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery.claims import LongClaim
-from shared.delivery.engine import Verifier
-from shared.delivery.payloads import FileGone, Files, filled
-from shared.delivery.record import Conflict, Row
-from shared.delivery.transitions import Finding
+from shared.delivery.ledger import Conflict, Lease, Row
+from shared.delivery.verification import Finding
 from shared.graph.outcome import FileItem, Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
 from shared.graph.upload import Uploaded
 from shared.mail.marker import MARKER_PROPERTY, with_marker
@@ -35,6 +33,7 @@ from shared.mail.outgoing import OutgoingMail
 from shared.mail.sdk_message import attachment_to_sdk, to_sdk
 from shared.mail.sizes import DraftPlan, file_size, in_one_request, plan_of
 from shared.mail.threading import threaded
+from shared.storage.files import FileGone, Files, filled
 
 if TYPE_CHECKING:
     from shared.graph.drafts import Drafts
@@ -55,14 +54,14 @@ class _Progress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class LargeMails:
-    """One for a process. verifier: searches for the marker where a draft is gone."""
+    """One for a process. find: searches for the marker where a draft is gone."""
 
     box: "Drafts"
     uploader: "Uploader"
     files: Files
-    verifier: Verifier
+    find: Callable[[Row], Awaitable[Finding]]
 
-    async def send(self, mail: OutgoingMail, claim: LongClaim) -> Outcome:
+    async def send(self, mail: OutgoingMail, claim: Lease) -> Outcome:
         """Send a mail by way of a draft, under a claim; goes on with the draft that there is.
 
         Raises Conflict when the claim was lost: another one goes on.
@@ -89,7 +88,7 @@ class LargeMails:
         except Stopped as stopped:
             return Unanswered(stopped.outcome)
         if there is None:
-            return await self.verifier(row)
+            return await self.find(row)
         if not there.is_draft:
             return "sent"
         return "absent" if there.folder == seen.folder else "waiting"
@@ -105,7 +104,7 @@ class LargeMails:
             if there is not None and there.is_draft:
                 await self.box.delete(row.mailbox, draft)
 
-    async def _draft(self, mail: OutgoingMail, plan: DraftPlan, claim: LongClaim) -> _Progress:
+    async def _draft(self, mail: OutgoingMail, plan: DraftPlan, claim: Lease) -> _Progress:
         """The draft that there is, if it is the right one; else a new one."""
         seen, made = _read(claim.row), _digest(plan)
         mailbox = claim.row.mailbox
@@ -130,7 +129,7 @@ class LargeMails:
             raise
         return progress
 
-    async def _fill(self, plan: DraftPlan, progress: _Progress, claim: LongClaim) -> None:
+    async def _fill(self, plan: DraftPlan, progress: _Progress, claim: Lease) -> None:
         mailbox, draft = claim.row.mailbox, progress.draft or ""
         there = await self.box.names(mailbox, draft)
         begun = len(there) - len(plan.first.attachments or ())
@@ -140,19 +139,24 @@ class LargeMails:
         if Counter(await self.box.names(mailbox, draft)) != Counter(plan.names):
             raise Stopped(Interrupted("attachments"))
 
-    async def _attach(self, one: Attachment, mailbox: str, draft: str, claim: LongClaim) -> None:
-        if isinstance(one, ItemAttachment) or in_one_request(one):
-            return await self._add(one, mailbox, draft, claim)
-        for _ in range(SESSIONS):
-            url = await self.box.open_session(mailbox, draft, _item(one))
-            if url is None:
-                return await self._add(one, mailbox, draft, claim)
-            before = await self._count(one.name, mailbox, draft)
-            if await self._uploaded(url, one, claim) or await self._count(one.name, mailbox, draft) > before:
-                return None
-        raise Stopped(Interrupted("upload"))
+    async def _attach(self, one: Attachment, mailbox: str, draft: str, claim: Lease) -> None:
+        if not isinstance(one, ItemAttachment) and not in_one_request(one):
+            for _ in range(SESSIONS):
+                url = await self.box.open_session(mailbox, draft, _item(one))
+                if url is None:
+                    break
+                before = (await self.box.names(mailbox, draft)).count(one.name)
+                whole = await self._uploaded(url, one, claim)
+                if whole or (await self.box.names(mailbox, draft)).count(one.name) > before:
+                    return
+            else:
+                raise Stopped(Interrupted("upload"))
+        if isinstance(one, BlobAttachment):
+            one = one.filled(await self.files.read(one, 0, one.size or 0))
+        await claim.stay()
+        await self.box.add(mailbox, draft, attachment_to_sdk(one))
 
-    async def _uploaded(self, url: str, file: FileAttachment | BlobAttachment, claim: LongClaim) -> bool:
+    async def _uploaded(self, url: str, file: FileAttachment | BlobAttachment, claim: Lease) -> bool:
         async def read(start: int, length: int) -> bytes:
             if isinstance(file, FileAttachment):
                 return file.content_bytes[start : start + length]
@@ -160,22 +164,14 @@ class LargeMails:
 
         return await self.uploader.upload(url, file_size(file), read, claim.stay) is Uploaded.WHOLE
 
-    async def _count(self, name: str, mailbox: str, draft: str) -> int:
-        return (await self.box.names(mailbox, draft)).count(name)
-
-    async def _add(self, one: Attachment, mailbox: str, draft: str, claim: LongClaim) -> None:
-        whole = one.filled(await self.files.read(one, 0, one.size or 0)) if isinstance(one, BlobAttachment) else one
-        await claim.stay()
-        await self.box.add(mailbox, draft, attachment_to_sdk(whole))
-
-    async def _send(self, mail: OutgoingMail, progress: _Progress, claim: LongClaim) -> Outcome:
+    async def _send(self, mail: OutgoingMail, progress: _Progress, claim: Lease) -> Outcome:
         mailbox, draft = claim.row.mailbox, progress.draft or ""
         if progress.doubt:
             for other in await self.box.find(mailbox, MARKER_PROPERTY, mail.id):
                 if other.id != draft:
                     await self.box.delete(mailbox, other.id)
         await claim.keep(_write(msgspec.structs.replace(progress, asked=True)))
-        return await self.box.send(mailbox, draft, claim.lease.may_start)
+        return await self.box.send(mailbox, draft, claim.may_start)
 
 
 def _read(row: Row) -> _Progress:

@@ -1,25 +1,114 @@
-"""The ledger in Azure Table Storage: one entity a mail, every write on the condition of its ETag.
+"""The ledger: one row a mail, the single truth about it, in Azure Table Storage.
 
-A write whose answer is lost is tried again by the storage client and then meets itself. So on 409 and 412 the row is
-read once: one's own token and state in it mean that the write had succeeded. Every writer therefore puts a token of its
-own into what it writes.
+    scheduled   waits for its time                      sent        Graph answered 202, or the copy was found
+    accepted    waits to be sent                        failed      will not be sent
+    sending     claimed: token and lease say by whom    review      may have gone; a person decides
+    unknown     may have gone                           cancelled   before it was sent
+                                                        suppressed  no recipient may be mailed
+                                                        captured    recorded, not sent
+    (open)                                              (ended)
+
+A row is written only on the condition that nobody else has changed it. A write whose answer is lost is tried again by
+the storage client and then meets itself. So on 409 and 412 the row is read once: one's own token and state in it mean
+that the write had succeeded. Every writer therefore puts a token of its own into what it writes.
 """
 
+import asyncio
+import hashlib
+import secrets
 import time
-from collections.abc import AsyncIterator
-from dataclasses import fields, replace
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
 
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
-from shared.delivery.record import Conflict, Row, State, partition
+from shared.graph.outcome import NotConnected, Stopped
+from shared.settings.config import Settings
 from shared.storage.table_identity import is_identity
 from shared.storage.tables import Entity, Table, Value, continued, token_text
+from shared.telemetry import LogEvent, emit
 
+State = Literal[
+    "scheduled", "accepted", "sending", "unknown", "sent", "failed", "review", "cancelled", "suppressed", "captured"
+]
+ENDED: Final[frozenset[State]] = frozenset({"sent", "failed", "review", "cancelled", "suppressed", "captured"})
+REPLAYABLE: Final[frozenset[State]] = frozenset({"failed", "review", "suppressed", "captured"})  # an operator may
+PARTITIONS: Final = 256  # of rows and payloads, evenly whatever the ids are made of
 TABLE: Final = "mailledger"
 SEARCH: Final = 5.0  # seconds; a page that is still empty then is given as it is, with where the search goes on
-COLUMNS: Final = tuple(field.name for field in fields(Row) if field.name not in ("id", "etag"))
-DEFAULTS: Final = {field.name: field.default for field in fields(Row)}
+SHORT: Final = timedelta(seconds=30)  # a wait that nobody needs to cut short
+BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
+
+
+ENDS: Final[dict[State, LogEvent]] = {
+    "sent": LogEvent.MAIL_SENT,
+    "failed": LogEvent.MAIL_FAILED,
+    "review": LogEvent.MAIL_NEEDS_REVIEW,
+    "suppressed": LogEvent.MAIL_SUPPRESSED,
+    "captured": LogEvent.MAIL_CAPTURED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What is known of one mail. Times are in UTC."""
+
+    id: str
+    state: State
+    scope: str
+    fingerprint: str
+    mailbox: str
+    accepted_at: datetime
+    token: str = ""  # of the attempt that holds, or last held, the claim
+    lease_until: datetime | None = None
+    queued: bool = False  # a message in mail-work or a producer's queue carries it: it was acknowledged
+    attempts: int = 0  # answers of Graph other than 429, and attempts whose answer is missing
+    mime: bool = False  # came as MIME, so it is found by its Message-ID; a mail from JSON has the marker
+    may_have_gone: bool = False  # an attempt's outcome is unknown: from now on only this mailbox can be asked
+    resends: int = 0  # attempts after an unknown outcome that could not be verified
+    may_have_gone_twice: bool = False  # one was made, by the policy or an operator; whatever is found out later
+    replays: int = 0
+    not_before: datetime | None = None
+    due_at: datetime | None = None  # accepted, scheduled: not sent before; unknown: not verified before
+    verifications: int = 0  # that were answered and found nothing, since the last attempt
+    unanswered: int = 0  # verifications in a row that got no answer
+    new_token_from: datetime | None = None  # its first 403; one more to a newer token: it cannot be asked
+    progress: str | None = None  # of an attempt in parts, opaque to the protocol
+    message: str | None = None  # by which it waits, where that is known; it may have been received since
+    settled_at: datetime | None = None
+    status: int | None = None  # HTTP status and code of Graph's last answer
+    code: str | None = None
+    request_id: str | None = None
+    client_request_id: str | None = None
+    route: str | None = None
+    suppressed_recipients: int | None = None  # left out at the last attempt, since they must not be mailed
+    keep_days: int | None = None  # after its end, if other than MAIL_RETENTION_DAYS
+    etag: str = ""
+
+    @property
+    def begins(self) -> datetime:
+        """From when its age counts: its acceptance, or the later time it was to wait for."""
+        return max(self.not_before or self.accepted_at, self.accepted_at)
+
+
+COLUMNS: Final = {field.name: field.default for field in fields(Row) if field.name not in ("id", "etag")}
+
+
+class Conflict(Exception):  # noqa: N818 - HTTP's name for it, 409 and 412
+    """Another one has changed, or made, the row."""
+
+
+def partition(mail: str) -> str:
+    """The partition of a mail: two hex digits. Ids without a key begin with the time, so they are hashed first."""
+    return hashlib.sha256(mail.encode()).hexdigest()[:2]
+
+
+def new_token() -> str:
+    """Names one writer of a row."""
+    return secrets.token_hex(8)
 
 
 class Ledger:
@@ -28,24 +117,36 @@ class Ledger:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def insert(self, row: Row) -> Row:
-        """Add the row; returns it with its ETag. Raises Conflict when there is one with this id."""
+    async def write(self, row: Row) -> Row:
+        """Put the row in place of the one with row.etag; without an ETag add it. Returns it with its new one.
+
+        Raises Conflict when the row is not what it was: changed, gone, or there already.
+        """
+        # Most columns of a row are at their defaults, and each one written costs time and bytes.
+        entity: dict[str, Value] = {"PartitionKey": partition(row.id), "RowKey": row.id}
+        for name, default in COLUMNS.items():
+            if (value := getattr(row, name)) != default:
+                entity[name] = value
+        lost = (ResourceModifiedError, ResourceNotFoundError) if row.etag else ResourceExistsError
         try:
-            return replace(row, etag=await self._table.insert(_entity(row)))
-        except ResourceExistsError as error:
-            return await self._own(row, error)
+            etag = await (self._table.replace(entity, row.etag) if row.etag else self._table.insert(entity))
+        except lost as error:
+            found = await self.read(row.id)
+            if found is None or not row.token or (found.token, found.state) != (row.token, row.state):
+                raise Conflict(row.id) from error
+            etag = found.etag
+        return replace(row, etag=etag)
 
     async def read(self, mail: str) -> Row | None:
         """The row of this id, or None."""
         entity = await self._table.get(partition(mail), mail)
         return None if entity is None else _row(entity)
 
-    async def replace(self, row: Row) -> Row:
-        """Put the row in place of the one with row.etag. Raises Conflict when that one is gone."""
-        try:
-            return replace(row, etag=await self._table.replace(_entity(row), row.etag))
-        except (ResourceModifiedError, ResourceNotFoundError) as error:
-            return await self._own(row, error)
+    async def note_message(self, row: Row, message: str, wait: timedelta) -> None:
+        """Write by which message a mail waits, so that an operator can have it tried sooner. Never raises."""
+        if row.state == "accepted" and wait > SHORT:
+            with suppress(Conflict, AzureError):
+                await self.write(replace(row, message=message))
 
     async def remove(self, row: Row) -> None:
         """Take the row with row.etag out. Raises Conflict when it has been changed; it may be gone already."""
@@ -64,7 +165,8 @@ class Ledger:
     async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
         """Up to `most` rows in this state (None: any), and where the next page begins (None: it was the last).
 
-        A page may be empty although there is a next one, where rows of a rare state are searched for.
+        A page may be empty although there is a next one, where rows of a rare state are searched for. Raises ValueError
+        when `after` is none of ours.
         """
         token = continued(after)
         # The service may give short or empty pages while it searches on; they are gone through here, for a while.
@@ -74,21 +176,82 @@ class Ledger:
             if found or token is None or time.monotonic() >= end:
                 return [_row(entity) for entity in found if not is_identity(entity)], token_text(token)
 
-    async def _own(self, row: Row, error: Exception) -> Row:
-        """The row as it stands, if it is what we wrote; else Conflict."""
-        found = await self.read(row.id)
-        if found is not None and row.token and (found.token, found.state) == (row.token, row.state):
-            return replace(row, etag=found.etag)
-        raise Conflict(row.id) from error
-
-
-def _entity(row: Row) -> dict[str, Value]:
-    """What differs from the defaults: most of a row is at them, and each column costs time and bytes."""
-    values = {name: getattr(row, name) for name in COLUMNS}
-    present = {name: value for name, value in values.items() if value != DEFAULTS[name]}
-    return {"PartitionKey": partition(row.id), "RowKey": row.id, **present}
-
 
 def _row(entity: Entity) -> Row:
     values = {name: entity[name] for name in COLUMNS if name in entity}
     return Row(id=entity["RowKey"], etag=entity["odata.etag"], **values)
+
+
+def report_end(row: Row) -> None:
+    """Log how a mail has ended, and how long that took from when it was accepted, or from its own later time."""
+    took = row.settled_at - row.begins if row.settled_at else None
+    emit(
+        ENDS[row.state],
+        id=row.id,
+        route=row.route,
+        attempts=row.attempts,
+        seconds=None if took is None else round(took.total_seconds(), 3),
+        status=row.status,
+        code=row.code,
+        left_out=row.suppressed_recipients,
+        request_id=row.request_id,
+    )
+
+
+def lease_end(now: datetime, settings: Settings) -> datetime:
+    """The end of a claim made now: every send ends by its own deadline, well before it."""
+    return now + timedelta(seconds=settings.send_timeout + settings.lease_margin)
+
+
+@dataclass(slots=True)
+class Lease:
+    """A claim on one mail: its row as last written, and for how long it is ours. now, monotonic: a process's clocks."""
+
+    ledger: Ledger
+    settings: Settings
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    row: Row
+    last_start: float = 0.0  # on the clock without jumps
+
+    async def renew(self, **changes: Any) -> None:
+        """Write the row, changed like this, as claimed from now on. Raises Conflict: another was faster; AzureError."""
+        started = self.monotonic()  # before the write: it may take its time
+        until = lease_end(self.now(), self.settings)
+        self.row = await self.ledger.write(replace(self.row, lease_until=until, **changes))
+        self.last_start = started + self.settings.lease_margin
+
+    def may_start(self) -> bool:
+        """Whether a whole request, with its own deadline, still fits into it."""
+        return self.monotonic() <= self.last_start
+
+    async def keep(self, progress: str | None) -> None:
+        """Write how far an attempt in parts has come, which renews the claim.
+
+        Raises Conflict when it was lost; Stopped when no request may be made under it any more; AzureError.
+        """
+        await self.renew(progress=progress)
+        if not self.may_start():
+            raise Stopped(NotConnected("lease"))
+
+    async def stay(self) -> None:
+        """Renew the claim if half of what it has beyond a request is over. Raises Conflict, Stopped as `keep`."""
+        if self.last_start - self.monotonic() > self.settings.lease_margin / 2:
+            return
+        try:
+            await self.keep(self.row.progress)
+        except AzureError:
+            if not self.may_start():
+                raise Stopped(NotConnected("lease")) from None
+
+    async def write_sent(self, row: Row) -> None:
+        """Write that Graph has accepted, again and again while the claim lives: nothing else is as dear to lose."""
+        while True:
+            try:
+                await self.ledger.write(row)
+            except AzureError:
+                if self.monotonic() >= self.last_start + self.settings.send_timeout:
+                    raise
+                await asyncio.sleep(BETWEEN_WRITES)
+            else:
+                return

@@ -1,6 +1,6 @@
-"""One mail and Microsoft Graph: how it is written and sent by one request, and how its copy is found again.
+"""One mail and Microsoft Graph: how it is sent, by one request or by way of a draft, and how its copy is found again.
 
-Loads the SDK, and opens the connection, with the first mail.
+Loads the SDK, and opens the connection, with the first mail; what drafts need, with the first that needs one.
 """
 
 import uuid
@@ -11,33 +11,70 @@ from typing import TYPE_CHECKING
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery.payloads import FileGone, Files, filled
-from shared.delivery.record import Row
+from shared.delivery.ledger import Lease, Row
+from shared.delivery.verification import Finding
 from shared.errors import Malformed
 from shared.event_loop import aside
 from shared.graph.outcome import NotConnected, Outcome, Rejected
 from shared.mail.marker import MARKER_PROPERTY, message_id, with_marker
 from shared.mail.outgoing import OutgoingMail
-from shared.mail.sizes import weight
+from shared.mail.sizes import needs_draft, weight
 from shared.mail.threading import threaded
+from shared.settings.config import Settings
+from shared.storage.files import FileGone, Files, filled
 
 if TYPE_CHECKING:
     from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
-    from shared.delivery.transitions import Finding
+    from shared.delivery.large import LargeMails
     from shared.graph.client import GraphConnection
 
 
 @dataclass(frozen=True, slots=True)
 class GraphMailer:
-    """One for a process. timeout: seconds for one request, its token and its connection included."""
+    """One for a process."""
 
-    connection: Callable[[], "GraphConnection"]
+    settings: Settings
     files: Files
-    timeout: float
+    connection: Callable[[], "GraphConnection"]
+    drafts: Callable[[], "LargeMails"]
 
-    async def send(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
-        """Send a mail by one request, from the row's mailbox. still_ours: asked immediately before it goes out."""
+    async def send(self, mail: OutgoingMail, lease: Lease) -> Outcome:
+        """Send a mail from the mailbox of its claimed row, if the claim still holds when the request goes out.
+
+        Raises Conflict when the claim on a mail that goes by way of a draft was lost.
+        """
+        if lease.row.progress is None and not (mail.request.message.attachments and needs_draft(mail.request)):
+            return await self._by_one_request(mail, lease)
+        if lease.row.progress is None and not self.settings.large_attachments:
+            text = "It does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
+            return Rejected(413, "LargeAttachmentsOff", "permanent", text)
+        return await self.drafts().send(mail, lease)
+
+    async def verify(self, mail: OutgoingMail | None, row: Row) -> Finding | None:
+        """What the mailbox says of a mail that may have gone. None: nothing could be found in it, so it is not asked.
+
+        mail None: it is not at hand; whether it left a copy at all is not known then.
+        """
+        if row.progress is not None:
+            return await self.drafts().look(row)
+        if self.settings.verify_sent and (mail is None or mail.request.save_to_sent_items):
+            return await self.find(row)
+        return None
+
+    async def discard(self, row: Row) -> None:
+        """Leave no draft behind of a mail that will not be sent. Raises Stopped when that cannot be done now."""
+        await self.drafts().discard(row)
+
+    async def find(self, row: Row) -> Finding:
+        """Ask the mailbox whether it has a copy. Never raises."""
+        from shared.graph.find import Marker, MessageId, find_copy
+
+        known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Marker(MARKER_PROPERTY, row.id)
+        timeout = self.settings.send_timeout
+        return await find_copy(self.connection(), row.mailbox, known, timeout, row.new_token_from)
+
+    async def _by_one_request(self, mail: OutgoingMail, lease: Lease) -> Outcome:
         from shared.graph.send import send_mail
 
         if mail.request.message.attachments:
@@ -50,25 +87,18 @@ class GraphMailer:
             mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
         size = weight(mail)
         try:
-            body = await aside(size, _body, mail, row.mailbox)
+            body = await aside(size, _body, mail, lease.row.mailbox)
         except Malformed as error:  # of an address that policy has put in, or by the rules of a later version
             return Rejected(error.status, error.code, "permanent", str(error))
         return await send_mail(
             self.connection(),
-            row.mailbox,
+            lease.row.mailbox,
             body,
             client_request_id=str(uuid.uuid4()),
-            deadline=self.timeout,
-            still_ours=still_ours,
+            deadline=self.settings.send_timeout,
+            still_ours=lease.may_start,
             size=size,
         )
-
-    async def verify(self, row: Row) -> "Finding":
-        """Ask the mailbox whether the mail has gone. Never raises."""
-        from shared.graph.find import Marker, MessageId, find_copy
-
-        known = MessageId(message_id(row.id, row.mailbox)) if row.mime else Marker(MARKER_PROPERTY, row.id)
-        return await find_copy(self.connection(), row.mailbox, known, self.timeout, row.new_token_from)
 
 
 def _body(mail: OutgoingMail, mailbox: str) -> "SendMailPostRequestBody | bytes":
@@ -79,5 +109,5 @@ def _body(mail: OutgoingMail, mailbox: str) -> "SendMailPostRequestBody | bytes"
         return as_sent(mail, mailbox)
     from shared.mail.sdk_message import send_mail_body
 
-    marked = threaded(mail)
-    return send_mail_body(msgspec.structs.replace(marked, message=with_marker(marked.message, mail.id)))
+    request = mail.request if mail.thread is None else threaded(mail)
+    return send_mail_body(msgspec.structs.replace(request, message=with_marker(request.message, mail.id)))

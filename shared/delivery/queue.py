@@ -11,15 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from xml.sax.saxutils import escape
 
 import msgspec
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
-from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name, reading
+from shared.delivery.ledger import Row
+from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.mail.outgoing import OutgoingMail, decode, encode
+from shared.storage.files import reading
 from shared.storage.table_identity import OWN
 
 QUEUE: Final = "mail-work"
@@ -41,6 +43,11 @@ class Kept:
     reason: str
     content: bytes
     queue: str = ""
+
+    @classmethod
+    def of(cls, mail: OutgoingMail, row: Row) -> Self:
+        """The mail of a row that has ended."""
+        return cls("mail", row.code or row.state, encode(mail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +92,8 @@ def carrying(work: Work, mail: OutgoingMail) -> Work | None:
 class Outbox:
     """Queues and two containers of Azure Storage, made on first use where they are missing (on a laptop only).
 
-    Every method may raise azure.core's AzureError.
-
-    queues: gives the azure.storage.queue.aio.QueueServiceClient. blobs: the azure.storage.blob.aio.BlobServiceClient.
-    They are asked for on first use: loading them takes time, and a mail that goes at once needs neither.
+    queues, blobs: give Azure's asynchronous clients. They are asked for on first use: loading them takes time, and a
+    mail that goes at once needs neither. Every method may raise azure.core's AzureError.
     """
 
     def __init__(self, queues: Callable[[], Any], blobs: Callable[[], Any]) -> None:
@@ -121,10 +126,7 @@ class Outbox:
         await self._queue.delete_message(*message.split())
 
     async def show(self, message: str, now: datetime, due: datetime) -> str | None:
-        """Make a message visible at another time than it was put for. Returns what names it from then on.
-
-        None: somebody has received it since it was put.
-        """
+        """Make a message visible at another time. What names it from then on; None: somebody has received it."""
         try:
             return _named(await self._queue.update_message(*message.split(), visibility_timeout=delay(now, due)))
         except ResourceNotFoundError:
@@ -170,10 +172,8 @@ class Outbox:
 
     async def mail_of(self, work: Work) -> OutgoingMail | None:
         """The mail that a message carries or names; None when its blob is gone."""
-        if work.payload is None:
-            return work.inline()
-        content = await self._read(work.payload)
-        return None if content is None else decode(content)
+        content = bytes(work.mail) if work.payload is None else await self._read(work.payload)
+        return decode(content) if content else None
 
     async def left_of(self, mail: str, fingerprint: str) -> OutgoingMail | None:
         """The mail of a mail whose message is lost; None where it was in that message, and is lost with it."""
@@ -187,10 +187,10 @@ class Outbox:
 
     async def set_aside(self, mail: str, kept: Kept) -> None:
         """Keep what will not be sent."""
-        metadata = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}
+        what = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}
         await _made(
             self._dead.create_container,
-            lambda: self._dead.upload_blob(mail, kept.content, overwrite=True, metadata=metadata),
+            lambda: self._dead.upload_blob(mail, kept.content, overwrite=True, metadata=what),
         )
 
     async def kept(self, mail: str) -> Kept | None:

@@ -1,6 +1,6 @@
 """Messages of `mail-work`, Mailroom's own queue.
 
-    {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "mailbox", "acceptedAt"[, "notBefore"],
+    {"kind": "mail", "v": 1, "id", "scope", "fingerprint", "sender", "acceptedAt"[, "notBefore"],
      "mail": {…} or "payload": "<blob>"[, "files": "<folder>"]
      [, "released": "<claim token>"] [, "claimed": "<claim token>"] [, "known": true] [, "replay": n [, "force": true]]
      [, "via": "<mailbox>"] [, "reserved": time] [, "repeats": {"of": "<id>", "within": seconds}] [, "keepDays": n]
@@ -18,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.mail.outgoing import KnownBy, OutgoingMail, Repeat, Signed, decode, identity
+from shared.mail.outgoing import KnownBy, OutgoingMail, Repeat, Signed, identity
 from shared.parsing.producer_messages import elements
 
 NO_MAIL = msgspec.Raw()
@@ -41,7 +41,7 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
 
     scope: str
     fingerprint: str
-    mailbox: str
+    sender: str
     accepted_at: datetime
     not_before: datetime | None = None
     mail: msgspec.Raw = NO_MAIL  # the mail itself, where it fits into a queue message
@@ -64,10 +64,6 @@ class Work(_OfMailWork, frozen=True, kw_only=True, rename="camel", omit_defaults
     def carries(self) -> bool:
         """Whether it has the mail with it, or names its blob."""
         return self.payload is not None or bool(bytes(self.mail))
-
-    def inline(self) -> OutgoingMail | None:
-        raw = bytes(self.mail)
-        return decode(raw) if raw else None
 
 
 class ProducerMessage(_OfMailWork, frozen=True, kw_only=True, rename="camel", tag_field="kind", tag="message"):
@@ -106,19 +102,22 @@ def apart(message: ProducerMessage) -> list[ProducerMessage] | None:
     ]
 
 
-def work_of(mail: OutgoingMail) -> Work:
-    """The wake-up for a mail, without the mail: the outbox adds it."""
+def work_of(mail: OutgoingMail, slot: tuple[str, datetime] | None = None) -> Work:
+    """The wake-up for a mail, without the mail: the outbox adds it. slot: the mailbox and the time that it carries."""
+    via, reserved = slot or (None, None)
     return Work(
+        via=via,
+        reserved=reserved,
         v=1,
         id=mail.id,
         scope=mail.scope,
         fingerprint=mail.fingerprint,
-        mailbox=mail.sender,
+        sender=mail.sender,
         accepted_at=mail.accepted_at,
         not_before=mail.not_before,
         repeats=mail.repeats,
         keep_days=mail.keep_days,
-        route=mail.origin.name if mail.origin.kind == "route" else None,
+        route=mail.route,
         known_by=mail.known_by,
         signed=mail.signed,
     )

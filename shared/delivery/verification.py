@@ -1,4 +1,4 @@
-"""What a verification says of a mail that may have gone. Pure, like transitions.py.
+"""What a verification says of a mail that may have gone, and when its mailbox is asked again. Pure, as retries.py.
 
 sent               it has gone
 waiting            Graph has it and is still at work: verify again
@@ -10,26 +10,18 @@ cannot be asked    403 that repeats with a new token, no copy, or no verificatio
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, TypeGuard
+from typing import Final, Literal, TypeGuard
 
-from shared.delivery.record import Row
-from shared.delivery.transitions import (
-    SKEW,
-    Claim,
-    Finding,
-    Settled,
-    backoff,
-    ended,
-    given_up,
-    too_old,
-    unverified,
-)
+from shared.delivery.ledger import Row
+from shared.delivery.retries import SKEW, Settled, backoff, ended, given_up, too_old, unverified
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Unanswered
 from shared.settings.config import OnUnknown, Settings
 
 LONGEST_PAUSE: Final = 1800.0  # seconds between two verifications that got no answer, or that find a draft
 NEW_TOKEN: Final = 60.0  # seconds before a refused verification is repeated: a token is not asked for more often
 FORBIDDEN: Final = 403
+
+Finding = Literal["sent", "waiting", "absent", "unsent"] | Unanswered
 
 
 def assess(  # noqa: PLR0913 - what the decision depends on
@@ -40,33 +32,34 @@ def assess(  # noqa: PLR0913 - what the decision depends on
     policy: OnUnknown | None = None,
     *,
     jitter: float = 0.0,
-) -> Settled | Claim:
-    """What follows for a claimed row that may have gone. finding None: there is no copy to find, so nobody was asked.
+) -> Settled | Row:
+    """What follows for a claimed row that may have gone. A row: it is to be sent, with this one.
 
-    A verification without an answer says nothing: it is repeated until the mail is too old, and then a person decides.
-    Only where the mailbox cannot be asked does the policy decide; policy: the mail's own, where it has one. "absent"
-    counts only at the last of several answered verifications, since a copy appears late. jitter, 0 to 1: as in settle.
+    finding None: there is no copy to find, so nobody was asked. A verification without an answer says nothing: it is
+    repeated until the mail is too old, and then a person decides. Only where the mailbox cannot be asked does the
+    policy decide; policy: the mail's own, where it has one. "absent" counts only at the last of several answered
+    verifications, since a copy appears late. jitter, 0 to 1: as in settle.
     """
     delays = settings.verify_delays
     match finding:
         case "sent":
             return Settled(ended(row, "sent", now), None)
         case "waiting":  # on its way to Sent Items it may be in neither folder for a moment: the count starts again
-            pause = backoff(row, now, delays[0], LONGEST_PAUSE)
-            return _verify_again(replace(row, verifications=0), now, pause, jitter)
+            pause = backoff(row, now, delays[0], LONGEST_PAUSE) * (1 + jitter / 5)
+            return _verify_again(row, now, pause, verifications=0)
         case "absent" if row.verifications + 1 < len(delays):
             pause = max(delays[row.verifications + 1] - delays[row.verifications], delays[0])
-            return _verify_again(replace(row, verifications=row.verifications + 1), now, pause, 0.0)
+            return _verify_again(row, now, pause, verifications=row.verifications + 1)
         case "absent" | "unsent":
             # What could not be verified before it was sent once more stays in doubt.
             seen = replace(unverified(row), may_have_gone=finding == "unsent" and row.resends > 0)
             if row.attempts >= settings.max_attempts or too_old(row, now, settings):
                 return Settled(given_up(seen, now, row.status, row.code or "TooOld"), None)
-            return Claim(seen, "send")
+            return seen
         case Unanswered() if not cannot_be_asked(row, finding):
             return _unanswered(row, finding.outcome, now, settings, jitter)
     if (policy or settings.on_unknown) == "resend" and row.resends == 0:
-        return Claim(replace(unverified(row), resends=1, may_have_gone_twice=True), "send")
+        return replace(unverified(row), resends=1, may_have_gone_twice=True)
     return Settled(ended(row, "review", now, row.status, row.code), None)
 
 
@@ -92,17 +85,17 @@ def _unanswered(row: Row, outcome: Outcome, now: datetime, settings: Settings, j
     if too_old(row, now, settings):
         return Settled(ended(row, "review", now, row.status, "Unverified"), None)
     pause = min(LONGEST_PAUSE, settings.verify_delays[0] * 2.0 ** min(row.unanswered, 20))
-    refused = isinstance(outcome, Rejected) and outcome.kind == "permission"
-    least = NEW_TOKEN if refused else 0.0
+    if isinstance(outcome, Rejected) and outcome.kind == "permission":
+        pause = max(pause, NEW_TOKEN)
     after = 0.0 if isinstance(outcome, Accepted | NotConnected) else outcome.after or 0.0
     if _forbidden(outcome) and row.new_token_from is None:
         row = replace(row, new_token_from=now + SKEW)
-    seen = replace(row, unanswered=row.unanswered + 1, state="unknown")
-    due = now + timedelta(seconds=max(pause, least, after) * (1 + jitter / 5))
-    return Settled(replace(seen, due_at=due), due)
+    due = now + timedelta(seconds=max(pause, after) * (1 + jitter / 5))
+    return Settled(replace(row, unanswered=row.unanswered + 1, state="unknown", due_at=due), due)
 
 
-def _verify_again(row: Row, now: datetime, seconds: float, jitter: float) -> Settled:
+def _verify_again(row: Row, now: datetime, seconds: float, *, verifications: int) -> Settled:
     """The mailbox has answered, but not conclusively."""
-    due = now + timedelta(seconds=seconds * (1 + jitter / 5))
-    return Settled(replace(row, state="unknown", due_at=due, unanswered=0, new_token_from=None), due)
+    due = now + timedelta(seconds=seconds)
+    row = replace(row, verifications=verifications, unanswered=0, new_token_from=None)
+    return Settled(replace(row, state="unknown", due_at=due), due)

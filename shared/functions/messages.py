@@ -10,14 +10,14 @@ import azure.functions as func
 
 from shared.app import App
 from shared.auth.entra import NO_OPERATOR, Caller, operates, require
-from shared.delivery.record import Row, State
+from shared.delivery.ledger import Row, State
 from shared.errors import NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
 from shared.functions.http_answers import json_answer, problem, rfc_3339
 from shared.settings.config import Settings
 
 if TYPE_CHECKING:
-    from shared.delivery.operations import Cannot
+    from shared.delivery.cancel_replay_retry import Cannot
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -96,7 +96,7 @@ async def _list(app: App, req: func.HttpRequest, _: Scope) -> func.HttpResponse:
     if not isinstance(most, int):
         return most
     try:
-        rows, after = await app.control.page(state, most, req.params.get("after"))
+        rows, after = await app.engine.ledger.page(state, most, req.params.get("after"))
     except ValueError:
         return wrong_after()
     body: dict[str, object] = {"messages": [await _state(app, row) for row in rows]}
@@ -127,7 +127,7 @@ operator_messages = by_key("operator_messages", _list, None)
 
 async def _row(app: App, req: func.HttpRequest, scope: Scope) -> Row | None:
     mail = req.route_params["id"]
-    row = await app.control.read(mail) if ID.fullmatch(mail) else None
+    row = await app.engine.ledger.read(mail) if ID.fullmatch(mail) else None
     return row if row is not None and scope in (None, row.scope) else None
 
 

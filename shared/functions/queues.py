@@ -209,11 +209,11 @@ async def _waits_for_its_time(app: App, message: "ProducerMessage", mail: Outgoi
 
     from shared.delivery.queue_messages import work_of
 
-    rate = app.settings.rate_of(mail.origin)
-    if rate is None:
+    rule = app.settings.callers.get(mail.origin.name)
+    if rule is None or rule.rate_per_minute is None:
         return False
     now = datetime.now(UTC)
-    due = min(await app.pace.come_at(mail.origin.name, rate), now + FURTHEST)
+    due = min(await app.pace.come_at(mail.origin.name, rule.rate_per_minute), now + FURTHEST)
     if due - now <= SOON:
         return False
     paced = msgspec.json.encode(msgspec.structs.replace(message, paced=True))

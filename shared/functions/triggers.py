@@ -82,6 +82,6 @@ for _name in QUEUES:
 
 @blueprint.timer_trigger(schedule="0 */5 * * * *", arg_name="timer", run_on_startup=False)
 async def maintenance(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
-    from shared.functions.maintenance import maintenance
+    from shared.functions.timer import maintenance
 
     await maintenance()

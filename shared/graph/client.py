@@ -11,7 +11,7 @@ What differs from the SDK's defaults, and why:
 - HTTP/1.1. Graph takes four requests of a mailbox at a time, so one connection of HTTP/2 saves little, and when it
   breaks, the outcome of every mail on it is unknown.
 - A transport of our own (transport.py), which is twice as fast and observes how far a request came.
-- Models without the tracking of changes (PlainStore).
+- Models without the tracking of changes (PlainStore in mail/sdk_message.py).
 - Spans and logs without URLs, which name the mailbox: the SDK is told so; its UrlReplaceHandler, which writes the URL
   into a span in any case, is left out (it serves `/me` only); and httpx's request lines are filtered.
 - No proxy is read from the environment: how Graph and the identity endpoint are reached is up to the network.
@@ -22,14 +22,11 @@ import importlib
 import logging
 import time
 import warnings
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 from azure.core.exceptions import AzureError
 from kiota_abstractions.request_information import RequestInformation
-from kiota_abstractions.store.backing_store import BackingStore
 from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
 from kiota_http.middleware import ParametersNameDecodingHandler
 from kiota_http.observability_options import ObservabilityOptions
@@ -163,46 +160,3 @@ def _load(client: GraphServiceClient) -> None:
 def _no_request_lines(record: logging.LogRecord) -> bool:
     """Httpx logs the URL of each request at INFO."""
     return record.levelno >= logging.WARNING
-
-
-class PlainStore(BackingStore[Any]):
-    """Where the SDK's models keep their values here: a plain dictionary, without the tracking of changes.
-
-    The SDK's own store notes what has changed in a model since it was read, and goes through all models inside on each
-    assignment: for a mail with two recipients that takes a millisecond or more, a third of the cost of sending it. A
-    mail is built once and written whole, so every value counts as changed; a None set after the model was made is a
-    null. Such a store is kiota's extension point: https://learn.microsoft.com/openapi/kiota/models#backing-store.
-    """
-
-    is_initialization_completed = False
-    return_only_changed_values = False
-
-    def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
-        self._nulls: set[str] = set()
-
-    def get(self, key: str) -> Any:
-        return self._values.get(key)
-
-    def set(self, key: str, value: Any) -> None:
-        self._values[key] = value
-        if value is None and self.is_initialization_completed:
-            self._nulls.add(key)
-        else:
-            self._nulls.discard(key)
-
-    def enumerate_(self) -> list[tuple[str, Any]]:
-        return list(self._values.items())
-
-    def enumerate_keys_for_values_changed_to_null(self) -> list[str]:
-        return list(self._nulls)
-
-    def subscribe(self, callback: Callable[[str, Any, Any], None], subscription_id: str | None = None) -> str:  # noqa: ARG002 - as the SDK has it
-        return subscription_id or ""
-
-    def unsubscribe(self, subscription_id: str) -> None:
-        """Nobody is subscribed."""
-
-    def clear(self) -> None:
-        self._values.clear()
-        self._nulls.clear()

@@ -14,7 +14,9 @@ Importing this module loads no SDK.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
+
+from shared.telemetry import LogEvent, emit
 
 type Kind = Literal["permanent", "permission", "quota", "limit"]
 """Why Graph refused.
@@ -100,6 +102,37 @@ class Interrupted:
 
 
 type Outcome = Accepted | Throttled | NotConnected | Rejected | Unknown | Interrupted
+EVENTS: Final[dict[type, LogEvent]] = {
+    Throttled: LogEvent.GRAPH_THROTTLED,
+    NotConnected: LogEvent.GRAPH_UNREACHED,
+    Unknown: LogEvent.MAIL_UNKNOWN,
+    Interrupted: LogEvent.MAIL_INTERRUPTED,
+}
+
+
+def report(outcome: Outcome, mail: str, *, verifying: bool = False) -> None:
+    """Log what a request met, unless it went well or refused this mail: that is logged with the mail's end.
+
+    verifying: it was to ask the mailbox about the mail. What keeps all mail back is logged the same; else it is that
+    the mail is not verified.
+    """
+    refused = outcome.kind if isinstance(outcome, Rejected) else None
+    if verifying and not (isinstance(outcome, Throttled | NotConnected) or refused == "permission"):
+        event = LogEvent.MAIL_UNVERIFIED
+    elif isinstance(outcome, Accepted) or refused == "permanent":
+        return
+    elif isinstance(outcome, Rejected):
+        event = LogEvent.GRAPH_PERMISSION if refused == "permission" else LogEvent.GRAPH_QUOTA
+    else:
+        event = EVENTS[type(outcome)]
+    emit(
+        event,
+        id=mail,
+        status=getattr(outcome, "status", 202 if isinstance(outcome, Accepted) else None),
+        code=getattr(outcome, "code", None) or getattr(outcome, "reason", None),
+        after=getattr(outcome, "after", None),
+        request_id=getattr(outcome, "request_id", None),
+    )
 
 
 @dataclass(frozen=True, slots=True)

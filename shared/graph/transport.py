@@ -28,7 +28,7 @@ POOL_TIMEOUT: Final = 5.0  # until a connection is free to use or to make
 # as Unknown, which costs more than a new connection.
 KEEP_ALIVE: Final = 5.0
 MAX_CONNECTIONS: Final = 128  # four for each mailbox; more than a host has executions that ask Graph
-# No limit on reading: every call brings a deadline of its own, which first reads what has come (runtime/deadline.py).
+# No limit on reading: every call brings a deadline of its own, which first reads what has come (event_loop.py).
 # These limits do not, and need not: before there is a connection nothing can have come.
 TIMEOUT: Final = aiohttp.ClientTimeout(
     total=None, connect=POOL_TIMEOUT + CONNECT_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=None

@@ -1,7 +1,7 @@
 """The limits on a mail: Graph's, checked before anything is sent, and Mailroom's own.
 
-How large the request may be is in sizes.py. Sources: https://learn.microsoft.com/graph/outlook-mail-concept-overview
-and
+How large a mail may be is in policy/size_limits.py. Sources:
+https://learn.microsoft.com/graph/outlook-mail-concept-overview and
 https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits.
 """
 
@@ -40,12 +40,6 @@ LONGEST_ID: Final = 512  # of an extended property: a name of 254 with its type 
 LONGEST_THREAD: Final = 256
 MAX_KEY: Final = 256  # of an idempotency key
 
-_RECIPIENTS: Final = (
-    ("to_recipients", "toRecipients"),
-    ("cc_recipients", "ccRecipients"),
-    ("bcc_recipients", "bccRecipients"),
-)
-
 
 def check(mail: "SendMail", path: str = "$.message") -> None:
     """Check how many of each a message has. path: of the message in what the caller wrote.
@@ -54,14 +48,14 @@ def check(mail: "SendMail", path: str = "$.message") -> None:
     InvalidInternetMessageHeaderCollection, BadRequest.
     """
     message, count = mail.message, 0
-    for attribute, name in _RECIPIENTS:
-        there = len(getattr(message, attribute) or ())
+    for kind in ("to", "cc", "bcc"):
+        there = len(getattr(message, f"{kind}_recipients") or ())
         if count + there > MAX_RECIPIENTS:
             text = (
                 f"Found more than {MAX_RECIPIENTS} recipients; Graph sends to {MAX_RECIPIENTS} at most, "
                 "to, cc and bcc together."
             )
-            raise Malformed(400, "ErrorInvalidRecipients", text, f"{path}.{name}[{MAX_RECIPIENTS - count}]")
+            raise Malformed(400, "ErrorInvalidRecipients", text, f"{path}.{kind}Recipients[{MAX_RECIPIENTS - count}]")
         count += there
     if not count:
         text = "A message can't be sent because it contains no recipients; expected one in to, cc or bcc."

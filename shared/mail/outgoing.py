@@ -81,6 +81,7 @@ class OutgoingMail:
     mime: bytes | None = None
     known_by: KnownBy = "caller-key"
     signed: Signed | None = None
+    route: str | None = None  # that made it
 
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -58,10 +58,12 @@ class PreSendPolicy:
 
         Raises AzureError when the list cannot be read: then nothing may be sent.
         """
-        addresses = [recipient.email_address.address for recipient in mail.request.message.recipients]
-        suppressed = await self.suppressions.among(addresses)
-        size = len(mail.mime or b"")  # to redirect MIME is to read it once more
-        return await aside(size, before_send, mail, self.settings, suppressed, admitted=admitted)
+        message = mail.request.message
+        suppressed = await self.suppressions.among(one.email_address.address for one in message.recipients)
+        if mail.mime is None:
+            return before_send(mail, self.settings, suppressed, admitted=admitted)
+        # To redirect MIME is to read it once more.
+        return await aside(len(mail.mime), before_send, mail, self.settings, suppressed, admitted=admitted)
 
 
 def before_send(
@@ -73,13 +75,14 @@ def before_send(
             admit(mail, settings)
         except NotAllowed as refusal:
             return Withheld("failed", status=refusal.status, code=refusal.code, message=str(refusal))
-    message, left_out = _without(mail.request.message, suppressed)
-    if left_out and not message.recipients:
-        return Withheld("suppressed", left_out)
+    left_out = 0
+    if suppressed:
+        message, left_out = _without(mail.request.message, suppressed)
+        if left_out and not message.recipients:
+            return Withheld("suppressed", left_out)
+        mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
     if settings.mode == "capture":
         return Withheld("captured", left_out)
-    if left_out:
-        mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
     if settings.mode == "redirect" and settings.redirect_to is not None:
         try:
             mail = redirected_mail(mail, settings.redirect_to)
@@ -90,12 +93,9 @@ def before_send(
 
 def _without(message: Message, suppressed: frozenset[str]) -> tuple[Message, int]:
     """The message without these recipients, and how many they are."""
-    if not suppressed:
-        return message, 0
     left = {
         name: tuple(one for one in getattr(message, name) or () if one.email_address.address not in suppressed) or None
         for name in LISTS
     }
     kept = msgspec.structs.replace(message, **left)
-    count = len(message.recipients) - len(kept.recipients)
-    return (kept, count) if count else (message, 0)
+    return kept, len(message.recipients) - len(kept.recipients)

@@ -115,7 +115,12 @@ class SuppressionList:
 
         One without a canonical form is not on it, and no rule allows it (address_patterns.py).
         """
-        whole = await self._whole()
+        async with self._reading:  # others wait for the same answer
+            if self._monotonic() - self._read_at >= FRESH:
+                asked, changes = self._monotonic(), self._changes
+                self._ids = await self.store.ids(WHOLE)
+                self._read_at = asked if changes == self._changes else float("-inf")
+        whole = self._ids
         if whole is not None and not whole:
             return frozenset()
         ids: dict[str, str] = {}
@@ -130,14 +135,6 @@ class SuppressionList:
         self._changes += 1
         self._read_at = float("-inf")
         self._known.clear()
-
-    async def _whole(self) -> frozenset[str] | None:
-        async with self._reading:  # others wait for the same answer
-            if self._monotonic() - self._read_at >= FRESH:
-                asked, changes = self._monotonic(), self._changes
-                self._ids = await self.store.ids(WHOLE)
-                self._read_at = asked if changes == self._changes else float("-inf")
-            return self._ids
 
     async def _looked_up(self, ids: set[str]) -> set[str]:
         now = self._monotonic()

@@ -23,10 +23,8 @@ from shared.ratelimit.store import RateLimitUnavailable, Values
 
 BURST: Final = 4  # mails of one mailbox at the same moment: as many requests as Graph takes at a time for it
 BURST_SECONDS: Final = 10  # but no more than the rate allows in so many seconds
-MOMENT: Final = timedelta(seconds=0.25)  # an instance may take what a rate allows in it beyond what is asked for
-AHEAD: Final = 32  # but no more than this
-NEAR: Final = 0.8  # of a day's recipients
-DAY: Final = timedelta(hours=24)
+MOMENT, AHEAD = timedelta(seconds=0.25), 32  # an instance may take what a rate allows in it, but no more than this
+NEAR, DAY = 0.8, timedelta(hours=24)  # of a day's recipients
 MOST: Final = 1000  # free times kept
 SPARE: Final = timedelta(seconds=5)  # in which an instance may use what it took ahead, or what a caller did not need
 PART: Final = 20  # one in so many of the recipients that are left may be taken ahead
@@ -36,8 +34,7 @@ type Free = tuple[datetime, datetime]  # from when, and until when, a time that 
 Notice = Literal["near", "reached"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """Any stretch of time has at most `burst` mails more than intervals, and `ahead` more for each instance."""
 
     per_minute: float
@@ -53,8 +50,7 @@ class Rate:
         return timedelta(microseconds=ceil(60e6 / self.per_minute))
 
     @property
-    def ahead(self) -> int:
-        """What an instance may take beyond what is asked for and use a little later: none below 240 a minute."""
+    def ahead(self) -> int:  # what an instance may take beyond what is asked for: none below 240 a minute
         return min(AHEAD, MOMENT // self.interval)
 
     def book(self, tat: datetime, start: datetime, count: int = 1) -> tuple[datetime, datetime]:
@@ -63,8 +59,7 @@ class Rate:
         return max(start, first - (self.burst - 1) * self.interval), first + count * self.interval
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """At most `limit` in a stretch of so many pieces, each of so many seconds."""
 
     limit: int
@@ -97,7 +92,6 @@ class Window:
 
 
 def text_of(counts: Counts) -> str:
-    """Counts as a row has them."""
     return json.dumps({str(piece): count for piece, count in sorted(counts.items()) if count}, separators=(",", ":"))
 
 
@@ -153,21 +147,20 @@ class Plan(NamedTuple):
     """values: the row to be written; None: it stays as it is. left: what this process has over afterwards."""
 
     values: Values | None
-    answers: list[Answer]
-    left: Unused
-    notices: list[Notice]
+    answers: Sequence[Answer] = ()
+    left: Unused | None = None
+    notices: Sequence[Notice] = ()
 
 
 def plan(row: Values, left: Unused, wants: Sequence[Want], limits: RowLimits, now: datetime) -> Plan:
     """Serve in order, first from what is left over. What one is refused, the next may still get."""
     rate, day = limits.rate, limits.day
-    tat, blocked = _time(row, "tat", now), _time(row, "blocked_until", now)
+    tat, blocked = time_in(row, "tat", now), time_in(row, "blocked_until", now)
     free = [(start, until) for start, until in left.times if blocked <= max(start, now) <= until]
     before: Counts = day.read(row.get("recipients"), now) if day else Counter()
     counts = before - left.recipients
     uploads, size = BYTES.read(row.get("bytes"), now), 0
-    answers: list[Answer] = []
-    changed = False
+    answers, changed = list[Answer](), False
     for want in wants:
         mine = free[: want.times]
         booked, tat_after = rate.book(tat, max(now, blocked), want.times - len(mine))
@@ -188,7 +181,7 @@ def plan(row: Values, left: Unused, wants: Sequence[Want], limits: RowLimits, no
             size += want.size
     notices = _notices(row, counts, answers, day, now)
     if not (changed or size or notices or counts - before):
-        return Plan(None, answers, Unused(free, before - counts, left.size), [])
+        return Plan(None, answers, Unused(free, before - counts, left.size))
     ahead = rate.ahead if changed and tat - rate.burst * rate.interval <= now else 0  # else others wait for it
     free += [(now, now + SPARE)] * ahead
     values: dict[str, str | int | datetime] = {**row, "tat": tat + ahead * rate.interval, **dict.fromkeys(notices, now)}
@@ -209,9 +202,9 @@ def _notices(row: Values, counts: Counts, answers: Sequence[Answer], day: Window
         "near": day is not None and counts.total() >= NEAR * day.limit,
         "reached": any(isinstance(answer, NoRoom) and answer.day for answer in answers),
     }
-    return [notice for notice, true in found.items() if true and now - _time(row, notice, NEVER) >= DAY]
+    return [notice for notice, true in found.items() if true and now - time_in(row, notice, NEVER) >= DAY]
 
 
-def _time(row: Values, name: str, default: datetime) -> datetime:
+def time_in(row: Values, name: str, default: datetime) -> datetime:
     found = row.get(name)
     return found if isinstance(found, datetime) else default

@@ -1,10 +1,8 @@
 """When a mail may go: the pace of its mailbox, the recipients of that mailbox's day, and what Graph has said of it.
 
-1. reserve      once for each mail: the time at which it may go, and its recipients. When that is far off its message
-                goes back into the queue until then and carries the reservation (`restore`)
+1. reserve      once for each mail; a message that waits for its time carries the reservation (`restore`)
 2. in_flight    around each request to Graph; `blocked_until` may have changed when it is there
-3. used, or give_back, whichever is true
-   throttled    what a 429 says
+3. used, or give_back, whichever is true; throttled: what a 429 says
 """
 
 from collections import OrderedDict
@@ -16,14 +14,13 @@ from random import SystemRandom
 from typing import Final
 
 from shared.event_loop import within
-from shared.ratelimit.mailbox_pace import Answer, NoRoom, Rate, RowLimits, Want, Window
+from shared.ratelimit.mailbox_pace import NoRoom, Rate, RowLimits, Want, Window
 from shared.ratelimit.shared_row import SharedRow
 from shared.ratelimit.store import TableStore, key_of
 from shared.telemetry import LogEvent, emit
 
 KEPT: Final = 1000  # mailboxes and callers remembered; more only while they are all in use
-LATE: Final = timedelta(minutes=1)  # what a message's way through the queue may add to its time
-SAID_AGAIN: Final = timedelta(minutes=1)
+LATE = SAID_AGAIN = timedelta(minutes=1)  # what a message's way through the queue may add to its time
 
 
 @dataclass(eq=False, slots=True)
@@ -36,18 +33,12 @@ class Reservation:
     carried: bool = False  # came with a message, of which there may be copies
     open: bool = True
 
-    def close(self) -> bool:
-        """Whether this is the first to say what became of it."""
-        was, self.open = self.open, False
-        return was
-
 
 class RateLimits:
     """One for a process. It starts no tasks and holds nothing that others wait for, so nothing has to close it.
 
-    per_minute: mails of one mailbox, over all instances. concurrency: requests of this process for one mailbox.
-    Every coroutine raises RateLimitUnavailable when a row cannot be read or written, unless it says otherwise; what is
-    no coroutine, and in_flight, needs no storage.
+    per_minute, recipients_per_day: of one mailbox, over all instances. concurrency: of this process for one mailbox.
+    Coroutines raise RateLimitUnavailable when a row cannot be read or written; nothing else here needs storage.
     """
 
     def __init__(
@@ -69,28 +60,23 @@ class RateLimits:
         return Reservation(mailbox, found, recipients) if isinstance(found, datetime) else found
 
     async def restore(self, mailbox: str, at: datetime, recipients: int) -> Reservation | None:
-        """The reservation that a queue message carries. Reads the row at most every 5 seconds.
-
-        None: it is void. Graph has blocked the mailbox past its time, or that time passed more than a minute ago: the
-        mails of an outage must not all go at its end.
-        """
+        """The reservation that a message carries. None: it is void, so that no outage ends in a flood."""
         lane = self._mailbox(mailbox)
         await lane.take(Want(times=0))
         void = at < lane.blocked_until or at < self._now() - LATE
         return None if void else Reservation(mailbox, at, recipients, carried=True)
 
     def give_back(self, reservation: Reservation) -> None:
-        """The mail does not go. The next mail of the mailbox here has the time, if it is to come, and the recipients.
-
-        Only the first call, of this or of `used`, counts. What a message carries is not given back: a copy may use it.
-        """
-        if reservation.close() and not reservation.carried:
+        """The mail does not go: the next one has what is reserved, unless a message (or a copy of it) carries it."""
+        if reservation.open and not reservation.carried:
             self._mailbox(reservation.mailbox).put_back(reservation.at, reservation.recipients)
+        reservation.open = False
 
     def used(self, reservation: Reservation, recipients: int) -> None:
         """The mail has gone, or may have, to so many recipients."""
-        if reservation.close():
+        if reservation.open:
             self._mailbox(reservation.mailbox).put_back(reservation.at, reservation.recipients - recipients, 0)
+        reservation.open = False
 
     @asynccontextmanager
     async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
@@ -109,11 +95,7 @@ class RateLimits:
                 lane.slots.release()
 
     async def throttled(self, mailbox: str, after: float | None) -> datetime:
-        """Graph has answered 429: nothing of this mailbox goes until the time that this returns. Never raises.
-
-        after: seconds of Retry-After; None: there was none, so 2 seconds, doubled while it repeats, at most 5 minutes.
-        It holds here at once, in other processes when they next write the row, and 5 seconds later at most.
-        """
+        """Graph has answered 429, with `after` seconds: until when nothing of this mailbox goes. Never raises."""
         return await self._mailbox(mailbox).block(after)
 
     def blocked_until(self, mailbox: str) -> datetime | None:
@@ -126,38 +108,32 @@ class RateLimits:
         if len(mailboxes) == 1:
             return mailboxes[0]
         lanes = {mailbox: self._mailbox(mailbox) for mailbox in mailboxes}
-        expected = {mailbox: _time(lane.expected()) for mailbox, lane in lanes.items()}
+        expected = {mailbox: lane.expected() for mailbox, lane in lanes.items()}
         now = self._now()  # one for all: what is free now is as free as any other, whichever was asked first
         waits = {one: (max(expected[one], now), lanes[one].users, SystemRandom().random()) for one in mailboxes}
         return min(mailboxes, key=waits.__getitem__)
 
     async def upload(self, mailbox: str, size: int) -> datetime | None:
-        """Count bytes that are about to be sent to Graph. None: they may go now; else when to ask again.
-
-        What is larger than Graph takes in five minutes waits until nothing else counts.
-        """
+        """Count bytes that are about to be sent to Graph. None: they may go now; else when to ask again."""
         found = await self._mailbox(mailbox).upload(size)
         return found.until if isinstance(found, NoRoom) else None
 
     async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
-        """Whether a caller with this rate may ask for so many mails now. None: yes; else when it may.
-
-        A minute's mails may come at once. Who asks for several gets them when one is there, and pays later.
-        """
+        """None: a caller with this rate may ask for so many mails now, as soon as one is there; else when it may."""
         lane = self._lane(f"mails of {caller}", RowLimits(Rate(per_minute, per_minute)))
         found = await lane.take(Want(mails, waits=False))
         return self._limited(lane, caller, found.until) if isinstance(found, NoRoom) else None
 
     def asked_in_vain(self, caller: str, mails: int = 1) -> None:
         """So many of them were none: they had come before, or were not wanted."""
-        if (lane := self._lanes.get(f"mails of {caller}")) is not None:
+        if lane := self._lanes.get(f"mails of {caller}"):
             lane.put_back(self._now(), 0, mails)
 
     async def come_at(self, caller: str, per_minute: int) -> datetime:
         """When a mail may go of a caller with this rate who does not wait for an answer: now, or later."""
         lane = self._lane(f"queue of {caller}", RowLimits(Rate.even(per_minute)))
         found = await lane.take(Want())
-        time = _time(found)  # a caller's row refuses nobody who waits
+        time = found.until if isinstance(found, NoRoom) else found  # a caller's row refuses nobody who waits
         return self._limited(lane, caller, time) if time > self._now() else time
 
     def _limited(self, lane: SharedRow, caller: str, until: datetime) -> datetime:
@@ -179,7 +155,3 @@ class RateLimits:
         self._lanes.move_to_end(name)
         lane.limits = limits
         return lane
-
-
-def _time(answer: Answer) -> datetime:
-    return answer.until if isinstance(answer, NoRoom) else answer

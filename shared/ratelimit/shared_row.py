@@ -14,17 +14,15 @@ from typing import Final
 
 from azure.core.exceptions import AzureError
 
-from shared.ratelimit.mailbox_pace import NEVER, SPARE, Answer, Notice, Plan, RowLimits, Unused, Want, plan
+from shared.ratelimit.mailbox_pace import NEVER, SPARE, Answer, Notice, Plan, RowLimits, Unused, Want, plan, time_in
 from shared.ratelimit.store import RateLimitUnavailable, Stored, TableStore, Values
 from shared.telemetry import LogEvent, emit
 
 FRESH: Final = 5.0  # seconds for which a mailbox's row, as last seen, is believed
-TRIES: Final = 12  # writes of one row, each met by another's
-PAUSE, LONGEST_PAUSE = 0.01, 0.5  # seconds at most between two of them: the first two; doubled up to
+TRIES, PAUSE, LONGEST_PAUSE = 12, 0.01, 0.5  # writes that meet another's; seconds between two, doubled up to
 UNCOUNTED: Final = 1_000_000  # bytes that may wait for the row's next write
 STEP, LONGEST_STEP = 2, 300  # seconds of a block for which Graph gives no time; doubled up to
 REPEATS: Final = 10  # seconds after a block in which the next one repeats it; or as many as it had itself
-DIGITS: Final = 16  # of a mailbox's hash, in events
 NOTICES: Final[dict[Notice, LogEvent]] = {"near": LogEvent.RECIPIENTS_NEAR, "reached": LogEvent.RECIPIENTS_REACHED}
 UNSEEN: Final = float("-inf")
 
@@ -36,20 +34,18 @@ class SharedRow:
         self.limits = limits
         self.slots: Final = asyncio.Semaphore(limits.concurrency)
         self.users = 0  # of the slots, waiting ones included
-        self.blocked_until = NEVER  # in the row already, or not yet
+        self.blocked_until = self._written = NEVER  # here; and as far as the row, as last seen, says so
         self.limited_at = NEVER  # when the operator was last told
         self._store, self._key, self._now = store, key, now
         self._unused = Unused()
         self._stored: Stored | None = None
         self._seen = UNSEEN  # when the row was last read or written, on the loop's clock
-        self._shared = False  # others write it too, so it is read before it is written
-        self._step = 0
+        self._shared, self._step = False, 0  # shared: others write it too, so it is read before it is written
         self._waiting: list[Want] = []
         self._lock = asyncio.Lock()
 
     @property
-    def idle(self) -> bool:
-        """Whether it may be forgotten: it can be made again from the row."""
+    def idle(self) -> bool:  # it may be forgotten, and made again from the row
         return not (self.users or self._waiting or self._lock.locked() or self.blocked_until > self._now())
 
     async def take(self, want: Want) -> Answer:
@@ -63,8 +59,7 @@ class SharedRow:
             self._not_needed(want)
             raise
         finally:
-            if want in self._waiting:
-                self._waiting.remove(want)
+            self._waiting = [other for other in self._waiting if other is not want]
         if want.answer is None or isinstance(want.answer, RateLimitUnavailable):
             raise want.answer or RateLimitUnavailable(self._key)
         return want.answer
@@ -92,24 +87,18 @@ class SharedRow:
         self.blocked_until = max(self.blocked_until, now + timedelta(seconds=after or 0))
         async with self._lock:
             with suppress(RateLimitUnavailable):  # it holds here, and the row's next write has it
-                await self._write(lambda row: row if row["blocked_until"] != self._value("blocked_until") else None)
+                await self._write(lambda row: Plan(row if self._written < self.blocked_until else None))
         return self.blocked_until
 
-    def expected(self) -> Answer:
+    def expected(self) -> datetime:
         """When the next mail may go, as far as this process knows. No storage."""
-        return plan(self._row(), self._unused, [Want(recipients=1)], self.limits, self._now()).answers[0]
+        found = plan(self._row(), self._unused, [Want(recipients=1)], self.limits, self._now()).answers[0]
+        return found if isinstance(found, datetime) else found.until
 
     async def _serve(self, wants: list[Want]) -> None:
         left, self._unused = self._unused, Unused()
-        made = Plan(None, [], Unused(), [])
-
-        def decide(row: Values) -> Values | None:
-            nonlocal made
-            made = plan(row, left, wants, self.limits, self._now())
-            return made.values
-
         try:
-            await self._write(decide)
+            made = await self._write(lambda row: plan(row, left, wants, self.limits, self._now()))
         except BaseException as error:
             # The row may have been written all the same: it must not get back twice what is not needed.
             lacking = Counter({hour: count for hour, count in left.recipients.items() if count < 0})
@@ -119,41 +108,41 @@ class SharedRow:
             for want in wants:
                 want.answer = error
         else:
-            self._unused.add(made.left)
+            self._unused.add(made.left or Unused())
             for want, answer in zip(wants, made.answers, strict=True):
                 want.answer = answer
                 if want not in self._waiting:
                     self._not_needed(want)
             for notice in made.notices:
                 per_day = self.limits.day.limit if self.limits.day else None
-                emit(NOTICES[notice], mailbox=self._key[:DIGITS], per_day=per_day)
+                emit(NOTICES[notice], mailbox=self._key[:16], per_day=per_day)
         self._waiting = [want for want in self._waiting if want not in wants]
 
     def _not_needed(self, want: Want) -> None:
         if isinstance(want.answer, datetime):
             self.put_back(want.answer, want.recipients, want.times)
 
-    async def _write(self, decide: Callable[[Values], Values | None]) -> None:
-        """Write what `decide` makes of the row, again until nobody has written it meanwhile. None: leave it."""
+    async def _write(self, decide: Callable[[Values], Plan]) -> Plan:
+        """Write what is decided by the row, again until nobody has written it meanwhile. Or RateLimitUnavailable."""
         try:
             for attempt in range(TRIES):
                 if attempt > 1:
                     await asyncio.sleep(SystemRandom().uniform(0, min(PAUSE * 2**attempt, LONGEST_PAUSE)))
                 if attempt > 1 or self._seen == UNSEEN:
                     await self._read()
-                values = decide(self._row())
+                made = decide(self._row())
                 # A caller's row is never stale: what it refused it will refuse until the time that it said.
                 stale = self.limits.day is not None and asyncio.get_running_loop().time() - self._seen > FRESH
-                if (self._shared and not attempt) if values else stale:
+                if (self._shared and not attempt) if made.values else stale:
                     await self._read()
-                    values = decide(self._row())
-                if values is None:
-                    return
+                    made = decide(self._row())
+                if made.values is None:
+                    return made
                 etag = self._stored.etag if self._stored else None
-                written, stored = await self._store.write(self._key, values, etag)
+                written, stored = await self._store.write(self._key, made.values, etag)
                 self._see(stored, shared=self._shared or not written)
                 if written:
-                    return
+                    return made
         except AzureError as error:
             self._seen = UNSEEN
             raise RateLimitUnavailable(f"The row {self._key} cannot be read or written.") from error
@@ -165,12 +154,9 @@ class SharedRow:
 
     def _see(self, stored: Stored | None, *, shared: bool) -> None:
         self._stored, self._shared, self._seen = stored, shared, asyncio.get_running_loop().time()
-        blocked, step = self._value("blocked_until"), self._value("step")
-        if isinstance(blocked, datetime) and blocked > self.blocked_until:
-            self.blocked_until, self._step = blocked, step if isinstance(step, int) else 0
-
-    def _value(self, name: str) -> str | int | datetime | None:
-        return self._stored.values.get(name) if self._stored else None
+        self._written = time_in(stored.values if stored else {}, "blocked_until", NEVER)
+        if stored and self._written > self.blocked_until:
+            self.blocked_until, self._step = self._written, int(str(stored.values.get("step", 0)))
 
     def _row(self) -> Values:
         """The row as last seen, with the block that it does not have yet."""

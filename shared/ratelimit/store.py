@@ -7,9 +7,8 @@ of its own, and on 409 and 412 the row is read once: one's own marker in it mean
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
@@ -21,8 +20,7 @@ KEYS: Final = frozenset({"PartitionKey", "RowKey", "Timestamp", "marker"})  # co
 Values = Mapping[str, str | int | datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A row as it was read. Times are in UTC."""
 
     values: Values

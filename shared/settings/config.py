@@ -35,9 +35,6 @@ from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
-
-    from shared.mail.outgoing import Origin
-
 OnUnknown = Literal["resend", "review"]
 Mode = Literal["live", "redirect", "capture"]  # see policy/pre_send.py
 
@@ -148,11 +145,6 @@ class Settings:
     def max_request(self) -> int:
         """Bytes of a body over HTTP."""
         return self.max_request_mb * 1_000_000
-
-    def rate_of(self, origin: "Origin") -> int | None:
-        """Mails a minute that MAIL_CALLERS allows this origin; None: any number."""
-        rule = self.callers.get(origin.name.lower()) if origin.kind != "route" else None
-        return rule.rate_per_minute if rule else None
 
 
 def read(environ: Mapping[str, str]) -> Settings:

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.app import App
+from shared.delivery.ledger import PARTITIONS
 from shared.delivery.maintenance import Maintenance
-from shared.delivery.record import PARTITIONS
 from shared.settings.config import read
 
 LATER: Final = timedelta(hours=2)
@@ -24,8 +24,7 @@ AT_ONCE: Final = 8  # runs, each of its own partitions
 async def maintain() -> None:
     app = App(read(os.environ))
     assert not app.settings.problems, app.settings.problems
-    later = replace(app.engine.claims, now=lambda: datetime.now(UTC) + LATER)
-    maintenance = Maintenance(replace(app.engine, claims=later))
+    maintenance = Maintenance(replace(app.engine, now=lambda: datetime.now(UTC) + LATER))
     await asyncio.gather(*(maintenance.run(range(first, PARTITIONS, AT_ONCE)) for first in range(AT_ONCE)))
 
 

@@ -9,15 +9,15 @@ from itertools import count
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.delivery.ledger import Ledger
-from shared.delivery.payloads import FileGone, Files, Found, apart, envelopes, files_of, message_name, payload_name
+from shared.delivery.ledger import Conflict, Ledger, Row, State, partition
+from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue import BODY, QUEUE, Kept, Outbox, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
-from shared.delivery.record import Conflict, Row, State, partition
 from shared.mail.model import BlobAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import RateLimits, Reservation
+from shared.storage.files import FileGone, Files, Found
 from shared.storage.table_identity import OWN
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
@@ -30,16 +30,12 @@ class MemoryLedger(Ledger):
         self._rows: dict[str, Row] = {}
         self._etags = count(1)
 
-    async def insert(self, row: Row) -> Row:
-        if row.id in self._rows:
-            raise Conflict(row.id)
-        return self._put(row)
-
     async def read(self, mail: str) -> Row | None:
         return self._rows.get(mail)
 
-    async def replace(self, row: Row) -> Row:
-        if row.id not in self._rows or self._rows[row.id].etag != row.etag:
+    async def write(self, row: Row) -> Row:
+        found = self._rows.get(row.id)
+        if (found.etag if found else "") != row.etag:
             raise Conflict(row.id)
         return self._put(row)
 
@@ -192,10 +188,8 @@ class MemoryOutbox(Outbox):
         self.payloads[batch.payload] = b""
 
     async def mail_of(self, work: Work) -> OutgoingMail | None:
-        if work.payload is None:
-            return work.inline()
-        content = self.payloads.get(work.payload)
-        return decode(content) if content is not None else None
+        content = bytes(work.mail) if work.payload is None else self.payloads.get(work.payload)
+        return decode(content) if content else None
 
     async def left_of(self, mail: str, fingerprint: str) -> OutgoingMail | None:
         folder = envelopes(mail, fingerprint)

@@ -1,6 +1,6 @@
 """Ledger, outbox, pace and policy of the small world of world.py: the ones in memory, at the far end of a network."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
+from shared.delivery.ledger import Conflict, Row
 from shared.delivery.payloads import payload_name
 from shared.delivery.queue import Kept, Payload, Receipt, delay
 from shared.delivery.queue_messages import Work
-from shared.delivery.record import Conflict, Row
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.mailbox_pace import NoRoom
@@ -29,17 +29,21 @@ __all__ = ["Pace", "PreSend", "StorageLedger", "StorageOutbox"]
 
 
 class StorageLedger(MemoryLedger):
-    """The rows, over a network. As in table.py, a write that conflicts is compared with what is there."""
+    """The rows, over a network. As in ledger.py, a write that conflicts is compared with what is there."""
 
     def __init__(self, world: "World") -> None:
         super().__init__()
         self._world = world
 
-    async def insert(self, row: Row) -> Row:
-        return await self._write(f"insert {row.state}", row, super().insert)
-
-    async def replace(self, row: Row) -> Row:
-        return await self._write(f"replace by {row.state}", row, super().replace)
+    async def write(self, row: Row) -> Row:
+        name = f"replace by {row.state}" if row.etag else f"insert {row.state}"
+        try:
+            return await self._world.operation(name, lambda: super(StorageLedger, self).write(row))
+        except Conflict:
+            found = await self._world.operation("read after conflict", lambda: self.peek(row.id))
+            if found is None or not self.own(row, found):
+                raise
+            return replace(row, etag=found.etag)
 
     async def read(self, mail: str) -> Row | None:
         return await self._world.operation("read", lambda: self.peek(mail))
@@ -59,15 +63,6 @@ class StorageLedger(MemoryLedger):
     def own(row: Row, found: Row | None) -> bool:
         """Whether what is found is what was written."""
         return found is not None and bool(row.token) and (found.token, found.state) == (row.token, row.state)
-
-    async def _write(self, name: str, row: Row, write: Callable[[Row], Awaitable[Row]]) -> Row:
-        try:
-            return await self._world.operation(name, lambda: write(row))
-        except Conflict:
-            found = await self._world.operation("read after conflict", lambda: self.peek(row.id))
-            if found is None or not self.own(row, found):
-                raise
-            return replace(row, etag=found.etag)
 
 
 class StorageOutbox(MemoryOutbox):

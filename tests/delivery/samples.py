@@ -1,17 +1,19 @@
 """Mails, rows and outcomes for the tests of delivery, and a Graph that answers as told."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery.claims import Claims
-from shared.delivery.engine import Engine, Policy, Verifier
-from shared.delivery.ledger import Ledger
+from shared.delivery import transitions
+from shared.delivery.engine import Engine
+from shared.delivery.ledger import Lease, Ledger, Row, lease_end
+from shared.delivery.mailer import GraphMailer
 from shared.delivery.queue_messages import Work, work_of
-from shared.delivery.record import Row
+from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail
@@ -57,6 +59,11 @@ def work(of: OutgoingMail | None = None, **changes: object) -> Work:
     return msgspec.structs.replace(work_of(of or outgoing_mail()), **changes)
 
 
+def first_claim(of: Work, now: datetime, settings: Settings, token: str, *, queued: bool) -> Row:
+    """The row of a mail that has none, claimed."""
+    return replace(transitions.first_claim(of, token, queued=queued), lease_until=lease_end(now, settings))
+
+
 @dataclass
 class Clock:
     """Both clocks of a process, moved by hand."""
@@ -91,6 +98,32 @@ class ScriptedGraph:
         return outcome
 
 
+type Verifier = Callable[[Row], Awaitable[Finding]]
+type Sends = Callable[[OutgoingMail, Row, Callable[[], bool]], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedMailer(GraphMailer):
+    """The real one; its requests go to a Graph of the test's."""
+
+    graph: Sends
+    verifier: Verifier | None
+
+    async def _by_one_request(self, mail: OutgoingMail, lease: Lease) -> Outcome:
+        return await self.graph(mail, lease.row, lease.may_start)
+
+    async def find(self, row: Row) -> Finding:
+        assert self.verifier is not None
+        return await self.verifier(row)
+
+
+def mailer(settings: Settings, graph: Sends, verifier: Verifier | None = None, drafts: Any = None) -> ScriptedMailer:
+    """drafts: a LargeMails."""
+    settings = replace(settings, verify_sent=verifier is not None)
+    none: Any = None
+    return ScriptedMailer(settings, none, none, lambda: drafts, graph, verifier)
+
+
 @dataclass
 class ScriptedPolicy:
     """Says what it was given, in turn, then lets everything go. down: the suppression list cannot be read.
@@ -120,7 +153,7 @@ class Office:
     ledger: Ledger = field(default_factory=MemoryLedger)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     pace: RateLimits | None = None
-    policy: Policy = field(default_factory=ScriptedPolicy)
+    policy: Any = field(default_factory=ScriptedPolicy)
     verifier: Verifier | None = None
 
     def __post_init__(self) -> None:
@@ -128,14 +161,16 @@ class Office:
 
     @property
     def engine(self) -> Engine:
+        settings = replace(self.settings, verify_sent=self.verifier is not None)
         return Engine(
-            self.settings,
-            Claims(self.settings, self.ledger, self.clock.now, self.clock.monotonic),
+            settings,
+            self.ledger,
             self.outbox,
             self.pace or Unpaced(self.clock.now),
             self.policy,
-            self.graph,
-            self.verifier,
+            mailer(settings, self.graph, self.verifier),
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
         )
 
     async def row(self, mail: str = "0" * 32) -> Row:

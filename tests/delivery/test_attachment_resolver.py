@@ -6,17 +6,16 @@ import msgspec
 import pytest
 
 from shared.delivery.attachment_resolver import AttachmentResolver
-from shared.delivery.payloads import Files, Found
 from shared.delivery.queue_messages import work_of
-from shared.delivery.transitions import first_claim
 from shared.errors import Malformed
 from shared.mail.model import BlobAttachment, FileAttachment
 from shared.mail.outgoing import Origin, OutgoingMail
 from shared.settings.address_patterns import Patterns
 from shared.settings.caller_rules import BlobRules, CallerRule
 from shared.settings.config import Settings
+from shared.storage.files import Files, Found
 from tests.delivery.memory import MemoryLedger
-from tests.delivery.samples import NOON, outgoing_mail
+from tests.delivery.samples import NOON, first_claim, outgoing_mail
 
 APP = "11111111-2222-3333-4444-555555555555"
 OTHER = "99999999-2222-3333-4444-555555555555"
@@ -107,7 +106,7 @@ async def test_a_mail_that_is_known_already_is_not_review_up_by_what_became_of_i
     """Its key came again, or its message, after the file was cleared away: what its row says counts."""
     gone = attachment_resolver(Blobs({}))
     row = first_claim(work_of(mail()), NOON, SETTINGS, "t", queued=True)
-    await gone.ledger.insert(row)
+    await gone.ledger.write(row)
     assert await gone.resolved(mail()) == mail()
     with pytest.raises(Malformed):
         await gone.resolved(replace(mail(), fingerprint="another"))

@@ -6,20 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from shared.delivery.claims import Claims
 from shared.delivery.engine import Engine
+from shared.delivery.ledger import Row
 from shared.delivery.queue_messages import Work
-from shared.delivery.record import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome, Throttled
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
-from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, outgoing_mail, work
+from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, mailer, outgoing_mail, work
 from tests.ratelimit.far import FarStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 
@@ -33,6 +33,7 @@ class Host:
     """Takes messages in batches as host.json says, and runs an execution for each."""
 
     graph: Callable[[str], Outcome | None] = lambda _: None
+    policy: Any = field(default_factory=ScriptedPolicy)
     sent: dict[str, float] = field(default_factory=dict)
     sent_from: dict[str, list[float]] = field(default_factory=dict)
 
@@ -40,8 +41,17 @@ class Host:
         settings = Settings()
         self.outbox = MemoryOutbox()
         self.limits = RateLimits(FarStore(STORAGE), now=clock())
-        claims = Claims(settings, MemoryLedger(), clock(), elapsed)
-        self.worker = Worker(Engine(settings, claims, self.outbox, self.limits, ScriptedPolicy(), self._send))
+        engine = Engine(
+            settings,
+            MemoryLedger(),
+            self.outbox,
+            self.limits,
+            self.policy,
+            mailer(settings, self._send),
+            now=clock(),
+            monotonic=elapsed,
+        )
+        self.worker = Worker(engine)
         self._waiting: list[tuple[float, int, Work]] = []
         self._count = 0
 

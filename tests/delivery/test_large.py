@@ -10,9 +10,9 @@ import pytest
 
 from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
+from shared.delivery.ledger import Row, partition
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.queue_messages import work_of
-from shared.delivery.record import Row, partition
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Draft, FileItem, Interrupted, Outcome, Stopped, Throttled, Unknown
 from shared.graph.upload import Uploaded
@@ -127,7 +127,8 @@ class LargeOffice(Office):
             return "sent" if self.mailbox.sent else "absent"
 
         box: Any = self.mailbox
-        return replace(super().engine, drafts=lambda: LargeMails(box, box, self.files, look))
+        engine = super().engine
+        return replace(engine, mailer=replace(engine.mailer, drafts=lambda: LargeMails(box, box, self.files, look)))
 
     async def deliver(self, made: OutgoingMail | None = None) -> None:
         made = made or large()
@@ -276,7 +277,7 @@ async def test_a_claim_that_ran_out_before_sending_was_asked_for_need_not_wait()
     office = LargeOffice(mailbox=Mailbox(trouble={"session": Interrupted("draft", 503)}))
     await office.deliver()
     row = await office.row()
-    await office.ledger.replace(replace(row, state="sending", lease_until=office.clock.now()))
+    await office.ledger.write(replace(row, state="sending", lease_until=office.clock.now()))
     office.clock.move(minutes=1)
     await office.deliver_next()
     row = await office.row()
@@ -317,7 +318,7 @@ async def test_the_draft_of_a_cancelled_mail_goes_with_its_message() -> None:
     office = LargeOffice(mailbox=Mailbox(trouble={"session": Throttled(60)}))
     await office.deliver()
     row = await office.row()
-    await office.ledger.replace(replace(row, state="cancelled", settled_at=office.clock.now()))
+    await office.ledger.write(replace(row, state="cancelled", settled_at=office.clock.now()))
     await office.deliver_next()
     assert office.mailbox.drafts == {}
     assert (await office.row()).progress is None

@@ -15,13 +15,11 @@ from azure.core.exceptions import HttpResponseError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.delivery.ledger import Ledger
-from shared.delivery.record import Conflict, partition
-from shared.delivery.transitions import first_claim
+from shared.delivery.ledger import Conflict, Ledger, partition
 from shared.settings.config import Settings
 from shared.storage.tables import Tables, continued
 from tests.delivery.memory import MemoryLedger
-from tests.delivery.samples import NOON, Office, work
+from tests.delivery.samples import NOON, Office, first_claim, work
 from tests.wire import Wire
 
 ROW = first_claim(work(), NOON, Settings(), "token-1", queued=True)
@@ -59,7 +57,7 @@ async def test_a_row_comes_back_as_it_was_written(ledger: Ledger) -> None:
         request_id="r",
         client_request_id="c",
     )
-    written = await ledger.insert(full)
+    written = await ledger.write(full)
     assert written == replace(full, etag=written.etag)
     assert await ledger.read(ROW.id) == written
 
@@ -69,40 +67,40 @@ async def test_what_is_not_there_is_none(ledger: Ledger) -> None:
 
 
 async def test_a_second_insert_conflicts(ledger: Ledger) -> None:
-    await ledger.insert(ROW)
+    await ledger.write(ROW)
     with pytest.raises(Conflict):
-        await ledger.insert(replace(ROW, token="token-2"))
+        await ledger.write(replace(ROW, token="token-2"))
 
 
 async def test_a_row_is_replaced_once_for_each_etag(ledger: Ledger) -> None:
-    first = await ledger.insert(ROW)
-    second = await ledger.replace(replace(first, state="accepted", token="token-2", due_at=NOON))
+    first = await ledger.write(ROW)
+    second = await ledger.write(replace(first, state="accepted", token="token-2", due_at=NOON))
     assert second.etag != first.etag
     with pytest.raises(Conflict):
-        await ledger.replace(replace(first, state="failed", token="token-3"))
+        await ledger.write(replace(first, state="failed", token="token-3"))
     assert await ledger.read(ROW.id) == second
 
 
 async def test_what_is_none_is_taken_out_of_the_row(ledger: Ledger) -> None:
-    row = await ledger.insert(replace(ROW, due_at=NOON))
-    await ledger.replace(replace(row, due_at=None, token="token-2"))
+    row = await ledger.write(replace(ROW, due_at=NOON))
+    await ledger.write(replace(row, due_at=None, token="token-2"))
     found = await ledger.read(ROW.id)
     assert found is not None
     assert found.due_at is None
 
 
 async def test_a_row_that_is_gone_conflicts(ledger: Ledger) -> None:
-    await ledger.insert(replace(ROW, id="e" * 32))
+    await ledger.write(replace(ROW, id="e" * 32))
     with pytest.raises(Conflict):
-        await ledger.replace(replace(ROW, id="d" * 32, etag="W/\"datetime'2026-07-01T12%3A00%3A00.0000000Z'\""))
+        await ledger.write(replace(ROW, id="d" * 32, etag="W/\"datetime'2026-07-01T12%3A00%3A00.0000000Z'\""))
 
 
 async def test_of_many_claims_at_once_one_succeeds(ledger: Ledger) -> None:
-    row = await ledger.insert(replace(ROW, state="accepted", token="token-0"))
+    row = await ledger.write(replace(ROW, state="accepted", token="token-0"))
 
     async def claim(number: int) -> bool:
         try:
-            await ledger.replace(replace(row, state="sending", token=f"token-{number}"))
+            await ledger.write(replace(row, state="sending", token=f"token-{number}"))
         except Conflict:
             return False
         return True
@@ -113,27 +111,27 @@ async def test_of_many_claims_at_once_one_succeeds(ledger: Ledger) -> None:
 @pytest.mark.parametrize("ledger", ["table"], indirect=True)
 async def test_an_insert_whose_answer_is_lost_knows_its_own_row(ledger: Ledger, wire: Wire) -> None:
     """The client tries again, meets itself as a conflict, and must not take it for another's."""
-    await ledger.insert(replace(ROW, id="a" * 32))
+    await ledger.write(replace(ROW, id="a" * 32))
     wire.lose = 1
-    written = await ledger.insert(ROW)
+    written = await ledger.write(ROW)
     assert await ledger.read(ROW.id) == written
 
 
 @pytest.mark.parametrize("ledger", ["table"], indirect=True)
 async def test_a_replace_whose_answer_is_lost_knows_its_own_row(ledger: Ledger, wire: Wire) -> None:
-    row = await ledger.insert(ROW)
+    row = await ledger.write(ROW)
     wire.lose = 1
-    written = await ledger.replace(replace(row, state="sent", settled_at=NOON))
+    written = await ledger.write(replace(row, state="sent", settled_at=NOON))
     assert await ledger.read(ROW.id) == written
-    assert (await ledger.replace(replace(written, state="failed"))).state == "failed"
+    assert (await ledger.write(replace(written, state="failed"))).state == "failed"
 
 
 @pytest.mark.parametrize("ledger", ["table"], indirect=True)
 async def test_a_lost_answer_does_not_hide_that_another_one_came_between(ledger: Ledger, wire: Wire) -> None:
-    row = await ledger.insert(ROW)
-    await ledger.replace(replace(row, token="token-2"))
+    row = await ledger.write(ROW)
+    await ledger.write(replace(row, token="token-2"))
     with pytest.raises(Conflict):
-        await ledger.replace(replace(row, state="sent"))
+        await ledger.write(replace(row, state="sent"))
 
 
 async def test_a_search_for_a_rare_state_ends_in_time_and_goes_on_from_there(
@@ -153,13 +151,13 @@ async def test_a_search_for_a_rare_state_ends_in_time_and_goes_on_from_there(
     monkeypatch.setattr("shared.delivery.ledger.SEARCH", 0.2)
     async with Scarce() as wire:
         ledger = _in_a_table(storage, wire)
-        await ledger.insert(replace(ROW, state="sent"))
+        await ledger.write(replace(ROW, state="sent"))
         wire.requests = 0
         rows, after = await ledger.page("review", 5, None)
         assert rows == []
         assert after is not None
         assert wire.requests > 1, "an empty page alone is no reason to stop"
-        row = await ledger.insert(replace(ROW, id="f" * 32, state="review"))
+        row = await ledger.write(replace(ROW, id="f" * 32, state="review"))
         wire.finds = True
         assert await ledger.page("review", 5, after) == ([row], None)
 
@@ -172,16 +170,17 @@ def test_partitions_are_spread_evenly_whatever_the_ids_are_made_of() -> None:
 
 async def test_a_claim_can_be_renewed_by_its_holder_and_by_nobody_who_has_lost_it(ledger: Ledger) -> None:
     office = Office(ledger=ledger)
-    row = await ledger.insert(replace(ROW, progress="part 1 of 3"))
+    row = await ledger.write(replace(ROW, progress="part 1 of 3"))
     office.clock.move(seconds=50)
-    renewed, lease = await office.engine.claims.claim(row)
+    lease = await office.engine.claim(row)
+    renewed = lease.row
     assert renewed.lease_until == NOON + timedelta(seconds=110)
     assert renewed.progress == "part 1 of 3"
     office.clock.move(seconds=59)
-    assert lease.lives()
-    await ledger.replace(replace(renewed, token="token-2"))
+    assert not lease.may_start()
+    await ledger.write(replace(renewed, token="token-2"))
     with pytest.raises(Conflict):
-        await office.engine.claims.claim(renewed)
+        await office.engine.claim(renewed)
 
 
 def _after(token: Any) -> str:
@@ -225,7 +224,7 @@ async def test_a_token_that_the_service_does_not_know_is_a_value_error(storage: 
 
     async with Strange() as wire:
         ledger = _in_a_table(storage, wire)
-        await ledger.insert(ROW)
+        await ledger.write(ROW)
         with pytest.raises(ValueError, match="no continuation token"):
             await ledger.page(None, 5, _after({"PartitionKey": "1!4!MDA-", "RowKey": None}))
         with pytest.raises(HttpResponseError):

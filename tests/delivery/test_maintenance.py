@@ -1,20 +1,30 @@
 """What no message comes by for is ended, looked up or removed; nothing that is still on its way is touched."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from shared.delivery.engine import Verifier
+from shared.delivery.ledger import PARTITIONS, Row, State
 from shared.delivery.maintenance import RUNS_AN_HOUR, Maintenance, partitions_of_run
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
-from shared.delivery.record import PARTITIONS, Row, State
-from shared.delivery.transitions import Finding, first_claim
+from shared.delivery.verification import Finding
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import decode
 from shared.settings.config import Settings
-from tests.delivery.samples import NO_PERMISSION, NOON, THROTTLED, TIMED_OUT, Office, outgoing_mail, work
+from tests.delivery.samples import (
+    NO_PERMISSION,
+    NOON,
+    THROTTLED,
+    TIMED_OUT,
+    Office,
+    Verifier,
+    first_claim,
+    outgoing_mail,
+    work,
+)
 
 ALL = range(PARTITIONS)
 CLAIM = first_claim(work(), NOON, Settings(), "token-1", queued=False)
@@ -28,7 +38,7 @@ async def after(office: Office, **time: float) -> Row | None:
 
 async def holding(state: State, **changes: object) -> Office:
     office = Office()
-    await office.ledger.insert(replace(CLAIM, state=state, **changes))  # type: ignore[arg-type] # by name
+    await office.ledger.write(replace(CLAIM, state=state, **changes))  # type: ignore[arg-type] # by name
     return office
 
 
@@ -115,7 +125,7 @@ async def test_what_ends_far_past_its_age_is_kept_where_its_mail_lies_in_a_blob(
     office = Office()
     large = outgoing_mail(size=100_000)
     await office.outbox.put(work(large), NOON, None, large)
-    await office.ledger.insert(replace(first_claim(work(large), NOON, Settings(), "token-1", queued=True), state=state))
+    await office.ledger.write(replace(first_claim(work(large), NOON, Settings(), "token-1", queued=True), state=state))
     await after(office, days=11)
     kept = office.outbox.dead[large.id]
     assert (kept.kind, kept.reason, decode(kept.content)) == ("mail", "TooOld", large)
@@ -125,6 +135,16 @@ async def test_what_waits_for_its_time_does_not_age_before_it() -> None:
     row = await after(await holding("scheduled", queued=True, not_before=NOON + timedelta(days=40)), days=41)
     assert row is not None
     assert row.state == "scheduled"
+
+
+async def test_the_age_of_what_waits_longest_is_measured(caplog: pytest.LogCaptureFixture) -> None:
+    office = await holding("accepted", queued=True)
+    younger = replace(CLAIM, id="2" * 32, state="accepted", queued=True, accepted_at=NOON + timedelta(hours=1))
+    await office.ledger.write(younger)
+    with caplog.at_level("INFO", "mailroom"):
+        await after(office, hours=2)
+    said = json.loads(caplog.messages[-1])
+    assert (said["event"], said["waiting"], said["oldest"]) == ("backlog.measured", 2, 7200.0)
 
 
 async def test_an_ended_row_and_what_is_kept_of_it_go_when_the_retention_is_over() -> None:

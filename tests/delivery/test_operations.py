@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery.engine import Verifier
-from shared.delivery.operations import Cannot, Control
+from shared.delivery.cancel_replay_retry import Cannot, Control
+from shared.delivery.ledger import Row, State
 from shared.delivery.queue import Kept
-from shared.delivery.record import Row, State
 from shared.delivery.request import Requests
-from shared.delivery.transitions import Finding
+from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome, Unanswered
@@ -30,6 +29,7 @@ from tests.delivery.samples import (
     TIMED_OUT,
     Office,
     ScriptedGraph,
+    Verifier,
     outgoing_mail,
     work,
 )
@@ -184,7 +184,7 @@ async def test_a_message_that_somebody_has_received_meanwhile_needs_no_other() -
 async def test_a_mail_whose_message_is_not_known_is_tried_in_its_time_and_the_operator_told() -> None:
     """A process has died between the message and the row that would have named it."""
     office = Office()
-    row = await office.ledger.replace(replace(await refused(office), message=None))
+    row = await office.ledger.write(replace(await refused(office), message=None))
     assert await Control(office.engine).retry(row) == Cannot("state", row)
     assert await office.row() == row
 

@@ -6,16 +6,17 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from shared.delivery.cancel_replay_retry import Control
+from shared.delivery.ledger import partition
 from shared.delivery.maintenance import Maintenance
-from shared.delivery.operations import Control
-from shared.delivery.payloads import LARGE, apart, files_of, filled, folder, payload_name
+from shared.delivery.payloads import LARGE, apart, files_of, folder, payload_name
 from shared.delivery.queue import delay
 from shared.delivery.queue_messages import work_of
-from shared.delivery.record import partition
 from shared.delivery.worker import Worker
 from shared.mail.model import BlobAttachment, FileAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode
 from shared.settings.config import Settings
+from shared.storage.files import filled
 from tests.delivery.memory import MemoryFiles
 from tests.delivery.samples import BAD_RECIPIENT, NOON, Office, ScriptedGraph, outgoing_mail
 

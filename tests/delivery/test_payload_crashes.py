@@ -19,26 +19,25 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueServiceClient
 
-from shared.delivery.claims import Claims
+from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.engine import Engine
-from shared.delivery.ledger import TABLE, Ledger
+from shared.delivery.ledger import TABLE, Ledger, Row, partition
 from shared.delivery.maintenance import Maintenance
-from shared.delivery.operations import Control
-from shared.delivery.payloads import Files, filled
 from shared.delivery.queue import QUEUE, Outbox, Receipt
 from shared.delivery.queue_messages import Work, parse_work, work_of
-from shared.delivery.record import Row, partition
 from shared.delivery.request import Answer, Done, Requests
-from shared.delivery.transitions import Busy, Finding, Mismatch
+from shared.delivery.transitions import Busy, Mismatch
+from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import FileAttachment
 from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import Settings
+from shared.storage.files import Files, filled
 from shared.storage.table_identity import OWN
 from shared.storage.tables import Tables
 from tests.delivery.memory import Unpaced
-from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, outgoing_mail
+from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, mailer, outgoing_mail
 
 LARGE = 60_000  # does not fit into a message; what is really large takes no other way
 FILES = tuple(FileAttachment(name=name, content_bytes=name.encode() * 300_000) for name in ("one", "two"))
@@ -111,14 +110,16 @@ class Process:
         self.queue = self._queues.get_queue_client(QUEUE)
         self.outbox = Punctual(lambda: self._queues, lambda: self.blobs)
         ledger = Ledger(Tables.of_connection_string(site.storage, self._wire).table(TABLE))
+        policy: Any = ScriptedPolicy()
         self.engine = Engine(
             Settings(),
-            Claims(Settings(), ledger, site.clock.now, site.clock.monotonic),
+            ledger,
             self.outbox,
             Unpaced(),
-            ScriptedPolicy(),
-            self._send,
-            self._look,
+            policy,
+            mailer(Settings(), self._send, self._look),
+            now=site.clock.now,
+            monotonic=site.clock.monotonic,
         )
 
     async def __aenter__(self) -> Self:
@@ -316,7 +317,7 @@ async def test_the_files_of_a_refused_mail_are_there_for_its_replay(site: Site) 
     number = int(partition(made.id), 16)
     site.clock.move(days=12)  # its mail's blob is an orphan by then
     await Maintenance(site.alive.engine).run(range(number, number + 1))
-    row = await site.alive.engine.claims.ledger.read(made.id)
+    row = await site.alive.engine.ledger.read(made.id)
     assert row
     await Control(site.alive.engine).replay(row)
     await site.deliver_all()
@@ -377,7 +378,7 @@ async def test_a_late_duplicate_of_a_refused_mail_does_not_take_the_mail_of_its_
     [(message, duplicate)] = await site.alive.messages()
     await Worker(site.alive.engine).deliver(duplicate)
     await site.alive.queue.delete_message(message)
-    row = await site.alive.engine.claims.ledger.read(made.id)
+    row = await site.alive.engine.ledger.read(made.id)
     assert row
     await Control(site.alive.engine).replay(row)
 

@@ -8,6 +8,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.delivery.queue import INLINE, QUEUE, Outbox, carrying, delay
 from shared.delivery.queue_messages import ProducerMessage, Work, apart, parse_work
+from shared.mail.outgoing import decode
 from tests.delivery.samples import NOON, outgoing_mail, work
 
 EVERYTHING = work(
@@ -31,7 +32,7 @@ def test_a_mail_within_its_wake_up_comes_back() -> None:
     found = parse_work(msgspec.json.encode(whole))
     assert isinstance(found, Work)
     assert found.carries
-    assert found.inline() == outgoing_mail()
+    assert decode(bytes(found.mail)) == outgoing_mail()
 
 
 def test_a_mail_that_does_not_fit_is_not_carried() -> None:

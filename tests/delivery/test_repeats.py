@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.delivery.record import State
+from shared.delivery.ledger import State
 from shared.delivery.worker import Worker
 from shared.mail.outgoing import Repeat
 from tests.delivery.samples import NOON, NOT_CONNECTED, Office, outgoing_mail, work
@@ -40,7 +40,7 @@ async def test_an_earlier_one_that_never_went_does_not_count(state: State) -> No
     office = Office()
     await Worker(office.engine).deliver(work(outgoing_mail(FIRST)), outgoing_mail(FIRST))
     row = await office.row(FIRST)
-    await office.ledger.replace(type(row)(**{**{name: getattr(row, name) for name in row.__slots__}, "state": state}))
+    await office.ledger.write(type(row)(**{**{name: getattr(row, name) for name in row.__slots__}, "state": state}))
     await carry(office, 1)
     assert SECOND in office.graph.sent
 

@@ -10,20 +10,22 @@ import msgspec
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
+from shared.delivery.ledger import Row
 from shared.delivery.queue import Kept, Receipt
 from shared.delivery.queue_messages import Work
-from shared.delivery.record import Row, State
-from shared.delivery.request import Done, Put, Rejection, Requests, Spent, TooMany, Unavailable
-from shared.delivery.transitions import Busy, Finding, Mismatch
+from shared.delivery.request import Done, Rejection, Requests, Spent, TooMany, Unavailable
+from shared.delivery.transitions import Busy, Mismatch
+from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
-from shared.mail.outgoing import OutgoingMail, decode
+from shared.mail.outgoing import Origin, OutgoingMail, decode
 from shared.policy.pre_send import Withheld
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import Reservation
 from shared.settings.address_patterns import Patterns
 from shared.settings.caller_rules import CallerRule
 from shared.settings.config import Settings
+from shared.webhooks.routing.at_once import AtOnce, Put
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (
     ACCEPTED,
@@ -176,7 +178,7 @@ async def test_a_key_whose_attempt_died_goes_to_the_queue_as_unknown() -> None:
 
 async def test_without_storage_nothing_is_sent() -> None:
     class NoTable(MemoryLedger):
-        async def insert(self, row: Row) -> Row:
+        async def write(self, row: Row) -> Row:
             raise ServiceRequestError("gone")
 
     office = Office(ledger=NoTable())
@@ -198,7 +200,9 @@ async def test_what_may_have_gone_and_no_queue_can_keep_says_so() -> None:
 
 async def test_that_graph_accepted_is_answered_although_it_cannot_be_written_down() -> None:
     class NoSettling(MemoryLedger):
-        async def replace(self, row: Row) -> Row:
+        async def write(self, row: Row) -> Row:
+            if not row.etag:
+                return await super().write(row)
             office.clock.move(minutes=1)  # the lease runs out over it
             raise ServiceRequestError("gone")
 
@@ -242,7 +246,7 @@ async def test_respond_async_whose_message_may_have_been_stored_does_not_say_tha
 
 async def test_respond_async_whose_row_cannot_be_written_does_not_say_that_nothing_was_stored() -> None:
     class NoTable(MemoryLedger):
-        async def insert(self, row: Row) -> Row:
+        async def write(self, row: Row) -> Row:
             raise ServiceRequestError("gone")
 
     office = Office(ledger=NoTable())
@@ -400,7 +404,8 @@ async def test_a_caller_over_its_rate_is_refused_and_nothing_is_stored() -> None
     office = rated(Limited(mails=1))
     requests = Requests(office.engine)
     assert await requests.send_now(outgoing_mail("1" * 32)) == Done("1" * 32, "sent", "r")
-    assert await requests.send_now(outgoing_mail()) == TooMany(20)
+    in_capitals = replace(outgoing_mail(), origin=Origin(kind="queue", name="MAIL-OUTBOX"))
+    assert await requests.send_now(in_capitals) == TooMany(20)
     assert await requests.accept(outgoing_mail()) == TooMany(20)
     assert await office.ledger.read(outgoing_mail().id) is None
     assert office.outbox.messages == []
@@ -456,12 +461,12 @@ async def test_in_capture_nothing_counts_for_the_day() -> None:
 # Webhooks that send at once: their message is put first, hidden.
 
 
-async def at_once(office: Office, mail: OutgoingMail, *, heard: bool = True) -> tuple[Put, State | None]:
-    """As intake does it."""
-    requests = Requests(office.engine)
-    put = await requests.prepare_put(mail)
-    receipt = await office.outbox.put(put.work, office.clock.now(), put.due, put.mail)
-    return put, await requests.attempt_put(put, receipt, lambda: heard) if put.ready else None
+async def at_once(office: Office, mail: OutgoingMail, *, heard: bool = True) -> Put:
+    once = AtOnce(office.engine, Worker(office.engine))
+    [put] = await once.put([mail])
+    if put.ready:
+        await once.send(put, lambda: heard)
+    return put
 
 
 async def found(row: Row) -> Finding:
@@ -470,10 +475,11 @@ async def found(row: Row) -> Finding:
 
 async def test_a_webhooks_mail_is_sent_beside_its_message_which_is_then_deleted() -> None:
     office = Office(verifier=found)
-    put, state = await at_once(office, outgoing_mail())
-    assert (state, office.graph.sent, office.outbox.messages) == ("sent", [outgoing_mail().id], [])
+    put = await at_once(office, outgoing_mail())
+    assert (office.graph.sent, office.outbox.messages) == ([outgoing_mail().id], [])
     assert put.due == NOON + timedelta(seconds=75), "the message hides until the first verification"
-    assert (await office.row()).queued
+    row = await office.row()
+    assert (row.state, row.queued) == ("sent", True)
 
 
 async def test_a_message_whose_deletion_fails_finds_its_row_ended() -> None:
@@ -482,7 +488,8 @@ async def test_a_message_whose_deletion_fails_finds_its_row_ended() -> None:
             raise ResourceNotFoundError
 
     office = Office(verifier=found, outbox=Stale())
-    assert (await at_once(office, outgoing_mail()))[1] == "sent"
+    await at_once(office, outgoing_mail())
+    assert (await office.row()).state == "sent"
     [(_, message)] = office.outbox.messages
     await Worker(office.engine).deliver(message)
     assert office.graph.sent == [outgoing_mail().id]
@@ -503,7 +510,7 @@ async def test_a_webhooks_mail_that_does_not_go_at_once_goes_by_the_message_that
 async def test_a_webhooks_mail_that_is_there_already_is_a_copy_and_its_message_stays() -> None:
     office = Office(verifier=found)
     await at_once(office, outgoing_mail())
-    assert (await at_once(office, outgoing_mail()))[1] is None
+    await at_once(office, outgoing_mail())
     [(_, message)] = office.outbox.messages
     await Worker(office.engine).deliver(message)
     assert office.graph.sent == [outgoing_mail().id]
@@ -511,7 +518,8 @@ async def test_a_webhooks_mail_that_is_there_already_is_a_copy_and_its_message_s
 
 async def test_a_webhooks_mail_that_graph_refuses_is_kept_since_its_sender_has_been_told_that_it_is_taken() -> None:
     office = Office(verifier=found, graph=ScriptedGraph([BAD_RECIPIENT]))
-    assert (await at_once(office, outgoing_mail()))[1] == "failed"
+    await at_once(office, outgoing_mail())
+    assert (await office.row()).state == "failed"
     assert decode(office.outbox.dead[outgoing_mail().id].content) == outgoing_mail()
     assert office.outbox.messages == []
 
@@ -521,8 +529,8 @@ async def test_after_its_sender_was_answered_an_attempt_says_nothing_and_its_mes
 ) -> None:
     office = Office(verifier=found)
     with caplog.at_level("INFO", "mailroom"):
-        assert (await at_once(office, outgoing_mail(), heard=False))[1] == "sent"
-        assert caplog.text == ""
+        await at_once(office, outgoing_mail(), heard=False)
+        assert ((await office.row()).state, caplog.text) == ("sent", "")
         [(_, message)] = office.outbox.messages
         await Worker(office.engine).deliver(message)
     assert "mail.sent" in caplog.text
@@ -542,7 +550,7 @@ async def test_what_a_kill_would_double_or_what_cannot_go_now_is_only_put(why: s
             office.policy = ScriptedPolicy([Withheld("captured")])
         case "no storage":
             office.policy = ScriptedPolicy(down=True)
-    put, _ = await at_once(office, mail)
+    put = await at_once(office, mail)
     assert put.ready is None
     assert office.graph.rows == []
     assert len(office.outbox.messages) == 1
@@ -554,12 +562,16 @@ async def test_a_webhooks_mail_without_a_time_now_is_put_for_its_own_time_so_tha
             return Reservation(mailbox, NOON + timedelta(seconds=40), recipients)
 
     office = Office(verifier=found, pace=Busy())
-    put, _ = await at_once(office, outgoing_mail())
+    put = await at_once(office, outgoing_mail())
     assert (put.ready, put.due, put.work.reserved) == (None, NOON + timedelta(seconds=40), NOON + timedelta(seconds=40))
 
 
 async def test_what_is_reserved_for_a_message_that_could_not_be_put_is_given_back() -> None:
-    office = Office(verifier=found, pace=(pace := Limited()))
-    requests = Requests(office.engine)
-    requests.abandon(await requests.prepare_put(outgoing_mail()))
+    class Full(MemoryOutbox):
+        async def put(self, *_: object, **__: object) -> Receipt:
+            raise ServiceRequestError("full")
+
+    office = Office(verifier=found, pace=(pace := Limited()), outbox=Full())
+    with pytest.raises(ServiceRequestError):
+        await at_once(office, outgoing_mail())
     assert pace.spent == {SENDER: 0}

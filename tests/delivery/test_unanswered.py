@@ -5,8 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from shared.delivery.record import Row
-from shared.delivery.transitions import Finding
+from shared.delivery.ledger import Row
+from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome, Rejected, Throttled, Unanswered, Unknown
 from shared.telemetry import LogEvent

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.delivery.record import Row
-from shared.delivery.transitions import SKEW, Claim, Finding, Settled, first_claim, settle
-from shared.delivery.verification import LONGEST_PAUSE, assess
+from shared.delivery.ledger import Row
+from shared.delivery.retries import SKEW, Settled, settle
+from shared.delivery.verification import LONGEST_PAUSE, Finding, assess
 from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Throttled, Unanswered, Unknown
 from shared.settings.config import Settings
-from tests.delivery.samples import NOON, TIMED_OUT, work
+from tests.delivery.samples import NOON, TIMED_OUT, first_claim, work
 
 SETTINGS: Final = Settings()
 CLAIMED: Final = replace(first_claim(work(), NOON, SETTINGS, "token-1", queued=True), etag="1", may_have_gone=True)
@@ -56,8 +56,8 @@ def settled(finding: Finding | None, verifications: int = LAST_LOOK, **changes: 
 
 def test_what_cannot_be_looked_up_is_sent_once_more_then_held() -> None:
     again = looked(None, verifications=0)
-    assert isinstance(again, Claim)
-    assert (again.row.resends, again.row.may_have_gone_twice, again.then) == (1, True, "send")
+    assert isinstance(again, Row)
+    assert (again.resends, again.may_have_gone_twice) == (1, True)
     held = settled(None, verifications=0, resends=1)
     assert (held.row.state, held.again) == ("review", None)
 
@@ -73,7 +73,7 @@ def test_the_choice_can_be_the_mails_own() -> None:
     held = assess(CLAIMED, None, NOON, SETTINGS, "review")
     assert isinstance(held, Settled)
     assert held.row.state == "review"
-    assert isinstance(assess(CLAIMED, None, NOON, Settings(on_unknown="review"), "resend"), Claim)
+    assert isinstance(assess(CLAIMED, None, NOON, Settings(on_unknown="review"), "resend"), Row)
 
 
 @pytest.mark.parametrize("verifications", range(LAST_LOOK + 1))
@@ -91,19 +91,19 @@ def test_a_copy_not_found_is_looked_for_again_at_the_given_times() -> None:
 
 
 def test_a_copy_found_nowhere_at_the_last_look_is_sent_again() -> None:
-    assert looked("absent") == Claim(replace(CLAIMED, verifications=0, may_have_gone=False), "send")
+    assert looked("absent") == replace(CLAIMED, verifications=0, may_have_gone=False)
 
 
 @pytest.mark.parametrize("verifications", [0, 1, 2])
 def test_what_was_not_even_asked_for_is_sent_without_waiting_for_more_looks(verifications: int) -> None:
-    assert looked("unsent", verifications) == Claim(replace(CLAIMED, verifications=0, may_have_gone=False), "send")
+    assert looked("unsent", verifications) == replace(CLAIMED, verifications=0, may_have_gone=False)
 
 
 def test_what_was_sent_once_more_without_being_looked_up_stays_in_doubt() -> None:
     """The draft of the second attempt says nothing of the first."""
     again = looked("unsent", 0, resends=1)
-    assert isinstance(again, Claim)
-    assert again.row.may_have_gone
+    assert isinstance(again, Row)
+    assert again.may_have_gone
     assert settled("unsent", 0, resends=1, attempts=20).row.state == "review"
 
 
@@ -179,8 +179,8 @@ def test_a_mailbox_cannot_be_asked_when_403_repeats_with_a_token_of_after_the_fi
     assert isinstance(stale, Settled)
     assert (stale.row.state, stale.row.new_token_from) == ("unknown", NOON + SKEW)
     resent = assess(stale.row, refused(NOON + MINUTE), later, SETTINGS)
-    assert isinstance(resent, Claim)
-    assert (resent.row.resends, resent.row.new_token_from) == (1, None)
+    assert isinstance(resent, Row)
+    assert (resent.resends, resent.new_token_from) == (1, None)
 
 
 def test_401_never_means_that_it_cannot_be_asked() -> None:
@@ -237,7 +237,7 @@ def test_a_mail_is_sent_again_only_after_as_many_answers_in_a_row_as_there_are_d
         asked = finding if isinstance(finding, str) else Unanswered(_stale(finding))
         seen = assess(row, asked, now, SETTINGS, jitter=jitter)
         absent = {"absent": absent + 1, "waiting": 0}.get(str(finding), absent)
-        if isinstance(seen, Claim):
+        if isinstance(seen, Row):
             assert (finding, absent) == ("absent", len(SETTINGS.verify_delays))
             return
         assert seen.again is not None

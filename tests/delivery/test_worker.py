@@ -1,5 +1,6 @@
 """One message of a queue: what is written, in which order, and what is left behind."""
 
+import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -9,13 +10,13 @@ import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
+from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.engine import SMALL
-from shared.delivery.operations import Control
+from shared.delivery.ledger import Conflict, Row
 from shared.delivery.queue import INLINE, Kept
 from shared.delivery.queue_messages import Work
-from shared.delivery.record import Conflict, Row
-from shared.delivery.transitions import Finding
-from shared.delivery.worker import Worker, spread
+from shared.delivery.verification import Finding
+from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode
@@ -112,14 +113,27 @@ async def test_a_rejected_mail_is_kept_before_its_row_ends() -> None:
     """If the process dies between the two, the mail is tried again; the other way round it would be gone."""
 
     class NoSettling(MemoryLedger):
-        async def replace(self, row: Row) -> Row:
-            raise ServiceRequestError("gone")
+        async def write(self, row: Row) -> Row:
+            if row.etag:
+                raise ServiceRequestError("gone")
+            return await super().write(row)
 
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]), ledger=NoSettling())
     with pytest.raises(ServiceRequestError):
         await deliver(office)
     assert outgoing_mail().id in office.outbox.dead
     assert (await office.row()).state == "sending"
+
+
+async def test_the_end_of_a_mail_for_later_is_logged_with_how_long_it_took_from_its_own_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    office = Office()
+    with caplog.at_level("INFO", "mailroom"):
+        await Worker(office.engine).deliver(work(not_before=NOON + timedelta(hours=1)), outgoing_mail())
+        await deliver_next(office)
+    ends = [said for record in caplog.records if (said := json.loads(record.message))["event"] == "mail.sent"]
+    assert [(end["id"], end["seconds"]) for end in ends] == [(outgoing_mail().id, 0.0)]
 
 
 async def test_missing_permission_is_tried_again_until_the_bound_then_failed() -> None:
@@ -138,7 +152,7 @@ async def test_a_mail_too_large_for_a_queue_message_goes_to_a_blob_and_the_blob_
     large = outgoing_mail(size=INLINE)
     await Worker(office.engine).deliver(work(large), large)
     [(_, message)] = office.outbox.messages
-    assert message.inline() is None
+    assert not bytes(message.mail)
     assert list(office.outbox.payloads) == [message.payload]
     await deliver_next(office)
     assert office.graph.sent == [large.id]
@@ -167,9 +181,10 @@ async def test_too_little_lease_left_gives_the_claim_up() -> None:
     """A slow storage or a stalled process must not send after others may have begun to verify."""
 
     class SlowClaim(MemoryLedger):
-        async def insert(self, row: Row) -> Row:
-            written = await super().insert(row)
-            office.clock.move(seconds=31)
+        async def write(self, row: Row) -> Row:
+            written = await super().write(row)
+            if not row.etag:
+                office.clock.move(seconds=31)
             return written
 
     office = Office(ledger=SlowClaim())
@@ -254,13 +269,13 @@ async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_
     class Stumbling(MemoryLedger):
         failures = 2
 
-        async def replace(self, row: Row) -> Row:
-            if self.failures:
+        async def write(self, row: Row) -> Row:
+            if row.etag and self.failures:
                 self.failures -= 1
                 raise ServiceRequestError("gone")
-            return await super().replace(row)
+            return await super().write(row)
 
-    monkeypatch.setattr("shared.delivery.claims.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.ledger.BETWEEN_WRITES", 0)
     office = Office(ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
@@ -292,13 +307,13 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
     class Stumbling(MemoryLedger):
         failures = 1
 
-        async def replace(self, row: Row) -> Row:
-            if self.failures:
+        async def write(self, row: Row) -> Row:
+            if row.etag and self.failures:
                 self.failures -= 1
                 raise ServiceRequestError("gone")
-            return await super().replace(row)
+            return await super().write(row)
 
-    monkeypatch.setattr("shared.delivery.claims.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.ledger.BETWEEN_WRITES", 0)
     office = Office(graph=Late(), ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
@@ -391,9 +406,13 @@ class Spent(Unpaced):
         return self.first or mailboxes[0]
 
 
-def test_those_who_wait_for_the_same_moment_come_one_by_one() -> None:
-    times = {spread(NOON) for _ in range(100)}
-    assert NOON <= min(times) < max(times) <= NOON + timedelta(minutes=5)
+async def test_those_who_wait_for_the_same_moment_come_one_by_one() -> None:
+    office = Office(pace=Spent(SENDER))
+    for number in range(100):
+        mail = outgoing_mail(f"{number:032}")
+        await Worker(office.engine).deliver(work(mail), mail)
+    times = {due - NOON for due, _ in office.outbox.messages}
+    assert timedelta(hours=5) <= min(times) < max(times) <= timedelta(hours=5, minutes=6)
     assert len(times) > 50
 
 
@@ -493,9 +512,9 @@ async def test_what_is_reserved_is_used_or_given_back_however_the_attempt_ends(o
 
 async def test_what_is_reserved_is_given_back_where_another_one_has_the_mail() -> None:
     class Taken(MemoryLedger):
-        async def insert(self, row: Row) -> Row:
+        async def write(self, row: Row) -> Row:
             with suppress(Conflict):
-                await super().insert(replace(row, state="sent", token="another"))
+                await super().write(replace(row, state="sent", token="another"))
             raise Conflict(row.id)
 
     await deliver(Office(ledger=Taken(), pace=(pace := Spent())))

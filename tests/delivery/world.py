@@ -19,27 +19,29 @@ from unittest.mock import patch
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceResponseError
 
-from shared.delivery import claims, engine, large, request, worker
-from shared.delivery.claims import Claims
-from shared.delivery.engine import Engine, StillOurs
+from shared.delivery import engine, large, ledger, request, worker
+from shared.delivery.cancel_replay_retry import Control
+from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
+from shared.delivery.ledger import REPLAYABLE, Conflict, Row, partition
 from shared.delivery.maintenance import Maintenance
-from shared.delivery.operations import Control
 from shared.delivery.queue_messages import Work, work_of
-from shared.delivery.record import REPLAYABLE, Conflict, Row, partition
 from shared.delivery.request import Answer, Done, Rejection, Requests, Spent, Unavailable
-from shared.delivery.transitions import Busy, Finding, Mismatch
+from shared.delivery.transitions import Busy, Mismatch
+from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Throttled, Unanswered, Unknown
 from shared.mail.outgoing import OutgoingMail
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.settings.config import OnUnknown, Settings
 from shared.telemetry import logger
+from shared.webhooks.routing import at_once
+from shared.webhooks.routing.at_once import AtOnce
 from tests.delivery.drafts import Drafts
 from tests.delivery.memory import MemoryFiles
 from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Start, Trouble
 from tests.delivery.remote import Pace, PreSend, StorageLedger, StorageOutbox
-from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, outgoing_mail
+from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, mailer, outgoing_mail
 
 __all__ = ["MAIL", "World"]
 
@@ -117,7 +119,9 @@ class World:
         self.plan = plan
         on_unknown: OnUnknown = "review" if plan.policy in ("review", "verify-review") else "resend"
         # So that its row is there at the end.
-        self.settings = Settings(on_unknown=on_unknown, retention_days=90, large_attachments=True)
+        self.settings = Settings(
+            on_unknown=on_unknown, retention_days=90, large_attachments=True, verify_sent="verify" in plan.policy
+        )
         self.now = 0.0  # seconds since noon, true time
         self.ledger = StorageLedger(self)
         self.outbox = StorageOutbox(self)
@@ -138,7 +142,7 @@ class World:
         self._points = 0  # since the last trouble
         self._passed = 0
         self.pace = Pace(self)
-        self._policy = PreSend(self)
+        self._policy: Any = PreSend(self)
         self._skews = cycle(plan.skews)
         self._graph = iter(plan.graph)
         self._looks = iter(plan.verifications)
@@ -163,10 +167,11 @@ class World:
             SystemRandom=lambda: SimpleNamespace(random=lambda: 0.5),
         )
         with ExitStack() as changed:
-            for module in (claims, engine):
+            for module in (ledger, engine):
                 changed.enter_context(patch.object(module, "asyncio", SimpleNamespace(sleep=self._sleep)))
-            changed.enter_context(patch.object(request, "within", lambda _: nullcontext()))  # no loop runs here
-            for module in (claims, engine, worker):
+            for module in (request, at_once):
+                changed.enter_context(patch.object(module, "within", lambda _: nullcontext()))  # no loop runs here
+            for module in (ledger, engine, worker):
                 changed.enter_context(patch.object(module, "secrets", chance))
             changed.enter_context(patch.object(logger, "disabled", new=True))
             yield
@@ -229,13 +234,13 @@ class World:
         now, monotonic = (lambda: NOON + timedelta(seconds=self.now + skew)), (lambda: self.now + started)
         return Engine(
             self.settings,
-            Claims(self.settings, self.ledger, now, monotonic),
+            self.ledger,
             self.outbox,
             self.pace,
             self._policy,
-            self._send,
-            verifier if verify else None,
-            lambda: drafts,
+            mailer(self.settings, self._send, verifier if verify else None, drafts),
+            now,
+            monotonic,
         )
 
     def _producer(self, body: int) -> None:
@@ -257,10 +262,10 @@ class World:
         process = self._process()
 
         async def serve() -> Answer:
-            made = self._mail(client.body, process.claims.now(), later=client.way == "accept")
+            made = self._mail(client.body, process.now(), later=client.way == "accept")
             requests = Requests(process)
             if client.way == "hook":
-                answer = await self._hook(requests, made)
+                answer = await self._hook(process, made)
             else:
                 answer = await (requests.accept(made) if client.way == "accept" else requests.send_now(made))
             await Point("reply")
@@ -280,18 +285,18 @@ class World:
             self.clients.append(client)
         self._begin(Actor(f"request {next(self._numbers)}", serve(), ended))
 
-    async def _hook(self, requests: Requests, mail: OutgoingMail) -> Answer:
-        """As intake does with a webhook's mail. The sender has its answer before, or 3 s after, the message is put."""
-        put = await requests.prepare_put(mail)
+    async def _hook(self, engine: Engine, mail: OutgoingMail) -> Answer:
+        """As AtOnce does with a webhook's mail. The sender has its answer before, or 3 s after, the message is put."""
+        once = AtOnce(engine, Worker(engine))
+        put = await once._prepared(mail)
         try:
-            now = requests.engine.claims.now()
-            receipt = await requests.engine.outbox.put(put.work, now, put.due, put.mail)
+            await once.confirm(put)
         except AzureError:
-            requests.abandon(put)
+            once.give_back([put])
             return Unavailable(maybe_sent=True)
         self.acknowledged, answered = True, self.now + 3
         if put.ready is not None:
-            await requests.attempt_put(put, receipt, lambda: self.now < answered)
+            await once.send(put, lambda: self.now < answered)
         return Done(mail.id, "accepted")
 
     def _deliver(self, message: Message) -> None:
@@ -326,7 +331,7 @@ class World:
 
         async def operate() -> None:
             with suppress(AzureError):
-                row = await control.read(MAIL)
+                row = await control.engine.ledger.read(MAIL)
                 if row is None:
                     return
                 if what == "cancel":
@@ -350,11 +355,11 @@ class World:
 
         self._begin(Actor(f"maintenance {next(self._numbers)}", maintain()))
 
-    async def _send(self, mail: OutgoingMail, row: Row, still_ours: StillOurs) -> Outcome:
+    async def _send(self, mail: OutgoingMail, row: Row, still_ours: Callable[[], bool]) -> Outcome:
         """Graph, as graph.send shows it. What it accepts it accepts before the deadline, whoever is still there."""
         return await self.ask_to_send(still_ours, lambda at: self.take(mail.fingerprint, at, mime=row.mime))
 
-    async def ask_to_send(self, still_ours: StillOurs, accept: Callable[[float], None]) -> Outcome:
+    async def ask_to_send(self, still_ours: Callable[[], bool], accept: Callable[[float], None]) -> Outcome:
         """accept: called when Graph accepts, with the time at which it has the mail."""
         deadline = self.now + self.settings.send_timeout
         trouble = await Point("fetch a token")

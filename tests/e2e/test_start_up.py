@@ -113,7 +113,7 @@ HEAVY = (
     "shared.mail.outgoing",
     "shared.mail.model",
     "shared.auth.entra",
-    "shared.delivery.record",
+    "shared.delivery.ledger",
     "shared.policy.pre_send",
     "shared.functions.messages",
     "shared.functions.queues",

@@ -11,14 +11,13 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.app import App
+from shared.delivery.ledger import State
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
-from shared.delivery.record import State
-from shared.delivery.transitions import first_claim
 from shared.functions import queues as trigger
 from shared.mail.outgoing import identity
 from shared.settings.config import read
-from tests.delivery.samples import SENDER, Office, outgoing_mail, work
+from tests.delivery.samples import SENDER, Office, first_claim, outgoing_mail, work
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 YOUNG, OLD = NOW - timedelta(hours=71), NOW - timedelta(hours=73)
@@ -140,7 +139,7 @@ async def test_a_mail_whose_message_fails_again_and_again_ends_when_it_is_too_ol
             claim = first_claim(message, accepted_at, office.settings, "t", queued=True)
             if known is not None:
                 await office.ledger.remove(known)
-            await office.ledger.insert(replace(claim, state=state))
+            await office.ledger.write(replace(claim, state=state))
         await trigger.mail_work_poison(Message(msgspec.json.encode(message)))
         assert bool(office.outbox.messages) is not ends
         office.outbox.messages.clear()

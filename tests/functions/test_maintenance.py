@@ -6,7 +6,7 @@ import json
 import pytest
 
 from shared.event_loop import Deadline
-from shared.functions import maintenance
+from shared.functions import timer
 from shared.telemetry import LogEvent
 
 
@@ -14,7 +14,7 @@ async def test_a_step_that_fails_or_hangs_keeps_no_other_from_being_done(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run fails in the end, so that the platform counts it."""
-    monkeypatch.setattr(maintenance, "TIME_FOR_A_STEP", 0.05)
+    monkeypatch.setattr(timer, "TIME_FOR_A_STEP", 0.05)
     done: list[str] = []
 
     async def fails() -> None:
@@ -32,7 +32,7 @@ async def test_a_step_that_fails_or_hangs_keeps_no_other_from_being_done(
 
     steps = {"queues": fails, "tables": hangs, "signed": works, "ledger": takes_its_time}
     with pytest.raises(OSError, match="anything"):
-        await maintenance._each(steps, Deadline(10))
+        await timer._each(steps, Deadline(10))
     assert done == ["works", "last"]
     said = [json.loads(record.getMessage()) for record in caplog.records]
     assert [(one["event"], one["step"], one["code"]) for one in said] == [

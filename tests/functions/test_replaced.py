@@ -11,7 +11,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.app import current_app
-from shared.delivery.record import Row
+from shared.delivery.ledger import Row
 from tests.azurite import azurite
 from tests.indexed import indexed
 
@@ -87,12 +87,12 @@ async def test_a_deleted_ledger_is_told_by_the_timer_readiness_and_each_mail(
 ) -> None:
     maintenance, now = indexed()["maintenance"].get_user_function(), datetime.now(UTC)
     await maintenance(Timer())
-    await current_app().engine.claims.ledger.insert(row(now))
+    await current_app().engine.ledger.write(row(now))
     assert (await ask("health_ready"))["status"] == "pass"
     assert "keysMayBeForgotten" not in await ask("operator_message", id=MAIL)
 
     await account.delete_table("mailledger")
-    await current_app().engine.claims.ledger.insert(row(now))
+    await current_app().engine.ledger.write(row(now))
     await a_new_process()
     ready = await ask("health_ready")  # before the timer has run
     assert (ready["status"], ready["checks"]["tables"]["status"]) == ("degraded", "degraded")
@@ -116,7 +116,7 @@ async def test_a_mail_is_doubted_for_as_long_as_its_key_would_have_been_remember
     await ledger.keep()
     await account.delete_table("mailledger")
     await ledger.keep()
-    await current_app().engine.claims.ledger.insert(row(datetime.now(UTC) + after * DAY, keep_days=keep_days))
+    await current_app().engine.ledger.write(row(datetime.now(UTC) + after * DAY, keep_days=keep_days))
     assert ("keysMayBeForgotten" in await ask("operator_message", id=MAIL)) is told
 
 
@@ -128,5 +128,5 @@ async def test_a_deleted_suppression_list_is_told_too(account: TableServiceClien
     ready = await ask("health_ready")
     assert ready["status"] == "degraded"
     assert "on the list are mailed" in ready["checks"]["tables"]["note"]
-    await current_app().engine.claims.ledger.insert(row(datetime.now(UTC)))
+    await current_app().engine.ledger.write(row(datetime.now(UTC)))
     assert "keysMayBeForgotten" not in await ask("operator_message", id=MAIL)

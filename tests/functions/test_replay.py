@@ -9,8 +9,8 @@ import azure.functions as func
 import pytest
 
 from shared.app import App
-from shared.delivery.operations import Control
-from shared.delivery.record import Row
+from shared.delivery.cancel_replay_retry import Control
+from shared.delivery.ledger import Row
 from shared.delivery.request import Requests
 from shared.functions import messages
 from shared.settings.config import read
@@ -72,7 +72,7 @@ async def test_who_is_told_that_a_mail_is_not_tried_at_once_is_told_when_it_is(
             await unanswered(office)
             office.verifier = None
         case "no message":
-            await office.ledger.replace(replace(await refused(office), message=None))
+            await office.ledger.write(replace(await refused(office), message=None))
     row = await office.row()
     answer = await messages.operator_message_retry(of(office, row, install))
     assert answer.status_code == 409

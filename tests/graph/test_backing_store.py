@@ -11,7 +11,8 @@ from msgraph.generated.models.message import Message
 from msgraph.generated.models.recipient import Recipient
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 
-from shared.graph.client import PlainStore, open_client
+from shared.graph.client import open_client
+from shared.mail.sdk_message import PlainStore
 
 
 def written(store: Any, *, cleared: bool) -> Any:

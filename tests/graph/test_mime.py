@@ -16,14 +16,14 @@ from sandbox.cloud.app import Options, create_app
 from sandbox.cloud.connections import CuttableProtocol
 from sandbox.cloud.state import Cloud
 from shared.app import App
-from shared.delivery.record import Row
+from shared.delivery.ledger import Row
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, Outcome, Rejected, Throttled, Unknown
 from shared.graph.send import send_mail
 from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.model import Message, SendMail
 from shared.settings.config import Settings
-from tests.delivery.samples import outgoing_mail
+from tests.delivery.samples import Office, outgoing_mail
 from tests.graph.service import Service
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ async def test_a_mail_whose_headers_cannot_be_written_is_rejected_and_graph_is_n
     row = Row(
         id=made.id, state="sending", scope="", fingerprint="", mailbox=BOX, accepted_at=made.accepted_at, mime=True
     )
-    outcome = await App(Settings()).mailer.send(made, row, lambda: True)
+    office = Office()
+    outcome = await App(Settings()).mailer.send(made, await office.engine.claim(row))
     assert isinstance(outcome, Rejected)
     assert (outcome.status, outcome.code, outcome.kind) == (400, "ErrorInvalidRecipients", "permanent")
 

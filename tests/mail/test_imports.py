@@ -5,7 +5,7 @@ FOREIGN = (
     "msgraph", "kiota_abstractions", "idna", "azure", "httpx", "shared.graph", "shared.delivery", "shared.mime.read",
 )  # fmt: skip
 MODULES = [
-    "shared.mail.outgoing", "shared.mail.limits", "shared.mail.sdk_message",
+    "shared.mail.outgoing", "shared.mail.limits",
     "shared.mail.parse", "shared.mail.sizes", "shared.mail.marker", "shared.mail.threading",
     "shared.mail.model",
     "shared.policy.admit", "shared.settings.address_patterns",

@@ -14,7 +14,9 @@ ANYBODYS: Final = {"errors", "event_loop", "telemetry"}
 ALLOWED: Final = {
     "functions": "app auth delivery mail mime parsing policy settings storage webhooks.routing webhooks.sources",
     "app": "auth delivery graph policy ratelimit settings storage webhooks.rendering webhooks.routing",
-    "webhooks.routing": "auth delivery mail parsing policy ratelimit settings webhooks.rendering webhooks.sources",
+    "webhooks.routing": (
+        "auth delivery mail parsing policy ratelimit settings storage webhooks.rendering webhooks.sources"
+    ),
     "webhooks.rendering": "webhooks.sources",
     "webhooks.sources": "mail parsing",
     "delivery": "graph mail mime parsing policy ratelimit settings storage",
@@ -23,7 +25,7 @@ ALLOWED: Final = {
     "auth": "settings",
     "policy": "mail mime settings storage",
     "settings": "mail",
-    "storage": "auth settings",
+    "storage": "auth mail settings",
     "mime": "mail parsing",
     "mail": "parsing",
     "parsing": "",

@@ -16,13 +16,13 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 
 import shared.auth.entra_keys
 import shared.storage.account
+import shared.storage.files
 import shared.storage.storage_service
 from shared.app import App
 from shared.auth.managed_identity import Identity
-from shared.delivery import payloads
+from shared.delivery.ledger import Row
 from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import Work
-from shared.delivery.record import Row
 from shared.graph.client import open_client
 from shared.graph.outcome import Unanswered, Unknown
 from shared.graph.send import send_mail
@@ -41,7 +41,7 @@ BEGUN = (  # as blobs, rows and anything else might come
 )
 ANSWERS = {"silent": b"", "trickling": BEGUN}
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
-WORK = Work(v=1, id="1" * 32, scope="", fingerprint="", mailbox="", accepted_at=NOW, payload="00/blob")
+WORK = Work(v=1, id="1" * 32, scope="", fingerprint="", sender="", accepted_at=NOW, payload="00/blob")
 ROW = Row(id="1" * 32, state="sending", scope="", fingerprint="", mailbox="a", accepted_at=NOW, token="t")
 
 
@@ -78,9 +78,9 @@ STORAGE: dict[str, Callable[[App], Awaitable[object]]] = {
     "set aside": lambda app: app.outbox.set_aside("1", Kept("mail", "x", b"x")),
     "what was set aside read": lambda app: app.outbox.kept("1"),
     "a payload removed": lambda app: app.outbox.remove(WORK),
-    "a row added": lambda app: app.engine.claims.ledger.insert(ROW),
-    "a row read": lambda app: app.engine.claims.ledger.read("1"),
-    "rows listed": lambda app: app.engine.claims.ledger.page("sent", 10, None),
+    "a row added": lambda app: app.engine.ledger.write(ROW),
+    "a row read": lambda app: app.engine.ledger.read("1"),
+    "rows listed": lambda app: app.engine.ledger.page("sent", 10, None),
     "a rate read": lambda app: TableStore(app.storage.tables.table("rates")).read("x"),
     "a rate written": lambda app: TableStore(app.storage.tables.table("rates")).write("x", {}, None),
     "its health": lambda app: app.storage.queues.get_queue_client("mail-work").count(),
@@ -100,7 +100,7 @@ def swept() -> Iterator[None]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same deadlines, shorter."""
     monkeypatch.setattr(shared.storage.account, "TRY_TIMEOUT", 0.6)
-    monkeypatch.setattr(payloads, "READ_TIMEOUT", 2.0)
+    monkeypatch.setattr(shared.storage.files, "READ_TIMEOUT", 2.0)
     monkeypatch.setattr(shared.auth.entra_keys, "FETCH_TIMEOUT", 0.5)
     monkeypatch.setattr(secrets, "PATIENCE", 0.5)
     monkeypatch.setitem(shared.storage.account.CLIENT_OPTIONS, "retry_total", 1)
@@ -127,7 +127,7 @@ def test_storages_own_deadlines_end_a_request_before_its_caller_is_cut_off() -> 
     waits = 3 * (0.5 + 2**3 + 3)  # of ExponentialRetry, with its jitter; tables wait less
     assert tries * shared.storage.account.TRY_TIMEOUT + waits + 8 < 130
     assert shared.storage.account.CLIENT_OPTIONS["retry_total"] == shared.storage.storage_service.RETRIES
-    assert payloads.READ_TIMEOUT < 115
+    assert shared.storage.files.READ_TIMEOUT < 115
 
 
 @pytest.mark.parametrize("kind", ANSWERS)

@@ -19,7 +19,7 @@ import pytest
 
 import shared.storage.account
 from shared.auth.managed_identity import Identity
-from shared.delivery.claims import Lease
+from shared.delivery.ledger import Lease
 from shared.event_loop import Deadline, within
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.drafts import Drafts
@@ -28,7 +28,10 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Unknown
 from shared.graph.send import send_mail
 from shared.graph.transport import PIECE, PhaseTracker, _pieces
 from shared.graph.upload import Uploaded, Uploader
+from shared.settings.config import Settings
 from shared.storage.account import StorageAccount
+from tests.delivery.memory import MemoryLedger
+from tests.delivery.samples import NOON, first_claim, work
 from tests.graph.service import token_answer
 from tests.graph.test_send import MAILBOX, outgoing_mail
 from tests.runtime.test_deadlines import account_at
@@ -201,7 +204,11 @@ async def test_a_claim_whose_time_ended_while_the_loop_stood_sends_nothing(
     """The loop stands between the last look at the claim and the first byte: another instance may send by now."""
     if kept:
         assert await send(connection) == Accepted()
-    lease = Lease(time.monotonic, time.monotonic() + DEADLINE, time.monotonic() + 2 * DEADLINE)
+    settings = Settings(lease_margin=DEADLINE)
+    lease = Lease(
+        MemoryLedger(), settings, lambda: NOON, time.monotonic, first_claim(work(), NOON, settings, "t", queued=True)
+    )
+    await lease.renew()
 
     def still_ours() -> bool:
         ours = lease.may_start()
@@ -209,7 +216,7 @@ async def test_a_claim_whose_time_ended_while_the_loop_stood_sends_nothing(
         return ours
 
     assert await send(connection, still_ours=still_ours) == NotConnected("connect")
-    assert not lease.lives()
+    assert not lease.may_start()
     assert slow.sent() == (1 if kept else 0)
     assert await send(connection) == Accepted()
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.mail.outgoing import Origin
 from shared.settings.config import read, secret_setting
 from shared.settings.storage_connection import DEVELOPMENT_STORAGE
 
@@ -199,14 +198,8 @@ def test_rates_of_callers_and_of_the_queues_producers() -> None:
     assert settings.problems == ()
     assert settings.callers[GUID].senders.allow("A@contoso.com"), "an id in any case"
     assert settings.callers[GUID].recipients
-    for origin in (
-        Origin(kind="application", name=GUID),
-        Origin(kind="user", name=GUID.upper()),
-        Origin(kind="queue", name="mail-outbox"),
-    ):
-        assert settings.rate_of(origin) == 5
-    assert settings.rate_of(Origin(kind="route", name="mail-outbox")) is None
-    assert settings.rate_of(Origin(kind="application", name="another")) is None
+    for name in (GUID, "mail-outbox"):
+        assert settings.callers[name].rate_per_minute == 5
 
 
 def test_the_mailbox_of_routes_opens_itself_until_senders_are_listed() -> None:

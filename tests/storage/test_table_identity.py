@@ -12,8 +12,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.delivery.ledger import Ledger
-from shared.delivery.record import Row
+from shared.delivery.ledger import Ledger, Row
 from shared.policy.suppression import SuppressedAddress, SuppressionTable, entry_id
 from shared.storage.table_identity import IDENTITY, SAID_FOR, SEEN_AGAIN, Replaced, TableIdentity
 from shared.storage.tables import Tables
@@ -70,7 +69,7 @@ async def test_a_deleted_table_is_noticed_by_all_whatever_has_made_it_anew(accou
     await identity.keep()
     await account.delete()
     assert await account.identity().check() is not None  # before anybody has marked the new one
-    await Ledger(account.tables.table(account.name)).insert(row_of("1"))
+    await Ledger(account.tables.table(account.name)).write(row_of("1"))
     found = await identity.keep()
     assert found is not None
     assert (found.table, found.found) == (account.name, account.now)
@@ -135,7 +134,7 @@ async def test_the_marker_is_no_mail_and_no_address(account: Account) -> None:
     await account.identity().keep()
     ledger = Ledger(account.tables.table(account.name))
     assert await ledger.page(None, 10, None) == ([], None)
-    await ledger.insert(row_of("1"))
+    await ledger.write(row_of("1"))
     assert [row.id for row in (await ledger.page(None, 10, None))[0]] == ["1"]
     account.name = f"t{uuid4().hex}"
     await account.identity().keep()

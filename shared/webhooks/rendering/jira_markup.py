@@ -13,22 +13,22 @@ from shared.webhooks.rendering.markdown import LONGEST_MARKDOWN, markdown
 
 _CODE: Final = re.compile(r"\{(?:code|noformat)(?::[^}\n]{0,100})?\}(.*?)\{(?:code|noformat)\}", re.DOTALL)
 # In this order: lists before what is bold, links before people.
-_RULES: Final = tuple(
-    (re.compile(pattern, re.MULTILINE), markdown)
-    for pattern, markdown in (
-        (r"^h[1-6]\. ?", "#### "),
-        (r"^bq\. ?", "> "),
-        (r"^#{1,6} ", "1. "),
-        (r"^[*-]{1,6} ", "- "),
-        (r"\{(?:color|panel|quote|anchor)(?::[^}\n]{0,100})?\}", ""),
-        (r"\{\{([^{}\n]{1,500})\}\}", r"`\1`"),
-        (r"\[~(?:accountid:)?([^\]\n|]{1,100})\]", r"@\1"),
-        (r"\[([^\]\n|\[]{1,300})\|(https?://[^\]\n|\s]{1,2000})(?:\|[^\]\n]{0,50})?\]", r"[\1](\2)"),
-        (r"\[([^\]\n|\[]{1,300})\|[^\]\n]{1,2000}\]", r"\1"),
-        (r"\[(https?://[^\]\n|\s]{1,2000})\]", r"<\1>"),
-        (r"!([^!\n|\s]{1,200})(?:\|[^!\n]{0,100})?!", r"\1"),
-        (r"(?<![\w*])\*(?!\s)([^*\n]{1,500})(?<!\s)\*(?![\w*])", r"**\1**"),
-    )
+_RULES: Final = (
+    (re.compile(r"^h[1-6]\. ?", re.MULTILINE), "#### "),
+    (re.compile(r"^bq\. ?", re.MULTILINE), "> "),
+    (re.compile(r"^#{1,6} ", re.MULTILINE), "1. "),
+    (re.compile(r"^[*-]{1,6} ", re.MULTILINE), "- "),
+    (re.compile(r"\{(?:color|panel|quote|anchor)(?::[^}\n]{0,100})?\}", re.MULTILINE), ""),
+    (re.compile(r"\{\{([^{}\n]{1,500})\}\}", re.MULTILINE), r"`\1`"),
+    (re.compile(r"\[~(?:accountid:)?([^\]\n|]{1,100})\]", re.MULTILINE), r"@\1"),
+    (
+        re.compile(r"\[([^\]\n|\[]{1,300})\|(https?://[^\]\n|\s]{1,2000})(?:\|[^\]\n]{0,50})?\]", re.MULTILINE),
+        r"[\1](\2)",
+    ),
+    (re.compile(r"\[([^\]\n|\[]{1,300})\|[^\]\n]{1,2000}\]", re.MULTILINE), r"\1"),
+    (re.compile(r"\[(https?://[^\]\n|\s]{1,2000})\]", re.MULTILINE), r"<\1>"),
+    (re.compile(r"!([^!\n|\s]{1,200})(?:\|[^!\n]{0,100})?!", re.MULTILINE), r"\1"),
+    (re.compile(r"(?<![\w*])\*(?!\s)([^*\n]{1,500})(?<!\s)\*(?![\w*])", re.MULTILINE), r"**\1**"),
 )
 
 

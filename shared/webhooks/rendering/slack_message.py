@@ -17,7 +17,7 @@ from shared.webhooks.rendering.mrkdwn import emoji, mrkdwn
 from shared.webhooks.sources.json_values import pick
 
 # "*Status:* down" in a field of a block: a name and a value.
-_FIELD: Final = re.compile(r"\s*\*([^*\n]{1,200})\*:?[ \t]*\n?(.*)", re.DOTALL)
+_FIELD: Final = re.compile(r"\*([^*\n]{1,200})\*:?(.*)", re.DOTALL)
 _STYLES: Final = {"bold": "b", "italic": "i", "strike": "s", "code": "code"}
 
 
@@ -69,9 +69,9 @@ def _block(parts: Parts, block: dict[str, Any]) -> None:
         case "section":
             parts.add("text", _text(block.get("text")))
             fields = [_text(field) for field in _objects(block, "fields")]
-            pairs = [_FIELD.fullmatch(said(field, "text") or "") for field in _objects(block, "fields")]
+            pairs = [_FIELD.fullmatch((said(field, "text") or "").strip()) for field in _objects(block, "fields")]
             if fields and all(pairs):
-                parts.add("facts", [(pair[1].rstrip(": "), _mrkdwn(pair[2])) for pair in pairs if pair])
+                parts.add("facts", [(pair[1].rstrip(": "), _mrkdwn(pair[2].strip())) for pair in pairs if pair])
             else:
                 parts.add("bullets", fields)
             _elements(parts, [block.get("accessory")])

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -354,7 +355,7 @@ class _Writer:
             seconds = float(value)
         except (TypeError, ValueError, OverflowError):
             return None
-        while seconds > _MILLISECONDS:
+        while _MILLISECONDS < seconds < inf:
             seconds /= 1000
         return self.time(seconds) if _EPOCH[0] <= seconds <= _EPOCH[1] else None
 

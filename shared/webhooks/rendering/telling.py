@@ -325,8 +325,8 @@ class _Walk:
         order = sorted(
             keys,
             key=lambda key: (
-                _plain(key) not in TITLES + NAMES,
                 len({shown(row.get(key)) for row in rows}) == 1,
+                _plain(key) not in TITLES + NAMES,
                 -sum(key in row for row in rows),
             ),
         )

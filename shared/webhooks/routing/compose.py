@@ -136,6 +136,7 @@ class Composer:
             sender=self._sender(route),
             request=mail,
             origin=Origin(kind="route", name=route.name),
+            route=route.name,
             accepted_at=now,
             on_unknown=route.on_unknown,
             repeats=repeats,

@@ -28,7 +28,7 @@ from shared.mail.outgoing import OutgoingMail, identity, new_id
 from shared.ratelimit.store import RateLimitUnavailable
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.rendering.bounds import size_of
-from shared.webhooks.routing.at_once import AtOnce, StoredMail
+from shared.webhooks.routing.at_once import AtOnce, Put
 from shared.webhooks.routing.batches import Expander, packed
 from shared.webhooks.routing.catalog import Catalog
 from shared.webhooks.routing.compose import Composer
@@ -63,7 +63,7 @@ class _Taken:
 
     events: int
     mails: tuple[str, ...] = ()
-    stored: Sequence[StoredMail] = ()
+    stored: Sequence[Put] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ class Intake:
             events = [event for event, mails in composed if mails]
             every = [mail for _, mails in composed for mail in mails]
             if len(every) <= ONE_BY_ONE:
-                stored: Sequence[StoredMail] = ()
+                stored: Sequence[Put] = ()
                 if self.at_once is not None and not paced:
                     stored = await self.at_once.put(every)
                     for event, mails in composed:

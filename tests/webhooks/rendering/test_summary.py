@@ -170,6 +170,7 @@ def test_times_are_recognised_by_form_or_name() -> None:
     assert times(when="2026-11-29 10:23:05 UTC") == ["at 2026-11-29 10:23:05+00:00"]
     assert times(start="2026-11-29T10:23:05") == ["2026-11-29 10:23"], "without a zone, none is claimed"
     assert len(times(a_at=1764412345, b_at=1764412346, c_at=1764412347)) == 2
+    assert times(time="1e999") == ["1e999"], "and never an endless division"
 
 
 def test_lists_of_like_objects_are_tables_and_pairs_are_facts() -> None:

@@ -17,6 +17,7 @@ import pytest
 from sandbox.examples import Example, examples_of
 from shared.errors import Malformed
 from shared.webhooks.rendering.mails import Rendered, Renderer
+from shared.webhooks.rendering.markdown import markdown
 from shared.webhooks.rendering.plain_text import text_of
 from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import templates_of
@@ -104,6 +105,14 @@ def texts_in(value: Any) -> Iterator[str]:
     elif isinstance(value, str) and " " in value.strip() and value not in ODD:
         yield value
         yield from filter(None, map(str.strip, value.splitlines()))
+        yield from read_lines(value)
+
+
+@cache
+def read_lines(value: str) -> tuple[str, ...]:
+    """The lines of a text that is Markdown or HTML, as a mail has them."""
+    lines = text_of(markdown(value) or "").splitlines()
+    return tuple(line.removeprefix("- ") for line in lines if " " in line.strip())
 
 
 @cache

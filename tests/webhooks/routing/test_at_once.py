@@ -18,12 +18,10 @@ import msgspec
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
-from shared.delivery import transitions
+from shared.delivery.ledger import Row
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work, work_of
-from shared.delivery.record import Row
-from shared.delivery.request import Requests
-from shared.delivery.signed_bodies import Earlier
+from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, Signed
@@ -104,10 +102,10 @@ class Signatures:
     def __init__(self) -> None:
         self.down = False
 
-    async def earlier(self, signed: Signed, mail: str, at: datetime) -> Earlier | None:
+    async def earlier(self, signed: Signed, mail: str, at: datetime) -> tuple[str, datetime] | None:
         if self.down:
             raise ServiceRequestError("away")
-        return Earlier("0" * 32, at - timedelta(hours=1))
+        return "0" * 32, at - timedelta(hours=1)
 
 
 @dataclass
@@ -119,7 +117,7 @@ class House:
     environ: dict[str, str] = field(default_factory=dict)
     graph: Graph = field(default_factory=Graph)
     policy: ScriptedPolicy = field(default_factory=ScriptedPolicy)
-    finding: transitions.Finding = "sent"
+    finding: Finding = "sent"
     office: Office = field(init=False)
     intake: Intake = field(init=False)
     worker: Worker = field(init=False)
@@ -137,9 +135,9 @@ class House:
         )
         self.signatures = Signatures()
         engine = self.office.engine
-        self.worker = Worker(engine, self.signatures)
+        self.worker = Worker(engine, self.signatures.earlier)
         composer, outbox = Composer(given, RENDERER), self.office.outbox
-        once = AtOnce(Requests(engine), self.worker) if given.send_at_once else None
+        once = AtOnce(engine, self.worker) if given.send_at_once else None
         self.intake = Intake(
             load(self.folder), composer, Secrets(given), self._tokens, outbox, self.worker, once, clock.now
         )
@@ -153,7 +151,7 @@ class House:
     def messages(self) -> list[tuple[datetime, Work]]:
         return self.storage.messages
 
-    async def _verify(self, row: Row) -> transitions.Finding:
+    async def _verify(self, row: Row) -> Finding:
         return self.finding
 
     async def _tokens(self, *_: object) -> None:
@@ -325,7 +323,7 @@ async def test_a_row_that_is_there_means_a_copy_whose_sender_is_answered(tmp_pat
     mail = house.graph.sent[0]
     row = await house.office.row(mail)
     lease = NOW + timedelta(seconds=60) if state == "sending" else None
-    await house.office.ledger.replace(replace(row, state=state, lease_until=lease, due_at=NOW + timedelta(hours=1)))
+    await house.office.ledger.write(replace(row, state=state, lease_until=lease, due_at=NOW + timedelta(hours=1)))
     reply = await house.post()
     assert (reply.status, reply.headers["Location"]) == (202, f"/api/messages/{mail}")
     assert house.graph.sent == [mail]
@@ -385,7 +383,7 @@ async def test_mails_without_a_copy_or_that_need_a_draft_are_only_put(tmp_path: 
     mail = outgoing_mail()
     unsaved = replace(mail, request=msgspec.structs.replace(mail.request, save_to_sent_items=False))
     made = await house.intake.at_once.put([unsaved, large()])
-    assert [one.receipt for one in made] == [None, None]
+    assert [one.ready for one in made] == [None, None]
     assert [due for due, _ in house.messages] == [NOW, NOW]
 
 
@@ -410,7 +408,7 @@ async def test_what_cannot_be_asked_keeps_no_mail_from_being_durable(
     house = House(tmp_path, policy=ScriptedPolicy(down=trouble == "policy"))
     if trouble != "policy":
         engine = replace(house.office.engine, pace=Unreachable(hangs=trouble == "slow"))
-        house.intake = replace(house.intake, at_once=AtOnce(Requests(engine), house.worker))
+        house.intake = replace(house.intake, at_once=AtOnce(engine, house.worker))
     assert (await house.post()).status == 202
     assert house.graph.rows == []
     assert [due for due, _ in house.messages] == [NOW]
@@ -461,7 +459,7 @@ async def test_an_operator_is_told_of_a_body_that_was_signed_before_when_its_mai
     """Where that cannot be looked up, the mail is left to its message."""
     signed = Signed(body="a" * 32, event="b" * 32)
     monkeypatch.setattr(
-        "shared.delivery.request.work_of", lambda mail: msgspec.structs.replace(work_of(mail), signed=signed)
+        at_once_module, "work_of", lambda *given: msgspec.structs.replace(work_of(*given), signed=signed)
     )
     house = House(tmp_path)
     with caplog.at_level(logging.INFO, "mailroom"):

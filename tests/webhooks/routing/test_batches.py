@@ -17,11 +17,11 @@ from hypothesis import settings as configured
 from hypothesis import strategies as st
 
 from sandbox.examples import examples_of
+from shared.delivery.cancel_replay_retry import Control
+from shared.delivery.ledger import partition
 from shared.delivery.maintenance import Maintenance
-from shared.delivery.operations import Control
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Batch, parse_work
-from shared.delivery.record import partition
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.mail.outgoing import OutgoingMail
@@ -197,8 +197,11 @@ async def test_a_route_that_has_become_unusable_makes_the_batch_wait_and_keeps_i
     assert len(at.outbox.messages) == 9
 
 
-async def test_only_the_events_that_cannot_be_mailed_wait_for_their_setting(tmp_path: Path) -> None:
-    """The route names recipients for one type; the others need MAIL_TO."""
+async def test_only_the_events_that_cannot_be_mailed_wait_for_their_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The route names recipients for one type; the others need MAIL_TO. Of each group of events."""
+    monkeypatch.setattr("shared.webhooks.routing.batches.GROUP", 3)
     environ = {"MAIL_SECRET_CLOUDEVENTS": "secret", "MAIL_TO": ""}
     at = counter(tmp_path, '[events."a.ok"]\nrecipients = ["a@contoso.com"]\n', environ=environ)
     events = [{**one, "type": "a.b" if n % 3 else "a.ok"} for n, one in enumerate(batch_of(9))]

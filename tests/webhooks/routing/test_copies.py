@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from shared.delivery.queue_messages import work_of
-from shared.delivery.signed_bodies import REMEMBERED, Earlier
 from shared.delivery.worker import Worker
 from shared.mail.outgoing import Signed
 from shared.webhooks.rendering.mails import Renderer
@@ -18,6 +17,7 @@ from shared.webhooks.routing.catalog import BUILT_IN, load
 from shared.webhooks.routing.compose import Composer
 from shared.webhooks.routing.event_messages import events_of, parse_event
 from shared.webhooks.routing.route import Route
+from shared.webhooks.routing.signed_bodies import REMEMBERED
 from shared.webhooks.sources.source import RawRequest, SourceEvent
 from tests.delivery.samples import THROTTLED, Office
 from tests.webhooks.routing.samples import NOW, settings
@@ -32,11 +32,11 @@ Request = Mapping[str, Any] | list[Any]
 class Memory:
     """A day's memory of what was signed."""
 
-    kept: dict[str, tuple[str, Earlier]] = field(default_factory=dict)
+    kept: dict[str, tuple[str, tuple[str, Any]]] = field(default_factory=dict)
 
-    async def earlier(self, signed: Signed, mail: str, at: Any) -> Earlier | None:
-        event, found = self.kept.setdefault(signed.body, (signed.event, Earlier(mail, at)))
-        return None if event == signed.event or found.at + REMEMBERED <= at else found
+    async def earlier(self, signed: Signed, mail: str, at: Any) -> tuple[str, Any] | None:
+        event, found = self.kept.setdefault(signed.body, (signed.event, (mail, at)))
+        return None if event == signed.event or found[1] + REMEMBERED <= at else found
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Post:
     async def take(self, events: Iterable[SourceEvent], minutes: float) -> None:
         """What came so many minutes after noon."""
         now = self.office.clock.at = NOW + timedelta(minutes=minutes)
-        courier = Worker(self.office.engine, self.memory)
+        courier = Worker(self.office.engine, self.memory.earlier)
         for event in events:
             for mail in Composer(self.office.settings, RENDERER).mails(self.route, event, now):
                 await courier.deliver(work_of(mail), mail)
@@ -331,5 +331,5 @@ async def test_the_parts_of_a_split_mail_and_a_message_delivered_twice_are_no_co
     (event,) = post.route.source.events(github("d-2", {**ISSUE, "to": everyone[:1]}))
     (mail,) = Composer(post.office.settings, RENDERER).mails(post.route, event, NOW)
     for _ in range(2):  # storage delivers a message of mail-work at least once
-        await Worker(post.office.engine, post.memory).deliver(work_of(mail), mail)
+        await Worker(post.office.engine, post.memory.earlier).deliver(work_of(mail), mail)
     assert (post.mails, said(caplog, "mail.duplicate")) == (3, [])

@@ -87,7 +87,7 @@ def test_the_closest_pattern_wins_wherever_it_stands(tmp_path: Path) -> None:
 WRONG = {
     "no TOML": ('source = "github"\nrecipients = [\n', "/route.toml:2: no TOML: Invalid value: recipients = [."),
     "no source": ("recipients = []", "/route.toml:1: the entry source is missing"),
-    "another source": ('\nsource = "gitlab"', "/route.toml:2: source: 'gitlab' is none of alertmanager, "),
+    "another source": ('\nsource = "gitea"', "/route.toml:2: source: 'gitea' is none of alertmanager, "),
     "an unknown entry": (
         'source = "key"\n\nrecipient = ["a@contoso.com"]',
         "/route.toml:3: recipient: unknown entry",

@@ -23,7 +23,7 @@ class FakeVault:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.answers: dict[str, str | Exception] = {}
+        self.answers: dict[str, str | Exception | None] = {}
         self.asked = 0
 
     async def fetch(self, name: str) -> str | None:
@@ -62,6 +62,16 @@ async def test_the_vault_is_read_once_in_ten_minutes_and_rotation_needs_no_resta
     del vault.answers["mail-secret-shop"]
     vault.now *= 2
     assert await secrets.of("shop") == ()
+
+
+async def test_a_vault_that_has_no_secret_yet_is_asked_again_soon() -> None:
+    vault = FakeVault()
+    vault.answers["mail-secret-shop"] = None
+    secrets = vault.secrets()
+    assert await secrets.of("shop") == ()
+    vault.answers["mail-secret-shop"] = "one"
+    vault.now = AGAIN + 1
+    assert await secrets.of("shop") == ("one",)
 
 
 async def test_while_the_vault_is_away_what_was_read_before_stays_in_use() -> None:

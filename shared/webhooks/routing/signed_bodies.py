@@ -6,46 +6,29 @@ mailed as an event of its own, and the operator is told: `event.signed-again`. O
 it holds over all instances, and the timer removes what is older.
 """
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.mail.outgoing import Signed
-from shared.storage.tables import Entity, Table, Value
+from shared.storage.tables import Table, Value
 
 TABLE: Final = "mailsigned"
 REMEMBERED: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """The mail of another event with the same signed body, and when that came."""
-
-    mail: str
-    at: datetime
-
-
-class SignedBodies(Protocol):
-    """What has been signed. Every method may raise azure.core's AzureError."""
-
-    def earlier(self, signed: Signed, mail: str, at: datetime) -> Awaitable[Earlier | None]:
-        """Remember it. Returns what another event has said with the same body less than a day before, if one has.
-
-        The same event again, however often, is not another one.
-        """
-        ...
-
-
-class TableSignedBodies:
-    """One entity a body; the first event of a day has it."""
+class SignedBodies:
+    """One entity a body; the first event of a day has it. Every method may raise azure.core's AzureError."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def earlier(self, signed: Signed, mail: str, at: datetime) -> Earlier | None:
+    async def earlier(self, signed: Signed, mail: str, at: datetime) -> tuple[str, datetime] | None:
+        """Remember it. Returns what another event has said with the same body less than a day before, if one has: its
+        mail, and when it came. The same event again, however often, is not another one.
+        """
         entity: dict[str, Value] = {
             "PartitionKey": signed.body[:2],
             "RowKey": signed.body,
@@ -63,7 +46,7 @@ class TableSignedBodies:
             if found is None:  # removed in between
                 continue
             if found["at"] + REMEMBERED > at:
-                return None if found["event"] == signed.event else Earlier(found["mail"], found["at"])
+                return None if found["event"] == signed.event else (found["mail"], found["at"])
             try:
                 await self._table.replace(entity, found["odata.etag"])
             except (ResourceModifiedError, ResourceNotFoundError):
@@ -75,10 +58,5 @@ class TableSignedBodies:
         for number in partitions:
             async for entity in self._table.all({"PartitionKey": f"{number:02x}"}):
                 if entity["at"] + REMEMBERED <= now:
-                    await self._remove(entity)
-
-    async def _remove(self, entity: Entity) -> None:
-        try:
-            await self._table.delete(entity["PartitionKey"], entity["RowKey"], entity["odata.etag"])
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return
+                    with suppress(ResourceModifiedError, ResourceNotFoundError):
+                        await self._table.delete(entity["PartitionKey"], entity["RowKey"], entity["odata.etag"])

@@ -1,19 +1,15 @@
-"""What producers and operators may do with a mail: see it, cancel it, list by state; replay one that ended unsent, and
-retry at once one that waits.
-"""
+"""What producers and operators may do with a mail: cancel it; replay one that ended unsent; retry one that waits."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
 
-from shared.delivery import transitions
-from shared.delivery.claims import new_token
 from shared.delivery.engine import Engine
+from shared.delivery.ledger import REPLAYABLE, Conflict, Row, new_token, report_end
 from shared.delivery.queue_messages import work_of
-from shared.delivery.record import REPLAYABLE, Conflict, Row, State
-from shared.delivery.reports import report_end
-from shared.delivery.verification import cannot_be_asked, is_forbidden
+from shared.delivery.retries import ended
+from shared.delivery.verification import Finding, cannot_be_asked, is_forbidden
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import OutgoingMail, decode
 from shared.telemetry import LogEvent, emit
@@ -41,27 +37,23 @@ class Control:
 
         The mail's message finds the row ended and is dropped, with its payload, when it is due.
         """
-        while True:
-            if row.state not in ("scheduled", "accepted") or row.may_have_gone:
-                return Cannot("state", row)
-            now = self.engine.claims.now()
-            try:
-                row = await self.engine.claims.write(
-                    replace(row, state="cancelled", token=new_token(), due_at=None, settled_at=now)
-                )
-            except Conflict:
-                row = await self.engine.claims.ledger.read(row.id) or row
-                continue
-            emit(LogEvent.MAIL_CANCELLED, id=row.id)
-            return row
+        if row.state not in ("scheduled", "accepted") or row.may_have_gone:
+            return Cannot("state", row)
+        cancelled = replace(row, state="cancelled", token=new_token(), due_at=None, settled_at=self.engine.now())
+        try:
+            row = await self.engine.ledger.write(cancelled)
+        except Conflict:
+            return await self.cancel(await self.engine.ledger.read(row.id) or row)
+        emit(LogEvent.MAIL_CANCELLED, id=row.id)
+        return row
 
     async def replay(self, row: Row, *, force: bool = False) -> Row | Cannot:
         """Put a mail back that has ended unsent, with the same id. The row as it is now: sent, if it was found.
 
-        One that may have gone is looked for first, here once and then by whoever delivers it, and sent only if it is
-        not there. Where its mailbox cannot be asked it is sent only by force; it may then have gone twice. A producer's
-        message that was no mail, or not allowed, goes back into its queue and is read anew. Asked twice at once it is
-        still sent once: the second message finds the replay begun.
+        One that may have gone is looked for first, here and by whoever delivers it, and sent only if it is not there.
+        Where its mailbox cannot be asked it is sent only by force; it may then have gone twice. A producer's message
+        goes back into its queue and is read anew. Asked twice at once it is still sent once: the second message finds
+        the replay begun.
         """
         if row.state not in REPLAYABLE:
             return Cannot("state", row)
@@ -79,35 +71,32 @@ class Control:
             if finding is None and not force:
                 return Cannot("cannot-be-asked", row)
             work = msgspec.structs.replace(work_of(mail), known=True, replay=row.replays + 1, force=finding is None)
-            await self.engine.outbox.put(work, self.engine.claims.now(), None, mail)
+            await self.engine.outbox.put(work, self.engine.now(), None, mail)
         emit(LogEvent.MAIL_REPLAYED, id=row.id, state=row.state)
         return row
 
     async def retry(self, row: Row) -> Row | Cannot:
         """Have a mail tried at once that waits for its next attempt. The row as it is now: sent, if it was found.
 
-        The row becomes due, then its message visible. In this order, since a message that came sooner than its row is
-        due would hide once more. Both may be done again, after a crash or by a second operator: it stays one message,
-        and so one attempt. A message that somebody has received since needs nothing. Its worker does what it does with
-        every mail, so its mailbox's rate, and a block of Graph's, still hold.
+        The row becomes due, then its message visible: a message that came sooner than its row is due would hide once
+        more. Both may be done again: it stays one message, and so one attempt. A message that somebody has received
+        since needs nothing. Its mailbox's rate, and a block of Graph's, still hold.
         """
-        while True:
-            if row.state == "unknown":
-                return await self._asked(row)
-            now = self.engine.claims.now()
-            waits = row.due_at is not None and row.due_at > now
-            if row.state != "accepted" or (waits and row.message is None):
-                return Cannot("state", row)
-            try:
-                if waits:
-                    row = await self.engine.claims.write(replace(row, token=new_token(), due_at=now))
-            except Conflict:
-                row = await self.engine.claims.ledger.read(row.id) or row
-                continue
-            if row.message is not None:
-                await self.engine.outbox.show(row.message, now, now)
-            emit(LogEvent.MAIL_RETRIED, id=row.id, state=row.state)
-            return row
+        if row.state == "unknown":
+            return await self._asked(row)
+        now = self.engine.now()
+        waits = row.due_at is not None and row.due_at > now
+        if row.state != "accepted" or (waits and row.message is None):
+            return Cannot("state", row)
+        try:
+            if waits:
+                row = await self.engine.ledger.write(replace(row, token=new_token(), due_at=now))
+        except Conflict:
+            return await self.retry(await self.engine.ledger.read(row.id) or row)
+        if row.message is not None:
+            await self.engine.outbox.show(row.message, now, now)
+        emit(LogEvent.MAIL_RETRIED, id=row.id, state=row.state)
+        return row
 
     async def _asked(self, row: Row) -> Row | Cannot:
         """Ask the mailbox of a mail that may have gone before that is due, if it did not answer the last time.
@@ -128,28 +117,21 @@ class Control:
             return Cannot("cannot-be-asked", row)
         return Cannot("no-answer", row) if isinstance(finding, Unanswered) else row
 
-    async def _verify(self, mail: OutgoingMail, row: Row) -> transitions.Finding | None:
+    async def _verify(self, mail: OutgoingMail, row: Row) -> Finding | None:
         """What the mailbox says now; a refusal is asked about once more, with a new token. None: it cannot be asked."""
         finding = await self.engine.verify(mail, row)
         if not is_forbidden(finding):
             return finding
-        again = replace(row, new_token_from=self.engine.claims.now())
+        again = replace(row, new_token_from=self.engine.now())
         finding = await self.engine.verify(mail, again)
         return None if cannot_be_asked(again, finding) else finding
 
     async def _found(self, row: Row) -> Row | Cannot:
         try:
-            sent = transitions.ended(replace(row, token=new_token()), "sent", self.engine.claims.now())
-            sent = await self.engine.claims.write(sent)
+            sent = ended(replace(row, token=new_token()), "sent", self.engine.now())
+            sent = await self.engine.ledger.write(sent)
         except Conflict:
-            return Cannot("state", await self.engine.claims.ledger.read(row.id) or row)
+            return Cannot("state", await self.engine.ledger.read(row.id) or row)
         report_end(sent)
         await self.engine.outbox.forget(row.id)
         return sent
-
-    async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
-        """Up to `most` rows, and where the next page begins. Raises ValueError when `after` is none of ours."""
-        return await self.engine.claims.ledger.page(state, most, after)
-
-    async def read(self, mail: str) -> Row | None:
-        return await self.engine.claims.ledger.read(mail)

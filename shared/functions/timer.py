@@ -1,14 +1,18 @@
 """The timer that keeps ledger and payloads in order, and logs what waits and what cannot be used."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from azure.core.exceptions import ResourceNotFoundError
+
 from shared.app import App, current_app
-from shared.delivery.maintenance import measure, partitions_of_run
+from shared.delivery.maintenance import partitions_of_run
 from shared.event_loop import Deadline, within
 from shared.functions.triggers import QUEUES
 from shared.settings.config import report_problems
+from shared.storage.queues import Queue, Queues
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.catalog import report_unusable
 from shared.webhooks.routing.route_status import status_of
@@ -60,3 +64,22 @@ async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadl
             failures.append(error)
     if failures:
         raise failures[0]
+
+
+async def measure(queues: Queues, names: Iterable[str], now: datetime) -> None:
+    """Say of each queue how many messages it holds and how old the oldest is that could be taken now.
+
+    Nothing is taken and nothing hidden. A message that waits for its time is counted, but has no age; nor has one that
+    is being worked on. Raises AzureError.
+    """
+    await asyncio.gather(*(_measure(queues.get_queue_client(name), name, now) for name in names))
+
+
+async def _measure(queue: Queue, name: str, now: datetime) -> None:
+    try:
+        count, put = await queue.count(), await queue.oldest()
+    except ResourceNotFoundError:  # made on first use, on a laptop
+        emit(LogEvent.QUEUE_MEASURED, queue=name, messages=0)
+        return
+    oldest = max(0.0, round((now - put).total_seconds(), 1)) if put else None
+    emit(LogEvent.QUEUE_MEASURED, queue=name, messages=count, oldest=oldest)

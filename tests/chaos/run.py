@@ -274,7 +274,10 @@ class _Run:
         found: dict[str, list[str]] = {}
         for mail in await self._control("GET", "accepted"):
             properties = {marked["id"]: marked["value"] for marked in mail["message"]["singleValueExtendedProperties"]}
-            [name] = SUBJECT.findall(mail["message"]["subject"])  # a webhook's mail has more in it
+            said = (
+                f"{mail['message']['subject']} {mail['message']['body']['content']}"  # a webhook's mail has more in it
+            )
+            [name] = set(SUBJECT.findall(said))
             found.setdefault(name, []).append(properties[MARKER_PROPERTY])
         return found
 

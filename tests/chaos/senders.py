@@ -169,7 +169,8 @@ class Senders:
 
 def standard_webhook(mail: Mail) -> tuple[str, dict[str, str], bytes]:
     """Route, headers and body, signed now by the specification's own library."""
-    body = json.dumps({"type": mail.subject, "timestamp": "2026-11-22T20:26:10Z", "data": {"way": mail.way}})
+    data = {"title": mail.subject, "way": mail.way}
+    body = json.dumps({"type": "mail.asked", "timestamp": "2026-11-22T20:26:10Z", "data": data})
     now = datetime.now(UTC)
     name = f"msg_{mail.subject.replace(' ', '_')}"
     signature = Webhook(SECRET).sign(name, now, body)

@@ -18,6 +18,11 @@ SECRET = "sandbox-secret"
 SHOP = "https://github.com/contoso/shop"
 
 
+def unique() -> str:
+    """A word that no other mail has, and that is not left out of the mail, as ids and hashes are."""
+    return uuid.uuid4().hex.translate(str.maketrans("0123456789", "ghijklmnop"))
+
+
 def post(sandbox: Sandbox, route: str, body: Any, query: str = "", **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     names = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -124,13 +129,13 @@ def test_a_forged_signature_an_unknown_route_and_a_body_that_is_no_json_send_not
     assert sandbox.requests() == 0
 
 
-def test_any_json_becomes_a_table_and_an_operator_sees_its_route(sandbox: Sandbox) -> None:
-    word = uuid.uuid4().hex
+def test_any_json_becomes_a_mail_and_an_operator_sees_its_route(sandbox: Sandbox) -> None:
+    word = unique()
     order = {"number": 12, "note": f"<b>{word}</b> {{{{ 7*7 }}}}"}
     answer = post(sandbox, "generic", {"order": order}, X_Api_Key=SECRET)
     assert answer.status_code == 202, answer.text
     [content] = eventually(lambda: bodies(sandbox, word))
-    assert f"&lt;b&gt;{word}&lt;/b&gt; {{{{ 7*7 }}}}" in content
+    assert f"{word} {{{{ 7*7 }}}}" in content
     mail = answer.headers["location"].rpartition("/")[2]
     eventually(lambda: sandbox.operator("GET", f"/{mail}").json().get("route") == "generic")
 
@@ -171,7 +176,7 @@ def cloud_event(word: str) -> CloudEvent:
 
 def test_the_official_cloudevents_sdk_sends_binary_structured_and_batch(sandbox: Sandbox) -> None:
     """And a batch that is sent twice, as by a sender that has lost the answer, is mailed once: each of its events."""
-    words = [uuid.uuid4().hex for _ in range(22)]
+    words = [unique() for _ in range(22)]
     url = f"{sandbox.facts['host']}/api/events/cloudevents"
     authorization = {"Authorization": f"Bearer {SECRET}"}
     batch = b"[%b]" % b",".join(JSONFormat().write(cloud_event(word)) for word in words[2:])
@@ -194,7 +199,7 @@ def arrived(sandbox: Sandbox, words: list[str]) -> list[str]:
 
 
 def test_a_producer_puts_events_into_the_queue_in_both_shapes(sandbox: Sandbox) -> None:
-    words = [uuid.uuid4().hex for _ in range(3)]
+    words = [unique() for _ in range(3)]
     envelope = {
         "specversion": "1.0",
         "id": words[1],

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from deployment.infra import as_template
 from shared.delivery import ledger, queue
-from shared.ratelimit import store as rates
+from shared.ratelimit import shared_row as rates
 from shared.settings import config, environ
 from shared.storage.table_identity import OWN
 from tests.infra.deployed import (

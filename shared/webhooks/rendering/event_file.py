@@ -5,20 +5,42 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from shared.errors import Malformed
 from shared.webhooks.rendering.bounds import size_of
+from shared.webhooks.sources.json_values import read_json
 
 LARGEST_FILE: Final = 500_000  # bytes: a mail has four million in all
 HIDDEN: Final = "not shown here"
 # Names of secrets, which do not belong in a mail.
 _SECRET: Final = re.compile(
-    r"(?:secret|password|passwd|passphrase|apikey|token|privatekey|credentials?|authorization|cookie)$"
+    r"(?:secret|password|passwd|passcode|passphrase|pwd|apikey|accesskey|secretkey|token|privatekey|credentials?|"
+    r"authorization|cookie)$"
 )
 _SIGNS: Final = re.compile(r"[\W_]+")
+_IN_QUERY: Final = re.compile(r"([?&;#])([\w.\[\]-]{1,60})=([^&\s\"'<>#]+)")
+_QUERY_SECRETS: Final = frozenset({"auth", "sig", "signature"})
+_USER: Final = re.compile(r"://([^\s/@:]{0,100}):[^\s/@]{1,200}@")
+_SCHEME: Final = re.compile(r"\b(Bearer|Basic) [\w.~+/=-]{8,}", re.IGNORECASE)
 
 
 def is_secret(name: str) -> bool:
     """Whether a value is a secret, by its name."""
     return bool(_SECRET.search(_SIGNS.sub("", name[-100:]).lower()))
+
+
+def hide_in_text(text: str) -> str:
+    """A text without secrets in addresses, and without those of a header Authorization."""
+    if "://" in text:
+        text = _USER.sub("://\\1:\u2026@", text)
+    if "=" in text:
+        text = _IN_QUERY.sub(_query, text)
+    return _SCHEME.sub("\\1 \u2026", text)
+
+
+def _query(found: re.Match[str]) -> str:
+    sign, name, value = found.groups()
+    hidden = is_secret(name) or name.lower() in _QUERY_SECRETS
+    return f"{sign}{name}={'\u2026' if hidden else value}"
 
 
 def event_file(data: Any) -> bytes | None:
@@ -32,8 +54,21 @@ def event_file(data: Any) -> bytes | None:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
+        pair = is_secret(str(value.get("name") or value.get("key") or ""))
         return {
-            name: HIDDEN if is_secret(str(name)) and one not in (None, "") else _masked(one)
+            name: HIDDEN
+            if (is_secret(str(name)) or (pair and name == "value")) and one not in (None, "")
+            else _masked(one)
             for name, one in value.items()
         }
-    return [_masked(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_masked(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    if value.lstrip()[:1] in ("{", "[", '"'):  # JSON in a text
+        try:
+            inner = read_json(value.encode("utf-8", "replace"))
+        except Malformed:
+            return hide_in_text(value)
+        return value if (masked := _masked(inner)) == inner else json.dumps(masked, ensure_ascii=False)
+    return hide_in_text(value)

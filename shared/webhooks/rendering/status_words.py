@@ -18,9 +18,9 @@ def _tones(**every: str) -> Mapping[str, str]:
 
 _STATES: Final = _tones(
     critical="""
-        alarm alert alerting bounced breached broken crashed critical dead denied disaster down emergency error errored
-        expired fail failed failing failure fatal fired firing offline outage p1 p2 rejected sev0 sev1 timedout timeout
-        trigger triggered undelivered unhealthy unreachable
+        alarm alert alerting bounced breached broken crashed crit critical dead denied disaster emergency error
+        down errored expired fail failed failing failure fatal fired firing offline outage p1 p2 rejected sev0 sev1
+        timedout timeout trigger triggered undelivered unhealthy unreachable
     """,
     warning="""
         aborted canceled cancelled degraded nodata overdue p3 partial paused sev2 suspended throttled unknown unstable
@@ -33,7 +33,8 @@ _STATES: Final = _tones(
     info="""
         acknowledge acknowledged activated active building close closed create created deleted dismissed draft
         identified inactive info information inprogress investigating monitoring new notice open opened p4 p5 pending
-        progress queued reopened running scheduled sev3 sev4 sev5 started starting update updated waiting
+        processing progress queued reopened running scheduled sev3 sev4 sev5 started starting stopped terminated update
+        updated waiting
     """,
 )
 # How bad, and not whether it is over.
@@ -54,6 +55,11 @@ _TRUTHS: Final = {
     "passed": ("Passed", "Failed"), "healthy": ("Healthy", "Unhealthy"), "up": ("Up", "Down"),
     "online": ("Online", "Offline"), "resolved": ("Resolved", ""), "failed": ("Failed", ""), "down": ("Down", ""),
 }  # fmt: skip
+# How something was, is to be, or how something else is.
+_NOT_NOW: Final = re.compile(
+    r"previous|prior(?!ity)|former|before|expected|desired|wanted|required|target|initial|default|notify|upstream|"
+    r"depend|parent|^(?:prev|old|last|from|original)"
+)
 _ABBREVIATIONS: Final = frozenset({"ok", "p1", "p2", "p3", "p4", "p5"})
 _DONE: Final = frozenset({"acknowledge", "close", "create", "fail", "recover", "resolve", "trigger", "update"})
 LONGEST_WORD: Final = 40  # characters of a value; the words are shorter
@@ -82,7 +88,7 @@ def status_of(named: Iterable[tuple[str, Any]]) -> Status | None:
     named: names in lower case without signs, and values. A state has the first word; a severity adds how bad it is,
     unless it is over.
     """
-    pairs = list(named)
+    pairs = [(name, value) for name, value in named if is_now(name)]
     states = [word for name, value in pairs if (word := _state(name, value))]
     # A state says more than the last word of a type, "incident.triggered".
     state = next((word for word in states if not _TYPE_NAMES.search(word.key)), states[0] if states else None)
@@ -98,8 +104,15 @@ def status_of(named: Iterable[tuple[str, Any]]) -> Status | None:
     return Status(f"{state.text} · {severity.text}", tone, state.text, keys)
 
 
+def is_now(name: str) -> bool:
+    """Whether a value, by its name in lower case without signs, is about how things are: not "previousstatus"."""
+    return not _NOT_NOW.search(name)
+
+
 def _state(name: str, value: Any) -> _Word | None:
     """The value, or its last part, "incident.triggered", if it is the word of a state."""
+    if isinstance(value, str) and name in _TRUTHS and value.strip().lower() in ("true", "false"):
+        value = value.strip().lower() == "true"
     if isinstance(value, bool):
         said = _TRUTHS.get(name, ("", ""))[not value]
         return _Word(said, _STATES[_plain(said)], name) if said else None

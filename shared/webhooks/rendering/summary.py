@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
+from shared.webhooks.rendering.event_file import hide_in_text
 from shared.webhooks.rendering.filters import cut, first_line, one_line, shorten, shown, told
 from shared.webhooks.rendering.markdown import markdown, markdown_to_text
 from shared.webhooks.rendering.markup import clean_html, html_to_text, link, web_address
-from shared.webhooks.rendering.status_words import Status, status_of
+from shared.webhooks.rendering.status_words import Status, is_now, status_of
 from shared.webhooks.rendering.telling import BESIDE, NAMES, TEXTS, THINGS, TITLES, RowTable, Value, telling, words_of
 from shared.webhooks.sources.json_values import moment as time_of
 from shared.webhooks.sources.source import SOURCES, SourceEvent
@@ -31,14 +32,14 @@ SHORT_MESSAGE: Final = 80
 # Where something has happened, by the names of values: repository, host or service.
 _REPOSITORIES: Final = ("fullname", "pathwithnamespace", "repofullname", "reponame", "repository", "repo")
 _PLACES: Final = re.compile(
-    r"(?:host|hostname|machine|server|node|nodename|instance|device|repository|project|service|servicename|app|"
+    r"(?:host|hostname|computer|machine|server|node|nodename|instance|device|repository|project|service|servicename|app|"
     r"application|site|website|sitename|cluster|system|vm|endpoint|entity|board)$"
 )
 _FAR: Final = 3  # levels from what the event is about
 _PAGES: Final = ("htmlurl", "weburl", "html", "web", "url", "link", "permalink")
 _NO_PAGE: Final = re.compile(
     r"api|avatar|image|icon|logo|picture|photo|thumb|callback|hook|clone|git|ssh|download|raw|badge|snapshot|cert|"
-    r"unsubscribe|documentation|^self$"
+    r"unsubscribe|documentation|cancel|reschedul|delet|remov|reject|declin|revok|^self$"
 )
 _TIME_NAME: Final = re.compile(
     r"(?:at|on|time|timestamp|date|datetime|ts|now|updated|since|created|modified|changed|started|finished)$"
@@ -108,7 +109,8 @@ class _Writer:
 
     def summary(self) -> Summary:
         found = self.found
-        said = sorted([*found.values, *found.quiet], key=lambda one: one.distance)
+        there = [one for one in (*found.values, *found.quiet) if is_now(one.parent.replace(" ", "").lower())]
+        said = sorted(there, key=lambda one: one.distance)
         status = status_of((one.name, one.value) for one in said)
         title = self._title(status.keys if status else frozenset())
         place = self._place(title)
@@ -146,24 +148,26 @@ class _Writer:
 
     def _title(self, status: frozenset[str]) -> Value | None:
         """The value that says what the event is about. status: names of the values that say how it is."""
-        near = [one for one in self.found.values if one.distance <= _FAR and one.name not in status]
+        near = [
+            one for one in self.found.values if one.distance <= _FAR and one.name not in status and is_now(one.name)
+        ]
         texts = [one for one in near if isinstance(one.value, str) and not web_address(one.value)]
         free = [one for one in texts if not _PLACES.search(one.name.removesuffix("name"))]
 
         def named(*names: str, ending: bool = False) -> Value | None:
-            matches = str.endswith if ending else str.__eq__
-            return next((one for name in names for one in free if matches(one.name, name)), None)
+            return next((one for name in names for one in free if _is_named(one, name, ending=ending)), None)
 
         best = named(*TITLES)
         if best is None and (subject := self._event_subject()):
             same = (one for one in texts if one.value == self.event.subject)
             best = next(same, Value("subject", "Subject", "", subject, 0))
-        best = best or named(*NAMES) or named(*THINGS) or named(*TEXTS)
-        best = best or named("title", "name", "message", "text", "summary", ending=True)
+        top = next((one for one in free if not one.distance and _is_named(one, "title", ending=True)), None)
+        best = best or top or named(*NAMES) or named(*THINGS) or named("message", ending=True) or named(*TEXTS)
+        best = best or named("title", "name", "text", "summary", ending=True)
         if best is None and not self._happened() and not self.found.tables:
             plain = [one for one in near if self._as_time(one) is None]
             best = next((one for one in plain if not _PLACES.search(one.name) and not BESIDE.search(one.name)), None)
-            best = best or next(iter(plain), None)
+            best = next((one for one in plain if self._speaks(one)), best) or next(iter(plain), None)
         if best is not None:
             self.used.add(best)
         return best
@@ -179,6 +183,8 @@ class _Writer:
             return ""
         if kind in (NO_TYPE, self.event.source):
             return self.found.about
+        if " " in kind.strip():  # words for people
+            return shorten(one_line(kind), LONGEST_NAME)
         parts = [part for part in re.split(r"[./:\s]+", kind) if part and not _VERSION.fullmatch(part)]
         parts = [part for part in parts if part.lower() not in _DOMAINS]
         return shorten(words_of(" ".join(parts[-2:])), LONGEST_NAME)
@@ -189,7 +195,7 @@ class _Writer:
         text = self._titled(title)
         state = status.state if status else ""
         ongoing = status is not None and status.tone == "info" and bool(happened)
-        said = not state or state.casefold() in f"{text} {happened}".casefold()
+        said = not state or _spaced(state) in _spaced(f"{text} {happened}")
         sentence = len(text) > LONGEST_NAME or (title is not None and title.name in TITLES and " " in text and said)
         if self.event.type == NO_TYPE and title is not None and title.name not in NAMES + THINGS:
             happened = happened if not text else ""
@@ -264,8 +270,10 @@ class _Writer:
             return self._plain(one) != text
         if web_address(text) or self._as_time(one):
             return False
-        speaks = bool(_SPEAKS.search(one.name)) and one.distance <= _FAR and " " in text
-        return speaks or "\n" in text or len(text) > LONGEST_FACT
+        return self._speaks(one) or "\n" in text or len(text) > LONGEST_FACT
+
+    def _speaks(self, one: Value) -> bool:
+        return bool(_SPEAKS.search(one.name)) and one.distance <= _FAR and " " in shown(one.value).strip()
 
     def _table(self, table: RowTable) -> RowTable:
         """With times as people write them."""
@@ -312,7 +320,7 @@ class _Writer:
             if (
                 one in self.used
                 or text == self.event.type
-                or one.value == result.page
+                or (result.page and one.value == hide_in_text(result.page))
                 or in_heading
                 or in_text
                 or in_badge
@@ -358,6 +366,19 @@ class _Writer:
         while _MILLISECONDS < seconds < inf:
             seconds /= 1000
         return self.time(seconds) if _EPOCH[0] <= seconds <= _EPOCH[1] else None
+
+
+def _is_named(one: Value, name: str, *, ending: bool) -> bool:
+    """ending: also "problemTitle", but not "userName", which is of somebody."""
+    if one.name == name or not ending or not one.name.endswith(name):
+        return one.name == name
+    of = one.name.removesuffix(name)
+    return not BESIDE.search(of) and not (one.distance and of in ("first", "last"))
+
+
+def _spaced(text: str) -> str:
+    """To look for whole words in: "Backup" does not say "up"."""
+    return f" {' '.join(re.sub(r'\W', ' ', text.casefold()).split())} "
 
 
 def _rank(name: str) -> int:

@@ -6,13 +6,15 @@ other things, nulls.
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from shared.errors import Malformed
-from shared.webhooks.rendering.event_file import is_secret
+from shared.webhooks.rendering.event_file import hide_in_text, is_secret
 from shared.webhooks.rendering.filters import shown, told
 from shared.webhooks.rendering.markup import web_address
 from shared.webhooks.sources.json_values import read_json
@@ -45,6 +47,7 @@ TEXTS: Final = (
     "error",
     "errormessage",
     "info",
+    "output",
 )
 # Objects that an event is about, or that are around it.
 THINGS: Final = (
@@ -60,7 +63,7 @@ _ENVELOPES: Final = (
 BESIDE: Final = re.compile(
     r"(?:user|sender|actor|agent|author|owner|creator|assignee|requester|customer|account|org|organization|team|company|"
     r"repository|repo|project|pusher|committer|service|host|source|app|meta|policy|server|space|page|channel|rule|"
-    r"board|model|by)$"
+    r"board|model|manager|decoder|method|by)$"
 )
 _UNTOLD: Final = re.compile(r"(?:webhook|hook|installation|subscription|integration|signature|workspace)$")
 _LINKS: Final = re.compile(r"(?:links|urls)$")
@@ -85,6 +88,7 @@ _OPAQUE: Final = re.compile(
     r"|(?=\S*\d)(?=\S*[a-z])[A-Za-z0-9+/_=-]{24,}",
     re.IGNORECASE,
 )
+_BASE64_JSON: Final = re.compile(r"e[yw][A-Za-z0-9+/]{14,}={0,2}")  # what begins with a brace
 _PLAIN_SIGNS: Final = re.compile(r"[\W_]+")
 _WORD_ENDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s_.:/-]+")
 
@@ -159,7 +163,12 @@ def _plain(name: str) -> str:
 
 def _opened(value: Any, levels: int = DEEPEST_JSON) -> Any:
     """The value with JSON in texts as what it stands for, and a list of one object as that object."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and len(value) <= LONGEST_JSON and levels:
+    if isinstance(value, str) and _BASE64_JSON.fullmatch(value) and len(value) <= LONGEST_JSON and levels:
+        try:
+            return _opened(read_json(b64decode(value, validate=True)), levels - 1)
+        except (ValueError, Malformed):
+            return value
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"') and len(value) <= LONGEST_JSON and levels:
         try:
             return _opened(read_json(value.encode("utf-8", "replace")), levels - 1)
         except Malformed:
@@ -211,7 +220,15 @@ def _titled(node: Any, levels: int) -> bool:
 
 
 def _has(node: Mapping[str, Any], names: tuple[str, ...]) -> bool:
-    return any(_plain(name) in names and isinstance(one, str) and told(one) for name, one in node.items())
+    """Whether the object has a text of one of these names; as a title also "problemTitle"."""
+    return any(
+        isinstance(one, str) and told(one) and ((plain := _plain(name)) in names or _has_title(names, plain))
+        for name, one in node.items()
+    )
+
+
+def _has_title(names: tuple[str, ...], plain: str) -> bool:
+    return "title" in names and plain.endswith("title") and not BESIDE.search(plain.removesuffix("title"))
 
 
 class _Walk:
@@ -276,7 +293,11 @@ class _Walk:
     def addresses(self, value: Mapping[str, Any], distance: int) -> None:
         for name, one in value.items():
             if isinstance(one, str) and (address := web_address(one)) and not _FOR_PROGRAMS.search(_plain(name)):
-                self.found.addresses.append((_plain(name), address, distance))
+                self.note_address(_plain(name), address, distance)
+
+    def note_address(self, name: str, address: str, distance: int) -> None:
+        if "@" not in urlsplit(address).netloc:  # a password
+            self.found.addresses.append((name, address, distance))
 
     def links(self, value: Mapping[str, Any], distance: int) -> None:
         """`{"html": {"href": "https://…"}}`, or the address itself."""
@@ -302,7 +323,11 @@ class _Walk:
         elif objects or any(isinstance(item, list) for item in there) or _for_programs(name, plain):
             self.found.skipped = True
         else:
-            texts = [shown(item) for item in there if not _OPAQUE.fullmatch(shown(item)) and not web_address(item)]
+            texts = [
+                hide_in_text(shown(item))
+                for item in there
+                if not _OPAQUE.fullmatch(shown(item)) and not web_address(item)
+            ]
             self.line(name or "Items", texts, distance, parent)
             self.found.skipped |= len(texts) < len(there)
 
@@ -320,7 +345,9 @@ class _Walk:
         for one in objects:
             walk = _Walk(ROW_SEEN, tables=False)
             walk.go(one, DEEPEST - 2, "")
-            rows.append({value.key: value.value for value in reversed(walk.found.values) if value.distance < DEEPEST})
+            kinds = [value for value in walk.found.quiet if value.name == "eventtype"]
+            values = [value for value in (*kinds, *walk.found.values) if value.distance < DEEPEST]
+            rows.append({value.key: value.value for value in reversed(values)})
         keys = dict.fromkeys(value for row in rows for value in reversed(row))
         order = sorted(
             keys,
@@ -342,12 +369,17 @@ class _Walk:
         plain = _plain(name)
         if value is None or not told(value):
             return
+        if is_secret(name):
+            self.found.skipped = True
+            return
         opaque = isinstance(value, str) and _OPAQUE.fullmatch(value)
         address = web_address(value) if isinstance(value, str) else None
         useless = _for_programs(name, plain)
         if address and not useless:
-            self.found.addresses.append((plain, address, distance))
-        said = Value(plain, words_of(name), parent, value, distance)
+            self.note_address(plain, address, distance)
+        text = hide_in_text(value) if isinstance(value, str) else value
+        self.found.skipped |= text != value
+        said = Value(plain, words_of(name), parent, text, distance)
         if useless and not opaque and isinstance(value, str) and len(value) <= LONGEST_NAME:
             self.found.quiet.append(said)
         if useless or opaque or _ADDRESS_NAME.search(plain) or (address and distance):

@@ -62,6 +62,15 @@ def summary(data: Any, kind: str = "event", source: str = "generic", **given: An
         ({"message": "<b>Disk</b> full<br>now"}, "Disk full"),
         ({"text": "See <https://a.example|the page>"}, "See the page"),
         ([{"host": "web-1", "state": "bad"}, {"host": "web-2", "state": "bad"}], "web-1, bad and 1 more"),
+        ({"ProblemTitle": "Disk full", "Entities": [{"name": "web-1"}]}, "Disk full"),
+        ({"user_name": "ada", "DetectName": "Process stopped"}, "Process stopped"),
+        ({"address": "10.0.0.4", "SERVICEOUTPUT": "load: 22.0"}, "Serviceoutput: load: 22.0"),
+        ({"rule": {"description": "Brute force"}, "manager": {"name": "m"}}, "Brute force"),
+        ([{"eventType": "contact.creation", "via": "A"}, {"eventType": "x", "via": "B"}],
+         "contact.creation, A and 1 more"),
+        ({"message": {"data": "eyJ0aXRsZSI6ICJJbiBiYXNlNjQifQ=="}}, "In base64"),
+        ('"{\\"title\\": \\"Twice a text\\"}"', "Twice a text"),
+        ({"name": "Backup", "status": "up"}, "Backup \u2013 up"),
         ({}, "Backups"), (None, "Backups"), ({"id": "5f2b"}, "Backups"), ({"ok": True}, "Backups \u2013 OK"),
     ],
 )  # fmt: skip
@@ -75,6 +84,7 @@ def test_the_title_is_what_says_most(data: Any, title: str) -> None:
         ("order.paid", {"name": "Ada"}, "Order paid: Ada"),
         ("com.example.object.deleted.v2", {}, "Object deleted"),
         ("public", {}, "Public event"),
+        ("Instance State-change", {}, "Instance State-change"),
         ("SCANNING_COMPLETED", {"name": "web"}, "Scanning completed: web"),
         ("backup.failed", {"title": "Backup of db-01 failed"}, "Backup of db-01 failed"),
         ("key.made_up", {"name": "x"}, "x"),
@@ -122,6 +132,10 @@ def test_firing_and_resolved_never_have_the_same_subject() -> None:
         ({"success": False}, "Failed", "critical"), ({"success": True}, "Succeeded", "ok"),
         ({"failed": False}, None, ""), ({"text": "down"}, None, ""), ({"status": "down the road"}, None, ""),
         ({"status": 2}, None, ""),
+        ({"failed": "false", "success": "true"}, "Succeeded", "ok"),
+        ({"success": "false"}, "Failed", "critical"),
+        ({"previousstatus": "down"}, None, ""), ({"oldstatevalue": "ALARM", "newstatevalue": "OK"}, "OK", "ok"),
+        ({"laststate": "critical", "expectedstatus": "up", "fromstate": "down", "notifystatus": "failed"}, None, ""),
         ({"priority": "urgent"}, None, ""), ({"temperature": "high"}, None, ""), ({"status": None}, None, ""),
     ],
 )  # fmt: skip
@@ -140,6 +154,8 @@ def test_a_badge_and_its_colour_need_a_word_that_proves_them(
         ({"data": {"title": "x", "url": "https://a.example/1"}, "user": {"html_url": "https://a.example/u"}}, "https://a.example/1"),
         ({"avatar_url": "https://a.example/1", "callback_url": "https://a.example/2"}, None),
         ({"_links": {"html": {"href": "https://a.example/1"}, "self": {"href": "https://a.example/2"}}}, "https://a.example/1"),
+        ({"cancel_url": "https://a.example/1", "reschedule_url": "https://a.example/2"}, None),
+        ({"url": "https://ada:hush@a.example/"}, None),
         ({"url": "javascript:alert(1)"}, None), ({"url": "/relative"}, None),
     ],
 )  # fmt: skip
@@ -211,11 +227,19 @@ def test_the_whole_event_is_attached_where_something_is_left_out_with_its_secret
         "client_secret": "seti_1",
         "a": {"Password": "hush", "api-key": "k"},
         "secretary": "A",
+        "callback": "https://ada:hush@a.example/?page=1&access_token=hush",
+        "note": "Bearer hush-hush-hush",
+        "inner": '{"pwd": "hush"}',
+        "pairs": [{"name": "password", "value": "hush"}, {"name": "Level", "value": 3}],
     }
     mail = RENDERER.render(event(data=data, type="event"), "shop", None)
     assert json.loads(mail.file or b"") == data | {
         "client_secret": HIDDEN,
         "a": {"Password": HIDDEN, "api-key": HIDDEN},
+        "callback": "https://ada:\u2026@a.example/?page=1&access_token=\u2026",
+        "note": "Bearer \u2026",
+        "inner": json.dumps({"pwd": HIDDEN}),
+        "pairs": [{"name": "password", "value": HIDDEN}, {"name": "Level", "value": 3}],
     }
     text = text_of(mail.html)
     assert "The whole event is attached: event.json" in text

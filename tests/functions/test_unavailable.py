@@ -133,7 +133,7 @@ async def test_a_caller_whose_token_cannot_be_verified_since_keys_are_away(
 
 @pytest.mark.parametrize("what", ["messages", "suppressions"])
 async def test_a_question_that_storage_does_not_answer(app: App, caplog: pytest.LogCaptureFixture, what: str) -> None:
-    vars(app)["control"] = Down()
+    vars(app)["engine"] = Down()
     vars(app)["suppressions"] = Down()
     functions = {"messages": messages.messages, "suppressions": suppressions.suppressions}
     answer = await functions[what](request(what))

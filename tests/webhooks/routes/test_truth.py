@@ -263,3 +263,12 @@ def test_every_statement_is_made_by_an_example_and_every_template_makes_one() ->
             silent[rendered.template] = silent.get(rendered.template, True) and not here
     assert [statement for statement in STATEMENTS if statement not in made] == []
     assert [template for template, none in silent.items() if none and template not in ("table", "event")] == []
+
+
+@pytest.mark.parametrize("runbook", [{}, [None], ["https://a.example"], 7])
+def test_a_runbook_that_is_no_text_leaves_the_template_usable(runbook: Any) -> None:
+    route, example = next(pair for pair in EXAMPLES["grafana"] if pair[1].name == "firing-one")
+    body = json.loads(example.request().body)
+    body["alerts"][0]["annotations"]["runbook_url"] = runbook
+    ((_, mail),) = mails(route, body, example.request())
+    assert mail.failed is None

@@ -216,7 +216,7 @@ class Engine:
             restored = await self.pace.restore(*slot, recipients)
             if restored is not None:
                 return Ready(goes, restored)
-        first, refused = self.pace.soonest(pool), list[NoRoom]()
+        first, refused = pool[0] if len(pool) == 1 else self.pace.soonest(pool), list[NoRoom]()
         for mailbox in (first, *(one for one in pool if one != first)):
             found = await self.pace.reserve(mailbox, recipients)
             if isinstance(found, Reservation):

@@ -25,7 +25,9 @@ from typing import Any, Final, Literal
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
+from shared.delivery.queue_messages import Work
 from shared.graph.outcome import NotConnected, Stopped
+from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import Settings
 from shared.storage.table_identity import is_identity
 from shared.storage.tables import Entity, Table, Value, continued, token_text
@@ -95,6 +97,23 @@ class Row:
 
 
 COLUMNS: Final = {field.name: field.default for field in fields(Row) if field.name not in ("id", "etag")}
+
+
+def first_claim(of: Work | OutgoingMail, token: str, *, queued: bool) -> Row:
+    """The row of a mail that has none, to be claimed."""
+    return Row(
+        id=of.id,
+        state="sending",
+        scope=of.scope,
+        fingerprint=of.fingerprint,
+        mailbox=of.sender,
+        accepted_at=of.accepted_at,
+        not_before=of.not_before,
+        token=token,
+        queued=queued,
+        route=of.route,
+        keep_days=of.keep_days,
+    )
 
 
 class Conflict(Exception):  # noqa: N818 - HTTP's name for it, 409 and 412

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.delivery.ledger import ENDED, REPLAYABLE, Row
+from shared.delivery.ledger import ENDED, REPLAYABLE, Row, first_claim
 from shared.delivery.queue_messages import Work
 from shared.delivery.retries import SKEW, ended, first_verification, given_up, too_old, unverified
-from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import Settings
 
 
@@ -60,23 +59,6 @@ type Decision = Claim | PutAgain | Drop | Row
 """A row: the mail ends like this, without an attempt."""
 type Reply = Row | Mismatch | Busy | Claim
 """A row: the mail is sent, or safe in the queue, and is answered as the first time."""
-
-
-def first_claim(of: Work | OutgoingMail, token: str, *, queued: bool) -> Row:
-    """The row of a mail that has none, to be claimed."""
-    return Row(
-        id=of.id,
-        state="sending",
-        scope=of.scope,
-        fingerprint=of.fingerprint,
-        mailbox=of.sender,
-        accepted_at=of.accepted_at,
-        not_before=of.not_before,
-        token=token,
-        queued=queued,
-        route=of.route,
-        keep_days=of.keep_days,
-    )
 
 
 def decide(row: Row | None, work: Work, now: datetime, settings: Settings, token: str) -> Decision:

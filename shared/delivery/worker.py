@@ -17,7 +17,7 @@ from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
 from shared.delivery.engine import Engine, Later, Waits
-from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State, new_token, report_end
+from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State, first_claim, new_token, report_end
 from shared.delivery.queue import QUEUE, Kept
 from shared.delivery.queue_messages import Work
 from shared.delivery.retries import first_verification, give_back, given_up, too_old
@@ -105,7 +105,7 @@ class Worker:
         """
         settings, now = self.engine.settings, self.engine.now()
         row = await self.engine.ledger.read(work.id)
-        fresh = transitions.first_claim(work, new_token(), queued=True)
+        fresh = first_claim(work, new_token(), queued=True)
         if row is not None and row.state in ENDED:
             return _is_over(work, row) or too_old(fresh, now, settings)
         found = row or fresh

@@ -104,8 +104,6 @@ class RateLimits:
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         """The one of these mailboxes that may send soonest, as far as this process knows."""
-        if len(mailboxes) == 1:
-            return mailboxes[0]
         lanes = {mailbox: self._mailbox(mailbox) for mailbox in mailboxes}
         expected = {mailbox: lane.expected() for mailbox, lane in lanes.items()}
         now = self._now()  # one for all: what is free now is as free as any other, whichever was asked first

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery import transitions
+from shared.delivery import ledger
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import Lease, Ledger, Row, lease_end
 from shared.delivery.mailer import GraphMailer
@@ -61,7 +61,7 @@ def work(of: OutgoingMail | None = None, **changes: object) -> Work:
 
 def first_claim(of: Work, now: datetime, settings: Settings, token: str, *, queued: bool) -> Row:
     """The row of a mail that has none, claimed."""
-    return replace(transitions.first_claim(of, token, queued=queued), lease_until=lease_end(now, settings))
+    return replace(ledger.first_claim(of, token, queued=queued), lease_until=lease_end(now, settings))
 
 
 @dataclass

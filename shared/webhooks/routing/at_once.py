@@ -25,11 +25,10 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery.engine import Ended, Engine, Later, Ready, Waits
-from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, lease_end, new_token, report_end
+from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, first_claim, lease_end, new_token, report_end
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification
-from shared.delivery.transitions import first_claim
 from shared.delivery.worker import Worker
 from shared.event_loop import within
 from shared.mail.outgoing import OutgoingMail

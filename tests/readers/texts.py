@@ -9,7 +9,6 @@ from shared.mail import addresses, graph_types, limits, marker, threading
 from shared.mime import address_lists, header_parameters, write
 from shared.mime.head import MAX_HEAD, HeaderField
 from shared.parsing import charsets
-from shared.policy import suppression
 from shared.policy.redirect import banner_place
 from shared.settings.address_patterns import Patterns
 from shared.settings.extended_properties import ExtendedProperties
@@ -77,7 +76,7 @@ READERS: Final = [
             text,
             lambda text: addresses.AddressesOfMail().checked(text),
             addresses.mailbox_name,
-            suppression.entry_id,
+            addresses.address_hash,
             ANYONE.allow,
             SOME.allow,
         ),

@@ -68,14 +68,16 @@ class App:
 
     @cached_property
     def engine(self) -> "Engine":
+        from shared.delivery import attention
         from shared.delivery.engine import Engine
         from shared.delivery.ledger import TABLE, Ledger
         from shared.policy.pre_send import PreSendPolicy
 
-        settings = self.settings
+        settings, tables = self.settings, self.storage.tables
+        index = attention.AttentionIndex(tables.table(attention.TABLE))
         return Engine(
             settings,
-            Ledger(self.storage.tables.table(TABLE)),
+            Ledger(tables.table(TABLE), index, self.outbox.put_back),
             self.outbox,
             self.pace,
             PreSendPolicy(settings, self.suppressions),

@@ -60,7 +60,7 @@ class Settings:
         MappingProxyType({}),
         read_callers,
         f'{{"<application id, or {PRODUCERS}>": {{"senders": ["…"], "recipients": ["…"], "ratePerMinute": 60, '
-        '"attachments": ["container/folder"]}}',
+        '"attachments": ["container/folder"], "results": true}}',
     )
     allowed_senders: Patterns = values.patterns("MAIL_ALLOWED_SENDERS", "")
     sender_pools: Mapping[str, tuple[str, ...]] = values.setting(
@@ -96,6 +96,7 @@ class Settings:
     # Queued duplicates may arrive for a week; without its row a duplicate would be a new mail.
     retention_days: int = values.integer("MAIL_RETENTION_DAYS", 14, 8, 3650)
     large_attachments: bool = values.switch("MAIL_LARGE_ATTACHMENTS", default=False)
+    results: bool = values.switch("MAIL_RESULTS", default=False)  # of every mail, in mail-results
     send_at_once: bool = values.switch("MAIL_SEND_AT_ONCE", default=True)  # before the webhook is answered
     attachment_containers: BlobRules = values.setting(  # for queues
         "MAIL_ATTACHMENT_CONTAINERS",
@@ -142,6 +143,11 @@ class Settings:
     unresolved_secrets: frozenset[str] = frozenset()  # of these variables: references that Azure has not resolved
     unused: tuple[Problem, ...] = ()  # what is set and nothing reads; everything works all the same
     problems: tuple[Problem, ...] = ()
+
+    def tells(self, caller: str) -> bool:
+        """Whether results are wanted of the mails of an application, by its id, or of a queue."""
+        rule = self.callers.get(caller.lower())
+        return self.results or (rule is not None and rule.results)
 
     @property
     def max_request(self) -> int:

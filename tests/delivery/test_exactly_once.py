@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from shared.delivery import engine, large, request, retries, transitions, verification
 from shared.delivery.cancel_replay_retry import Cannot, Control
 from shared.delivery.engine import Engine, Ready, Result
-from shared.delivery.ledger import ENDED, Conflict, Lease, Row
+from shared.delivery.lease import Lease
+from shared.delivery.ledger import ENDED, Conflict, Row
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.queue_messages import Work
 from shared.delivery.request import Answer, Done, Rejection, Requests, Spent, Unavailable
@@ -100,7 +101,7 @@ LOOK_OVER = verification.assess
 WRITE = large._write
 FILL = large.LargeMails._fill
 RUN = Engine.run
-MEMORY_WRITE = MemoryLedger.write
+MEMORY_STORE = MemoryLedger._store
 SEND_AT_ONCE = AtOnce.send
 RETRY = Control.retry
 
@@ -242,9 +243,9 @@ class Broken:
     @staticmethod
     def claims_are_not_conditional() -> Any:
         async def write(self: MemoryLedger, row: Row) -> Row:
-            return self._put(row) if row.etag else await MEMORY_WRITE(self, row)
+            return self._put(row) if row.etag else await MEMORY_STORE(self, row)
 
-        return patch.object(MemoryLedger, "write", write)
+        return patch.object(MemoryLedger, "_store", write)
 
     @staticmethod
     def others_look_before_the_lease_is_over() -> Any:

@@ -275,7 +275,7 @@ async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_
                 raise ServiceRequestError("gone")
             return await super().write(row)
 
-    monkeypatch.setattr("shared.delivery.ledger.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.lease.BETWEEN_WRITES", 0)
     office = Office(ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
@@ -313,7 +313,7 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
                 raise ServiceRequestError("gone")
             return await super().write(row)
 
-    monkeypatch.setattr("shared.delivery.ledger.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.lease.BETWEEN_WRITES", 0)
     office = Office(graph=Late(), ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceResponseError
 
-from shared.delivery import engine, large, ledger, request, worker
+from shared.delivery import engine, large, lease, ledger, request, worker
 from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
@@ -167,7 +167,7 @@ class World:
             SystemRandom=lambda: SimpleNamespace(random=lambda: 0.5),
         )
         with ExitStack() as changed:
-            for module in (ledger, engine):
+            for module in (lease, engine):
                 changed.enter_context(patch.object(module, "asyncio", SimpleNamespace(sleep=self._sleep)))
             for module in (request, at_once):
                 changed.enter_context(patch.object(module, "within", lambda _: nullcontext()))  # no loop runs here

@@ -48,6 +48,7 @@ var containerNames = [
   'mail-attachments'
 ]
 var tableNames = [
+  'mailbounces'
   'mailledger'
   'mailpacing'
   'mailsigned'

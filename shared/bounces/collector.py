@@ -86,7 +86,7 @@ class _Progress:
         since = max(self.since, done - OVERLAP)
         seen = sorted(((at, name) for name, at in self.seen.items() if at >= int(since.timestamp())), reverse=True)
         if len(seen) > MOST_SEEN:  # what is forgotten must not be read again and again
-            since = max(since, datetime.fromtimestamp(seen[MOST_SEEN][0], UTC))
+            since = max(since, datetime.fromtimestamp(seen[MOST_SEEN][0] + 1, UTC))
         return replace(self, since=since, seen={name: at for at, name in seen[:MOST_SEEN]})
 
 

@@ -142,11 +142,15 @@ def _content_type(head: "Message[str, str]") -> HeaderParameters:
 def _content(body: bytes, part: "Message[str, str]", most: int) -> bytes:
     if len(body) > most:
         raise NotAReport("too large a part")
-    encoding = _text(part, "Content-Transfer-Encoding").lower()
-    try:
-        return {"base64": binascii.a2b_base64, "quoted-printable": quopri.decodestring}.get(encoding, bytes)(body)
-    except binascii.Error as error:
-        raise NotAReport("a part that is not base64") from error
+    match _text(part, "Content-Transfer-Encoding").lower():
+        case "quoted-printable":
+            return quopri.decodestring(body)
+        case "base64":
+            try:
+                return binascii.a2b_base64(body)
+            except binascii.Error as error:
+                raise NotAReport("a part that is not base64") from error
+    return body
 
 
 def _text(head: "Message[str, str]", name: str) -> str:

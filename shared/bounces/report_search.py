@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.graph.client import GraphConnection
-from shared.graph.find import OK, MessagesRequestBuilder
+from shared.graph.find import OK, MessagesQuery
 from shared.graph.outcome import Outcome
 from shared.graph.sdk_request import asked
 from shared.mail.marker import MARKER_PROPERTY
@@ -103,7 +103,7 @@ class ReportSearch:
 
     async def mime(self, message: str) -> bytes:
         """A message as MIME."""
-        content = self._messages.by_message_id(message).content
+        content = self.connection.client.users.by_user_id(self.mailbox).messages.by_message_id(message).content
         answer, outcome = await asked(self.connection, lambda configure: content.get(configure(None)), self.deadline)
         if answer is None or answer.status_code != OK:
             raise Unread(outcome)
@@ -117,14 +117,10 @@ class ReportSearch:
         )
         return [mail for item in found if (mail := item.named(MARKER_PROPERTY))]
 
-    @property
-    def _messages(self) -> MessagesRequestBuilder:
-        return self.connection.client.users.by_user_id(self.mailbox).messages
-
     async def _list(self, **query: Any) -> Iterable[_Item]:
-        parameters = MessagesRequestBuilder.MessagesRequestBuilderGetQueryParameters(**query)
+        messages, parameters = self.connection.client.users.by_user_id(self.mailbox).messages, MessagesQuery(**query)
         answer, outcome = await asked(
-            self.connection, lambda configure: self._messages.get(configure(parameters)), self.deadline
+            self.connection, lambda configure: messages.get(configure(parameters)), self.deadline
         )
         if answer is None or answer.status_code != OK:
             raise Unread(outcome, refused=answer is not None and answer.status_code in REFUSED)

@@ -17,8 +17,8 @@ from shared.policy.suppression import SuppressedAddress, SuppressionList
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 
-# No such mailbox, a wrong address, moved without a new one (RFC 3463, section 3.2); and 5.1.10, which Exchange has for a
-# recipient that was not found.
+# No such mailbox, a wrong address, moved without a new one (RFC 3463, section 3.2); and 5.1.10, by which Exchange says
+# that a recipient was not found.
 # https://learn.microsoft.com/exchange/troubleshoot/email-delivery/ndr/non-delivery-reports-in-exchange-online
 HARD: Final = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.1.10"})
 BY: Final = "bounce"

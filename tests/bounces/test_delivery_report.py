@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sandbox.cloud.reports import SYSTEM_MAILBOX, reports_for
 from shared.bounces import delivery_report
 from shared.bounces.delivery_report import DeliveryReport, FailedRecipient, NotAReport, read_report
+from shared.mime.head import MAX_HEAD
 from tests.sandbox.cloud.emulator import BOX, recipient
 
 MAIL: Final = "0197c1b2d3e4f5a6b7c8d9e0f1a2b3c4"
@@ -117,7 +118,7 @@ def test_a_report_whose_author_is_in_doubt_is_not_exchanges(old: bytes, new: byt
     ("raw", "why"),
     [
         (b"x" * (delivery_report.LARGEST + 1), "too large"),
-        (b"x" * delivery_report.MAX_HEAD * 2, "too many headers"),
+        (b"x" * MAX_HEAD * 2, "too many headers"),
         (one("5.1.1").replace(b"message/delivery-status", b"text/plain"), "no machine-readable part"),
         (one("5.1.1")[:-20], "cannot be told apart"),
         (one("5.1.1").replace(b"Reporting-MTA", b"X: " + b"x" * 600_000 + b"\r\nReporting-MTA"), "too large a part"),

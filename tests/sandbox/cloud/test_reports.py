@@ -60,7 +60,8 @@ async def test_a_report_is_read_as_mime_and_holds_the_headers_of_the_mail(emulat
     report = message_from_bytes(raw.content, policy=policy.default)
     assert report.get_content_type() == "multipart/report"
     _, status, headers = report.iter_parts()
-    assert status.get_payload()[1]["Status"] == "5.1.0"
+    assert "\r\nStatus: 5.1.0\r\n" in raw.text
+    assert status.get_content_type() == "message/delivery-status"
     assert "x-mailroom-id: m-1" in headers.get_content()
     below = await emulator.graph("GET", f"users/{BOX}/mailFolders/inbox/messages/{item['id']}/$value")
     assert error_code(below) == (405, "ErrorInvalidRequest")

@@ -304,13 +304,13 @@ var rules Rule[] = [
     id: 'many-bounces'
     severity: 2
     title: 'Many mails bounce'
-    text: 'Within a day twenty or more recipients could not be reached, and more than one for each twenty mails that were sent: a list of recipients is out of date, or the domain is blocked.'
+    text: 'Within an hour twenty or more recipients were reported as not reached, more than one for each twenty mails of the last day: a list of recipients is out of date, or the domain is blocked.'
     window: 'P1D'
     operator: 'GreaterThan'
     threshold: 19
     query: '''
 | where event in ('mail.bounced', 'mail.sent')
-| summarize value = countif(event == 'mail.bounced'), sent = countif(event == 'mail.sent')
+| summarize value = countif(event == 'mail.bounced' and TimeGenerated > ago(1h)), sent = countif(event == 'mail.sent')
 | where value * 20 > sent
 '''
   }

@@ -228,6 +228,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     MAIL_SEND_AT_ONCE: mailSettings.?MAIL_SEND_AT_ONCE ?? ''
     MAIL_BOUNCES: mailSettings.?MAIL_BOUNCES ?? ''
     MAIL_SUPPRESS_BOUNCED: mailSettings.?MAIL_SUPPRESS_BOUNCED ?? ''
+    MAIL_RESULTS: mailSettings.?MAIL_RESULTS ?? ''
     MAIL_LARGE_ATTACHMENTS: mailSettings.?MAIL_LARGE_ATTACHMENTS ?? ''
     MAIL_ATTACHMENT_CONTAINERS: mailSettings.?MAIL_ATTACHMENT_CONTAINERS ?? ''
     MAIL_MAX_REQUEST_MB: mailSettings.?MAIL_MAX_REQUEST_MB ?? ''

@@ -75,7 +75,13 @@ param producers = [
     principalType: 'Group'
   }
 ]
+param resultReaders = [
+  {
+    principalId: '77777777-7777-7777-7777-777777777777'
+  }
+]
 param mailSettings = {
+  MAIL_RESULTS: 'true'
   MAIL_RATE_PER_MINUTE: '60'
   MAIL_ON_UNKNOWN: 'review'
   MAIL_BOUNCES: 'true'

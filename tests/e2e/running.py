@@ -281,7 +281,7 @@ def running(*options: str, **settings: str) -> Iterator[Sandbox]:
             hooks = listening(secrecy, facts["host"])
             with httpx.Client(timeout=60, verify=_trust(facts.get("ca")), trust_env=False, event_hooks=hooks) as http:
                 yield Sandbox(facts, http, secrecy, log)
-            if {"host", "storage"} <= facts.keys() and process.poll() is None:
+            if "--only" not in options and process.poll() is None:  # else storage is another one's
                 secrecy.look_into_storage(facts["storage"])
         finally:
             process.terminate()

@@ -42,6 +42,7 @@ _EXPAND = re.compile(r"(\w+)(?:\(\s*\$filter\s*=\s*(.*?)\s*\))?")
 _ID_EQ = re.compile(rf"\(?\s*id\s+eq\s+{_TEXT}\s*\)?", re.IGNORECASE)
 _ORDER = re.compile(r"(?:receivedDateTime|sentDateTime|createdDateTime|lastModifiedDateTime)(?:\s+(asc|desc))?")
 _MAX_TOP = 1000
+_CLASS, _SIZE = PropertyId("string", "", "0x1a"), PropertyId("integer", "", "0xe08")
 _FILTERED = {"by_property", "by_time", "by_message_id"}
 
 
@@ -97,17 +98,19 @@ def matches(query: Query, item: Item) -> bool:
     if query.by_property is None:
         return True
     wanted, test, value = query.by_property
-    return any(
-        PropertyId.parse(prop["id"]) == wanted and _COMPARED[test](prop["value"].casefold(), value.casefold())
-        for prop in properties_of(item)
-    )
+    return any(_COMPARED[test](prop["value"].casefold(), value.casefold()) for prop in properties_of(item, (wanted,)))
 
 
-def properties_of(item: Item) -> list[dict[str, str]]:
-    """The single-value properties of a message, with those that Exchange gives it."""
+def properties_of(item: Item, wanted: tuple[PropertyId, ...]) -> list[dict[str, str]]:
+    """The wanted ones of a message's single-value properties, with those that Exchange gives it."""
     given: list[dict[str, str]] = item.message.get("singleValueExtendedProperties") or []
-    size = len(item.mime if item.mime is not None else json.dumps(item.message))
-    return [*given, {"id": "String 0x1a", "value": item.message_class}, {"id": "Integer 0xe08", "value": str(size)}]
+    found = [prop for prop in given if PropertyId.parse(prop["id"]) in wanted]
+    if _CLASS in wanted:
+        found.append({"id": "String 0x1a", "value": item.message_class})
+    if _SIZE in wanted:
+        size = len(item.mime if item.mime is not None else json.dumps(item.message))
+        found.append({"id": "Integer 0xe08", "value": str(size)})
+    return found
 
 
 def render(item: Item, mailboxes: Mailboxes, query: Query) -> dict[str, Any]:
@@ -139,7 +142,7 @@ def render(item: Item, mailboxes: Mailboxes, query: Query) -> dict[str, Any]:
         hidden |= shown.keys() - query.select - {"id"}
     answer = {"@odata.etag": f'W/"{item.id[-12:]}"', **{name: shown[name] for name in shown if name not in hidden}}
     for name, wanted in query.expand.items():
-        found = properties_of(item) if name == _EXTENDED[0] else item.message.get(name) or []
+        found = properties_of(item, wanted) if name == _EXTENDED[0] else item.message.get(name) or []
         if name == "attachments":
             answer[name] = found
         elif kept := [prop for prop in found if PropertyId.parse(prop["id"]) in wanted]:

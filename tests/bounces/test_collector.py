@@ -4,7 +4,9 @@ import json
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import msgspec
 import pytest
 
 from sandbox.cloud.faults import Fault
@@ -70,7 +72,7 @@ async def test_what_is_no_bounce_of_ours_changes_nothing(post: PostOffice, kind:
     ],
 )
 async def test_a_report_about_another_mailbox_or_recipient_or_what_was_not_sent_changes_nothing(
-    post: PostOffice, change: dict[str, object]
+    post: PostOffice, change: dict[str, Any]
 ) -> None:
     row = await post.send("5.1.1", **change)
     await post.collect()
@@ -298,7 +300,7 @@ def test_the_bounces_of_500_recipients_fit_into_their_column() -> None:
     report = reported(*(FailedRecipient((f"{number}@b.test",), "5.1.10") for number in range(500)))
     found = [bounce for _, bounce in collector.bounces_in(report, sent(), BOX, "0" * 12, LATER)]
     assert len(found) == collector.MOST_BOUNCES
-    text = collector.msgspec.json.encode(found).decode()
+    text = msgspec.json.encode(found).decode()
     assert len(text) < 32_000
     assert collector.bounces_in(report, sent(bounces=text), BOX, "0" * 12, LATER) == []
 

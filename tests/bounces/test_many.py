@@ -29,7 +29,7 @@ async def test_every_bounce_is_on_its_row_and_nothing_else(
         kind = chance.choice(BOUNCES) if number % 100 == 0 else chance.choice(NOISE) if number % 10 == 0 else "anybody"
         row = await post.send(f"{kind}+{number}", box=chance.choice(BOXES))
         sent[row.id] = row, [bounced(f"{kind}+{number}")] if number % 100 == 0 else []
-    hours = 1 if mails < 1000 else 4  # noqa: PLR2004
+    hours = 1 if mails < 1000 else 4
     arrivals = [item for box in BOXES for item in post.cloud.mailboxes.list(box, "inbox")]
     for item in arrivals:
         item.created -= timedelta(hours=hours * chance.random())

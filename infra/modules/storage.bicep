@@ -52,6 +52,7 @@ var containerNames = [
 ]
 var tableNames = [
   'mailattention'
+  'mailbounces'
   'mailledger'
   'mailpacing'
   'mailsigned'

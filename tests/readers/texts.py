@@ -14,8 +14,9 @@ from shared.settings.address_patterns import Patterns
 from shared.settings.extended_properties import ExtendedProperties
 from shared.webhooks.rendering import bounds, filters, markup
 from shared.webhooks.rendering.jira_markup import jira_markup
+from shared.webhooks.rendering.markdown import LONGEST_MARKDOWN
 from shared.webhooks.rendering.markup import MARKUP_FILTERS
-from shared.webhooks.rendering.mrkdwn import mrkdwn
+from shared.webhooks.rendering.mrkdwn import LONGEST_MRKDWN
 from shared.webhooks.rendering.slack_message import slack_message
 from shared.webhooks.rendering.teams_message import teams_message
 from shared.webhooks.sources import cloudevents, json_values, signatures
@@ -67,6 +68,10 @@ MARKUP: Final = (
 HTML: Final = of_texts() | many(
     "<div><p>", "</div>", "<b><i><u>", "<table><tr><td><table>", "<a href='https://a.test'>",
     "<p style='color:red' class=a>x</p>", "&#x41;", "<ul><li>", "<!doctype html><head>",
+)  # fmt: skip
+CHAT: Final = of_texts() | many(
+    "*a* ", "_a_", "~", "*_", "<https://a.test|b> ", "<!date^1^a|", "<", "```a", "``` ", ":x:", "> a\n", "{code}",
+    "{code:", "[a|https://b.test]", "[~a]", "h1. a\n", "!a!", "{{a}}", "* a\n", "{color:red}", "<at>",
 )  # fmt: skip
 
 READERS: Final = [
@@ -214,20 +219,22 @@ READERS: Final = [
         bounded=True,
     ),
     Reader(
-        "a text of Slack, Teams or Jira",
-        lambda text: (
-            mrkdwn(text),
-            jira_markup(text),
-            slack_message({"text": text, "attachments": [{"color": text, "fields": [{"title": text, "value": text}]}]}),
-            teams_message({"title": text, "sections": [{"facts": [{"name": text, "value": text}]}]}),
+        "a text of Slack",
+        lambda text: slack_message(
+            {"text": text, "attachments": [{"color": text, "fields": [{"title": text, "value": text[:99]}]}]}
         ),
-        30_000,
-        of_texts()
-        | many("*a* ", "_a_", "~", "*_", "<https://a.test|b> ", "<!date^1^a|", "<", "```a", "``` ", ":x:", "> a\n")
-        | many(
-            "{code}", "{code:", "[a|https://b.test]", "[~a]", "h1. a\n", "!a!", "{{a}}", "* a\n", "{color:red}", "<at>"
-        ),
+        LONGEST_MRKDWN,
+        CHAT,
+        bounded=True,
     ),
+    Reader(
+        "a text of Teams",
+        lambda text: teams_message({"title": text[:99], "sections": [{"facts": [{"name": text, "value": text}]}]}),
+        LONGEST_MARKDOWN,
+        CHAT,
+        bounded=True,
+    ),
+    Reader("a text of Jira", jira_markup, LONGEST_MARKDOWN, CHAT, bounded=True),
     Reader(
         "a link",
         lambda text: (markup.link(text, text), markup.link(text, f"https://{text}")),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -47,6 +48,7 @@ def source_of(name: str) -> Source:
     return next(signer.source for signer in SIGNERS if signer.source.name == name)
 
 
+@cache
 def requests_of(name: str) -> list[RawRequest]:
     """The examples of the ready route of this source."""
     files = sorted((ROUTES / FOLDERS.get(name, name) / "examples").glob("*.json"))

@@ -43,7 +43,7 @@ AUTHENTICATED_AS: Final = "X-MS-Exchange-Organization-AuthAs"
 IS_REPORT: Final = "X-MS-Exchange-Message-Is-Ndr"
 _MAIL: Final = re.compile(r"[0-9a-f]{32}")
 _MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,250}>")
-_CODE: Final = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")  # RFC 3463, and not a part of an address
+_CODE: Final = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")  # RFC 3463, and not a part of an address
 _BLANK_LINE: Final = re.compile(r"\r?\n[ \t]*\r?\n")
 
 Kind = Literal["permanent", "transient", "unknown"]

@@ -46,6 +46,7 @@ async def test_each_bounce_is_on_its_row_once(post: PostOffice, caplog: pytest.L
         assert (await post.collect())["reports"] == 0
     row = await post.office.row(rows[0].id)
     assert (row.state, row.bounced_at is not None, row.listed_at) == ("sent", True, row.bounced_at)
+    assert row.token != rows[0].token, "by it a write whose answer was lost is known again"
     assert events(caplog, "mail.bounced")[0] == {
         "event": "mail.bounced",
         "id": rows[0].id,

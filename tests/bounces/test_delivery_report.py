@@ -75,7 +75,8 @@ def test_what_is_no_report_says_so(kind: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "code"),
     [
-        (b"5.1.10 RESOLVER", b"no code, at 5.1.1.9", "5.1.0"),  # an address is no code
+        (b"5.1.10 RESOLVER", b"no code, at 5.1.1.9 or 10.5.1.1", "5.1.0"),  # an address is no code
+        (b"5.1.10 RESOLVER", b"5.1.6. Moved.", "5.1.6"),
         (b"Diagnostic-Code: smtp;550 5.1.10", b"X-Supplementary-Info: <mx #550 5.1.10", "5.1.10"),
         (b"Status: 5.1.0\r\nDiagnostic-Code: smtp;550 5.1.10", b"Diagnostic-Code: smtp;", None),
     ],

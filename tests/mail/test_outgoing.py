@@ -20,7 +20,7 @@ MAIL = SendMail(message=Message(to_recipients=people("a@b.test"), subject="x"))
 WHOLE = outgoing(
     MAIL, not_before=datetime(2026, 7, 2, tzinfo=UTC), on_unknown="review", repeats=Repeat(of="0" * 32, within=60.0),
     keep_days=3, thread="t", topic="what", mime=b"To: a@b.test\r\n\r\n\xff", signed=Signed(body="1", event="2"),
-    known_by="sender-id", route="orders",
+    known_by="sender-id", route="orders", key="0" * 64, wants_results=True,
 )  # fmt: skip
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from azure.core.credentials import AccessToken, AzureNamedKeyCredential
+from azure.core.credentials import AccessTokenInfo, AzureNamedKeyCredential, TokenRequestOptions
 from azure.core.exceptions import (
     DecodeError,
     HttpResponseError,
@@ -18,13 +19,13 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
     ServiceRequestError,
 )
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.utils import parse_connection_string
 from azure.data.tables import TableSasPermissions, generate_table_sas
 from azure.data.tables.aio import TableClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from shared.storage.storage_http import StorageAnswer, StorageRequest
 from shared.storage.tables import Table, Tables, Value
 from tests.graph.service import Service
 from tests.serving import serving
@@ -56,7 +57,7 @@ def name() -> str:
 
 @pytest.fixture
 def table(storage: str, wire: Wire, name: str) -> Table:
-    return Tables.of_connection_string(storage, wire, backoff=0).table(name)
+    return Tables.of_connection_string(storage, wire, pause=0).table(name)
 
 
 @pytest.fixture
@@ -161,11 +162,9 @@ async def test_pages_are_those_of_microsofts_client_and_go_on_where_it_ends(
 
 async def test_an_answer_that_is_no_json_is_azure_cores_error_too(storage: str) -> None:
     class Garbled(Wire):
-        async def send(self, request: Any, **options: Any) -> Any:
-            answer = await super().send(request, **options)
-            if request.method == "GET":
-                answer._content = b"<html>"
-            return answer
+        async def send(self, request: StorageRequest) -> StorageAnswer:
+            answer = await super().send(request)
+            return answer._replace(content=b"<html>") if request.method == "GET" else answer
 
     async with Garbled() as wire:
         table = Tables.of_connection_string(storage, wire).table(f"t{uuid4().hex}")
@@ -208,7 +207,7 @@ def test_the_endpoint_is_the_connection_strings(text: str, endpoint: str) -> Non
         Tables.of_connection_string(text.replace("AccountKey=", "Other="), Wire())
 
 
-class Plain(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
+class Plain(Wire):
     """Takes what is meant for a host of Azure to a server on this machine, which has no certificate for it."""
 
     def __init__(self, port: int) -> None:
@@ -216,15 +215,11 @@ class Plain(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.
         self.port = port
         self.hosts: list[str] = []
 
-    async def send(self, request: Any, **options: Any) -> Any:
-        meant = request.url
-        parts = urlsplit(meant)
+    async def send(self, request: StorageRequest) -> StorageAnswer:
+        parts = urlsplit(request.url)
         self.hosts.append(f"{parts.scheme}://{parts.netloc}")
-        request.url = parts._replace(scheme="http", netloc=f"127.0.0.1:{self.port}").geturl()
-        try:
-            return await super().send(request, **options)
-        finally:
-            request.url = meant
+        url = parts._replace(scheme="http", netloc=f"127.0.0.1:{self.port}").geturl()
+        return await super().send(replace(request, url=url))
 
 
 class Credential:
@@ -233,9 +228,10 @@ class Credential:
     def __init__(self) -> None:
         self.scopes: list[str] = []
 
-    async def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        del options
         self.scopes += scopes
-        return AccessToken(f"token-{len(self.scopes)}", int(time.time()) + 3600)
+        return AccessTokenInfo(f"token-{len(self.scopes)}", int(time.time()) + 3600)
 
     async def close(self) -> None: ...
     async def __aenter__(self) -> Self: ...  # type: ignore[empty-body] # never entered

@@ -10,10 +10,9 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
-from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, Self
+from typing import ClassVar, Final, NoReturn, Self
 
 from azure.core.credentials_async import AsyncSupportsTokenInfo
 from azure.core.exceptions import (
@@ -28,9 +27,6 @@ from azure.core.utils import parse_connection_string
 
 from shared.storage.storage_http import TRY_TIMEOUT, StorageAnswer, StorageHttp, StorageRequest
 
-if TYPE_CHECKING:
-    from azure.core.credentials import AccessTokenInfo
-
 SCOPE: Final = "https://storage.azure.com/.default"  # one for the clouds of all nations
 VERSION: Final = "2020-12-06"  # the first that takes tokens of an identity
 ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
@@ -42,7 +38,6 @@ RETRIES: Final = 3
 PAUSE: Final = 1.0  # seconds; the first retry comes at once
 PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})  # statuses that may be others the next time
 FAILED: Final = frozenset({500, 503, 504})  # of them, those after which every method is tried again
-RENEWED: Final = 300.0  # seconds before its end a token is renewed that does not say when
 
 type Access = Callable[[StorageRequest], Awaitable[None]]
 """Authorises one try. May raise AzureError."""
@@ -77,7 +72,13 @@ class StorageService:
     @classmethod
     def of_identity(cls, endpoint: str, credential: AsyncSupportsTokenInfo, http: StorageHttp) -> Self:
         """With the tokens of an identity, which go over https only."""
-        return cls(endpoint, _Bearer(credential).authorise, http)
+
+        async def bear(request: StorageRequest) -> None:
+            if not request.url.startswith("https://"):
+                raise ServiceRequestError("A token must not go over a non-TLS connection.")
+            request.headers["Authorization"] = f"Bearer {(await credential.get_token_info(SCOPE)).token}"
+
+        return cls(endpoint, bear, http)
 
     @classmethod
     def of_connection_string(cls, text: str, http: StorageHttp, pause: float = PAUSE) -> Self:
@@ -131,22 +132,6 @@ class StorageService:
 
     async def close(self) -> None:
         await self._http.close()
-
-
-class _Bearer:
-    """A token of an identity, remembered until it is to be renewed."""
-
-    def __init__(self, credential: AsyncSupportsTokenInfo) -> None:
-        self._credential = credential
-        self._token: AccessTokenInfo | None = None
-
-    async def authorise(self, request: StorageRequest) -> None:
-        if not request.url.startswith("https://"):
-            raise ServiceRequestError("A token must not go over a non-TLS connection.")
-        token = self._token
-        if token is None or (token.refresh_on or token.expires_on - RENEWED) <= time.time():
-            token = self._token = await self._credential.get_token_info(SCOPE)
-        request.headers["Authorization"] = f"Bearer {token.token}"
 
 
 def _fail(answer: StorageAnswer) -> NoReturn:

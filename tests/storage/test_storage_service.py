@@ -1,12 +1,9 @@
-"""Which requests to storage are tried again, and when; which tokens go with them."""
+"""Which requests to storage are tried again, and when."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
-from typing import Self
 
 import pytest
-from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
 
 from shared.storage.queues import Queues
@@ -82,39 +79,6 @@ async def test_storage_is_asked_again_when_it_says_but_within_a_request(pauses: 
     for asked in ("7", "86400", "soon"):
         await Tables.of_connection_string(ACCOUNT, Scripted(503, headers={"Retry-After": asked})).send("GET", "x", {})
     assert pauses == [7, 10, 0]
-
-
-class Identity:
-    """Its tokens are numbered, and live as long as they are told."""
-
-    def __init__(self, lifetime: int, refreshed: int | None = None) -> None:
-        self.asked = 0
-        self._lifetime, self._refreshed = lifetime, refreshed
-
-    async def get_token_info(self, *_: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        del options
-        self.asked += 1
-        now = int(time.time())
-        again = None if self._refreshed is None else now + self._refreshed
-        return AccessTokenInfo(f"token-{self.asked}", now + self._lifetime, refresh_on=again)
-
-    async def close(self) -> None: ...
-    async def __aenter__(self) -> Self: ...  # type: ignore[empty-body] # never entered
-    async def __aexit__(self, *_: object) -> None: ...
-
-
-@pytest.mark.parametrize(
-    ("lifetime", "refreshed", "asked"), [(3600, None, 1), (200, None, 2), (3600, -1, 2), (3600, 1800, 1)]
-)
-async def test_a_token_is_renewed_when_it_says_or_before_it_ends(
-    lifetime: int, refreshed: int | None, asked: int
-) -> None:
-    identity, http = Identity(lifetime, refreshed), Scripted()
-    service = Tables.of_identity("https://mail.table.core.windows.net", identity, http)
-    for _ in range(2):
-        await service.send("GET", "x", {})
-    assert identity.asked == asked
-    assert http.seen[-1].headers["Authorization"] == f"Bearer token-{asked}"
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """The network between a storage client and Azurite, for tests that count or lose what goes over it."""
 
-from typing import Self
+from typing import Any
 
-from shared.storage.storage_http import StorageAnswer, StorageHttp, StorageRequest
+from azure.core.pipeline.transport import AioHttpTransport
 
 
-class Wire(StorageHttp):
+class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
     """Counts requests, and loses the answers of the next writes after they were carried out."""
 
     def __init__(self) -> None:
@@ -13,16 +13,10 @@ class Wire(StorageHttp):
         self.requests = 0
         self.lose = 0
 
-    async def send(self, request: StorageRequest) -> StorageAnswer:
+    async def send(self, request: Any, **options: Any) -> Any:
         self.requests += 1
-        answer = await super().send(request)
+        answer = await super().send(request, **options)
         if self.lose and request.method != "GET":
             self.lose -= 1
-            answer = answer._replace(status=503)
+            answer.status_code = 503
         return answer
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()

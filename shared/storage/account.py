@@ -13,8 +13,7 @@ from azure.core.settings import settings as azure_core
 from shared.auth.managed_identity import Identity
 from shared.settings.storage_connection import Storage
 from shared.storage.queues import Queues
-from shared.storage.storage_http import StorageHttp
-from shared.storage.storage_service import StorageService
+from shared.storage.storage_service import StorageService, Transport
 from shared.storage.tables import Tables
 
 if TYPE_CHECKING:
@@ -43,13 +42,11 @@ class StorageAccount:
     def blobs(self) -> "BlobServiceClient":
         from azure.storage.blob.aio import BlobServiceClient
 
-        from shared.storage.blob_transport import BlobTransport
-
         if self._storage.connection_string is not None:
             text = self._storage.connection_string
-            return BlobServiceClient.from_connection_string(text, transport=BlobTransport(), **CLIENT_OPTIONS)
+            return BlobServiceClient.from_connection_string(text, transport=Transport(), **CLIENT_OPTIONS)
         endpoint, credential = self._storage.blob_endpoint, self._credential
-        return BlobServiceClient(endpoint, credential=credential, transport=BlobTransport(), **CLIENT_OPTIONS)
+        return BlobServiceClient(endpoint, credential=credential, transport=Transport(), **CLIENT_OPTIONS)
 
     @cached_property
     def tables(self) -> Tables:
@@ -57,8 +54,8 @@ class StorageAccount:
 
     def _service[S: StorageService](self, kind: type[S], endpoint: str) -> S:
         if self._credential is None:
-            return kind.of_connection_string(self._storage.connection_string or "", StorageHttp())
-        return kind.of_identity(endpoint, self._credential, StorageHttp())
+            return kind.of_connection_string(self._storage.connection_string or "", Transport())
+        return kind.of_identity(endpoint, self._credential, Transport())
 
     async def close(self) -> None:
         for client in ("queues", "blobs", "tables"):

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from xml.sax.saxutils import escape
 
 from azure.core.exceptions import DecodeError
+from azure.core.rest import HttpRequest
 
-from shared.storage.storage_http import StorageRequest
 from shared.storage.storage_service import StorageService
 
 XML: Final = {"Content-Type": "application/xml"}
@@ -42,9 +42,10 @@ class Queues(StorageService):
         return Queue(self, name)
 
     @staticmethod
-    def signed(request: StorageRequest, account: str) -> tuple[str, str]:
+    def signed(request: HttpRequest, account: str) -> tuple[str, str]:
         url, headers = urlsplit(request.url), request.headers
-        size = str(len(request.content)) if request.content else ""
+        length = headers.get("Content-Length", "0")
+        size = "" if length == "0" else length
         lines = [request.method, "", "", size, "", headers.get("Content-Type", ""), *[""] * 6]  # "": not sent
         lines += sorted(f"{name.lower()}:{value}" for name, value in headers.items() if name.startswith("x-ms-"))
         lines += [f"/{account}{url.path}", *sorted(f"{name}:{value}" for name, value in parse_qsl(url.query))]
@@ -69,7 +70,7 @@ class Queue:
         answer = await self._queues.send("POST", f"{self._name}/messages?{asked}", XML, content)
         name, receipt = ID.search(answer.content), RECEIPT.search(answer.content)
         if name is None or receipt is None:
-            raise DecodeError("Queue Storage does not say which message it has put.")
+            raise DecodeError("Queue Storage does not say which message it has put.", response=answer)
         return PutMessage(name[1].decode(), receipt[1].decode())
 
     async def update_message(self, message: str, pop_receipt: str, *, visibility_timeout: int) -> PutMessage:

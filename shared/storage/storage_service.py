@@ -1,31 +1,39 @@
-"""The REST interface of a service of the storage account, tables or queues: who asks, and what is tried again.
+"""The REST interface of a service of the storage account, tables or queues, through azure-core.
 
 A mail takes two operations on a table, and a webhook's two on a queue. Microsoft's clients, azure-data-tables and
-azure-storage-queue, need five times the processor time for one, nearly all of it for generality that a few fixed
-shapes do not need (docs/decisions/0012-tables.md). Errors are azure-core's, as in those clients; the tests compare
-them.
+azure-storage-queue, need three times the processor time for one, nearly all of it for generality that a few fixed
+shapes do not need (docs/decisions/0012-tables.md). Retries, tokens, connections and errors are azure-core's, as in
+those clients; the tests compare them.
 """
 
-import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
-from typing import ClassVar, Final, NoReturn, Self
+from typing import Any, ClassVar, Final, NoReturn, Self
 
-from azure.core.credentials_async import AsyncSupportsTokenInfo
+from azure.core.credentials import AzureSasCredential
+from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import (
-    AzureError,
     HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
-    ServiceRequestError,
+    ServiceResponseTimeoutError,
 )
+from azure.core.pipeline import AsyncPipeline, PipelineRequest
+from azure.core.pipeline.policies import (
+    AsyncBearerTokenCredentialPolicy,
+    AsyncRetryPolicy,
+    AzureSasCredentialPolicy,
+    SansIOHTTPPolicy,
+)
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.core.utils import parse_connection_string
 
-from shared.storage.storage_http import TRY_TIMEOUT, StorageAnswer, StorageHttp, StorageRequest
+from shared.event_loop import within
 
 SCOPE: Final = "https://storage.azure.com/.default"  # one for the clouds of all nations
 VERSION: Final = "2020-12-06"  # the first that takes tokens of an identity
@@ -35,18 +43,35 @@ ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
     412: ResourceModifiedError,
 }
 RETRIES: Final = 3
-PAUSE: Final = 1.0  # seconds; the first retry comes at once
-PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})  # statuses that may be others the next time
-FAILED: Final = frozenset({500, 503, 504})  # of them, those after which every method is tried again
+BACKOFF: Final = 0.5  # seconds
+CONNECT_TIMEOUT: Final = 3.0  # seconds
+TRY_TIMEOUT: Final = 10.0  # seconds for a whole try, however slowly its answer arrives
+SLOWEST: Final = 4 * 2**20  # bytes a second, of a large body: its try may take longer by that
 
-type Access = Callable[[StorageRequest], Awaitable[None]]
-"""Authorises one try. May raise AzureError."""
+
+class Transport(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
+    """The SDK's, with a deadline for each try. What is read as a stream has its deadline where it is read.
+
+    No limit of aiohttp's on reading: it would discard what arrived while the loop was blocked.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(connection_timeout=CONNECT_TIMEOUT, read_timeout=None, use_env_settings=False)
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        seconds = TRY_TIMEOUT + int(request.headers.get("Content-Length", "0")) / SLOWEST
+        try:
+            async with within(seconds):
+                return await super().send(request, **options)
+        except TimeoutError as error:
+            raise ServiceResponseTimeoutError(f"no whole answer within {seconds:g} seconds") from error
 
 
 class StorageService:
     """One service of one account.
 
-    http: closed with this. pause: seconds before the second retry, and once more before each further one.
+    access: the policy that authorises each try. transport: azure-core's, asynchronous; closed with this. backoff:
+    seconds before a second try, doubled before each further one.
 
     Every request raises azure-core's AzureError: HttpResponseError or a subclass for an answer that is an error, with
     the service's `error_code`; another one where there was no answer.
@@ -56,32 +81,26 @@ class StorageService:
     RETRIED: ClassVar[frozenset[str]] = frozenset({"GET", "PUT", "DELETE"})  # when their answer does not come
 
     @staticmethod
-    def signed(request: StorageRequest, account: str) -> tuple[str, str]:
+    def signed(request: HttpRequest, account: str) -> tuple[str, str]:
         """The scheme by which the service checks the account's key, and the text of a request that is signed.
 
         https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
         """
         raise NotImplementedError
 
-    def __init__(self, endpoint: str, access: Access, http: StorageHttp, pause: float = PAUSE) -> None:
+    def __init__(self, endpoint: str, access: Any, transport: Any, backoff: float = BACKOFF) -> None:
         self.endpoint = endpoint.rstrip("/")
-        self._access = access
-        self._http = http
-        self._pause = pause
+        self._transport = transport
+        retries = AsyncRetryPolicy(retry_total=RETRIES, retry_backoff_factor=backoff)
+        self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(transport, [retries, access])
 
     @classmethod
-    def of_identity(cls, endpoint: str, credential: AsyncSupportsTokenInfo, http: StorageHttp) -> Self:
-        """With the tokens of an identity, which go over https only."""
-
-        async def bear(request: StorageRequest) -> None:
-            if not request.url.startswith("https://"):
-                raise ServiceRequestError("A token must not go over a non-TLS connection.")
-            request.headers["Authorization"] = f"Bearer {(await credential.get_token_info(SCOPE)).token}"
-
-        return cls(endpoint, bear, http)
+    def of_identity(cls, endpoint: str, credential: AsyncTokenCredential, transport: Any) -> Self:
+        """With the tokens of an identity, which azure-core sends over https only."""
+        return cls(endpoint, AsyncBearerTokenCredentialPolicy(credential, SCOPE), transport)
 
     @classmethod
-    def of_connection_string(cls, text: str, http: StorageHttp, pause: float = PAUSE) -> Self:
+    def of_connection_string(cls, text: str, transport: Any, backoff: float = BACKOFF) -> Self:
         """With an account's key or shared access signature. Raises ValueError when the text has neither."""
         parts = parse_connection_string(text)
         account = parts.get("accountname", "")
@@ -89,56 +108,45 @@ class StorageService:
         protocol = parts.get("defaultendpointsprotocol", "https")
         endpoint = parts.get(f"{cls.KIND}endpoint") or f"{protocol}://{account}.{cls.KIND}.{suffix}"
         if "accountkey" in parts:
-            key = base64.b64decode(parts["accountkey"])
-
-            async def sign(request: StorageRequest) -> None:
-                scheme, signed = cls.signed(request, account)
-                signature = base64.b64encode(hmac.digest(key, signed.encode(), hashlib.sha256)).decode()
-                request.headers["Authorization"] = f"{scheme} {account}:{signature}"
-
-            return cls(endpoint, sign, http, pause)
+            return cls(endpoint, _SharedKey(account, parts["accountkey"], cls.signed), transport, backoff)
         if "sharedaccesssignature" in parts:
-            signature = parts["sharedaccesssignature"].lstrip("?")
-
-            async def add(request: StorageRequest) -> None:
-                request.url += f"{'&' if '?' in request.url else '?'}{signature}"
-
-            return cls(endpoint, add, http, pause)
+            signature = AzureSasCredential(parts["sharedaccesssignature"])
+            return cls(endpoint, AzureSasCredentialPolicy(signature), transport, backoff)
         raise ValueError("The connection string has neither AccountKey nor SharedAccessSignature.")
 
     async def send(
         self, method: str, path: str, headers: Mapping[str, str], content: bytes | None = None
-    ) -> StorageAnswer:
-        tried = 0
-        while True:
-            dated = {**headers, "x-ms-version": VERSION, "x-ms-date": formatdate(usegmt=True)}
-            request = StorageRequest(method, f"{self.endpoint}/{path}", dated, content)
-            await self._access(request)
-            pause = self._pause * tried
-            try:
-                answer = await self._http.send(request)
-            except AzureError:
-                if tried >= RETRIES or method not in self.RETRIED:
-                    raise
-            else:
-                if answer.status < 300:  # noqa: PLR2004 - every success of the interfaces is below
-                    return answer
-                if tried >= RETRIES or answer.status not in (PASSING if method in self.RETRIED else FAILED):
-                    _fail(answer)
-                asked = answer.headers.get("Retry-After", "")
-                pause = min(float(asked), TRY_TIMEOUT) if asked.isdecimal() else pause
-            await asyncio.sleep(pause)
-            tried += 1
+    ) -> AsyncHttpResponse:
+        dated = {**headers, "x-ms-version": VERSION, "x-ms-date": formatdate(usegmt=True)}
+        request = HttpRequest(method, f"{self.endpoint}/{path}", headers=dated, content=content)
+        answer = (await self._pipeline.run(request, retry_on_methods=self.RETRIED)).http_response
+        if answer.status_code >= 300:  # noqa: PLR2004 - every success of the interfaces is below
+            _fail(answer)
+        return answer
 
     async def close(self) -> None:
-        await self._http.close()
+        await self._transport.close()
 
 
-def _fail(answer: StorageAnswer) -> NoReturn:
-    kind = ERRORS.get(answer.status, HttpResponseError)
+class _SharedKey(SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
+    """Signs each try with the account's key, which only a laptop has."""
+
+    def __init__(self, account: str, key: str, signed: Callable[[HttpRequest, str], tuple[str, str]]) -> None:
+        super().__init__()
+        self._account = account
+        self._key = base64.b64decode(key)
+        self._signed = signed
+
+    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
+        scheme, text = self._signed(request.http_request, self._account)
+        signature = base64.b64encode(hmac.new(self._key, text.encode(), hashlib.sha256).digest()).decode()
+        request.http_request.headers["Authorization"] = f"{scheme} {self._account}:{signature}"
+
+
+def _fail(answer: AsyncHttpResponse) -> NoReturn:
+    kind = ERRORS.get(answer.status_code, HttpResponseError)
     if kind is ResourceExistsError and b"AlreadyExists" not in answer.content:
         kind = HttpResponseError  # TableBeingDeleted, QueueBeingDeleted: nothing exists, nor can for a while
-    code = answer.headers.get("x-ms-error-code")
-    error = kind(f"Storage answered {answer.status} {code or ''}")
-    error.status_code, error.error_code = answer.status, code  # type: ignore[attr-defined] # as Microsoft's clients do
+    error = kind(response=answer)
+    error.error_code = answer.headers.get("x-ms-error-code")  # type: ignore[attr-defined] # as Microsoft's clients do
     raise error

@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from azure.core.exceptions import DecodeError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from shared.storage.storage_http import StorageAnswer, StorageRequest
 from shared.storage.storage_service import StorageService
 
 type Value = str | bool | int | datetime
@@ -45,7 +45,7 @@ class Tables(StorageService):
         return Table(self, name)
 
     @staticmethod
-    def signed(request: StorageRequest, account: str) -> tuple[str, str]:
+    def signed(request: HttpRequest, account: str) -> tuple[str, str]:
         return "SharedKeyLite", f"{request.headers['x-ms-date']}\n/{account}{urlsplit(request.url).path}"
 
 
@@ -152,11 +152,11 @@ def token_text(token: Token | None) -> str | None:
     return base64.urlsafe_b64encode(_encode(token)).decode() if token else None
 
 
-def _read(answer: StorageAnswer) -> Any:
+def _read(answer: AsyncHttpResponse) -> Any:
     try:
         return msgspec.json.decode(answer.content)
     except msgspec.DecodeError as error:
-        raise DecodeError("Table Storage answered with something that is not JSON.") from error
+        raise DecodeError("Table Storage answered with something that is not JSON.", response=answer) from error
 
 
 def _encoded(entity: Mapping[str, Value]) -> bytes:

@@ -14,12 +14,12 @@ from typing import Any
 
 import httpx
 from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.queue.aio import QueueServiceClient
 
 from sandbox.watchdog import Watchdog
 from shared.delivery.ledger import TABLE, Ledger
 from shared.mail.marker import MARKER_PROPERTY
-from shared.storage.storage_http import StorageHttp
 from shared.storage.tables import Tables
 from tests.chaos.parts import Cloud, Host, Storage, maintain
 from tests.chaos.plan import Options, faults, mails
@@ -112,8 +112,7 @@ async def chaos(options: Options) -> Report:
             http = await stack.enter_async_context(httpx.AsyncClient(timeout=30, trust_env=False))
             connection = storage.addresses.connection_string
             queues = await stack.enter_async_context(QueueServiceClient.from_connection_string(connection))
-            tables = Tables.of_connection_string(connection, StorageHttp())
-            stack.push_async_callback(tables.close)
+            tables = Tables.of_connection_string(connection, await stack.enter_async_context(AioHttpTransport()))
             return await _Run(options, storage, cloud, hosts, http, queues, tables, folder).run()
 
 

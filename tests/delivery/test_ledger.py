@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from shared.delivery.ledger import Conflict, Ledger, partition
 from shared.settings.config import Settings
-from shared.storage.storage_http import StorageAnswer, StorageRequest
 from shared.storage.tables import Tables, continued
 from tests.delivery.memory import MemoryLedger
 from tests.delivery.samples import NOON, Office, first_claim, work
@@ -43,7 +42,7 @@ async def ledger(request: pytest.FixtureRequest, wire: Wire) -> AsyncIterator[Le
 
 def _in_a_table(storage: str, wire: Wire) -> Ledger:
     """One that is not there yet."""
-    return Ledger(Tables.of_connection_string(storage, wire, pause=0).table(f"t{uuid4().hex}"))
+    return Ledger(Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}"))
 
 
 async def test_a_row_comes_back_as_it_was_written(ledger: Ledger) -> None:
@@ -143,11 +142,10 @@ async def test_a_search_for_a_rare_state_ends_in_time_and_goes_on_from_there(
     class Scarce(Wire):
         finds = False
 
-        async def send(self, request: StorageRequest) -> StorageAnswer:
-            answer = await super().send(request)
+        async def send(self, request: Any, **options: Any) -> Any:
+            answer = await super().send(request, **options)
             if request.method == "GET" and not self.finds:
-                more = {"x-ms-continuation-NextPartitionKey": "MDA="}  # where partition 00 begins
-                answer = answer._replace(headers={**answer.headers, **more})
+                answer.headers["x-ms-continuation-NextPartitionKey"] = "MDA="  # where partition 00 begins
             return answer
 
     monkeypatch.setattr("shared.delivery.ledger.SEARCH", 0.2)
@@ -219,9 +217,10 @@ async def test_a_token_that_the_service_does_not_know_is_a_value_error(storage: 
     """It answers 400. That storage cannot be reached would be another thing to say."""
 
     class Strange(Wire):
-        async def send(self, request: StorageRequest) -> StorageAnswer:
-            answer = await super().send(request)
-            return answer._replace(status=400) if request.method == "GET" else answer
+        async def send(self, request: Any, **options: Any) -> Any:
+            answer = await super().send(request, **options)
+            answer.status_code = 400 if request.method == "GET" else answer.status_code
+            return answer
 
     async with Strange() as wire:
         ledger = _in_a_table(storage, wire)

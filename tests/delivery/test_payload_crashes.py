@@ -34,7 +34,6 @@ from shared.mail.model import FileAttachment
 from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import Settings
 from shared.storage.files import Files, filled
-from shared.storage.storage_http import StorageAnswer, StorageHttp, StorageRequest
 from shared.storage.table_identity import OWN
 from shared.storage.tables import Tables
 from tests.delivery.memory import Unpaced
@@ -62,7 +61,7 @@ class Life:
 
 
 class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
-    """The network to queues and blobs."""
+    """The network to storage."""
 
     def __init__(self, life: Life) -> None:
         super().__init__()
@@ -71,20 +70,6 @@ class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.c
     async def send(self, request: Any, **options: Any) -> Any:
         answer = await super().send(request, **options)
         if request.method not in ("GET", "HEAD") and answer.status_code < 300:
-            self._life.step()
-        return answer
-
-
-class TableWire(StorageHttp):
-    """The same, to the ledger."""
-
-    def __init__(self, life: Life) -> None:
-        super().__init__()
-        self._life = life
-
-    async def send(self, request: StorageRequest) -> StorageAnswer:
-        answer = await super().send(request)
-        if request.method != "GET" and answer.status < 300:
             self._life.step()
         return answer
 
@@ -120,11 +105,11 @@ class Process:
         self._life = life
         self._stack = AsyncExitStack()
         self._queues = QueueServiceClient.from_connection_string(site.storage, transport=Wire(life))
-        self._tables = Tables.of_connection_string(site.storage, TableWire(life))
+        self._wire = Wire(life)
         self.blobs = BlobServiceClient.from_connection_string(site.storage, transport=Wire(life))
         self.queue = self._queues.get_queue_client(QUEUE)
         self.outbox = Punctual(lambda: self._queues, lambda: self.blobs)
-        ledger = Ledger(self._tables.table(TABLE))
+        ledger = Ledger(Tables.of_connection_string(site.storage, self._wire).table(TABLE))
         policy: Any = ScriptedPolicy()
         self.engine = Engine(
             Settings(),
@@ -138,9 +123,8 @@ class Process:
         )
 
     async def __aenter__(self) -> Self:
-        for client in (self._queues, self.blobs):
+        for client in (self._queues, self._wire, self.blobs):
             await self._stack.enter_async_context(client)
-        self._stack.push_async_callback(self._tables.close)
         return self
 
     async def __aexit__(self, *exception: object) -> None:

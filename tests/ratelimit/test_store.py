@@ -28,7 +28,7 @@ def wire() -> Wire:
 async def table(storage: str, wire: Wire) -> AsyncIterator[TableStore]:
     """In a table that is not there yet."""
     async with wire:
-        yield TableStore(Tables.of_connection_string(storage, wire, pause=0).table(f"t{uuid4().hex}"))
+        yield TableStore(Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}"))
 
 
 @pytest.fixture(params=["memory", "table"])
@@ -99,7 +99,7 @@ async def test_instances_share_rate_day_block_and_callers_in_either_store(store:
 
 async def test_a_row_says_nothing_of_whom_it_is_for(storage: str) -> None:
     async with Wire() as wire:
-        table = Tables.of_connection_string(storage, wire, pause=0).table(f"t{uuid4().hex}")
+        table = Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}")
         limits = RateLimits(TableStore(table))
         await limits.reserve("shop@example.com", 1)
         await limits.throttled("shop@example.com", None)

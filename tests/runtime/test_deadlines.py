@@ -17,7 +17,6 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 import shared.auth.entra_keys
 import shared.storage.account
 import shared.storage.files
-import shared.storage.storage_http
 import shared.storage.storage_service
 from shared.app import App
 from shared.auth.managed_identity import Identity
@@ -100,7 +99,7 @@ def swept() -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same deadlines, shorter."""
-    monkeypatch.setattr(shared.storage.storage_http, "TRY_TIMEOUT", 0.6)
+    monkeypatch.setattr(shared.storage.storage_service, "TRY_TIMEOUT", 0.6)
     monkeypatch.setattr(shared.storage.files, "READ_TIMEOUT", 2.0)
     monkeypatch.setattr(shared.auth.entra_keys, "FETCH_TIMEOUT", 0.5)
     monkeypatch.setattr(secrets, "PATIENCE", 0.5)
@@ -126,7 +125,7 @@ def test_storages_own_deadlines_end_a_request_before_its_caller_is_cut_off() -> 
     """Azure ends an HTTP request after 230 s; each try, the waits between and a token fit into half of it."""
     tries = 1 + shared.storage.account.CLIENT_OPTIONS["retry_total"]
     waits = 3 * (0.5 + 2**3 + 3)  # of ExponentialRetry, with its jitter; tables wait less
-    assert tries * shared.storage.storage_http.TRY_TIMEOUT + waits + 8 < 130
+    assert tries * shared.storage.storage_service.TRY_TIMEOUT + waits + 8 < 130
     assert shared.storage.account.CLIENT_OPTIONS["retry_total"] == shared.storage.storage_service.RETRIES
     assert shared.storage.files.READ_TIMEOUT < 115
 

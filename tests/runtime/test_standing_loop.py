@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-import shared.storage.storage_http
+import shared.storage.storage_service
 from shared.auth.managed_identity import Identity
 from shared.delivery.ledger import Lease
 from shared.event_loop import Deadline, within
@@ -167,7 +167,7 @@ async def test_a_row_that_was_written_meanwhile_is_not_written_again(
     slow: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second try would find its own row and take it for another's."""
-    monkeypatch.setattr(shared.storage.storage_http, "TRY_TIMEOUT", DEADLINE)
+    monkeypatch.setattr(shared.storage.storage_service, "TRY_TIMEOUT", DEADLINE)
     account = StorageAccount(account_at(slow.port))
     slow.stops_the_loop()
     assert await account.tables.table("rows").insert({"PartitionKey": "1", "RowKey": "1"}) == "W/1"

@@ -32,7 +32,7 @@ def name() -> str:
 
 @pytest.fixture
 async def queue(storage: str, wire: Wire, name: str) -> Queue:
-    queue = Queues.of_connection_string(storage, wire, pause=0).get_queue_client(name)
+    queue = Queues.of_connection_string(storage, wire, backoff=0).get_queue_client(name)
     await queue.create_queue()
     return queue
 
@@ -74,7 +74,7 @@ async def test_a_message_hides_until_it_is_shown_and_keeps_its_text(queue: Queue
 
 
 async def test_a_queue_that_is_not_there_is_named_so(storage: str, wire: Wire, name: str) -> None:
-    queue = Queues.of_connection_string(storage, wire, pause=0).get_queue_client(name)
+    queue = Queues.of_connection_string(storage, wire, backoff=0).get_queue_client(name)
     for asked in (queue.send_message(TEXT, visibility_timeout=0, time_to_live=-1), queue.count(), queue.oldest()):
         with pytest.raises(ResourceNotFoundError):
             await asked

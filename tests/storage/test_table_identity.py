@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.delivery.ledger import Ledger, Row
 from shared.policy.suppression import SuppressedAddress, SuppressionTable, entry_id
-from shared.storage.storage_http import StorageAnswer, StorageHttp
 from shared.storage.table_identity import IDENTITY, SAID_FOR, SEEN_AGAIN, Replaced, TableIdentity
 from shared.storage.tables import Tables
 
@@ -50,7 +50,7 @@ async def account(storage: str) -> AsyncIterator[Account]:
         TableServiceClient.from_connection_string(storage) as official,
         BlobServiceClient.from_connection_string(storage) as blobs,
     ):
-        tables = Tables.of_connection_string(storage, StorageHttp())
+        tables = Tables.of_connection_string(storage, AioHttpTransport())
         yield Account(tables, official, blobs)
         await tables.close()
 
@@ -153,11 +153,16 @@ async def test_a_table_that_is_being_deleted_is_no_row_that_is_there(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Azure answers 409 to both for some seconds: the caller must hear that storage cannot be used."""
+    send = AioHttpTransport.send
 
-    async def being_deleted(*_: object) -> StorageAnswer:
-        return StorageAnswer(409, {}, b'{"odata.error":{"code":"TableBeingDeleted"}}')
+    async def being_deleted(self: AioHttpTransport, request: object, **options: object) -> object:
+        answer = await send(self, request, **options)
+        await answer.load_body()
+        answer.status_code = 409
+        answer._content = b'{"odata.error":{"code":"TableBeingDeleted"}}'
+        return answer
 
-    monkeypatch.setattr(StorageHttp, "send", being_deleted)
+    monkeypatch.setattr(AioHttpTransport, "send", being_deleted)
     with pytest.raises(HttpResponseError) as caught:
         await account.tables.table(account.name).insert({"PartitionKey": "p", "RowKey": "r"})
     assert type(caught.value) is HttpResponseError

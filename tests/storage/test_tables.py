@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from azure.core.credentials import AccessTokenInfo, AzureNamedKeyCredential, TokenRequestOptions
+from azure.core.credentials import AccessToken, AzureNamedKeyCredential
 from azure.core.exceptions import (
     DecodeError,
     HttpResponseError,
@@ -19,13 +18,13 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
     ServiceRequestError,
 )
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.utils import parse_connection_string
 from azure.data.tables import TableSasPermissions, generate_table_sas
 from azure.data.tables.aio import TableClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.storage.storage_http import StorageAnswer, StorageRequest
 from shared.storage.tables import Table, Tables, Value
 from tests.graph.service import Service
 from tests.serving import serving
@@ -57,7 +56,7 @@ def name() -> str:
 
 @pytest.fixture
 def table(storage: str, wire: Wire, name: str) -> Table:
-    return Tables.of_connection_string(storage, wire, pause=0).table(name)
+    return Tables.of_connection_string(storage, wire, backoff=0).table(name)
 
 
 @pytest.fixture
@@ -162,9 +161,11 @@ async def test_pages_are_those_of_microsofts_client_and_go_on_where_it_ends(
 
 async def test_an_answer_that_is_no_json_is_azure_cores_error_too(storage: str) -> None:
     class Garbled(Wire):
-        async def send(self, request: StorageRequest) -> StorageAnswer:
-            answer = await super().send(request)
-            return answer._replace(content=b"<html>") if request.method == "GET" else answer
+        async def send(self, request: Any, **options: Any) -> Any:
+            answer = await super().send(request, **options)
+            if request.method == "GET":
+                answer._content = b"<html>"
+            return answer
 
     async with Garbled() as wire:
         table = Tables.of_connection_string(storage, wire).table(f"t{uuid4().hex}")
@@ -207,7 +208,7 @@ def test_the_endpoint_is_the_connection_strings(text: str, endpoint: str) -> Non
         Tables.of_connection_string(text.replace("AccountKey=", "Other="), Wire())
 
 
-class Plain(Wire):
+class Plain(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.core, so untyped
     """Takes what is meant for a host of Azure to a server on this machine, which has no certificate for it."""
 
     def __init__(self, port: int) -> None:
@@ -215,23 +216,26 @@ class Plain(Wire):
         self.port = port
         self.hosts: list[str] = []
 
-    async def send(self, request: StorageRequest) -> StorageAnswer:
-        parts = urlsplit(request.url)
+    async def send(self, request: Any, **options: Any) -> Any:
+        meant = request.url
+        parts = urlsplit(meant)
         self.hosts.append(f"{parts.scheme}://{parts.netloc}")
-        url = parts._replace(scheme="http", netloc=f"127.0.0.1:{self.port}").geturl()
-        return await super().send(replace(request, url=url))
+        request.url = parts._replace(scheme="http", netloc=f"127.0.0.1:{self.port}").geturl()
+        try:
+            return await super().send(request, **options)
+        finally:
+            request.url = meant
 
 
 class Credential:
-    """An identity with one token."""
+    """An identity whose tokens are numbered."""
 
     def __init__(self) -> None:
-        self.scopes = set[str]()
+        self.scopes: list[str] = []
 
-    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
-        del options
-        self.scopes.update(scopes)
-        return AccessTokenInfo("token-1", int(time.time()) + 3600)
+    async def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
+        self.scopes += scopes
+        return AccessToken(f"token-{len(self.scopes)}", int(time.time()) + 3600)
 
     async def close(self) -> None: ...
     async def __aenter__(self) -> Self: ...  # type: ignore[empty-body] # never entered
@@ -245,7 +249,7 @@ async def service() -> AsyncIterator[Service]:
         yield service
 
 
-async def test_an_identitys_token_goes_with_every_try(service: Service) -> None:
+async def test_an_identitys_token_goes_with_every_try_and_is_asked_for_once(service: Service) -> None:
     service.say(503)
     for _ in range(2):
         service.say(204, headers={"ETag": "W/1"})
@@ -255,7 +259,7 @@ async def test_an_identitys_token_goes_with_every_try(service: Service) -> None:
         assert await table.replace(ROW, "W/0") == "W/1"
         assert await table.insert(ROW) == "W/1"
     assert set(wire.hosts) == {"https://mail.table.core.windows.net"}
-    assert credential.scopes == {"https://storage.azure.com/.default"}
+    assert credential.scopes == ["https://storage.azure.com/.default"]
     assert [request.line for request in service.requests] == [
         "PUT /mailledger(PartitionKey='p',RowKey='r') HTTP/1.1",
         "PUT /mailledger(PartitionKey='p',RowKey='r') HTTP/1.1",

@@ -12,6 +12,7 @@ import {
   MailSettings
   Network
   Producer
+  Reader
   Tags
   TenantGrant
 } from './modules/types.bicep'
@@ -51,6 +52,9 @@ param senderPools { *: string[] } = {}
 
 @description('Who may put messages into which queue.')
 param producers Producer[] = []
+
+@description('The programs that read mail-results, where Mailroom tells what has become of mails.')
+param resultReaders Reader[] = []
 
 @description('The application (client) id of the Entra app registration that callers of sendMail get tokens for; accepted audiences are this and api://this. Empty: sendMail answers 401.')
 param apiClientId string = ''
@@ -221,6 +225,7 @@ module storage 'modules/storage.bicep' = {
     principalId: identity.outputs.principalId
     identityId: identityId
     producers: producers
+    resultReaders: resultReaders
     isLocked: lockStorage
     retentionDays: retentionDays
   }

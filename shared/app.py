@@ -12,6 +12,7 @@ from shared.settings.config import Settings, read, report_problems
 
 if TYPE_CHECKING:
     from shared.auth.entra import TokenVerifier
+    from shared.bounces.collector import BounceCollector
     from shared.delivery.attachment_resolver import AttachmentResolver
     from shared.delivery.cancel_replay_retry import Control
     from shared.delivery.engine import Engine
@@ -67,14 +68,16 @@ class App:
 
     @cached_property
     def engine(self) -> "Engine":
+        from shared.delivery import attention
         from shared.delivery.engine import Engine
         from shared.delivery.ledger import TABLE, Ledger
         from shared.policy.pre_send import PreSendPolicy
 
-        settings = self.settings
+        settings, tables = self.settings, self.storage.tables
+        index = attention.AttentionIndex(tables.table(attention.TABLE))
         return Engine(
             settings,
-            Ledger(self.storage.tables.table(TABLE)),
+            Ledger(tables.table(TABLE), index, self.outbox.put_back),
             self.outbox,
             self.pace,
             PreSendPolicy(settings, self.suppressions),
@@ -126,6 +129,23 @@ class App:
             per_minute=settings.rate_per_minute,
             concurrency=settings.concurrency,
             recipients_per_day=settings.recipients_per_day,
+            named=settings.bounces,
+        )
+
+    @cached_property
+    def bounces(self) -> "BounceCollector":
+        from shared.bounces.collector import TABLE, BounceCollector
+        from shared.bounces.suppressor import Suppressor
+
+        settings, table = self.settings, self.storage.tables.table(TABLE)
+        routes = lambda: self.catalog.addresses()  # noqa: E731, PLW0108 - loads them when they are needed
+        suppressor = Suppressor(settings, self.suppressions, routes)
+        return BounceCollector(
+            self.engine,
+            lambda: self.graph,
+            table,
+            self.pace.mailboxes,
+            suppressor if settings.suppress_bounced else None,
         )
 
     @cached_property

@@ -29,6 +29,7 @@ SHARED: Final = {
     "tests/e2e/": "the sandbox of tests/e2e/conftest.py",
     "tests/infra/kusto/": "the language service",
     "tests/infra/test_alerts": "the language service",
+    "tests/project/test_pages": "the language service",
     "tests/webhooks/rendering/": "compiled templates",
     "tests/webhooks/routes/": "compiled templates",
 }

@@ -1,6 +1,6 @@
 metadata description = 'The storage account: queues, payloads and the ledger, without shared keys; and who may do what in it.'
 
-import { Producer, Tags } from './types.bicep'
+import { Producer, Reader, Tags } from './types.bicep'
 
 @description('Where the account is.')
 param location string
@@ -28,6 +28,9 @@ param identityId string
 @description('Who may put messages into which queue.')
 param producers Producer[]
 
+@description('Who may take messages out of mail-results.')
+param resultReaders Reader[]
+
 @description('Whether Azure refuses to delete the account until the lock is removed.')
 param isLocked bool
 
@@ -48,12 +51,16 @@ var containerNames = [
   'mail-attachments'
 ]
 var tableNames = [
+  'mailattention'
+  'mailbounces'
   'mailledger'
   'mailpacing'
   'mailsigned'
   'mailsuppressed'
 ]
-var allQueueNames = flatten(map(queueNames, queue => [queue, '${queue}-poison']))
+@description('Mailroom only puts messages there, so it has no poison queue.')
+var resultsQueue = 'mail-results'
+var allQueueNames = [resultsQueue, ...flatten(map(queueNames, queue => [queue, '${queue}-poison']))]
 
 // https://learn.microsoft.com/azure/role-based-access-control/built-in-roles/storage
 // The host makes containers, queues and tables of its own in this account (leases, timers, keys of functions), so these
@@ -64,6 +71,7 @@ var appRoles = {
   tableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 }
 var queueMessageSender = 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
+var queueMessageProcessor = '8a0f0c08-91a1-4084-bc3d-661d67233fed'
 
 resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   name: name
@@ -214,6 +222,27 @@ resource producerRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
       principalId: producer.principalId
       principalType: producer.?principalType ?? 'ServicePrincipal'
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', queueMessageSender)
+    }
+  }
+]
+
+resource results 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-08-01' existing = {
+  parent: queues
+  name: resultsQueue
+}
+
+// May read messages of this queue and delete them, and put none.
+resource readerRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for reader in resultReaders: {
+    scope: results
+    name: guid(results.id, reader.principalId, queueMessageProcessor)
+    dependsOn: [
+      queue
+    ]
+    properties: {
+      principalId: reader.principalId
+      principalType: reader.?principalType ?? 'ServicePrincipal'
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', queueMessageProcessor)
     }
   }
 ]

@@ -14,6 +14,16 @@ type Producer = {
 }
 
 @export()
+@description('A program that reads a queue.')
+type Reader = {
+  @description('The object id of its identity, as for a producer.')
+  principalId: string
+
+  @description('The kind of principal; a service principal unless given.')
+  principalType: ('ServicePrincipal' | 'Group' | 'User')?
+}
+
+@export()
 @description('What one application may do over HTTP. Empty senders: nothing.')
 type Caller = {
   @description('The mailboxes it may send as: addresses, *@contoso.com, or object ids.')
@@ -28,6 +38,9 @@ type Caller = {
 
   @description('What it may attach by reference: container or container/folder in the storage account; left out: nothing.')
   attachments: string[]?
+
+  @description('Whether what becomes of its mails is told in mail-results; left out: as MAIL_RESULTS says.')
+  results: bool?
 }
 
 @export()
@@ -50,6 +63,9 @@ type MailSettings = {
   MAIL_MODE: ('live' | 'redirect' | 'capture')?
   MAIL_REDIRECT_TO: string?
   MAIL_SEND_AT_ONCE: ('true' | 'false')?
+  MAIL_BOUNCES: ('true' | 'false')?
+  MAIL_SUPPRESS_BOUNCED: ('true' | 'false')?
+  MAIL_RESULTS: ('true' | 'false')?
   MAIL_LARGE_ATTACHMENTS: ('true' | 'false')?
   MAIL_ATTACHMENT_CONTAINERS: string?
   MAIL_MAX_REQUEST_MB: string?

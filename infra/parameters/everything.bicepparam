@@ -75,9 +75,17 @@ param producers = [
     principalType: 'Group'
   }
 ]
+param resultReaders = [
+  {
+    principalId: '77777777-7777-7777-7777-777777777777'
+  }
+]
 param mailSettings = {
+  MAIL_RESULTS: 'true'
   MAIL_RATE_PER_MINUTE: '60'
   MAIL_ON_UNKNOWN: 'review'
+  MAIL_BOUNCES: 'true'
+  MAIL_SUPPRESS_BOUNCED: 'true'
   MAIL_LARGE_ATTACHMENTS: 'true'
   MAIL_OPERATOR_APPS: '44444444-4444-4444-4444-444444444444'
   MAIL_OPERATOR_KEYS: 'false'

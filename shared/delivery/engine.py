@@ -23,7 +23,8 @@ from typing import Any, Final
 from azure.core.exceptions import AzureError
 
 from shared.delivery import retries, verification
-from shared.delivery.ledger import REPLAYABLE, Conflict, Lease, Ledger, Row, State
+from shared.delivery.lease import Lease
+from shared.delivery.ledger import REPLAYABLE, Conflict, Ledger, Row, State, facts_of
 from shared.delivery.mailer import GraphMailer
 from shared.delivery.queue import Kept, Outbox
 from shared.delivery.verification import Finding
@@ -159,7 +160,8 @@ class Engine:
             return found
         if isinstance(found, Withheld):  # of a mail that may have gone: it does not go again, and must not say so
             was = suspect or row
-            lease = await self.claim(row, resends=was.resends, may_have_gone_twice=was.may_have_gone_twice)
+            doubt = {"resends": was.resends, "may_have_gone_twice": was.may_have_gone_twice}
+            lease = await self.claim(row, **facts_of(mail), **doubt)
             return await self._record(mail, retries.withhold(lease.row, found, self.now()), found, lease, told=told)
         goes, reservation = found.goes.mail, found.reservation
         slot = (reservation.mailbox, reservation.at)
@@ -176,7 +178,7 @@ class Engine:
                 # 3 claim: the row says how it goes before it does, since by that it is found again
                 left_out = found.goes.left_out or None
                 how = {"mailbox": reservation.mailbox, "mime": mail.mime is not None, "suppressed_recipients": left_out}
-                lease = await self.claim(row, **how)
+                lease = await self.claim(row, **facts_of(mail), **how, attempted_at=self.now())
                 if suspect is not None and row.resends > suspect.resends:
                     emit(LogEvent.MAIL_RESENT, id=row.id)
                 if left_out:
@@ -290,7 +292,7 @@ class Engine:
         Raises Conflict, AzureError.
         """
         if kept is not None:
-            await self.outbox.set_aside(row.id, kept)
+            await self.outbox.set_aside(row, kept)
         return await self.ledger.write(await self.without_draft(row))
 
     async def without_draft(self, row: Row) -> Row:

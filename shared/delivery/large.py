@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery.ledger import Conflict, Lease, Row
+from shared.delivery.lease import Lease
+from shared.delivery.ledger import Conflict, Row
 from shared.delivery.verification import Finding
 from shared.graph.outcome import FileItem, Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
 from shared.graph.upload import Uploaded

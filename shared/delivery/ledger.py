@@ -13,11 +13,10 @@ the storage client and then meets itself. So on 409 and 412 the row is read once
 that the write had succeeded. Every writer therefore puts a token of its own into what it writes.
 """
 
-import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -25,10 +24,11 @@ from typing import Any, Final, Literal
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
+from shared.delivery.attention import AttentionIndex, mail_of, place
 from shared.delivery.queue_messages import Work
-from shared.graph.outcome import NotConnected, Stopped
+from shared.delivery.results import Put, tell, untold
+from shared.mail.addresses import address_hash
 from shared.mail.outgoing import OutgoingMail
-from shared.settings.config import Settings
 from shared.storage.table_identity import is_identity
 from shared.storage.tables import Entity, Table, Value, continued, token_text
 from shared.telemetry import LogEvent, emit
@@ -41,8 +41,8 @@ REPLAYABLE: Final[frozenset[State]] = frozenset({"failed", "review", "suppressed
 PARTITIONS: Final = 256  # of rows and payloads, evenly whatever the ids are made of
 TABLE: Final = "mailledger"
 SEARCH: Final = 5.0  # seconds; a page that is still empty then is given as it is, with where the search goes on
+HASH: Final = 64  # characters of an address's hash
 SHORT: Final = timedelta(seconds=30)  # a wait that nobody needs to cut short
-BETWEEN_WRITES: Final = 1.0  # seconds between tries to write down that Graph has accepted
 
 
 ENDS: Final[dict[State, LogEvent]] = {
@@ -88,12 +88,37 @@ class Row:
     route: str | None = None
     suppressed_recipients: int | None = None  # left out at the last attempt, since they must not be mailed
     keep_days: int | None = None  # after its end, if other than MAIL_RETENTION_DAYS
+    key: str | None = None  # that its caller gave it: its SHA-256, in hex digits
+    recipients: str | None = None  # their hashes, one after the other; see address_hash
+    attempted_at: datetime | None = None  # the last time that Graph was asked to send it
+    reason: str | None = None  # why it was refused: a sentence with its place, and nothing of its content
+    listed_at: datetime | None = None  # its place among what needs attention; see attention.py
+    bounced_at: datetime | None = None  # when its last non-delivery report was found
+    bounces: str | None = None  # what those reports say, as JSON
+    wants_results: bool = False  # its ends and bounces are told in mail-results
+    told_end: datetime | None = None  # the end that was told: its settled_at
+    told_bounces: int = 0  # how many of its bounces were told
     etag: str = ""
+
+    @property
+    def intake(self) -> str:
+        """How it came in: `http`, `queue` or `route`."""
+        return self.scope.partition(":")[0]
+
+    @property
+    def caller(self) -> str:
+        """The application id of who sent it over HTTP; or the name of the queue, or of the route."""
+        return [*self.scope.split(":"), "", ""][2 if self.intake == "http" else 1]
 
     @property
     def begins(self) -> datetime:
         """From when its age counts: its acceptance, or the later time it was to wait for."""
         return max(self.not_before or self.accepted_at, self.accepted_at)
+
+    def was_to(self, address: str) -> bool:
+        """Whether it was to be sent to this recipient, given as its hash."""
+        every = self.recipients or ""
+        return address in (every[at : at + HASH] for at in range(0, len(every), HASH))
 
 
 COLUMNS: Final = {field.name: field.default for field in fields(Row) if field.name not in ("id", "etag")}
@@ -101,7 +126,7 @@ COLUMNS: Final = {field.name: field.default for field in fields(Row) if field.na
 
 def first_claim(of: Work | OutgoingMail, token: str, *, queued: bool) -> Row:
     """The row of a mail that has none, to be claimed."""
-    return Row(
+    row = Row(
         id=of.id,
         state="sending",
         scope=of.scope,
@@ -114,6 +139,14 @@ def first_claim(of: Work | OutgoingMail, token: str, *, queued: bool) -> Row:
         route=of.route,
         keep_days=of.keep_days,
     )
+    return row if isinstance(of, Work) else replace(row, **facts_of(of))
+
+
+def facts_of(mail: OutgoingMail) -> dict[str, Any]:
+    """What a row says of its mail's content: by these columns it is found."""
+    addresses = dict.fromkeys(one.email_address.address for one in mail.request.message.recipients)
+    hashes = "".join(map(address_hash, addresses)) or None
+    return {"key": mail.key, "recipients": hashes, "wants_results": mail.wants_results}
 
 
 class Conflict(Exception):  # noqa: N818 - HTTP's name for it, 409 and 412
@@ -131,21 +164,79 @@ def new_token() -> str:
 
 
 class Ledger:
-    """Rows in one table. Every method may raise azure.core's AzureError when storage cannot be reached."""
+    """Rows in one table. Every method may raise azure.core's AzureError when storage cannot be reached.
 
-    def __init__(self, table: Table) -> None:
+    attention: the index that follows the rows. put: puts a result into its queue.
+    """
+
+    def __init__(self, table: Table, attention: AttentionIndex | None = None, put: Put | None = None) -> None:
         self._table = table
+        self.attention = attention
+        self._put_result = put
 
     async def write(self, row: Row) -> Row:
         """Put the row in place of the one with row.etag; without an ETag add it. Returns it with its new one.
 
-        Raises Conflict when the row is not what it was: changed, gone, or there already.
+        What follows from it is done too: its entry in the index of what needs attention, and its results. Where that
+        cannot be done, maintenance does it. Raises Conflict when the row is not what it was: changed, gone, or there
+        already.
         """
-        # Most columns of a row are at their defaults, and each one written costs time and bytes.
-        entity: dict[str, Value] = {"PartitionKey": partition(row.id), "RowKey": row.id}
-        for name, default in COLUMNS.items():
-            if (value := getattr(row, name)) != default:
-                entity[name] = value
+        before = row.listed_at
+        row = await self._store(replace(row, listed_at=place(row)))
+        with suppress(AzureError):
+            await self._list(row, before)
+        with suppress(AzureError, Conflict):
+            row = await self.told(row)
+        return row
+
+    async def told(self, row: Row) -> Row:
+        """The row, after what is untold of it was told. Raises AzureError, Conflict: it may have to be told again."""
+        if self._put_result is None or not untold(row):
+            return row
+        return await self._store(replace(row, **await tell(row, self._put_result)))
+
+    async def listed(self, most: int, after: str | None) -> tuple[list[Row], str | None]:
+        """What needs attention, the newest first; see AttentionIndex.page. Of each row, what is shown of it."""
+        if self.attention is None:
+            return [], None
+        found, token = await self.attention.page(most, after)
+        return [_row({**entity, "RowKey": mail_of(entity), "fingerprint": ""}) for entity in found], token
+
+    async def repair(self, rows: Mapping[str, Row], numbers: Container[int]) -> int:
+        """Put the index right for these partitions, whose rows are given by id. Returns how many entries were wrong."""
+        if self.attention is None:
+            return 0
+        missing = {name: row for name, row in rows.items() if row.listed_at is not None}
+        wrong = 0
+        async for mail, at, state in self.attention.entries():
+            if int(partition(mail), 16) not in numbers:
+                continue
+            row = missing.get(mail)
+            if row is not None and row.listed_at == at and row.state in (state, "sending"):
+                del missing[mail]
+            elif (now := await self.read(mail)) is None or now.listed_at != at:  # it may have changed since
+                await self.attention.remove(mail, at)
+                wrong += 1
+        for mail in missing:
+            if (now := await self.read(mail)) is not None and now.listed_at is not None:
+                await self.attention.put(now, _columns(now))
+                wrong += 1
+        return wrong
+
+    async def _list(self, row: Row, before: datetime | None) -> None:
+        if self.attention is None or row.state in ("sending", "scheduled"):
+            return
+        if row.listed_at is not None:
+            await self.attention.put(row, _columns(row))
+        if before is not None and before != row.listed_at:
+            await self.attention.remove(row.id, before)
+
+    async def _unlist(self, row: Row) -> None:
+        if self.attention is not None and row.listed_at is not None:
+            await self.attention.remove(row.id, row.listed_at)
+
+    async def _store(self, row: Row) -> Row:
+        entity = {"PartitionKey": partition(row.id), "RowKey": row.id, **_columns(row)}
         lost = (ResourceModifiedError, ResourceNotFoundError) if row.etag else ResourceExistsError
         try:
             etag = await (self._table.replace(entity, row.etag) if row.etag else self._table.insert(entity))
@@ -175,6 +266,7 @@ class Ledger:
             raise Conflict(row.id) from error
         except ResourceNotFoundError:
             return
+        await self._unlist(row)
 
     async def partition(self, number: int) -> AsyncIterator[Row]:
         """The rows of one of the 256 partitions."""
@@ -196,6 +288,12 @@ class Ledger:
                 return [_row(entity) for entity in found if not is_identity(entity)], token_text(token)
 
 
+def _columns(row: Row) -> dict[str, Value]:
+    """Most columns of a row are at their defaults, and each one written costs time and bytes."""
+    values = ((name, getattr(row, name), default) for name, default in COLUMNS.items())
+    return {name: value for name, value, default in values if value != default}
+
+
 def _row(entity: Entity) -> Row:
     values = {name: entity[name] for name in COLUMNS if name in entity}
     return Row(id=entity["RowKey"], etag=entity["odata.etag"], **values)
@@ -215,62 +313,3 @@ def report_end(row: Row) -> None:
         left_out=row.suppressed_recipients,
         request_id=row.request_id,
     )
-
-
-def lease_end(now: datetime, settings: Settings) -> datetime:
-    """The end of a claim made now: every send ends by its own deadline, well before it."""
-    return now + timedelta(seconds=settings.send_timeout + settings.lease_margin)
-
-
-@dataclass(slots=True)
-class Lease:
-    """A claim on one mail: its row as last written, and for how long it is ours. now, monotonic: a process's clocks."""
-
-    ledger: Ledger
-    settings: Settings
-    now: Callable[[], datetime]
-    monotonic: Callable[[], float]
-    row: Row
-    last_start: float = 0.0  # on the clock without jumps
-
-    async def renew(self, **changes: Any) -> None:
-        """Write the row, changed like this, as claimed from now on. Raises Conflict: another was faster; AzureError."""
-        started = self.monotonic()  # before the write: it may take its time
-        until = lease_end(self.now(), self.settings)
-        self.row = await self.ledger.write(replace(self.row, lease_until=until, **changes))
-        self.last_start = started + self.settings.lease_margin
-
-    def may_start(self) -> bool:
-        """Whether a whole request, with its own deadline, still fits into it."""
-        return self.monotonic() <= self.last_start
-
-    async def keep(self, progress: str | None) -> None:
-        """Write how far an attempt in parts has come, which renews the claim.
-
-        Raises Conflict when it was lost; Stopped when no request may be made under it any more; AzureError.
-        """
-        await self.renew(progress=progress)
-        if not self.may_start():
-            raise Stopped(NotConnected("lease"))
-
-    async def stay(self) -> None:
-        """Renew the claim if half of what it has beyond a request is over. Raises Conflict, Stopped as `keep`."""
-        if self.last_start - self.monotonic() > self.settings.lease_margin / 2:
-            return
-        try:
-            await self.keep(self.row.progress)
-        except AzureError:
-            if not self.may_start():
-                raise Stopped(NotConnected("lease")) from None
-
-    async def write_sent(self, row: Row) -> None:
-        """Write that Graph has accepted, again and again while the claim lives: nothing else is as dear to lose."""
-        while True:
-            try:
-                await self.ledger.write(row)
-            except AzureError:
-                if self.monotonic() >= self.last_start + self.settings.send_timeout:
-                    raise
-                await asyncio.sleep(BETWEEN_WRITES)
-            else:
-                return

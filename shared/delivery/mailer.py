@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery.ledger import Lease, Row
+from shared.delivery.lease import Lease
+from shared.delivery.ledger import Row
 from shared.delivery.verification import Finding
 from shared.errors import Malformed
 from shared.event_loop import aside

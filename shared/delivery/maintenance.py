@@ -7,12 +7,14 @@ open far past its maximum age                                    failed (TooOld)
                                                                  gone. Its mail is kept if it is in a blob
 ended longer ago than the retention                              the row and what was kept of the mail are removed
 ended unsent, its draft still there                              the draft is deleted
+ended, its end or a bounce not told                              told in mail-results
 a payload whose row has ended                                    removed once no attempt can still be running; files of
                                                                  a failed mail, or one for review, with its row
 a payload without a row                                          marked, and removed as long after that
+an entry of what needs attention, missing or wrong               put right
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -36,6 +38,15 @@ def partitions_of_run(now: datetime) -> range:
     return range(run * PARTITIONS // RUNS_AN_HOUR, (run + 1) * PARTITIONS // RUNS_AN_HOUR)
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What one run has come across. listed: rows that the index of what needs attention must have."""
+
+    changed: int = 0
+    waiting: list[timedelta] = field(default_factory=list)
+    listed: dict[str, Row] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Maintenance:
     """One for a process."""
@@ -43,38 +54,43 @@ class Maintenance:
     engine: Engine
 
     async def run(self, partitions: range) -> int:
-        """Go through these partitions. Returns how many rows and payloads were changed or removed."""
-        changed = 0
-        waiting: list[timedelta] = []
+        """Go through these partitions. Returns how many rows, payloads and entries were changed or removed."""
+        seen = _Seen()
         for number in partitions:
-            known: dict[str, Row] = {}
-            forgotten: dict[str, datetime] = {}  # when it had ended
-            async for row in self.engine.ledger.partition(number):
-                known[row.id] = row
-                kept = timedelta(days=row.keep_days or self.engine.settings.retention_days)
-                if row.state in ENDED and row.settled_at is not None and row.settled_at + kept < self.engine.now():
-                    if await self._forget(row):
-                        forgotten[row.id] = row.settled_at
-                        changed += 1
-                    continue
-                if row.state in WAITING:
-                    waiting.append(self.engine.now() - row.begins)
-                try:
-                    changed += await self._keep(row)
-                except Conflict:  # it has moved on by itself
-                    continue
-            async for payload in self.engine.outbox.payloads_of(number):
-                over = forgotten.get(payload.mail)
-                if over is not None and payload.put_at <= over:  # a newer one is of the same key, coming in again
-                    await self.engine.outbox.remove_payload(payload.name)
-                    changed += 1
-                else:
-                    changed += await self._keep_payload(payload, known.get(payload.mail))
-        oldest = round(max(waiting).total_seconds(), 1) if waiting else None
-        emit(LogEvent.BACKLOG_MEASURED, waiting=len(waiting), oldest=oldest)
-        if changed:
-            emit(LogEvent.MAINTENANCE, changed=changed)
-        return changed
+            await self._partition(number, seen)
+        seen.changed += await self.engine.ledger.repair(seen.listed, partitions)
+        oldest = round(max(seen.waiting).total_seconds(), 1) if seen.waiting else None
+        emit(LogEvent.BACKLOG_MEASURED, waiting=len(seen.waiting), oldest=oldest)
+        if seen.changed:
+            emit(LogEvent.MAINTENANCE, changed=seen.changed)
+        return seen.changed
+
+    async def _partition(self, number: int, seen: _Seen) -> None:
+        known: dict[str, Row] = {}
+        forgotten: dict[str, datetime] = {}  # when it had ended
+        async for row in self.engine.ledger.partition(number):
+            known[row.id] = row
+            kept = timedelta(days=row.keep_days or self.engine.settings.retention_days)
+            if row.state in ENDED and row.settled_at is not None and row.settled_at + kept < self.engine.now():
+                if await self._forget(row):
+                    forgotten[row.id] = row.settled_at
+                    seen.changed += 1
+                continue
+            if row.listed_at is not None:
+                seen.listed[row.id] = row
+            if row.state in WAITING:
+                seen.waiting.append(self.engine.now() - row.begins)
+            try:
+                seen.changed += await self._keep(row)
+            except Conflict:  # it has moved on by itself
+                continue
+        async for payload in self.engine.outbox.payloads_of(number):
+            over = forgotten.get(payload.mail)
+            if over is not None and payload.put_at <= over:  # a newer one is of the same key, coming in again
+                await self.engine.outbox.remove_payload(payload.name)
+                seen.changed += 1
+            else:
+                seen.changed += await self._keep_payload(payload, known.get(payload.mail))
 
     async def _forget(self, row: Row) -> bool:
         """Remove what is kept of it, then its row. False: somebody has changed the row meanwhile."""
@@ -91,10 +107,10 @@ class Maintenance:
         """Whether the row was changed. Raises Conflict."""
         now, settings = self.engine.now(), self.engine.settings
         if row.state in ENDED:
-            if (without := await self.engine.without_draft(row)) == row:
-                return False
-            await self.engine.ledger.write(without)
-            return True
+            told = await self.engine.ledger.told(row)
+            if (without := await self.engine.without_draft(told)) != told:
+                await self.engine.ledger.write(without)
+            return without != row
         if not row.queued and row.state in ("sending", "unknown"):
             over = (row.lease_until or row.accepted_at) + ABANDONED_AFTER < now
             return over and await self._abandon(row, now)

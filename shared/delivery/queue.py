@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 import msgspec
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
+from shared.delivery.explanations import facts
 from shared.delivery.ledger import Row
 from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
@@ -185,12 +186,12 @@ class Outbox:
                 return None if content is None else decode(content)
         return None
 
-    async def set_aside(self, mail: str, kept: Kept) -> None:
-        """Keep what will not be sent."""
-        what = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue}
+    async def set_aside(self, row: Row, kept: Kept) -> None:
+        """Keep what will not be sent, and beside it what its row is going to say."""
+        what = {"kind": kept.kind, "reason": kept.reason, "queue": kept.queue, **facts(row)}
         await _made(
             self._dead.create_container,
-            lambda: self._dead.upload_blob(mail, kept.content, overwrite=True, metadata=what),
+            lambda: self._dead.upload_blob(row.id, kept.content, overwrite=True, metadata=what),
         )
 
     async def kept(self, mail: str) -> Kept | None:

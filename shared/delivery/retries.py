@@ -90,7 +90,7 @@ def withhold(row: Row, withheld: Withheld, now: datetime) -> Row:
     """The end of a claimed row whose mail is not to be sent. Whether an earlier attempt has sent it stays in doubt."""
     row = replace(row, suppressed_recipients=withheld.left_out or None)
     if withheld.state == "failed":
-        return given_up(row, now, withheld.status, withheld.code)
+        return replace(given_up(row, now, withheld.status, withheld.code), reason=withheld.message or None)
     return ended(row, withheld.state, now)
 
 

@@ -104,8 +104,8 @@ def _replay(claimed: Row, work: Work, now: datetime) -> Claim:
 
 def _anew(claimed: Row, now: datetime) -> Row:
     """A claim that begins from the start: the caller, or an operator, has asked for it again."""
-    unasked = replace(unverified(claimed), attempts=0, resends=0, status=None, code=None, suppressed_recipients=None)
-    return replace(unasked, accepted_at=now, not_before=None, settled_at=None)
+    unasked = replace(unverified(claimed), attempts=0, resends=0, status=None, code=None, reason=None)
+    return replace(unasked, accepted_at=now, not_before=None, settled_at=None, suppressed_recipients=None)
 
 
 def is_copy(work: Work, row: Row) -> bool:

@@ -17,7 +17,8 @@ from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
 from shared.delivery.engine import Engine, Later, Waits
-from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State, first_claim, new_token, report_end
+from shared.delivery.explanations import said
+from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State, facts_of, first_claim, new_token, report_end
 from shared.delivery.queue import QUEUE, Kept
 from shared.delivery.queue_messages import Work
 from shared.delivery.retries import first_verification, give_back, given_up, too_old
@@ -82,12 +83,14 @@ class Worker:
             case transitions.PutAgain():
                 await self._put_again(work, mail, decision.due, known=row is not None or decision.row is not None)
                 if decision.row is not None:
-                    await self.engine.ledger.write(decision.row)
+                    mail = mail or await self.engine.outbox.mail_of(work)
+                    known = {} if mail is None else facts_of(mail)
+                    await self.engine.ledger.write(replace(decision.row, **known))
             case Row():
                 mail = mail or await self.engine.outbox.mail_of(work)
                 # Without one there is nothing to keep, and what another one has kept must stay.
-                kept = None if mail is None else Kept.of(mail, decision)
-                await self._ended(work, await self.engine.end(decision, kept))
+                kept, known = (None, {}) if mail is None else (Kept.of(mail, decision), facts_of(mail))
+                await self._ended(work, await self.engine.end(replace(decision, **known), kept))
             case transitions.Claim():
                 await self._attempt(work, mail, row, decision)
         return True
@@ -127,13 +130,42 @@ class Worker:
         except Exception:  # noqa: BLE001 - whatever made it fail: it is kept as it came
             return Kept("message", CRASHED, content, QUEUE)
 
-    async def refuse(self, mail: str, queue: str, content: bytes, refusal: Refused) -> None:
-        """Set a producer's message aside that can never become a mail: what it said, its row, the event."""
+    async def refuse(  # noqa: PLR0913 - what came, and what is known of it
+        self,
+        mail: str,
+        queue: str,
+        content: bytes,
+        refusal: Refused,
+        *,
+        of: OutgoingMail | None = None,
+        route: str | None = None,
+        tell: bool = False,
+    ) -> None:
+        """Set a producer's message aside that can never become a mail: what it said, its row, the event.
+
+        of: the mail, where the message could be read. route: of an event. tell: its route wants results.
+        """
         now = self.engine.now()
-        await self.engine.outbox.set_aside(mail, Kept("message", refusal.code, content, queue))
-        row = Row(id=mail, state="failed", scope="", fingerprint="", mailbox="", accepted_at=now, queued=True)
+        row = Row(
+            id=mail,
+            state="failed",
+            scope=of.scope if of is not None else f"route:{route}" if route is not None else f"queue:{queue}",
+            fingerprint="",
+            mailbox="" if of is None else of.sender,
+            accepted_at=now,
+            settled_at=now,
+            queued=True,
+            status=refusal.status,
+            code=refusal.code,
+            reason=said(refusal),
+            route=route,
+            wants_results=tell or self.engine.settings.tells(queue),
+        )
+        if of is not None:
+            row = replace(row, **facts_of(of))
+        await self.engine.outbox.set_aside(row, Kept("message", refusal.code, content, queue))
         with suppress(Conflict):  # an earlier delivery of the same message has written it
-            await self.engine.ledger.write(replace(row, settled_at=now, status=refusal.status, code=refusal.code))
+            await self.engine.ledger.write(row)
         # Not the path: it holds what the producer wrote.
         emit(LogEvent.MAIL_REFUSED, id=mail, status=refusal.status, code=refusal.code)
 

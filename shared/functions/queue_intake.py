@@ -11,7 +11,7 @@ from shared.errors import Malformed, Refused
 from shared.functions.http_answers import settings_refused
 from shared.functions.triggers import CONNECTION, OUTBOX, WORK
 from shared.mail import limits
-from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
+from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity, key_hash
 from shared.policy.admit import admit
 from shared.policy.size_limits import check_size
 from shared.telemetry import LogEvent, emit
@@ -59,7 +59,7 @@ async def taken_apart(app: App, message: "ProducerMessage") -> bool:
     return parts is not None
 
 
-def queued_mail(queued: OutboxMail, keyless: str, accepted_at: datetime) -> OutgoingMail:
+def queued_mail(app: App, queued: OutboxMail, keyless: str, accepted_at: datetime) -> OutgoingMail:
     not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
     sender = queued.sender
     scope = f"queue:{OUTBOX}:{sender}"
@@ -75,6 +75,8 @@ def queued_mail(queued: OutboxMail, keyless: str, accepted_at: datetime) -> Outg
         thread=queued.thread,
         mime=queued.mime,
         known_by="caller-key" if queued.key else "message",
+        key=key_hash(queued.key) if queued.key else None,
+        wants_results=app.settings.tells(OUTBOX),
     )
 
 

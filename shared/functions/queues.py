@@ -142,7 +142,7 @@ async def _given_up(message: "ProducerMessage") -> None:
                 return None
             queued = outbox_mail(message.body) if message.queue == OUTBOX else None
             if queued is not None and queued.key is not None:
-                mail = await admitted(app, queued_mail(queued, message.id, message.inserted_at))
+                mail = await admitted(app, queued_mail(app, queued, message.id, message.inserted_at))
                 return await app.worker.wake_later(work_of(mail), mail)
         except AzureError:
             raise
@@ -189,17 +189,19 @@ async def _producers(message: "ProducerMessage") -> None:
         return await retry_later(app, message)
     if await taken_apart(app, message):
         return None
+    mail: OutgoingMail | None = None
     try:
-        mail = await admitted(app, queued_mail(outbox_mail(message.body), message.id, message.inserted_at))
+        mail = queued_mail(app, outbox_mail(message.body), message.id, message.inserted_at)
+        mail = await admitted(app, mail)
     except Refused as refusal:
-        return await app.worker.refuse(message.id, message.queue, message.body, refusal)
+        return await app.worker.refuse(message.id, message.queue, message.body, refusal, of=mail)
     from shared.delivery.queue_messages import work_of
 
     if not message.paced and await _waits_for_its_time(app, message, mail):
         return None
     if not await app.worker.deliver(work_of(mail), mail):
         reused = Malformed(422, "KeyReused", "The key was used for another mail. A key names one mail.", "$.key")
-        await app.worker.refuse(message.id, message.queue, message.body, reused)
+        await app.worker.refuse(message.id, message.queue, message.body, reused, of=mail)
     return None
 
 

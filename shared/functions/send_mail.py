@@ -28,10 +28,11 @@ from shared.functions.send_mail_answers import (
 from shared.mail import limits, parse
 from shared.mail.addresses import mailbox_name
 from shared.mail.model import BlobAttachment, SendMail
-from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity, new_id
+from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity, key_hash, new_id
 from shared.parsing.charsets import CODECS, charset_of
 from shared.policy.admit import admit, admit_sender
 from shared.policy.size_limits import body_too_large, check_size
+from shared.settings.config import Settings
 
 WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 
@@ -60,7 +61,7 @@ async def _answer(req: func.HttpRequest, mailbox: str | None) -> func.HttpRespon
         require(caller, "Mail.Send")
         sender = _sender(caller, mailbox)
         admit_sender(_origin(caller), sender, app.settings)
-        mail = await aside(len(req.get_body()), _mail, req, caller, sender)
+        mail = await aside(len(req.get_body()), _mail, req, caller, sender, app.settings)
         admit(mail, app.settings)
         whole = await _with_files(app, mail, len(req.get_body()))
     except KeysUnavailable:
@@ -125,7 +126,7 @@ def _sender(caller: Caller, mailbox: str | None) -> str:
     return caller.user
 
 
-def _mail(req: func.HttpRequest, caller: Caller, sender: str) -> OutgoingMail:
+def _mail(req: func.HttpRequest, caller: Caller, sender: str, settings: Settings) -> OutgoingMail:
     body = req.get_body()
     mail, mime = _mime(body) if _is_mime(req.headers) else (_json(body, req.headers), None)
     scope = caller.scope
@@ -142,6 +143,8 @@ def _mail(req: func.HttpRequest, caller: Caller, sender: str) -> OutgoingMail:
         not_before=_not_before(req.headers),
         thread=thread,
         mime=mime,
+        key=key_hash(key) if key else None,
+        wants_results=settings.tells(caller.application_id),
     )
 
 

@@ -16,9 +16,9 @@ from shared.auth.entra import NO_OPERATOR, Caller, operates
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
 from shared.functions.http_answers import json_answer, problem, rfc_3339
-from shared.mail.addresses import checked
+from shared.mail.addresses import address_hash, checked
 from shared.parsing.strict_json import read_json
-from shared.policy.suppression import NewSuppression, SuppressedAddress, entry_id
+from shared.policy.suppression import NewSuppression, SuppressedAddress
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 
@@ -55,7 +55,7 @@ async def _add(app: App, req: func.HttpRequest, by: str) -> func.HttpResponse:
     except ValueError as error:
         return problem(400, f"`$.address` is not a mail address. {error}")
     entry = SuppressedAddress(
-        id=entry_id(address), address=address, reason=body.reason, added_by=by, added_at=datetime.now(UTC)
+        id=address_hash(address), address=address, reason=body.reason, added_by=by, added_at=datetime.now(UTC)
     )
     there = await app.suppressions.store.add(entry)
     app.suppressions.forget()

@@ -44,6 +44,13 @@ async def maintenance() -> None:
     await _each(steps, Deadline(TIME_FOR_A_RUN))
 
 
+async def bounces() -> None:
+    """Read the non-delivery reports of all mailboxes. What is wrong with the settings, maintenance has said."""
+    app = current_app()
+    if not app.settings.problems:
+        await app.bounces.run(Deadline(TIME_FOR_A_RUN))
+
+
 async def _report_routes(app: App) -> None:
     """Log which routes, or parts of their settings, cannot be used."""
     catalog = app.catalog

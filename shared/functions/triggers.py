@@ -4,6 +4,7 @@ The first call loads the module with the code: every cold start pays for indexin
 (docs/decisions/0002-start-up.md).
 """
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
@@ -85,3 +86,13 @@ async def maintenance(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the t
     from shared.functions.timer import maintenance
 
     await maintenance()
+
+
+# Not registered unless it is wanted: each execution that does nothing would cost as much as one that does.
+if os.environ.get("MAIL_BOUNCES", "").strip().lower() == "true":
+
+    @blueprint.timer_trigger(schedule="0 2-59/5 * * * *", arg_name="timer", run_on_startup=False)
+    async def bounces(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
+        from shared.functions.timer import bounces
+
+        await bounces()

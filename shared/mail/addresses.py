@@ -16,6 +16,7 @@ Sources: RFC 5321, 5322, 6531 and 5891 (whether names under .test or without a d
 and referencing containers, blobs, and metadata" in Azure Storage's documentation.
 """
 
+import hashlib
 import re
 import unicodedata
 from functools import lru_cache
@@ -84,6 +85,14 @@ def canonical(address: str) -> str:
     """
     result = checked(address)
     return result.lower() if result.isascii() else unicodedata.normalize("NFC", result.casefold())
+
+
+def address_hash(address: str) -> str:
+    """What an address is known by where it must not stand itself: the SHA-256, in hex digits, of its canonical form.
+
+    Raises ValueError as `checked`.
+    """
+    return hashlib.sha256(canonical(address).encode()).hexdigest()
 
 
 def mailbox_name(text: str) -> str:

@@ -82,6 +82,8 @@ class OutgoingMail:
     known_by: KnownBy = "caller-key"
     signed: Signed | None = None
     route: str | None = None  # that made it
+    key: str | None = None  # that its caller or producer gave it, or the event's own: its SHA-256, in hex digits
+    wants_results: bool = False  # what becomes of it is told in mail-results
 
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -101,6 +103,11 @@ def decode(data: bytes) -> OutgoingMail:
 def identity(scope: str, key: str) -> str:
     """The id of the mail that `scope` calls `key`: 32 hex digits of a SHA-256. The same pair, the same id."""
     return _digest(_utf8(scope), _utf8(key))[:ID_DIGITS]
+
+
+def key_hash(key: str) -> str:
+    """The SHA-256 of a key, in hex digits: rows know it by that alone, since a key may say whom a mail is for."""
+    return hashlib.sha256(_utf8(key)).hexdigest()
 
 
 def new_id() -> str:

@@ -7,7 +7,6 @@ recipient is looked up. So a change holds everywhere within a minute. While the 
 
 import asyncio
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ import msgspec
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from msgspec import Meta
 
-from shared.mail.addresses import canonical
+from shared.mail.addresses import address_hash
 from shared.mail.graph_types import LINE
 from shared.storage.table_identity import IDENTITY, is_identity
 from shared.storage.tables import Entity, Table, continued, token_text
@@ -46,11 +45,6 @@ class SuppressedAddress:
     reason: str
     added_by: str
     added_at: datetime
-
-
-def entry_id(address: str) -> str:
-    """The id of an address's entry: SHA-256, in hex digits, of its canonical form. Raises ValueError without one."""
-    return hashlib.sha256(canonical(address).encode()).hexdigest()
 
 
 class SuppressionTable:
@@ -126,7 +120,7 @@ class SuppressionList:
         ids: dict[str, str] = {}
         for address in addresses:
             with contextlib.suppress(ValueError):
-                ids[address] = entry_id(address)
+                ids[address] = address_hash(address)
         there = whole if whole is not None else await self._looked_up(set(ids.values()))
         return frozenset(address for address, its in ids.items() if its in there)
 

@@ -55,13 +55,18 @@ class Stored(NamedTuple):
 
 
 class TableStore:
-    """Rows by key in one table, spread over 256 partitions. Both methods may raise azure.core's AzureError."""
+    """Rows by key in one table, spread over 256 partitions. Every method may raise azure.core's AzureError."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     async def read(self, key: str) -> Stored | None:
         return _stored(await self._table.get(key[:2], key))
+
+    async def mailboxes(self, since: datetime) -> list[str]:
+        """The mailboxes that rows name, with mails since then."""
+        found = [one async for one in self._table.all() if "mailbox" in one and time_in(one, "tat", NEVER) >= since]
+        return [one["mailbox"] for one in found]
 
     async def write(self, key: str, values: Values, etag: str | None) -> tuple[bool, Stored | None]:
         """Put the row in place of the one with this ETag; None: there must be none yet.
@@ -91,15 +96,18 @@ def _stored(entity: Entity | None) -> Stored | None:
 
 
 class SharedRow:
-    """limits: may be changed at any time. slots: for the requests in flight of a mailbox."""
+    """limits: may be changed at any time. slots: for a mailbox's requests in flight. mailbox: its name, for the row."""
 
-    def __init__(self, store: TableStore, key: str, now: Callable[[], datetime], limits: RowLimits) -> None:
+    def __init__(
+        self, store: TableStore, key: str, now: Callable[[], datetime], limits: RowLimits, mailbox: str | None = None
+    ) -> None:
         self.limits = limits
         self.slots: Final = asyncio.Semaphore(limits.concurrency)
         self.users = 0  # of the slots, waiting ones included
         self.blocked_until = self._written = NEVER  # here; and as far as the row, as last seen, says so
         self.limited_at = NEVER  # when the operator was last told
         self._store, self._key, self._now = store, key, now
+        self._named: Values = {} if mailbox is None else {"mailbox": mailbox}
         self._unused = Unused()
         self._stored: Stored | None = None
         self._seen = UNSEEN  # when the row was last read or written, on the loop's clock
@@ -223,6 +231,6 @@ class SharedRow:
 
     def _row(self) -> Values:
         """The row as last seen, with the block that it does not have yet."""
-        row = self._stored.values if self._stored else {}
+        row = {**(self._stored.values if self._stored else {}), **self._named}
         blocked = self.blocked_until > NEVER
         return {**row, "blocked_until": self.blocked_until, "step": self._step} if blocked else row

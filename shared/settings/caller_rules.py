@@ -59,6 +59,7 @@ class CallerRule:
     recipients: Patterns | None = None
     rate_per_minute: int | None = None
     attachments: BlobRules = NO_BLOBS
+    results: bool = False  # what becomes of its mails is told in mail-results
 
 
 class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -66,6 +67,7 @@ class _Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="c
     recipients: list[str] | None = None
     rate_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     attachments: list[str] = []
+    results: bool = False
 
 
 def read_callers(text: str) -> Mapping[str, CallerRule]:
@@ -90,4 +92,5 @@ def _rule(application: str, entry: _Caller) -> CallerRule:
     if application == PRODUCERS and entry.attachments:
         raise ValueError("attachments, which MAIL_ATTACHMENT_CONTAINERS gives to that queue")
     recipients = None if entry.recipients is None else Patterns.of(entry.recipients)
-    return CallerRule(Patterns.of(entry.senders), recipients, entry.rate_per_minute, BlobRules.of(entry.attachments))
+    attachments = BlobRules.of(entry.attachments)
+    return CallerRule(Patterns.of(entry.senders), recipients, entry.rate_per_minute, attachments, entry.results)

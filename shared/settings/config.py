@@ -60,7 +60,7 @@ class Settings:
         MappingProxyType({}),
         read_callers,
         f'{{"<application id, or {PRODUCERS}>": {{"senders": ["…"], "recipients": ["…"], "ratePerMinute": 60, '
-        '"attachments": ["container/folder"]}}',
+        '"attachments": ["container/folder"], "results": true}}',
     )
     allowed_senders: Patterns = values.patterns("MAIL_ALLOWED_SENDERS", "")
     sender_pools: Mapping[str, tuple[str, ...]] = values.setting(
@@ -96,6 +96,7 @@ class Settings:
     # Queued duplicates may arrive for a week; without its row a duplicate would be a new mail.
     retention_days: int = values.integer("MAIL_RETENTION_DAYS", 14, 8, 3650)
     large_attachments: bool = values.switch("MAIL_LARGE_ATTACHMENTS", default=False)
+    results: bool = values.switch("MAIL_RESULTS", default=False)  # of every mail, in mail-results
     send_at_once: bool = values.switch("MAIL_SEND_AT_ONCE", default=True)  # before the webhook is answered
     attachment_containers: BlobRules = values.setting(  # for queues
         "MAIL_ATTACHMENT_CONTAINERS",
@@ -103,6 +104,8 @@ class Settings:
         lambda value: BlobRules.of(value.replace(",", " ").split()),
         "container or container/folder, several separated by spaces; none of Mailroom's or the platform's own",
     )
+    bounces: bool = values.switch("MAIL_BOUNCES", default=False)  # read by functions/triggers.py as well
+    suppress_bounced: bool = values.switch("MAIL_SUPPRESS_BOUNCED", default=False)
     max_request_mb: int = values.integer("MAIL_MAX_REQUEST_MB", 35, 1, 100)  # Azure itself takes 100 at most
     sender: str | None = field(default=None, repr=False)  # the mailbox, or the pool, of every route that names none
     to: tuple[str, ...] = values.setting(  # and its recipients
@@ -141,6 +144,11 @@ class Settings:
     unused: tuple[Problem, ...] = ()  # what is set and nothing reads; everything works all the same
     problems: tuple[Problem, ...] = ()
 
+    def tells(self, caller: str) -> bool:
+        """Whether results are wanted of the mails of an application, by its id, or of a queue."""
+        rule = self.callers.get(caller.lower())
+        return self.results or (rule is not None and rule.results)
+
     @property
     def max_request(self) -> int:
         """Bytes of a body over HTTP."""
@@ -156,6 +164,8 @@ def read(environ: Mapping[str, str]) -> Settings:
             name, parse, expected = one.metadata["setting"]
             plain[one.name] = reader.parsed(name, one.default, parse, expected)
     _check_mode(reader, plain["mode"], plain["redirect_to"])
+    if plain["suppress_bounced"] and not plain["bounces"]:
+        reader.wrong("MAIL_BOUNCES", "not true", "true, since MAIL_SUPPRESS_BOUNCED is true")
     graph = _graph(reader)
     cloud = cloud_of(graph.host)
     authority = reader.url("MAIL_API_AUTHORITY", cloud.authority)

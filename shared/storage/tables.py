@@ -62,8 +62,7 @@ class Table:
         try:
             answer = await self._tables.send("POST", self.name, INSERT, content)
         except ResourceNotFoundError:  # an insert finds nothing missing but the table
-            with suppress(ResourceExistsError):  # another instance was faster
-                await self._tables.send("POST", "Tables", INSERT, _encode({"TableName": self.name}))
+            await self._make()
             answer = await self._tables.send("POST", self.name, INSERT, content)
         return str(answer.headers["ETag"])
 
@@ -75,6 +74,15 @@ class Table:
         path = self._path(entity["PartitionKey"], entity["RowKey"])
         answer = await self._tables.send("PUT", path, {**WRITE, "If-Match": etag}, _encoded(entity))
         return str(answer.headers["ETag"])
+
+    async def put(self, entity: Mapping[str, Value]) -> None:
+        """Add an entity, or put it in place of whatever has its keys."""
+        path = self._path(entity["PartitionKey"], entity["RowKey"])
+        try:
+            await self._tables.send("PUT", path, WRITE, _encoded(entity))
+        except ResourceNotFoundError:  # the table is missing
+            await self._make()
+            await self._tables.send("PUT", path, WRITE, _encoded(entity))
 
     async def get(self, partition: str, row: str) -> Entity | None:
         try:
@@ -120,15 +128,19 @@ class Table:
         token = {key: answer.headers.get(f"{CONTINUED}{key}") for key in KEYS}
         return [_decoded(entity) for entity in _read(answer)["value"]], token if any(token.values()) else None
 
-    async def all(self, where: Mapping[str, str] | None = None) -> AsyncIterator[Entity]:
+    async def all(self, where: Mapping[str, str] | None = None, select: Sequence[str] = ()) -> AsyncIterator[Entity]:
         """All entities, page after page."""
         after: Token | None = None
         while True:
-            found, after = await self.page(where, after=after)
+            found, after = await self.page(where, select=select, after=after)
             for entity in found:
                 yield entity
             if after is None:
                 return
+
+    async def _make(self) -> None:
+        with suppress(ResourceExistsError):  # another instance was faster
+            await self._tables.send("POST", "Tables", INSERT, _encode({"TableName": self.name}))
 
     def _path(self, partition: object, row: object) -> str:
         keys = (quote(str(key).replace("'", "''"), safe=UNQUOTED) for key in (partition, row))

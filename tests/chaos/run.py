@@ -1,6 +1,7 @@
 """One run: mails come in while everything goes wrong; then everything is mended, and what became of them is counted."""
 
 import asyncio
+import json
 import random
 import re
 import tempfile
@@ -19,12 +20,13 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from sandbox.watchdog import Watchdog
 from shared.delivery.ledger import TABLE, Ledger
+from shared.delivery.results import RESULTS
 from shared.mail.marker import MARKER_PROPERTY
 from shared.storage.tables import Tables
 from tests.chaos.parts import Cloud, Host, Storage, maintain
 from tests.chaos.plan import Options, faults, mails
 from tests.chaos.senders import OUTBOX, Senders
-from tests.chaos.verdict import Offence, counts, offences
+from tests.chaos.verdict import Offence, counts, offences, untold
 
 QUEUES = (OUTBOX, "mail-work", f"{OUTBOX}-poison", "mail-work-poison")
 BETWEEN_KILLS = (3.0, 8.0)  # seconds
@@ -55,11 +57,13 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     offences: list[Offence] = field(default_factory=list)
     known: dict[str, list[str]] = field(default_factory=dict)
+    results: Counter[str] = field(default_factory=Counter)
+    untold: list[str] = field(default_factory=list)
 
     @property
     def kept(self) -> bool:
         """Whether every promise was kept."""
-        return self.left is None and not self.offences
+        return self.left is None and not self.offences and not self.untold
 
     def __str__(self) -> str:
         options = self.options
@@ -81,6 +85,7 @@ class Report:
             ("senders were told", self.answers),
             ("states", self.states),
             ("left in queues", self.queues),
+            ("results", self.results),
         ):
             lines.append(f"  {name}: {_listed(numbers_of)}")
         lines.append("  seconds: " + ", ".join(f"{name} {taken:.0f}" for name, taken in self.seconds.items()))
@@ -90,6 +95,7 @@ class Report:
             mail = offence.mail
             lines.append(f"  BROKEN: {mail.subject!r} ({mail.way}, {mail.times} x, {mail.mailbox}): {offence.what}")
             lines += [f"    {line}" for name in sorted(offence.ids) for line in self.known.get(name, [name])]
+        lines += [f"  UNTOLD: {line}" for line in self.untold]
         lines.append("every promise was kept" if self.kept else f"{len(self.offences)} MAILS WITH BROKEN PROMISES")
         return "\n".join(lines)
 
@@ -104,7 +110,7 @@ async def chaos(options: Options) -> Report:
             await storage.start()
             cloud = await Cloud.start(folder, watchdog, options.seed)
             stack.push_async_callback(cloud.stop)
-            more = {} if options.at_once else {"MAIL_SEND_AT_ONCE": "false"}
+            more = {"MAIL_RESULTS": "true"} | ({} if options.at_once else {"MAIL_SEND_AT_ONCE": "false"})
             names = [f"host-{number + 1}" for number in range(options.hosts)]
             hosts = [Host.of(name, storage, cloud, folder, watchdog, more) for name in names]
             for host in hosts:
@@ -170,6 +176,9 @@ class _Run:
         report.states = dict(Counter(row["state"] for row in rows.values()))
         accepted = await self._accepted()
         report.by_way = counts(all_mails, senders.known, accepted)
+        told = await self._results()
+        report.results = Counter(kind for kinds in told.values() for kind in kinds)
+        report.untold = untold(rows, told)
         report.offences = offences(all_mails, senders.known, accepted, rows)
         for offence in report.offences:
             for name in offence.ids:
@@ -279,6 +288,15 @@ class _Run:
             )
             [name] = set(SUBJECT.findall(said))
             found.setdefault(name, []).append(properties[MARKER_PROPERTY])
+        return found
+
+    async def _results(self) -> dict[str, list[str]]:
+        """The types of all results of each mail, by its id."""
+        found: dict[str, list[str]] = {}
+        queue = self.queues.get_queue_client(RESULTS)
+        async for message in queue.receive_messages(messages_per_page=32, visibility_timeout=300):
+            result = json.loads(message.content)
+            found.setdefault(result["subject"], []).append(result["type"])
         return found
 
     async def _all_of(self, mail: str) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from tests.chaos.plan import FAULTS, Mail, Options, Way, faults, mails
 from tests.chaos.run import chaos
 from tests.chaos.senders import Known
-from tests.chaos.verdict import offences
+from tests.chaos.verdict import offences, untold
 
 
 async def check(options: Options) -> None:
@@ -98,3 +98,17 @@ def test_the_verdict_is_what_was_promised(
 def test_a_mail_under_two_ids_is_one_that_went_twice(way: Way) -> None:
     mail = Mail("one", way, "a@sandbox.example", 0, 1, large=False, copy=True)
     assert offences([mail], {"one": Known(acknowledged=True)}, {"one": ["a", "b"]}, {"a": SENT, "b": SENT})
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "missing"),
+    [
+        ("sent", ["mail.sent"], 0),
+        ("sent", ["mail.failed", "mail.sent"], 0),
+        ("failed", ["mail.sent"], 1),
+        ("sent", [], 1),
+        ("accepted", [], 0),
+    ],
+)
+def test_an_end_that_was_not_told_is_found(state: str, told: list[str], missing: int) -> None:
+    assert len(untold({"id": {"state": state}}, {"id": told})) == missing

@@ -1,7 +1,7 @@
 """Whether the promises were kept: what the senders know, what Graph has accepted, what the ledger says. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,15 @@ def offences(
         if what := _wrong(mail, its, markers, [rows[name] for name in ids if name in rows]):
             found.append(Offence(mail, what, ids))
     return found
+
+
+def untold(rows: Mapping[str, Row], told: Mapping[str, Collection[str]]) -> list[str]:
+    """The mails whose end was not told. told: the types of the results of each mail, by its id."""
+    return [
+        f"{name} is {row['state']}, told: {', '.join(sorted(told.get(name, ()))) or 'nothing'}"
+        for name, row in rows.items()
+        if row["state"] not in OPEN and f"mail.{row['state']}" not in told.get(name, ())
+    ]
 
 
 def counts(

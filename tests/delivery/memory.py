@@ -9,10 +9,12 @@ from itertools import count
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
+from shared.delivery.attention import AttentionIndex
 from shared.delivery.ledger import Conflict, Ledger, Row, State, partition
 from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue import BODY, QUEUE, Kept, Outbox, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
+from shared.delivery.results import Put
 from shared.mail.model import BlobAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode
 from shared.ratelimit.mailbox_pace import NoRoom
@@ -26,14 +28,16 @@ __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
 class MemoryLedger(Ledger):
     """Rows by id, with ETags that never come again."""
 
-    def __init__(self) -> None:
+    def __init__(self, attention: AttentionIndex | None = None, put: Put | None = None) -> None:
+        self.attention = attention
+        self._put_result = put
         self._rows: dict[str, Row] = {}
         self._etags = count(1)
 
     async def read(self, mail: str) -> Row | None:
         return self._rows.get(mail)
 
-    async def write(self, row: Row) -> Row:
+    async def _store(self, row: Row) -> Row:
         found = self._rows.get(row.id)
         if (found.etag if found else "") != row.etag:
             raise Conflict(row.id)
@@ -44,6 +48,7 @@ class MemoryLedger(Ledger):
         if found is not None and found.etag != row.etag:
             raise Conflict(row.id)
         self._rows.pop(row.id, None)
+        await self._unlist(row)
 
     async def partition(self, number: int) -> AsyncIterator[Row]:
         for row in [row for row in self._rows.values() if partition(row.id) == f"{number:02x}"]:
@@ -196,8 +201,8 @@ class MemoryOutbox(Outbox):
         found = [name for name in self.payloads if name.startswith(folder) and name.endswith(".json")]
         return decode(self.payloads[max(found, key=lambda name: self.put_at[name])]) if found else None
 
-    async def set_aside(self, mail: str, kept: Kept) -> None:
-        self.dead[mail] = kept
+    async def set_aside(self, row: Row, kept: Kept) -> None:
+        self.dead[row.id] = kept
 
     async def kept(self, mail: str) -> Kept | None:
         return self.dead.get(mail)

@@ -34,10 +34,10 @@ class StorageLedger(MemoryLedger):
         super().__init__()
         self._world = world
 
-    async def write(self, row: Row) -> Row:
+    async def _store(self, row: Row) -> Row:
         name = f"replace by {row.state}" if row.etag else f"insert {row.state}"
         try:
-            return await self._world.operation(name, lambda: super(StorageLedger, self).write(row))
+            return await self._world.operation(name, lambda: super(StorageLedger, self)._store(row))
         except Conflict:
             found = await self._world.operation("read after conflict", lambda: self.peek(row.id))
             if found is None or not self.own(row, found):
@@ -122,8 +122,8 @@ class StorageOutbox(MemoryOutbox):
     async def mail_of(self, work: Work) -> OutgoingMail | None:
         return await self._world.operation("get payload", lambda: super(StorageOutbox, self).mail_of(work))
 
-    async def set_aside(self, mail: str, kept: Kept) -> None:
-        await self._world.operation("set aside", lambda: super(StorageOutbox, self).set_aside(mail, kept))
+    async def set_aside(self, row: Row, kept: Kept) -> None:
+        await self._world.operation("set aside", lambda: super(StorageOutbox, self).set_aside(row, kept))
 
     async def kept(self, mail: str) -> Kept | None:
         return await self._world.operation("get kept", lambda: super(StorageOutbox, self).kept(mail))

@@ -10,7 +10,8 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery import ledger
 from shared.delivery.engine import Engine
-from shared.delivery.ledger import Lease, Ledger, Row, lease_end
+from shared.delivery.lease import Lease, lease_end
+from shared.delivery.ledger import Ledger, Row
 from shared.delivery.mailer import GraphMailer
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.verification import Finding

@@ -149,7 +149,7 @@ async def test_the_age_of_what_waits_longest_is_measured(caplog: pytest.LogCaptu
 
 async def test_an_ended_row_and_what_is_kept_of_it_go_when_the_retention_is_over() -> None:
     office = await holding("failed", settled_at=NOON)
-    await office.outbox.set_aside(CLAIM.id, Kept("mail", "TooOld", b"{}"))
+    await office.outbox.set_aside(CLAIM, Kept("mail", "TooOld", b"{}"))
     assert await after(office, days=13) is not None
     assert office.outbox.dead
     assert await after(office, days=2) is None

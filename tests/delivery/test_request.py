@@ -357,7 +357,7 @@ async def test_while_the_suppression_list_cannot_be_read_the_mail_is_accepted_an
 
 async def test_what_cannot_be_kept_is_not_withheld_with_a_success() -> None:
     class Full(MemoryOutbox):
-        async def set_aside(self, mail: str, kept: Kept) -> None:
+        async def set_aside(self, row: Row, kept: Kept) -> None:
             raise ServiceRequestError("down")
 
     office = Office(policy=ScriptedPolicy([Withheld("captured")]), outbox=Full())

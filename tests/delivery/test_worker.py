@@ -275,7 +275,7 @@ async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_
                 raise ServiceRequestError("gone")
             return await super().write(row)
 
-    monkeypatch.setattr("shared.delivery.ledger.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.lease.BETWEEN_WRITES", 0)
     office = Office(ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
@@ -313,7 +313,7 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
                 raise ServiceRequestError("gone")
             return await super().write(row)
 
-    monkeypatch.setattr("shared.delivery.ledger.BETWEEN_WRITES", 0)
+    monkeypatch.setattr("shared.delivery.lease.BETWEEN_WRITES", 0)
     office = Office(graph=Late(), ledger=Stumbling())
     await deliver(office)
     assert (await office.row()).state == "sent"
@@ -383,7 +383,7 @@ class Spent(Unpaced):
 
     def __init__(self, *mailboxes: str) -> None:
         super().__init__(lambda: NOON)
-        self.mailboxes = set(mailboxes)
+        self.spent = set(mailboxes)
         self.asked: list[tuple[str, int]] = []
         self.first: str | None = None
         self.ends: list[str] = []
@@ -391,7 +391,7 @@ class Spent(Unpaced):
 
     async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
         self.asked.append((mailbox, recipients))
-        if mailbox in self.mailboxes:
+        if mailbox in self.spent:
             return NoRoom(NOON + timedelta(hours=5))
         return await super().reserve(mailbox, recipients)
 
@@ -428,7 +428,7 @@ async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room(
     assert row.due_at is not None
     assert due - row.due_at < timedelta(seconds=1)
     assert (message.via, message.reserved) == (None, None)
-    pace.mailboxes.clear()
+    pace.spent.clear()
     await deliver_next(office)
     assert (await office.row()).state == "sent"
 

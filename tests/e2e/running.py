@@ -258,7 +258,8 @@ def command(*options: str) -> list[str]:
 def running(*options: str, **settings: str) -> Iterator[Sandbox]:
     """Start a sandbox on free ports, and end it.
 
-    Then its log, as verbose as Azure's, is searched for what was sent, and storage for what the roles of Mailroom's
+    Then its log, as verbose as Azure's, is searched for what was sent, and so is what its storage keeps for long and
+    shows to many; and storage for what the roles of Mailroom's
     identity did not allow: an error that somebody has swallowed on the way is found there.
     """
     with TemporaryDirectory() as folder, ExitStack() as stack:
@@ -280,6 +281,8 @@ def running(*options: str, **settings: str) -> Iterator[Sandbox]:
             hooks = listening(secrecy, facts["host"])
             with httpx.Client(timeout=60, verify=_trust(facts.get("ca")), trust_env=False, event_hooks=hooks) as http:
                 yield Sandbox(facts, http, secrecy, log)
+            if "--only" not in options and process.poll() is None:  # else storage is another one's
+                secrecy.look_into_storage(facts["storage"])
         finally:
             process.terminate()
             process.wait(30)

@@ -10,19 +10,26 @@ import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableServiceClient
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
 
 SHORTEST = 10  # characters
 LONGEST = 60  # of a text that are looked for: a log line may have cut it
 ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
 ID = re.compile(r"[\da-f]{32}|[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}|[\d :.t+z-]+")  # and times may be logged
 TIME = re.compile(r"^[\d-]+ [\d:,]+ ", re.MULTILINE)
-SECRET_HEADERS = ("authorization", "x-functions-key", "x-api-key", "x-gitlab-token")
+SECRET_HEADERS = ("authorization", "x-functions-key", "x-api-key", "x-gitlab-token", "idempotency-key")
 SECRET_QUERY = ("code", "access_token", "secret", "sig")
+TABLES = {"mailledger", "mailattention"}
+SENDERS = {"mailbox", "scope", "sender"}  # columns and metadata
 TEXTS = {"subject": "a subject", "content": "a body", "contentBytes": "a file", "value": "a value"}
 
 
@@ -89,6 +96,21 @@ class Secrecy:
     def look_into_log(self, log: str) -> None:
         """As `look`. Lines that differ by their time alone are looked at once."""
         self.look("\n".join(dict.fromkeys(TIME.sub("", log).splitlines())), "the log")
+
+    def look_into_storage(self, connection: str) -> None:
+        """As `look`: rows, the index, results, and the metadata of what was set aside. Senders may stand there."""
+        with TableServiceClient.from_connection_string(connection) as tables:
+            for name in TABLES & {table.name for table in tables.list_tables()}:
+                for entity in tables.get_table_client(name).list_entities():
+                    shown = {column: value for column, value in entity.items() if column not in SENDERS}
+                    self.look(repr(shown), f"the table {name}")
+        with QueueServiceClient.from_connection_string(connection) as queues, suppress(ResourceNotFoundError):
+            for message in queues.get_queue_client("mail-results").peek_messages(32):
+                self.look(message.content, "mail-results")
+        with BlobServiceClient.from_connection_string(connection) as blobs, suppress(ResourceNotFoundError):
+            for blob in blobs.get_container_client("mail-dead").list_blobs(include=["metadata"]):
+                said = {name: value for name, value in blob.metadata.items() if name not in SENDERS}
+                self.look(repr(said), "the metadata of mail-dead")
 
     def answered(self, response: httpx.Response) -> None:
         """Look through an answer of Mailroom's.

@@ -9,7 +9,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,14 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
 
 
-def _fuzz(sandbox: Sandbox, label: str, mode: str, examples: int) -> None:
+@cache
+def _document() -> Any:
     import schemathesis
+
+    return schemathesis.openapi.from_path(DOCUMENT)
+
+
+def _fuzz(sandbox: Sandbox, label: str, mode: str, examples: int) -> None:
     from schemathesis import GenerationMode
     from schemathesis.specs.openapi.checks import (
         content_type_conformance,
@@ -67,7 +73,7 @@ def _fuzz(sandbox: Sandbox, label: str, mode: str, examples: int) -> None:
 
     checks: list[Any] = [status_code_conformance, content_type_conformance, response_schema_conformance]
     method, path = label.split(" ")
-    operation: Any = schemathesis.openapi.from_path(DOCUMENT)[path][method]
+    operation: Any = _document()[path][method]
     token, key = sandbox.token(), sandbox.facts["keys"]["default"]
     proofs = [
         {},

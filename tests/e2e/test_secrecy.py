@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from azure.data.tables import TableServiceClient
 
 from tests.e2e.running import EXAMPLE, Sandbox, beside, eventually, titled
-from tests.e2e.secrecy import Leaked, Secrecy
+from tests.e2e.secrecy import TABLES, Leaked, Secrecy
 
 LEAKY = Path(__file__).parent / "apps" / "leaky"
 
@@ -94,3 +95,20 @@ def test_the_log_that_is_searched_is_the_hosts_with_all_that_it_says_in_azure(st
     assert "azure.core.pipeline.policies.http_logging_policy" not in said[before:]
     assert "something to search for" in started.secrecy.words
     started.secrecy.look_into_log(said)
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_storage_may_name_a_sender_and_nobody_else(storage: str, table: str) -> None:
+    secrecy = Secrecy()
+    secrecy.addresses("sender@secrecy.example")
+    entity = {"PartitionKey": "secrecy", "RowKey": "1", "mailbox": "sender@secrecy.example"}
+    with TableServiceClient.from_connection_string(storage) as service:
+        client = service.create_table_if_not_exists(table)
+        try:
+            client.upsert_entity(entity)
+            secrecy.look_into_storage(storage)
+            client.upsert_entity(entity | {"reason": "Found sender@secrecy.example."})
+            with pytest.raises(Leaked, match=f"an address in the table {table}"):
+                secrecy.look_into_storage(storage)
+        finally:
+            client.delete_entity("secrecy", "1")

@@ -11,7 +11,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.app import App
-from shared.delivery.ledger import State
+from shared.delivery.ledger import Row, State
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
 from shared.functions import queues as trigger
@@ -156,7 +156,7 @@ async def test_a_mail_that_cannot_even_be_read_is_kept_as_its_message_came(offic
 
 
 async def test_where_storage_is_away_nothing_is_given_up(office: Office) -> None:
-    async def away(mail: str, kept: Kept) -> None:
+    async def away(row: Row, kept: Kept) -> None:
         raise ServiceRequestError("away")
 
     office.outbox.set_aside = away  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.app import App
+from shared.delivery.ledger import Row
 from shared.delivery.payloads import message_name
 from shared.delivery.queue import BODY, DEAD, Kept
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work
@@ -54,10 +55,10 @@ class Away(MemoryOutbox):
         super().__init__()
         self.away = True
 
-    async def set_aside(self, mail: str, kept: Kept) -> None:
+    async def set_aside(self, row: Row, kept: Kept) -> None:
         if self.away:
             raise ServiceRequestError(f"{DEAD} is away")
-        await super().set_aside(mail, kept)
+        await super().set_aside(row, kept)
 
 
 class NoLedger(MemoryLedger):

@@ -144,7 +144,13 @@ async def test_a_question_that_storage_does_not_answer(app: App, caplog: pytest.
 def test_a_correlation_id_names_no_mail(app: App) -> None:
     """Two requests of one operation share it; each is a mail of its own."""
     caller = Caller(application_id=APP, tenant="t")
-    ids = {send_mail._mail(request("sendMail", MAIL, client_request_id="c-1"), caller, SENDER).id for _ in range(2)}
+    ids = {
+        send_mail._mail(request("sendMail", MAIL, client_request_id="c-1"), caller, SENDER, app.settings).id
+        for _ in range(2)
+    }
     assert len(ids) == 2
-    keyed = {send_mail._mail(request("sendMail", MAIL, idempotency_key="k-1"), caller, SENDER).id for _ in range(2)}
+    keyed = {
+        send_mail._mail(request("sendMail", MAIL, idempotency_key="k-1"), caller, SENDER, app.settings).id
+        for _ in range(2)
+    }
     assert len(keyed) == 1

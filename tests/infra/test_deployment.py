@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from deployment.infra import as_template
-from shared.delivery import ledger, queue
+from shared.delivery import attention, ledger, queue, results
 from shared.ratelimit import shared_row as rates
 from shared.settings import config, environ
 from shared.storage.table_identity import OWN
@@ -71,8 +71,9 @@ def test_storage_takes_no_shared_key_and_shows_nothing_to_the_public(name: str) 
 
 
 def test_queues_are_those_that_functions_listen_to_with_their_poison_queues(name: str) -> None:
+    """And mail-results, where Mailroom only puts messages."""
     listened = {trigger["queueName"] for trigger in queue_triggers().values()}
-    assert listened == deployed(name).names(f"{STORAGE}/queueServices/queues")
+    assert listened | {results.RESULTS} == deployed(name).names(f"{STORAGE}/queueServices/queues")
     assert {queue for queue in listened if not queue.endswith("-poison")} == {
         queue.removesuffix("-poison") for queue in listened
     }
@@ -91,7 +92,7 @@ def test_containers_and_tables_are_those_that_the_code_names(name: str) -> None:
         for path in (ROOT / "shared").rglob("*.py")
         for match in re.finditer(r'^TABLE: Final = "(mail\w+)"', path.read_text(), re.MULTILINE)
     }
-    assert {ledger.TABLE, rates.TABLE} <= in_code
+    assert {attention.TABLE, ledger.TABLE, rates.TABLE} <= in_code
     assert deployed(name).names(f"{STORAGE}/tableServices/tables") == in_code
 
 

@@ -10,6 +10,7 @@ ROLES: Final = {
     "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
     "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
     "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a": "Storage Queue Data Message Sender",
+    "8a0f0c08-91a1-4084-bc3d-661d67233fed": "Storage Queue Data Message Processor",
     "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
     "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
@@ -30,6 +31,7 @@ OF_OTHERS: Final = {
     "everything": {
         ("…/queues/mail-outbox", "Storage Queue Data Message Sender", "44444444-4444-4444-4444-444444444444"),
         ("…/queues/mail-events", "Storage Queue Data Message Sender", "55555555-5555-5555-5555-555555555555"),
+        ("…/queues/mail-results", "Storage Queue Data Message Processor", "77777777-7777-7777-7777-777777777777"),
         ("Microsoft.KeyVault/vaults", "Key Vault Secrets Officer", "66666666-6666-6666-6666-666666666666"),
         (PACKAGES, "Storage Blob Data Reader", DEPLOYMENT),
     }

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
+from shared.mail.addresses import address_hash
 from shared.policy.suppression import (
     FRESH,
     REMEMBERED,
@@ -15,7 +16,6 @@ from shared.policy.suppression import (
     SuppressedAddress,
     SuppressionList,
     SuppressionTable,
-    entry_id,
 )
 from shared.storage.tables import Tables
 from tests.delivery.samples import NOON, Clock
@@ -25,14 +25,14 @@ ADELE, BEN = "adele@fabrikam.test", "ben@fabrikam.test"
 
 
 def entry(address: str, reason: str = "asked for it") -> SuppressedAddress:
-    return SuppressedAddress(id=entry_id(address), address=address, reason=reason, added_by="key", added_at=NOON)
+    return SuppressedAddress(id=address_hash(address), address=address, reason=reason, added_by="key", added_at=NOON)
 
 
 class Listed(SuppressionTable):
     """The list in memory, that counts what it is asked."""
 
     def __init__(self, *addresses: str, long: bool = False) -> None:
-        self.entries = {entry_id(address): entry(address) for address in addresses}
+        self.entries = {address_hash(address): entry(address) for address in addresses}
         self.long = long
         self.down = False
         self.asked: Counter[str] = Counter()
@@ -74,8 +74,8 @@ SAME = [
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_an_address_is_one_entry_in_every_spelling(one: str, other: str) -> None:
-    assert entry_id(one) == entry_id(other) != entry_id(f"x{one}")
-    assert entry_id("Adele@Fabrikam.test") == hashlib.sha256(b"adele@fabrikam.test").hexdigest()
+    assert address_hash(one) == address_hash(other) != address_hash(f"x{one}")
+    assert address_hash("Adele@Fabrikam.test") == hashlib.sha256(b"adele@fabrikam.test").hexdigest()
 
 
 @pytest.mark.parametrize("long", [False, True])
@@ -118,7 +118,7 @@ async def test_a_change_by_others_holds_within_a_minute_and_ones_own_at_once(*, 
     store = Listed(long=long)
     list_, clock = known(store)
     assert await list_.among([ADELE]) == frozenset()
-    store.entries[entry_id(ADELE)] = entry(ADELE)
+    store.entries[address_hash(ADELE)] = entry(ADELE)
     assert await list_.among([ADELE]) == frozenset()
     list_.forget()
     assert await list_.among([ADELE]) == {ADELE}
@@ -132,7 +132,7 @@ async def test_a_change_while_the_list_is_being_read_is_not_overlooked() -> None
         async def ids(self, most: int) -> frozenset[str] | None:
             before = await super().ids(most)
             if not self.entries:
-                self.entries[entry_id(ADELE)] = entry(ADELE)
+                self.entries[address_hash(ADELE)] = entry(ADELE)
                 list_.forget()
             return before
 
@@ -160,13 +160,13 @@ async def test_the_table(storage: str) -> None:
     async with Wire() as wire:
         store = SuppressionTable(Tables.of_connection_string(storage, wire).table("suppressedtest"))
         assert await store.ids(WHOLE) == frozenset()
-        assert await store.get(entry_id(ADELE)) is None
+        assert await store.get(address_hash(ADELE)) is None
         assert await store.page(10, None) == ([], None)
-        assert await store.remove(entry_id(ADELE)) is False
+        assert await store.remove(address_hash(ADELE)) is False
         assert await store.add(entry(ADELE)) is None
         later = replace(entry(ADELE, "another reason"), added_at=NOON + timedelta(1))
         assert await store.add(later) == entry(ADELE)
-        assert await store.get(entry_id(ADELE)) == entry(ADELE)
+        assert await store.get(address_hash(ADELE)) == entry(ADELE)
         for number in range(4):
             await store.add(entry(f"someone{number}@fabrikam.test"))
         assert len(await store.ids(5) or ()) == 5
@@ -177,5 +177,5 @@ async def test_the_table(storage: str) -> None:
         assert end is None
         with pytest.raises(ValueError, match=r"."):
             await store.page(3, "none of ours")
-        assert await store.remove(entry_id(ADELE)) is True
-        assert await store.get(entry_id(ADELE)) is None
+        assert await store.remove(address_hash(ADELE)) is True
+        assert await store.get(address_hash(ADELE)) is None

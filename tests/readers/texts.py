@@ -9,14 +9,14 @@ from shared.mail import addresses, graph_types, limits, marker, threading
 from shared.mime import address_lists, header_parameters, write
 from shared.mime.head import MAX_HEAD, HeaderField
 from shared.parsing import charsets
-from shared.policy import suppression
 from shared.policy.redirect import banner_place
 from shared.settings.address_patterns import Patterns
 from shared.settings.extended_properties import ExtendedProperties
 from shared.webhooks.rendering import bounds, filters, markup
 from shared.webhooks.rendering.jira_markup import jira_markup
+from shared.webhooks.rendering.markdown import LONGEST_MARKDOWN
 from shared.webhooks.rendering.markup import MARKUP_FILTERS
-from shared.webhooks.rendering.mrkdwn import mrkdwn
+from shared.webhooks.rendering.mrkdwn import LONGEST_MRKDWN
 from shared.webhooks.rendering.slack_message import slack_message
 from shared.webhooks.rendering.teams_message import teams_message
 from shared.webhooks.sources import cloudevents, json_values, signatures
@@ -69,6 +69,10 @@ HTML: Final = of_texts() | many(
     "<div><p>", "</div>", "<b><i><u>", "<table><tr><td><table>", "<a href='https://a.test'>",
     "<p style='color:red' class=a>x</p>", "&#x41;", "<ul><li>", "<!doctype html><head>",
 )  # fmt: skip
+CHAT: Final = of_texts() | many(
+    "*a* ", "_a_", "~", "*_", "<https://a.test|b> ", "<!date^1^a|", "<", "```a", "``` ", ":x:", "> a\n", "{code}",
+    "{code:", "[a|https://b.test]", "[~a]", "h1. a\n", "!a!", "{{a}}", "* a\n", "{color:red}", "<at>",
+)  # fmt: skip
 
 READERS: Final = [
     Reader(
@@ -77,7 +81,7 @@ READERS: Final = [
             text,
             lambda text: addresses.AddressesOfMail().checked(text),
             addresses.mailbox_name,
-            suppression.entry_id,
+            addresses.address_hash,
             ANYONE.allow,
             SOME.allow,
         ),
@@ -149,6 +153,7 @@ READERS: Final = [
     Reader(
         "the domain of a message id", lambda text: marker.message_id("0", f"a@{text}"), limits.LONGEST_LINE, of_texts()
     ),
+    Reader("a message id", marker.mail_of, limits.LONGEST_LINE, of_texts(begin="<")),
     Reader(
         "where a banner goes", banner_place, MEGABYTE, of_texts(only=MARKUP) | of_texts(begin="<body ", only=MARKUP)
     ),
@@ -214,20 +219,22 @@ READERS: Final = [
         bounded=True,
     ),
     Reader(
-        "a text of Slack, Teams or Jira",
-        lambda text: (
-            mrkdwn(text),
-            jira_markup(text),
-            slack_message({"text": text, "attachments": [{"color": text, "fields": [{"title": text, "value": text}]}]}),
-            teams_message({"title": text, "sections": [{"facts": [{"name": text, "value": text}]}]}),
+        "a text of Slack",
+        lambda text: slack_message(
+            {"text": text, "attachments": [{"color": text, "fields": [{"title": text, "value": text[:99]}]}]}
         ),
-        30_000,
-        of_texts()
-        | many("*a* ", "_a_", "~", "*_", "<https://a.test|b> ", "<!date^1^a|", "<", "```a", "``` ", ":x:", "> a\n")
-        | many(
-            "{code}", "{code:", "[a|https://b.test]", "[~a]", "h1. a\n", "!a!", "{{a}}", "* a\n", "{color:red}", "<at>"
-        ),
+        LONGEST_MRKDWN,
+        CHAT,
+        bounded=True,
     ),
+    Reader(
+        "a text of Teams",
+        lambda text: teams_message({"title": text[:99], "sections": [{"facts": [{"name": text, "value": text}]}]}),
+        LONGEST_MARKDOWN,
+        CHAT,
+        bounded=True,
+    ),
+    Reader("a text of Jira", jira_markup, LONGEST_MARKDOWN, CHAT, bounded=True),
     Reader(
         "a link",
         lambda text: (markup.link(text, text), markup.link(text, f"https://{text}")),

@@ -75,7 +75,7 @@ STORAGE: dict[str, Callable[[App], Awaitable[object]]] = {
     "a message put": lambda app: app.outbox.put(WORK, NOW),
     "a message put back": lambda app: app.outbox.put_back("mail-outbox", b"{}"),
     "a mail read": lambda app: app.outbox.mail_of(WORK),
-    "set aside": lambda app: app.outbox.set_aside("1", Kept("mail", "x", b"x")),
+    "set aside": lambda app: app.outbox.set_aside(ROW, Kept("mail", "x", b"x")),
     "what was set aside read": lambda app: app.outbox.kept("1"),
     "a payload removed": lambda app: app.outbox.remove(WORK),
     "a row added": lambda app: app.engine.ledger.write(ROW),

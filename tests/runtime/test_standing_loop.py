@@ -19,7 +19,7 @@ import pytest
 
 import shared.storage.storage_service
 from shared.auth.managed_identity import Identity
-from shared.delivery.ledger import Lease
+from shared.delivery.lease import Lease
 from shared.event_loop import Deadline, within
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.drafts import Drafts

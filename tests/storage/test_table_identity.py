@@ -13,7 +13,8 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.delivery.ledger import Ledger, Row
-from shared.policy.suppression import SuppressedAddress, SuppressionTable, entry_id
+from shared.mail.addresses import address_hash
+from shared.policy.suppression import SuppressedAddress, SuppressionTable
 from shared.storage.table_identity import IDENTITY, SAID_FOR, SEEN_AGAIN, Replaced, TableIdentity
 from shared.storage.tables import Tables
 
@@ -142,7 +143,7 @@ async def test_the_marker_is_no_mail_and_no_address(account: Account) -> None:
     assert await suppressed.ids(10) == frozenset()
     address = "a@contoso.com"
     entry = SuppressedAddress(
-        id=entry_id(address), address=address, reason="left", added_by="key", added_at=account.now
+        id=address_hash(address), address=address, reason="left", added_by="key", added_at=account.now
     )
     await suppressed.add(entry)
     assert await suppressed.ids(10) == frozenset({entry.id})

@@ -25,7 +25,8 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery.engine import Ended, Engine, Later, Ready, Waits
-from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, first_claim, lease_end, new_token, report_end
+from shared.delivery.lease import lease_end
+from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, first_claim, new_token, report_end
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from shared.mail.graph_types import BodyType, Importance, InternetMessageHeader, ItemBody
 from shared.mail.model import FileAttachment, Message, SendMail
-from shared.mail.outgoing import Origin, OutgoingMail, Signed, identity
+from shared.mail.outgoing import Origin, OutgoingMail, Signed, identity, key_hash
 from shared.policy.admit import admit
 from shared.policy.size_limits import check_size
 from shared.settings.config import Settings
@@ -145,6 +145,8 @@ class Composer:
             topic=event.subject if thread else None,
             known_by=event.known_by,
             signed=signed or None,
+            key=key_hash(event.key) if event.known_by in ("sender-id", "route-key") else None,
+            wants_results=route.results or self.settings.results,
         )
 
     def _sender(self, route: Route) -> str:

@@ -143,20 +143,22 @@ class Intake:
 
         Raises RouteUnusable where it has to be retried when its route has been mended; AzureError, as everywhere.
         """
+        route: Route | None = None
         try:
             name, message = parse_event(body)
             route = self._route_of(name)
             events = events_of(message, route.source, mail)
             await self._take(route, await self._wanted(route, events, len(body)), len(body), paced=True)
         except Refused as refusal:
-            await self.worker.refuse(mail, EVENTS, body, refusal)
+            known, tell = (route.name, route.results) if route is not None else (None, False)
+            await self.worker.refuse(mail, EVENTS, body, refusal, route=known, tell=tell)
 
     async def expand(self, batch: Batch) -> None:
         """Put the mails of an accepted batch. Raises AzureError, RateLimitUnavailable: it has to be retried."""
         try:
             await Expander(self.outbox, self._route_of, self._take_one, self._crashed).expand(batch)
         except Malformed as refusal:
-            await self.worker.refuse(batch.id, QUEUE, msgspec.json.encode(batch), refusal)
+            await self.worker.refuse(batch.id, QUEUE, msgspec.json.encode(batch), refusal, route=batch.route)
 
     async def _received(self, route: Route, request: RawRequest, waited: Deadline) -> WebhookReply:
         source, size = route.source, len(request.body)
@@ -319,7 +321,8 @@ class Intake:
         mail = identity(scope_of(route), f"refused {name}")
         # A key that counts for a while only cannot identify an event that an operator may replay at any time.
         lasting = repeats is None and len(event.key) <= LONGEST_ID
-        await self.worker.refuse(mail, EVENTS, as_message(route.name, event, event.key if lasting else mail), refusal)
+        message = as_message(route.name, event, event.key if lasting else mail)
+        await self.worker.refuse(mail, EVENTS, message, refusal, route=route.name, tell=route.results)
 
     async def _crashed(self, route: Route, event: SourceEvent, now: datetime) -> None:
         await self._set_aside(route, event, now, Malformed(400, "Crashed", "The event made Mailroom fail."))

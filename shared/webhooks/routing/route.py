@@ -81,6 +81,7 @@ class _RouteFile(RouteRules, frozen=True, kw_only=True):
     rate_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     probe: bool = False
     time_zone: Text | None = None
+    results: bool = False
     repeat_window_minutes: Annotated[float, Meta(gt=0, le=10_080)] | None = None
     # A message in a queue may be a duplicate of one that is a week old: see MAIL_RETENTION_DAYS.
     keep_days: Annotated[int, Meta(ge=8, le=3650)] | None = None
@@ -107,6 +108,7 @@ class Route:
     rate_per_minute: int | None = None
     probe: bool = False
     time_zone: ZoneInfo | None = None
+    results: bool = False
 
     def rules_for(self, kind: str) -> RouteRules:
         """The rules for one type of event: the route's own, overridden by those of each pattern, the closest last.
@@ -191,6 +193,7 @@ class _RouteReader:
             rate_per_minute=file.rate_per_minute,
             probe=file.probe,
             time_zone=self.time_zone(file.time_zone),
+            results=file.results,
         )
         self.check(route)
         return route

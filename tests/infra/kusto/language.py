@@ -56,5 +56,10 @@ def _service() -> subprocess.Popen[str]:
     assert node
     command = [node, str(Path(__file__).with_name("service.cjs")), str(SERVICE), json.dumps(SCHEMAS)]
     service = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    atexit.register(service.kill)
+    atexit.register(_end, service)
     return service
+
+
+def _end(service: subprocess.Popen[str]) -> None:
+    service.kill()
+    service.communicate()  # closes its pipes

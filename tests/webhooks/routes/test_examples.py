@@ -32,12 +32,14 @@ def test_an_example_becomes_the_mail_beside_it(route: Route, example: Example) -
     assert not [mail.rendered.failed for mail in mails if mail.rendered.failed]
 
 
-@pytest.mark.parametrize(("route", "example"), EXAMPLES)
-def test_no_mail_is_titled_with_the_bare_type_of_its_event(route: Route, example: Example) -> None:
+@pytest.mark.parametrize("route", list(CATALOG.routes.values()), ids=CATALOG.routes)
+def test_no_mail_is_titled_with_the_bare_type_of_its_event(route: Route) -> None:
     """Its reader would have to know the sender's API."""
-    kinds = {event.type for event in route.source.events(example.request())}
-    for mail in mails_of(route.name, example):
-        assert not bare(mail.rendered, kinds)
+    for example in (example for of, example in examples_of(CATALOG) if of is route):
+        kinds = {event.type for event in route.source.events(example.request())}
+        assert [
+            bare(mail.rendered, kinds) for mail in mails_of(route.name, example) if bare(mail.rendered, kinds)
+        ] == []
 
 
 def bare(rendered: Rendered, kinds: set[str]) -> list[str]:

@@ -28,7 +28,8 @@ from tests.webhooks.routes.statements import Statement, read_statements
 
 type Path = tuple[str | int, ...]
 
-EXAMPLES: Final = {name: list(pairs) for name, pairs in groupby(examples_of(load()), key=lambda pair: pair[0].name)}
+CATALOG: Final = load()
+EXAMPLES: Final = {name: list(pairs) for name, pairs in groupby(examples_of(CATALOG), key=lambda pair: pair[0].name)}
 GONE: Final = object()
 ODD: Final[tuple[Any, ...]] = (None, "", "odd_word", 7, True, [], {}, {"odd": 1}, ["odd"], [None], "[no value]", "  ")
 STATEMENTS: Final = read_statements()
@@ -78,6 +79,13 @@ def mails(route: Route, body: Any, request: RawRequest) -> list[tuple[SourceEven
             )
             found.append((event, rendered))
     return found
+
+
+@cache
+def mails_of(route: str, example: Example) -> list[tuple[SourceEvent, Rendered]]:
+    """Of an example as it is."""
+    request = example.request()
+    return mails(CATALOG.routes[route], json.loads(request.body), request)
 
 
 @lru_cache(16)  # many fields change nothing in the mail
@@ -158,12 +166,16 @@ def put(value: Any, path: Path, new: Any) -> Any:
     return copy
 
 
-def problems(route: Route, body: Any, request: RawRequest, before: set[str]) -> tuple[list[str], list[str]]:
-    """What is wrong with the mails of a body, and how they read. before: artefacts that the example itself has."""
+def problems_with(route: Route, body: Any, request: RawRequest, before: set[str]) -> tuple[list[str], list[str]]:
+    """What is wrong with the mails of a body, and how they read."""
     try:
-        made = mails(route, body, request)
+        return problems(route, mails(route, body, request), before)
     except Malformed:
         return [], ["refused"]
+
+
+def problems(route: Route, made: list[tuple[SourceEvent, Rendered]], before: set[str]) -> tuple[list[str], list[str]]:
+    """What is wrong with mails, and how they read. before: artefacts that the example itself has."""
     found, read = [], []
     for event, rendered in made:
         text = shown(rendered.subject, rendered.html)
@@ -194,7 +206,7 @@ def taken_apart(route: Route, example: Example, odd: int, done: dict[Path, bool]
     """
     request = example.request()
     body = json.loads(request.body)
-    found, as_it_is = problems(route, body, request, set())
+    found, as_it_is = problems(route, mails_of(route.name, example), set())
     before = {pattern.pattern for pattern in PATTERNS if any(pattern.search(text) for text in as_it_is)}
     yield from (f"{example.name} as it is: {problem}" for problem in found if " without " in problem)
     todo, turn = list(parts(body)) if isinstance(body, dict | list) else [], 0
@@ -204,7 +216,7 @@ def taken_apart(route: Route, example: Example, odd: int, done: dict[Path, bool]
         if done is not None and general in done:
             todo += parts(body, path) if done[general] else ()
             continue
-        found, read = problems(route, put(body, path, GONE), request, before)
+        found, read = problems_with(route, put(body, path, GONE), request, before)
         yield from (f"{example.name} without {path}: {problem}" for problem in found)
         if done is not None:
             done[general] = read != as_it_is
@@ -213,7 +225,7 @@ def taken_apart(route: Route, example: Example, odd: int, done: dict[Path, bool]
         todo += parts(body, path)
         turn += 5
         for value in islice(ODD * 2, turn % len(ODD), turn % len(ODD) + odd):
-            found, _ = problems(route, put(body, path, value), request, before)
+            found, _ = problems_with(route, put(body, path, value), request, before)
             yield from (f"{example.name} with {value!r} at {path}: {problem}" for problem in found)
 
 
@@ -221,8 +233,7 @@ def by_template(route: str) -> dict[str, list[tuple[Route, Example]]]:
     """The examples of a route, by the template of their first mail."""
     found: dict[str, list[tuple[Route, Example]]] = {}
     for its_route, example in EXAMPLES[route]:
-        request = example.request()
-        made = mails(its_route, json.loads(request.body), request)
+        made = mails_of(its_route.name, example)
         found.setdefault(made[0][1].template if made else "filtered", []).append((its_route, example))
     return found
 
@@ -251,8 +262,7 @@ def test_every_statement_is_made_by_an_example_and_every_template_makes_one() ->
     made: set[Statement] = set()
     silent: dict[str, bool] = {}
     for route, example in chain(*EXAMPLES.values()):
-        request = example.request()
-        for event, rendered in mails(route, json.loads(request.body), request):
+        for event, rendered in mails_of(route.name, example):
             own = own_words(shown(rendered.subject, rendered.html), event.data)
             here = {
                 statement

@@ -13,12 +13,10 @@ def route(root: Path, name: str, text: str = 'source = "key"') -> None:
 
 
 def test_every_route_that_comes_with_mailroom_can_be_used() -> None:
+    """Of their templates, tests/sandbox/test_route_checks.py."""
     catalog = load()
     assert not catalog.problems
     assert catalog.missing is None
-    renderer = Renderer(BUILT_IN / "_layout")
-    for route in catalog.routes.values():
-        assert not renderer.check(route.folder / "templates")
     assert {route.source.name for route in catalog.routes.values()} >= set(SOURCES) - {"hmac"}  # it needs its options
 
 

@@ -15,6 +15,7 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
 from shared.auth.entra_keys import KeysUnavailable
+from shared.delivery.ledger import Row
 from shared.delivery.queue import Kept, Receipt
 from shared.delivery.queue_messages import Work
 from shared.delivery.worker import Worker
@@ -56,10 +57,10 @@ class FullOutbox(MemoryOutbox):
             raise ServiceRequestError("away")
         return await super().put(work, *rest, **options)
 
-    async def set_aside(self, mail: str, kept: Kept) -> None:
+    async def set_aside(self, row: Row, kept: Kept) -> None:
         if self.takes == 0:
             raise ServiceRequestError("away")
-        await super().set_aside(mail, kept)
+        await super().set_aside(row, kept)
 
 
 @dataclass

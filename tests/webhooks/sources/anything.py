@@ -26,8 +26,13 @@ any_json = st.recursive(
 
 def damaged(payload: Any) -> st.SearchStrategy[Any]:
     """The payload with any JSON at any one place, or without it."""
+    return st.builds(damage, st.just(payload), st.integers(0, 100_000), any_json | st.just(...))
+
+
+def damage(payload: Any, where: int, value: Any) -> Any:
+    """The payload with this value at one of its places, of which a number chooses one, or without it: `...`."""
     places = list(_places(payload))
-    return st.builds(_put, st.just(payload), st.sampled_from(places), any_json | st.just(...))
+    return _put(payload, places[where % len(places)], value)
 
 
 def events_or_malformed(source: Source, body: Any, headers: Mapping[str, str] | None = None) -> list[SourceEvent]:

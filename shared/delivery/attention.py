@@ -1,0 +1,100 @@
+"""What needs attention: an index of the mails that an operator should see, the newest first.
+
+    accepted, unknown            after an attempt: by when that was
+    failed, review, suppressed   by when it ended
+    sent, with bounces           by when the last of them was found
+
+One entity a mail in a table of its own: a partition a day, both keys counted down, so that storage itself returns the
+newest first. It holds what is shown of the row, so that a page needs no row. The ledger writes it after the row, and
+takes it out when the mail ends well: a mail that is simply sent never has one. A process that dies in between leaves an
+entry that is missing or wrong; maintenance puts it right within the hour.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.storage.tables import Entity, Table, Value, continued, token_text
+
+if TYPE_CHECKING:
+    from shared.delivery.ledger import Row
+
+TABLE: Final = "mailattention"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DAYS: Final = 99_999_999
+MICROSECONDS: Final = 10**16 - 1  # some 300 years of them
+NOT_SHOWN: Final = frozenset(
+    {"fingerprint", "token", "lease_until", "progress", "message", "recipients", "new_token_from", "told_end"}
+)
+
+
+def place(row: "Row") -> datetime | None:
+    """By which time a mail is listed; None: it needs no attention. What is being sent stays where it is."""
+    match row.state:
+        case "failed" | "review" | "suppressed":
+            return row.settled_at
+        case "unknown":
+            return row.listed_at or row.attempted_at or row.accepted_at
+        case "accepted":
+            return row.listed_at or row.attempted_at
+        case "sent":
+            return row.bounced_at
+        case "sending" | "scheduled":
+            return row.listed_at
+        case "cancelled" | "captured":
+            return None
+
+
+class AttentionIndex:
+    """Every method may raise azure.core's AzureError."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def put(self, row: "Row", columns: Mapping[str, Value]) -> None:
+        """The entry of a listed row, in place of the one that it may have at this time. columns: of the row."""
+        if row.listed_at is not None:
+            shown = {name: value for name, value in columns.items() if name not in NOT_SHOWN}
+            await self._table.put({**shown, **_keys(row.id, row.listed_at)})
+
+    async def remove(self, mail: str, at: datetime) -> None:
+        keys = _keys(mail, at)
+        with suppress(ResourceNotFoundError):
+            await self._table.delete(keys["PartitionKey"], keys["RowKey"])
+
+    async def page(self, most: int, after: str | None) -> tuple[list[Entity], str | None]:
+        """Up to `most` entries, the newest first, and where the next page begins; None: it was the last.
+
+        Where one day ends the service may end its answer, so a short one is filled up once. Raises ValueError when
+        `after` is none of ours.
+        """
+        found, token = await self._table.page(most=most, after=continued(after))
+        if token is not None and len(found) < most:
+            more, token = await self._table.page(most=most - len(found), after=token)
+            found += more
+        return found, token_text(token)
+
+    async def entries(self) -> AsyncIterator[tuple[str, datetime, str]]:
+        """Of every entry the mail, its place and its state."""
+        async for entity in self._table.all(select=["PartitionKey", "RowKey", "state"]):
+            yield mail_of(entity), EPOCH + timedelta(microseconds=_counted_down(entity)), entity["state"]
+
+
+def mail_of(entity: Entity) -> str:
+    """The id of the mail of an entry."""
+    return str(entity["RowKey"]).partition("-")[2]
+
+
+def _counted_down(entity: Entity) -> int:
+    return MICROSECONDS - int(str(entity["RowKey"]).partition("-")[0])
+
+
+def _keys(mail: str, at: datetime) -> dict[str, Any]:
+    microseconds = (at - EPOCH) // timedelta(microseconds=1)
+    return {
+        "PartitionKey": f"{DAYS - int(f'{at:%Y%m%d}'):08d}",
+        "RowKey": f"{MICROSECONDS - microseconds:016d}-{mail}",
+    }

@@ -1,0 +1,101 @@
+"""Why a mail is where it is: said in a sentence, in the row and beside what was set aside, and of nobody."""
+
+import hashlib
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.delivery.explanations import LONGEST, facts, reason_of, said
+from shared.delivery.ledger import facts_of, first_claim
+from shared.delivery.worker import Worker
+from shared.errors import Malformed
+from shared.mail.addresses import address_hash
+from shared.mail.outgoing import key_hash
+from tests.delivery.samples import NOON, Office, outgoing_mail, work
+
+ROW = first_claim(work(), "token", queued=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("$.message.toRecipients[0]", "$.message.toRecipients[0]"),
+        ("$.message.@odata.type", "$.message.@odata.type"),
+        ('$.message["jane@contoso.com"]', '$.message["…"]'),
+        ("$.jane.doe@contoso.com", "…"),
+    ],
+)
+def test_a_refusal_is_kept_with_its_place_but_no_address(path: str, shown: str) -> None:
+    assert said(Malformed(400, "BadRequest", "Unknown property.", path)) == f"Unknown property. - at `{shown}`"
+
+
+@given(st.text(), st.text(max_size=2000))
+def test_no_refusal_is_too_long_for_a_row(message: str, path: str) -> None:
+    assert len(said(Malformed(400, "BadRequest", message, path))) <= LONGEST
+
+
+@pytest.mark.parametrize("code", ["TooOld", "ErrorInvalidRecipients", "SomethingNew"])
+def test_each_code_has_a_sentence(code: str) -> None:
+    reason = reason_of(replace(ROW, state="failed", code=code, status=400))
+    assert reason is not None
+    assert reason.endswith(". Graph answered 400.")
+
+
+@pytest.mark.parametrize("state", ["suppressed", "captured", "cancelled", "review"])
+def test_each_end_that_is_not_sent_has_a_reason(state: str) -> None:
+    assert reason_of(replace(ROW, state=state))  # type: ignore[arg-type] # by name
+
+
+def test_what_is_sent_or_has_not_been_tried_needs_none() -> None:
+    assert reason_of(ROW) is reason_of(replace(ROW, state="sent", code="x")) is None
+
+
+def test_a_row_knows_key_and_recipients_by_their_hashes() -> None:
+    row = replace(ROW, **facts_of(replace(outgoing_mail(), key=key_hash("order-1"))))
+    assert row.key == key_hash("order-1") == hashlib.sha256(b"order-1").hexdigest()
+    assert row.was_to(address_hash("FannyD@sandbox.example"))
+    assert not row.was_to(address_hash("danas@sandbox.example"))
+    assert "fannyd" not in repr(row)
+
+
+@pytest.mark.parametrize(
+    ("scope", "intake", "caller"),
+    [
+        ("http:tenant:app", "http", "app"),
+        ("http:tenant:app:user", "http", "app"),
+        ("queue:mail-outbox:a@b.example", "queue", "mail-outbox"),
+        ("route:github", "route", "github"),
+        ("", "", ""),
+    ],
+)
+def test_way_in_and_caller_are_those_of_the_scope(scope: str, intake: str, caller: str) -> None:
+    row = replace(ROW, scope=scope)
+    assert (row.intake, row.caller) == (intake, caller)
+
+
+async def test_what_is_set_aside_says_what_its_row_says() -> None:
+    office = Office()
+    refusal = Malformed(400, "BadRequest", "Unknown property.", "$.wünsche\n")
+    await Worker(office.engine).refuse("a" * 32, "mail-outbox", b"{}", refusal, of=outgoing_mail())
+    row = await office.row("a" * 32)
+    assert row.reason == "Unknown property. - at `$.wünsche\n`"
+    assert facts(row) == {
+        "intake": "queue",
+        "caller": "mail-outbox",
+        "sender": "mailroom@sandbox.example",
+        "accepted": "2026-07-01T12:00:00+00:00",
+        "ended": "2026-07-01T12:00:00+00:00",
+        "code": "BadRequest",
+        "explanation": "Unknown property. - at `$.w\\xfcnsche\\n`",
+    }
+
+
+async def test_the_last_attempt_is_in_the_row() -> None:
+    office = Office()
+    office.clock.move(minutes=5)
+    mail = outgoing_mail()
+    await Worker(office.engine).deliver(work(mail), mail)
+    assert (await office.row()).attempted_at == NOON + timedelta(minutes=5)

@@ -12,6 +12,7 @@ from shared.settings.config import Settings, read, report_problems
 
 if TYPE_CHECKING:
     from shared.auth.entra import TokenVerifier
+    from shared.bounces.collector import BounceCollector
     from shared.delivery.attachment_resolver import AttachmentResolver
     from shared.delivery.cancel_replay_retry import Control
     from shared.delivery.engine import Engine
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from shared.delivery.maintenance import Maintenance
     from shared.delivery.queue import Outbox
     from shared.delivery.request import Requests
+    from shared.delivery.summary import SummaryTable
     from shared.delivery.worker import Worker
     from shared.graph.client import GraphConnection
     from shared.policy.suppression import SuppressionList
     from shared.ratelimit.rate_limits import RateLimits
+    from shared.ratelimit.shared_row import TableStore
     from shared.storage.account import StorageAccount
     from shared.storage.files import Files
     from shared.storage.table_identity import TableIdentity
@@ -120,14 +123,30 @@ class App:
     @cached_property
     def pace(self) -> "RateLimits":
         from shared.ratelimit.rate_limits import RateLimits
-        from shared.ratelimit.shared_row import TABLE, TableStore
 
         settings = self.settings
         return RateLimits(
-            TableStore(self.storage.tables.table(TABLE)),
+            self.pace_rows,
             per_minute=settings.rate_per_minute,
             concurrency=settings.concurrency,
             recipients_per_day=settings.recipients_per_day,
+            named=settings.bounces,
+        )
+
+    @cached_property
+    def bounces(self) -> "BounceCollector":
+        from shared.bounces.collector import TABLE, BounceCollector
+        from shared.bounces.suppressor import Suppressor
+
+        settings, table = self.settings, self.storage.tables.table(TABLE)
+        routes = lambda: self.catalog.addresses()  # noqa: E731, PLW0108 - loads them when they are needed
+        suppressor = Suppressor(settings, self.suppressions, routes)
+        return BounceCollector(
+            self.engine,
+            lambda: self.graph,
+            table,
+            self.pace.mailboxes,
+            suppressor if settings.suppress_bounced else None,
         )
 
     @cached_property
@@ -140,7 +159,19 @@ class App:
     def maintenance(self) -> "Maintenance":
         from shared.delivery.maintenance import Maintenance
 
-        return Maintenance(self.engine)
+        return Maintenance(self.engine, self.summary)
+
+    @cached_property
+    def summary(self) -> "SummaryTable":
+        from shared.delivery.summary import TABLE, SummaryTable
+
+        return SummaryTable(self.storage.tables.table(TABLE))
+
+    @cached_property
+    def pace_rows(self) -> "TableStore":
+        from shared.ratelimit.shared_row import TABLE, TableStore
+
+        return TableStore(self.storage.tables.table(TABLE))
 
     @cached_property
     def worker(self) -> "Worker":

@@ -59,6 +59,9 @@ class LogEvent(StrEnum):
     MAIL_SUPPRESSED = "mail.suppressed", WARNING  # every recipient is on the suppression list; kept in mail-dead
     RECIPIENTS_LEFT_OUT = "mail.recipients-left-out", WARNING  # some are on that list: it is sent to the others
     MAIL_CAPTURED = "mail.captured", INFO  # MAIL_MODE is capture: recorded in mail-dead, not sent
+    MAIL_BOUNCED = "mail.bounced", WARNING  # a report says that it did not reach one of its recipients
+    BOUNCES_READ = "bounces.read", INFO  # a run through the mailboxes; how many requests, reports and bounces
+    BOUNCES_UNREAD = "bounces.unread", WARNING  # a mailbox cannot be asked for reports, or one of them not be read
     MAIL_UNCHECKED = "mail.unchecked", ERROR  # the suppression list cannot be read: it waits
     SUPPRESSION_CHANGED = "suppression.changed", INFO  # an operator added or removed an address
     RECIPIENTS_NEAR = "recipients.near", WARNING  # four fifths of a mailbox's daily recipient limit; once a day

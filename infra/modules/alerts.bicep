@@ -301,6 +301,20 @@ var rules Rule[] = [
 '''
   }
   {
+    id: 'many-bounces'
+    severity: 2
+    title: 'Many mails bounce'
+    text: 'Within an hour twenty or more recipients were reported as not reached, more than one for each twenty mails of the last day: a list of recipients is out of date, or the domain is blocked.'
+    window: 'P1D'
+    operator: 'GreaterThan'
+    threshold: 19
+    query: '''
+| where event in ('mail.bounced', 'mail.sent')
+| summarize value = countif(event == 'mail.bounced' and TimeGenerated > ago(1h)), sent = countif(event == 'mail.sent')
+| where value * 20 > sent
+'''
+  }
+  {
     id: 'near-limit'
     severity: 3
     title: 'A mailbox or a caller is near its limit'
@@ -317,12 +331,12 @@ var rules Rule[] = [
     id: 'degraded'
     severity: 3
     title: 'Mailroom works with restrictions'
-    text: 'A route or template is broken, an event waits for its route, the vault, the tenant\'s signing keys or the suppression list is unreachable, the ledger could not be written, or a draft could not be deleted.'
+    text: 'A route or template is broken, an event waits for its route, the vault, the tenant\'s signing keys or the suppression list is unreachable, the ledger could not be written, a draft could not be deleted, or non-delivery reports could not be read.'
     window: 'PT30M'
     operator: 'GreaterThan'
     threshold: 0
     query: '''
-| where event in ('setting.unused', 'route.refused', 'template.failed', 'vault.unreached', 'caller.keys-unreached', 'mail.row-unwritten', 'mail.unchecked', 'mail.draft-left')
+| where event in ('setting.unused', 'route.refused', 'template.failed', 'vault.unreached', 'caller.keys-unreached', 'mail.row-unwritten', 'mail.unchecked', 'mail.draft-left', 'bounces.unread')
     or (event == 'event.deferred' and isnotempty(tostring(said.id)))
 | summarize value = sum(times) by event
 '''

@@ -226,6 +226,8 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     MAIL_MODE: mailSettings.?MAIL_MODE ?? ''
     MAIL_REDIRECT_TO: mailSettings.?MAIL_REDIRECT_TO ?? ''
     MAIL_SEND_AT_ONCE: mailSettings.?MAIL_SEND_AT_ONCE ?? ''
+    MAIL_BOUNCES: mailSettings.?MAIL_BOUNCES ?? ''
+    MAIL_SUPPRESS_BOUNCED: mailSettings.?MAIL_SUPPRESS_BOUNCED ?? ''
     MAIL_RESULTS: mailSettings.?MAIL_RESULTS ?? ''
     MAIL_LARGE_ATTACHMENTS: mailSettings.?MAIL_LARGE_ATTACHMENTS ?? ''
     MAIL_ATTACHMENT_CONTAINERS: mailSettings.?MAIL_ATTACHMENT_CONTAINERS ?? ''

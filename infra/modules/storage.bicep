@@ -52,9 +52,11 @@ var containerNames = [
 ]
 var tableNames = [
   'mailattention'
+  'mailbounces'
   'mailledger'
   'mailpacing'
   'mailsigned'
+  'mailsummary'
   'mailsuppressed'
 ]
 @description('Mailroom only puts messages there, so it has no poison queue.')

@@ -63,6 +63,8 @@ type MailSettings = {
   MAIL_MODE: ('live' | 'redirect' | 'capture')?
   MAIL_REDIRECT_TO: string?
   MAIL_SEND_AT_ONCE: ('true' | 'false')?
+  MAIL_BOUNCES: ('true' | 'false')?
+  MAIL_SUPPRESS_BOUNCED: ('true' | 'false')?
   MAIL_RESULTS: ('true' | 'false')?
   MAIL_LARGE_ATTACHMENTS: ('true' | 'false')?
   MAIL_ATTACHMENT_CONTAINERS: string?

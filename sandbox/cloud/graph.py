@@ -52,6 +52,8 @@ _OPERATIONS = (
     _operation("GET", "mailFolders/{folder}/messages", messages.list_messages, "read"),
     _operation("POST", "messages", messages.create, "write"),
     _operation("GET", _MESSAGE, messages.read, "read"),
+    _operation("GET", f"{_MESSAGE}/\\$value", messages.content, "read"),
+    _operation("GET", f"mailFolders/{{folder}}/{_MESSAGE}/\\$value", messages.content_in_a_folder, "read"),
     _operation("PATCH", _MESSAGE, messages.update, "write"),
     _operation("DELETE", _MESSAGE, messages.delete, "write"),
     _operation("POST", f"{_MESSAGE}/(?:microsoft.graph.)?send", messages.send, "send"),

@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.cloud.errors import Refusal
 
 # Well-known folder names (mailFolder in Graph's reference) that mail can get into here.
-FOLDERS = ("drafts", "outbox", "sentitems")
+FOLDERS = ("drafts", "outbox", "sentitems", "inbox")
 
 
 def new_id() -> str:
@@ -30,13 +30,16 @@ def folder_id(mailbox: str, folder: str) -> str:
 class Item:
     """One message. `message` holds its writable properties as they were received, each attachment with an id.
 
-    due: when the sent copy gets into its folder, on the clock of the mailboxes.
+    due: when it gets into its folder, on the clock of the mailboxes. mime: of what came from outside. created: also
+    when it was received.
     """
 
     mailbox: str
     folder: str
     message: dict[str, Any]
     due: float = 0.0
+    message_class: str = "IPM.Note"
+    mime: bytes | None = None
     id: str = field(default_factory=new_id)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -79,7 +82,7 @@ class Mailboxes:
         """Where the message can be seen now."""
         if item.due <= self.clock():
             return item.folder
-        return "outbox" if self.in_outbox else None
+        return "outbox" if self.in_outbox and item.folder == "sentitems" else None
 
     def list(self, mailbox: str, folder: str | None = None) -> list[Item]:
         """The messages that can be seen, the newest first. folder: a well-known name or an id; None: all folders.
@@ -99,7 +102,7 @@ class Mailboxes:
         self._items.clear()
 
     def _folder_name(self, mailbox: str, folder: str) -> str:
-        for name in (*FOLDERS, "inbox", "deleteditems"):
+        for name in (*FOLDERS, "deleteditems"):
             if folder.lower() == name or folder == folder_id(mailbox, name):
                 return name
         raise Refusal(404, "ErrorItemNotFound", "The specified folder could not be found in the store.")

@@ -1,12 +1,13 @@
 """Messages in a mailbox: drafts and their sending, reading and listing."""
 
 import copy
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.cloud import wire
+from sandbox.cloud import mime, wire
 from sandbox.cloud.calls import Call
 from sandbox.cloud.errors import Refusal
 from sandbox.cloud.mailboxes import Item, new_id
@@ -50,6 +51,20 @@ async def read(call: Call) -> Response:
     return _shown(call, item, Query.parse(call.request.query_params))
 
 
+async def content(call: Call) -> Response:
+    """`GET …/messages/{id}/$value`: the message as MIME."""
+    item = call.cloud.mailboxes.get(call.mailbox, call.params["message"])
+    whole = item.mime
+    if whole is None:
+        whole = mime.compose(completed(item.message, item.mailbox), format_datetime(item.created))
+    return Response(whole, media_type="text/plain")
+
+
+async def content_in_a_folder(_: Call) -> Response:
+    """The same below a folder, which Graph documents and does not have (microsoft-graph-docs-contrib, issue 776)."""
+    raise Refusal(405, "ErrorInvalidRequest", "The OData request is not supported.")
+
+
 async def update(call: Call) -> Response:
     """`PATCH …/messages/{id}` of a draft; extended properties are replaced one by one."""
     item = draft(call)
@@ -88,9 +103,11 @@ async def list_messages(call: Call) -> Response:
     """`GET …/messages` and `GET …/mailFolders/{folder}/messages`."""
     query = Query.parse(call.request.query_params)
     mailboxes = call.cloud.mailboxes
+    if query.by_property and query.by_time and not call.cloud.settings.class_filters:
+        raise Refusal(400, "InefficientFilter", "The restriction or sort order is too complex for this operation.")
     found = [item for item in mailboxes.list(call.mailbox, call.params.get("folder")) if matches(query, item)]
-    if query.ascending:
-        found.reverse()
+    if query.ordered:
+        found.sort(key=lambda item: item.created, reverse=query.ordered == "desc")
     page = found[query.skip : query.skip + query.top]
     answer: dict[str, Any] = {"@odata.context": f"{call.request.base_url}v1.0/$metadata#messages"}
     if query.count:

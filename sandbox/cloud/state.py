@@ -3,7 +3,7 @@
 import copy
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from sandbox.cloud.handover import Handover, Parcel
 from sandbox.cloud.journal import Journal
 from sandbox.cloud.mailboxes import Item, Mailboxes, new_id
 from sandbox.cloud.recipients import recipients_of
+from sandbox.cloud.reports import reports_for
 from sandbox.cloud.throttling import Limits, Throttling
 from sandbox.cloud.tokens import Issuer
 from sandbox.cloud.uploads import UploadSession
@@ -28,7 +29,9 @@ class Settings:
     at a time per application and mailbox. retry_after: seconds, as text, when that is exceeded. requests: in ten
     minutes, upload_bytes: in five minutes, per application and mailbox. message_size_limit: bytes of a message with its
     attachments (Exchange's default is 35 MB). in_outbox: a copy not due yet shows in the Outbox. journal: requests are
-    found by the ids in them.
+    found by the ids in them. report_delay: seconds until a report (reports.py) is received, half as many for every
+    second one, so that they come out of order. report_lag: until it can be seen after that. class_filters: messages can
+    be searched by class and time at once.
     """
 
     sent_delay: float = 0.0
@@ -40,6 +43,9 @@ class Settings:
     message_size_limit: int = 35 * 1024 * 1024
     in_outbox: bool = False
     journal: bool = False
+    report_delay: float = 0.0
+    report_lag: float = 0.0
+    class_filters: bool = True
 
 
 @dataclass(slots=True)
@@ -115,6 +121,7 @@ class Cloud:
         if submission.save:
             due = self.mailboxes.clock() + self.settings.sent_delay
             self.mailboxes.add(Item(submission.mailbox, "sentitems", sent, due if self.settings.sent_delay else 0.0))
+        self._return(sent, submission, now)
         if self.handover is not None:
             raw, date = submission.mime, format_datetime(now)
             self.handover.put(
@@ -125,6 +132,16 @@ class Cloud:
                     content=lambda: mime.compose(sent, date) if raw is None else mime.complete(raw, sent, date),
                 )
             )
+
+    def _return(self, sent: dict[str, Any], submission: Submission, now: datetime) -> None:
+        """Deliver what comes back of a mail into the mailbox that it was sent from."""
+        box, settings = submission.mailbox, self.settings
+        delay = settings.report_delay / (1 + len(self.accepted) % 2)
+        for back in reports_for(sent, submission.mime, box, recipients_of(sent), now):
+            due = self.mailboxes.clock() + delay + settings.report_lag if delay or settings.report_lag else 0.0
+            received = now + timedelta(seconds=delay)
+            item = Item(box, "inbox", back.message, due, back.message_class, back.mime, created=received)
+            self.mailboxes.add(item)
 
     def remove(self, item: Item) -> None:
         """Takes a message out of its mailbox; the upload sessions of a draft end with it."""

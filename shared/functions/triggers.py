@@ -4,6 +4,7 @@ The first call loads the module with the code: every cold start pays for indexin
 (docs/decisions/0002-start-up.md).
 """
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
@@ -29,11 +30,24 @@ HTTP: Final = (
     ("message", "GET DELETE", "messages/{id}", _OPEN, "messages", "message"),
     ("message_replay", "POST", "messages/{id}/replay", _OPEN, "messages", "message_replay"),
     ("message_retry", "POST", "messages/{id}/retry", _OPEN, "messages", "message_retry"),
-    ("messages", "GET", "messages", _OPEN, "messages", "messages"),
+    ("messages", "GET", "messages", _OPEN, "message_search", "messages"),
+    ("message_replays", "POST", "messages/replay", _OPEN, "message_search", "message_replays"),
+    ("attention", "GET", "attention", _OPEN, "message_search", "attention"),
+    ("summary", "GET", "summary", _OPEN, "message_search", "summary"),
     ("operator_message", "GET DELETE", "operator/messages/{id}", _KEY, "messages", "operator_message"),
     ("operator_message_replay", "POST", "operator/messages/{id}/replay", _KEY, "messages", "operator_message_replay"),
     ("operator_message_retry", "POST", "operator/messages/{id}/retry", _KEY, "messages", "operator_message_retry"),
-    ("operator_messages", "GET", "operator/messages", _KEY, "messages", "operator_messages"),
+    ("operator_messages", "GET", "operator/messages", _KEY, "message_search", "operator_messages"),
+    (
+        "operator_message_replays",
+        "POST",
+        "operator/messages/replay",
+        _KEY,
+        "message_search",
+        "operator_message_replays",
+    ),
+    ("operator_attention", "GET", "operator/attention", _KEY, "message_search", "operator_attention"),
+    ("operator_summary", "GET", "operator/summary", _KEY, "message_search", "operator_summary"),
     ("suppressions", "GET POST", "suppressions", _OPEN, "suppressions", "suppressions"),
     ("suppression", "GET DELETE", "suppressions/{id}", _OPEN, "suppressions", "suppression"),
     ("operator_suppressions", "GET POST", "operator/suppressions", _KEY, "suppressions", "operator_suppressions"),
@@ -85,3 +99,13 @@ async def maintenance(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the t
     from shared.functions.timer import maintenance
 
     await maintenance()
+
+
+# Not registered unless it is wanted: each execution that does nothing would cost as much as one that does.
+if os.environ.get("MAIL_BOUNCES", "").strip().lower() == "true":
+
+    @blueprint.timer_trigger(schedule="0 2-59/5 * * * *", arg_name="timer", run_on_startup=False)
+    async def bounces(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the trigger's parameter
+        from shared.functions.timer import bounces
+
+        await bounces()

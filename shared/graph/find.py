@@ -19,6 +19,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from msgraph.generated.users.item.messages.messages_request_builder import MessagesRequestBuilder
 
+MessagesQuery = MessagesRequestBuilder.MessagesRequestBuilderGetQueryParameters
 OK: Final = 200
 Found = Literal["sent", "waiting", "absent"] | Unanswered
 
@@ -64,7 +65,7 @@ async def find_copy(
     sent: a copy that is no draft, wherever it was moved to. waiting: only a draft, such as a message in the Outbox.
     absent: nothing. Unanswered: the mailbox did not say, for whatever reason; never raises. Needs Mail.Read.
     """
-    query = MessagesRequestBuilder.MessagesRequestBuilderGetQueryParameters(filter=str(known_by), select=["isDraft"])
+    query = MessagesQuery(filter=str(known_by), select=["isDraft"])
     messages = connection.client.users.by_user_id(mailbox).messages
     answer, outcome = await asked(
         connection, lambda configure: messages.get(configure(query)), deadline, newer_than=newer_than

@@ -25,6 +25,7 @@ RESERVED_HEADERS: Final = "x-mailroom-"
 _OWN_NAME: Final = f"name{MARKER_NAME}".casefold()
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _PLAIN_DOMAIN: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
+_OWN_ID: Final = re.compile(r"<([0-9a-f]{32})@")
 _BLANK: Final = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]+")
 
 
@@ -52,6 +53,12 @@ def message_id(mail_id: str, mailbox: str) -> str:
     """The Message-ID of a MIME mail that goes from this mailbox, an address or an object id."""
     domain = mailbox.rpartition("@")[2].lower() if "@" in mailbox else ""
     return f"<{mail_id}@{domain if _PLAIN_DOMAIN.fullmatch(domain) else NO_DOMAIN}>"
+
+
+def mail_of(message_id: str) -> str | None:
+    """The mail whose Message-ID this is; None where it is none of Mailroom's own."""
+    match = _OWN_ID.match(message_id)
+    return match[1] if match else None
 
 
 def forged(*, header: str = "", property_id: str = "") -> bool:

@@ -37,19 +37,21 @@ class RateLimits:
     """One for a process. It starts no tasks and holds nothing that others wait for, so nothing has to close it.
 
     per_minute, recipients_per_day: of one mailbox, over all instances. concurrency: of this process for one mailbox.
+    named: the rows of mailboxes name them, so that `mailboxes` finds those that have sent.
     Coroutines raise RateLimitUnavailable when a row cannot be read or written; nothing else here needs storage.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - settings, all of them
         self,
         store: TableStore,
         *,
         per_minute: float = 30,
         concurrency: int = 4,
         recipients_per_day: int = 10_000,
+        named: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._store, self._now = store, now
+        self._store, self._now, self._named = store, now, named
         self._mailboxes = RowLimits(Rate.even(per_minute), Window(recipients_per_day, 3600, 24), concurrency)
         self._lanes: OrderedDict[str, SharedRow] = OrderedDict()  # by name; used last, last
 
@@ -93,14 +95,18 @@ class RateLimits:
             if free:
                 lane.slots.release()
 
-    async def throttled(self, mailbox: str, after: float | None) -> datetime:
+    async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
         """Graph has answered 429, with `after` seconds: until when nothing of this mailbox goes. Never raises."""
-        return await self._mailbox(mailbox).block(after)
+        return await self._mailbox(mailbox).block(after, code)
 
     def blocked_until(self, mailbox: str) -> datetime | None:
         """Until when nothing of this mailbox may go, as far as this process knows."""
         until = self._mailbox(mailbox).blocked_until
         return until if until > self._now() else None
+
+    async def mailboxes(self, since: datetime) -> list[str]:
+        """Those with mails since then, where rows name them. A storage operation for each thousand rows."""
+        return await self._store.mailboxes(since)
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         """The one of these mailboxes that may send soonest, as far as this process knows."""
@@ -148,7 +154,8 @@ class RateLimits:
         if lane is None:
             while len(self._lanes) >= KEPT and (unused := next((k for k, v in self._lanes.items() if v.idle), None)):
                 del self._lanes[unused]
-            lane = self._lanes[name] = SharedRow(self._store, key_of(name), self._now, limits)
+            mailbox = name if self._named and limits.day else None
+            lane = self._lanes[name] = SharedRow(self._store, key_of(name), self._now, limits, mailbox)
         self._lanes.move_to_end(name)
         lane.limits = limits
         return lane

@@ -33,7 +33,7 @@ from shared.ratelimit.mailbox_pace import (
     plan,
     time_in,
 )
-from shared.storage.tables import Entity, Table
+from shared.storage.tables import Entity, Table, between
 from shared.telemetry import LogEvent, emit
 
 TABLE: Final = "mailpacing"
@@ -54,14 +54,27 @@ class Stored(NamedTuple):
     etag: str
 
 
+class Blocked(NamedTuple):
+    """A mailbox that Graph has blocked. key: see key_of. code: of its last 429."""
+
+    key: str
+    until: datetime
+    code: str = ""
+
+
 class TableStore:
-    """Rows by key in one table, spread over 256 partitions. Both methods may raise azure.core's AzureError."""
+    """Rows by key in one table, spread over 256 partitions. Every method may raise azure.core's AzureError."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     async def read(self, key: str) -> Stored | None:
         return _stored(await self._table.get(key[:2], key))
+
+    async def mailboxes(self, since: datetime) -> list[str]:
+        """The mailboxes that rows name, with mails since then."""
+        found = [one async for one in self._table.all() if "mailbox" in one and time_in(one, "tat", NEVER) >= since]
+        return [one["mailbox"] for one in found]
 
     async def write(self, key: str, values: Values, etag: str | None) -> tuple[bool, Stored | None]:
         """Put the row in place of the one with this ETag; None: there must be none yet.
@@ -77,6 +90,11 @@ class TableStore:
             return found is not None and found["marker"] == marker, _stored(found)
         return True, Stored(values, new)
 
+    async def blocked(self, now: datetime) -> list[Blocked]:
+        """The mailboxes that are blocked."""
+        every = self._table.all(between("blocked_until", now, None), select=("RowKey", "blocked_until", "blocked_by"))
+        return [Blocked(one["RowKey"], one["blocked_until"], one.get("blocked_by") or "") async for one in every]
+
 
 def key_of(name: str) -> str:
     """The key of a mailbox or a caller: addresses are personal data, and not all of their characters fit a key."""
@@ -91,18 +109,22 @@ def _stored(entity: Entity | None) -> Stored | None:
 
 
 class SharedRow:
-    """limits: may be changed at any time. slots: for the requests in flight of a mailbox."""
+    """limits: may be changed at any time. slots: for a mailbox's requests in flight. mailbox: its name, for the row."""
 
-    def __init__(self, store: TableStore, key: str, now: Callable[[], datetime], limits: RowLimits) -> None:
+    def __init__(
+        self, store: TableStore, key: str, now: Callable[[], datetime], limits: RowLimits, mailbox: str | None = None
+    ) -> None:
         self.limits = limits
         self.slots: Final = asyncio.Semaphore(limits.concurrency)
         self.users = 0  # of the slots, waiting ones included
         self.blocked_until = self._written = NEVER  # here; and as far as the row, as last seen, says so
         self.limited_at = NEVER  # when the operator was last told
         self._store, self._key, self._now = store, key, now
+        self._named: Values = {} if mailbox is None else {"mailbox": mailbox}
         self._unused = Unused()
         self._stored: Stored | None = None
         self._seen = UNSEEN  # when the row was last read or written, on the loop's clock
+        self._blocked_by = ""  # the code of the last 429
         self._shared, self._step = False, 0  # shared: others write it too, so it is read before it is written
         self._waiting: list[Want] = []
         self._lock = asyncio.Lock()
@@ -140,9 +162,12 @@ class SharedRow:
         unneeded = Counter({day.piece(time): recipients}) if day else Counter[int]()
         self._unused.add(Unused([(time, time) if day else (now, now + SPARE)] * times, unneeded))
 
-    async def block(self, after: float | None) -> datetime:
-        """Block for so many seconds; None: for a while, twice as long each time. A longer block stays. Never raises."""
-        now = self._now()
+    async def block(self, after: float | None, code: str = "") -> datetime:
+        """Block for so many seconds; None: for a while, twice as long each time. A longer block stays. Never raises.
+
+        code: Graph's, for whoever asks why.
+        """
+        now, self._blocked_by = self._now(), code
         if after is None and self.blocked_until <= now:  # of answers at the same time the first one counts
             since = (now - self.blocked_until).total_seconds()
             self._step = min(2 * self._step, LONGEST_STEP) if since < max(REPEATS, self._step) else STEP
@@ -220,9 +245,11 @@ class SharedRow:
         self._written = time_in(stored.values if stored else {}, "blocked_until", NEVER)
         if stored and self._written > self.blocked_until:
             self.blocked_until, self._step = self._written, int(str(stored.values.get("step", 0)))
+            self._blocked_by = str(stored.values.get("blocked_by", ""))
 
     def _row(self) -> Values:
         """The row as last seen, with the block that it does not have yet."""
-        row = self._stored.values if self._stored else {}
-        blocked = self.blocked_until > NEVER
-        return {**row, "blocked_until": self.blocked_until, "step": self._step} if blocked else row
+        row = {**(self._stored.values if self._stored else {}), **self._named}
+        if self.blocked_until == NEVER:
+            return row
+        return {**row, "blocked_until": self.blocked_until, "step": self._step, "blocked_by": self._blocked_by}

@@ -104,6 +104,8 @@ class Settings:
         lambda value: BlobRules.of(value.replace(",", " ").split()),
         "container or container/folder, several separated by spaces; none of Mailroom's or the platform's own",
     )
+    bounces: bool = values.switch("MAIL_BOUNCES", default=False)  # read by functions/triggers.py as well
+    suppress_bounced: bool = values.switch("MAIL_SUPPRESS_BOUNCED", default=False)
     max_request_mb: int = values.integer("MAIL_MAX_REQUEST_MB", 35, 1, 100)  # Azure itself takes 100 at most
     sender: str | None = field(default=None, repr=False)  # the mailbox, or the pool, of every route that names none
     to: tuple[str, ...] = values.setting(  # and its recipients
@@ -162,6 +164,8 @@ def read(environ: Mapping[str, str]) -> Settings:
             name, parse, expected = one.metadata["setting"]
             plain[one.name] = reader.parsed(name, one.default, parse, expected)
     _check_mode(reader, plain["mode"], plain["redirect_to"])
+    if plain["suppress_bounced"] and not plain["bounces"]:
+        reader.wrong("MAIL_BOUNCES", "not true", "true, since MAIL_SUPPRESS_BOUNCED is true")
     graph = _graph(reader)
     cloud = cloud_of(graph.host)
     authority = reader.url("MAIL_API_AUTHORITY", cloud.authority)

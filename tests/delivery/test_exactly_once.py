@@ -1,6 +1,6 @@
 """Exactly once: whatever goes wrong, a mail that was acknowledged ends, and Graph accepts it once.
 
-A search draws plans of a small world (world.py): who asks for the mail and how often, what Graph and the mailbox
+Hypothesis draws plans of a small world (world.py): who asks for the mail and how often, what Graph and the mailbox
 answer, where operations fail or lose their answers, processes die or stand still, and messages come twice. What was
 promised (delivery.md) is checked when nothing moves any more.
 """
@@ -16,6 +16,8 @@ from unittest.mock import patch
 import msgspec
 import pytest
 from azure.core.exceptions import AzureError
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from shared.delivery import engine, large, request, retries, transitions, verification
 from shared.delivery.cancel_replay_retry import Cannot, Control
@@ -47,6 +49,15 @@ ANSWERS: Final[list[GraphDoes]] = [
 ]
 ASKED: Final[list[Asked]] = ["answers", "429", "503", "time-out", "401", "403"]
 SAYS: Final[list[Says]] = ["go", "go", "suppressed", "captured", "refused"]
+CHANCE: Final = st.randoms(use_true_random=False)  # whose every choice is Hypothesis's
+SEARCH: Final = settings(
+    max_examples=1000,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 STARTS: Final[list[Start]] = ["direct", "accept", "queue", "hook"]
 BOTH: Final = (False, True)
 
@@ -88,6 +99,10 @@ def wild(chance: Random) -> Plan:
     )
 
 
+def any_plan(chance: Random) -> Plan:
+    return calm(chance) if chance.choice(BOTH) else wild(chance)
+
+
 def trouble(chance: Random) -> Trouble:
     return Trouble(chance.randint(0, 8), chance.choice(KINDS), chance.choice([0, 1, 2, 3, 3]))
 
@@ -103,7 +118,7 @@ def search(
     """The first of so many plans that breaks a promise, and which; None: none does. seed: None is another each time."""
     chance = Random(seed)
     for _ in range(most):
-        plan = change(calm(chance) if only_calm or chance.choice(BOTH) else wild(chance))
+        plan = change(calm(chance) if only_calm else any_plan(chance))
         if broken := broken_promises(plan):
             return plan, broken
     return None
@@ -509,12 +524,22 @@ def test_without_any_safeguard_of_its_draft_the_search_finds_a_broken_promise(sa
 
 @pytest.mark.parametrize("start", STARTS)
 def test_every_large_mail_ends_and_is_sent_once_with_its_files_and_leaves_no_draft(start: Start) -> None:
-    assert search(300, lambda plan: replace(plan, start=start, parts=True)) is None
+    @settings(SEARCH, max_examples=300)
+    @given(CHANCE)
+    def promises_hold(chance: Random) -> None:
+        assert broken_promises(replace(any_plan(chance), start=start, parts=True)) == []
+
+    promises_hold()
 
 
 @pytest.mark.parametrize("start", STARTS)
 def test_every_acknowledged_mail_ends_and_is_sent_once_whatever_goes_wrong(start: Start) -> None:
-    assert search(450, lambda plan: replace(plan, start=start)) is None
+    @settings(SEARCH, max_examples=450)
+    @given(CHANCE)
+    def promises_hold(chance: Random) -> None:
+        assert broken_promises(replace(any_plan(chance), start=start)) == []
+
+    promises_hold()
 
 
 # Rare ones that the search has found once.

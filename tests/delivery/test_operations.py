@@ -121,7 +121,7 @@ async def test_what_waits_since_its_mailbox_has_no_recipients_left_is_tried_at_o
         await Worker(office.engine).deliver(work(), outgoing_mail())
     waiting = await office.row()
     assert (waiting.state, waiting.replays) == ("accepted", int(row is not None))
-    pace.mailboxes.clear()
+    pace.spent.clear()
     assert isinstance(await Control(office.engine).retry(waiting), Row)
     await delivered(office)
     assert ((await office.row()).state, office.graph.sent, office.clock.now()) == ("sent", [outgoing_mail().id], NOON)

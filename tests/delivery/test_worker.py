@@ -379,7 +379,7 @@ class Spent(Unpaced):
 
     def __init__(self, *mailboxes: str) -> None:
         super().__init__(lambda: NOON)
-        self.mailboxes = set(mailboxes)
+        self.spent = set(mailboxes)
         self.asked: list[tuple[str, int]] = []
         self.first: str | None = None
         self.ends: list[str] = []
@@ -387,7 +387,7 @@ class Spent(Unpaced):
 
     async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
         self.asked.append((mailbox, recipients))
-        if mailbox in self.mailboxes:
+        if mailbox in self.spent:
             return NoRoom(NOON + timedelta(hours=5))
         return await super().reserve(mailbox, recipients)
 
@@ -424,7 +424,7 @@ async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room(
     assert row.due_at is not None
     assert due - row.due_at < timedelta(seconds=1)
     assert (message.via, message.reserved) == (None, None)
-    pace.mailboxes.clear()
+    pace.spent.clear()
     await deliver_next(office)
     assert (await office.row()).state == "sent"
 
@@ -526,7 +526,7 @@ async def test_a_mail_that_graph_was_not_asked_about_keeps_its_time() -> None:
 
 async def test_a_throttled_mail_gets_another_time_and_waits_as_long_as_its_mailbox_is_blocked() -> None:
     class Blocks(Unpaced):
-        async def throttled(self, mailbox: str, after: float | None) -> datetime:
+        async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
             return NOON + timedelta(minutes=10)
 
     office = Office(graph=ScriptedGraph([THROTTLED]), pace=Blocks())

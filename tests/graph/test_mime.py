@@ -1,19 +1,14 @@
 """A mail as MIME through the real SDK: written as Graph wants it, and found again by its Message-ID."""
 
-import asyncio
 import base64
 import json
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import uvicorn
 
-from sandbox.cloud.app import Options, create_app
-from sandbox.cloud.connections import CuttableProtocol
 from sandbox.cloud.state import Cloud
 from shared.app import App
 from shared.delivery.ledger import Row
@@ -25,6 +20,7 @@ from shared.mail.model import Message, SendMail
 from shared.settings.config import Settings
 from tests.delivery.samples import Office, outgoing_mail
 from tests.graph.service import Service
+from tests.sandbox.cloud.served import served
 
 if TYPE_CHECKING:
     from shared.graph.find import Found
@@ -96,20 +92,11 @@ class Graph:
 
 @pytest.fixture
 async def graph(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Graph]:
-    app = create_app(Options(identity_header="secret"))
-    config = uvicorn.Config(app, http=CuttableProtocol, ws="none", log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # who connects too early waits in its queue
-        serving = asyncio.create_task(server.serve([listener]))
-        root = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{root}/msi/token")
-        monkeypatch.setenv("IDENTITY_HEADER", "secret")
+    async with served(monkeypatch) as (cloud, root):
         connection = open_client(f"{root}/v1.0", None)
         async with httpx.AsyncClient(base_url=f"{root}/_control/", trust_env=False) as control:
-            yield Graph(app.state.cloud, connection, control)
+            yield Graph(cloud, connection, control)
         await connection.close()
-        server.should_exit = True
-        await serving
 
 
 async def test_an_accepted_mail_is_found_by_its_message_id(graph: Graph) -> None:

@@ -52,6 +52,14 @@ def _one_of_two(log: Log, at: int) -> None:
     log.said(at, LogEvent.CALLER_REFUSED, status=403, application="7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10c002", times=12)
 
 
+def _bounces(log: Log, at: int) -> None:
+    """Of 300 mails since the day before 20 come back."""
+    for number in range(300):
+        log.said(at - 2 * number, LogEvent.MAIL_SENT)
+    for number in range(20):
+        log.said(at, LogEvent.MAIL_BOUNCED, id=f"{number:032x}", code="5.1.10", kind="permanent")
+
+
 def _broken_off(log: Log, at: int) -> None:
     log.request(at, "events", 500, ABORTED, times=50)
 
@@ -90,11 +98,13 @@ FAULTS: Final[dict[str, list[Fault]]] = {
     ],
     "permission": [lambda log, at: log.said(at, LogEvent.GRAPH_PERMISSION)],
     "unreached": [_over(11, LogEvent.GRAPH_UNREACHED, code="connect")],
+    "many-bounces": [_bounces],
     "near-limit": [
         lambda log, at: log.said(at, LogEvent.RECIPIENTS_NEAR, per_day=10_000),
         lambda log, at: log.said(at, LogEvent.CALLER_LIMITED, caller="mail-outbox"),
     ],
     "degraded": [
+        lambda log, at: log.said(at, LogEvent.BOUNCES_UNREAD, mailbox="0" * 16, status=403, code="ErrorAccessDenied"),
         lambda log, at: log.said(at, LogEvent.VAULT_UNREACHED, route="generic", code="ServiceRequestError"),
         lambda log, at: log.said(
             at, LogEvent.EVENT_DEFERRED, id="0" * 32, route="generic", why="Its template is broken."
@@ -226,6 +236,16 @@ def test_an_answer_429_now_and_then_wakes_nobody() -> None:
         log.said(minute, LogEvent.MAIL_SENT, times=20)
         log.said(minute, LogEvent.GRAPH_THROTTLED, times=minute % 2)
     assert log.fired("throttled", 0, 60) == []
+
+
+@pytest.mark.parametrize(("bounced", "sent"), [(19, 0), (40, 900)])
+def test_a_few_bounces_wake_nobody(bounced: int, sent: int) -> None:
+    log = Log()
+    for minute in range(sent):
+        log.said(minute, LogEvent.MAIL_SENT)
+    for minute in range(bounced):
+        log.said(minute, LogEvent.MAIL_BOUNCED, id="0" * 32, code="5.1.1", kind="permanent")
+    assert log.fired("many-bounces", 900, 930) == []
 
 
 def test_a_poison_message_that_is_taken_within_minutes_does_not_stay() -> None:

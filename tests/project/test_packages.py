@@ -13,7 +13,8 @@ ROOT: Final = Path(__file__).parents[2]
 ANYBODYS: Final = {"errors", "event_loop", "telemetry"}
 ALLOWED: Final = {
     "functions": "app auth delivery mail mime parsing policy settings storage webhooks.routing webhooks.sources",
-    "app": "auth delivery graph policy ratelimit settings storage webhooks.rendering webhooks.routing",
+    "app": "auth bounces delivery graph policy ratelimit settings storage webhooks.rendering webhooks.routing",
+    "bounces": "delivery graph mail mime policy ratelimit settings storage",
     "webhooks.routing": (
         "auth delivery mail parsing policy ratelimit settings storage webhooks.rendering webhooks.sources"
     ),

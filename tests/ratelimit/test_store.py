@@ -108,3 +108,14 @@ async def test_a_row_says_nothing_of_whom_it_is_for(storage: str) -> None:
         rows = [entity async for entity in table.all()]
     assert len(rows) == 2
     assert "shop" not in str(rows).lower()
+
+
+async def test_rows_name_the_mailboxes_that_have_sent_if_they_are_to(table: TableStore) -> None:
+    """Those who read them know who has sent, and sending costs nothing more; rows of callers name nobody."""
+    now = datetime.now(UTC)
+    for named in (False, True):
+        limits = RateLimits(table, named=named)
+        await limits.reserve(f"Named-{named}@contoso.com", 1)
+        await limits.come_at("mail-outbox", 60)
+    assert await limits.mailboxes(now - timedelta(minutes=1)) == ["named-true@contoso.com"]
+    assert await limits.mailboxes(now + timedelta(hours=1)) == []

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from shared.bounces import delivery_report
+from shared.bounces.delivery_report import read_report
 from shared.delivery.outbox_mail import outbox_mail
 from shared.delivery.queue_messages import of_some_version, parse_work
 from shared.mail import limits, parse, threading
@@ -259,6 +261,54 @@ def _json_text(body: bytes) -> None:
     json_text.load(text, values=MEGABYTE, levels=200)
 
 
+def _report(
+    *, head: bytes = b"", status: bytes = b"", returned: bytes = b"", kind: bytes = b"text/rfc822-headers"
+) -> bytes:
+    parts = (b"message/delivery-status\r\n\r\nX: y\r\n\r\n" + status, kind + b"\r\n\r\n" + returned)
+    body = b"".join(b"--b\r\nContent-Type: " + part + b"\r\n" for part in parts)
+    return (
+        head + b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n" + body + b"--b--\r\n"
+    )
+
+
+def _statuses(group: bytes) -> Shape:
+    return lambda size: _report(status=b"".join(group % n + b"\r\n\r\n" for n in range(size // (len(group) + 8))))
+
+
+REPORTS: Final[Mapping[str, Shape]] = {
+    "recipients": _statuses(b"Final-Recipient: rfc822;a%d@b.test\r\nAction: failed\r\nStatus: 5.1.1"),
+    "international recipients": _statuses("Final-Recipient: utf-8;a@bü%d.test\r\nAction: failed".encode()),
+    "international domains": lambda size: _report(
+        status=("Final-Recipient: utf-8;a@" + "ü" * 60 + "%d.test\r\nAction: failed\r\n\r\n").encode() * (size // 150)
+    ),
+    "codes that are none": _statuses(
+        b"Final-Recipient: rfc822;a@b.test\r\nAction: failed\r\nDiagnostic-Code: %d" + b"5.1.1." * 40
+    ),
+    "blank lines": lambda size: _report(status=b"\r\n" * (size // 2)),
+    "blanks before a line end": lambda size: _report(status=b"\n" + b" " * size + b"x"),
+    "folded fields": lambda size: _report(status=b"Action: a" + b"\r\n b" * (size // 4)),
+    "headers": lambda size: b"a: b\r\n" * (size // 6) + b"\r\n",
+    "a folded header": lambda size: _report(head=b"References: " + b"<a@b>\r\n " * (size // 8) + b"\r\n"),
+    "parameters": lambda size: b"Content-Type: multipart/report" + b"; a=b" * (size // 5) + b"\r\n\r\n",
+    "lines like boundaries": lambda size: _report(returned=b"--bx\r\n" * (size // 6)),
+    "boundaries": lambda size: _report(returned=b"--b\r\n" * (size // 5)),
+    "headers that are returned": lambda size: _report(returned=b"a: b\r\n" * (size // 6)),
+    "a mail that is returned": lambda size: _report(
+        kind=b"message/rfc822", returned=b"a: b\r\n\r\n" + b"x" * 70 * (size // 70)
+    ),
+    "ids": lambda size: _report(returned=b"Message-ID: " + b"<" * size),
+    "base64": lambda size: _report(
+        kind=b"message/rfc822\r\nContent-Transfer-Encoding: base64", returned=b"AAAA\r\n" * (size // 6)
+    ),
+    "quoted-printable": lambda size: _report(
+        kind=b"message/rfc822\r\nContent-Transfer-Encoding: quoted-printable", returned=b"=3D=\r\n" * (size // 6)
+    ),
+    "levels": lambda size: b"".join(
+        b"Content-Type: multipart/report; report-type=delivery-status; boundary=%d\r\n\r\n--%d\r\n" % (n, n)
+        for n in range(size // 80)
+    ),
+}
+
 READERS: Final = [
     Reader("a mail over HTTP", _whole, MEGABYTE, MAILS),
     Reader(
@@ -341,4 +391,5 @@ READERS: Final = [
         QUEUE,
         documents(without="fault"),
     ),
+    Reader("a non-delivery report", read_report, delivery_report.LARGEST_STATUS, REPORTS),
 ]

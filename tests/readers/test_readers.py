@@ -38,7 +38,8 @@ SOME = [
 
 # Packages whose public functions read text from callers, or are named below.
 PACKAGES: Final = (
-    "auth.entra", "delivery.outbox_mail", "delivery.queue_messages", "functions.access", "functions.http_answers",
+    "auth.entra", "bounces.delivery_report", "delivery.outbox_mail", "delivery.queue_messages", "functions.access",
+    "functions.http_answers",
     "mail", "mime", "parsing", "policy", "rendering", "routing", "sources",
 )  # fmt: skip
 NO_READERS: Final = {

@@ -153,6 +153,7 @@ READERS: Final = [
     Reader(
         "the domain of a message id", lambda text: marker.message_id("0", f"a@{text}"), limits.LONGEST_LINE, of_texts()
     ),
+    Reader("a message id", marker.mail_of, limits.LONGEST_LINE, of_texts(begin="<")),
     Reader(
         "where a banner goes", banner_place, MEGABYTE, of_texts(only=MARKUP) | of_texts(begin="<body ", only=MARKUP)
     ),

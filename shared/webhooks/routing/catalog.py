@@ -33,6 +33,17 @@ class Catalog:
             return name
         return next((known for known in (*self.routes, *self.problems) if known.lower() == name.lower()), name)
 
+    def addresses(self) -> frozenset[str] | None:
+        """The addresses that stand in routes, their senders too. None: some route cannot be read."""
+        if self.missing or self.problems:
+            return None
+        found: set[str] = set()
+        for route in self.routes.values():
+            found |= {route.sender or "", *(route.allow.literal if route.allow else ())}
+            for _, rules in route.every_rules():
+                found.update(*(many or () for many in (rules.recipients, rules.cc, rules.bcc, rules.reply_to)))
+        return frozenset(found)
+
 
 def load(extra: Path | None = None, renderer: "Renderer | None" = None, built_in: Path = BUILT_IN) -> Catalog:
     """Read every route. Never raises. renderer: checks the templates of `extra` too."""

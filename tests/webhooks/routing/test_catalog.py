@@ -39,6 +39,27 @@ def test_a_route_that_cannot_be_read_disables_only_itself(tmp_path: Path) -> Non
     assert "github" not in catalog.routes, "the ready one does not take its place"
 
 
+def test_the_addresses_that_stand_in_routes_are_known_unless_a_route_cannot_be_read(tmp_path: Path) -> None:
+    text = """
+        source = "key"
+        sender = "a@contoso.com"
+        recipients = ["b@contoso.com"]
+        recipients_from = "data.to"
+        allow = ["c@contoso.com", "*@fabrikam.com"]
+        [events."x.*"]
+        cc = ["d@contoso.com"]
+        bcc = ["e@contoso.com"]
+        reply_to = ["f@contoso.com"]
+    """
+    route(tmp_path, "shop", text)
+    found = load(tmp_path).addresses()
+    assert found is not None
+    assert found >= {f"{letter}@contoso.com" for letter in "abcdef"}
+    route(tmp_path, "broken", "source =")
+    assert load(tmp_path).addresses() is None
+    assert load(tmp_path / "gone").addresses() is None
+
+
 def test_a_wrong_template_of_an_own_route_is_named_with_file_and_line(tmp_path: Path) -> None:
     route(tmp_path, "shop")
     (tmp_path / "shop" / "templates").mkdir()

@@ -1,0 +1,201 @@
+"""Non-delivery reports (RFC 3464) as they lie in a mailbox: which recipients a mail did not reach, and which mail.
+
+    multipart/report; report-type=delivery-status    anything else is no report: an absence note, a receipt
+    ├── text                        for people, not read
+    ├── message/delivery-status     for each recipient: address, action, status
+    └── message/rfc822, or text/rfc822-headers: the mail that was returned, of which the headers are read
+
+Anybody can write one: what it says counts only where it fits a mail of ours (collector.py). What Exchange itself wrote
+can be told from that by headers which it removes from what comes from outside (docs/decisions/0026-bounces.md).
+
+Lengths are checked first, and every step goes through the text once.
+"""
+
+import binascii
+import quopri
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.message import Message
+from email.parser import BytesHeaderParser, HeaderParser
+from email.utils import parseaddr
+from itertools import islice
+from typing import Final, Literal
+
+from shared.errors import Malformed
+from shared.mail.addresses import LONGEST, AddressesOfMail, canonical
+from shared.mail.limits import MAX_RECIPIENTS
+from shared.mail.marker import MARKER_HEADER
+from shared.mime.head import MAX_HEAD, MAX_PART_HEAD
+from shared.mime.header_parameters import HeaderParameters, read_parameters
+from shared.mime.parts import inner_parts
+
+LARGEST: Final = 4 * 2**20  # bytes of a report, with the mail that it may return
+LARGEST_STATUS: Final = 512 * 1024  # bytes of its machine-readable part: 500 recipients with a kilobyte each
+MOST_PARTS: Final = 20
+MOST_IDS: Final = 5  # Message-IDs by which the returned mail is looked for
+LONGEST_VALUE: Final = 2_000  # characters of one field that are read
+STATUS: Final = frozenset({"message/delivery-status", "message/global-delivery-status"})
+RETURNED: Final = frozenset({"message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers"})
+SYSTEM_MAILBOX: Final = "microsoftexchange329e71ec88ae4615bbc36ab6ce41109e"  # sends a tenant's own reports
+AUTHENTICATED_AS: Final = "X-MS-Exchange-Organization-AuthAs"
+IS_REPORT: Final = "X-MS-Exchange-Message-Is-Ndr"
+_MAIL: Final = re.compile(r"[0-9a-f]{32}")
+_MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,250}>")
+_CODE: Final = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")  # RFC 3463, and not a part of an address
+_BLANK_LINE: Final = re.compile(r"\r?\n[ \t]*\r?\n")
+
+Kind = Literal["permanent", "transient", "unknown"]
+KINDS: Final[dict[str, Kind]] = {"5": "permanent", "4": "transient"}
+
+
+class NotAReport(ValueError):  # noqa: N818 - most of the time nothing is wrong with it
+    """It is no non-delivery report that can be read: why, without a word of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRecipient:
+    """addresses: canonical, the one that it was sent to and the one that it was for in the end. code: RFC 3463."""
+
+    addresses: tuple[str, ...] = field(repr=False)
+    code: str | None
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS.get((self.code or "")[:1], "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """mail: Mailroom's id in the returned mail's headers. message_ids: that it may have had, the likeliest first.
+
+    by_exchange: the tenant's own Exchange wrote the report.
+    """
+
+    failed: tuple[FailedRecipient, ...]
+    mail: str | None
+    message_ids: tuple[str, ...]
+    by_exchange: bool
+
+
+def read_report(raw: bytes) -> DeliveryReport:
+    """Read a message of a mailbox. Delayed and delivered recipients are left out. Raises NotAReport, nothing else."""
+    if len(raw) > LARGEST:
+        raise NotAReport("too large")
+    head, body = _head(raw, 0, len(raw), MAX_HEAD)
+    kind = _content_type(head)
+    if kind.value != "multipart/report" or kind.parameters.get("report-type", "").lower() != "delivery-status":
+        raise NotAReport("another kind of message")
+    status: bytes | None = None
+    returned = Message()
+    try:
+        for start, end in islice(inner_parts(raw, body, len(raw), "", kind), MOST_PARTS):
+            part, at = _head(raw, start, end, MAX_PART_HEAD)
+            value = _content_type(part).value
+            if value in STATUS and status is None:
+                status = _content(raw[at:end], part, LARGEST_STATUS)
+            elif value in RETURNED and not returned:
+                content = _content(raw[at:end], part, LARGEST)
+                returned, _ = _head(content, 0, len(content), MAX_HEAD)
+    except Malformed as error:
+        raise NotAReport("its parts cannot be told apart") from error
+    if status is None:
+        raise NotAReport("no machine-readable part")
+    ids = _MESSAGE_ID.findall(
+        " ".join([_text(returned, "Message-ID"), _text(head, "In-Reply-To"), _text(head, "References")])
+    )
+    mail = _text(returned, MARKER_HEADER).lower()
+    return DeliveryReport(
+        tuple(_failed(status.decode("utf-8", "replace"))),
+        mail if _MAIL.fullmatch(mail) else None,
+        tuple(dict.fromkeys(ids))[:MOST_IDS],
+        _by_exchange(head),
+    )
+
+
+def _head(data: bytes, start: int, end: int, most: int) -> tuple["Message[str, str]", int]:
+    """The headers that begin at `start`, and where their body begins. Raises NotAReport."""
+    at = start
+    while at < end:
+        stop = data.find(b"\n", at, min(end, start + most))
+        if stop < 0:
+            if end - start > most:
+                raise NotAReport("too many headers")
+            stop = end
+        blank, at = not data[at:stop].strip(b"\r"), stop + 1
+        if blank:
+            break
+    at = min(at, end)
+    return BytesHeaderParser().parsebytes(data[start:at]), at
+
+
+def _content_type(head: "Message[str, str]") -> HeaderParameters:
+    """Of a part; plain text where it says nothing that can be read."""
+    text = re.sub(r"[\r\n]", "", str(head.get("Content-Type", "text/plain")))
+    try:
+        return read_parameters(text, is_type=True)
+    except ValueError:
+        return HeaderParameters("text/plain", {})
+
+
+def _content(body: bytes, part: "Message[str, str]", most: int) -> bytes:
+    if len(body) > most:
+        raise NotAReport("too large a part")
+    match _text(part, "Content-Transfer-Encoding").lower():
+        case "quoted-printable":
+            return quopri.decodestring(body)
+        case "base64":
+            try:
+                return binascii.a2b_base64(body)
+            except binascii.Error as error:
+                raise NotAReport("a part that is not base64") from error
+    return body
+
+
+def _text(head: "Message[str, str]", name: str) -> str:
+    return " ".join(str(head.get(name, ""))[:LONGEST_VALUE].split())
+
+
+def _failed(status: str) -> Iterator[FailedRecipient]:
+    """The recipients that the mail did not reach. The first group of fields is about the mail itself."""
+    several = AddressesOfMail()
+    for group in _BLANK_LINE.split(status.strip(), MAX_RECIPIENTS + 1)[1 : MAX_RECIPIENTS + 1]:
+        fields = HeaderParser().parsestr(group)
+        if _text(fields, "Action").lower() != "failed":
+            continue
+        found = []
+        for name in ("Original-Recipient", "Final-Recipient"):
+            _, _, address = _text(fields, name).partition(";")
+            if "@" in address and len(address) <= LONGEST:
+                with suppress(ValueError):
+                    found.append(canonical(several.checked(address.strip().strip("<>"))))
+        if found:
+            yield FailedRecipient(tuple(dict.fromkeys(found)), _code(fields))
+
+
+def _code(fields: "Message[str, str]") -> str | None:
+    """The most exact one: Exchange keeps no detail above 9 of `Status` ([MS-OXCMAIL] 2.2.3.7.1.3), so 5.1.10 stands in
+    what the server said.
+    """
+    for name in ("Diagnostic-Code", "X-Supplementary-Info", "Status"):
+        if match := _CODE.search(_text(fields, name)):
+            return match[0]
+    return None
+
+
+def _by_exchange(head: "Message[str, str]") -> bool:
+    """Each of these once, and none in doubt. The header firewall takes the first from everything that comes from
+    outside, and nobody within may send as that mailbox.
+    """
+    authors = [parseaddr(_text(head, name))[1] for name in ("From", "Sender") if name in head]
+    return (
+        all(_count(head, name) == 1 for name in ("From", AUTHENTICATED_AS, IS_REPORT))
+        and _count(head, "Sender") <= 1
+        and _text(head, AUTHENTICATED_AS).lower() == "internal"
+        and all(author.lower().startswith(f"{SYSTEM_MAILBOX}@") for author in authors)
+    )
+
+
+def _count(head: "Message[str, str]", name: str) -> int:
+    return len(head.get_all(name, []))

@@ -4,9 +4,12 @@ Files that share something that is slow to start run in the same worker, so that
 of its time, and what takes longest, comes first: else one worker has it left when the others have ended.
 """
 
+import faulthandler
 import gc
+import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from math import inf
 from time import monotonic
 from typing import Any, Final
 
@@ -33,6 +36,10 @@ SHARED: Final = {
     "tests/webhooks/rendering/": "compiled templates",
     "tests/webhooks/routes/": "compiled templates",
 }
+# What a test that never ends is doing is told after so many seconds at least. Pytest's own timer is a thread
+# for each test, which costs more than most tests.
+PATIENCE: Final = 300
+STDERR: Final = os.dup(2)  # before it is captured
 
 
 def group(nodeid: str) -> str:
@@ -58,6 +65,16 @@ def pytest_collection_finish() -> None:
     """The collected tests stay to the end: the garbage collector need not visit them again and again."""
     gc.freeze()
     gc.enable()
+
+
+_set_at = -inf
+
+
+def pytest_runtest_logstart() -> None:
+    global _set_at  # noqa: PLW0603
+    if monotonic() - _set_at > PATIENCE / 2:
+        _set_at = monotonic()
+        faulthandler.dump_traceback_later(1.5 * PATIENCE, file=STDERR)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -73,20 +73,25 @@ async def test_a_throttled_mail_waits_in_the_outbox_and_is_delivered_from_there(
     assert office.graph.sent == [outgoing_mail().id]
 
 
+class Impatient(MemoryOutbox):
+    """Its messages are delivered at once."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__()
+        self._worker = worker
+
+    async def put(
+        self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
+    ) -> Receipt:
+        put = await super().put(work, now, due, mail)
+        await self._worker.deliver(put.work)
+        return put
+
+
 async def test_a_message_that_outran_the_row_may_take_the_claim_that_was_given_up() -> None:
     """The message is put before the row is settled; its receiver must not wait for a lease nobody holds."""
     office = Office(graph=ScriptedGraph([NOT_CONNECTED]))
-    worker = Worker(office.engine)
-
-    class Impatient(MemoryOutbox):
-        async def put(
-            self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-        ) -> Receipt:
-            put = await super().put(work, now, due, mail)
-            await worker.deliver(put.work)
-            return put
-
-    office.outbox = Impatient()
+    office.outbox = Impatient(Worker(office.engine))
     answer = await Requests(office.engine).send_now(outgoing_mail())
     assert answer == Done(outgoing_mail().id, "sent", "r")
     assert office.graph.sent == [outgoing_mail().id]
@@ -275,18 +280,8 @@ async def test_respond_async_puts_a_failed_mail_into_the_queue_again_even_when_a
     None
 ):
     office = Office(graph=ScriptedGraph([BAD_RECIPIENT]))
-    worker = Worker(office.engine)
-
-    class Impatient(MemoryOutbox):
-        async def put(
-            self, work: Work, now: datetime, due: datetime | None = None, mail: OutgoingMail | None = None
-        ) -> Receipt:
-            put = await super().put(work, now, due, mail)
-            await worker.deliver(put.work)
-            return put
-
     await Requests(office.engine).send_now(outgoing_mail())
-    office.outbox = Impatient()
+    office.outbox = Impatient(Worker(office.engine))
     assert await Requests(office.engine).accept(outgoing_mail()) == Done(outgoing_mail().id, "sent", "r")
     assert office.graph.sent == [outgoing_mail().id]
 

@@ -263,20 +263,25 @@ async def test_a_mail_that_may_have_gone_is_still_to_be_verified_when_there_was_
     assert len(office.graph.rows) == 1, "found, not sent again"
 
 
+class Stumbling(MemoryLedger):
+    """Fails so many times to write what is there already."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    async def write(self, row: Row) -> Row:
+        if row.etag and self.failures:
+            self.failures -= 1
+            raise ServiceRequestError("gone")
+        return await super().write(row)
+
+
 async def test_that_graph_accepted_is_written_down_although_storage_fails_for_a_moment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Stumbling(MemoryLedger):
-        failures = 2
-
-        async def write(self, row: Row) -> Row:
-            if row.etag and self.failures:
-                self.failures -= 1
-                raise ServiceRequestError("gone")
-            return await super().write(row)
-
     monkeypatch.setattr("shared.delivery.lease.BETWEEN_WRITES", 0)
-    office = Office(ledger=Stumbling())
+    office = Office(ledger=Stumbling(2))
     await deliver(office)
     assert (await office.row()).state == "sent"
 
@@ -304,17 +309,8 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
             office.clock.move(seconds=45)
             return outcome
 
-    class Stumbling(MemoryLedger):
-        failures = 1
-
-        async def write(self, row: Row) -> Row:
-            if row.etag and self.failures:
-                self.failures -= 1
-                raise ServiceRequestError("gone")
-            return await super().write(row)
-
     monkeypatch.setattr("shared.delivery.lease.BETWEEN_WRITES", 0)
-    office = Office(graph=Late(), ledger=Stumbling())
+    office = Office(graph=Late(), ledger=Stumbling(1))
     await deliver(office)
     assert (await office.row()).state == "sent"
 

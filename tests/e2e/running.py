@@ -37,7 +37,7 @@ NOBODY = "nobody@sandbox.example"
 
 UNPACED = {
     "MAIL_RATE_PER_MINUTE": "100000",
-    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.4",
+    "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.8",
 }
 QUICK = {**UNPACED, "MAIL_SEND_TIMEOUT": "2", "MAIL_LEASE_MARGIN": "1", "MAIL_VERIFY_DELAYS": "0.5 1 2"}
 """Settings with which what takes minutes in Azure takes seconds here. A host's first mail takes longer to send."""

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from shared.delivery.maintenance import Maintenance
     from shared.delivery.queue import Outbox
     from shared.delivery.request import Requests
+    from shared.delivery.summary import SummaryTable
     from shared.delivery.worker import Worker
     from shared.graph.client import GraphConnection
     from shared.policy.suppression import SuppressionList
     from shared.ratelimit.rate_limits import RateLimits
+    from shared.ratelimit.shared_row import TableStore
     from shared.storage.account import StorageAccount
     from shared.storage.files import Files
     from shared.storage.table_identity import TableIdentity
@@ -121,11 +123,10 @@ class App:
     @cached_property
     def pace(self) -> "RateLimits":
         from shared.ratelimit.rate_limits import RateLimits
-        from shared.ratelimit.shared_row import TABLE, TableStore
 
         settings = self.settings
         return RateLimits(
-            TableStore(self.storage.tables.table(TABLE)),
+            self.pace_rows,
             per_minute=settings.rate_per_minute,
             concurrency=settings.concurrency,
             recipients_per_day=settings.recipients_per_day,
@@ -158,7 +159,19 @@ class App:
     def maintenance(self) -> "Maintenance":
         from shared.delivery.maintenance import Maintenance
 
-        return Maintenance(self.engine)
+        return Maintenance(self.engine, self.summary)
+
+    @cached_property
+    def summary(self) -> "SummaryTable":
+        from shared.delivery.summary import TABLE, SummaryTable
+
+        return SummaryTable(self.storage.tables.table(TABLE))
+
+    @cached_property
+    def pace_rows(self) -> "TableStore":
+        from shared.ratelimit.shared_row import TABLE, TableStore
+
+        return TableStore(self.storage.tables.table(TABLE))
 
     @cached_property
     def worker(self) -> "Worker":

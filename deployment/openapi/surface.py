@@ -14,10 +14,13 @@ from deployment.openapi.bodies import (
     Page,
     ProblemDetails,
     Readiness,
+    ReplayedPage,
+    Summary,
     Suppression,
     SuppressionPage,
 )
 from shared.delivery.ledger import State
+from shared.delivery.search import INTAKES
 from shared.functions.access import LONGEST_PAGE
 from shared.functions.triggers import HTTP
 from shared.mail.limits import LONGEST_THREAD, MAX_KEY
@@ -116,10 +119,22 @@ PAGING: Final = (
     Parameter("top", "query", "entries at most", {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE}),
     Parameter("after", "query", "what the previous page gave as `next`"),
 )
-LISTING: Final = (
+TIME: Final = {"type": "string", "format": "date-time"}
+HASH: Final = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+FILTERS: Final = (
     Parameter("state", "query", "only mails in this state", {"type": "string", "enum": list(get_args(State))}),
-    *PAGING,
+    Parameter("since", "query", "accepted at this time or later", TIME),
+    Parameter("until", "query", "accepted before this time", TIME),
+    Parameter("route", "query", "that this route made"),
+    Parameter("sender", "query", "from this mailbox"),
+    Parameter("caller", "query", "of this application, queue or route"),
+    Parameter("code", "query", "with this code; a function key must then come in the header x-functions-key"),
+    Parameter("intake", "query", "that came this way", {"type": "string", "enum": list(INTAKES)}),
+    Parameter("recipient", "query", "to the address with this SHA-256, as suppressions are named", HASH),
+    Parameter("keyHash", "query", "of the key with this SHA-256", HASH),
 )
+KEY: Final = Parameter("key", "query", "of this key; a caller that is no operator must name it", _text(MAX_KEY))
+DRY: Final = Parameter("dryRun", "query", "say what would be done", {"type": "string", "enum": ["true", "false"]})
 
 
 def _graph(text: str, headers: Mapping[str, str] | None = None) -> Answer:
@@ -202,6 +217,7 @@ REPLAYED: Final = {
     ),
     400: _problem("force is neither true nor false."),
     404: _problem("No mail of this id is known, or it is not the caller's."),
+    422: _problem("Its message would be refused again, for the reason that the detail names. Nothing was changed."),
     409: _problem(
         "The mail did not end unsent, nothing is kept of it, or it may have been sent and its mailbox cannot be asked: "
         "force=true."
@@ -247,6 +263,8 @@ def _operators(access: Access, prefix: str) -> tuple[Operation, ...]:
     row = {200: Answer("Its state.", MailState), **always, 404: REPLAYED[404]}
     cancelled = {**row, 409: _problem("It is being sent, may have been sent, or has ended.")}
     page = {200: Answer("A page.", Page), **always, 400: _problem("A wrong parameter; the detail names it.")}
+    figures = {**page, 200: Answer("The figures.", Summary)}
+    many = {**page, 200: Answer("What was done with each mail of the page.", ReplayedPage), 411: NO_LENGTH}
     wrong = _problem("A wrong parameter, or a body that names no address; the detail says which.")
     entries = {200: Answer("A page.", SuppressionPage), **always, 400: wrong}
     entry = {200: Answer("The entry.", Suppression), **always, 404: _problem("There is no such entry.")}
@@ -264,7 +282,17 @@ def _operators(access: Access, prefix: str) -> tuple[Operation, ...]:
             (MAIL, FORCE),
         ),
         Operation("POST", f"{message}_retry", "Try a waiting mail at once", {**RETRIED, **always}, access, (MAIL,)),
-        Operation("GET", f"{message}s", "List mails, by state", page, access, LISTING),
+        Operation("GET", f"{message}s", "Search mails", page, access, (KEY, *FILTERS, *PAGING)),
+        Operation("GET", f"{prefix}summary", "Figures of mails, queues and mailboxes", figures, access),
+        Operation("GET", f"{prefix}attention", "What needs attention, the newest first", page, access, PAGING),
+        Operation(
+            "POST",
+            f"{message}_replays",
+            "Replay the mails that a filter finds, page by page",
+            many,
+            access,
+            (DRY, KEY, *FILTERS, *PAGING),
+        ),
         Operation("GET", f"{suppression}s", "Addresses that are not mailed", entries, access, PAGING),
         Operation("POST", f"{suppression}s", "Add an address", {**ADDED, **always, 400: wrong}, access, body=NEW),
         Operation("GET", suppression, "One entry", entry, access, (ENTRY,)),

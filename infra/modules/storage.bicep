@@ -56,6 +56,7 @@ var tableNames = [
   'mailledger'
   'mailpacing'
   'mailsigned'
+  'mailsummary'
   'mailsuppressed'
 ]
 @description('Mailroom only puts messages there, so it has no poison queue.')

@@ -26,6 +26,7 @@ TABLE: Final = "mailattention"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DAYS: Final = 99_999_999
 MICROSECONDS: Final = 10**16 - 1  # some 300 years of them
+REQUESTS: Final = 3  # to storage, for one page
 NOT_SHOWN: Final = frozenset(
     {"fingerprint", "token", "lease_until", "progress", "message", "recipients", "new_token_from", "told_end"}
 )
@@ -68,11 +69,13 @@ class AttentionIndex:
     async def page(self, most: int, after: str | None) -> tuple[list[Entity], str | None]:
         """Up to `most` entries, the newest first, and where the next page begins; None: it was the last.
 
-        Where one day ends the service may end its answer, so a short one is filled up once. Raises ValueError when
-        `after` is none of ours.
+        Where one day ends, or when it takes long, the service may end its answer. So a short one is filled up, but not
+        for ever. Raises ValueError when `after` is none of ours.
         """
         found, token = await self._table.page(most=most, after=continued(after))
-        if token is not None and len(found) < most:
+        for _ in range(REQUESTS - 1):
+            if token is None or len(found) >= most:
+                break
             more, token = await self._table.page(most=most - len(found), after=token)
             found += more
         return found, token_text(token)

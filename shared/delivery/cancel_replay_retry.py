@@ -1,5 +1,6 @@
 """What producers and operators may do with a mail: cancel it; replay one that ended unsent; retry one that waits."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -7,6 +8,7 @@ import msgspec
 
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import REPLAYABLE, Conflict, Row, new_token, report_end
+from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import work_of
 from shared.delivery.retries import ended
 from shared.delivery.verification import Finding, cannot_be_asked, is_forbidden
@@ -19,11 +21,17 @@ from shared.telemetry import LogEvent, emit
 class Cannot:
     """The mail's state does not allow it, what was kept of it is gone, or nobody can say whether it has gone.
 
-    no-answer: its mailbox gave none, or may not be asked at the moment.
+    no-answer: its mailbox gave none, or may not be asked at the moment. still-wrong: its message would be refused
+    again; why: with this sentence.
     """
 
-    reason: Literal["state", "nothing-kept", "cannot-be-asked", "no-answer"]
+    reason: Literal["state", "nothing-kept", "still-wrong", "cannot-be-asked", "no-answer"]
     row: Row
+    why: str = ""
+
+
+type Refused = Callable[[Kept], Awaitable[str | None]]
+"""Why a producer's message would be refused again, if it would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +55,15 @@ class Control:
         emit(LogEvent.MAIL_CANCELLED, id=row.id)
         return row
 
-    async def replay(self, row: Row, *, force: bool = False) -> Row | Cannot:
+    async def replay(
+        self, row: Row, *, force: bool = False, dry: bool = False, refused: Refused | None = None
+    ) -> Row | Cannot:
         """Put a mail back that has ended unsent, with the same id. The row as it is now: sent, if it was found.
 
         One that may have gone is looked for first, here and by whoever delivers it, and sent only if it is not there.
         Where its mailbox cannot be asked it is sent only by force; it may then have gone twice. A producer's message
-        goes back into its queue and is read anew. Asked twice at once it is still sent once: the second message finds
-        the replay begun.
+        goes back into its queue and is read anew, unless it would be refused again. Asked twice at once it is still
+        sent once: the second message finds the replay begun. dry: say what would be done, and change nothing.
         """
         if row.state not in REPLAYABLE:
             return Cannot("state", row)
@@ -61,15 +71,21 @@ class Control:
         if kept is None or not kept.content:
             return Cannot("nothing-kept", row)
         if kept.kind == "message":
+            if refused is not None and (why := await refused(kept)) is not None:
+                return Cannot("still-wrong", row, why)
+            if dry:
+                return row
             await self.engine.outbox.put_back(kept.queue, kept.content)
             await self.engine.outbox.forget(row.id)
         else:
             mail = decode(kept.content)
             finding = await self._verify(mail, row) if row.may_have_gone else "unsent"
             if finding == "sent":
-                return await self._found(row)
+                return replace(row, state="sent") if dry else await self._found(row)
             if finding is None and not force:
                 return Cannot("cannot-be-asked", row)
+            if dry:
+                return row
             work = msgspec.structs.replace(work_of(mail), known=True, replay=row.replays + 1, force=finding is None)
             await self.engine.outbox.put(work, self.engine.now(), None, mail)
         emit(LogEvent.MAIL_REPLAYED, id=row.id, state=row.state)

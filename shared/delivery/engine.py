@@ -258,7 +258,7 @@ class Engine:
         if isinstance(finding, Unanswered):
             report(finding.outcome, row.id, verifying=True)
             if isinstance(finding.outcome, Throttled):
-                await self.pace.throttled(row.mailbox, finding.outcome.after)
+                await self.pace.throttled(row.mailbox, finding.outcome.after, finding.outcome.code or "")
         return finding
 
     async def _settled(
@@ -266,7 +266,7 @@ class Engine:
     ) -> Result:
         report(outcome, lease.row.id)
         if isinstance(outcome, Throttled):
-            until = await self.pace.throttled(lease.row.mailbox, outcome.after)
+            until = await self.pace.throttled(lease.row.mailbox, outcome.after, outcome.code or "")
             outcome = replace(outcome, after=(until - self.now()).total_seconds())
         settled = retries.settle(lease.row, outcome, self.now(), self.settings, _chance())
         if settled.again is None:

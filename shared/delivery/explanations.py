@@ -20,6 +20,7 @@ _BY_CODE: Final = {
     "PayloadMissing": "Its content has been removed from storage.",
     "TooOld": "It could not be sent within MAIL_MAX_AGE_HOURS.",
     "connect": "Microsoft Graph could not be reached.",
+    "lease": "The attempt had no time left before another one could begin.",
     "identity": "The managed identity gave no token.",
     "policy": "The suppression list could not be read.",
     "storage": "A file of the mail could not be read from storage.",

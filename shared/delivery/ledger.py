@@ -15,12 +15,11 @@ that the write had succeeded. Every writer therefore puts a token of its own int
 
 import hashlib
 import secrets
-import time
-from collections.abc import AsyncIterator, Container, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
@@ -29,8 +28,7 @@ from shared.delivery.queue_messages import Work
 from shared.delivery.results import Put, tell, untold
 from shared.mail.addresses import address_hash
 from shared.mail.outgoing import OutgoingMail
-from shared.storage.table_identity import is_identity
-from shared.storage.tables import Entity, Table, Value, continued, token_text
+from shared.storage.tables import Entity, Table, Value, between, equal
 from shared.telemetry import LogEvent, emit
 
 State = Literal[
@@ -40,7 +38,7 @@ ENDED: Final[frozenset[State]] = frozenset({"sent", "failed", "review", "cancell
 REPLAYABLE: Final[frozenset[State]] = frozenset({"failed", "review", "suppressed", "captured"})  # an operator may
 PARTITIONS: Final = 256  # of rows and payloads, evenly whatever the ids are made of
 TABLE: Final = "mailledger"
-SEARCH: Final = 5.0  # seconds; a page that is still empty then is given as it is, with where the search goes on
+LARGEST_PAGE: Final = 1000  # entities, the most that the service gives at once
 HASH: Final = 64  # characters of an address's hash
 SHORT: Final = timedelta(seconds=30)  # a wait that nobody needs to cut short
 
@@ -163,6 +161,22 @@ def new_token() -> str:
     return secrets.token_hex(8)
 
 
+class Sought(NamedTuple):
+    """Rows that are searched for. where: what storage can tell of them, as a $filter. reads: it cannot tell all."""
+
+    matches: Callable[[Row], bool]
+    where: str = ""
+    reads: bool = False
+
+
+class Read(NamedTuple):
+    """Rows that were found, among how many that storage gave, in how many requests."""
+
+    rows: list[Row]
+    read: int
+    requests: int
+
+
 class Ledger:
     """Rows in one table. Every method may raise azure.core's AzureError when storage cannot be reached.
 
@@ -273,19 +287,22 @@ class Ledger:
         async for entity in self._table.all({"PartitionKey": f"{number:02x}"}):
             yield _row(entity)
 
-    async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
-        """Up to `most` rows in this state (None: any), and where the next page begins (None: it was the last).
-
-        A page may be empty although there is a next one, where rows of a rare state are searched for. Raises ValueError
-        when `after` is none of ours.
+    async def some(self, partitions: range, beyond: str, sought: Sought, most: int) -> Read:
+        """Up to `most` rows of these partitions, in the order of their keys. beyond: an id, of the first of them: what
+        comes up to there is left out. Fewer mean that there are no more.
         """
-        token = continued(after)
-        # The service may give short or empty pages while it searches on; they are gone through here, for a while.
-        end = time.monotonic() + SEARCH
-        while True:
-            found, token = await self._table.page({"state": state} if state else None, most=most, after=token)
-            if found or token is None or time.monotonic() >= end:
-                return [_row(entity) for entity in found if not is_identity(entity)], token_text(token)
+        rows, read, requests = list[Row](), 0, 0
+        first = [f"{equal('PartitionKey', f'{partitions[0]:02x}')} and RowKey gt '{beyond}'"] if beyond else []
+        rest = partitions[len(first) :]
+        for keys in (*first, *([between("PartitionKey", f"{rest[0]:02x}", f"{rest[-1]:02x}~")] if rest else [])):
+            token, goes_on = None, True
+            while goes_on and len(rows) < most:
+                top = LARGEST_PAGE if sought.reads else most - len(rows)
+                where = f"{keys} and {sought.where}" if sought.where else keys
+                found, token = await self._table.page(where, most=top, after=token)
+                rows += [row for row in map(_row, found) if sought.matches(row)]
+                read, requests, goes_on = read + len(found), requests + 1, token is not None
+        return Read(rows[:most], read, requests)
 
 
 def _columns(row: Row) -> dict[str, Value]:

@@ -22,6 +22,7 @@ from shared.delivery import retries
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import ENDED, PARTITIONS, Conflict, Row, State, new_token, report_end
 from shared.delivery.queue import Kept, Payload
+from shared.delivery.summary import Figures, SummaryTable
 from shared.graph.outcome import Unanswered
 from shared.telemetry import LogEvent, emit
 
@@ -42,6 +43,7 @@ def partitions_of_run(now: datetime) -> range:
 class _Seen:
     """What one run has come across. listed: rows that the index of what needs attention must have."""
 
+    figures: Figures
     changed: int = 0
     waiting: list[timedelta] = field(default_factory=list)
     listed: dict[str, Row] = field(default_factory=dict)
@@ -49,16 +51,19 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """One for a process."""
+    """One for a process. summary: where to write what was counted; None: nobody asks."""
 
     engine: Engine
+    summary: SummaryTable | None = None
 
     async def run(self, partitions: range) -> int:
         """Go through these partitions. Returns how many rows, payloads and entries were changed or removed."""
-        seen = _Seen()
+        seen = _Seen(Figures(self.engine.now()))
         for number in partitions:
             await self._partition(number, seen)
         seen.changed += await self.engine.ledger.repair(seen.listed, partitions)
+        if self.summary is not None:
+            await self.summary.put(partitions, seen.figures)
         oldest = round(max(seen.waiting).total_seconds(), 1) if seen.waiting else None
         emit(LogEvent.BACKLOG_MEASURED, waiting=len(seen.waiting), oldest=oldest)
         if seen.changed:
@@ -76,6 +81,7 @@ class Maintenance:
                     forgotten[row.id] = row.settled_at
                     seen.changed += 1
                 continue
+            seen.figures.count(row)
             if row.listed_at is not None:
                 seen.listed[row.id] = row
             if row.state in WAITING:

@@ -24,6 +24,7 @@ CHALLENGE: Final = {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # RFC 6
 
 type Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 type Handler[W] = Callable[[App, func.HttpRequest, W], Awaitable[func.HttpResponse]]
+"""May raise Refused, which is answered as a problem, and AzureError."""
 
 
 def by_token[W](
@@ -48,10 +49,8 @@ def by_token[W](
         except KeysUnavailable:
             return unavailable("The tenant's signing keys cannot be fetched.", "KeysUnavailable")
         except Refused as refusal:
-            report_refused(refusal, caller)
-            challenge = CHALLENGE if isinstance(refusal, Unauthenticated) else None
-            return problem(refusal.status, str(refusal), challenge)
-        return await _answer(app, req, handler, known)
+            return _refused(refusal, caller)
+        return await _answer(app, req, handler, known, caller)
 
     function.__name__ = name
     return function
@@ -114,10 +113,19 @@ def _body_refused(req: func.HttpRequest, name: str, largest: int | None) -> func
     return None
 
 
-async def _answer[W](app: App, req: func.HttpRequest, handler: Handler[W], who: W) -> func.HttpResponse:
+def _refused(refusal: Refused, caller: Caller | None) -> func.HttpResponse:
+    report_refused(refusal, caller)
+    return problem(refusal.status, str(refusal), CHALLENGE if isinstance(refusal, Unauthenticated) else None)
+
+
+async def _answer[W](
+    app: App, req: func.HttpRequest, handler: Handler[W], who: W, caller: Caller | None = None
+) -> func.HttpResponse:
     from azure.core.exceptions import AzureError
 
     try:
         return await handler(app, req, who)
+    except Refused as refusal:
+        return _refused(refusal, caller)
     except AzureError:
         return unavailable("Mailroom's storage cannot be reached.", "ServiceUnavailable")

@@ -4,15 +4,18 @@ has what waits tried at once.
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 
 from shared.app import App
 from shared.auth.entra import NO_OPERATOR, Caller, operates, require
-from shared.delivery.ledger import Row, State
-from shared.errors import NotAllowed
-from shared.functions.access import by_key, by_token, page_size, wrong_after
+from shared.delivery.explanations import reason_of
+from shared.delivery.ledger import ENDED, REPLAYABLE, Row
+from shared.delivery.results import bounces_of, untold
+from shared.errors import Malformed, NotAllowed
+from shared.functions.access import by_key, by_token
 from shared.functions.http_answers import json_answer, problem, rfc_3339
 from shared.settings.config import Settings
 
@@ -35,28 +38,36 @@ async def _one(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpRespon
     if row is None:
         return _not_found()
     if req.method == "GET":
-        return json_answer(200, await _state(app, row), NO_STORE)
+        return json_answer(200, await described(app, row), NO_STORE)
     cancelled = await app.control.cancel(row)
     if isinstance(cancelled, Row):
-        return json_answer(200, await _state(app, cancelled))
+        return json_answer(200, await described(app, cancelled))
     return problem(409, f"A mail that is {cancelled.row.state} cannot be cancelled.")
 
 
 async def _replay(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
+    from shared.functions.kept_messages import refused
+
     row = await _row(app, req, scope)
     if row is None:
         return _not_found()
-    force = req.params.get("force", "false")
-    if force not in ("true", "false"):
-        return problem(400, f"force is {force[:20]!r}, expected true or false.")
-    replayed = await app.control.replay(row, force=force == "true")
+    force = flag(req, "force")
+    replayed = await app.control.replay(row, force=force, refused=partial(refused, app))
     if isinstance(replayed, Row):
-        return json_answer(200 if replayed.state == "sent" else 202, _shown(replayed), NO_STORE)
-    if replayed.reason == "cannot-be-asked":
-        return problem(409, UNASKABLE)
-    if replayed.reason == "nothing-kept":
-        return problem(409, "Nothing is kept of this mail: its caller was answered with the refusal.")
-    return problem(409, f"A mail that is {replayed.row.state} cannot be replayed; only one that ended unsent can.")
+        return json_answer(200 if replayed.state == "sent" else 202, shown(replayed), NO_STORE)
+    return problem(422 if replayed.reason == "still-wrong" else 409, unreplayed(replayed))
+
+
+def unreplayed(cannot: "Cannot") -> str:
+    """Why a mail is not replayed."""
+    match cannot.reason:
+        case "cannot-be-asked":
+            return UNASKABLE
+        case "nothing-kept":
+            return "Nothing is kept of this mail: its caller was answered with the refusal."
+        case "still-wrong":
+            return f"Its message would be refused again, so nothing was changed. {cannot.why}"
+    return f"A mail that is {cannot.row.state} cannot be replayed; only one that ended unsent can."
 
 
 async def _retry(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
@@ -65,7 +76,7 @@ async def _retry(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResp
         return _not_found()
     retried = await app.control.retry(row)
     if isinstance(retried, Row):
-        return json_answer(200 if retried.state == "sent" else 202, _shown(retried), NO_STORE)
+        return json_answer(200 if retried.state == "sent" else 202, shown(retried), NO_STORE)
     return problem(409, _untried(retried))
 
 
@@ -87,42 +98,34 @@ def _untried(cannot: "Cannot") -> str:
     return f"A mail that is {row.state} cannot be tried at once; only one that waits can."
 
 
-async def _list(app: App, req: func.HttpRequest, _: Scope) -> func.HttpResponse:
-    states = get_args(State)
-    state = req.params.get("state")
-    if state is not None and state not in states:
-        return problem(400, f"state is {state[:20]!r}, expected one of {', '.join(states)}.")
-    most = page_size(req)
-    if not isinstance(most, int):
-        return most
-    try:
-        rows, after = await app.engine.ledger.page(state, most, req.params.get("after"))
-    except ValueError:
-        return wrong_after()
-    body: dict[str, object] = {"messages": [await _state(app, row) for row in rows]}
-    return json_answer(200, body | ({"next": after} if after else {}), NO_STORE)
-
-
-def _scope(caller: Caller, settings: Settings) -> Scope:
+def scope_of(caller: Caller, settings: Settings) -> Scope:
+    """What a caller sees. Raises NotAllowed."""
     if operates(caller, settings):
         return None
     require(caller, "Mail.Send")
     return caller.scope
 
 
-def _operator(caller: Caller, settings: Settings) -> None:
+def operator(caller: Caller, settings: Settings) -> None:
+    """Raise NotAllowed unless it is one."""
     if not operates(caller, settings):
         raise NotAllowed(f"Only operators can list mails, replay them, or have them tried at once. {NO_OPERATOR}")
 
 
-message = by_token("message", _one, _scope)
-message_replay = by_token("message_replay", _replay, _operator)
-message_retry = by_token("message_retry", _retry, _operator)
-messages = by_token("messages", _list, _operator)
+message = by_token("message", _one, scope_of)
+message_replay = by_token("message_replay", _replay, operator)
+message_retry = by_token("message_retry", _retry, operator)
 operator_message = by_key("operator_message", _one, None)
 operator_message_replay = by_key("operator_message_replay", _replay, None)
 operator_message_retry = by_key("operator_message_retry", _retry, None)
-operator_messages = by_key("operator_messages", _list, None)
+
+
+def flag(req: func.HttpRequest, name: str) -> bool:
+    """A parameter that is true or false. Raises Malformed."""
+    given = req.params.get(name, "false")
+    if given not in ("true", "false"):
+        raise Malformed(400, "BadRequest", f"{name} is {given[:20]!r}, expected true or false.")
+    return bool(given == "true")
 
 
 async def _row(app: App, req: func.HttpRequest, scope: Scope) -> Row | None:
@@ -135,36 +138,62 @@ def _not_found() -> func.HttpResponse:
     return problem(404, "No mail of this id is known, or it is not yours.")
 
 
-async def _state(app: App, row: Row) -> dict[str, object]:
-    """A row, and whether a mail of the same key may have been sent before without a trace: see mail/marker.py."""
+async def described(app: App, row: Row) -> dict[str, object]:
+    """A row, and what else is to be known of it: whether its results were told, and whether a mail of the same key may
+    have been sent before without a trace (mail/marker.py).
+    """
     ledger, _ = app.table_identities
     replaced = await ledger.known()
     kept = timedelta(days=row.keep_days or app.settings.retention_days)
-    forgotten = replaced is not None and replaced.concerns(row.accepted_at, kept)
-    return {**_shown(row), "keysMayBeForgotten": True} if forgotten else _shown(row)
+    more: dict[str, object] = {}
+    if row.wants_results and row.settled_at is not None:
+        more["resultsTold"] = not untold(row)
+    if replaced is not None and replaced.concerns(row.accepted_at, kept):
+        more["keysMayBeForgotten"] = True
+    return shown(row) | more
 
 
-def _shown(row: Row) -> dict[str, object]:
-    """A row without addresses."""
+def shown(row: Row) -> dict[str, object]:
+    """A row: no content, and no address but that of the mailbox which sends, which is the installation's own."""
     times = {
         "acceptedAt": row.accepted_at,
         "notBefore": row.not_before,
+        "lastAttemptAt": row.attempted_at,
         "dueAt": row.due_at,
         "settledAt": row.settled_at,
+        "attentionSince": row.listed_at,
     }
+    bounces = [
+        {"recipient": one.recipient, "code": one.code, "class": one.kind, "at": rfc_3339(one.at)}
+        for one in bounces_of(row)
+    ]
     facts = {
         "id": row.id,
         "state": row.state,
+        "intake": row.intake,
+        "caller": row.caller,
         "route": row.route,
+        "sender": row.mailbox or None,
+        "keyHash": row.key,
         **{name: rfc_3339(at) for name, at in times.items() if at is not None},
         "attempts": row.attempts,
+        "nextStep": _next_step(row),
         "mayHaveGone": row.may_have_gone,
         "mayHaveGoneTwice": row.may_have_gone_twice,
         "replays": row.replays,
         "status": row.status,
         "code": row.code,
+        "reason": reason_of(row),
+        "bounces": bounces or None,
         "suppressedRecipients": row.suppressed_recipients,
         "requestId": row.request_id,
         "clientRequestId": row.client_request_id,
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _next_step(row: Row) -> str | None:
+    """What is done with it next: at `dueAt`, or as soon as its message comes. None: nothing is."""
+    if row.state in ENDED:
+        return "operator" if row.state in REPLAYABLE else None
+    return {"sending": "record", "unknown": "verify"}.get(row.state, "send")

@@ -88,6 +88,10 @@ async def admitted(app: App, mail: OutgoingMail) -> OutgoingMail:
     return mail
 
 
+def key_reused() -> Malformed:
+    return Malformed(422, "KeyReused", "The key was used for another mail. A key names one mail.", "$.key")
+
+
 def expired(app: App, since: datetime) -> bool:
     return datetime.now(UTC) - since > timedelta(hours=app.settings.max_age_hours)
 

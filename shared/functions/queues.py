@@ -20,6 +20,7 @@ from shared.functions.queue_intake import (
     as_it_came,
     expired,
     keep_unread,
+    key_reused,
     put_back,
     queued_mail,
     retry_later,
@@ -200,8 +201,7 @@ async def _producers(message: "ProducerMessage") -> None:
     if not message.paced and await _waits_for_its_time(app, message, mail):
         return None
     if not await app.worker.deliver(work_of(mail), mail):
-        reused = Malformed(422, "KeyReused", "The key was used for another mail. A key names one mail.", "$.key")
-        await app.worker.refuse(message.id, message.queue, message.body, reused, of=mail)
+        await app.worker.refuse(message.id, message.queue, message.body, key_reused(), of=mail)
     return None
 
 

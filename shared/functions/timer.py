@@ -9,6 +9,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from shared.app import App, current_app
 from shared.delivery.maintenance import partitions_of_run
+from shared.delivery.summary import Measured
 from shared.event_loop import Deadline, within
 from shared.functions.triggers import QUEUES
 from shared.settings.config import report_problems
@@ -36,7 +37,7 @@ async def maintenance() -> None:
     # The ledger comes last: it may need all the time that is left.
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "routes": lambda: _report_routes(app),
-        "queues": lambda: measure(app.storage.queues, QUEUES, now),
+        "queues": lambda: _measure_all(app, now),
         "tables": identities,
         "signed": lambda: app.signed_bodies.forget(partitions, now),
         "ledger": lambda: app.maintenance.run(partitions),
@@ -73,20 +74,26 @@ async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadl
         raise failures[0]
 
 
-async def measure(queues: Queues, names: Iterable[str], now: datetime) -> None:
+async def _measure_all(app: App, now: datetime) -> None:
+    measured = await measure(app.storage.queues, QUEUES, now)
+    await app.summary.put_measured(now, measured, await app.pace_rows.blocked(now))
+
+
+async def measure(queues: Queues, names: Iterable[str], now: datetime) -> list[Measured]:
     """Say of each queue how many messages it holds and how old the oldest is that could be taken now.
 
     Nothing is taken and nothing hidden. A message that waits for its time is counted, but has no age; nor has one that
     is being worked on. Raises AzureError.
     """
-    await asyncio.gather(*(_measure(queues.get_queue_client(name), name, now) for name in names))
+    return await asyncio.gather(*(_measure(queues.get_queue_client(name), name, now) for name in names))
 
 
-async def _measure(queue: Queue, name: str, now: datetime) -> None:
+async def _measure(queue: Queue, name: str, now: datetime) -> Measured:
     try:
         count, put = await queue.count(), await queue.oldest()
     except ResourceNotFoundError:  # made on first use, on a laptop
         emit(LogEvent.QUEUE_MEASURED, queue=name, messages=0)
-        return
+        return Measured(name, 0)
     oldest = max(0.0, round((now - put).total_seconds(), 1)) if put else None
     emit(LogEvent.QUEUE_MEASURED, queue=name, messages=count, oldest=oldest)
+    return Measured(name, count, put)

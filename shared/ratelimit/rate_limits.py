@@ -95,9 +95,9 @@ class RateLimits:
             if free:
                 lane.slots.release()
 
-    async def throttled(self, mailbox: str, after: float | None) -> datetime:
+    async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
         """Graph has answered 429, with `after` seconds: until when nothing of this mailbox goes. Never raises."""
-        return await self._mailbox(mailbox).block(after)
+        return await self._mailbox(mailbox).block(after, code)
 
     def blocked_until(self, mailbox: str) -> datetime | None:
         """Until when nothing of this mailbox may go, as far as this process knows."""

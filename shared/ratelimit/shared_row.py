@@ -33,7 +33,7 @@ from shared.ratelimit.mailbox_pace import (
     plan,
     time_in,
 )
-from shared.storage.tables import Entity, Table
+from shared.storage.tables import Entity, Table, between
 from shared.telemetry import LogEvent, emit
 
 TABLE: Final = "mailpacing"
@@ -52,6 +52,14 @@ class Stored(NamedTuple):
 
     values: Values
     etag: str
+
+
+class Blocked(NamedTuple):
+    """A mailbox that Graph has blocked. key: see key_of. code: of its last 429."""
+
+    key: str
+    until: datetime
+    code: str = ""
 
 
 class TableStore:
@@ -82,6 +90,11 @@ class TableStore:
             return found is not None and found["marker"] == marker, _stored(found)
         return True, Stored(values, new)
 
+    async def blocked(self, now: datetime) -> list[Blocked]:
+        """The mailboxes that are blocked."""
+        every = self._table.all(between("blocked_until", now, None), select=("RowKey", "blocked_until", "blocked_by"))
+        return [Blocked(one["RowKey"], one["blocked_until"], one.get("blocked_by") or "") async for one in every]
+
 
 def key_of(name: str) -> str:
     """The key of a mailbox or a caller: addresses are personal data, and not all of their characters fit a key."""
@@ -111,6 +124,7 @@ class SharedRow:
         self._unused = Unused()
         self._stored: Stored | None = None
         self._seen = UNSEEN  # when the row was last read or written, on the loop's clock
+        self._blocked_by = ""  # the code of the last 429
         self._shared, self._step = False, 0  # shared: others write it too, so it is read before it is written
         self._waiting: list[Want] = []
         self._lock = asyncio.Lock()
@@ -148,9 +162,12 @@ class SharedRow:
         unneeded = Counter({day.piece(time): recipients}) if day else Counter[int]()
         self._unused.add(Unused([(time, time) if day else (now, now + SPARE)] * times, unneeded))
 
-    async def block(self, after: float | None) -> datetime:
-        """Block for so many seconds; None: for a while, twice as long each time. A longer block stays. Never raises."""
-        now = self._now()
+    async def block(self, after: float | None, code: str = "") -> datetime:
+        """Block for so many seconds; None: for a while, twice as long each time. A longer block stays. Never raises.
+
+        code: Graph's, for whoever asks why.
+        """
+        now, self._blocked_by = self._now(), code
         if after is None and self.blocked_until <= now:  # of answers at the same time the first one counts
             since = (now - self.blocked_until).total_seconds()
             self._step = min(2 * self._step, LONGEST_STEP) if since < max(REPEATS, self._step) else STEP
@@ -228,9 +245,11 @@ class SharedRow:
         self._written = time_in(stored.values if stored else {}, "blocked_until", NEVER)
         if stored and self._written > self.blocked_until:
             self.blocked_until, self._step = self._written, int(str(stored.values.get("step", 0)))
+            self._blocked_by = str(stored.values.get("blocked_by", ""))
 
     def _row(self) -> Values:
         """The row as last seen, with the block that it does not have yet."""
         row = {**(self._stored.values if self._stored else {}), **self._named}
-        blocked = self.blocked_until > NEVER
-        return {**row, "blocked_until": self.blocked_until, "step": self._step} if blocked else row
+        if self.blocked_until == NEVER:
+            return row
+        return {**row, "blocked_until": self.blocked_until, "step": self._step, "blocked_by": self._blocked_by}

@@ -19,6 +19,8 @@ from shared.storage.storage_service import StorageService
 type Value = str | bool | int | datetime
 type Entity = Mapping[str, Any]
 """Values by column. As read it also has its ETag, at `odata.etag`; times are in UTC, to the microsecond."""
+type Where = Mapping[str, str] | str
+"""The text of each column; or a $filter, made by `equal` and `between`."""
 type Token = Mapping[str, str | None]
 """Where a page ends: its PartitionKey and RowKey, as the service has encoded them."""
 
@@ -97,7 +99,7 @@ class Table:
 
     async def page(
         self,
-        where: Mapping[str, str] | None = None,
+        where: Where | None = None,
         *,
         most: int | None = None,
         select: Sequence[str] = (),
@@ -110,8 +112,7 @@ class Table:
         """
         asked = {f"Next{key}": value for key, value in (after or {}).items() if value is not None}
         if where:
-            equal = (f"{column} eq '{value.replace("'", "''")}'" for column, value in where.items())
-            asked["$filter"] = " and ".join(equal)
+            asked["$filter"] = where if isinstance(where, str) else " and ".join(map(equal, where, where.values()))
         if most is not None:
             asked["$top"] = str(most)
         if select:
@@ -128,7 +129,7 @@ class Table:
         token = {key: answer.headers.get(f"{CONTINUED}{key}") for key in KEYS}
         return [_decoded(entity) for entity in _read(answer)["value"]], token if any(token.values()) else None
 
-    async def all(self, where: Mapping[str, str] | None = None, select: Sequence[str] = ()) -> AsyncIterator[Entity]:
+    async def all(self, where: Where | None = None, select: Sequence[str] = ()) -> AsyncIterator[Entity]:
         """All entities, page after page."""
         after: Token | None = None
         while True:
@@ -145,6 +146,23 @@ class Table:
     def _path(self, partition: object, row: object) -> str:
         keys = (quote(str(key).replace("'", "''"), safe=UNQUOTED) for key in (partition, row))
         return "{}(PartitionKey='{}',RowKey='{}')".format(self.name, *keys)
+
+
+def equal(column: str, value: Value) -> str:
+    """A $filter. https://learn.microsoft.com/rest/api/storageservices/querying-tables-and-entities"""
+    return f"{column} eq {_literal(value)}"
+
+
+def between(column: str, first: Value | None, beyond: Value | None) -> str:
+    """A $filter: from the first, which is included, to where it ends, which is not. None: there is no end."""
+    ends = {"ge": first, "lt": beyond}
+    return " and ".join(f"{column} {how} {_literal(value)}" for how, value in ends.items() if value is not None)
+
+
+def _literal(value: Value) -> str:
+    if isinstance(value, datetime):
+        return f"datetime'{_moment(value)}'"
+    return "'{}'".format(value.replace("'", "''")) if isinstance(value, str) else str(value).lower()
 
 
 def continued(text: str | None) -> Token | None:
@@ -176,12 +194,16 @@ def _encoded(entity: Mapping[str, Value]) -> bytes:
     for column, value in entity.items():
         if isinstance(value, datetime):
             values[column + TYPE] = "Edm.DateTime"
-            values[column] = f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+            values[column] = _moment(value)
         elif isinstance(value, str | int):
             values[column] = value
         else:
             raise TypeError(f"{column} is a {type(value).__name__}, expected text, a number, a boolean or a time")
     return _encode(values)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _decoded(entity: dict[str, Any]) -> Entity:

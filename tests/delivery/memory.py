@@ -10,7 +10,7 @@ import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.delivery.attention import AttentionIndex
-from shared.delivery.ledger import Conflict, Ledger, Row, State, partition
+from shared.delivery.ledger import Conflict, Ledger, Read, Row, Sought, partition
 from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue import BODY, QUEUE, Kept, Outbox, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
@@ -54,11 +54,11 @@ class MemoryLedger(Ledger):
         for row in [row for row in self._rows.values() if partition(row.id) == f"{number:02x}"]:
             yield row
 
-    async def page(self, state: State | None, most: int, after: str | None) -> tuple[list[Row], str | None]:
-        matching = sorted(row.id for row in self._rows.values() if state is None or row.state == state)
-        rest = [mail for mail in matching if after is None or mail > after]
-        rows = [self._rows[mail] for mail in rest[:most]]
-        return rows, rows[-1].id if len(rest) > most else None
+    async def some(self, partitions: range, beyond: str, sought: Sought, most: int) -> Read:
+        every = sorted((int(partition(row.id), 16), row.id, row) for row in self._rows.values())
+        after = (partitions.start, beyond)
+        rows = [row for at, mail, row in every if at in partitions and (at, mail) > after and sought.matches(row)]
+        return Read(rows[:most], len(rows), 1)
 
     def _put(self, row: Row) -> Row:
         stored = replace(row, etag=str(next(self._etags)))
@@ -88,7 +88,7 @@ class Unpaced(RateLimits):
     async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
         yield True
 
-    async def throttled(self, mailbox: str, after: float | None) -> datetime:
+    async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
         return self.now() + timedelta(seconds=after or 2)
 
     def blocked_until(self, mailbox: str) -> datetime | None:

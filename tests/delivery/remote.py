@@ -184,7 +184,7 @@ class Pace(Unpaced):
         await Point("wait for a request to end")
         yield next(self._flights, True)
 
-    async def throttled(self, mailbox: str, after: float | None) -> datetime:
+    async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
         await Point("block")
         return await super().throttled(mailbox, after)
 

@@ -15,6 +15,7 @@ from azure.core.exceptions import HttpResponseError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.delivery.attention import REQUESTS, AttentionIndex
 from shared.delivery.ledger import Conflict, Ledger, partition
 from shared.settings.config import Settings
 from shared.storage.tables import Tables, continued
@@ -43,6 +44,10 @@ async def ledger(request: pytest.FixtureRequest, wire: Wire) -> AsyncIterator[Le
 def _in_a_table(storage: str, wire: Wire) -> Ledger:
     """One that is not there yet."""
     return Ledger(Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}"))
+
+
+def _index(storage: str, wire: Wire) -> AttentionIndex:
+    return AttentionIndex(Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}"))
 
 
 async def test_a_row_comes_back_as_it_was_written(ledger: Ledger) -> None:
@@ -134,34 +139,6 @@ async def test_a_lost_answer_does_not_hide_that_another_one_came_between(ledger:
         await ledger.write(replace(row, state="sent"))
 
 
-async def test_a_search_for_a_rare_state_ends_in_time_and_goes_on_from_there(
-    storage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The service answers with empty pages as long as it finds nothing, one for each stretch of the table."""
-
-    class Scarce(Wire):
-        finds = False
-
-        async def send(self, request: Any, **options: Any) -> Any:
-            answer = await super().send(request, **options)
-            if request.method == "GET" and not self.finds:
-                answer.headers["x-ms-continuation-NextPartitionKey"] = "MDA="  # where partition 00 begins
-            return answer
-
-    monkeypatch.setattr("shared.delivery.ledger.SEARCH", 0.2)
-    async with Scarce() as wire:
-        ledger = _in_a_table(storage, wire)
-        await ledger.write(replace(ROW, state="sent"))
-        wire.requests = 0
-        rows, after = await ledger.page("review", 5, None)
-        assert rows == []
-        assert after is not None
-        assert wire.requests > 1, "an empty page alone is no reason to stop"
-        row = await ledger.write(replace(ROW, id="f" * 32, state="review"))
-        wire.finds = True
-        assert await ledger.page("review", 5, after) == ([row], None)
-
-
 def test_partitions_are_spread_evenly_whatever_the_ids_are_made_of() -> None:
     """Ids without a key begin with the time; the first digits of those are the same for weeks."""
     found = {partition(f"019{number:029x}") for number in range(5000)}
@@ -204,7 +181,7 @@ NO_TOKENS = {
 async def test_what_no_page_gave_as_next_is_a_value_error_and_nothing_else(storage: str, after: str) -> None:
     async with Wire() as wire:
         with pytest.raises(ValueError):  # noqa: PT011 - several libraries', each with its own words
-            await _in_a_table(storage, wire).page(None, 5, after)
+            await _index(storage, wire).page(5, after)
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda text: base64.urlsafe_b64encode(text).decode()))
@@ -223,9 +200,28 @@ async def test_a_token_that_the_service_does_not_know_is_a_value_error(storage: 
             return answer
 
     async with Strange() as wire:
-        ledger = _in_a_table(storage, wire)
-        await ledger.write(ROW)
+        index = _index(storage, wire)
+        await index.put(replace(ROW, listed_at=NOON), {"state": "failed"})
         with pytest.raises(ValueError, match="no continuation token"):
-            await ledger.page(None, 5, _after({"PartitionKey": "1!4!MDA-", "RowKey": None}))
+            await index.page(5, _after({"PartitionKey": "1!4!MDA-", "RowKey": None}))
         with pytest.raises(HttpResponseError):
-            await ledger.page(None, 5, None)
+            await index.page(5, None)
+
+
+async def test_empty_pages_of_storage_are_gone_through_for_a_while(storage: str) -> None:
+    """The service gives them while it looks on. Three requests at most, and where the next page begins."""
+
+    class Scarce(Wire):
+        async def send(self, request: Any, **options: Any) -> Any:
+            answer = await super().send(request, **options)
+            if request.method == "GET":
+                answer.headers["x-ms-continuation-NextPartitionKey"] = "MDA="  # where partition 00 begins
+            return answer
+
+    async with Scarce() as wire:
+        index = _index(storage, wire)
+        await index.put(replace(ROW, listed_at=NOON), {"state": "failed"})
+        wire.requests = 0
+        found, after = await index.page(5, None)
+        assert (len(found), wire.requests) == (3, REQUESTS), "the same page again and again"
+        assert after is not None

@@ -63,7 +63,7 @@ async def test_a_look_that_is_throttled_blocks_its_mailbox() -> None:
     throttled: list[tuple[str, float | None]] = []
 
     class Throttling(Unpaced):
-        async def throttled(self, mailbox: str, after: float | None) -> datetime:
+        async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
             throttled.append((mailbox, after))
             return await super().throttled(mailbox, after)
 

@@ -530,7 +530,7 @@ async def test_a_mail_that_graph_was_not_asked_about_keeps_its_time() -> None:
 
 async def test_a_throttled_mail_gets_another_time_and_waits_as_long_as_its_mailbox_is_blocked() -> None:
     class Blocks(Unpaced):
-        async def throttled(self, mailbox: str, after: float | None) -> datetime:
+        async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
             return NOON + timedelta(minutes=10)
 
     office = Office(graph=ScriptedGraph([THROTTLED]), pace=Blocks())

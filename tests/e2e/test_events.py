@@ -218,15 +218,16 @@ def test_a_producer_puts_events_into_the_queue_in_both_shapes(sandbox: Sandbox) 
     assert sorted(arrived(sandbox, words)) == sorted(words)
 
 
-def test_a_message_that_is_no_event_is_kept_and_can_be_put_back(sandbox: Sandbox) -> None:
+def test_a_message_that_is_no_event_is_kept_and_not_put_back_while_it_is_wrong(sandbox: Sandbox) -> None:
     with sandbox.dead() as found:
         sandbox.put("mail-events", json.dumps({"route": "nothing", "data": 1}))
     [(mail, kept)] = found.items()
     assert (kept.metadata["queue"], kept.reason) == ("mail-events", "UnknownRoute")
     row = sandbox.operator("GET", f"/{mail}").json()
     assert (row["state"], row["code"]) == ("failed", "UnknownRoute")
-    with sandbox.dead():
-        assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
+    answer = sandbox.operator("POST", f"/{mail}/replay")
+    assert (answer.status_code, "There is no such route." in answer.json()["detail"]) == (422, True)
+    assert sandbox.operator("GET", f"/{mail}").json() == row
 
 
 def test_ready_says_which_routes_are_on(sandbox: Sandbox) -> None:

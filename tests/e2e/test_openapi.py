@@ -61,6 +61,17 @@ def of_a_mail(rest: str, method: str, roles: str = "", *, scheduled: bool = Fals
 
 
 def put_back(*, key: bool) -> Act:
+    """A mail that Graph has refused."""
+
+    def act(sandbox: Sandbox) -> httpx.Response:
+        answer = sandbox.send(EXAMPLE, path=f"users/{NOBODY}/sendMail", Prefer="respond-async")
+        path = f"{'operator/' if key else ''}messages/{sandbox.ends(answer, 'failed')['id']}/replay"
+        return api(path, "POST", "Mailroom.Operate", key=key)(sandbox)
+
+    return act
+
+
+def still_wrong(*, key: bool) -> Act:
     def act(sandbox: Sandbox) -> httpx.Response:
         with sandbox.dead() as found:
             sandbox.put("mail-outbox", '{"sender": "nobody@elsewhere.example", "message": {}}')
@@ -114,7 +125,8 @@ def sending(path: str, delegated: bool) -> dict[int, Act]:  # noqa: FBT001 - whi
 def messages(function: str, prefix: str, *, key: bool) -> dict[tuple[str, str, int], Act]:
     operate = "Mailroom.Operate"
     message, replay, listed = f"{function}message", f"{function}message_replay", f"{function}messages"
-    retry = f"{function}message_retry"
+    retry, many = f"{function}message_retry", f"{function}message_replays"
+    attention, summary = f"{function}attention", f"{function}summary"
     acts: dict[tuple[str, str, int], Act] = {
         (message, "GET", 200): of_a_mail("", "GET", key=key),
         (message, "GET", 404): api(f"{prefix}messages/{UNKNOWN}", key=key),
@@ -122,6 +134,7 @@ def messages(function: str, prefix: str, *, key: bool) -> dict[tuple[str, str, i
         (message, "DELETE", 404): api(f"{prefix}messages/none", "DELETE", key=key),
         (message, "DELETE", 409): of_a_mail("", "DELETE", key=key),
         (replay, "POST", 202): put_back(key=key),
+        (replay, "POST", 422): still_wrong(key=key),
         (replay, "POST", 404): api(f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key),
         (replay, "POST", 411): api(
             f"{prefix}messages/{UNKNOWN}/replay", "POST", operate, key=key, content=iter([b"{}"])
@@ -134,15 +147,28 @@ def messages(function: str, prefix: str, *, key: bool) -> dict[tuple[str, str, i
         (retry, "POST", 409): of_a_mail("/retry", "POST", operate, scheduled=True, key=key),
         (listed, "GET", 200): api(f"{prefix}messages?top=3", roles=operate, key=key),
         (listed, "GET", 400): api(f"{prefix}messages?state=lost", roles=operate, key=key),
+        (many, "POST", 200): api(f"{prefix}messages/replay?state=failed&dryRun=true", "POST", operate, key=key),
+        (many, "POST", 400): api(f"{prefix}messages/replay", "POST", operate, key=key),
+        (many, "POST", 411): api(f"{prefix}messages/replay", "POST", operate, key=key, content=iter([b"{}"])),
+        (attention, "GET", 200): api(f"{prefix}attention", roles=operate, key=key),
+        (attention, "GET", 400): api(f"{prefix}attention?state=failed", roles=operate, key=key),
+        (summary, "GET", 200): api(f"{prefix}summary", roles=operate, key=key),
+        (summary, "GET", 400): api(f"{prefix}summary?top=1", roles=operate, key=key),
     }
     places = ((message, "GET", ""), (message, "DELETE", ""), (replay, "POST", "/replay"), (retry, "POST", "/retry"))
     for name, method, rest in places:
         acts[name, method, 401] = api(f"{prefix}messages/{UNKNOWN}{rest}", method, None)
         if not key:
             acts[name, method, 403] = api(f"messages/{UNKNOWN}{rest}", method, "Mail.Read")
-    acts[listed, "GET", 401] = api(f"{prefix}messages", roles=None)
-    if not key:
-        acts[listed, "GET", 403] = api("messages")
+    for name, method, path in (
+        (listed, "GET", "messages"),
+        (many, "POST", "messages/replay"),
+        (attention, "GET", "attention"),
+        (summary, "GET", "summary"),
+    ):
+        acts[name, method, 401] = api(f"{prefix}{path}", method, None)
+        if not key:
+            acts[name, method, 403] = api(path, method)
     return acts
 
 

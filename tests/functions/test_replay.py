@@ -11,8 +11,10 @@ import pytest
 from shared.app import App
 from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.ledger import Row
+from shared.delivery.queue import Kept
 from shared.delivery.request import Requests
 from shared.functions import messages
+from shared.mail.outgoing import identity
 from shared.settings.config import read
 from tests.delivery.samples import NOON, TIMED_OUT, Office, outgoing_mail
 from tests.delivery.test_operations import answering, held, refused, unanswered
@@ -80,3 +82,68 @@ async def test_who_is_told_that_a_mail_is_not_tried_at_once_is_told_when_it_is(
     assert words in detail
     assert row.due_at is not None
     assert row.due_at.isoformat().removesuffix("+00:00") in detail
+
+
+TO = b'[{"emailAddress": {"address": "a@b.example"}}]'
+OUTBOX = b'{"sender": "mailroom@contoso.com", "key": "k", "message": {"toRecipients": %s}}' % TO
+EVENT = b'{"route": "generic", "data": {"a": 1}}'
+MENDED = {**ENVIRONMENT, "MAIL_SENDER": "mailroom@contoso.com", "MAIL_TO": "ops@contoso.com"}
+WRONG = [
+    ("mail-outbox", b"{", MENDED, "JSON"),
+    ("mail-outbox", b'{"sender": "ceo@other.example", "message": {}}', MENDED, "$.message"),
+    ("mail-outbox", OUTBOX.replace(b"mailroom@", b"ceo@"), MENDED, "MAIL_ALLOWED_SENDERS does not allow this sender."),
+    ("mail-outbox", b"[]", MENDED, "array"),
+    ("mail-events", b'{"route": "nothing", "data": 1}', MENDED, "There is no such route. - at `$.route`"),
+    ("mail-events", EVENT, ENVIRONMENT, "MAIL_SENDER is not set"),
+    ("mail-work", b"{}", MENDED, "cannot read"),
+]
+MESSAGE = Row(
+    id="9" * 32, state="failed", scope="queue:mail-outbox", fingerprint="", mailbox="", accepted_at=NOON,
+    settled_at=NOON, code="BadRequest",
+)  # fmt: skip
+
+
+async def replayed(
+    office: Office, install: Install, environment: dict[str, str], queue: str, content: bytes
+) -> func.HttpResponse:
+    await office.ledger.write(MESSAGE)
+    office.outbox.dead[MESSAGE.id] = Kept("message", "BadRequest", content, queue)
+    app = install(App(read(environment)))
+    app.__dict__ |= {"engine": office.engine, "control": Control(office.engine), "outbox": office.outbox}
+    request = func.HttpRequest("POST", "https://x.test/", headers={}, route_params={"id": MESSAGE.id}, body=b"")
+    return await messages.operator_message_replay(request)
+
+
+@pytest.mark.parametrize(("queue", "content", "environment", "words"), WRONG)
+async def test_a_message_that_would_be_refused_again_is_told_why_and_nothing_changes(
+    install: Install, queue: str, content: bytes, environment: dict[str, str], words: str
+) -> None:
+    office = Office()
+    answer = await replayed(office, install, environment, queue, content)
+    assert (answer.status_code, words in json.loads(answer.get_body())["detail"]) == (422, True), answer.get_body()
+    assert (office.outbox.returned, list(office.outbox.dead), (await office.row(MESSAGE.id)).state) == (
+        [],
+        [MESSAGE.id],
+        "failed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("queue", "content"), [("mail-outbox", OUTBOX), ("mail-outbox", b"[" + OUTBOX + b"]"), ("mail-events", EVENT)]
+)
+async def test_a_message_goes_back_into_its_queue_once_it_would_not_be_refused(
+    install: Install, queue: str, content: bytes
+) -> None:
+    """An operator who has opened the door does not have to find the producer."""
+    office = Office()
+    answer = await replayed(office, install, MENDED, queue, content)
+    assert answer.status_code == 202
+    assert [(name, text) for name, text, _ in office.outbox.returned] == [(queue, content)]
+
+
+async def test_a_key_that_still_names_another_mail_is_told(install: Install) -> None:
+    office = Office()
+    named = identity("queue:mail-outbox:mailroom@contoso.com", "k")
+    await office.ledger.write(replace(MESSAGE, id=named, state="sent", fingerprint="another"))
+    answer = await replayed(office, install, MENDED, "mail-outbox", OUTBOX)
+    assert (answer.status_code, b"The key was used for another mail" in answer.get_body()) == (422, True)

@@ -11,7 +11,7 @@ import pytest
 from shared.app import App
 from shared.delivery.request import Answer, Done, Rejection, Spent, TooMany
 from shared.delivery.transitions import Busy
-from shared.functions import messages, send_mail
+from shared.functions import message_search, send_mail
 from shared.functions.send_mail_answers import answered
 from shared.graph.outcome import Rejected
 from shared.settings.config import read
@@ -92,8 +92,8 @@ def test_graphs_refusal_is_the_callers_word_for_word(body: bytes | None) -> None
     [
         (send_mail.send_mail, None, (401, "InvalidAuthenticationToken", None)),
         (send_mail.send_mail, bearer(app_claims(azp=OTHER)), (403, "ErrorAccessDenied", OTHER)),
-        (messages.messages, None, (401, "InvalidAuthenticationToken", None)),
-        (messages.messages, bearer(app_claims()), (403, "ErrorAccessDenied", APPLICATION)),
+        (message_search.messages, None, (401, "InvalidAuthenticationToken", None)),
+        (message_search.messages, bearer(app_claims()), (403, "ErrorAccessDenied", APPLICATION)),
     ],
 )
 async def test_a_caller_that_is_refused_is_reported(

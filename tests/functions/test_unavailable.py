@@ -12,7 +12,7 @@ from shared.app import App
 from shared.auth.entra import Caller
 from shared.auth.entra_keys import KeysUnavailable
 from shared.delivery.request import Unavailable
-from shared.functions import access, messages, send_mail, suppressions
+from shared.functions import access, message_search, messages, send_mail, suppressions
 from shared.settings.config import read
 from shared.telemetry import LogEvent
 from tests.delivery.samples import SENDER
@@ -135,7 +135,7 @@ async def test_a_caller_whose_token_cannot_be_verified_since_keys_are_away(
 async def test_a_question_that_storage_does_not_answer(app: App, caplog: pytest.LogCaptureFixture, what: str) -> None:
     vars(app)["engine"] = Down()
     vars(app)["suppressions"] = Down()
-    functions = {"messages": messages.messages, "suppressions": suppressions.suppressions}
+    functions = {"messages": message_search.messages, "suppressions": suppressions.suppressions}
     answer = await functions[what](request(what))
     assert answer.status_code == 503
     assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "ServiceUnavailable")]

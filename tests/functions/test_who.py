@@ -10,7 +10,7 @@ import pytest
 
 from shared.app import App
 from shared.auth.entra import Caller
-from shared.functions import messages, send_mail, suppressions
+from shared.functions import message_search, messages, send_mail, suppressions
 from shared.mail import parse
 from shared.mail.limits import MAX_ENCODED, MAX_REQUEST
 from shared.settings.config import Settings, read
@@ -147,7 +147,10 @@ async def test_a_user_operates_with_role_scope_and_application_and_an_applicatio
 ) -> None:
     """What is asked for is wrong in a way that only an operator hears of, so that no storage is needed."""
     asked = [
-        (messages.messages, "GET", {}, b""),
+        (message_search.messages, "GET", {}, b""),
+        (message_search.attention, "GET", {}, b""),
+        (message_search.message_replays, "POST", {}, b""),
+        (message_search.summary, "GET", {}, b""),
         (messages.message_replay, "POST", {"id": "none"}, b""),
         (messages.message_retry, "POST", {"id": "none"}, b""),
         (suppressions.suppressions, "POST", {}, b"{"),
@@ -189,7 +192,10 @@ def test_no_application_may_operate_for_users_until_one_is_named() -> None:
 
 
 BY_KEY: list[tuple[Function, str, dict[str, str], bytes]] = [
-    (messages.operator_messages, "GET", {}, b""),
+    (message_search.operator_messages, "GET", {}, b""),
+    (message_search.operator_attention, "GET", {}, b""),
+    (message_search.operator_message_replays, "POST", {}, b""),
+    (message_search.operator_summary, "GET", {}, b""),
     (messages.operator_message, "GET", {"id": "none"}, b""),
     (messages.operator_message, "DELETE", {"id": "none"}, b""),
     (messages.operator_message_replay, "POST", {"id": "none"}, b""),

@@ -3,6 +3,7 @@ import time
 import uuid
 from dataclasses import fields
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.mail.addresses import mailbox_name
 from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import OutgoingMail, Repeat, Signed, decode, encode, fingerprint, identity, new_id
 from tests.mail.samples import outgoing, people
@@ -18,9 +20,21 @@ MAIL = SendMail(message=Message(to_recipients=people("a@b.test"), subject="x"))
 WHOLE = outgoing(
     MAIL, not_before=datetime(2026, 7, 2, tzinfo=UTC), on_unknown="review", repeats=Repeat(of="0" * 32, within=60.0),
     keep_days=3, thread="t", topic="what", mime=b"To: a@b.test\r\n\r\n\xff", signed=Signed(body="1", event="2"),
-    known_by="sender-id", route="orders",
+    known_by="sender-id", route="orders", key="0" * 64, wants_results=True,
 )  # fmt: skip
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+def test_a_producer_computes_the_id_of_its_mail_as_the_page_says() -> None:
+    page = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    known: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], known)  # noqa: S102 - our own page
+    for sender, key in (("mailroom@contoso.com", "order-4711"), ("Desk@Contoso.com", "Zoë 7"), ("team", "1:2")):
+        assert known["mail_id"](sender, key) == identity(f"queue:mail-outbox:{mailbox_name(sender)}", key)
+    vector = (
+        f'`mail_id("mailroom@contoso.com", "order-4711")` is `{known["mail_id"]("mailroom@contoso.com", "order-4711")}`'
+    )
+    assert vector in page
 
 
 def test_a_mail_is_decoded_as_it_was_encoded() -> None:

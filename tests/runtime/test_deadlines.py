@@ -23,6 +23,7 @@ from shared.auth.managed_identity import Identity
 from shared.delivery.ledger import Row
 from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import Work
+from shared.delivery.search import Filters, search
 from shared.graph.client import open_client
 from shared.graph.outcome import Unanswered, Unknown
 from shared.graph.send import send_mail
@@ -80,7 +81,7 @@ STORAGE: dict[str, Callable[[App], Awaitable[object]]] = {
     "a payload removed": lambda app: app.outbox.remove(WORK),
     "a row added": lambda app: app.engine.ledger.write(ROW),
     "a row read": lambda app: app.engine.ledger.read("1"),
-    "rows listed": lambda app: app.engine.ledger.page("sent", 10, None),
+    "rows listed": lambda app: search(app.engine.ledger, Filters(state="sent"), 10, None, None),
     "a rate read": lambda app: TableStore(app.storage.tables.table("rates")).read("x"),
     "a rate written": lambda app: TableStore(app.storage.tables.table("rates")).write("x", {}, None),
     "its health": lambda app: app.storage.queues.get_queue_client("mail-work").count(),

@@ -153,6 +153,19 @@ class Intake:
             known, tell = (route.name, route.results) if route is not None else (None, False)
             await self.worker.refuse(mail, EVENTS, body, refusal, route=known, tell=tell)
 
+    async def check_message(self, mail: str, body: bytes) -> None:
+        """Read a message of `mail-events` as `take_message` does, and change nothing.
+
+        Raises Refused where it would be refused, RouteUnusable where it would wait, AzureError.
+        """
+        name, message = parse_event(body)
+        route = self._route_of(name)
+        made = False
+        for event in events_of(message, route.source, mail):
+            made = bool(await aside(LARGE, self.composer.mails, route, event, self.now())) or made
+        if not made:
+            raise Malformed(422, "NotWanted", "Its route makes no mail of this event.")
+
     async def expand(self, batch: Batch) -> None:
         """Put the mails of an accepted batch. Raises AzureError, RateLimitUnavailable: it has to be retried."""
         try:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, get_args
 
-from shared.delivery.ledger import PARTITIONS, Ledger, Row, Sought, State, partition
+from shared.delivery.ledger import PARTITIONS, Ledger, Sought, partition
+from shared.delivery.row import Row, State
 from shared.settings.address_patterns import GUID
 from shared.storage.tables import between, equal
 

@@ -13,7 +13,7 @@ import msgspec
 
 from shared.app import App
 from shared.auth.entra import NO_OPERATOR
-from shared.delivery.ledger import REPLAYABLE, Row, State
+from shared.delivery.row import REPLAYABLE, Row, State
 from shared.delivery.search import FIRST, INTAKES, Filters, Found, search
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after

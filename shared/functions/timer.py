@@ -8,8 +8,8 @@ from typing import Final
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.app import App, current_app
+from shared.delivery.ledger_figures import Measured
 from shared.delivery.maintenance import partitions_of_run
-from shared.delivery.summary import Measured
 from shared.event_loop import Deadline, within
 from shared.functions.triggers import QUEUES
 from shared.settings.config import report_problems

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.delivery import search as module
-from shared.delivery.ledger import Ledger, Row
+from shared.delivery.ledger import Ledger
+from shared.delivery.row import Row
 from shared.delivery.search import Filters, search
 from shared.mail.addresses import address_hash
 from shared.storage.tables import Tables

@@ -18,7 +18,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
@@ -53,6 +53,7 @@ MOST_FAILURES: Final = 3  # in a row: then it is not the report
 MOST_SEEN: Final = 1000  # reports remembered by mailbox; more than it can receive in the overlap
 MOST_BOUNCES: Final = 150  # of one mail: a column has room for some more
 AT_ONCE: Final = 8  # mailboxes
+LARGE: Final = 2**20  # bytes of a report: of larger ones there is one at a time in memory
 TRIES: Final = 4  # to write a row that others write too
 GONE: Final = 404
 _MAIL: Final = re.compile(r"[0-9a-f]{32}")
@@ -104,11 +105,11 @@ class BounceCollector:
         """Ask every mailbox, and log how much was done; nothing new is begun after `end`. Raises AzureError."""
         found = list(await self.mailboxes(self.engine.now() - LATELY))
         SystemRandom().shuffle(found)  # where time is short, all have their turn
-        room, counts = asyncio.Semaphore(AT_ONCE), Counter(mailboxes=len(found))
+        room, large, counts = asyncio.Semaphore(AT_ONCE), asyncio.Lock(), Counter(mailboxes=len(found))
 
         async def ask(mailbox: str) -> None:
             async with room:
-                await _Run(self, mailbox, end, counts).go()
+                await _Run(self, mailbox, end, large, counts).go()
 
         results = await asyncio.gather(*map(ask, found), return_exceptions=True)
         emit(LogEvent.BOUNCES_READ, **counts)
@@ -124,6 +125,7 @@ class _Run:
     collector: BounceCollector
     mailbox: str
     end: Deadline
+    large: asyncio.Lock
     counts: Counter[str]
     done: datetime = field(init=False)
     failures: int = 0
@@ -208,8 +210,10 @@ class _Run:
             self._say_unread(code="TooLarge")
             return True
         try:
-            raw = await self._asked(lambda: self._search.mime(message.id))
-            report = await aside(len(raw), read_report, raw)
+            async with self.large if message.size > LARGE else nullcontext():
+                raw = await self._asked(lambda: self._search.mime(message.id))
+                report = await aside(len(raw), read_report, raw)
+                del raw
             row = await self._row(report)
         except NotAReport as error:
             self._say_unread(code=str(error))

@@ -31,7 +31,8 @@ from shared.mime.head import MAX_HEAD, MAX_PART_HEAD
 from shared.mime.header_parameters import HeaderParameters, read_parameters
 from shared.mime.parts import inner_parts
 
-LARGEST: Final = 4 * 2**20  # bytes of a report, with the mail that it may return
+LARGEST: Final = 16 * 2**20  # bytes of a report: Exchange returns mails of up to 10 MB whole, in 14 MB of base64
+BEGINNING: Final = 2 * MAX_HEAD  # bytes of a returned mail that are read, for its headers
 LARGEST_STATUS: Final = 512 * 1024  # bytes of its machine-readable part: 500 recipients with a kilobyte each
 MOST_PARTS: Final = 20
 MOST_IDS: Final = 5  # Message-IDs by which the returned mail is looked for
@@ -94,9 +95,11 @@ def read_report(raw: bytes) -> DeliveryReport:
             part, at = _head(raw, start, end, MAX_PART_HEAD)
             value = _content_type(part).value
             if value in STATUS and status is None:
-                status = _content(raw[at:end], part, LARGEST_STATUS)
+                if end - at > LARGEST_STATUS:
+                    raise NotAReport("too large a part")
+                status = _content(raw[at:end], part)
             elif value in RETURNED and not returned:
-                content = _content(raw[at:end], part, LARGEST)
+                content = _content(raw[at : min(end, at + BEGINNING)], part)
                 returned, _ = _head(content, 0, len(content), MAX_HEAD)
     except Malformed as error:
         raise NotAReport("its parts cannot be told apart") from error
@@ -139,15 +142,14 @@ def _content_type(head: "Message[str, str]") -> HeaderParameters:
         return HeaderParameters("text/plain", {})
 
 
-def _content(body: bytes, part: "Message[str, str]", most: int) -> bytes:
-    if len(body) > most:
-        raise NotAReport("too large a part")
+def _content(body: bytes, part: "Message[str, str]") -> bytes:
     match _text(part, "Content-Transfer-Encoding").lower():
         case "quoted-printable":
             return quopri.decodestring(body)
         case "base64":
+            packed = body.translate(None, b" \t\r\n")
             try:
-                return binascii.a2b_base64(body)
+                return binascii.a2b_base64(packed[: len(packed) // 4 * 4])
             except binascii.Error as error:
                 raise NotAReport("a part that is not base64") from error
     return body

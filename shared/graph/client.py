@@ -10,6 +10,8 @@ What differs from the SDK's defaults, and why:
 - No second request after a claims challenge (401), for the same reason. The refused token is not used again.
 - HTTP/1.1. Graph takes four requests of a mailbox at a time, so one connection of HTTP/2 saves little, and when it
   breaks, the outcome of every mail on it is unknown.
+- An authentication provider of our own, which is kiota's extension point: the token has been fetched when a request is
+  built (`ensure_token`), and the SDK's provider would look for it once more.
 - A transport of our own (transport.py), which is twice as fast and observes how far a request came.
 - Models without the tracking of changes (PlainStore in mail/sdk_message.py).
 - Spans and logs without URLs, which name the mailbox: the SDK is told so; its UrlReplaceHandler, which writes the URL
@@ -23,11 +25,12 @@ import logging
 import time
 import warnings
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 from azure.core.exceptions import AzureError
+from kiota_abstractions.authentication import AuthenticationProvider
 from kiota_abstractions.request_information import RequestInformation
-from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
 from kiota_http.middleware import ParametersNameDecodingHandler
 from kiota_http.observability_options import ObservabilityOptions
 from msgraph.graph_request_adapter import GraphRequestAdapter
@@ -61,13 +64,14 @@ class GraphConnection:
         credential: Identity,
         scope: str,
         transport: httpx.AsyncBaseTransport,
+        bearer: "_Bearer",
     ) -> None:
         self.client = client
         self.credential = credential
         self.scope = scope
         self.token_at: datetime | None = None
         self._transport = transport
-        self._token = ""
+        self._bearer = bearer
         self._refused = False
         self._renew_from = 0.0
 
@@ -83,10 +87,10 @@ class GraphConnection:
             with contextlib.suppress(AzureError):  # the old token may still serve other mailboxes
                 # Claims make the credential bypass its cache; a managed identity accepts any.
                 renewed = await self.credential.get_token(self.scope, claims="{}", enable_cae=True)
-                self._token, self.token_at = renewed.token, datetime.now(UTC)
+                self._bearer.token, self.token_at = renewed.token, datetime.now(UTC)
         token = await self.credential.get_token(self.scope, enable_cae=True)
-        if token.token != self._token:
-            self._token, self.token_at = token.token, datetime.now(UTC)
+        if token.token != self._bearer.token:
+            self._bearer.token, self.token_at = token.token, datetime.now(UTC)
 
     def distrust_token(self) -> None:
         """Graph refused the token or its rights: ask for a new one before the next request.
@@ -109,16 +113,40 @@ def open_client(base_url: str, client_id: str | None) -> GraphConnection:
     endpoint = GraphEndpoint.parse(base_url)
     credential = Identity(client_id)
     transport = AiohttpTransport()
-    adapter = _OneRequestAdapter(
-        AzureIdentityAuthenticationProvider(credential, scopes=[endpoint.scope], allowed_hosts=[endpoint.host]),
-        client=_http_client(transport),
-    )
+    bearer = _Bearer(f"{endpoint.base_url}/")
+    adapter = _OneRequestAdapter(bearer, client=_http_client(transport))
     adapter.base_url = endpoint.base_url
     adapter.observability_options = ObservabilityOptions(include_euii_attributes=False)
     logging.getLogger("httpx").addFilter(_no_request_lines)
     client = GraphServiceClient(request_adapter=adapter)
     _load(client)
-    return GraphConnection(client, credential, endpoint.scope, transport)
+    return GraphConnection(client, credential, endpoint.scope, transport, bearer)
+
+
+class _Bearer(AuthenticationProvider):
+    """Puts the token that `ensure_token` has fetched on requests to Graph, and on no other."""
+
+    def __init__(self, base_url: str) -> None:
+        self.token = ""
+        self._base_url = base_url
+
+    async def authenticate_request(
+        self,
+        request: RequestInformation,
+        additional_authentication_context: dict[str, Any] | None = None,  # noqa: ARG002 - the SDK's signature
+    ) -> None:
+        if request.url.startswith(self._base_url):
+            request.headers.try_add("Authorization", f"Bearer {self.token}")
+
+
+class _NoCookies(httpx.Cookies):
+    """None is kept, and none looked for: that takes longer than to read Graph's answer."""
+
+    def extract_cookies(self, response: httpx.Response) -> None: ...
+
+
+class _Client(httpx.AsyncClient):
+    cookies = _NoCookies()  # type: ignore[override] # a property there
 
 
 class _OneRequestAdapter(GraphRequestAdapter):
@@ -134,9 +162,9 @@ class _OneRequestAdapter(GraphRequestAdapter):
 
 
 def _http_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
-    client = httpx.AsyncClient(
+    client = _Client(
         transport=transport,
-        timeout=None,  # noqa: S113 - the transport's own
+        timeout=None,  # the transport has its own
         follow_redirects=False,
         headers={"Accept-Encoding": "identity"},  # an answer is a few bytes; its decoding is one more thing to fail
     )

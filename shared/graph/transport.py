@@ -2,7 +2,7 @@
 
 httpx's own transport is Python down to the parsing of headers: it costs a third of a request to Graph, and a mail's
 first request another 30 ms to load (bench/RESULTS.md). An answer is read whole, within its request: each is small, and
-every caller of Mailroom's wants all of it.
+every caller of Mailroom's wants all of it. Only a message of a mailbox may be large: one beyond LONGEST is not read.
 
 The transport also observes how far each request came. A deadline can end a request anywhere: before its first byte left
 the mail surely was not sent; after it, nobody knows. The difference is a retry now, or minutes of verifying.
@@ -33,6 +33,7 @@ MAX_CONNECTIONS: Final = 128  # four for each mailbox; more than a host has exec
 TIMEOUT: Final = aiohttp.ClientTimeout(
     total=None, connect=POOL_TIMEOUT + CONNECT_TIMEOUT, sock_connect=CONNECT_TIMEOUT, sock_read=None
 )
+LONGEST: Final = 20 * 2**20  # bytes of an answer
 LARGE: Final = 2**20  # bytes; aiohttp warns when it writes a larger body at once, because that blocks the loop
 PIECE: Final = 2**16
 
@@ -127,7 +128,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 server_hostname=request.extensions.get("sni_hostname"),
                 trace_request_ctx=tracker,
             )
-            content = await answer.read()
+            content = await (_bounded(answer) if request.method == "GET" else answer.read())
         except aiohttp.ClientConnectorError as error:
             raise httpx.ConnectError(str(error), request=request) from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -151,6 +152,16 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             trace_configs=[_observed()],
         )
         return self._session
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    """The whole body. Raises aiohttp.ClientPayloadError for one that is too long; its connection is then closed."""
+    try:
+        await answer.content.readexactly(LONGEST + 1)
+    except asyncio.IncompleteReadError as end:
+        return end.partial
+    answer.close()
+    raise aiohttp.ClientPayloadError("too long")
 
 
 def _observed() -> aiohttp.TraceConfig:

@@ -26,7 +26,7 @@ from shared.mail.graph_types import BodyType, EmailAddress, InternetMessageHeade
 from shared.mail.limits import MAX_HEADERS, MAX_REQUEST
 from shared.mail.model import Message, SendMail
 from shared.mail.outgoing import OutgoingMail
-from shared.mail.sizes import needs_draft, request_size
+from shared.mail.sizes import MARKER_ROOM, needs_draft, request_size
 from shared.mail.ways_back import NAME_NOBODY, invites
 from shared.policy.size_limits import check_size
 from shared.settings.extended_properties import ExtendedProperties
@@ -36,7 +36,6 @@ LEFT_OUT: Final = "x-mailroom-left-out"  # of a MIME mail, which has no banner
 LONGEST_HEADER: Final = 900  # characters: a line of a mail has at most 998 (RFC 5322, section 2.1.1)
 MOST_NAMED: Final = 50  # addresses in a banner, of each kind
 LONGEST_NAMED: Final = 80  # characters of what is left out
-MARKER_ROOM: Final = 1_000  # bytes of a request that the marker and the marks of a thread may need
 STYLE: Final = (
     "margin:0 0 16px 0;padding:12px 16px;border:2px solid #b45309;background:#fef3c7;color:#1f2937;"
     "font:14px/1.5 Arial,Helvetica,sans-serif;text-align:left"

@@ -33,9 +33,9 @@ def check_size(mail: OutgoingMail, *, large: bool) -> None:
 
 
 def _check_json(mail: SendMail, *, large: bool) -> None:
-    size = size_with_marker(mail)
-    if size <= MAX_REQUEST:
+    if not needs_draft(mail):
         return
+    size = size_with_marker(mail)
     if needs_draft(msgspec.structs.replace(mail, message=msgspec.structs.replace(mail.message, attachments=None))):
         raise too_large(size)  # whatever its attachments
     if not large:

@@ -14,6 +14,7 @@ from sandbox.cloud.mailboxes import Item
 from shared.bounces import collector, report_search
 from shared.bounces.delivery_report import LARGEST, DeliveryReport, FailedRecipient
 from shared.delivery.ledger import Row, State
+from shared.graph import transport
 from shared.mail.addresses import address_hash
 from shared.mail.marker import message_id
 from shared.settings.address_patterns import Patterns
@@ -261,6 +262,19 @@ async def test_one_report_that_cannot_be_read_keeps_no_other_from_being_read(
     await post.collect()
     assert [bool(await post.bounces(row)) for row in rows] == [False, False, True, True]
     assert third.id
+
+
+async def test_a_message_that_is_larger_than_it_says_is_not_read_to_its_end(
+    post: PostOffice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its connection ends, and the next request has another one."""
+    monkeypatch.setattr(transport, "LONGEST", 20_000)
+    rows = [await post.send(f"5.1.1+{number}") for number in range(2)]
+    (first, _) = reversed(post.cloud.mailboxes.list(BOX, "inbox"))
+    first.mime = (first.mime or b"") + b"x" * 30_000
+    await post.collect()
+    assert [said["code"] for said in events(caplog, "bounces.unread")] == ["connection"]
+    assert [bool(await post.bounces(row)) for row in rows] == [False, True]
 
 
 async def test_after_three_failures_in_a_row_the_run_ends_and_goes_on_there(post: PostOffice) -> None:

@@ -1,5 +1,8 @@
 """Reading a non-delivery report: what it says of whom, and whether the tenant's own Exchange has written it."""
 
+import base64
+import quopri
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -85,6 +88,17 @@ def test_the_most_exact_code_counts(old: bytes, new: bytes, code: str | None) ->
     raw = one("5.1.10").replace(b" at [10.5.1.1]", b"")
     assert old in raw
     assert [one.code for one in read_report(raw.replace(old, new)).failed] == [code]
+
+
+def test_of_the_returned_mail_the_headers_are_read_however_long_it_is_and_however_it_is_encoded() -> None:
+    whole = one("5.1.1-full").replace(b"The new cafeteria is open.", b"=20" * 4_000_000)
+    assert len(whole) < delivery_report.LARGEST
+    assert read_report(whole).mail == MAIL
+    headers = f"x-mailroom-id: {MAIL}\r\nMessage-ID: {ID}\r\n\r\n".encode()
+    for name, encoded in (("base64", base64.encodebytes(headers)), ("quoted-printable", quopri.encodestring(headers))):
+        part = b"Content-Type: message/global-headers\r\nContent-Transfer-Encoding: %s\r\n\r\n" % name.encode()
+        raw = re.sub(rb"Content-Type: text/rfc822-headers\r\n\r\n.*?(?=--_000)", b"@", one("5.1.1"), flags=re.DOTALL)
+        assert read_report(raw.replace(b"@--_000", part + encoded + b"\r\n--_000")).mail == MAIL
 
 
 def test_both_addresses_of_a_recipient_are_read() -> None:

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from shared.bounces.report_search import BY_CLASS
 from shared.mail.marker import MARKER_PROPERTY
 from shared.mail.threading import IN_REPLY_TO, INDEX, INDEX_TRACKING, REFERENCES
 from tests.e2e.running import ROOT, Sandbox
@@ -27,6 +28,7 @@ OPEN = {
     "A queue message with an `id` of its own",
     "A deployment while mail is in flight",
     "What Exchange keeps of a mail",
+    "What a non-delivery report looks like",
     "A token after a new grant",
     "Memory with the functions host",
     "Versions",
@@ -91,3 +93,7 @@ def test_the_properties_to_look_for_are_those_that_mailroom_sends() -> None:
         INDEX,
         INDEX_TRACKING,
     }
+
+
+def test_reports_are_searched_for_as_mailroom_does() -> None:
+    assert f'{BY_CLASS}"' in ITEMS["What a non-delivery report looks like"]

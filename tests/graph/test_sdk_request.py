@@ -3,10 +3,14 @@
 import httpx
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
+from kiota_abstractions.method import Method
+from kiota_abstractions.request_information import RequestInformation
 
+from shared.graph.client import GraphConnection
 from shared.graph.outcome import NotConnected, Outcome, Rejected, Unknown
 from shared.graph.sdk_request import OUTCOMES, outcome_of, timed_out
 from shared.graph.transport import PhaseTracker, RequestPhase
+from tests.graph.service import Service
 
 TOKEN, BUILDING, HANDED_OVER, CONNECTING, SENDING = RequestPhase
 
@@ -94,3 +98,19 @@ def test_a_request_may_have_left_unless_it_was_seen_connecting(events: list[str]
     for event in events:
         getattr(tracker, event)()
     assert tracker.may_have_left == may_have_left
+
+
+async def test_the_token_goes_to_graph_alone(service: Service, connection: GraphConnection) -> None:
+    await connection.ensure_token()
+    port = f":{service.port}"
+    for address, sent in (
+        (f"{service.base_url}/users", True),
+        ("https://elsewhere.example/v1.0/users", False),
+        (f"{service.base_url.replace(port, '.elsewhere.example')}/users", False),
+        (f"{service.base_url}.elsewhere.example/users", False),
+    ):
+        information = RequestInformation(Method.GET)
+        information.url = address
+        request = await connection.client.request_adapter.convert_to_native_async(information)
+        assert isinstance(request, httpx.Request)
+        assert ("authorization" in request.headers) is sent, address

@@ -66,6 +66,18 @@ def test_a_request_of_just_the_limit_passes_with_its_marker_and_one_byte_more_do
     assert len(writer.get_serialized_content()) == MAX_REQUEST
 
 
+@pytest.mark.parametrize("spare", [0, -1])
+def test_a_mail_of_text_alone_is_measured_to_the_byte_as_well(spare: int) -> None:
+    """Of characters that are longest in JSON, against their bytes in UTF-8; and of files that lie in blobs."""
+    for grown in (
+        mail(body=ItemBody(content="\x7f" * (MAX_REQUEST // 6 - 200))),
+        mail(attachments=(blob(MAX_REQUEST // 4 * 3 - 600),)),
+    ):
+        room = MAX_REQUEST - size_with_marker(grown) - spare - len(', "subject": ""')
+        message = msgspec.structs.replace(grown.message, subject="x" * room)
+        assert needs_draft(SendMail(message=message)) is (spare < 0)
+
+
 # Drafts.
 
 

@@ -18,11 +18,12 @@ from sandbox.process import Failed, Part
 _OWN_NAMES = ("--require", str(ROOT / "sandbox" / "own_names.cjs"))
 # Into Azurite only: it does what the roles of Mailroom's identity allow, and nothing that only a key could do.
 _ROLES = ("--require", str(ROOT / "sandbox" / "storage_roles.cjs"))
+_LEAN = ("--require", str(ROOT / "sandbox" / "lean_azurite.cjs"))
 _NODE_MODULES = ROOT / "sandbox" / "node_modules"
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     # Node on the script itself, not npx or a shim: the pid is the part's own.
-    "storage": ("node", *_OWN_NAMES, *_ROLES, str(_NODE_MODULES / "azurite" / "dist" / "src" / "azurite.js")),
+    "storage": ("node", *_OWN_NAMES, *_ROLES, *_LEAN, str(_NODE_MODULES / "azurite" / "dist" / "src" / "azurite.js")),
     "mail": ("node", *_OWN_NAMES, str(_NODE_MODULES / "maildev" / "bin" / "maildev")),
     "graph": (sys.executable, "-m", "sandbox.cloud"),
     "host": (sys.executable, "-m", "sandbox.host"),

@@ -18,7 +18,8 @@ AZURITE = "sandbox/node_modules/azurite/dist/src/azurite.js"
 @contextmanager
 def azurite(ports: Sequence[int] = (0, 0, 0)) -> Iterator[tuple[str, Sequence[int]]]:
     """Azurite in memory on loopback, as strict as Azure: its connection string and its ports (blob, queue, table)."""
-    node: list[str | Path] = ["node", "--require", ROOT / "sandbox/storage_roles.cjs", ROOT / AZURITE]
+    loaded = [f"--require={ROOT}/sandbox/{name}.cjs" for name in ("storage_roles", "lean_azurite")]
+    node: list[str | Path] = ["node", *loaded, ROOT / AZURITE]
     asked = [f"--{name}Port={port}" for name, port in zip(("blob", "queue", "table"), ports, strict=True)]
     with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
         [*node, "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", *asked],

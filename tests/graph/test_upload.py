@@ -1,8 +1,8 @@
 """The PUT loop: every byte once and in order, whatever becomes of a chunk."""
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 
 import httpx
 import pytest
@@ -11,8 +11,7 @@ from shared.graph.outcome import Interrupted, Stopped, Throttled
 from shared.graph.upload import CHUNK, Uploaded, Uploader
 
 URL = "http://127.0.0.1:1/upload/secret"
-WORDS = (3 * CHUNK + 1000) // 4
-DATA = struct.pack(f">{WORDS}I", *range(WORDS))
+DATA = Random(0).randbytes(3 * CHUNK + 1000)
 Fault = Callable[["Session", httpx.Request], httpx.Response | None]
 
 

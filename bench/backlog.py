@@ -17,8 +17,8 @@ from bench.machine import median, table
 from bench.rig import Window, mail, mailroom, put_at_once, wait_for
 from sandbox.loop import chosen, factory
 from shared.delivery.engine import Engine
-from shared.delivery.ledger import Row
 from shared.delivery.queue_messages import Work, work_of
+from shared.delivery.row import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import SendMail

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from shared.delivery.cancel_replay_retry import Control
     from shared.delivery.engine import Engine
     from shared.delivery.large import LargeMails
+    from shared.delivery.ledger_figures import SummaryTable
     from shared.delivery.mailer import GraphMailer
     from shared.delivery.maintenance import Maintenance
     from shared.delivery.queue import Outbox
     from shared.delivery.request import Requests
-    from shared.delivery.summary import SummaryTable
     from shared.delivery.worker import Worker
     from shared.graph.client import GraphConnection
     from shared.policy.suppression import SuppressionList
@@ -163,7 +163,7 @@ class App:
 
     @cached_property
     def summary(self) -> "SummaryTable":
-        from shared.delivery.summary import TABLE, SummaryTable
+        from shared.delivery.ledger_figures import TABLE, SummaryTable
 
         return SummaryTable(self.storage.tables.table(TABLE))
 

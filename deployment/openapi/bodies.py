@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from shared.delivery.ledger import State
+from shared.delivery.row import State
 
 
 class InnerError(msgspec.Struct, rename="kebab", omit_defaults=True):

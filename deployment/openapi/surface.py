@@ -19,7 +19,7 @@ from deployment.openapi.bodies import (
     Suppression,
     SuppressionPage,
 )
-from shared.delivery.ledger import State
+from shared.delivery.row import State
 from shared.delivery.search import INTAKES
 from shared.functions.access import LONGEST_PAGE
 from shared.functions.triggers import HTTP

@@ -31,8 +31,9 @@ from shared.bounces.delivery_report import LARGEST, DeliveryReport, FailedRecipi
 from shared.bounces.report_search import PAGE, Listed, ReportSearch, Unread
 from shared.bounces.suppressor import Suppressor
 from shared.delivery.engine import Engine
-from shared.delivery.ledger import ENDED, Conflict, Row, new_token
+from shared.delivery.ledger import Conflict
 from shared.delivery.results import Bounce, bounces_of
+from shared.delivery.row import ENDED, Row, new_token
 from shared.event_loop import Deadline, aside
 from shared.graph.client import GraphConnection
 from shared.graph.outcome import Rejected, Throttled

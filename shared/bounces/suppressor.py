@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from shared.bounces.delivery_report import FailedRecipient
-from shared.delivery.ledger import Row
+from shared.delivery.row import Row
 from shared.mail.addresses import address_hash
 from shared.policy.suppression import SuppressedAddress, SuppressionList
 from shared.settings.config import Settings

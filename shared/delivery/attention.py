@@ -20,7 +20,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from shared.storage.tables import Entity, Table, Value, continued, token_text
 
 if TYPE_CHECKING:
-    from shared.delivery.ledger import Row
+    from shared.delivery.row import Row
 
 TABLE: Final = "mailattention"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

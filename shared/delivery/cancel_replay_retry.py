@@ -7,10 +7,11 @@ from typing import Literal
 import msgspec
 
 from shared.delivery.engine import Engine
-from shared.delivery.ledger import REPLAYABLE, Conflict, Row, new_token, report_end
+from shared.delivery.ledger import Conflict
 from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import work_of
 from shared.delivery.retries import ended
+from shared.delivery.row import REPLAYABLE, Row, new_token, report_end
 from shared.delivery.verification import Finding, cannot_be_asked, is_forbidden
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import OutgoingMail, decode

@@ -24,9 +24,10 @@ from azure.core.exceptions import AzureError
 
 from shared.delivery import retries, verification
 from shared.delivery.lease import Lease
-from shared.delivery.ledger import REPLAYABLE, Conflict, Ledger, Row, State, facts_of
+from shared.delivery.ledger import Conflict, Ledger
 from shared.delivery.mailer import GraphMailer
 from shared.delivery.queue import Kept, Outbox
+from shared.delivery.row import REPLAYABLE, Row, State, facts_of
 from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Stopped, Throttled, Unanswered, Unknown, report
 from shared.mail.outgoing import OutgoingMail

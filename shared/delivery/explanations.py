@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import Refused
 
 if TYPE_CHECKING:
-    from shared.delivery.ledger import Row
+    from shared.delivery.row import Row
 
 LONGEST: Final = 500
 # An address may be the name of a property, which a path holds.

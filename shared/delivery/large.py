@@ -24,7 +24,8 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery.lease import Lease
-from shared.delivery.ledger import Conflict, Row
+from shared.delivery.ledger import Conflict
+from shared.delivery.row import Row
 from shared.delivery.verification import Finding
 from shared.graph.outcome import FileItem, Interrupted, NotConnected, Outcome, Rejected, Stopped, Unanswered
 from shared.graph.upload import Uploaded

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from azure.core.exceptions import AzureError
 
-from shared.delivery.ledger import Ledger, Row
+from shared.delivery.ledger import Ledger
+from shared.delivery.row import Row
 from shared.graph.outcome import NotConnected, Stopped
 from shared.settings.config import Settings
 

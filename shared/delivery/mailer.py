@@ -12,7 +12,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery.lease import Lease
-from shared.delivery.ledger import Row
+from shared.delivery.row import Row
 from shared.delivery.verification import Finding
 from shared.errors import Malformed
 from shared.event_loop import aside

@@ -20,9 +20,10 @@ from typing import Final, Literal
 
 from shared.delivery import retries
 from shared.delivery.engine import Engine
-from shared.delivery.ledger import ENDED, PARTITIONS, Conflict, Row, State, new_token, report_end
+from shared.delivery.ledger import PARTITIONS, Conflict
+from shared.delivery.ledger_figures import Figures, SummaryTable
 from shared.delivery.queue import Kept, Payload
-from shared.delivery.summary import Figures, SummaryTable
+from shared.delivery.row import ENDED, Row, State, new_token, report_end
 from shared.graph.outcome import Unanswered
 from shared.telemetry import LogEvent, emit
 

@@ -18,9 +18,9 @@ import msgspec
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
 from shared.delivery.explanations import facts
-from shared.delivery.ledger import Row
 from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
+from shared.delivery.row import Row
 from shared.mail.outgoing import OutgoingMail, decode, encode
 from shared.storage.files import reading
 from shared.storage.table_identity import OWN

@@ -13,9 +13,10 @@ from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
 from shared.delivery.engine import Ended, Engine, Later, Waits
-from shared.delivery.ledger import Conflict, Row, State, first_claim, new_token, report_end
+from shared.delivery.ledger import Conflict
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification
+from shared.delivery.row import Row, State, first_claim, new_token, report_end
 from shared.delivery.transitions import Busy, Claim, Mismatch
 from shared.event_loop import within
 from shared.graph.outcome import Accepted, Rejected, Unknown

@@ -14,7 +14,7 @@ import msgspec
 from shared.delivery.explanations import reason_of
 
 if TYPE_CHECKING:
-    from shared.delivery.ledger import Row
+    from shared.delivery.row import Row
 
 type Put = Callable[[str, bytes], Awaitable[None]]
 """Puts a message into the queue of this name."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from shared.delivery.ledger import Row
+from shared.delivery.row import Row
 from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.policy.pre_send import Withheld
 from shared.settings.config import Settings

@@ -9,10 +9,11 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 
-from shared.delivery.ledger import PARTITIONS, Ledger, Row, Sought, State, partition
+from shared.delivery.ledger import PARTITIONS, Ledger, Sought, partition
+from shared.delivery.row import Row, State
 from shared.settings.address_patterns import GUID
 from shared.storage.tables import between, equal
 
@@ -20,6 +21,7 @@ STRETCH: Final = 8  # partitions that one request goes through
 AT_ONCE: Final = 8  # requests at the same time
 SEARCH: Final = 5.0  # seconds, and
 REQUESTS: Final = 100  # requests to storage, after which a search goes no further
+FINEST: Final = timedelta(milliseconds=1)  # by which Azurite compares times; what is too much is left out here
 PLACE: Final = re.compile(r"([0-9a-f]{2})(?:-([0-9a-f]{32}))?")
 FIRST: Final = "00"  # where the first page begins
 Intake = Literal["http", "queue", "route"]
@@ -63,7 +65,7 @@ class Filters:
         """tenant: of the callers over HTTP. Storage takes fifteen comparisons; thirteen are used at most."""
         columns = {"state": self.state, "route": self.route, "mailbox": self.sender, "code": self.code, "key": self.key}
         parts = [equal(name, value) for name, value in columns.items() if value is not None]
-        parts.append(between("accepted_at", self.since, self.until))
+        parts.append(between("accepted_at", self.since, self.until and self.until + FINEST))
         if self.caller is not None:
             parts.append(_of_caller(self.caller, tenant))
         elif self.intake is not None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.delivery.ledger import ENDED, REPLAYABLE, Row, first_claim
 from shared.delivery.queue_messages import Work
 from shared.delivery.retries import SKEW, ended, first_verification, given_up, too_old, unverified
+from shared.delivery.row import ENDED, REPLAYABLE, Row, first_claim
 from shared.settings.config import Settings
 
 

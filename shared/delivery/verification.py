@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeGuard
 
-from shared.delivery.ledger import Row
 from shared.delivery.retries import SKEW, Settled, backoff, ended, given_up, too_old, unverified
+from shared.delivery.row import Row
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Unanswered
 from shared.settings.config import OnUnknown, Settings
 

@@ -18,10 +18,11 @@ from azure.core.exceptions import AzureError
 from shared.delivery import transitions
 from shared.delivery.engine import Engine, Later, Waits
 from shared.delivery.explanations import said
-from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, State, facts_of, first_claim, new_token, report_end
+from shared.delivery.ledger import Conflict
 from shared.delivery.queue import QUEUE, Kept
 from shared.delivery.queue_messages import Work
 from shared.delivery.retries import first_verification, give_back, given_up, too_old
+from shared.delivery.row import ENDED, REPLAYABLE, Row, State, facts_of, first_claim, new_token, report_end
 from shared.errors import Refused
 from shared.mail.outgoing import OutgoingMail, Signed
 from shared.telemetry import LogEvent, emit

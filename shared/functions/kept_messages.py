@@ -7,10 +7,10 @@ from azure.core.exceptions import AzureError
 from shared.app import App
 from shared.delivery import transitions
 from shared.delivery.explanations import said
-from shared.delivery.ledger import new_token
 from shared.delivery.outbox_mail import outbox_mail
 from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import ProducerMessage, apart, parse_work, work_of
+from shared.delivery.row import new_token
 from shared.errors import Malformed, Refused
 from shared.functions.queue_intake import admitted, key_reused, queued_mail
 from shared.functions.triggers import EVENTS, OUTBOX

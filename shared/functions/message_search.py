@@ -13,7 +13,7 @@ import msgspec
 
 from shared.app import App
 from shared.auth.entra import NO_OPERATOR
-from shared.delivery.ledger import REPLAYABLE, Row, State
+from shared.delivery.row import REPLAYABLE, Row, State
 from shared.delivery.search import FIRST, INTAKES, Filters, Found, search
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
@@ -27,7 +27,7 @@ from shared.settings.address_patterns import GUID
 
 LONGEST: Final = 320  # characters of a value
 HASH: Final = re.compile(r"[0-9a-f]{64}")
-EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 TIME: Final = 60.0  # seconds after which a replay of many begins no other one
 MOST_REPLAYED: Final = 100
@@ -51,7 +51,7 @@ def _one_of(*values: str) -> Callable[[str], str]:
 def _time(given: str) -> datetime:
     try:
         at = msgspec.convert(given, WITH_OFFSET).astimezone(UTC)
-        if at >= EARLIEST:
+        if EARLIEST <= at < LATEST:
             return at
     except (msgspec.ValidationError, OverflowError):
         pass

@@ -12,8 +12,8 @@ import azure.functions as func
 from shared.app import App
 from shared.auth.entra import NO_OPERATOR, Caller, operates, require
 from shared.delivery.explanations import reason_of
-from shared.delivery.ledger import ENDED, REPLAYABLE, Row
 from shared.delivery.results import bounces_of, untold
+from shared.delivery.row import ENDED, REPLAYABLE, Row
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token
 from shared.functions.http_answers import json_answer, problem, rfc_3339

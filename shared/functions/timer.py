@@ -8,8 +8,9 @@ from typing import Final
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.app import App, current_app
+from shared.delivery.ledger_figures import Measured
 from shared.delivery.maintenance import partitions_of_run
-from shared.delivery.summary import Measured
+from shared.delivery.results import RESULTS
 from shared.event_loop import Deadline, within
 from shared.functions.triggers import QUEUES
 from shared.settings.config import report_problems
@@ -75,7 +76,7 @@ async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadl
 
 
 async def _measure_all(app: App, now: datetime) -> None:
-    measured = await measure(app.storage.queues, QUEUES, now)
+    measured = await measure(app.storage.queues, (*QUEUES, RESULTS), now)
     await app.summary.put_measured(now, measured, await app.pace_rows.blocked(now))
 
 

@@ -15,8 +15,8 @@ from sandbox.cloud.recipients import recipients_of
 from sandbox.cloud.state import Cloud, Submission
 from shared.bounces.collector import BounceCollector
 from shared.bounces.suppressor import Suppressor
-from shared.delivery.ledger import Row
 from shared.delivery.results import bounces_of
+from shared.delivery.row import Row
 from shared.event_loop import Deadline
 from shared.graph.client import GraphConnection
 from shared.mail.addresses import address_hash

@@ -13,7 +13,7 @@ from sandbox.cloud.faults import Fault
 from sandbox.cloud.mailboxes import Item
 from shared.bounces import collector, report_search
 from shared.bounces.delivery_report import LARGEST, DeliveryReport, FailedRecipient
-from shared.delivery.ledger import Row, State
+from shared.delivery.row import Row, State
 from shared.graph import transport
 from shared.mail.addresses import address_hash
 from shared.mail.marker import message_id

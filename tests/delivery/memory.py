@@ -10,11 +10,12 @@ import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.delivery.attention import AttentionIndex
-from shared.delivery.ledger import Conflict, Ledger, Read, Row, Sought, partition
+from shared.delivery.ledger import Conflict, Ledger, Read, Sought, partition
 from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name
 from shared.delivery.queue import BODY, QUEUE, Kept, Outbox, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.delivery.results import Put
+from shared.delivery.row import Row
 from shared.mail.model import BlobAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode
 from shared.ratelimit.mailbox_pace import NoRoom

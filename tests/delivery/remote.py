@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.delivery.ledger import Conflict, Row
+from shared.delivery.ledger import Conflict
 from shared.delivery.payloads import payload_name
 from shared.delivery.queue import Kept, Payload, Receipt, delay
 from shared.delivery.queue_messages import Work
+from shared.delivery.row import Row
 from shared.mail.outgoing import OutgoingMail, encode
 from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.mailbox_pace import NoRoom, RateLimitUnavailable

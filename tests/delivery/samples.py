@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery import ledger
+from shared.delivery import row as rows
 from shared.delivery.engine import Engine
 from shared.delivery.lease import Lease, lease_end
-from shared.delivery.ledger import Ledger, Row
+from shared.delivery.ledger import Ledger
 from shared.delivery.mailer import GraphMailer
 from shared.delivery.queue_messages import Work, work_of
+from shared.delivery.row import Row
 from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
@@ -62,7 +63,7 @@ def work(of: OutgoingMail | None = None, **changes: object) -> Work:
 
 def first_claim(of: Work, now: datetime, settings: Settings, token: str, *, queued: bool) -> Row:
     """The row of a mail that has none, claimed."""
-    return replace(ledger.first_claim(of, token, queued=queued), lease_until=lease_end(now, settings))
+    return replace(rows.first_claim(of, token, queued=queued), lease_until=lease_end(now, settings))
 
 
 @dataclass

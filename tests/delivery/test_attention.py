@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.delivery.attention import AttentionIndex, place
-from shared.delivery.ledger import PARTITIONS, Ledger, Row, State
+from shared.delivery.ledger import PARTITIONS, Ledger
+from shared.delivery.row import Row, State
 from shared.settings.config import Settings
 from shared.storage.tables import Table, Tables
 from tests.delivery.memory import MemoryLedger

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from shared.delivery.engine import Engine
-from shared.delivery.ledger import Row
 from shared.delivery.queue_messages import Work
+from shared.delivery.row import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome, Throttled
 from shared.mail.outgoing import OutgoingMail, encode

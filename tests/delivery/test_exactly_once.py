@@ -23,10 +23,11 @@ from shared.delivery import engine, large, request, retries, transitions, verifi
 from shared.delivery.cancel_replay_retry import Cannot, Control
 from shared.delivery.engine import Engine, Ready, Result
 from shared.delivery.lease import Lease
-from shared.delivery.ledger import ENDED, Conflict, Row
+from shared.delivery.ledger import Conflict
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.queue_messages import Work
 from shared.delivery.request import Answer, Done, Rejection, Requests, Spent, Unavailable
+from shared.delivery.row import ENDED, Row
 from shared.delivery.transitions import Decision, Drop, Mismatch, PutAgain
 from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, Rejected, Stopped, Unanswered

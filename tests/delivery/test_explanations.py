@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.delivery.explanations import LONGEST, facts, reason_of, said
-from shared.delivery.ledger import facts_of, first_claim
+from shared.delivery.row import facts_of, first_claim
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.mail.addresses import address_hash

@@ -10,9 +10,10 @@ import pytest
 
 from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
-from shared.delivery.ledger import Row, partition
+from shared.delivery.ledger import partition
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.queue_messages import work_of
+from shared.delivery.row import Row
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Draft, FileItem, Interrupted, Outcome, Stopped, Throttled, Unknown
 from shared.graph.upload import Uploaded

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from shared.delivery.ledger import PARTITIONS, Row, State
+from shared.delivery.ledger import PARTITIONS
 from shared.delivery.maintenance import RUNS_AN_HOUR, Maintenance, partitions_of_run
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
+from shared.delivery.row import Row, State
 from shared.delivery.verification import Finding
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import decode

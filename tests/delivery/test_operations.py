@@ -9,9 +9,9 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.cancel_replay_retry import Cannot, Control
-from shared.delivery.ledger import Row, State
 from shared.delivery.queue import Kept
 from shared.delivery.request import Requests
+from shared.delivery.row import Row, State
 from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.errors import Malformed

@@ -20,11 +20,12 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.engine import Engine
-from shared.delivery.ledger import TABLE, Ledger, Row, partition
+from shared.delivery.ledger import TABLE, Ledger, partition
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.queue import QUEUE, Outbox, Receipt
 from shared.delivery.queue_messages import Work, parse_work, work_of
 from shared.delivery.request import Answer, Done, Requests
+from shared.delivery.row import Row
 from shared.delivery.transitions import Busy, Mismatch
 from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.delivery.ledger import State
+from shared.delivery.row import State
 from shared.delivery.worker import Worker
 from shared.mail.outgoing import Repeat
 from tests.delivery.samples import NOON, NOT_CONNECTED, Office, outgoing_mail, work

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
-from shared.delivery.ledger import Row
 from shared.delivery.queue import Kept, Receipt
 from shared.delivery.queue_messages import Work
 from shared.delivery.request import Done, Rejection, Requests, Spent, TooMany, Unavailable
+from shared.delivery.row import Row
 from shared.delivery.transitions import Busy, Mismatch
 from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker

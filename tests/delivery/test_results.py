@@ -12,10 +12,11 @@ import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery.ledger import ENDED, PARTITIONS, Row, State, facts_of
+from shared.delivery.ledger import PARTITIONS
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.request import Requests
 from shared.delivery.results import Bounce
+from shared.delivery.row import ENDED, Row, State, facts_of
 from shared.errors import Malformed
 from shared.mail.outgoing import key_hash
 from shared.settings.config import Settings

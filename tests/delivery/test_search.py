@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.delivery import search as module
-from shared.delivery.ledger import Ledger, Row
+from shared.delivery.ledger import Ledger
+from shared.delivery.row import Row
 from shared.delivery.search import Filters, search
 from shared.mail.addresses import address_hash
 from shared.storage.tables import Tables
@@ -42,13 +43,13 @@ ROWS: Final = st.builds(
     scope=st.sampled_from(SCOPES),
     fingerprint=st.just("f"),
     mailbox=st.sampled_from(["it's@contoso.com", "b@contoso.com", ""]),
-    accepted_at=st.integers(-2, 2).map(lambda at: NOON + timedelta(microseconds=at)),
+    accepted_at=st.integers(-1, 1).map(lambda at: NOON + timedelta(microseconds=at)),
     route=st.sampled_from([None, "github", "o'brien & söhne"]),
     code=st.sampled_from([None, "TooOld", "it''s"]),
     key=st.sampled_from([None, "0" * 64, "1" * 64]),
     recipients=st.lists(st.sampled_from(PEOPLE), unique=True).map(lambda some: "".join(some) or None),
 )
-TIMES: Final = st.integers(-3, 3).map(lambda at: NOON + timedelta(microseconds=at))
+TIMES: Final = st.integers(-1, 1).map(lambda at: NOON + timedelta(microseconds=at))
 # Of each filter the values that are asked for, and whether a row is what it says: written without a look at the code.
 ORACLE: Final[dict[str, tuple[st.SearchStrategy[Any], Callable[[Row, Any], bool]]]] = {
     "state": (st.sampled_from(["sent", "failed", "review", "unknown"]), lambda row, value: row.state == value),
@@ -65,7 +66,9 @@ ORACLE: Final[dict[str, tuple[st.SearchStrategy[Any], Callable[[Row, Any], bool]
     "recipient": (st.sampled_from([*PEOPLE, "2" * 64]), lambda row, value: value in (row.recipients or "")),
     "key": (st.sampled_from(["0" * 64, "2" * 64]), lambda row, value: row.key == value),
 }
-ASKED: Final = st.fixed_dictionaries({}, optional={name: values for name, (values, _) in ORACLE.items()})
+ASKED: Final = st.sets(st.sampled_from(sorted(ORACLE)), max_size=3).flatmap(
+    lambda names: st.fixed_dictionaries({name: ORACLE[name][0] for name in sorted(names)})
+)
 EVERYTHING: Final[dict[str, Any]] = {
     "state": "sent", "since": NOON, "until": NOON + timedelta(1), "route": "github", "sender": "it's@contoso.com",
     "caller": "mail-outbox", "code": "TooOld", "intake": "queue", "recipient": PEOPLE[0], "key": "0" * 64,
@@ -89,7 +92,8 @@ def by_brute_force(rows: list[Row], asked: dict[str, Any]) -> list[str]:
     return sorted(row.id for row in rows if all(ORACLE[name][1](row, value) for name, value in asked.items()))
 
 
-@given(rows=st.lists(ROWS, max_size=40, unique_by=lambda row: row.id), asked=ASKED, most=st.integers(1, 9))
+@settings(max_examples=150)
+@given(rows=st.lists(ROWS, max_size=20, unique_by=lambda row: row.id), asked=ASKED, most=st.integers(1, 9))
 async def test_a_search_finds_what_a_look_at_each_row_finds(rows: list[Row], asked: dict[str, Any], most: int) -> None:
     ledger = MemoryLedger()
     for row in rows:

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from shared.delivery.lease import lease_end
-from shared.delivery.ledger import ENDED, REPLAYABLE, Row, State
 from shared.delivery.retries import SKEW, settle
+from shared.delivery.row import ENDED, REPLAYABLE, Row, State
 from shared.delivery.transitions import (
     Busy,
     Claim,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from shared.delivery.ledger import Row
+from shared.delivery.row import Row
 from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome, Rejected, Throttled, Unanswered, Unknown

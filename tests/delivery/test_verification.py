@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.delivery.ledger import Row
 from shared.delivery.retries import SKEW, Settled, settle
+from shared.delivery.row import Row
 from shared.delivery.verification import LONGEST_PAUSE, Finding, assess
 from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Throttled, Unanswered, Unknown
 from shared.settings.config import Settings

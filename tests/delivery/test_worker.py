@@ -12,9 +12,10 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.engine import SMALL
-from shared.delivery.ledger import Conflict, Row
+from shared.delivery.ledger import Conflict
 from shared.delivery.queue import INLINE, Kept
 from shared.delivery.queue_messages import Work
+from shared.delivery.row import Row
 from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.errors import Malformed

@@ -19,14 +19,15 @@ from unittest.mock import patch
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceResponseError
 
-from shared.delivery import engine, large, lease, ledger, request, worker
+from shared.delivery import engine, large, lease, request, row, worker
 from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
-from shared.delivery.ledger import REPLAYABLE, Conflict, Row, partition
+from shared.delivery.ledger import Conflict, partition
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.request import Answer, Done, Rejection, Requests, Spent, Unavailable
+from shared.delivery.row import REPLAYABLE, Row
 from shared.delivery.transitions import Busy, Mismatch
 from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
@@ -173,7 +174,7 @@ class World:
                 changed.enter_context(patch.object(module, "asyncio", SimpleNamespace(sleep=self._sleep)))
             for module in (request, at_once):
                 changed.enter_context(patch.object(module, "within", lambda _: nullcontext()))  # no loop runs here
-            for module in (ledger, engine, worker):
+            for module in (row, engine, worker):
                 changed.enter_context(patch.object(module, "secrets", chance))
             changed.enter_context(patch.object(logger, "disabled", new=True))
             yield

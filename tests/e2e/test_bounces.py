@@ -28,5 +28,7 @@ def test_a_mail_that_comes_back_is_told_of_and_its_recipient_is_mailed_no_more(s
         assert (entry["addedBy"], mail in entry["reason"]) == ("bounce", True)
         (event,) = eventually(told)
         assert (event["subject"], event["data"]["bounce"]["recipient"]) == (mail, entry["id"])
+        (shown,) = host.message(answer).json()["bounces"]
+        assert (shown["recipient"], shown["code"]) == (entry["id"], "5.1.10")
         again = host.send(titled("once more", toRecipients=people(gone), ccRecipients=[]))
         assert again.headers["mailroom-state"] == "suppressed"

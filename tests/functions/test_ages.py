@@ -11,9 +11,9 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.app import App
-from shared.delivery.ledger import Row, State
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
+from shared.delivery.row import Row, State
 from shared.functions import queues as trigger
 from shared.mail.outgoing import identity
 from shared.settings.config import read

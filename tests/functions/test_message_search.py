@@ -13,9 +13,10 @@ import pytest
 from shared.app import App
 from shared.delivery.attention import AttentionIndex
 from shared.delivery.cancel_replay_retry import Control
-from shared.delivery.ledger import Ledger, Row
+from shared.delivery.ledger import Ledger
 from shared.delivery.queue import Kept
 from shared.delivery.results import Bounce
+from shared.delivery.row import Row
 from shared.functions import message_search, messages
 from shared.mail.outgoing import encode, identity, key_hash
 from shared.settings.config import read

@@ -11,7 +11,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.app import current_app
-from shared.delivery.ledger import Row
+from shared.delivery.row import Row
 from tests.azurite import azurite
 from tests.indexed import indexed
 

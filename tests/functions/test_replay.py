@@ -10,9 +10,9 @@ import pytest
 
 from shared.app import App
 from shared.delivery.cancel_replay_retry import Control
-from shared.delivery.ledger import Row
 from shared.delivery.queue import Kept
 from shared.delivery.request import Requests
+from shared.delivery.row import Row
 from shared.functions import messages
 from shared.mail.outgoing import identity
 from shared.settings.config import read

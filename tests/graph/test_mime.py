@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.cloud.state import Cloud
 from shared.app import App
-from shared.delivery.ledger import Row
+from shared.delivery.row import Row
 from shared.graph.client import GraphConnection, open_client
 from shared.graph.outcome import Accepted, Outcome, Rejected, Throttled, Unknown
 from shared.graph.send import send_mail

@@ -20,9 +20,9 @@ import shared.storage.files
 import shared.storage.storage_service
 from shared.app import App
 from shared.auth.managed_identity import Identity
-from shared.delivery.ledger import Row
 from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import Work
+from shared.delivery.row import Row
 from shared.delivery.search import Filters, search
 from shared.graph.client import open_client
 from shared.graph.outcome import Unanswered, Unknown

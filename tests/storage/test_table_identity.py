@@ -12,7 +12,8 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.delivery.ledger import Ledger, Row
+from shared.delivery.ledger import Ledger
+from shared.delivery.row import Row
 from shared.delivery.search import Filters, search
 from shared.mail.addresses import address_hash
 from shared.policy.suppression import SuppressedAddress, SuppressionTable

@@ -26,10 +26,11 @@ from azure.core.exceptions import AzureError
 
 from shared.delivery.engine import Ended, Engine, Later, Ready, Waits
 from shared.delivery.lease import lease_end
-from shared.delivery.ledger import ENDED, REPLAYABLE, Conflict, Row, first_claim, new_token, report_end
+from shared.delivery.ledger import Conflict
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification
+from shared.delivery.row import ENDED, REPLAYABLE, Row, first_claim, new_token, report_end
 from shared.delivery.worker import Worker
 from shared.event_loop import within
 from shared.mail.outgoing import OutgoingMail

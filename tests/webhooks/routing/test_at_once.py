@@ -18,9 +18,9 @@ import msgspec
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
-from shared.delivery.ledger import Row
 from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work, work_of
+from shared.delivery.row import Row
 from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome

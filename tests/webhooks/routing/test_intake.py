@@ -15,9 +15,9 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
 from shared.auth.entra_keys import KeysUnavailable
-from shared.delivery.ledger import Row
 from shared.delivery.queue import Kept, Receipt
 from shared.delivery.queue_messages import Work
+from shared.delivery.row import Row
 from shared.delivery.worker import Worker
 from shared.errors import NotAllowed
 from shared.mail.outgoing import OutgoingMail

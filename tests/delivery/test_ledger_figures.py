@@ -10,10 +10,11 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.delivery import summary as module
-from shared.delivery.ledger import PARTITIONS, Row
+from shared.delivery import ledger_figures as module
+from shared.delivery.ledger import PARTITIONS
+from shared.delivery.ledger_figures import Figures, Measured, SummaryTable
 from shared.delivery.maintenance import RUNS_AN_HOUR, Maintenance, partitions_of_run
-from shared.delivery.summary import Figures, Measured, SummaryTable
+from shared.delivery.row import Row
 from shared.ratelimit.rate_limits import RateLimits
 from shared.ratelimit.shared_row import Blocked, TableStore, key_of
 from shared.storage.tables import Tables

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from shared.delivery.ledger import ENDED, Row, State
 from shared.delivery.results import bounces_of
+from shared.delivery.row import ENDED, Row, State
 from shared.ratelimit.shared_row import Blocked, key_of
 from shared.storage.tables import Table
 

@@ -56,7 +56,7 @@ async def bounces() -> None:
 async def _report_routes(app: App) -> None:
     """Log which routes, or parts of their settings, cannot be used."""
     catalog = app.catalog
-    status = None if catalog.missing else await status_of(catalog, app.intake.composer, app.secrets)
+    status = None if catalog.missing else await status_of(catalog, app.intake.mails.composer, app.secrets)
     report_unusable(catalog.missing, status.problems if status else {})
 
 

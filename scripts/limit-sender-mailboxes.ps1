@@ -46,7 +46,8 @@
 
 .PARAMETER WithoutVerification
     Does not grant Mail.Read. Mailroom reads the sender mailboxes to find out whether a mail was sent when Graph's answer
-    was lost; use this with MAIL_VERIFY_SENT=false.
+    was lost, and with MAIL_BOUNCES=true for non-delivery reports; use this with MAIL_VERIFY_SENT=false, without
+    MAIL_BOUNCES.
 
 .PARAMETER LargeAttachments
     Grants Mail.ReadWrite, which drafts with attachments above 3 MB need.

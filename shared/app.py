@@ -234,13 +234,15 @@ class App:
     def intake(self) -> "Intake":
         from shared.webhooks.routing.at_once import AtOnce
         from shared.webhooks.routing.compose import Composer
+        from shared.webhooks.routing.event_mails import EventMails
         from shared.webhooks.routing.intake import Intake
         from shared.webhooks.routing.secrets import WebhookTokens
 
         composer, worker = Composer(self.settings, self.renderer), self.worker
         tokens = WebhookTokens(self.settings)
         at_once = AtOnce(self.engine, worker) if self.settings.send_at_once else None
-        return Intake(self.catalog, composer, self.secrets, tokens.verify, self.outbox, worker, at_once)
+        mails = EventMails(composer, self.outbox, worker, at_once)
+        return Intake(self.catalog, self.secrets, tokens.verify, mails)
 
 
 @cache

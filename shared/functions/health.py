@@ -101,7 +101,7 @@ async def _routes(app: App) -> dict[str, object]:
     catalog = app.catalog
     if catalog.missing:
         return {"status": "fail", "error": catalog.missing}
-    status = await status_of(catalog, app.intake.composer, app.secrets)
+    status = await status_of(catalog, app.intake.mails.composer, app.secrets)
     verdict = "fail" if status.problems else "warn" if status.notes else "pass"
     facts: dict[str, object] = {"status": verdict, "on": status.on, "off": dict.fromkeys(status.off, "no secret")}
     more = {"problems": status.problems, "notes": status.notes}

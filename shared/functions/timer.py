@@ -10,6 +10,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from shared.app import App, current_app
 from shared.delivery.ledger_figures import Measured
 from shared.delivery.maintenance import partitions_of_run
+from shared.delivery.results import RESULTS
 from shared.event_loop import Deadline, within
 from shared.functions.triggers import QUEUES
 from shared.settings.config import report_problems
@@ -55,7 +56,7 @@ async def bounces() -> None:
 async def _report_routes(app: App) -> None:
     """Log which routes, or parts of their settings, cannot be used."""
     catalog = app.catalog
-    status = None if catalog.missing else await status_of(catalog, app.intake.composer, app.secrets)
+    status = None if catalog.missing else await status_of(catalog, app.intake.mails.composer, app.secrets)
     report_unusable(catalog.missing, status.problems if status else {})
 
 
@@ -75,7 +76,7 @@ async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadl
 
 
 async def _measure_all(app: App, now: datetime) -> None:
-    measured = await measure(app.storage.queues, QUEUES, now)
+    measured = await measure(app.storage.queues, (*QUEUES, RESULTS), now)
     await app.summary.put_measured(now, measured, await app.pace_rows.blocked(now))
 
 

@@ -62,7 +62,8 @@ NO_READERS: Final = {
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """
         policy.size_limits:body_too_large mail.sizes:file_size mail.sizes:in_one_request mail.sizes:plan_of
-        mail.sizes:needs_draft mail.sizes:weight mail.limits:too_large mail.limits:waiting_until
+        mail.sizes:needs_draft mail.sizes:size_with_marker mail.sizes:weight mail.limits:too_large
+        mail.limits:waiting_until mail.marker:with_marker
         mail.sdk_message:attachment_to_sdk mail.sdk_message:to_sdk
         policy.pre_send:before_send
     """,

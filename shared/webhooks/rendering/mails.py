@@ -33,7 +33,7 @@ from shared.webhooks.rendering.environment import (
 from shared.webhooks.rendering.event_file import event_file
 from shared.webhooks.rendering.filters import IMPOSSIBLE, one_line, shorten
 from shared.webhooks.rendering.look import Look
-from shared.webhooks.rendering.markup import DEEPEST, depth_of
+from shared.webhooks.rendering.markup import too_deep
 from shared.webhooks.rendering.plain_text import text_of
 from shared.webhooks.rendering.summary import summary_of
 from shared.webhooks.sources.source import SourceEvent
@@ -54,6 +54,7 @@ BODY_END: Final = "<!--/body-->"
 _BUTTONS: Final = re.compile(r'<table[^>]* class="buttons">.*?</table>', re.DOTALL)
 # Control characters, which the output of programs contains, as Unicode's pictures of them.
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # str.translate takes 10 ms for a mail
+_THESE: Final = bytes(one for one in range(0x80) if _CONTROLS.match(chr(one)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ class Renderer:
         html = _sound("".join(_bounded(template.root_render_func(context))))
         if "subject_line" not in context.vars:
             raise _NoMail
-        if depth_of(html) > DEEPEST:
+        if too_deep(html):
             raise _TooLarge
         subject = context.vars["subject_line"]
         preheader = preheader_of(subject, context.vars["preheader"], html.partition(BODY)[2].partition(BODY_END)[0])
@@ -274,6 +275,8 @@ def _bounded(pieces: Iterator[str]) -> Iterator[str]:
 
 def _sound(html: str) -> str:
     """With pictures of control characters, and U+FFFD for what is no character."""
+    if html.isascii() and len(html.encode().translate(None, _THESE)) == len(html):  # it has none, found at once
+        return html
     shown = _CONTROLS.sub(lambda found: "\u2421" if found[0] == "\x7f" else chr(0x2400 + ord(found[0])), html)
     return IMPOSSIBLE.sub("\ufffd", shown)
 

@@ -81,7 +81,7 @@ def html_to_text(value: Any, *, addresses: bool = True) -> str | None:
     if value is None:
         return None
     text, more = _begin(shown(value))
-    if depth_of(text) > DEEPEST // 2:
+    if too_deep(text, DEEPEST // 2):
         return unescape(_ANY_TAG.sub(" ", text)) + more  # repairing it takes quadratic time in its depth
     return text_of(_READER.clean(text)[: 5 * LONGEST_HTML], addresses=addresses) + more
 
@@ -91,11 +91,11 @@ def clean_html(value: Any) -> Markup | None:
     if value is None:
         return None
     text, more = _begin(shown(value))
-    if depth_of(text) > DEEPEST // 2:
+    if too_deep(text, DEEPEST // 2):
         return lines(html_to_text(value), LONGEST_HTML)
     cleaned = _CLEANER.clean(text)
     # Badly nested HTML grows when it is repaired.
-    if len(cleaned) > 5 * LONGEST_HTML or depth_of(cleaned) > DEEPEST // 2:
+    if len(cleaned) > 5 * LONGEST_HTML or too_deep(cleaned, DEEPEST // 2):
         return lines(html_to_text(value), LONGEST_HTML)
     return Markup(cleaned + more)  # noqa: S704 - nh3 has cleaned it
 
@@ -106,10 +106,12 @@ def _begin(html: str) -> tuple[str, str]:
     return html[:LONGEST_HTML], f" … ({more:,} more characters of HTML)" if more > 0 else ""
 
 
-def depth_of(html: str) -> int:
-    """The largest number of nested elements, counting those that are not closed as open to the end."""
+def too_deep(html: str, most: int = DEEPEST) -> bool:
+    """Whether more elements than that are nested, counting those that are not closed as open to the end."""
+    if html.count("<") <= most:  # as in nearly every mail
+        return False
     is_open: Counter[str] = Counter()
-    depth = deepest = 0
+    depth = 0
     for closing, tag in _TAG.findall(html):
         name = tag.lower()
         if closing and is_open[name]:
@@ -118,8 +120,9 @@ def depth_of(html: str) -> int:
         elif not closing and name not in VOID:
             is_open[name] += 1
             depth += 1
-            deepest = max(deepest, depth)
-    return deepest
+            if depth > most:
+                return True
+    return False
 
 
 MARKUP_FILTERS: Final[Mapping[str, Callable[..., Any]]] = {

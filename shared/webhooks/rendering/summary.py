@@ -3,19 +3,18 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
 from shared.webhooks.rendering.event_file import hide_in_text
-from shared.webhooks.rendering.filters import cut, first_line, one_line, shorten, shown, told
-from shared.webhooks.rendering.markdown import markdown, markdown_to_text
-from shared.webhooks.rendering.markup import clean_html, html_to_text, link, web_address
+from shared.webhooks.rendering.filters import first_line, one_line, shorten, shown, told
+from shared.webhooks.rendering.free_text import LONGEST_TEXT, Paragraph, paragraph, plain_first_line
+from shared.webhooks.rendering.loose_values import page_of, time_in
+from shared.webhooks.rendering.markup import html_to_text, link, web_address
 from shared.webhooks.rendering.status_words import Status, is_now, status_of
 from shared.webhooks.rendering.telling import BESIDE, NAMES, TEXTS, THINGS, TITLES, RowTable, Value, telling, words_of
-from shared.webhooks.sources.json_values import moment as time_of
 from shared.webhooks.sources.source import SOURCES, SourceEvent
 
 MOST_TIMES: Final = 2
@@ -24,9 +23,7 @@ MOST_TABLES: Final = 3
 MOST_TEXTS: Final = 4
 LONGEST_TITLE: Final = 140  # characters
 LONGEST_FACT: Final = 160
-LONGEST_TEXT: Final = 4_000
 LONGEST_NAME: Final = 60
-READ_FOR_TITLE: Final = 2_000  # of a text whose first line is the title
 SHORT_TITLE: Final = 25  # a noun; what the message says completes it
 SHORT_MESSAGE: Final = 80
 # Where something has happened, by the names of values: repository, host or service.
@@ -36,15 +33,6 @@ _PLACES: Final = re.compile(
     r"application|site|website|sitename|cluster|system|vm|endpoint|entity|board)$"
 )
 _FAR: Final = 3  # levels from what the event is about
-_PAGES: Final = ("htmlurl", "weburl", "html", "web", "url", "link", "permalink")
-_NO_PAGE: Final = re.compile(
-    r"api|avatar|image|icon|logo|picture|photo|thumb|callback|hook|clone|git|ssh|download|raw|badge|snapshot|cert|"
-    r"unsubscribe|documentation|cancel|reschedul|delet|remov|reject|declin|revok|^self$"
-)
-_TIME_NAME: Final = re.compile(
-    r"(?:at|on|time|timestamp|date|datetime|ts|now|updated|since|created|modified|changed|started|finished)$"
-)
-_NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
 _SPEAKS: Final = re.compile(
     r"(?:message|text|details?|description|reason|errors?|output|comment|notes?|body|info|why)$"
 )
@@ -54,26 +42,10 @@ _BARE: Final = frozenset({
     "message", "name", "number", "passed", "size", "state", "status", "subject", "success", "text", "time", "title",
     "total", "value",
 })  # fmt: skip
-_SLACK_LINK: Final = re.compile(r"<(https?://[^|<>\s]+)\|([^<>\n]+)>")
-_MARKDOWN: Final = re.compile(r"\*\*\S|\]\(https?://|^#{1,4} |^```|^[-*] |%%%", re.MULTILINE)
-_HTML: Final = re.compile(r"</(?:p|div|a|b|strong|span|li|td|h\d)>|<br ?/?>", re.IGNORECASE)
-_COLUMNS: Final = re.compile(r"\S {2,}\S|\t")
-_CODE_NAME: Final = re.compile(r"(?:log|logs|output|stdout|stderr|stacktrace|trace|traceback|stack|query|command)$")
 _VERSION: Final = re.compile(r"v?\d+(?:[._]\d+)*")
 _DOMAINS: Final = frozenset({"com", "org", "net", "io", "dev", "de", "microsoft", "azure", "jira", "ms"})
 NO_TYPE: Final = "event"  # of any_json.py
 _TICKET: Final = re.compile(r"[A-Z][A-Z0-9]{1,9}-\d{1,7}")
-_MILLISECONDS: Final = 1e11
-_EPOCH: Final = (946_684_800, 4_102_444_800)  # seconds: the years 2000 to 2099
-
-
-@dataclass(frozen=True, slots=True)
-class Paragraph:
-    """kind: text (with Markup of its own, or plain) or code. heading: "" for what needs none."""
-
-    heading: str
-    text: Any
-    kind: str = "text"
 
 
 @dataclass(slots=True)
@@ -116,7 +88,7 @@ class _Writer:
         place = self._place(title)
         paragraphs = self._paragraphs(title)
         heading, subject = self._headings(title, status, paragraphs)
-        result = Summary(place, heading, subject, status, self._page(), paragraphs)
+        result = Summary(place, heading, subject, status, page_of(self.found.addresses, self.event.source), paragraphs)
         result.tables = [self._table(one) for one in found.tables[:MOST_TABLES]]
         result.left_out = found.skipped or any(one.total > len(one.rows) for one in found.tables)
         self._facts(result, status)
@@ -165,7 +137,7 @@ class _Writer:
         best = best or top or named(*NAMES) or named(*THINGS) or named("message", ending=True) or named(*TEXTS)
         best = best or named("title", "name", "text", "summary", ending=True)
         if best is None and not self._happened() and not self.found.tables:
-            plain = [one for one in near if self._as_time(one) is None]
+            plain = [one for one in near if time_in(one, self.time) is None]
             best = next((one for one in plain if not _PLACES.search(one.name) and not BESIDE.search(one.name)), None)
             best = next((one for one in plain if self._speaks(one)), best) or next(iter(plain), None)
         if best is not None:
@@ -224,7 +196,7 @@ class _Writer:
             first = ", ".join(cells[: 1 if alone else 3])
             more = tables[0].total - 1
             return shorten(first, LONGEST_TITLE) + (f" and {more} more" if more else "")
-        text = self._plain(title)
+        text = plain_first_line(shown(title.value))
         number = next(
             (one for one in self.found.values if one.name == "key" and _TICKET.fullmatch(shown(one.value))), None
         )
@@ -234,15 +206,6 @@ class _Writer:
         known = TITLES + NAMES + THINGS + TEXTS
         speaks = title.name in known or title.name.endswith(("title", "name", "message", "text", "summary"))
         return text if speaks else f"{title.label}: {text}"
-
-    def _plain(self, value: Value) -> str:
-        """The first line of a text of any kind, without marks."""
-        text = shown(value.value)[:READ_FOR_TITLE]
-        if _HTML.search(text):
-            text = html_to_text(text, addresses=False) or ""
-        elif _MARKDOWN.search(text) or _SLACK_LINK.search(text):
-            text = markdown_to_text(_as_markdown(text)) or ""
-        return one_line(first_line(text))
 
     def _paragraphs(self, title: Value | None) -> list[Paragraph]:
         """Texts of several words or lines, the message first."""
@@ -261,14 +224,14 @@ class _Writer:
                 self.found.skipped |= len(text) > LONGEST_TEXT
                 plain = not one.parent and (one.name in order or not found)
                 heading = one.parent if one.parent and one.name in _BARE else one.label
-                found.append(_paragraph("" if plain or one is title else heading, one.name, text))
+                found.append(paragraph("" if plain or one is title else heading, one.name, text))
         return found
 
     def _is_text(self, one: Value, title: Value | None) -> bool:
         text: str = one.value.strip()
         if one is title:  # what the title could not hold
-            return self._plain(one) != text
-        if web_address(text) or self._as_time(one):
+            return plain_first_line(text) != text
+        if web_address(text) or time_in(one, self.time):
             return False
         return self._speaks(one) or "\n" in text or len(text) > LONGEST_FACT
 
@@ -279,32 +242,12 @@ class _Writer:
         """With times as people write them."""
         rows = [
             [
-                self._as_time(Value(key.lower().replace(" ", ""), key, "", cell, 0)) or _linked(cell, None)
+                time_in(Value(key.lower().replace(" ", ""), key, "", cell, 0), self.time) or _linked(cell, None)
                 for key, cell in zip(table.columns, row, strict=True)
             ]
             for row in table.rows
         ]
         return replace(table, rows=rows)
-
-    def _page(self) -> str | None:
-        """The best page for people."""
-        ranked = sorted(
-            (
-                (
-                    bool(_NO_PAGE.search(name)) or "/api/" in url or url.startswith("https://api."),
-                    distance > 1,
-                    _rank(name),
-                    distance,
-                    at,
-                    url,
-                )
-                for at, (name, url, distance) in enumerate(self.found.addresses)
-            ),
-        )
-        if ranked and not ranked[0][0]:
-            return ranked[0][-1]
-        source = web_address(self.event.source)
-        return None if source is None or (urlsplit(source).hostname or "").startswith("api.") else source
 
     def _facts(self, result: Summary, status: Status | None) -> None:
         keys = status.keys if status else frozenset()
@@ -330,7 +273,7 @@ class _Writer:
             if isinstance(value, bool) and (not value or one.distance):
                 result.left_out = True
                 continue
-            if (written := self._as_time(one)) is not None:
+            if (written := time_in(one, self.time)) is not None:
                 times += 1
                 value = written
                 if not written or times > MOST_TIMES:
@@ -346,27 +289,6 @@ class _Writer:
         for _, _, one, value in rows[:MOST_FACTS]:
             result.facts.append((one.label if shortest[one.key] > 1 or one.name in _BARE else one.key, value))
 
-    def _as_time(self, one: Value) -> str | None:
-        """A time as people write it: ISO 8601, or seconds, milliseconds or microseconds since 1970 in what is called a
-        time. "" for one that means that there is none. A time without a zone stays one.
-        """
-        value = one.value
-        if isinstance(value, str):
-            if _NAIVE.fullmatch(value):
-                return value[:16].replace("T", " ")
-            if _NAIVE.match(value):
-                value = value.replace(" UTC", "+00:00")
-                return (self.time(value) or "") if time_of(value) else None
-        if not _TIME_NAME.search(one.name) or isinstance(value, bool):
-            return None
-        try:
-            seconds = float(value)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        while _MILLISECONDS < seconds < inf:
-            seconds /= 1000
-        return self.time(seconds) if _EPOCH[0] <= seconds <= _EPOCH[1] else None
-
 
 def _is_named(one: Value, name: str, *, ending: bool) -> bool:
     """ending: also "problemTitle", but not "userName", which is of somebody."""
@@ -381,27 +303,6 @@ def _spaced(text: str) -> str:
     return f" {' '.join(re.sub(r'\W', ' ', text.casefold()).split())} "
 
 
-def _rank(name: str) -> int:
-    return next(
-        (at for at, ending in enumerate(_PAGES) if name == ending), len(_PAGES) + (not name.endswith(("url", "link")))
-    )
-
-
 def _linked(value: Any, url: str | None) -> Any:
     address = url or (web_address(value) if isinstance(value, str) else None)
     return link(value, address) if address else value
-
-
-def _as_markdown(text: str) -> str:
-    return _SLACK_LINK.sub(r"[\2](\1)", text).replace("%%%", "")
-
-
-def _paragraph(heading: str, name: str, text: str) -> Paragraph:
-    text = cut(text, LONGEST_TEXT)
-    if _HTML.search(text):
-        return Paragraph(heading, clean_html(text))
-    if _MARKDOWN.search(text) or _SLACK_LINK.search(text):
-        return Paragraph(heading, markdown(_as_markdown(text)))
-    columns = sum(bool(_COLUMNS.search(line)) for line in text.splitlines()) > 1
-    is_code = columns or (_CODE_NAME.search(name) and "\n" in text)
-    return Paragraph(heading, text, "code" if is_code else "text")

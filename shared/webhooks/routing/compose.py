@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -175,6 +175,12 @@ def _files(rendered: Rendered) -> tuple[FileAttachment, ...]:
     return (FileAttachment(name="event.json", content_bytes=rendered.file, content_type="application/json"),)
 
 
-def templates_of(route: Route) -> list[Path]:
+def templates_of(route: Route) -> tuple[Path, ...]:
     """The folders of a route's templates: its own, and that of the ready route of the same source."""
-    return [route.folder / "templates", BUILT_IN / route.source.name / "templates"]
+    return _template_folders(route.folder, route.source.name)
+
+
+@cache
+def _template_folders(folder: Path, source: str) -> tuple[Path, ...]:
+    """The same objects each time: a path is hashed once, and the renderer looks for it several times for a mail."""
+    return folder / "templates", BUILT_IN / source / "templates"

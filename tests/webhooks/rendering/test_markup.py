@@ -12,10 +12,10 @@ from shared.webhooks.rendering.markup import (
     DEEPEST,
     LONGEST_HTML,
     clean_html,
-    depth_of,
     html_to_text,
     lines,
     link,
+    too_deep,
     web_address,
 )
 from shared.webhooks.rendering.plain_text import text_of
@@ -129,7 +129,7 @@ def test_deep_or_long_html_is_bounded(piece: str) -> None:
     """css_inline ends the process on thousands of elements in each other."""
     cleaned = clean_html(piece * 21_000)
     assert cleaned is not None
-    assert depth_of(cleaned) <= DEEPEST // 2
+    assert not too_deep(cleaned, DEEPEST // 2)
     assert len(cleaned) <= 6 * LONGEST_HTML
     assert "more characters of HTML" in cleaned
 
@@ -140,9 +140,14 @@ def test_what_is_hidden_is_not_read() -> None:
 
 
 def test_depth_counts_elements_that_are_open_and_no_more() -> None:
-    assert depth_of("<p>a<br><b>b</b><i>c</i></p><p>d</p>") == 2
-    assert depth_of("<div></b><div></b><div>") == 3
-    assert depth_of("") == 0
+    for html, depth in (
+        ("<p>a<br><b>b</b><i>c</i></p><p>d</p>", 2),
+        ("<div></b><div></b><div>", 3),
+        ("", 0),
+        ("<p>" * 300 + "</p>" * 300, 300),
+        ("<p>a</p>" * 300, 1),
+    ):
+        assert (too_deep(html, depth), too_deep(html, depth - 1)) == (False, depth > 0)
 
 
 @given(st.none() | st.integers() | st.lists(st.text()))

@@ -32,6 +32,7 @@ from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.at_once import AtOnce
 from shared.webhooks.routing.catalog import load
 from shared.webhooks.routing.compose import Composer
+from shared.webhooks.routing.event_mails import EventMails
 from shared.webhooks.routing.intake import Intake
 from shared.webhooks.routing.secrets import Secrets
 from shared.webhooks.sources.source import RawRequest, WebhookReply
@@ -138,9 +139,8 @@ class House:
         self.worker = Worker(engine, self.signatures.earlier)
         composer, outbox = Composer(given, RENDERER), self.office.outbox
         once = AtOnce(engine, self.worker) if given.send_at_once else None
-        self.intake = Intake(
-            load(self.folder), composer, Secrets(given), self._tokens, outbox, self.worker, once, clock.now
-        )
+        mails = EventMails(composer, outbox, self.worker, once, clock.now)
+        self.intake = Intake(load(self.folder), Secrets(given), self._tokens, mails)
 
     @property
     def storage(self) -> Storage:
@@ -303,8 +303,8 @@ async def test_a_process_that_dies_after_the_answer_leaves_the_mail_to_be_verifi
         house.graph.asleep = asyncio.Event()
         assert (await house.post()).status == 202
         ((_, work),) = house.messages
-        assert house.intake.at_once is not None
-        for task in list(house.intake.at_once._running):
+        assert house.intake.mails.at_once is not None
+        for task in list(house.intake.mails.at_once._running):
             task.cancel()
         await asyncio.sleep(0)
         house.graph.asleep = None
@@ -379,10 +379,10 @@ async def test_what_a_kill_would_double_and_events_of_the_queue_are_only_put(
 
 async def test_mails_without_a_copy_or_that_need_a_draft_are_only_put(tmp_path: Path) -> None:
     house = House(tmp_path)
-    assert house.intake.at_once is not None
+    assert house.intake.mails.at_once is not None
     mail = outgoing_mail()
     unsaved = replace(mail, request=msgspec.structs.replace(mail.request, save_to_sent_items=False))
-    made = await house.intake.at_once.put([unsaved, large()])
+    made = await house.intake.mails.at_once.put([unsaved, large()])
     assert [one.ready for one in made] == [None, None]
     assert [due for due, _ in house.messages] == [NOW, NOW]
 
@@ -408,7 +408,8 @@ async def test_what_cannot_be_asked_keeps_no_mail_from_being_durable(
     house = House(tmp_path, policy=ScriptedPolicy(down=trouble == "policy"))
     if trouble != "policy":
         engine = replace(house.office.engine, pace=Unreachable(hangs=trouble == "slow"))
-        house.intake = replace(house.intake, at_once=AtOnce(engine, house.worker))
+        unreached = replace(house.intake.mails, at_once=AtOnce(engine, house.worker))
+        house.intake = replace(house.intake, mails=unreached)
     assert (await house.post()).status == 202
     assert house.graph.rows == []
     assert [due for due, _ in house.messages] == [NOW]

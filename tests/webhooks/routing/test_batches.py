@@ -148,7 +148,7 @@ async def test_expanding_later_or_again_repeats_the_ids(tmp_path: Path) -> None:
     first = by_id(await at.mails())
     at.outbox.messages.clear()
     at.outbox.payloads[batch.payload] = content
-    at.intake = replace(at.intake, now=lambda: NOW + timedelta(days=3))
+    at.intake = replace(at.intake, mails=replace(at.intake.mails, now=lambda: NOW + timedelta(days=3)))
     await at.intake.expand(batch)
     assert by_id(await at.mails()) == first
     assert {mail.accepted_at for mail in first} == {NOW}
@@ -211,10 +211,9 @@ async def test_only_the_events_that_cannot_be_mailed_wait_for_their_setting(
     ((after, left),) = at.outbox.batches
     assert (after, left.left, len(at.outbox.messages)) == (LATER, (1, 2, 4, 5, 7, 8), 3)
     assert at.outbox.payloads[batch.payload]
-    composer = at.intake.composer
-    at.intake = replace(
-        at.intake, composer=replace(composer, settings=replace(composer.settings, to=("b@contoso.com",)))
-    )
+    composer = at.intake.mails.composer
+    other = replace(composer, settings=replace(composer.settings, to=("b@contoso.com",)))
+    at.intake = replace(at.intake, mails=replace(at.intake.mails, composer=other))
     await expand_all(at)
     assert len(set(ids(at))) == len(ids(at)) == 9
 
@@ -260,7 +259,7 @@ async def test_an_event_that_makes_mailroom_fail_holds_up_no_other_one(
 ) -> None:
     at = counter(tmp_path)
     await post(at, batch_of(9))
-    renderer = type(at.intake.composer.renderer)
+    renderer = type(at.intake.mails.composer.renderer)
     render = renderer.render
 
     def failing(self: Any, event: Any, *rest: Any, **options: Any) -> Any:
@@ -284,7 +283,8 @@ async def test_events_of_the_queue_are_expanded_the_same_way_and_get_their_times
     pacing = Rated(0)
     pacing.route = "route clouds"
     at.office.pace = pacing
-    at.intake = replace(at.intake, catalog=load(at.folder), worker=Worker(at.office.engine))
+    paced = replace(at.intake.mails, worker=Worker(at.office.engine))
+    at.intake = replace(at.intake, catalog=load(at.folder), mails=paced)
     events = [{"id": str(n), "topic": "/t", "eventType": "a", "subject": "s", "data": {}} for n in range(7)]
     await at.intake.take_message("m" * 32, json.dumps({"route": "clouds", "data": events}).encode())
     assert [batch.paced for _, batch in at.outbox.batches] == [True]

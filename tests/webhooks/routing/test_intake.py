@@ -25,6 +25,7 @@ from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.catalog import BUILT_IN, Catalog, load
 from shared.webhooks.routing.compose import Composer
+from shared.webhooks.routing.event_mails import EventMails
 from shared.webhooks.routing.event_messages import parse_event
 from shared.webhooks.routing.intake import Intake
 from shared.webhooks.routing.route import RouteUnusable
@@ -85,7 +86,8 @@ class Counter:
         composer = Composer(given, RENDERER)
         catalog = load(self.folder)
         courier = Worker(self.office.engine)
-        self.intake = Intake(catalog, composer, Secrets(given), self.tokens, self.outbox, courier, now=lambda: NOW)
+        mails = EventMails(composer, self.outbox, courier, now=lambda: NOW)
+        self.intake = Intake(catalog, Secrets(given), self.tokens, mails)
 
     async def tokens(self, rule: TokenRule, authorization: str | None) -> None:
         if self.token:
@@ -421,7 +423,8 @@ async def test_what_is_refused_under_a_key_that_counts_for_a_while_is_kept_again
     text = f'source = "azure-monitor"\n{REFUSING}[options]\nheader = "x-api-key"\n'
     counter = Counter(tmp_path, {"shop": text})
     for hours in (0, 1):
-        counter.intake = replace(counter.intake, now=partial(NOW.__add__, timedelta(hours=hours)))
+        later = replace(counter.intake.mails, now=partial(NOW.__add__, timedelta(hours=hours)))
+        counter.intake = replace(counter.intake, mails=later)
         for _ in range(2):  # each with a retry
             assert (await counter.post(NOT_OURS)).status == 200
     kept = [json.loads(one.content)["id"] for one in counter.outbox.dead.values()]
@@ -566,7 +569,8 @@ class Rated(Unpaced):
 def rated(folder: Path, pacing: Rated, text: str = "") -> Counter:
     counter = Counter(folder, routes={"shop": f"rate_per_minute = 3\n{text}"})
     counter.office.pace = pacing
-    counter.intake = replace(counter.intake, worker=Worker(counter.office.engine))
+    paced = replace(counter.intake.mails, worker=Worker(counter.office.engine))
+    counter.intake = replace(counter.intake, mails=paced)
     return counter
 
 

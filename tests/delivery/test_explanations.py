@@ -12,7 +12,7 @@ from shared.delivery.explanations import LONGEST, facts, reason_of, said
 from shared.delivery.row import facts_of, first_claim
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
-from shared.mail.addresses import address_hash
+from shared.mail.addresses import address_hash, canonical
 from shared.mail.outgoing import key_hash
 from tests.delivery.samples import NOON, Office, outgoing_mail, work
 
@@ -119,3 +119,10 @@ async def test_a_message_that_is_no_mail_is_found_by_its_key_where_that_can_be_r
     await Worker(office.engine).refuse("a" * 32, "mail-outbox", content, Malformed(400, "BadRequest", "no"))
     row = await office.row("a" * 32)
     assert (row.mailbox, row.key) == (sender, key and key_hash(key))
+
+
+def test_the_sentence_about_a_wrong_address_is_told_whole() -> None:
+    """What looks like an address is left out of it, so it must not have one as its example."""
+    with pytest.raises(ValueError, match="Expected") as refused:
+        canonical("nobody")
+    assert said(Malformed(400, "ErrorInvalidRecipients", str(refused.value))) == str(refused.value)

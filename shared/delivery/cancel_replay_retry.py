@@ -72,7 +72,7 @@ class Control:
             return Cannot("state", row)
         kept = await self.engine.outbox.kept(row.id)
         if kept is None or not kept.content:
-            return Cannot("nothing-kept", row)
+            return Cannot("nothing-kept", await self.engine.ledger.read(row.id) or row)
         if kept.kind == "message":
             if refused is not None and (why := await refused(kept)) is not None:
                 return Cannot("still-wrong", row, why)
@@ -104,9 +104,9 @@ class Control:
         name = identity("put back", row.id)
         message = ProducerMessage(v=1, id=name, queue=kept.queue, inserted_at=self.engine.now(), body=kept.content)
         await self.engine.outbox.retry_later(message, timedelta(0))
-        await self.engine.outbox.forget(row.id)
         with suppress(Conflict):  # another operator has done the same
             row = await self.engine.ledger.write(replace(row, token=new_token(), replays=row.replays + 1))
+        await self.engine.outbox.forget(row.id)
         return row
 
     async def retry(self, row: Row) -> Row | Cannot:

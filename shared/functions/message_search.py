@@ -132,7 +132,9 @@ def _filters(req: func.HttpRequest, *others: str) -> Filters:
 
 def _known(req: func.HttpRequest, names: tuple[str, ...]) -> None:
     # The platform leaves out what has no value: a filter that a script has left empty would find, or replay, all.
-    empty = [name for name, value in parse_qsl(urlsplit(req.url).query, keep_blank_values=True) if not value]
+    # An empty `after` is a program's first page.
+    given = parse_qsl(urlsplit(req.url).query, keep_blank_values=True)
+    empty = [name for name, value in given if not value and name != "after"]
     for name in (*req.params, *empty):
         if name not in names and not (name == "code" and not req.headers.get("x-functions-key")):
             raise _bad(f"{name[:40]!r} is not known, expected {', '.join(names)}.")

@@ -36,7 +36,7 @@ def place(row: "Row") -> datetime | None:
     """By which time a mail is listed; None: it needs no attention. What is being sent stays where it is."""
     match row.state:
         case "failed" | "review" | "suppressed":
-            return row.settled_at
+            return None if row.put_back else row.settled_at
         case "unknown":
             return row.listed_at or row.attempted_at or row.accepted_at
         case "accepted":

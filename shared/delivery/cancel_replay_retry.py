@@ -1,20 +1,22 @@
 """What producers and operators may do with a mail: cancel it; replay one that ended unsent; retry one that waits."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Literal
 
 import msgspec
 
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import Conflict
-from shared.delivery.queue import Kept
-from shared.delivery.queue_messages import work_of
+from shared.delivery.queue import QUEUE, Kept
+from shared.delivery.queue_messages import ProducerMessage, work_of
 from shared.delivery.retries import ended
 from shared.delivery.row import REPLAYABLE, Row, new_token, report_end
 from shared.delivery.verification import Finding, cannot_be_asked, is_forbidden
 from shared.graph.outcome import Unanswered
-from shared.mail.outgoing import OutgoingMail, decode
+from shared.mail.outgoing import OutgoingMail, decode, identity
 from shared.telemetry import LogEvent, emit
 
 
@@ -62,22 +64,21 @@ class Control:
         """Put a mail back that has ended unsent, with the same id. The row as it is now: sent, if it was found.
 
         One that may have gone is looked for first, here and by whoever delivers it, and sent only if it is not there.
-        Where its mailbox cannot be asked it is sent only by force; it may then have gone twice. A producer's message
-        goes back into its queue and is read anew, unless it would be refused again. Asked twice at once it is still
-        sent once: the second message finds the replay begun. dry: say what would be done, and change nothing.
+        Where its mailbox cannot be asked it is sent only by force; it may then have gone twice. A producer's message is
+        read anew, as from its queue, unless it would be refused again. Asked twice at once it is still sent once: the
+        second message finds the replay begun. dry: say what would be done, and change nothing.
         """
         if row.state not in REPLAYABLE:
             return Cannot("state", row)
         kept = await self.engine.outbox.kept(row.id)
         if kept is None or not kept.content:
-            return Cannot("nothing-kept", row)
+            return Cannot("nothing-kept", await self.engine.ledger.read(row.id) or row)
         if kept.kind == "message":
             if refused is not None and (why := await refused(kept)) is not None:
                 return Cannot("still-wrong", row, why)
             if dry:
                 return row
-            await self.engine.outbox.put_back(kept.queue, kept.content)
-            await self.engine.outbox.forget(row.id)
+            row = await self._put_back(row, kept)
         else:
             mail = decode(kept.content)
             finding = await self._verify(mail, row) if row.may_have_gone else "unsent"
@@ -90,6 +91,22 @@ class Control:
             work = msgspec.structs.replace(work_of(mail), known=True, replay=row.replays + 1, force=finding is None)
             await self.engine.outbox.put(work, self.engine.now(), None, mail)
         emit(LogEvent.MAIL_REPLAYED, id=row.id, state=row.state)
+        return row
+
+    async def _put_back(self, row: Row, kept: Kept) -> Row:
+        """A message without a key is known by its id alone. So it gets one that follows from its row, whoever puts it
+        back, and however often: it stays one mail. What it becomes has a row of its own.
+        """
+        if kept.queue == QUEUE:  # one of Mailroom's own, which has its id in it
+            await self.engine.outbox.put_back(QUEUE, kept.content)
+            await self.engine.outbox.forget(row.id)
+            return row
+        name = identity("put back", row.id)
+        message = ProducerMessage(v=1, id=name, queue=kept.queue, inserted_at=self.engine.now(), body=kept.content)
+        await self.engine.outbox.retry_later(message, timedelta(0))
+        with suppress(Conflict):  # another operator has done the same
+            row = await self.engine.ledger.write(replace(row, token=new_token(), replays=row.replays + 1))
+        await self.engine.outbox.forget(row.id)
         return row
 
     async def retry(self, row: Row) -> Row | Cannot:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from azure.core.exceptions import AzureError
+
 from shared.delivery import retries
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import PARTITIONS, Conflict
@@ -42,12 +44,15 @@ def partitions_of_run(now: datetime) -> range:
 
 @dataclass(slots=True)
 class _Seen:
-    """What one run has come across. listed: rows that the index of what needs attention must have."""
+    """What one run has come across. listed: rows that the index of what needs attention must have. untold: why results
+    cannot be told at the moment.
+    """
 
     figures: Figures
     changed: int = 0
     waiting: list[timedelta] = field(default_factory=list)
     listed: dict[str, Row] = field(default_factory=dict)
+    untold: AzureError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,10 @@ class Maintenance:
     summary: SummaryTable | None = None
 
     async def run(self, partitions: range) -> int:
-        """Go through these partitions. Returns how many rows, payloads and entries were changed or removed."""
+        """Go through these partitions. Returns how many rows, payloads and entries were changed or removed.
+
+        Raises AzureError; if only the queue of results cannot be reached, after everything else is done.
+        """
         seen = _Seen(Figures(self.engine.now()))
         for number in partitions:
             await self._partition(number, seen)
@@ -69,6 +77,8 @@ class Maintenance:
         emit(LogEvent.BACKLOG_MEASURED, waiting=len(seen.waiting), oldest=oldest)
         if seen.changed:
             emit(LogEvent.MAINTENANCE, changed=seen.changed)
+        if seen.untold is not None:
+            raise seen.untold
         return seen.changed
 
     async def _partition(self, number: int, seen: _Seen) -> None:
@@ -88,7 +98,8 @@ class Maintenance:
             if row.state in WAITING:
                 seen.waiting.append(self.engine.now() - row.begins)
             try:
-                seen.changed += await self._keep(row)
+                told = await self._told(row, seen)
+                seen.changed += await self._keep(told) or told != row
             except Conflict:  # it has moved on by itself
                 continue
         async for payload in self.engine.outbox.payloads_of(number):
@@ -110,12 +121,20 @@ class Maintenance:
             return False
         return True
 
+    async def _told(self, row: Row, seen: _Seen) -> Row:
+        """Its results matter least: what keeps them from being told must keep nothing else from being done."""
+        if seen.untold is None:
+            try:
+                return await self.engine.ledger.told(row)
+            except AzureError as error:
+                seen.untold = error
+        return row
+
     async def _keep(self, row: Row) -> bool:
         """Whether the row was changed. Raises Conflict."""
         now, settings = self.engine.now(), self.engine.settings
         if row.state in ENDED:
-            told = await self.engine.ledger.told(row)
-            if (without := await self.engine.without_draft(told)) != told:
+            if (without := await self.engine.without_draft(row)) != row:
                 await self.engine.ledger.write(without)
             return without != row
         if not row.queued and row.state in ("sending", "unknown"):

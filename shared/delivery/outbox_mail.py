@@ -8,6 +8,7 @@ MIME mail in base64, as sendMail takes it; a copy is always saved. Anything else
 Mailroom's own `mail-work` messages.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -25,6 +26,9 @@ from shared.mail.parse import OUTER, SendMailBody, checked_mail, is_saved, shape
 from shared.parsing.producer_messages import numbers_as_text, renamed, unwrapped
 from shared.parsing.strict_json import TYPE, read_json
 
+Sender = Annotated[str, Meta(min_length=1, max_length=320)]
+Key = Annotated[str, Meta(min_length=1, max_length=MAX_KEY, pattern=LINE)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMail:
@@ -39,8 +43,8 @@ class OutboxMail:
 
 
 class _OutboxBody(SendMailBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    sender: Annotated[str, Meta(min_length=1, max_length=320)]
-    key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY, pattern=LINE)] | None = None
+    sender: Sender
+    key: Key | None = None
     not_before: Annotated[datetime, Meta(tz=True)] | None = field(default=None, name="notBefore")
     thread: Annotated[str, Meta(min_length=1, max_length=LONGEST_THREAD)] | None = None
     mime: str | None = None
@@ -61,6 +65,20 @@ def outbox_mail(body: bytes) -> OutboxMail:
     except OverflowError:
         raise _wrong("Expected a time within the years 1 to 9999 of UTC.", "$.notBefore") from None
     return OutboxMail(sender=sender, mail=mail, key=outer.key, not_before=not_before, thread=outer.thread, mime=mime)
+
+
+def named(body: bytes) -> tuple[str, str | None]:
+    """The sender and the key of a message that is no mail, as far as they can be read: by them it is found."""
+    sender, key = "", None
+    with suppress(Malformed):
+        tree = renamed(read_json(unwrapped(body)), names(), deep=False)
+        if isinstance(tree, dict):
+            numbers_as_text(tree, "key")
+            with suppress(msgspec.ValidationError):
+                key = msgspec.convert(tree.get("key"), Key | None)
+            with suppress(msgspec.ValidationError):
+                sender = _sender(msgspec.convert(tree.get("sender"), Sender))
+    return sender, key
 
 
 @cache

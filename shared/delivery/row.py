@@ -95,6 +95,11 @@ class Row:
         """From when its age counts: its acceptance, or the later time it was to wait for."""
         return max(self.not_before or self.accepted_at, self.accepted_at)
 
+    @property
+    def put_back(self) -> bool:
+        """It is a refused message, not a mail, and was replayed: what that became has a row of its own."""
+        return self.state == "failed" and not self.fingerprint and self.replays > 0
+
     def was_to(self, address: str) -> bool:
         """Whether it was to be sent to this recipient, given as its hash."""
         every = self.recipients or ""

@@ -24,7 +24,8 @@ from shared.delivery.queue_messages import Work
 from shared.delivery.retries import first_verification, give_back, given_up, too_old
 from shared.delivery.row import ENDED, REPLAYABLE, Row, State, facts_of, first_claim, new_token, report_end
 from shared.errors import Refused
-from shared.mail.outgoing import OutgoingMail, Signed
+from shared.mail.outgoing import OutgoingMail, Signed, key_hash
+from shared.settings.caller_rules import PRODUCERS
 from shared.telemetry import LogEvent, emit
 
 LATER: Final = timedelta(minutes=5)
@@ -164,6 +165,11 @@ class Worker:
         )
         if of is not None:
             row = replace(row, **facts_of(of))
+        elif queue == PRODUCERS:
+            from shared.delivery.outbox_mail import named
+
+            sender, key = named(content)
+            row = replace(row, mailbox=sender, key=key_hash(key) if key else None)
         await self.engine.outbox.set_aside(row, Kept("message", refusal.code, content, queue))
         with suppress(Conflict):  # an earlier delivery of the same message has written it
             await self.engine.ledger.write(row)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final, get_args
+from urllib.parse import parse_qsl, urlsplit
 
 import azure.functions as func
 import msgspec
@@ -130,9 +131,15 @@ def _filters(req: func.HttpRequest, *others: str) -> Filters:
 
 
 def _known(req: func.HttpRequest, names: tuple[str, ...]) -> None:
-    for name in req.params:
+    # The platform leaves out what has no value: a filter that a script has left empty would find, or replay, all.
+    # An empty `after` is a program's first page.
+    given = parse_qsl(urlsplit(req.url).query, keep_blank_values=True)
+    empty = [name for name, value in given if not value and name != "after"]
+    for name in (*req.params, *empty):
         if name not in names and not (name == "code" and not req.headers.get("x-functions-key")):
             raise _bad(f"{name[:40]!r} is not known, expected {', '.join(names)}.")
+    if empty:
+        raise _bad(f"{empty[0][:40]} is empty, expected a value, or that it is left out.")
 
 
 def _bad(text: str) -> Malformed:

@@ -63,6 +63,8 @@ def unreplayed(cannot: "Cannot") -> str:
     match cannot.reason:
         case "cannot-be-asked":
             return UNASKABLE
+        case "nothing-kept" if cannot.row.put_back:
+            return "Its message was put back before. What became of that has an id of its own."
         case "nothing-kept":
             return "Nothing is kept of this mail: its caller was answered with the refusal."
         case "still-wrong":
@@ -195,5 +197,6 @@ def shown(row: Row) -> dict[str, object]:
 def _next_step(row: Row) -> str | None:
     """What is done with it next: at `dueAt`, or as soon as its message comes. None: nothing is."""
     if row.state in ENDED:
-        return "operator" if row.state in REPLAYABLE else None
+        over = row.put_back and row.listed_at is None  # an entry of what needs attention has no fingerprint
+        return "operator" if row.state in REPLAYABLE and not over else None
     return {"sending": "record", "unknown": "verify"}.get(row.state, "send")

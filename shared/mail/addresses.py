@@ -52,7 +52,7 @@ def checked(address: str) -> str:
         raise ValueError(f"It has more than {LONGEST} characters.")
     local, at, domain = address.partition("@")
     if not at or "@" in domain:
-        raise ValueError("Expected local-part@domain, with one @.")
+        raise ValueError("Expected a local part and a domain, with one @ between them.")
     result = f"{_local(local)}@{_domain(domain)}"
     if len(result.encode()) > LONGEST_WHOLE:
         raise ValueError(f"It has more than {LONGEST_WHOLE} octets.")

@@ -37,7 +37,10 @@ def unwrapped(body: bytes) -> bytes:
             return body
         if body.startswith(b'"'):
             value = _loaded(body.decode("utf-8", "surrogateescape"), "string")
-            body = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else b""
+            try:
+                body = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else b""
+            except UnicodeEncodeError:
+                raise _wrong("Found half of a surrogate pair in a JSON string around an object.") from None
         else:
             body = _of_base64(body)
     raise _wrong(f"Found more than {MOST_LAYERS} layers of base64 and JSON strings around an object.")

@@ -12,7 +12,7 @@ from shared.delivery.explanations import LONGEST, facts, reason_of, said
 from shared.delivery.row import facts_of, first_claim
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
-from shared.mail.addresses import address_hash
+from shared.mail.addresses import address_hash, canonical
 from shared.mail.outgoing import key_hash
 from tests.delivery.samples import NOON, Office, outgoing_mail, work
 
@@ -99,3 +99,30 @@ async def test_the_last_attempt_is_in_the_row() -> None:
     mail = outgoing_mail()
     await Worker(office.engine).deliver(work(mail), mail)
     assert (await office.row()).attempted_at == NOON + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("content", "sender", "key"),
+    [
+        (b'{"Sender": "Desk@Contoso.com", "key": 4711, "message": {"toRecipients": 1}}', "desk@contoso.com", "4711"),
+        (b'{"sender": "nobody in particular", "key": "order 1", "subject": 1}', "", "order 1"),
+        (b'{"sender": "desk@contoso.com", "key": ["order 1"]}', "desk@contoso.com", None),
+        (b'{"sender": "desk@contoso.com", "key": "order 1"', "", None),
+        (b"no JSON", "", None),
+        (b"[1]", "", None),
+    ],
+)
+async def test_a_message_that_is_no_mail_is_found_by_its_key_where_that_can_be_read(
+    content: bytes, sender: str, key: str | None
+) -> None:
+    office = Office()
+    await Worker(office.engine).refuse("a" * 32, "mail-outbox", content, Malformed(400, "BadRequest", "no"))
+    row = await office.row("a" * 32)
+    assert (row.mailbox, row.key) == (sender, key and key_hash(key))
+
+
+def test_the_sentence_about_a_wrong_address_is_told_whole() -> None:
+    """What looks like an address is left out of it, so it must not have one as its example."""
+    with pytest.raises(ValueError, match="Expected") as refused:
+        canonical("nobody")
+    assert said(Malformed(400, "ErrorInvalidRecipients", str(refused.value))) == str(refused.value)

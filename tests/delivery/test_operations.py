@@ -10,6 +10,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.cancel_replay_retry import Cannot, Control
 from shared.delivery.queue import Kept
+from shared.delivery.queue_messages import ProducerMessage, parse_work
 from shared.delivery.request import Requests
 from shared.delivery.row import Row, State
 from shared.delivery.verification import Finding
@@ -536,11 +537,29 @@ async def test_a_direct_mail_whose_caller_has_the_refusal_cannot_be_put_back() -
     assert cannot.reason == "nothing-kept"
 
 
-async def test_what_was_no_mail_goes_back_into_its_queue_as_it_came() -> None:
+async def test_what_was_no_mail_is_read_anew_as_one_message_whoever_puts_it_back_and_how_often() -> None:
     office = Office()
     await Worker(office.engine).refuse("a" * 32, "mail-outbox", b"{}", Malformed(400, "BadRequest", "no"))
-    await Control(office.engine).replay(await office.row("a" * 32))
-    assert office.outbox.returned == [("mail-outbox", b"{}", timedelta(0))]
+    row, kept = await office.row("a" * 32), office.outbox.dead["a" * 32]
+    await Control(office.engine).replay(row)
+    office.outbox.dead["a" * 32] = kept  # as a second operator, at the same moment, has found it
+    await Control(office.engine).replay(row)
+    messages = [parse_work(content) for _, content, _ in office.outbox.returned]
+    assert [(one.queue, one.body) for one in messages if isinstance(one, ProducerMessage)] == [
+        ("mail-outbox", b"{}")
+    ] * 2
+    assert len({one.id for one in messages} - {"a" * 32}) == 1
+
+
+async def test_what_was_put_back_needs_no_attention_any_more() -> None:
+    office = Office()
+    await Worker(office.engine).refuse("a" * 32, "mail-outbox", b"{}", Malformed(400, "BadRequest", "no"))
+    row = await office.row("a" * 32)
+    assert row.listed_at is not None
+    replayed = await Control(office.engine).replay(row)
+    assert isinstance(replayed, Row)
+    assert (replayed.listed_at, replayed.replays, replayed.put_back) == (None, 1, True)
+    assert await Control(office.engine).replay(row) == Cannot("nothing-kept", replayed), "as it is by now"
 
 
 async def test_a_mail_for_later_is_put_again_every_six_days_until_its_time() -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery.ledger import PARTITIONS
+from shared.delivery.ledger import PARTITIONS, partition
 from shared.delivery.maintenance import Maintenance
 from shared.delivery.request import Requests
 from shared.delivery.results import Bounce
@@ -121,6 +121,19 @@ async def test_a_queue_that_is_away_stops_no_mail_and_maintenance_tells_it_later
     for _ in range(2):
         await Maintenance(office.engine).run(range(PARTITIONS))
     assert queue.kinds() == ["mail.sent"]
+
+
+async def test_while_results_cannot_be_told_maintenance_does_all_the_rest_and_says_so_once_it_is_done(
+    office: Office, queue: Queue
+) -> None:
+    queue.takes = 0
+    first, last = sorted(("0" * 32, "1" * 32), key=partition)
+    await office.ledger.write(ended("sent", id=first))
+    await office.ledger.write(replace(CLAIM, id=last, state="accepted", token="token-2"))
+    office.clock.move(days=11)
+    with pytest.raises(ServiceRequestError):
+        await Maintenance(office.engine).run(range(PARTITIONS))
+    assert (await office.row(last)).code == "TooOld"
 
 
 async def test_a_process_that_dies_before_the_row_says_so_has_it_told_again_under_the_same_id(queue: Queue) -> None:

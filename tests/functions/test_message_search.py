@@ -138,6 +138,16 @@ async def test_a_wrong_parameter_is_named_with_what_is_expected(site: Site, para
     assert "jane" not in body["detail"], "an address is not quoted"
 
 
+@pytest.mark.parametrize("query", ["state=failed&code=", "state=failed&since", "state=failed&dryRun="])
+async def test_a_parameter_without_a_value_is_not_taken_for_one_that_is_left_out(site: Site, query: str) -> None:
+    """The platform gives a function only those that have one. Without them, everything would be replayed."""
+    await site.have(ROW)
+    headers, params = {"x-functions-key": "k"}, {"state": "failed"}
+    request = func.HttpRequest("POST", f"https://x.test/?{query}", headers=headers, params=params, body=b"")
+    answer = await message_search.operator_message_replays(request)
+    assert (answer.status_code, b" is empty, expected a value" in answer.get_body()) == (400, True)
+
+
 async def test_a_function_key_in_the_address_is_no_filter(site: Site) -> None:
     """The platform takes `code` for the key. Taken for a filter, or left out, it would silently find something else."""
     await site.have(ROW)

@@ -11,6 +11,7 @@ import pytest
 from shared.app import App
 from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.queue import Kept
+from shared.delivery.queue_messages import ProducerMessage, parse_work
 from shared.delivery.request import Requests
 from shared.delivery.row import Row
 from shared.functions import messages
@@ -138,7 +139,10 @@ async def test_a_message_goes_back_into_its_queue_once_it_would_not_be_refused(
     office = Office()
     answer = await replayed(office, install, MENDED, queue, content)
     assert answer.status_code == 202
-    assert [(name, text) for name, text, _ in office.outbox.returned] == [(queue, content)]
+    ((_, text, _),) = office.outbox.returned
+    message = parse_work(text)
+    assert isinstance(message, ProducerMessage)
+    assert (message.queue, message.body) == (queue, content)
 
 
 async def test_a_key_that_still_names_another_mail_is_told(install: Install) -> None:

@@ -46,7 +46,7 @@ def test_an_object_comes_out_of_up_to_four_wrappings_in_any_order(
     "body",
     [
         b"hello", b"4711", b"null", b'"hello"', b'"unfinished', b"{}"[:0] + b"=", base64.b64encode(b"hello, world"),
-        b'""""',
+        b'""""', rb'"\ud800"', rb'"{\"a\": \"\udfff\"}"',
     ],
 )  # fmt: skip
 def test_what_holds_no_object_is_refused_or_empty(body: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from shared.bounces import delivery_report
 from shared.bounces.delivery_report import read_report
-from shared.delivery.outbox_mail import outbox_mail
+from shared.delivery.outbox_mail import named, outbox_mail
 from shared.delivery.queue_messages import of_some_version, parse_work
 from shared.mail import limits, parse, threading
 from shared.mail.limits import LONGEST_ID, LONGEST_LINE, LONGEST_NAME, LONGEST_SUBJECT
@@ -309,6 +309,12 @@ REPORTS: Final[Mapping[str, Shape]] = {
     ),
 }
 
+
+def _queued(body: bytes) -> None:
+    named(body)
+    outbox_mail(body)
+
+
 READERS: Final = [
     Reader("a mail over HTTP", _whole, MEGABYTE, MAILS),
     Reader(
@@ -320,7 +326,7 @@ READERS: Final = [
     ),
     Reader(
         "a mail in the queue",
-        outbox_mail,
+        _queued,
         QUEUE,
         {name: _as_outbox(shape) for name, shape in MAILS.items()}
         | {

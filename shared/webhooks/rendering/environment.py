@@ -67,6 +67,11 @@ def object_in(value: Any, path: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def _number(value: Any) -> bool:
+    """As JSON has it; Python, and so Jinja, takes true and false for numbers too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class TemplateSandbox(ImmutableSandboxedEnvironment):
     """Templates from several folders, the first that has one; those of the layout take precedence over all."""
 
@@ -89,6 +94,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         self.filters |= {"markdown": markdown, "markdown_to_text": markdown_to_text, "mrkdwn": mrkdwn}
         self.filters |= {"jira_markup": jira_markup, "slack_message": slack_message, "teams_message": teams_message}
         self.tests |= {"telling": _telling, "text": lambda value: isinstance(value, str) and _telling(value)}
+        self.tests |= {"number": _number}
         del self.filters["safe"], self.globals["lipsum"]  # other people's HTML passes clean_html
         self.globals |= {"at_in": at_in, "list_in": list_in, "object_in": object_in, "text_in": text_in}
         self.globals |= {"range": _range, "link": link}

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from shared.webhooks.rendering.environment import TemplateSandbox
 from shared.webhooks.rendering.look import Look
 from shared.webhooks.rendering.mails import LARGEST, Renderer
 from shared.webhooks.rendering.plain_text import text_of
@@ -308,3 +309,9 @@ def test_nothing_large_is_loaded_before_something_is_rendered() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("value", "number"), [(1, True), (0.5, True), (True, False), (False, False), ("1", False)])
+def test_true_and_false_are_no_numbers(value: object, *, number: bool) -> None:
+    sandbox = TemplateSandbox(LAYOUT, [])
+    assert bool(sandbox.from_string("{% if value is number %}yes{% endif %}").render(value=value)) is number

@@ -14,7 +14,8 @@ from shared.webhooks.rendering.free_text import LONGEST_TEXT, Paragraph, paragra
 from shared.webhooks.rendering.loose_values import page_of, time_in
 from shared.webhooks.rendering.markup import html_to_text, link, web_address
 from shared.webhooks.rendering.status_words import Status, is_now, status_of
-from shared.webhooks.rendering.telling import BESIDE, NAMES, TEXTS, THINGS, TITLES, RowTable, Value, telling, words_of
+from shared.webhooks.rendering.telling import RowTable, Value, telling
+from shared.webhooks.rendering.value_names import BESIDE, NAMES, TEXTS, THINGS, TITLES, words_of
 from shared.webhooks.sources.source import SOURCES, SourceEvent
 
 MOST_TIMES: Final = 2

@@ -17,6 +17,25 @@ from shared.errors import Malformed
 from shared.webhooks.rendering.event_file import hide_in_text, is_secret
 from shared.webhooks.rendering.filters import shown, told
 from shared.webhooks.rendering.markup import web_address
+from shared.webhooks.rendering.value_names import (
+    ADDRESS_NAME,
+    BESIDE,
+    ENVELOPES,
+    FOR_PROGRAMS,
+    LINKS,
+    LONGEST_NAME,
+    NAMED_BY,
+    NAMES,
+    PAIR,
+    SAME_LEVEL,
+    TITLES,
+    UNTOLD,
+    WORD_ENDS,
+    for_programs,
+    parent_of,
+    plain_name,
+    words_of,
+)
 from shared.webhooks.sources.json_values import read_json
 
 MOST_SEEN: Final = 2_000  # values that are looked at
@@ -25,63 +44,10 @@ ROW_SEEN: Final = 60  # of a table's row
 MOST_ROWS: Final = 20  # of a table
 MOST_COLUMNS: Final = 4
 MOST_LISTED: Final = 10  # items of a list in one line
-LONGEST_NAME: Final = 60  # characters of a value's name
 DEEPEST_JSON: Final = 40  # levels in which JSON in texts is read
-LONGEST_ACRONYM: Final = 4  # letters
-LONGEST_PARENT: Final = 30  # characters
 LONGEST_WORD: Final = 200  # characters of an object's name
 LONGEST_JSON: Final = 100_000  # characters of JSON in a text
 
-# Names, without signs and in lower case. Titles in the order in which they are preferred.
-TITLES: Final = ("title", "headline", "issuetitle", "summary", "subject", "alarmname", "alertname", "rulename")
-NAMES: Final = (
-    "name", "displayname", "monitorname", "monitorfriendlyname", "checkname", "jobname", "message", "text", "msg",
-)  # fmt: skip
-TEXTS: Final = (
-    "description",
-    "shortdescription",
-    "body",
-    "details",
-    "content",
-    "reason",
-    "error",
-    "errormessage",
-    "info",
-    "output",
-)
-# Objects that an event is about, or that are around it.
-THINGS: Final = (
-    "issue", "incident", "alert", "alertgroup", "problem", "monitor", "check", "pullrequest", "build", "pipeline",
-    "workflow", "job", "task", "run", "deployment", "order", "invoice", "ticket", "card", "item", "record",
-)  # fmt: skip
-_ENVELOPES: Final = (
-    "data", "event", "eventdata", "payload", "body", "objectattributes", *THINGS, "notification", "detail", "details",
-    "object", "message", "resource", "content", "result", "push", "pushdata", "fields", "attributes", "params",
-    "entity", "context",
-)  # fmt: skip
-# Who or where, never what.
-BESIDE: Final = re.compile(
-    r"(?:user|sender|actor|agent|author|owner|creator|assignee|requester|customer|account|org|organization|team|company|"
-    r"repository|repo|project|pusher|committer|service|host|source|app|meta|policy|server|space|page|channel|rule|"
-    r"board|model|manager|decoder|method|by)$"
-)
-_UNTOLD: Final = re.compile(r"(?:webhook|hook|installation|subscription|integration|signature|workspace)$")
-_LINKS: Final = re.compile(r"(?:links|urls)$")
-_NAMED_BY: Final = (
-    "displayname", "fullname", "pathwithnamespace", "repofullname", "reponame", "name", "title", "summary", "login",
-    "username", "friendlyname", "nickname", "email", "key", "value",
-)  # fmt: skip
-_PAIR: Final = frozenset({"name", "title", "key", "label", "value", "short", "inline", "type"})
-_SAME_LEVEL: Final = frozenset(
-    {"labels", "annotations", "fields", "attributes", "metadata", "details", "tags", "extra"}
-)
-_FOR_PROGRAMS: Final = re.compile(
-    r"(?:^|[a-z])(?:uuid|guid|sha|sha1|sha256|hash|md5|etag|checksum|digest|signature|fingerprint|nonce|cursor|arn|"
-    r"groupkey|apiversion|specversion|schemaversion|signatureversion|schema|type|kind|color|inline|private|fork|archived|defaultbranch|timezone)$"
-    r"|^(?:self|object)$|avatar|icon|emoji|thumbnail|signing|unsubscribe"
-)
-_ID: Final = re.compile(r"(?:^|[_\-. ])(?:id|ids|iid|sid)$|[a-z0-9](?:Id|ID|Ids|IDs|Sid|SID)$|^(?:ID|Id)$", re.ASCII)
-_ADDRESS_NAME: Final = re.compile(r"(?:url|uri|href|link|links|webhook)$")
 # Ids and hashes by their form: GUIDs, long hex, and long runs of letters with digits.
 _OPAQUE: Final = re.compile(
     r"\{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?|(?=\S*\d)[0-9a-f]{16,}"
@@ -89,8 +55,6 @@ _OPAQUE: Final = re.compile(
     re.IGNORECASE,
 )
 _BASE64_JSON: Final = re.compile(r"e[yw][A-Za-z0-9+/]{14,}={0,2}")  # what begins with a brace
-_PLAIN_SIGNS: Final = re.compile(r"[\W_]+")
-_WORD_ENDS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s_.:/-]+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,26 +103,15 @@ class Found:
 def telling(data: Any, kind: str) -> Found:
     """What an event of this type tells; "" where it has none. data: bounded."""
     walk = _Walk()
-    chain = _chain(_opened(data), {_plain(word) for word in _WORD_ENDS.split(kind) if word})
+    chain = _chain(_opened(data), {plain_name(word) for word in WORD_ENDS.split(kind) if word})
     inner: Any = None
     for distance, (_, node) in enumerate(reversed(chain)):
         walk.go(node, distance, "", inner)
         inner = node
     about = chain[-1][0]
-    walk.found.about = "" if _plain(about) in _ENVELOPES or _plain(about) in _SAME_LEVEL else words_of(about)
+    walk.found.about = "" if plain_name(about) in ENVELOPES or plain_name(about) in SAME_LEVEL else words_of(about)
     walk.found.values.sort(key=lambda one: one.distance)  # stable
     return walk.found
-
-
-def words_of(name: str) -> str:
-    """A name as words: "jobName" is "Job name", "SCANNING_COMPLETED" is "Scanning completed"."""
-    name = name[:LONGEST_NAME].lower() if name.isupper() and len(name) > LONGEST_ACRONYM else name[:LONGEST_NAME]
-    text = " ".join(part if part.isupper() else part.lower() for part in _WORD_ENDS.split(name) if part)
-    return text[:1].upper() + text[1:]
-
-
-def _plain(name: str) -> str:
-    return _PLAIN_SIGNS.sub("", name[:LONGEST_NAME]).lower()
 
 
 def _opened(value: Any, levels: int = DEEPEST_JSON) -> Any:
@@ -187,7 +140,9 @@ def _chain(root: Any, kinds: set[str]) -> list[tuple[str, Any]]:
     chain, node = [("", root)], root
     while isinstance(node, Mapping) and len(chain) < DEEPEST and not _has(node, TITLES):
         children = {name: child for name, child in node.items() if isinstance(child, Mapping) and child}
-        chosen = next((name for name in children if _plain(name) in kinds and not BESIDE.search(_plain(name))), None)
+        chosen = next(
+            (name for name in children if plain_name(name) in kinds and not BESIDE.search(plain_name(name))), None
+        )
         if chosen is None and not _has(node, NAMES):
             chosen = _best(children)
         if chosen is None:
@@ -199,9 +154,9 @@ def _chain(root: Any, kinds: set[str]) -> list[tuple[str, Any]]:
 
 def _best(children: Mapping[str, Any]) -> str | None:
     """The name of the object that says most clearly what has happened."""
-    names = {_plain(name): name for name in children}
-    envelopes = [names[plain] for plain in _ENVELOPES if plain in names]
-    others = [name for plain, name in names.items() if not BESIDE.search(plain) and not _UNTOLD.search(plain)]
+    names = {plain_name(name): name for name in children}
+    envelopes = [names[plain] for plain in ENVELOPES if plain in names]
+    others = [name for plain, name in names.items() if not BESIDE.search(plain) and not UNTOLD.search(plain)]
     found = [
         *(name for name in envelopes if _titled(children[name], 3)),
         *(name for name in others if _has(children[name], TITLES)),
@@ -215,14 +170,14 @@ def _titled(node: Any, levels: int) -> bool:
     if not isinstance(node, Mapping) or not levels:
         return False
     return _has(node, TITLES + NAMES) or any(
-        _titled(child, levels - 1) for name, child in islice(node.items(), 50) if not BESIDE.search(_plain(name))
+        _titled(child, levels - 1) for name, child in islice(node.items(), 50) if not BESIDE.search(plain_name(name))
     )
 
 
 def _has(node: Mapping[str, Any], names: tuple[str, ...]) -> bool:
     """Whether the object has a text of one of these names; as a title also "problemTitle"."""
     return any(
-        isinstance(one, str) and told(one) and ((plain := _plain(name)) in names or _has_title(names, plain))
+        isinstance(one, str) and told(one) and ((plain := plain_name(name)) in names or _has_title(names, plain))
         for name, one in node.items()
     )
 
@@ -265,20 +220,20 @@ class _Walk:
 
     def branch(self, name: str, value: Mapping[str, Any], distance: int, parent: str) -> None:
         """An object: by its name, or what it has."""
-        plain = _plain(name)
-        if _LINKS.search(plain):
+        plain = plain_name(name)
+        if LINKS.search(plain):
             self.links(value, distance)
             return
-        if not value or distance >= DEEPEST or _FOR_PROGRAMS.search(plain) or _UNTOLD.search(plain):
+        if not value or distance >= DEEPEST or FOR_PROGRAMS.search(plain) or UNTOLD.search(plain):
             self.found.skipped |= bool(value)
             return
-        if plain in _SAME_LEVEL:
+        if plain in SAME_LEVEL:
             self.go(value, distance, parent)
             return
-        fields = {_plain(key): one for key, one in value.items()}
-        by = next((by for by in _NAMED_BY if _is_word(fields.get(by))), None)
+        fields = {plain_name(key): one for key, one in value.items()}
+        by = next((by for by in NAMED_BY if _is_word(fields.get(by))), None)
         if by is None:
-            self.go(value, distance + 1, "" if plain in _ENVELOPES else _parent(name))
+            self.go(value, distance + 1, "" if plain in ENVELOPES else parent_of(name))
             return
         pages = (web_address(fields[key]) for key in ("htmlurl", "weburl") if isinstance(fields.get(key), str))
         if not _OPAQUE.fullmatch(fields[by]):
@@ -288,12 +243,12 @@ class _Walk:
             self.found.skipped |= len(value) > 1
             self.addresses(value, distance + 2)
         else:
-            self.go({key: one for key, one in value.items() if _plain(key) != by}, distance + 2, _parent(name))
+            self.go({key: one for key, one in value.items() if plain_name(key) != by}, distance + 2, parent_of(name))
 
     def addresses(self, value: Mapping[str, Any], distance: int) -> None:
         for name, one in value.items():
-            if isinstance(one, str) and (address := web_address(one)) and not _FOR_PROGRAMS.search(_plain(name)):
-                self.note_address(_plain(name), address, distance)
+            if isinstance(one, str) and (address := web_address(one)) and not FOR_PROGRAMS.search(plain_name(name)):
+                self.note_address(plain_name(name), address, distance)
 
     def note_address(self, name: str, address: str, distance: int) -> None:
         if "@" not in urlsplit(address).netloc:  # a password
@@ -310,7 +265,7 @@ class _Walk:
     def listed(self, items: list[Any], name: str, distance: int, parent: str) -> None:
         self.found.skipped |= len(items) > 5 * MOST_ROWS
         there = [item for item in items[: 5 * MOST_ROWS] if item not in (None, "", [], {})]
-        plain = _plain(name)
+        plain = plain_name(name)
         objects = [item for item in there if isinstance(item, Mapping)]
         pairs = [pair for item in there if (pair := _pair(item))]
         if not there:
@@ -320,7 +275,7 @@ class _Walk:
                 self.scalar(key, one, distance, "")
         elif len(objects) == len(there) and self.tables:
             self.rows_of(name, objects, distance, len(items))
-        elif objects or any(isinstance(item, list) for item in there) or _for_programs(name, plain):
+        elif objects or any(isinstance(item, list) for item in there) or for_programs(name, plain):
             self.found.skipped = True
         else:
             texts = [
@@ -337,7 +292,7 @@ class _Walk:
         self.found.skipped |= more > 0
         if texts:
             text = ", ".join(texts[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
-            self.found.values.append(Value(_plain(name), words_of(name), parent, text, distance))
+            self.found.values.append(Value(plain_name(name), words_of(name), parent, text, distance))
 
     def rows_of(self, name: str, objects: list[Mapping[str, Any]], distance: int, total: int) -> None:
         """A list of like objects: a table of the names that most of them have, those that tell them apart first."""
@@ -353,7 +308,7 @@ class _Walk:
             keys,
             key=lambda key: (
                 len({shown(row.get(key)) for row in rows}) == 1,
-                _plain(key) not in TITLES + NAMES,
+                plain_name(key) not in TITLES + NAMES,
                 -sum(key in row for row in rows),
             ),
         )
@@ -366,7 +321,7 @@ class _Walk:
             self.found.tables.append(RowTable(words_of(name), kept, cells, total))
 
     def scalar(self, name: str, value: Any, distance: int, parent: str) -> None:
-        plain = _plain(name)
+        plain = plain_name(name)
         if value is None or not told(value):
             return
         if is_secret(name):
@@ -374,7 +329,7 @@ class _Walk:
             return
         opaque = isinstance(value, str) and _OPAQUE.fullmatch(value)
         address = web_address(value) if isinstance(value, str) else None
-        useless = _for_programs(name, plain)
+        useless = for_programs(name, plain)
         if address and not useless:
             self.note_address(plain, address, distance)
         text = hide_in_text(value) if isinstance(value, str) else value
@@ -382,18 +337,10 @@ class _Walk:
         said = Value(plain, words_of(name), parent, text, distance)
         if useless and not opaque and isinstance(value, str) and len(value) <= LONGEST_NAME:
             self.found.quiet.append(said)
-        if useless or opaque or _ADDRESS_NAME.search(plain) or (address and distance):
+        if useless or opaque or ADDRESS_NAME.search(plain) or (address and distance):
             self.found.skipped = True
             return
         self.found.values.append(said)
-
-
-def _parent(name: str) -> str:
-    return words_of(name) if len(name) <= LONGEST_PARENT else ""
-
-
-def _for_programs(name: str, plain: str) -> bool:
-    return bool(_FOR_PROGRAMS.search(plain) or _ID.search(name))
 
 
 def _is_word(value: Any) -> bool:
@@ -406,9 +353,9 @@ def _pair(item: Any) -> tuple[str, Any] | None:
     value: Any = None
     if isinstance(item, list) and len(item) == len(("name", "value")):
         name, value = item
-    elif isinstance(item, Mapping) and len(item) <= len(_PAIR):
-        given = {_plain(str(key)): one for key, one in item.items()}
-        if not given.keys() <= _PAIR:
+    elif isinstance(item, Mapping) and len(item) <= len(PAIR):
+        given = {plain_name(str(key)): one for key, one in item.items()}
+        if not given.keys() <= PAIR:
             return None
         name = next((one for key in ("name", "title", "key", "label") if isinstance(one := given.get(key), str)), None)
         value = given.get("value")

@@ -16,7 +16,7 @@ from shared.delivery.engine import Ended, Engine, Later, Waits
 from shared.delivery.ledger import Conflict
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification
-from shared.delivery.row import Row, State, first_claim, new_token, report_end
+from shared.delivery.row import Row, State, facts_of, first_claim, new_token, report_end
 from shared.delivery.transitions import Busy, Claim, Mismatch
 from shared.event_loop import within
 from shared.graph.outcome import Accepted, Rejected, Unknown
@@ -214,7 +214,7 @@ class Requests:
         try:
             known = msgspec.structs.replace(work, known=True)
             receipt = await self.engine.outbox.put(known, self.engine.now(), due, mail)
-            await self.engine.ledger.write(replace(row, queued=True, message=receipt.message))
+            await self.engine.ledger.write(replace(row, queued=True, message=receipt.message, **facts_of(mail)))
         except Conflict:
             return None
         except AzureError:

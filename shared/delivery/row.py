@@ -10,7 +10,7 @@ captured    recorded, not sent
 """
 
 import secrets
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -111,7 +111,7 @@ COLUMNS: Final = {field.name: field.default for field in fields(Row) if field.na
 
 def first_claim(of: Work | OutgoingMail, token: str, *, queued: bool) -> Row:
     """The row of a mail that has none, to be claimed."""
-    row = Row(
+    return Row(
         id=of.id,
         state="sending",
         scope=of.scope,
@@ -124,7 +124,6 @@ def first_claim(of: Work | OutgoingMail, token: str, *, queued: bool) -> Row:
         route=of.route,
         keep_days=of.keep_days,
     )
-    return row if isinstance(of, Work) else replace(row, **facts_of(of))
 
 
 def facts_of(mail: OutgoingMail) -> dict[str, Any]:

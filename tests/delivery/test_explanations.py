@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.delivery.explanations import LONGEST, facts, reason_of, said
+from shared.delivery.request import Requests
 from shared.delivery.row import facts_of, first_claim
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
@@ -126,3 +127,14 @@ def test_the_sentence_about_a_wrong_address_is_told_whole() -> None:
     with pytest.raises(ValueError, match="Expected") as refused:
         canonical("nobody")
     assert said(Malformed(400, "ErrorInvalidRecipients", str(refused.value))) == str(refused.value)
+
+
+@pytest.mark.parametrize("hours", [None, 1])
+async def test_a_mail_that_waits_is_found_by_key_and_recipient_before_it_is_tried(hours: int | None) -> None:
+    office, later = Office(), NOON + timedelta(hours=hours) if hours else None
+    mail = replace(outgoing_mail(), key=key_hash("order-1"), wants_results=True, not_before=later)
+    await Requests(office.engine).accept(mail)
+    row = await office.row()
+    assert row.state == ("scheduled" if hours else "accepted")
+    assert (row.key, row.wants_results) == (mail.key, True)
+    assert row.was_to(address_hash("fannyd@sandbox.example"))

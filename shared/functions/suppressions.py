@@ -15,7 +15,7 @@ from shared.app import App
 from shared.auth.entra import NO_OPERATOR, Caller, operates
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
-from shared.functions.http_answers import json_answer, problem, rfc_3339
+from shared.functions.http_answers import NO_STORE, json_answer, problem, rfc_3339
 from shared.mail.addresses import address_hash, checked
 from shared.parsing.strict_json import read_json
 from shared.policy.suppression import NewSuppression, SuppressedAddress
@@ -24,7 +24,6 @@ from shared.telemetry import LogEvent, emit
 
 ID: Final = re.compile(r"[0-9a-f]{64}")
 LARGEST: Final = 8 * 1024  # bytes of a body
-NO_STORE: Final = {"Cache-Control": "no-store"}
 BY_KEY: Final = "key"
 
 

@@ -1,4 +1,4 @@
-"""Answers over HTTP: Graph's error JSON for what stands in for Graph, RFC 9457 problem details for everything else."""
+"""Builds HTTP answers: errors in Graph's JSON for sendMail, in problem details (RFC 9457) for everything else."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""Whether a producer's message that was set aside would be refused again: it is read as its queue would read it."""
+"""Checks before a replay whether a refused message would be refused again, by reading it as its queue does."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Finding mails: by key, by what needs attention, by filters; and replaying those that a filter finds."""
+"""Finds mails by key, by filters, or because they need attention; and replays those that a filter finds."""
 
 import re
 import time

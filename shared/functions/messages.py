@@ -1,5 +1,5 @@
-"""What became of a mail: its producer sees and cancels its own; an operator sees all, replays what ended unsent, and
-has what waits tried at once.
+"""The status of a mail. A producer can see and cancel its own mails. An operator can see all mails, replay those that
+ended unsent, and retry those that wait.
 """
 
 import re

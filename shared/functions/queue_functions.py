@@ -1,8 +1,8 @@
-"""The queues: `mail-outbox` and `mail-events`, where other programs put mails and events, and `mail-work`, our own.
+"""The functions of the queues: `mail-outbox` and `mail-events` for producers, `mail-work` for Mailroom itself.
 
-And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there. A poison queue
-has no poison queue of its own: what fails there as often lies there unseen until it is deleted. So the functions of
-these queues do not raise for failures that may pass.
+Each has a poison queue, into which the platform moves a message that failed maxDequeueCount times. The functions of the
+poison queues empty them. A poison queue has no poison queue of its own: a message that fails there as often stays
+unseen until storage deletes it. So these functions do not raise for failures that may pass.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,6 +1,6 @@
-"""Microsoft Graph's sendMail, at Mailroom's address: any Graph client works with its base URL swapped.
+"""Microsoft Graph's sendMail at Mailroom's address: any Graph client works after its base URL is changed.
 
-Reference of the call: https://learn.microsoft.com/graph/api/user-sendmail.
+Reference: https://learn.microsoft.com/graph/api/user-sendmail.
 """
 
 from collections.abc import Mapping

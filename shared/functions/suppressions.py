@@ -1,7 +1,7 @@
-"""The suppression list over HTTP: operators see it, add to it and remove from it.
+"""The suppression list over HTTP: operators list, add and remove addresses.
 
-An address never occurs in a URL, which others log: an entry is named by its id, the SHA-256 of the address's canonical
-form (mail/addresses.py).
+URLs are logged, so they never contain an address. The id of an entry is the SHA-256 of the address's canonical form
+(mail/addresses.py).
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Takes events in, from a webhook or from the queue `mail-events`, and makes each mail they ask for durable.
+"""Accepts events from webhooks and from the queue `mail-events`, and makes their mails durable.
 
-That is one message in `mail-work` for each mail, or one for all the events of a large request; then the sender is
-answered. The few mails of a webhook are sent before the answer (at_once.py). A repeated event has the same mail id, and
-ends at its row.
+There is one message in `mail-work` for each mail, or one for all the events of a large request. Then the sender is
+answered. If a webhook has only a few mails, they are sent before the answer (at_once.py). A repeated event gets the
+same mail id, so the existing row stops it.
 """
 
 import json

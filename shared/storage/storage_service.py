@@ -98,9 +98,11 @@ class StorageService:
         self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(transport, [retries, access])
 
     @classmethod
-    def of_identity(cls, endpoint: str, credential: AsyncTokenCredential, transport: Any) -> Self:
+    def of_identity(
+        cls, endpoint: str, credential: AsyncTokenCredential, transport: Any, backoff: float = BACKOFF
+    ) -> Self:
         """With the tokens of an identity, which azure-core sends over https only."""
-        return cls(endpoint, AsyncBearerTokenCredentialPolicy(credential, SCOPE), transport)
+        return cls(endpoint, AsyncBearerTokenCredentialPolicy(credential, SCOPE), transport, backoff)
 
     @classmethod
     def of_connection_string(cls, text: str, transport: Any, backoff: float = BACKOFF) -> Self:

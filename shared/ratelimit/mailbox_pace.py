@@ -125,7 +125,7 @@ class Want:
 
 
 class RowLimits(NamedTuple):
-    """What a row allows. day: a mailbox's recipients; None for a caller. concurrency: a process's requests in flight."""
+    """What a row allows. day: a mailbox's recipients; None: a caller's. concurrency: a process's requests in flight."""
 
     rate: Rate
     day: Window | None = None

@@ -45,9 +45,9 @@ class RateLimits:
         self,
         store: TableStore,
         *,
-        per_minute: float = 30,
-        concurrency: int = 4,
-        recipients_per_day: int = 10_000,
+        per_minute: float,
+        concurrency: int,
+        recipients_per_day: int,
         named: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:

@@ -32,7 +32,8 @@ KnownBy = Literal["sender-id", "identity", "route-key", "same-bytes", "message",
 class Origin:
     """The origin of a mail: who asks for it.
 
-    kind: `application` for an app-only token; `user` for a delegated one, with the user's object id. name: the application id of the caller, also for a user; or the name of the queue or of the route.
+    kind: `application` for an app-only token; `user` for a delegated one, with the user's object id. name: the
+    application id of the caller, also for a user; or the name of the queue or of the route.
     """
 
     kind: Literal["application", "user", "queue", "route"]

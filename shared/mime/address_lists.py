@@ -48,7 +48,7 @@ _ENDS_AN_ADDRESS: Final = re.compile(r'[,;:<>()\[\]"\\]')
 
 
 def recipients_of(field: HeaderField, most: int, too_many: str) -> tuple[Recipient, ...]:
-    """Parse the addresses of a header. Raises Malformed with the place, and `too_many` if there are more than `most`."""
+    """Parse the addresses of a header. Raises Malformed with the place, or `too_many` if there are more than `most`."""
     if not field.value or _EMPTY_GROUP.fullmatch(field.value):
         return ()
     found: list[Recipient] = []

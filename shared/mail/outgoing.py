@@ -6,6 +6,7 @@ mail.
 
 import hashlib
 import os
+import re
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ import msgspec
 from shared.mail.model import SendMail
 
 ID_DIGITS: Final = 32
+MAIL_ID: Final = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
+HASH: Final = re.compile(r"[0-9a-f]{64}")  # a SHA-256: of an address, a key or a body
 
 # What a mail's id is made of, and so why another mail with the same id is a copy of it:
 #   sender-id   an id that the event's sender repeats when it tries again

@@ -72,12 +72,6 @@ def test_test_gives_a_mail_each_time_although_its_sample_has_always_the_same_id(
     assert read(uncounted).key != read(uncounted).key
 
 
-def test_without_an_id_the_same_bytes_are_the_same_for_the_three_minutes_in_which_azure_devops_tries_again() -> None:
-    event = read(payload(id=None))
-    assert (event.known_by, event.window) == ("same-bytes", 183.0)
-    assert event.key == read(payload(id=None)).key != read(payload(id=None, notificationId=9)).key
-
-
 @pytest.mark.parametrize(
     ("kind", "resource", "about"),
     [

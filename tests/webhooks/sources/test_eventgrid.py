@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 
 from shared.errors import Malformed
 from shared.webhooks.sources.eventgrid import EventGrid
-from shared.webhooks.sources.source import RawRequest, SourceEvent, TokenRule, WebhookReply
+from shared.webhooks.sources.source import RawRequest, SourceEvent, WebhookReply
 from tests.webhooks.sources.anything import damaged, events_or_malformed
 
 SOURCE = EventGrid()
@@ -150,35 +149,6 @@ def test_what_is_no_event_is_malformed_and_its_place_is_named() -> None:
     with pytest.raises(Malformed) as error:
         read([BLOB, {**CLOUD, "source": ""}])
     assert error.value.path == "$[1].source"
-
-
-def test_with_an_audience_only_event_grids_own_tokens_count_and_no_secret_does() -> None:
-    source = msgspec.convert({"audience": "api://mailroom"}, EventGrid)
-    assert source.token_rule == TokenRule(
-        "api://mailroom",
-        frozenset({"4962773b-9cdb-44cf-a8bf-237846a00ab7"}),
-        "AzureEventGridSecureWebhookSubscriber",
-    )
-    assert SOURCE.token_rule is None
-
-
-def test_application_role_and_tenant_of_the_tokens_can_be_others() -> None:
-    options = {"audience": "a", "allowed_apps": ["0A1B2C3D-0000-4000-8000-00000000000A"], "app_role": "", "tenant": "t"}
-    source = msgspec.convert(options, EventGrid)
-    assert source.token_rule == TokenRule("a", frozenset({"0a1b2c3d-0000-4000-8000-00000000000a"}), None, "t")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"audience": "a", "allowed_apps": []}, "allowed_apps"),
-        ({"audience": "a", "header": "X-Secret"}, "header and audience"),
-        ({"secrets": "a"}, "secrets"),
-    ],
-)
-def test_options_that_contradict_themselves_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(msgspec.ValidationError, match=message):
-        msgspec.convert(options, EventGrid)
 
 
 @given(value=damaged([BLOB]))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Malformed
 from shared.webhooks.sources.cloudevents import CloudEvents
+from shared.webhooks.sources.eventgrid import EventGrid
 from shared.webhooks.sources.source import RawRequest, Result, SourceEvent, WebhookReply
 from tests.webhooks.sources.anything import events_or_malformed
 
@@ -258,13 +259,14 @@ def test_base64_in_lines_is_base64() -> None:
         assert event.data == {"text": "a" * 100}
 
 
-def test_options_grants_the_origin_that_asks_and_no_rate_is_no_limit() -> None:
+@pytest.mark.parametrize("source", [CloudEvents, EventGrid])
+def test_options_grants_the_origin_that_asks_and_no_rate_is_no_limit(source: type[CloudEvents | EventGrid]) -> None:
     request = RawRequest(
         headers={"webhook-request-origin": "eventemitter.example.com", "webhook-request-rate": "120"}, method="OPTIONS"
     )
     granted = {"Allow": "POST", "WebHook-Allowed-Origin": "eventemitter.example.com", "WebHook-Allowed-Rate": "*"}
-    assert SOURCE.preflight(request) == WebhookReply(200, granted)
-    limited = CloudEvents(allowed_rate=60).preflight(request)
+    assert source().preflight(request) == WebhookReply(200, granted)
+    limited = source(allowed_rate=60).preflight(request)
     assert limited == WebhookReply(200, {**granted, "WebHook-Allowed-Rate": "60"})
 
 

@@ -125,12 +125,6 @@ def test_a_validation_without_a_code_is_malformed(value: Any) -> None:
     assert (error.value.status, error.value.path) == (400, "$[0].data.validationCode")
 
 
-def test_options_grants_the_cloudevents_handshake() -> None:
-    reply = SOURCE.preflight(RawRequest(headers={"webhook-request-origin": "eventgrid.azure.net"}, method="OPTIONS"))
-    granted = {"Allow": "POST", "WebHook-Allowed-Origin": "eventgrid.azure.net", "WebHook-Allowed-Rate": "*"}
-    assert reply == WebhookReply(200, granted)
-
-
 def test_an_event_in_a_topics_custom_schema_is_data_as_a_whole() -> None:
     custom = {"id": "1", "orderNumber": "A-1001"}
     first, second = read([custom, {**custom, "orderNumber": "A-1002"}])

@@ -49,14 +49,6 @@ def test_a_notification_is_one_event_with_all_that_grafana_adds() -> None:
     assert read({**PAYLOAD, "alerts": ALERTS[::-1], "title": "other", "message": ""}).key == event.key
 
 
-def test_firing_and_resolved_are_two_mails_of_one_conversation() -> None:
-    ended = {**ALERT, "status": "resolved", "endsAt": "2026-11-22T09:59:00Z"}
-    resolved = read({**PAYLOAD, "status": "resolved", "state": "ok", "alerts": [ended]})
-    assert resolved.type == "grafana.resolved"
-    assert resolved.key != read(PAYLOAD).key
-    assert resolved.thread == read(PAYLOAD).thread
-
-
 def test_the_test_button_gives_a_mail_each_time() -> None:
     event = read(TEST_BUTTON)
     assert (event.type, event.subject) == ("grafana.firing", "TestAlert")

@@ -59,12 +59,6 @@ def test_any_of_several_signatures_may_match() -> None:
     assert proved(f"v1={right},t={SECONDS}")
 
 
-def test_a_signature_of_another_scheme_proves_nothing() -> None:
-    right = signature(b"{}")
-    for scheme in ("v0", "v2", "V1", "v1 ", "", "v"):
-        assert not proved(f"t={SECONDS},{scheme}={right}"), scheme
-
-
 def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
     old = SECONDS - 3600
     right = signature(b"{}", at=old)
@@ -77,6 +71,7 @@ def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
         f"t=,v1={signature(b'{}', at='')}",
         f"t={SECONDS}.0,v1={signature(b'{}', at=f'{SECONDS}.0')}",
         f"T={SECONDS},v1={signature(b'{}')}",
+        *(f"t={SECONDS},{scheme}={signature(b'{}')}" for scheme in ("v0", "v2", "V1", "v1 ", "", "v")),
     ):
         assert not proved(header), header
 

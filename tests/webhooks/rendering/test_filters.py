@@ -187,10 +187,13 @@ def test_labels_that_tell_a_person_nothing_are_left_out() -> None:
     assert FILTERS["labels"]("no labels") == []
 
 
+NOTHING: tuple[Any, ...] = (None, "", "  ", "[no value]", "<no value>", " <nil> ", [], {})
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        *((value, None) for value in (None, "", "  ", "[no value]", "<no value>", " <nil> ", [], {})),
+        *((value, None) for value in NOTHING),
         *(("none", "none"), (0, "0"), (False, "no"), ("[no value] %", "[no value] %")),
     ],
 )

@@ -18,7 +18,6 @@ import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.row import Row
 from shared.delivery.verification import Finding
@@ -30,13 +29,7 @@ from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.webhooks.routing import at_once as at_once_module
 from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.at_once import AtOnce
-from shared.webhooks.routing.catalog import load
-from shared.webhooks.routing.compose import Composer
-from shared.webhooks.routing.event_mails import EventMails
-from shared.webhooks.routing.intake import Intake
-from shared.webhooks.routing.secrets import Secrets
-from shared.webhooks.sources.source import RawRequest, WebhookReply
-from tests.delivery.memory import MemoryOutbox
+from shared.webhooks.sources.source import WebhookReply
 from tests.delivery.samples import (
     Clock,
     Office,
@@ -44,26 +37,13 @@ from tests.delivery.samples import (
 )
 from tests.delivery.test_large import large
 from tests.ratelimit.far import FarStore
-from tests.webhooks.routing.samples import NOW, settings
-from tests.webhooks.routing.test_intake import RENDERER
+from tests.webhooks.routing.samples import NOW
+from tests.webhooks.routing.test_intake import Counter, FullOutbox
 
 MAILBOX = "mailroom@contoso.com"
 FIRST_LOOK = timedelta(seconds=60 + 15)  # the lease, and the first of MAIL_VERIFY_DELAYS
 ALERT = {"topic": "/t", "eventType": "disk.full", "subject": "s", "eventTime": NOW.isoformat(), "data": {}}
 BATCH = [{**ALERT, "id": str(number)} for number in range(5)]
-
-
-class Storage(MemoryOutbox):
-    """takes: so many messages, then none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.takes = 1000
-
-    async def put(self, work: Work, *rest: Any, **options: Any) -> Receipt:
-        if len(self.messages) >= self.takes:
-            raise ServiceRequestError("away")
-        return await super().put(work, *rest, **options)
 
 
 class Graph(ScriptedGraph):
@@ -94,54 +74,36 @@ class Signatures:
 
 
 @dataclass
-class House:
+class House(Counter):
     """Where events come in, and what delivers them."""
 
-    folder: Path
-    routes: dict[str, str] = field(default_factory=lambda: {"shop": 'source = "key"\n'})
-    environ: dict[str, str] = field(default_factory=dict)
+    outbox: FullOutbox = field(default_factory=lambda: FullOutbox(1000))
     graph: Graph = field(default_factory=Graph)
-    office: Office = field(init=False)
-    intake: Intake = field(init=False)
-    worker: Worker = field(init=False)
 
     def __post_init__(self) -> None:
-        for name, text in self.routes.items():
-            (self.folder / name).mkdir()
-            (self.folder / name / "route.toml").write_text(text)
-        given = settings(**{f"MAIL_SECRET_{name.upper()}": "secret" for name in self.routes}, **self.environ)
-        clock = Clock(NOW)
+        self.environ = {**{f"MAIL_SECRET_{name.upper()}": "secret" for name in self.routes}, **self.environ}
+        super().__post_init__()
+        given, clock = self.office.settings, Clock(NOW)
         self.limits = RateLimits(FarStore(0), per_minute=30, now=clock.now)
         verifier = self._verify if given.verify_sent else None
-        self.office = Office(given, clock, self.graph, outbox=Storage(), pace=self.limits, verifier=verifier)
+        self.office = Office(given, clock, self.graph, outbox=self.outbox, pace=self.limits, verifier=verifier)
         self.signatures = Signatures()
         engine = self.office.engine
         self.worker = Worker(engine, self.signatures.earlier)
-        composer, outbox = Composer(given, RENDERER), self.office.outbox
         once = AtOnce(engine, self.worker) if given.send_at_once else None
-        mails = EventMails(composer, outbox, self.worker, once, clock.now)
-        self.intake = Intake(load(self.folder), Secrets(given), self._tokens, mails)
-
-    @property
-    def storage(self) -> Storage:
-        assert isinstance(self.office.outbox, Storage)
-        return self.office.outbox
+        mails = replace(self.intake.mails, worker=self.worker, at_once=once, now=clock.now)
+        self.intake = replace(self.intake, mails=mails)
 
     @property
     def messages(self) -> list[tuple[datetime, Work]]:
-        return self.storage.messages
+        return self.outbox.messages
 
     async def _verify(self, row: Row) -> Finding:
         return "sent"
 
-    async def _tokens(self, *_: object) -> None:
-        raise AssertionError
-
     async def post(self, body: Any = None, route: str = "shop", key: str = "order 1", **headers: str) -> WebhookReply:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        proof = {"x-api-key": "secret", "content-type": "application/json", "idempotency-key": key}
-        content = json.dumps(body if body is not None else {"total": 12}).encode()
-        return await self.intake.receive(route, RawRequest(content, {**proof, **names}, {"secret": "secret"}))
+        given = {"total": 12} if body is None else body
+        return await super().post(given, route, **{"idempotency_key": key, **headers})
 
     async def wake(self, **later: float) -> None:
         """Time passes, and what is visible is delivered, once each."""
@@ -192,12 +154,12 @@ async def test_where_one_message_is_not_confirmed_nothing_is_attempted_and_nothi
     tmp_path: Path,
 ) -> None:
     house = House(tmp_path, {"grid": 'source = "eventgrid"\n'})
-    house.storage.takes = 2
+    house.outbox.takes = 2
     assert (await house.post(BATCH[:3], "grid")).status == 503
     assert house.graph.rows == []
     found = [await house.limits.reserve(MAILBOX, 1) for _ in range(4)]
     assert [one.at for one in found if isinstance(one, Reservation)] == [NOW] * 4
-    house.storage.takes = 1000
+    house.outbox.takes = 1000
     assert (await house.post(BATCH[:3], "grid")).status == 200  # sent again by its sender
     await house.wake(seconds=100)
     await house.wake(seconds=100)
@@ -373,7 +335,7 @@ async def test_an_answer_names_no_mails_where_there_are_too_many_or_none_or_no_b
     reply = await house.post(body, "route", **headers)
     assert (reply.body, reply.headers) == (b"", {})
     assert (reply.status, len(house.graph.sent)) == answer
-    assert len(house.storage.batches) == (source == "eventgrid")
+    assert len(house.outbox.batches) == (source == "eventgrid")
 
 
 async def test_a_reminder_within_the_window_of_its_route_is_not_sent(tmp_path: Path) -> None:

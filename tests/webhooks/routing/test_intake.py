@@ -54,7 +54,7 @@ class FullOutbox(MemoryOutbox):
         self.takes = takes
 
     async def put(self, work: Work, *rest: Any, **options: Any) -> Receipt:
-        if len(self.messages) == self.takes:
+        if len(self.messages) >= self.takes:
             raise ServiceRequestError("away")
         return await super().put(work, *rest, **options)
 
@@ -97,7 +97,7 @@ class Counter:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         proof = {"x-api-key": "secret", "content-type": "application/json"}
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.intake.receive(route, RawRequest(content, {**proof, **names}))
+        return await self.intake.receive(route, RawRequest(content, {**proof, **names}, {"secret": "secret"}))
 
     async def mails(self) -> list[OutgoingMail]:
         found = [await self.outbox.mail_of(work) for _, work in self.outbox.messages]

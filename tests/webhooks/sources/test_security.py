@@ -116,7 +116,7 @@ PLACES = {
     **{f"?{name}": ({}, {name: SECRET}) for name in ("secret", "access_token", "key", "code", "token", "x-api-key")},
 }
 # What a source takes, with the options of its route.
-ACCEPTED: list[tuple[str, dict[str, object], set[str]]] = [
+ACCEPTED: list[tuple[str, Mapping[str, object], set[str]]] = [
     *((name, {}, set[str]()) for name in ("github", "hmac", "pagerduty", "standard-webhooks", "stripe")),
     ("gitlab", {}, {"x-gitlab-token"}),
     ("jira", {}, {"bearer", "?secret"}),
@@ -136,7 +136,7 @@ ACCEPTED: list[tuple[str, dict[str, object], set[str]]] = [
 
 @pytest.mark.parametrize(("name", "options", "accepted"), ACCEPTED)
 def test_a_secret_counts_in_the_places_that_the_source_or_the_route_names_and_nowhere_else(
-    name: str, options: dict[str, object], accepted: set[str]
+    name: str, options: Mapping[str, object], accepted: set[str]
 ) -> None:
     source = source_of(name, **options)
     requests = {place: RawRequest(b"{}", headers, query) for place, (headers, query) in PLACES.items()}

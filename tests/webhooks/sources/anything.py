@@ -35,6 +35,12 @@ def damage(payload: Any, where: int, value: Any) -> Any:
     return _put(payload, places[where % len(places)], value)
 
 
+def event_of(source: Source, body: Any, **headers: str) -> SourceEvent:
+    """The one event of a body."""
+    (event,) = source.events(RawRequest(json.dumps(body).encode(), headers))
+    return event
+
+
 def events_or_malformed(source: Source, body: Any, headers: Mapping[str, str] | None = None) -> list[SourceEvent]:
     """The events of a body; none when it is refused with a 400. Whatever else happens fails the test."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()

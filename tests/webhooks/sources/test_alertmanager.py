@@ -1,4 +1,4 @@
-"""Prometheus Alertmanager, and Grafana, which sends the same: which notifications are new mails, and which the same again."""
+"""Prometheus Alertmanager, and Grafana, which sends the same: which notifications are new mails, and which are not."""
 
 import json
 from datetime import UTC, datetime

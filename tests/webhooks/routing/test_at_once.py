@@ -32,7 +32,7 @@ from shared.webhooks.routing.at_once import AtOnce
 from shared.webhooks.sources.source import WebhookReply
 from tests.delivery.samples import Clock, Office, ScriptedGraph
 from tests.delivery.test_large import large
-from tests.ratelimit.far import FarStore
+from tests.ratelimit.far import LIMITS, FarStore
 from tests.webhooks.routing.samples import NOW
 from tests.webhooks.routing.test_intake import Counter, FullOutbox
 
@@ -80,7 +80,7 @@ class House(Counter):
         self.environ = {**{f"MAIL_SECRET_{name.upper()}": "secret" for name in self.routes}, **self.environ}
         super().__post_init__()
         given, clock = self.office.settings, Clock(NOW)
-        self.limits = RateLimits(FarStore(0), per_minute=30, now=clock.now)
+        self.limits = RateLimits(FarStore(0), now=clock.now, **LIMITS)
         verifier = self._verify if given.verify_sent else None
         self.office = Office(given, clock, self.graph, outbox=self.outbox, pace=self.limits, verifier=verifier)
         self.signatures = Signatures()
@@ -284,7 +284,7 @@ class Unreachable(RateLimits):
     """How fast mails may go cannot be asked, or takes for ever."""
 
     def __init__(self, *, hangs: bool) -> None:
-        super().__init__(FarStore(0))
+        super().__init__(FarStore(0), **LIMITS)
         self.hangs = hangs
 
     async def reserve(self, mailbox: str, recipients: int) -> Any:

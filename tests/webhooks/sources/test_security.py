@@ -181,7 +181,7 @@ def test_one_right_way_is_enough_beside_a_proxys_authorization(
 ) -> None:
     request = RawRequest(b"{}", headers)
     assert proves(source_of("key"), request, (secret,)) == right
-    with pytest.raises(Unverified, match="takes: bearer, header, basic") as caught:
+    with pytest.raises(Unverified, match="accepts: bearer, header, basic") as caught:
         source_of("key").authenticate(request, ["other secret"], NOW)
     assert "s3cret" not in str(caught.value)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from inspect import signature
 from itertools import chain
 from pathlib import Path
@@ -147,6 +148,7 @@ def _given(sandbox: TemplateSandbox, tree: nodes.Template, above: frozenset[str]
             yield from _given(sandbox, parent, above | {name})
 
 
+@lru_cache(maxsize=8)  # every template of a route extends the same one, and imports the same parts
 def _parsed(sandbox: TemplateSandbox, name: str) -> nodes.Template | None:
     """The template of that name; None where it cannot be read, which is reported where it is used."""
     if sandbox.loader is None:
@@ -192,21 +194,20 @@ def _wrong_paths(tree: nodes.Template) -> Iterator[tuple[int, str]]:
 
 def _wrong_arguments(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator[tuple[int, str]]:
     """Calls of our filters, and of macros, with too few, too many or other arguments than they take."""
-    macros = {macro.name: macro for macro in tree.find_all(nodes.Macro)}
+    macros = {macro.name: macro_parameters(macro) for macro in tree.find_all(nodes.Macro)}
     for imports in tree.find_all(nodes.FromImport):
         name = imports.template.value if isinstance(imports.template, nodes.Const) else ""
         parsed = _parsed(sandbox, name)
         there = {macro.name: macro for macro in parsed.find_all(nodes.Macro)} if parsed else {}
         given = [(one, one) if isinstance(one, str) else one for one in imports.names]
-        macros |= {here: there[name] for name, here in given if name in there}
+        macros |= {here: macro_parameters(there[name]) for name, here in given if name in there}
     calls: Iterator[nodes.Call | nodes.Filter] = chain(tree.find_all(nodes.Call), tree.find_all(nodes.Filter))
     for call in calls:
         takes: list[str] | None = None
         if isinstance(call, nodes.Filter) and call.name in sandbox.filters and call.name not in JINJA_FILTERS:
             name, takes = call.name, filter_parameters(sandbox.filters[call.name])
         elif isinstance(call, nodes.Call) and isinstance(call.node, nodes.Name) and call.node.name in macros:
-            name = call.node.name
-            takes = macro_parameters(macros[name])
+            name, takes = call.node.name, macros[call.node.name]
         if takes is not None and call.dyn_args is None and call.dyn_kwargs is None:
             named = {one.key for one in call.kwargs}
             rest = takes[len(call.args) :]

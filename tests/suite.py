@@ -33,6 +33,7 @@ SHARED: Final = {
     "tests/infra/kusto/": "the language service",
     "tests/infra/test_alerts": "the language service",
     "tests/project/test_pages": "the language service",
+    "tests/scripts/": "PowerShell",
     "tests/webhooks/rendering/": "compiled templates",
     "tests/webhooks/routes/": "compiled templates",
 }

@@ -156,7 +156,7 @@ def host(
     command = [*program, "--app", str(options.app), "--port", str(options.port), "--loop", options.loop]
     if certificate:
         command += ["--tls", *map(str, certificate)]
-    for name in options.host_names:
+    for name in options.host_name:
         command += ["--host-name", name]
     if options.queue_lease is not None:
         command += ["--queue-lease", str(options.queue_lease)]

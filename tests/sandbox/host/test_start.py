@@ -16,6 +16,7 @@ def imported(*options: str, **settings: str) -> dict[str, Any]:
         return found
 
 
+# Source: worker: proxy_worker/dispatcher.py and utils/dependency.py; azure_functions_runtime/handle_event.py.
 def test_an_app_is_imported_in_another_directory_with_its_own_settings_and_is_the_last_on_the_path() -> None:
     """Only afterwards its folder is the working directory; nothing of the placeholder's environment is left."""
     found = imported(A_SETTING="mine")
@@ -26,6 +27,7 @@ def test_an_app_is_imported_in_another_directory_with_its_own_settings_and_is_th
     assert (found["setting"], found["placeholder"]) == ("mine", False)
 
 
+# Source: worker: proxy_worker/start_worker.py.
 @pytest.mark.parametrize(("options", "loop"), [([], "uvloop"), (["--loop", "asyncio"], "asyncio.unix_events")])
 def test_functions_run_on_uvloop_unless_told_otherwise(
     options: list[str], loop: str, monkeypatch: pytest.MonkeyPatch
@@ -34,6 +36,7 @@ def test_functions_run_on_uvloop_unless_told_otherwise(
     assert imported(*options)["loop"] == loop
 
 
+# Source: worker: proxy_worker/utils/dependency.py.
 @pytest.mark.parametrize("name", ["shared", "function_app"])
 def test_a_module_of_a_package_is_imported_in_place_of_the_apps_own(tmp_path: Path, name: str) -> None:
     """So `make package` refuses a package that has one of Mailroom's names (tests/deployment/test_names.py)."""

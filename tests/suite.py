@@ -9,6 +9,8 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
+from importlib import import_module
 from math import inf
 from time import monotonic
 from typing import Any, Final
@@ -56,6 +58,19 @@ class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # of a module without 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
     config.option.loadscopereorder = False  # the order of collection says what comes first
     return ByGroup(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker imports other modules first: in a new checkout it then finds compiled what others had to compile."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args != session.config.getini("testpaths"):
+        return
+    root = session.config.rootpath
+    files = sorted((root / "tests").rglob("test_*.py"))
+    for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        with suppress(Exception, pytest.skip.Exception):  # what is wrong with it, its collection tells
+            import_module(".".join(file.relative_to(root).with_suffix("").parts))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

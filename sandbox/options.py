@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parts.add_argument("--data", type=_resolved, metavar="DIR", help="keep Azurite's data here (else gone at the end)")
     parts.add_argument(
-        "--queue-lease", type=_lease, metavar="SECONDS", help="how long a taken queue message is hidden (600)"
+        "--queue-lease", type=lease, metavar="SECONDS", help="how long a taken queue message is hidden (600)"
     )
     parts.add_argument(
         "--host-name",
@@ -140,7 +140,7 @@ def _storage_port(text: str) -> int:
     return _whole(text, 0, 65533)
 
 
-def _lease(text: str) -> int:
+def lease(text: str) -> int:
     return _whole(text, 1, 7 * 24 * 60 * 60)  # the storage service takes no more
 
 

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from math import inf
 from time import monotonic
@@ -73,8 +74,13 @@ def pytest_collection(session: pytest.Session) -> None:
             import_module(".".join(file.relative_to(root).with_suffix("").parts))
 
 
+@cache
+def rank(file: str) -> int:
+    return next((n for n, place in enumerate(FIRST) if file.startswith(place)), len(FIRST))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: next((n for n, place in enumerate(FIRST) if item.nodeid.startswith(place)), len(FIRST)))
+    items.sort(key=lambda item: rank(item.nodeid.partition("::")[0]))
 
 
 def pytest_collection_finish() -> None:

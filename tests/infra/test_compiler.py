@@ -16,8 +16,7 @@ import pytest
 from deployment import DeploymentError, infra
 from deployment.infra import INFRA, Bicep
 from deployment.parameters import CompiledParameters, compiled, defaults_of, from_json, is_empty
-from tests.deployment.cloud import TEMPLATE
-from tests.infra.deployed import deployed
+from tests.infra.deployed import TEMPLATE, deployed
 from tests.infra.names import RULES
 
 pytestmark = pytest.mark.skipif(infra.compiler() is None, reason="Bicep is missing: install bicep")

@@ -17,6 +17,7 @@ import pytest
 
 from sandbox.environment import SETTINGS
 from sandbox.supervisor import settings_problems
+from tests.sandbox.host.running import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).with_name("stand_ins.py")
@@ -88,15 +89,6 @@ def alive(pid: int) -> bool:
     ps = ("/bin/ps", "-o", "stat=", "-p", str(pid))
     state = subprocess.run(ps, check=False, capture_output=True, text=True).stdout
     return bool(state.strip()) and not state.startswith("Z")
-
-
-def eventually(true: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 10
-    while not true():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_one_line_of_json_says_all_that_a_program_needs_and_each_part_gets_what_it_is_for(

@@ -39,6 +39,7 @@ ALWAYS_RIGHT = {
     "GET /health",
     "GET /openapi.json",
 }
+SAME_AGAIN = re.compile("/operator/|/microsoft")  # other names of the same functions
 CASES = [
     pytest.param(label, mode, id=f"{label} {mode}")
     for label in OPERATIONS
@@ -109,7 +110,9 @@ def _fuzz(sandbox: Sandbox, label: str, mode: str, examples: int) -> None:
     one()
 
 
-@pytest.mark.parametrize("label", [label for label in OPERATIONS if label not in ALWAYS_RIGHT])
+@pytest.mark.parametrize(
+    "label", [label for label in OPERATIONS if label not in ALWAYS_RIGHT and not SAME_AGAIN.search(label)]
+)
 def test_what_is_made_of_the_document_is_answered_as_the_document_says(sandbox: Sandbox, label: str) -> None:
     """Wrong requests; test_openapi.py makes right ones."""
     _fuzz(sandbox, label, "negative", SHORT)

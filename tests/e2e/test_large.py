@@ -39,7 +39,7 @@ MAILBOXES = cycle(f"shared{number}@sandbox.example" for number in range(1, 21))
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[Sandbox]:
-    with running("--without", "mail", "--queue-lease", "5", **SETTINGS, MAIL_MAX_REQUEST_MB="6") as sandbox:
+    with running("--without", "mail", "--queue-lease", "5", **SETTINGS) as sandbox:
         yield sandbox
 
 
@@ -110,16 +110,6 @@ def large(sandbox: Sandbox, subject: str, *attachments: dict[str, Any], **header
     return answer
 
 
-def test_a_file_that_came_with_the_request_arrives_as_it_was_and_leaves_nothing_behind(sandbox: Sandbox) -> None:
-    """A whole number of chunks."""
-    data = content(CHUNK)
-    answer = large(sandbox, "inline", inline("report.bin", data))
-    sandbox.ends(answer)
-    assert files(sandbox, "inline") == [expected(("report.bin", data))]
-    assert left(sandbox) == NOTHING
-    eventually(lambda: not payloads(sandbox, answer))
-
-
 @pytest.mark.proof
 def test_a_file_of_35_mb_by_reference_arrives_as_it_was(sandbox: Sandbox) -> None:
     """As large as Exchange's default lets a mail be."""
@@ -144,7 +134,8 @@ def test_small_large_inline_and_attached_items_go_together(sandbox: Sandbox) -> 
         stored(sandbox, "a.bin", many),
         inline("b.bin", many),
     ]
-    sandbox.ends(large(sandbox, "together", *attachments))
+    answer = large(sandbox, "together", *attachments)
+    sandbox.ends(answer)
     [mail] = [mail["message"] for mail in sandbox.accepted()]
     by_name = {one["name"]: one for one in mail["attachments"]}
     for name, data in {
@@ -157,6 +148,7 @@ def test_small_large_inline_and_attached_items_go_together(sandbox: Sandbox) -> 
     assert by_name["logo.png"]["isInline"] is True
     assert by_name["Lunch"]["item"]["subject"] == "Lunch"
     assert left(sandbox) == NOTHING
+    eventually(lambda: not payloads(sandbox, answer))
 
 
 @pytest.mark.proof
@@ -228,54 +220,6 @@ def test_an_unknown_send_is_decided_by_the_draft(sandbox: Sandbox) -> None:
         sandbox.ends(answer)
     assert {kind: files(sandbox, kind) for kind in kinds} == {kind: [expected(("sent.bin", data))] for kind in kinds}
     assert left(sandbox) == NOTHING
-
-
-def test_a_mailbox_that_takes_no_such_mail_is_one_clear_failure_and_it_can_be_put_back(sandbox: Sandbox) -> None:
-    data = content(3_300_000)
-    sandbox.http.post(f"{sandbox.facts['control']}/settings", json={"message_size_limit": 3 * MIB})
-    with sandbox.dead() as found:
-        answer = large(sandbox, "too large", inline("six.bin", data))
-        failed = sandbox.ends(answer, "failed")
-    assert failed["code"] == "ErrorMessageSizeExceeded"
-    assert list(found) == [failed["id"]]
-    assert files(sandbox, "too large") == []
-    assert left(sandbox) == NOTHING
-    sandbox.http.post(f"{sandbox.facts['control']}/settings", json={"message_size_limit": 35 * MIB})
-    assert sandbox.operator("POST", f"/{failed['id']}/replay").status_code == 202
-    eventually(lambda: sandbox.state(answer) == "sent", 60)
-    assert files(sandbox, "too large") == [expected(("six.bin", data))]
-    assert left(sandbox) == NOTHING
-
-
-def test_without_the_permission_a_large_mail_waits_and_says_so(sandbox: Sandbox) -> None:
-    sandbox.http.post(f"{sandbox.facts['control']}/permissions", json={"deny": ["readwrite"]})
-    answer = sandbox.send(titled("no permission", attachments=[stored(sandbox, "p.bin", content(3_100_000))]))
-    assert answer.status_code == 202
-    found = eventually(lambda: (said := sandbox.message(answer).json()).get("status") and said)
-    assert (found["state"], found["status"], found["code"]) == ("accepted", 403, "ErrorAccessDenied")
-    assert sandbox.message(answer, "DELETE").json()["state"] == "cancelled"
-    assert left(sandbox) == NOTHING
-
-
-def test_by_queue_a_file_is_attached_too_and_a_repeated_key_is_one_large_mail(sandbox: Sandbox) -> None:
-    data = content(3_100_000)
-    attachment = stored(sandbox, "once.bin", data)
-    answers = [large(sandbox, "once", attachment, Idempotency_Key="large 1") for _ in range(2)]
-    sandbox.queue(titled("by queue", attachments=[attachment]))
-    sandbox.ends(answers[0])
-    assert answers[1].headers["location"] == answers[0].headers["location"]
-    assert files(sandbox, "once") == [expected(("once.bin", data))]
-    eventually(lambda: files(sandbox, "by queue"), 60)
-    assert files(sandbox, "by queue") == [expected(("once.bin", data))]
-    assert left(sandbox) == NOTHING
-
-
-def test_a_large_mail_without_a_copy_and_a_body_above_the_setting_are_refused(sandbox: Sandbox) -> None:
-    no_copy = titled("no copy", attachments=[inline("a.bin", content(3_100_000))]) | {"saveToSentItems": False}
-    answer = sandbox.send(no_copy)
-    assert (answer.status_code, "$.saveToSentItems" in answer.json()["error"]["message"]) == (400, True)
-    answer = sandbox.send(titled("too long", attachments=[inline("a.bin", bytes(6 * MB))]))
-    assert (answer.status_code, "mailroom.blobAttachment" in answer.json()["error"]["message"]) == (413, True)
 
 
 @pytest.mark.proof

@@ -3,81 +3,36 @@
 The rules are in tests/ratelimit, for several instances too. `make proof` runs several hosts.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 
-from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
+from sandbox.cloud.directory import OTHER_CALLER_CLIENT_ID
 from tests.azurite import azurite
-from tests.e2e.running import UNPACED, Sandbox, beside, eventually, titled
-
-BUSY = "alerts@sandbox.example"
-RATE = 3  # mails a minute
-ROUTE = f"""\
-source = "key"
-recipients = ["ops@contoso.example"]
-rate_per_minute = {RATE}
-"""
+from tests.e2e.running import RATE, UNPACED, Sandbox, beside, eventually, titled
 
 
-@pytest.fixture(scope="module")
-def limited(started: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Another host, on storage of its own, where everything is limited."""
-    folder = tmp_path_factory.mktemp("routes")
-    (folder / "slow").mkdir()
-    (folder / "slow" / "route.toml").write_text(ROUTE)
-    callers = {
-        CALLER_CLIENT_ID: {"senders": [SENDER, SENDER_OID, BUSY], "ratePerMinute": RATE},
-        "mail-outbox": {"senders": [SENDER], "ratePerMinute": RATE * 10},
-    }
-    settings = {
-        **UNPACED,
-        "MAIL_CALLERS": json.dumps(callers),
-        "MAIL_ROUTES_DIR": str(folder),
-        "MAIL_SECRET_SLOW": "secret",
-        "MAIL_RECIPIENTS_PER_DAY": "500",
-    }
-    with azurite() as (storage, _), beside(started, **settings, AzureWebJobsStorage=storage) as host:
-        yield host
-
-
-def test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_costs_nothing(limited: Sandbox) -> None:
-    limited.reset()
-    key = str(uuid.uuid4())
+def test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_costs_nothing(sandbox: Sandbox) -> None:
+    token, key = sandbox.token(client_id=OTHER_CALLER_CLIENT_ID), str(uuid.uuid4())
     for _ in range(RATE * 2):
-        assert limited.send(titled("one"), Idempotency_Key=key).headers["mailroom-state"] == "sent"
+        assert sandbox.send(titled("one"), token=token, Idempotency_Key=key).headers["mailroom-state"] == "sent"
     for number in range(RATE - 1):
-        assert limited.send(titled(f"more {number}")).status_code == 202
+        assert sandbox.send(titled(f"more {number}"), token=token).status_code == 202
     for options in ({}, {"Prefer": "respond-async"}):
-        refused = limited.send(titled("too many"), **options)
+        refused = sandbox.send(titled("too many"), token=token, **options)
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "TooManyRequests")
         assert 1 <= int(refused.headers["retry-after"]) <= 60 / RATE + 1
         assert "location" not in refused.headers
-    assert len(limited.accepted()) == RATE
+    assert len(sandbox.accepted()) == RATE
     # A user of the same application is counted with it.
-    mine = limited.send(titled("mine"), token=limited.delegated(), path=f"users/{limited.facts['sender_oid']}/sendMail")
-    assert mine.status_code == 429
-
-
-def test_producers_of_the_queue_wait_for_their_time_and_have_what_mail_callers_gives_the_queue(
-    limited: Sandbox,
-) -> None:
-    """Thirty a minute: five at once, then one every two seconds."""
-    limited.reset()
-    with limited.dead() as found:
-        limited.queue(titled("not theirs"), sender=BUSY)
-    assert [kept.reason for kept in found.values()] == ["ErrorSendAsDenied"]
-    began = datetime.now(UTC)
-    for number in range(7):
-        limited.queue(titled(f"queued {number}"))
-    eventually(lambda: len(limited.accepted()) == 7, 60)
-    assert (datetime.now(UTC) - began).total_seconds() > 2
+    users = sandbox.token(client_id=OTHER_CALLER_CLIENT_ID, grant_type="password", username=sandbox.sender)
+    path = f"users/{sandbox.facts['sender_oid']}/sendMail"
+    assert sandbox.send(titled("mine"), token=users, path=path).status_code == 429
 
 
 @contextmanager

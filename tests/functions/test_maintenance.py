@@ -1,13 +1,13 @@
 """Each step of maintenance is done, whatever becomes of the one before it; a failed one is told."""
 
 import asyncio
-import json
 
 import pytest
 
 from shared.event_loop import Deadline
 from shared.functions import timer
 from shared.telemetry import LogEvent
+from tests.functions.samples import said
 
 
 async def test_a_step_that_fails_or_hangs_keeps_no_other_from_being_done(
@@ -34,8 +34,7 @@ async def test_a_step_that_fails_or_hangs_keeps_no_other_from_being_done(
     with pytest.raises(OSError, match="anything"):
         await timer._each(steps, Deadline(10))
     assert done == ["works", "last"]
-    said = [json.loads(record.getMessage()) for record in caplog.records]
-    assert [(one["event"], one["step"], one["code"]) for one in said] == [
+    assert [(one["event"], one["step"], one["code"]) for one in said(caplog)] == [
         (LogEvent.MAINTENANCE_FAILED, "queues", "OSError"),
         (LogEvent.MAINTENANCE_FAILED, "tables", "TimeoutError"),
     ]

@@ -5,10 +5,7 @@ The rules are in tests/ratelimit, for several instances too. `make proof` runs s
 
 import time
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from contextlib import ExitStack
 
 import pytest
 
@@ -35,23 +32,12 @@ def test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_co
     assert sandbox.send(titled("mine"), token=users, path=path).status_code == 429
 
 
-@contextmanager
-def fleet(first: Sandbox, hosts: int, rate: int, latency: float = 0) -> Iterator[list[Sandbox]]:
-    """So many hosts over one storage of their own; each request to Graph takes so many seconds."""
-    first.http.post(f"{first.facts['control']}/settings", json={"latency": latency})
-    with ExitStack() as stack:
-        storage, _ = stack.enter_context(azurite())
-        settings = {**UNPACED, "AzureWebJobsStorage": storage, "MAIL_RATE_PER_MINUTE": str(rate)}
-        settings["MAIL_ALLOWED_SENDERS"] = "*@sandbox.example"
-        settings["AzureFunctionsJobHost__extensions__queues__maxPollingInterval"] = "00:00:01"
-        yield [stack.enter_context(beside(first, **settings)) for _ in range(hosts)]
-    first.http.post(f"{first.facts['control']}/settings", json={"latency": 0})
-
-
 @pytest.mark.proof
 def test_hosts_share_a_mailboxs_rate_and_what_one_of_them_is_told_by_a_429(sandbox: Sandbox) -> None:
     """At 60 a minute, ten at once and then one a second, however many hosts there are."""
-    with fleet(sandbox, 2, 60) as (first, second):
+    with azurite() as (storage, _), ExitStack() as stack:
+        settings = {**UNPACED, "AzureWebJobsStorage": storage, "MAIL_RATE_PER_MINUTE": "60"}
+        first, second = (stack.enter_context(beside(sandbox, **settings)) for _ in range(2))
         began = time.monotonic()
         for number in range(14):
             first.queue(titled(f"mail {number}"))
@@ -71,23 +57,3 @@ def test_hosts_share_a_mailboxs_rate_and_what_one_of_them_is_told_by_a_429(sandb
             assert answer.headers["mailroom-state"] == "accepted"
             assert first.requests() == before
         eventually(lambda: {"throttled", "of the other"} <= set(first.subjects()), 60)
-
-
-@pytest.mark.proof
-def test_three_hosts_use_what_graph_allows_five_mailboxes(sandbox: Sandbox) -> None:
-    """Four requests at a time and mailbox, under 1 % of 429, each mail once."""
-    count, latency, mailboxes = 1200, 0.3, [f"shared{number}@sandbox.example" for number in range(1, 6)]
-    with fleet(sandbox, 3, 100_000, latency) as (first, *_):
-
-        def put(number: int) -> None:
-            first.queue(titled(f"mail {number}"), sender=mailboxes[number % 5], key=f"run {number}")
-
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(put, range(count)))
-        eventually(lambda: len(first.accepted()) >= count, 60 + 2 * count * latency / 4)
-        assert sorted(first.subjects()) == sorted(f"mail {number}" for number in range(count))
-        found = first.http.get(f"{first.facts['control']}/stats").json()
-        times = sorted(datetime.fromisoformat(mail["at"]) for mail in first.accepted())
-        print(f"{count} mails in {(times[-1] - times[0]).total_seconds():.1f} s; {found}")
-        assert found["in_flight_max"] <= 4
-        assert found["throttled"] <= 0.01 * count

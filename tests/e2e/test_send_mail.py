@@ -1,6 +1,6 @@
 """sendMail over HTTP: what is sent as Graph would send it, and what is refused before anything is read or sent.
 
-Each refusal has its table in the tests of its module: tests/functions, tests/auth, tests/policy, tests/mail, tests/mime.
+Each refusal has its table in the tests of its module: functions, auth, policy, mail, mime.
 Each status comes about in test_openapi.py. Here stand those that cross several of them.
 """
 

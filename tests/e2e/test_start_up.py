@@ -11,7 +11,7 @@ from shared.functions.http_answers import settings_refused
 from shared.settings.config import read
 from shared.settings.environ import Problem
 from tests.e2e.running import APP, ROOT, Sandbox, command, environment
-from tests.e2e.wrong import BROKEN, REGISTRATION, WRONG
+from tests.e2e.wrong import BROKEN, WRONG
 
 FUNCTIONS = {
     "send_mail", "send_mail_qualified", "send_my_mail", "send_my_mail_qualified", "events", "health", "health_ready",

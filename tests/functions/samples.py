@@ -1,4 +1,4 @@
-"""Requests and messages as the platform hands them over, and what the app says of them."""
+"""Requests and messages as the platform hands them over, and an app on storage in memory."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import azure.functions as func
-import pytest
 from azure.functions.queue import QueueMessage
 
 from shared.app import App
@@ -46,12 +45,6 @@ def answer_of(answer: func.HttpResponse) -> Any:
 
 def message(body: bytes = b"{}", inserted: datetime | None = None, name: str = "m-1") -> func.QueueMessage:
     return QueueMessage(id=name, body=body, insertion_time=inserted or datetime.now(UTC))
-
-
-def said(caplog: pytest.LogCaptureFixture, event: str = "") -> list[dict[str, Any]]:
-    """Mailroom's events, or those of this name."""
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "mailroom"]
-    return [line for line in lines if event in ("", line["event"])]
 
 
 def equip(app: App, office: Office) -> None:

@@ -12,8 +12,9 @@ import pytest
 from shared.app import App, current_app
 from shared.functions.queue_intake import NotConfiguredError
 from shared.settings.config import Settings
-from tests.functions.samples import message, request, said
+from tests.functions.samples import message, request
 from tests.indexed import indexed
+from tests.logged import said
 
 ROOT = Path(__file__).parents[2]
 WRONG = "MAIL_RATE_PER_MINUTE"

@@ -11,7 +11,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.app import App
-from shared.delivery.payloads import message_name
+from shared.delivery.payloads import batch_name, message_name
 from shared.delivery.queue import BODY, DEAD, Kept
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work
 from shared.delivery.row import Row
@@ -21,10 +21,13 @@ from shared.functions.triggers import QUEUES
 from shared.mail.outgoing import identity
 from shared.settings.brand import APP
 from shared.settings.environ import Problem
+from shared.webhooks.routing.batches import packed
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.delivery.samples import SENDER, Office, work
-from tests.functions.samples import equip, message, said
+from tests.functions.samples import equip, message
 from tests.indexed import indexed
+from tests.logged import said
+from tests.webhooks.routing.samples import NOW, event
 
 INSERTED = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=30)
 MAIL = {"sender": SENDER, "message": {"subject": "Hi", "toRecipients": [{"emailAddress": {"address": "a@b.example"}}]}}
@@ -216,3 +219,47 @@ def test_storage_may_be_gone_for_four_minutes_before_a_message_counts_as_poison(
     pause = 3600 * hours + 60 * minutes + seconds
     assert pause >= 30, "a failed message is not tried again at once"
     assert (queues["maxDequeueCount"] - 1) * pause >= 240
+
+
+# The events of one request in `mail-work`: expanded, or kept, whatever is in the way.
+
+NAME = "b" * 32
+BATCH = Batch(v=1, id=NAME, route="generic", accepted_at=NOW, payload=batch_name(NAME), count=5)
+BATCHED = msgspec.json.encode(BATCH)
+
+
+def store(app: App) -> None:
+    memory(app).payloads[BATCH.payload] = packed([event(id=str(number), key=str(number)) for number in range(5)])
+
+
+async def test_the_queue_expands_a_batch(app: App) -> None:
+    """Its route has neither sender nor recipients here, so it waits for them and keeps its events."""
+    store(app)
+    await trigger.mail_work(message(BATCHED))
+    assert memory(app).batches == [(timedelta(minutes=5), BATCH)]
+    assert len(json.loads(memory(app).payloads[BATCH.payload])["events"]) == 5
+
+
+async def test_with_a_refused_setting_it_is_put_back_as_it_is(app: App) -> None:
+    refuse_settings(app)
+    await trigger.mail_work(message(BATCHED))
+    ((queue, content, after),) = memory(app).returned
+    assert (queue, content, after) == ("mail-work", BATCHED, timedelta(minutes=5))
+
+
+async def test_one_that_the_platform_has_given_up_is_tried_again_later_until_it_is_too_old(app: App) -> None:
+    """Then it is kept, with its events: an operator can put it back."""
+    young = msgspec.structs.replace(BATCH, accepted_at=datetime.now(UTC) - timedelta(hours=71))
+    await trigger.mail_work_poison(message(msgspec.json.encode(young)))
+    ((queue, content, _),) = memory(app).returned
+    assert (queue, parse_work(content)) == ("mail-work", young)
+    old = msgspec.structs.replace(BATCH, accepted_at=datetime.now(UTC) - timedelta(hours=73))
+    await trigger.mail_work_poison(message(msgspec.json.encode(old)))
+    assert len(memory(app).returned) == 1
+    assert memory(app).dead[NAME] == Kept("message", "Crashed", msgspec.json.encode(old), "mail-work")
+
+
+async def test_one_whose_events_are_gone_is_kept_with_its_reason(app: App) -> None:
+    await trigger.mail_work(message(BATCHED))
+    assert memory(app).dead[NAME].reason == "PayloadMissing"
+    assert not memory(app).batches

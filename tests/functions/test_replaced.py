@@ -12,8 +12,9 @@ from azure.storage.blob.aio import BlobServiceClient
 from shared.app import current_app
 from shared.delivery.row import Row
 from tests.azurite import azurite
-from tests.functions.samples import answer_of, request, said
+from tests.functions.samples import answer_of, request
 from tests.indexed import indexed
+from tests.logged import said
 
 MAIL = "0" * 32
 DAY = timedelta(days=1)

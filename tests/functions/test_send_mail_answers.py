@@ -15,8 +15,9 @@ from shared.functions.send_mail_answers import answered
 from shared.graph.outcome import Rejected
 from shared.settings.config import read
 from tests.auth.test_entra import APPLICATION, OTHER, Entra, app_claims, bearer
-from tests.functions.samples import ENVIRONMENT, SENDER, answer_of, request, said
+from tests.functions.samples import ENVIRONMENT, SENDER, answer_of, request
 from tests.functions.test_who import ask
+from tests.logged import said
 
 MAIL: Final = b'{"message": {"subject": "x", "toRecipients": [{"emailAddress": {"address": "a@b.example"}}]}}'
 GRAPHS: Final = b'{"error": {"code": "ErrorInvalidRecipients", "message": "At least one recipient is not valid."}}'

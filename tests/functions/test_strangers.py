@@ -13,8 +13,9 @@ from shared.app import App, current_app
 from shared.telemetry import MOST, STRANGERS, Bounded, LogEvent
 from shared.webhooks.routing.secrets import Secrets
 from tests.auth.test_entra import NEXT_KEY, Entra, app_claims, bearer
-from tests.functions.samples import ENVIRONMENT, request, said
+from tests.functions.samples import ENVIRONMENT, request
 from tests.indexed import indexed
+from tests.logged import said
 
 ANONYMOUS = sorted(
     name

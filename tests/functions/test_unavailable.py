@@ -16,7 +16,8 @@ from shared.functions import access, message_search, messages, send_mail, suppre
 from shared.settings.config import read
 from shared.telemetry import LogEvent
 from tests.delivery.samples import SENDER
-from tests.functions.samples import answer_of, request, said
+from tests.functions.samples import answer_of, request
+from tests.logged import said
 
 APP: Final = "7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10c001"
 MAIL: Final = {

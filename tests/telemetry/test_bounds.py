@@ -1,11 +1,10 @@
 """What strangers can have written into the log is little, whatever they send, and is counted."""
 
-import json
-
 import pytest
 
 from shared import telemetry
 from shared.telemetry import DAY, MOST, STRANGERS, Bounded, LogEvent, emit
+from tests.logged import said
 
 
 class Clock:
@@ -21,10 +20,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(telemetry, "_bounded", Bounded(STRANGERS, clock))
     return clock
-
-
-def said(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    return [json.loads(record.message) for record in caplog.records]
 
 
 @pytest.mark.parametrize("event", STRANGERS)

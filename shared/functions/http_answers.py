@@ -13,6 +13,7 @@ from shared.settings.environ import Problem
 from shared.telemetry import LogEvent, emit
 
 LONGEST_ID: Final = 128
+NO_STORE: Final = {"Cache-Control": "no-store"}
 BODY_LOST: Final = (
     "The request has a Transfer-Encoding and its body did not arrive: Azure Functions passes on only bodies of a known "
     "length. Send it again with Content-Length instead."

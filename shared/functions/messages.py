@@ -15,15 +15,14 @@ from shared.delivery.explanations import reason_of
 from shared.delivery.results import bounces_of, untold
 from shared.delivery.row import ENDED, REPLAYABLE, Row
 from shared.errors import Malformed, NotAllowed
-from shared.functions.access import by_key, by_token
-from shared.functions.http_answers import json_answer, problem, rfc_3339
+from shared.functions.access import operable
+from shared.functions.http_answers import NO_STORE, json_answer, problem, rfc_3339
 from shared.settings.config import Settings
 
 if TYPE_CHECKING:
     from shared.delivery.cancel_replay_retry import Cannot
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
-NO_STORE: Final = {"Cache-Control": "no-store"}
 UNASKABLE: Final = (
     "It may have been sent, and its mailbox cannot be asked: Graph answers 403, no copy was asked for (saveToSentItems "
     "is false), or MAIL_VERIFY_SENT is false. Look into the mailbox; force=true sends it all the same, and it may then "
@@ -114,12 +113,9 @@ def operator(caller: Caller, settings: Settings) -> None:
         raise NotAllowed(f"Only operators can list mails, replay them, or have them tried at once. {NO_OPERATOR}")
 
 
-message = by_token("message", _one, scope_of)
-message_replay = by_token("message_replay", _replay, operator)
-message_retry = by_token("message_retry", _retry, operator)
-operator_message = by_key("operator_message", _one, None)
-operator_message_replay = by_key("operator_message_replay", _replay, None)
-operator_message_retry = by_key("operator_message_retry", _retry, None)
+message, operator_message = operable("message", _one, scope_of, None)
+message_replay, operator_message_replay = operable("message_replay", _replay, operator, None)
+message_retry, operator_message_retry = operable("message_retry", _retry, operator, None)
 
 
 def flag(req: func.HttpRequest, name: str) -> bool:

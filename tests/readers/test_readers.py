@@ -59,7 +59,7 @@ NO_READERS: Final = {
         functions.http_answers:graph_error functions.http_answers:json_answer functions.http_answers:problem
         functions.http_answers:rfc_3339 functions.http_answers:settings_refused auth.entra:require
         rendering.bounds:size_of auth.entra:operates functions.http_answers:unavailable
-        functions.access:report_refused functions.access:wrong_after functions.access:by_token functions.access:by_key
+        functions.access:report_refused functions.access:wrong_after functions.access:operable
         routing.event_messages:as_message routing.event_mails:caller_of mail.graph_types:odata_type
     """,
     "a mail that a reader has read, gone through once for each recipient, header, file or property": """

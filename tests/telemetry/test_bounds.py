@@ -68,12 +68,12 @@ def test_names_without_end_take_no_memory_and_are_counted_together(
     clock.now = 1.0
     late = bounded.late()
     assert len(bounded._counted) <= MOST + len(STRANGERS)
-    assert sum(line.count for line in (*lines, *late) if line) == 10_000
-    assert [line.fields for line in late] == [{}]
+    assert sum(int(str(line[1]["count"])) for line in (*lines, *late) if line) == 10_000
+    assert [fields.keys() for _, fields in late] == [{"count"}]
     clock.now = 2.0
     line = bounded.take(LogEvent.CALLER_REFUSED, {"application": "another"})
     assert line is not None
-    assert line.fields  # what has been idle has made room
+    assert "application" in line[1]  # what has been idle has made room
 
 
 def test_what_has_been_accepted_is_told_one_by_one(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

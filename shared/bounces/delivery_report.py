@@ -42,7 +42,7 @@ RETURNED: Final = frozenset({"message/rfc822", "message/global", "text/rfc822-he
 SYSTEM_MAILBOX: Final = "microsoftexchange329e71ec88ae4615bbc36ab6ce41109e"  # sends a tenant's own reports
 AUTHENTICATED_AS: Final = "X-MS-Exchange-Organization-AuthAs"
 IS_REPORT: Final = "X-MS-Exchange-Message-Is-Ndr"
-_MAIL: Final = re.compile(r"[0-9a-f]{32}")
+MAIL_ID: Final = re.compile(r"[0-9a-f]{32}")
 _MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,250}>")
 _CODE: Final = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")  # RFC 3463, and not a part of an address
 _BLANK_LINE: Final = re.compile(r"\r?\n[ \t]*\r?\n")
@@ -111,7 +111,7 @@ def read_report(raw: bytes) -> DeliveryReport:
     mail = _text(returned, MARKER_HEADER).lower()
     return DeliveryReport(
         tuple(_failed(status.decode("utf-8", "replace"))),
-        mail if _MAIL.fullmatch(mail) else None,
+        mail if MAIL_ID.fullmatch(mail) else None,
         tuple(dict.fromkeys(ids))[:MOST_IDS],
         _by_exchange(head),
     )

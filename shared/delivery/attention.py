@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.storage.tables import Entity, Table, Value, continued, token_text
+from shared.storage.tables import ColumnValue, Entity, Table, continued, token_text
 
 if TYPE_CHECKING:
     from shared.delivery.row import Row
@@ -55,7 +55,7 @@ class AttentionIndex:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def put(self, row: "Row", columns: Mapping[str, Value]) -> None:
+    async def put(self, row: "Row", columns: Mapping[str, ColumnValue]) -> None:
         """The entry of a listed row, in place of the one that it may have at this time. columns: of the row."""
         if row.listed_at is not None:
             shown = {name: value for name, value in columns.items() if name not in NOT_SHOWN}

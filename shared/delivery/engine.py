@@ -32,7 +32,7 @@ from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Stopped, Throttled, Unanswered, Unknown, report
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
-from shared.policy.pre_send import Goes, PreSendPolicy, Withheld
+from shared.policy.pre_send import Declined, Goes, PreSendPolicy
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
@@ -90,11 +90,11 @@ class Ended:
     """It has ended. outcome: of the attempt, if there was one. unwritten: why its row does not say so, or may not."""
 
     row: Row
-    outcome: Outcome | Withheld | None = None
+    outcome: Outcome | Declined | None = None
     unwritten: AzureError | Conflict | None = None
 
 
-type Result = Later | Waits | Ended
+type RunResult = Later | Waits | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Engine:
         slot: Slot | None = None,
         told: bool = False,
         ready: Ready | None = None,
-    ) -> Result:
+    ) -> RunResult:
         """Send a mail under this row, which is claimed for it, if it may and can go now. verify: it may have gone.
 
         slot: what its message carries. told: its caller waits, was admitted a moment ago, and keeps what is refused.
@@ -153,17 +153,17 @@ class Engine:
         suspect: Row | None = None,
         told: bool = False,
         ready: Ready | None = None,
-    ) -> Result:
+    ) -> RunResult:
         """suspect: the row of a mail that may have gone, as it was claimed to ask its mailbox."""
         # 1 policy, 2 quota and time
         found = ready or await self.prepare(mail, row, slot, admitted=told)
         if isinstance(found, Later):
             return found
-        if isinstance(found, Withheld):  # of a mail that may have gone: it does not go again, and must not say so
+        if isinstance(found, Declined):  # of a mail that may have gone: it does not go again, and must not say so
             was = suspect or row
             doubt = {"resends": was.resends, "may_have_gone_twice": was.may_have_gone_twice}
             lease = await self.claim(row, **facts_of(mail), **doubt)
-            return await self._record(mail, retries.withhold(lease.row, found, self.now()), found, lease, told=told)
+            return await self._record(mail, retries.decline(lease.row, found, self.now()), found, lease, told=told)
         goes, reservation = found.goes.mail, found.reservation
         slot = (reservation.mailbox, reservation.at)
         gone = carried = False
@@ -199,7 +199,7 @@ class Engine:
 
     async def prepare(
         self, mail: OutgoingMail, row: Row | None = None, slot: Slot | None = None, *, admitted: bool
-    ) -> Ready | Withheld | Later:
+    ) -> Ready | Declined | Later:
         """What policy says of a mail now; then its recipients and its time, reserved in the mailbox that it goes from.
 
         row: of the attempts before, if there were any. Raises AzureError, RateLimitUnavailable.
@@ -209,7 +209,7 @@ class Engine:
         except AzureError:
             emit(LogEvent.MAIL_UNCHECKED, id=mail.id)
             return Later(self.now() + UNASKED, slot)
-        if isinstance(goes, Withheld):
+        if isinstance(goes, Declined):
             return goes
         recipients = len(goes.mail.request.message.recipients)
         pool = self.settings.sender_pools.get(mail.sender) or (mail.sender,)
@@ -264,7 +264,7 @@ class Engine:
 
     async def _settled(
         self, mail: OutgoingMail, lease: Lease, outcome: Outcome, slot: Slot | None, *, told: bool
-    ) -> Result:
+    ) -> RunResult:
         report(outcome, lease.row.id)
         if isinstance(outcome, Throttled):
             until = await self.pace.throttled(lease.row.mailbox, outcome.after, outcome.code or "")
@@ -275,7 +275,7 @@ class Engine:
         return Waits(settled.row, settled.again, slot, outcome)
 
     async def _record(
-        self, mail: OutgoingMail, row: Row, outcome: Outcome | Withheld | None, lease: Lease, *, told: bool = False
+        self, mail: OutgoingMail, row: Row, outcome: Outcome | Declined | None, lease: Lease, *, told: bool = False
     ) -> Ended:
         try:
             if isinstance(outcome, Accepted):

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.delivery.attention import AttentionIndex, mail_of, place
-from shared.delivery.results import Put, tell, untold
+from shared.delivery.results import PutIntoQueue, tell, untold
 from shared.delivery.row import COLUMNS, Row
-from shared.storage.tables import Entity, Table, Value, between, equal
+from shared.storage.tables import ColumnValue, Entity, Table, between, equal
 
 PARTITIONS: Final = 256  # of rows and payloads, evenly whatever the ids are made of
 TABLE: Final = "mailledger"
@@ -56,7 +56,7 @@ class Ledger:
     attention: the index that follows the rows. put: puts a result into its queue.
     """
 
-    def __init__(self, table: Table, attention: AttentionIndex | None = None, put: Put | None = None) -> None:
+    def __init__(self, table: Table, attention: AttentionIndex | None = None, put: PutIntoQueue | None = None) -> None:
         self._table = table
         self.attention = attention
         self._put_result = put
@@ -178,7 +178,7 @@ class Ledger:
         return Read(rows[:most], read, requests)
 
 
-def _columns(row: Row) -> dict[str, Value]:
+def _columns(row: Row) -> dict[str, ColumnValue]:
     """Most columns of a row are at their defaults, and each one written costs time and bytes."""
     values = ((name, getattr(row, name), default) for name, default in COLUMNS.items())
     return {name: value for name, value, default in values if value != default}

@@ -58,7 +58,7 @@ class GraphMailer:
         mail None: it is not at hand; whether it left a copy at all is not known then.
         """
         if row.progress is not None:
-            return await self.drafts().look(row)
+            return await self.drafts().verify(row)
         if self.settings.verify_sent and (mail is None or mail.request.save_to_sent_items):
             return await self.find(row)
         return None

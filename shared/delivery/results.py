@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from shared.delivery.explanations import reason_of
+from shared.settings.queue_names import RESULTS
 
 if TYPE_CHECKING:
     from shared.delivery.row import Row
 
-type Put = Callable[[str, bytes], Awaitable[None]]
+type PutIntoQueue = Callable[[str, bytes], Awaitable[None]]
 """Puts a message into the queue of this name."""
 
-RESULTS: Final = "mail-results"
 SOURCE: Final = "/mailroom"
 
 
@@ -47,7 +47,7 @@ def untold(row: "Row") -> bool:
     return row.told_end != row.settled_at or row.told_bounces < len(bounces_of(row))
 
 
-async def tell(row: "Row", put: Put) -> dict[str, Any]:
+async def tell(row: "Row", put: PutIntoQueue) -> dict[str, Any]:
     """Put what is untold of a mail that has ended. Returns what its row is to say then. Raises what `put` raises."""
     bounces = bounces_of(row)
     if row.told_end != row.settled_at:

@@ -74,7 +74,7 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SearchPage:
     """A page. after: where the next one begins; None: it was the last. partitions: of 256, gone through by now. read:
     rows that storage gave for this page, in so many requests.
     """
@@ -86,7 +86,7 @@ class Found:
     requests: int
 
 
-async def search(ledger: Ledger, filters: Filters, most: int, after: str | None, tenant: str | None) -> Found:
+async def search(ledger: Ledger, filters: Filters, most: int, after: str | None, tenant: str | None) -> SearchPage:
     """Up to `most` rows, in no particular order. A page may be empty although there is a next one.
 
     Raises ValueError when `after` is none of ours, AzureError.
@@ -112,7 +112,7 @@ async def search(ledger: Ledger, filters: Filters, most: int, after: str | None,
                 number, beyond = int(partition(rows[-1].id), 16), rows[-1].id
                 break
     goes_on = f"{number:02x}-{beyond}" if beyond else f"{number:02x}" if number < PARTITIONS else None
-    return Found(rows=rows, after=goes_on, partitions=number, read=read, requests=requests)
+    return SearchPage(rows=rows, after=goes_on, partitions=number, read=read, requests=requests)
 
 
 def _place(after: str | None) -> tuple[int, str]:

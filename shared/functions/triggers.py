@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import azure.functions as func
 
+from shared.settings.queue_names import EVENTS, OUTBOX, WORK
+
 CONNECTION: Final = "AzureWebJobsStorage"
-OUTBOX: Final = "mail-outbox"
-WORK: Final = "mail-work"
-EVENTS: Final = "mail-events"
 QUEUES: Final = (EVENTS, OUTBOX, WORK, f"{EVENTS}-poison", f"{OUTBOX}-poison", f"{WORK}-poison")
 
 _OPEN, _KEY = func.AuthLevel.ANONYMOUS, func.AuthLevel.FUNCTION
@@ -69,7 +68,7 @@ def _http(name: str, module: str, function: str) -> Callable[..., Any]:
 
 def _queue(name: str) -> Callable[..., Any]:
     async def run(message: func.QueueMessage) -> None:
-        await getattr(import_module("shared.functions.queues"), name)(message)
+        await getattr(import_module("shared.functions.queue_functions"), name)(message)
 
     return _named(name, run)
 

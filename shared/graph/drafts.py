@@ -107,7 +107,7 @@ class Drafts:
         found = [_draft(one) for one in _read(answer, _Messages).value]
         return [one for one in found if one.is_draft]
 
-    async def look(self, mailbox: str, draft: str) -> Draft | None:
+    async def read(self, mailbox: str, draft: str) -> Draft | None:
         """The message of this id, a draft or not; None when there is none."""
         query = MessageItemRequestBuilder.MessageItemRequestBuilderGetQueryParameters(
             select=["isDraft", "parentFolderId"]

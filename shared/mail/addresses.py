@@ -28,9 +28,9 @@ MOST_INTERNATIONAL: Final = 8_000  # characters of all different domains in a ma
 LONGEST_LOCAL: Final = 64  # octets (RFC 5321, section 4.5.3.1.1)
 LONGEST_WHOLE: Final = 254  # octets as it goes to Graph (section 4.5.3.1.3: a path has 256, with its angle brackets)
 
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_LOCAL: Final = re.compile(rf"{ATOM}(?:\.{ATOM})*")
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ENCODED: Final = "xn--"
 # Categories of the characters that a local part may have beside ASCII: letters, marks, digits.

@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from shared.mail.addresses import ATOM
 from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.marker import MARKER_HEADER, message_id
 from shared.mail.model import Message
@@ -38,8 +39,7 @@ LONGEST_WORD: Final = 450  # of a name within quotes, where each character may n
 
 _LISTS: Final = {"To": "to_recipients", "Cc": "cc_recipients", "Bcc": "bcc_recipients", "Reply-To": "reply_to"}
 _ONE: Final = {"From": "from_", "Sender": "sender"}
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_PLAIN_PHRASE: Final = re.compile(rf"(?!.*=\?){_ATOM}(?: {_ATOM})*")
+_PLAIN_PHRASE: Final = re.compile(rf"(?!.*=\?){ATOM}(?: {ATOM})*")
 _ASCII: Final = re.compile(r"[ -~]*")
 _FOLD: Final = re.compile(" (?=[!-~])")
 _TO_ESCAPE: Final = re.compile(r'["\\]')

@@ -110,7 +110,7 @@ class NoRoom(NamedTuple):
     day: bool = False
 
 
-Answer = datetime | NoRoom
+TimeOrNoRoom = datetime | NoRoom
 
 
 @dataclass(eq=False, slots=True)
@@ -121,7 +121,7 @@ class Want:
     recipients: int = 0
     size: int = 0
     waits: bool = True
-    answer: Answer | RateLimitUnavailable | None = None
+    answer: TimeOrNoRoom | RateLimitUnavailable | None = None
 
 
 class RowLimits(NamedTuple):
@@ -150,7 +150,7 @@ class Plan(NamedTuple):
     """values: the row to be written; None: it stays as it is. left: what this process has over afterwards."""
 
     values: Values | None
-    answers: Sequence[Answer] = ()
+    answers: Sequence[TimeOrNoRoom] = ()
     left: Unused | None = None
     notices: Sequence[Notice] = ()
 
@@ -163,7 +163,7 @@ def plan(row: Values, left: Unused, wants: Sequence[Want], limits: RowLimits, no
     before: Counts = day.read(row.get("recipients"), now) if day else Counter()
     counts = before - left.recipients
     uploads, size = BYTES.read(row.get("bytes"), now), 0
-    answers, changed = list[Answer](), False
+    answers, changed = list[TimeOrNoRoom](), False
     for want in wants:
         mine = free[: want.times]
         booked, tat_after = rate.book(tat, max(now, blocked), want.times - len(mine))
@@ -199,7 +199,9 @@ def plan(row: Values, left: Unused, wants: Sequence[Want], limits: RowLimits, no
     return Plan(values, answers, Unused(free, unused), notices)
 
 
-def _notices(row: Values, counts: Counts, answers: Sequence[Answer], day: Window | None, now: datetime) -> list[Notice]:
+def _notices(
+    row: Values, counts: Counts, answers: Sequence[TimeOrNoRoom], day: Window | None, now: datetime
+) -> list[Notice]:
     """What the operator is to be told: each once a day, by whichever instance writes it into the row."""
     found: dict[Notice, bool] = {
         "near": day is not None and counts.total() >= NEAR * day.limit,

@@ -22,11 +22,11 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModif
 from shared.ratelimit.mailbox_pace import (
     NEVER,
     SPARE,
-    Answer,
     Notice,
     Plan,
     RateLimitUnavailable,
     RowLimits,
+    TimeOrNoRoom,
     Unused,
     Values,
     Want,
@@ -133,7 +133,7 @@ class SharedRow:
     def idle(self) -> bool:  # it may be forgotten, and made again from the row
         return not (self.users or self._waiting or self._lock.locked() or self.blocked_until > self._now())
 
-    async def take(self, want: Want) -> Answer:
+    async def take(self, want: Want) -> TimeOrNoRoom:
         """Serve it, and all who wait beside it. Raises RateLimitUnavailable."""
         self._waiting.append(want)
         try:
@@ -149,7 +149,7 @@ class SharedRow:
             raise want.answer or RateLimitUnavailable(self._key)
         return want.answer
 
-    async def upload(self, size: int) -> Answer | None:
+    async def upload(self, size: int) -> TimeOrNoRoom | None:
         """Count so many bytes; None: with the next write, since they are few. Raises RateLimitUnavailable."""
         if self._unused.size + size >= UNCOUNTED:
             return await self.take(Want(times=0, size=size))

@@ -15,8 +15,9 @@ import msgspec
 from shared.mail.addresses import CONTAINER, split_blob
 from shared.settings.address_patterns import GUID, Patterns
 from shared.settings.environ import Wrong, json_object
+from shared.settings.queue_names import OUTBOX
 
-PRODUCERS: Final = "mail-outbox"  # in MAIL_CALLERS: whoever puts mails into that queue
+PRODUCERS: Final = OUTBOX  # in MAIL_CALLERS: whoever puts mails into that queue
 # Of the host, and the names under which Azure, its portal and its tools keep the code of an app.
 RESERVED: Final = re.compile(r"mail-payloads|mail-dead|azure-.*|app-package.*|deployment.*|function-releases")
 

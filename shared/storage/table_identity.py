@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.storage.tables import Entity, Table, Value
+from shared.storage.tables import ColumnValue, Entity, Table
 from shared.telemetry import LogEvent, emit
 
 OWN: Final = "mail-payloads"  # the container of the witnesses, and of mails that wait
@@ -108,7 +108,7 @@ class TableIdentity:
         return Replaced(self._table.name, row["seen_at"], row["made_at"]) if "seen_at" in row else None
 
     async def _mark(self, seen: datetime | None) -> Entity:
-        row: dict[str, Value] = {"PartitionKey": IDENTITY, "RowKey": IDENTITY, "made_at": self._now()}
+        row: dict[str, ColumnValue] = {"PartitionKey": IDENTITY, "RowKey": IDENTITY, "made_at": self._now()}
         if seen is not None:
             row["seen_at"] = seen
         with suppress(ResourceExistsError):  # another instance was faster

@@ -77,8 +77,8 @@ HEAVY = (
     "jwt", "cryptography", "idna",
     # Mailroom's own: reading and checking mails, tokens, delivery.
     "shared.mail.outgoing", "shared.mail.model", "shared.auth.entra", "shared.delivery.ledger",
-    "shared.policy.pre_send", "shared.functions.message_search", "shared.functions.messages", "shared.functions.queues",
-    "shared.functions.send_mail", "shared.functions.suppressions",
+    "shared.policy.pre_send", "shared.functions.message_search", "shared.functions.messages",
+    "shared.functions.queue_functions", "shared.functions.send_mail", "shared.functions.suppressions",
 )  # fmt: skip
 
 

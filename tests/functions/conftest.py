@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.app import App
-from shared.functions import access, health, queues, send_mail
+from shared.functions import access, health, queue_functions, send_mail
 from shared.settings.config import read
 from tests.delivery.samples import SENDER, Office
 from tests.functions.samples import equip
@@ -16,7 +16,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[App], App]:
 
     def install(app: App) -> App:
         assert not app.settings.problems
-        for module in (access, health, queues, send_mail):
+        for module in (access, health, queue_functions, send_mail):
             monkeypatch.setattr(module, "current_app", lambda: app)
         return app
 

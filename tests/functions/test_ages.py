@@ -11,7 +11,7 @@ from azure.core.exceptions import ServiceRequestError
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
 from shared.delivery.row import Row, State
-from shared.functions import queues as trigger
+from shared.functions import queue_functions as trigger
 from shared.mail.outgoing import identity
 from tests.delivery.samples import Office, first_claim, outgoing_mail, work
 from tests.functions.samples import message

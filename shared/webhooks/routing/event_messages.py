@@ -21,11 +21,11 @@ from msgspec import Meta
 
 from shared.errors import Malformed
 from shared.parsing.producer_messages import numbers_as_text, renamed, unwrapped
+from shared.settings.queue_names import EVENTS
 from shared.webhooks.sources.cloudevents import from_json
 from shared.webhooks.sources.json_values import digest, moment, read_json, read_object, text
 from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
-EVENTS: Final = "mail-events"
 ROUTE: Final = "mailroomroute"
 THREAD: Final = "mailroomthread"
 OF_AZURE: Final = "/subscriptions/"  # how the source of an event of an Azure resource begins

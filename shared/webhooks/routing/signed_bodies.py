@@ -13,7 +13,7 @@ from typing import Final
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.mail.outgoing import Signed
-from shared.storage.tables import Table, Value
+from shared.storage.tables import ColumnValue, Table
 
 TABLE: Final = "mailsigned"
 REMEMBERED: Final = timedelta(days=1)
@@ -29,7 +29,7 @@ class SignedBodies:
         """Remember it. Returns what another event has said with the same body less than a day before, if one has: its
         mail, and when it came. The same event again, however often, is not another one.
         """
-        entity: dict[str, Value] = {
+        entity: dict[str, ColumnValue] = {
             "PartitionKey": signed.body[:2],
             "RowKey": signed.body,
             "event": signed.event,

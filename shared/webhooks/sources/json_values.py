@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from shared.errors import Malformed
-from shared.parsing.charsets import decode
+from shared.parsing.charsets import SURROGATE, decode
 from shared.parsing.json_text import TooMuch, load
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -28,7 +28,6 @@ MOST_EVENTS: Final = 5_000  # in one request: Event Grid's largest batch
 MOST_VALUES: Final = 400_000  # some 60 MB of memory; in 25 MB (GitHub's largest body) one for each 60 bytes
 MOST_PIECES: Final = 100_000  # items that are read one at a time: of ten megabytes, one for each hundred bytes
 MOST_IN_PIECES: Final = 1_000_000  # values in all of them
-_HALVES = re.compile("[\ud800-\udfff]")
 _HALF = re.compile(r"\\u[dD]")
 
 
@@ -51,7 +50,7 @@ def read_json(body: bytes, charset: str = "") -> Any:
     if not _HALF.search(text):
         return value
     # No mail can hold half a surrogate pair.
-    return json.loads(_HALVES.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
+    return json.loads(SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
 
 
 def read_object(body: bytes, charset: str = "") -> dict[str, Any]:

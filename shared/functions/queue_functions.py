@@ -16,6 +16,7 @@ from azure.core.exceptions import AzureError
 
 from shared.app import App, current_app
 from shared.delivery.outbox_mail import outbox_mail
+from shared.delivery.queue import FURTHEST
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work, work_of
 from shared.errors import Malformed, Refused
 from shared.functions.queue_intake import (
@@ -29,12 +30,11 @@ from shared.functions.queue_intake import (
     retry_later,
     taken_apart,
 )
-from shared.functions.triggers import EVENTS, OUTBOX, WORK
 from shared.mail.outgoing import OutgoingMail
+from shared.settings.queue_names import EVENTS, OUTBOX, WORK
 from shared.telemetry import LogEvent, emit
 
 SOON: Final = timedelta(seconds=1)  # a time so near is not worth another message
-FURTHEST: Final = timedelta(days=6)  # for which a message can stay invisible
 LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a mail, in a blob
 
 

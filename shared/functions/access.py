@@ -41,7 +41,7 @@ def operable[W](
     )
 
 
-def _function[C: (Caller, None), W](
+def _function[C: Caller | None, W](
     name: str,
     handler: Handler[W],
     proof: Callable[[App, func.HttpRequest], Awaitable[C]],

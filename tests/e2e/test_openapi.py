@@ -47,7 +47,7 @@ def api(
 
 
 def event(route: str, body: bytes, **headers: str) -> Act:
-    known = {"Authorization": "Bearer sandbox-secret", "Content_Type": "application/json"}
+    known: dict[str, Any] = {"Authorization": "Bearer sandbox-secret", "Content_Type": "application/json"}
     return api(f"events/{route}", "POST", None, content=body, **known | headers)
 
 

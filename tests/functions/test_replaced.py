@@ -35,7 +35,7 @@ def row(accepted: datetime, **more: Any) -> Row:
     return replace(sent, token="t", **more)
 
 
-async def ask(name: str, **route: str) -> dict[str, Any]:
+async def ask(name: str, **route: Any) -> dict[str, Any]:
     answer = await indexed()[name].get_user_function()(request(**route))
     assert answer.status_code == 200
     return dict(answer_of(answer))

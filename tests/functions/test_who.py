@@ -51,7 +51,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(send_mail, "_mime", reader)
 
 
-async def ask(function: Function, body: bytes = b"{}", token: str | None = None, **params: str) -> func.HttpResponse:
+async def ask(function: Function, body: bytes = b"{}", token: str | None = None, **params: Any) -> func.HttpResponse:
     headers = {"Content-Type": params.pop("kind", "application/json"), "Authorization": token}
     return await function(request(params.pop("method", "POST"), body, headers, **params))
 
@@ -123,7 +123,7 @@ async def test_a_body_that_is_too_long_is_refused_by_its_length_alone() -> None:
 
 
 # What is asked for is wrong in a way that only an operator hears of, so that no storage is needed.
-OPERATING: list[tuple[str, str, dict[str, str], bytes]] = [
+OPERATING: list[tuple[str, str, dict[str, Any], bytes]] = [
     ("messages", "GET", {}, b""),
     ("attention", "GET", {}, b""),
     ("message_replays", "POST", {}, b""),
@@ -133,7 +133,7 @@ OPERATING: list[tuple[str, str, dict[str, str], bytes]] = [
     ("suppressions", "POST", {}, b"{"),
     ("suppression", "DELETE", {"id": "none"}, b""),
 ]
-MORE_BY_KEY: list[tuple[str, str, dict[str, str], bytes]] = [
+MORE_BY_KEY: list[tuple[str, str, dict[str, Any], bytes]] = [
     ("message", "GET", {"id": "none"}, b""),
     ("message", "DELETE", {"id": "none"}, b""),
     ("suppressions", "GET", {}, b""),

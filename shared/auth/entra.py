@@ -1,8 +1,8 @@
-"""Who calls: verifies the Microsoft Entra access tokens of callers.
+"""Verifies the Microsoft Entra access tokens of callers.
 
-Entra issues two kinds of token for one registration, v1 and v2, and both occur; they differ in issuer, audience and the
-claim that names the application. A token is accepted when its signature is RS256 by a key that the tenant's metadata
-names for that version, and version, issuer, tenant, audience and times are right.
+Entra issues tokens of version 1 and of version 2 for the same registration. They differ in issuer, in audience, and in
+the claim that names the application. A token is accepted if it is signed (RS256) with a key that the tenant's metadata
+lists for that version, and if its version, issuer, tenant, audience and times are right.
 https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-tokens
 
 Importing this module loads no cryptography and no HTTP client; the first token does.
@@ -187,7 +187,7 @@ def _bearer_token(authorization: str | None) -> str:
         raise Unauthenticated("Access token is empty.")
     match = _BEARER.fullmatch(authorization) if len(authorization) <= LONGEST_HEADER else None
     if not match:
-        raise Unauthenticated("The Authorization header is not `Bearer` and an access token.")
+        raise Unauthenticated("The Authorization header is invalid; expected `Bearer` and an access token.")
     return match[1]
 
 
@@ -201,7 +201,7 @@ def _read(token: str) -> tuple[str, str]:
         raise Unauthenticated("The access token cannot be read.") from error
     version, key_id, algorithm = unproved["payload"].get("ver"), *map(unproved["header"].get, ("kid", "alg"))
     if algorithm != "RS256" or version not in ("1.0", "2.0") or not isinstance(key_id, str):
-        text = "The access token is not one of Microsoft Entra: RS256, with a key id, version 1.0 or 2.0."
+        text = "The access token is not from Microsoft Entra; expected RS256, a key id, and version 1.0 or 2.0."
         raise Unauthenticated(text)
     return version, key_id
 

@@ -1,16 +1,17 @@
-"""Bounces: what non-delivery reports in the mailboxes say of mails that were sent, written into their rows.
+"""Reads the non-delivery reports in the sender mailboxes and records the bounces in the rows of their mails.
 
 For each mailbox that has sent in the last days, and in every run:
 
-    search       its reports since the last run, and a little before: some appear late
-    read         those that say that a recipient was not reached, as MIME
-    correlate    by Mailroom's id in the headers of the returned mail, by a Message-ID of Mailroom's own, or by the
-                 marker of the message that has the Message-ID
-    check        the mail was sent, from this very mailbox, and to this very recipient; anything else changes nothing
-    record       the bounce into the row, once
+    search       find the reports that came since shortly before the last run, because some appear late
+    read         read as MIME those that say that a recipient was not reached
+    correlate    find the mail: by Mailroom's id in the headers of the returned mail, by a Message-ID of Mailroom's own,
+                 or by the marker of the message that has the Message-ID
+    check        ignore the report unless the mail was sent from this mailbox to this recipient
+    record       write the bounce into the row, once
 
-A run does bounded work in each mailbox and remembers where it stopped. Reports are read with the mailbox's own budget,
-as verifications are. What was read is remembered only to save requests: to read a report twice changes nothing.
+A run does a limited amount of work in each mailbox and remembers where it stopped. Like verifications, these requests
+count among the mailbox's requests in flight. Which reports were read is remembered only to save requests: reading a
+report twice changes nothing.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""The requests to Graph by which a mailbox is asked for non-delivery reports. Needs Mail.Read; changes nothing.
+"""Searches a mailbox for non-delivery reports, through Graph. Needs Mail.Read, and changes nothing.
 
-Reports are messages whose class (PidTagMessageClass) begins with REPORT, in whatever folder a rule has put them. Graph
-documents `startswith` for the value of an extended property, and not whether it can stand beside a time. So a mailbox
-that refuses the two together is asked for all messages of the time, with their classes.
+A report is a message whose class (PidTagMessageClass) begins with REPORT. A rule may have moved it to any folder. Graph
+documents `startswith` on the value of an extended property, but not whether it can be combined with a filter on a time.
+If a mailbox refuses the combination, all its messages of that time are listed, with their classes.
 """
 
 import re

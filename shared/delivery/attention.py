@@ -1,13 +1,15 @@
-"""What needs attention: an index of the mails that an operator should see, the newest first.
+"""The index of mails that need an operator's attention, newest first.
 
-    accepted, unknown            after an attempt: by when that was
-    failed, review, suppressed   by when it ended
-    sent, with bounces           by when the last of them was found
+    state                        sorted by
+    accepted, unknown            the time of the last attempt
+    failed, review, suppressed   the time at which the mail ended
+    sent, with bounces           the time at which the last bounce was found
 
-One entity a mail in a table of its own: a partition a day, both keys counted down, so that storage itself returns the
-newest first. It holds what is shown of the row, so that a page needs no row. The ledger writes it after the row, and
-takes it out when the mail ends well: a mail that is simply sent never has one. A process that dies in between leaves an
-entry that is missing or wrong; maintenance puts it right within the hour.
+The index is a table with one entity for each mail. Each day is a partition, and both keys count down, so storage itself
+returns the newest first. An entity repeats those columns of the row that are shown, so a page needs no reads of rows.
+The ledger writes the entity after the row and removes it when the mail ends well; a mail that is sent at the first
+attempt never has one. If a process dies in between, an entity is missing or wrong until maintenance corrects it within
+the hour.
 """
 
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,4 @@
-"""What producers and operators may do with a mail: cancel it; replay one that ended unsent; retry one that waits."""
+"""The actions on a mail: cancel it, replay it if it ended unsent, retry it now if it waits."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress

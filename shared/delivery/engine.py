@@ -1,14 +1,15 @@
-"""THE path of one mail, once for all of them. `Engine.run` goes it from top to bottom:
+"""The path of one mail: `Engine.run` takes these steps, in this order, for every mail.
 
-    verify    only if the mail may have gone: ask its mailbox   -> sent, later, needs a person, or go on
-    policy    what may go, now                                  -> suppressed, captured, refused
-    reserve   recipients of the mailbox's day, then its next time             -> later
-    claim     write the row, on condition                       -> Conflict: somebody else has the mail
-    send      by one request, or by way of a draft              -> an outcome, never an exception
-    record    the row as retries.py settles it
+    verify    only if the mail may have gone: ask its mailbox             -> sent, later, review, or go on
+    policy    decide what may be sent now                                 -> suppressed, captured, refused
+    reserve   take from the mailbox's daily recipients, and its next time -> later
+    claim     write the row, if nobody has changed it                     -> Conflict: somebody else has the mail
+    send      make one request, or send a draft                           -> an outcome, never an exception
+    record    write the row that retries.py derives from the outcome
 
-request.py calls it where somebody waits, worker.py where nobody does; they differ in what they do where it cannot go
-now. What is reserved is given back on every way out, unless the mail has gone, or may have, or its message carries it.
+request.py and at_once.py call it while somebody waits for an answer, worker.py for queue messages. They differ only in
+what they do with a mail that cannot be sent now. Whatever was reserved is given back on every way out, unless the mail
+was sent or may have been, or its queue message carries the reservation.
 """
 
 import asyncio

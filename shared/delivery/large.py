@@ -1,17 +1,19 @@
-"""Large mails: a marked draft, its files one after the other, then `send`. After a crash the next attempt continues.
+"""Sends large mails: creates a draft with a marker, uploads its files one by one, then sends the draft.
 
-The row records (progress) each step before it is taken, if that must not be taken twice:
+After a crash the next attempt continues. The row's `progress` records each step that must not be taken twice, before
+it is taken:
 
-    made, doubt          a draft is about to be created: if the answer is lost, it is found by its marker
-    draft, folder, made  it exists. Its attachments show how far the upload has come; a file whose upload had begun is
-                         uploaded again, since an upload URL is a secret and is stored nowhere
-    asked                Graph is about to be asked to send it: from now on only the mailbox knows
+    made, doubt          the draft is about to be created; if the answer is lost, its marker finds it
+    draft, folder, made  the draft exists. Its attachments show how far the upload has come. A file whose upload had
+                         begun is uploaded again: an upload URL is a secret, so it is not stored
+    asked                Graph is about to be asked to send the draft; from now on only the mailbox knows
 
-A draft of another message (its recipients were redirected since, say), or with unexpected attachments, is deleted and
-created again. A draft is sent only when it has every attachment.
+If the draft holds another message (because its recipients were redirected since, for example) or unexpected
+attachments, it is deleted and created again. A draft is sent only when it has every attachment.
 
-After an unknown `send`: if the draft is still where it was made, it was not sent yet; it is checked again after the
-delays and sent as it is after the last one. If it is gone, the marker is searched for, as for every mail.
+If the outcome of `send` is unknown and the draft is still where it was created, it has not been sent yet. It is checked
+again after each delay, and sent after the last one. If the draft is gone, the mailbox is searched for the marker, as
+for every mail.
 """
 
 import hashlib

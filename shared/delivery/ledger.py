@@ -1,8 +1,8 @@
-"""The ledger: one row a mail, the single truth about it, in Azure Table Storage.
+"""The ledger, in Azure Table Storage: one row for each mail, and the only truth about it.
 
-A row is written only on the condition that nobody else has changed it. A write whose answer is lost is tried again by
-the storage client and then meets itself. So on 409 and 412 the row is read once: one's own token and state in it mean
-that the write had succeeded. Every writer therefore puts a token of its own into what it writes.
+A row is written only if nobody else has changed it. If the answer to a write is lost, the storage client repeats the
+write, which then fails because of the first one. So after 409 or 412 the row is read once: if it has the writer's own
+token and state, the first write succeeded. That is why every writer puts a token of its own into the row.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""One mail and Microsoft Graph: how it is sent, by one request or by way of a draft, and how its copy is found again.
+"""Sends a mail through Microsoft Graph, in one request or as a draft, and finds its copy in the mailbox again.
 
-Loads the SDK, and opens the connection, with the first mail; what drafts need, with the first that needs one.
+The first mail loads the SDK and opens the connection; the first mail that needs a draft loads the code for drafts.
 """
 
 import uuid
@@ -48,7 +48,7 @@ class GraphMailer:
         if lease.row.progress is None and not (mail.request.message.attachments and needs_draft(mail.request)):
             return await self._by_one_request(mail, lease)
         if lease.row.progress is None and not self.settings.large_attachments:
-            text = "It does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
+            text = "The mail does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
             return Rejected(413, "LargeAttachmentsOff", "permanent", text)
         return await self.drafts().send(mail, lease)
 

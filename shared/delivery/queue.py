@@ -1,8 +1,8 @@
-"""The outbox: where a mail is durable before anyone is told "accepted".
+"""The outbox, which makes a mail durable before anyone is told "accepted".
 
-A wake-up is a message in `mail-work`. Where the mail does not fit into one it goes to blobs first and the message
-names them (claim check; payload.py). What ends other than sent is kept in `mail-dead`, so that an operator can look and
-replay; its larger files stay where they are for as long as its row.
+A message in `mail-work` wakes the worker for one mail. If the mail does not fit into the message, it is written to
+blobs first, and the message names them (a claim check; see payloads.py). A mail that ends unsent is kept in
+`mail-dead`, so that an operator can inspect and replay it; its larger files stay where they are for as long as its row.
 """
 
 import math

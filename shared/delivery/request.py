@@ -1,7 +1,8 @@
-"""Somebody waits for an answer: requests over HTTP. Nobody waits in worker.py.
+"""Delivers the mails of HTTP requests, whose callers wait for an answer. For queue messages see worker.py.
 
-A request has no message yet that carries its mail. So what cannot go now is made durable in this order: the message,
-then the row, and only then "202". (A webhook's mail is durable first: webhooks/routing/at_once.py.)
+At first no queue message carries the mail of a request. So a mail that cannot be sent now is made durable in this
+order: the message, then the row, and only then the answer 202. (A webhook's mail is made durable before it is sent:
+webhooks/routing/at_once.py.)
 """
 
 from dataclasses import dataclass, replace

@@ -1,8 +1,7 @@
-"""What became of a mail, told to whoever reads the queue `mail-results`: a CloudEvent for each end and each bounce.
+"""Reports what became of mails in the queue `mail-results`: a CloudEvent for each end and each bounce.
 
-At least once and in any order: a message is put first, then the row says that it was told, and maintenance tells what a
-process that died in between has not. The id of an event is the same each time it is told. docs/results.md is for
-consumers.
+Each result is reported at least once, and in any order. The message is put first, then the row records that. If a
+process dies in between, maintenance reports the result again, with the same event id. docs/results.md is for consumers.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,10 +1,10 @@
-"""After an attempt: when a mail is tried again, and when it is given up. Pure functions from values to a value.
+"""Decides after an attempt whether a mail is tried again, and when, or has ended. Pure functions.
 
-    settle      the outcome of an attempt meets the row: it has ended, or waits, and until when
-    give_back   a claim under which Graph was asked nothing
+    settle      the next row, from the outcome of an attempt
+    give_back   the next row, if Graph was not asked under this claim
     decline     policy lets nothing go
 
-What a verification says is in verification.py, which has its own delays.
+verification.py decides after a verification, with delays of its own.
 """
 
 from dataclasses import dataclass, replace

@@ -1,8 +1,9 @@
-"""Searching the ledger: what storage can tell is asked of it, the rest of each row that it gives.
+"""Searches the ledger. Storage tests the filters that it can; the others are tested here on the rows that it returns.
 
-Rows are spread over 256 partitions by the hash of their ids, so a search goes through them from first to last, some at
-a time: one stretch first, and twice as many each time that more is needed. What is frequent takes one request, what is
-rare one for each stretch. It ends with the page, or after a while, and the next one goes on behind the last row.
+Rows are spread over 256 partitions by the hash of their ids. A search goes through the partitions in order, a stretch
+of them with each request: one stretch first, then twice as many each time until the page is full. So a frequent state
+takes one request, and a rare one takes a request for each stretch. A search ends when its page is full or its time is
+up; the next page continues after the last row.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Nobody waits: one message of a queue is carried through the delivery protocol. Decided is in transitions.py.
+"""Delivers the mails of queue messages, for which nobody waits. The decisions are in transitions.py.
 
-The order of the writes is what keeps a mail from being lost or doubled when a process dies between two of them: the
-claim before the request to Graph, what ends unsent into `mail-dead` before its row, the row before the next message,
-the next message before this one is completed.
+The order of writes keeps mails from being lost or sent twice if a process dies between two of them. The claim is
+written before the request to Graph. A mail that ends unsent is copied to `mail-dead` before its row says so. The row is
+written before the next message, and the next message is put before this one is completed.
 """
 
 import secrets

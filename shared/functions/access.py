@@ -1,8 +1,8 @@
-"""Functions for operators and producers: who may call them, and what everybody else is answered.
+"""Access to the functions for operators and producers: checks who calls, and answers everybody else.
 
-A producer, and an operator as auth.entra.operates tells one, come with a bearer token. An operator with nothing but a
-function key comes to the same path under `/api/operator`: the platform checks a key before the function runs, or not at
-all, so one path cannot take both.
+Producers and operators send a bearer token; auth.entra.operates tells which of the two a caller is. An operator who has
+only a function key uses the same path under `/api/operator`. One path cannot accept both, because the platform checks
+function keys before the function runs, or not at all.
 """
 
 from collections.abc import Awaitable, Callable
@@ -80,14 +80,14 @@ async def _by_key(app: App, req: func.HttpRequest) -> None:  # noqa: ARG001 - as
     """The platform has checked the key by then; that none opens anything (MAIL_OPERATOR_KEYS) is decided here."""
     if not app.settings.operator_keys:
         raise NotAllowed(
-            f"Function keys open nothing here: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
+            f"Function keys are not accepted: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
         )
 
 
 async def authenticated(app: App, req: func.HttpRequest) -> Caller:
     """The caller; its permissions are not checked yet. Raises Unauthenticated, KeysUnavailable."""
     if app.verifier is None:
-        raise Unauthenticated("No caller can be known: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
+        raise Unauthenticated("Tokens cannot be verified: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
     return await app.verifier.verify(req.headers.get("authorization"))
 
 
@@ -108,7 +108,7 @@ def page_size(req: func.HttpRequest) -> int:
 
 def wrong_after() -> func.HttpResponse:
     """The answer to an `after` that cannot be read."""
-    return problem(400, "after cannot be read; expected what an earlier page gave as next.")
+    return problem(400, "after cannot be read; expected the value of `next` in an earlier page.")
 
 
 def _body_refused(req: func.HttpRequest, name: str, largest: int | None) -> func.HttpResponse | None:

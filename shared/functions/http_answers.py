@@ -1,4 +1,4 @@
-"""Answers over HTTP: Graph's error JSON for what stands in for Graph, RFC 9457 problem details for everything else."""
+"""Builds HTTP answers: errors in Graph's JSON for sendMail, in problem details (RFC 9457) for everything else."""
 
 import json
 import uuid
@@ -80,7 +80,7 @@ def length_required(req: func.HttpRequest, function: str, route: str | None = No
 def settings_refused(problems: tuple[Problem, ...]) -> str:
     """What a caller may know of settings that cannot be used: their names."""
     names = ", ".join(dict.fromkeys(problem.setting for problem in problems))
-    return f"Mailroom is not configured: {names}. Its operator finds the reason at /api/health/ready."
+    return f"Mailroom has invalid settings: {names}. Operators find the reasons at /api/health/ready."
 
 
 def time_of(given: str) -> datetime | None:

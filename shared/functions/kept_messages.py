@@ -1,4 +1,4 @@
-"""Whether a producer's message that was set aside would be refused again: it is read as its queue would read it."""
+"""Checks before a replay whether a refused message would be refused again, by reading it as its queue does."""
 
 from datetime import UTC, datetime
 
@@ -29,7 +29,7 @@ async def refused(app: App, kept: Kept) -> str | None:
     except AzureError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever made it fail before makes it fail again
-        return f"It makes Mailroom fail: {type(error).__name__}."
+        return f"The message makes Mailroom fail: {type(error).__name__}."
     return None
 
 

@@ -1,8 +1,8 @@
-"""The queues: `mail-outbox` and `mail-events`, where other programs put mails and events, and `mail-work`, our own.
+"""The functions of the queues: `mail-outbox` and `mail-events` for producers, `mail-work` for Mailroom itself.
 
-And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there. A poison queue
-has no poison queue of its own: what fails there as often lies there unseen until it is deleted. So the functions of
-these queues do not raise for failures that may pass.
+Each has a poison queue, into which the platform moves a message that failed maxDequeueCount times. The functions of the
+poison queues empty them. A poison queue has no poison queue of its own: a message that fails there as often stays
+unseen until storage deletes it. So these functions do not raise for failures that may pass.
 """
 
 from collections.abc import Awaitable, Callable
@@ -101,7 +101,7 @@ async def _too_old(app: App, work: ProducerMessage | Batch) -> bool:
     """
     if not expired(app, work.inserted_at if isinstance(work, ProducerMessage) else work.accepted_at):
         return False
-    crashed = Malformed(400, "Crashed", "It failed repeatedly until it was too old.")
+    crashed = Malformed(400, "Crashed", "The message failed repeatedly until it was too old.")
     if isinstance(work, ProducerMessage):
         whole = await app.outbox.whole(work)
         await app.worker.refuse(work.id, work.queue, whole.body if whole else b"", crashed)
@@ -125,7 +125,9 @@ async def _given_up(message: ProducerMessage) -> None:
     """
 
     async def settle(app: App) -> None:
-        refusal: Refused = Malformed(400, "Crashed", "It failed repeatedly, and has no key that identifies its mail.")
+        refusal: Refused = Malformed(
+            400, "Crashed", "The message failed repeatedly, and has no key that names its mail."
+        )
         try:
             if message.queue == OUTBOX and await taken_apart(app, message):
                 return None
@@ -138,7 +140,7 @@ async def _given_up(message: ProducerMessage) -> None:
         except Refused as error:
             refusal = error
         except Exception as error:  # noqa: BLE001 - it failed ten times: it is kept, not tried for ever
-            refusal = Malformed(400, "Crashed", f"It failed repeatedly, with {type(error).__name__}.")
+            refusal = Malformed(400, "Crashed", f"The message failed repeatedly, with {type(error).__name__}.")
         return await app.worker.refuse(message.id, message.queue, message.body, refusal)
 
     await _or_later(settle, lambda app: retry_later(app, message))
@@ -160,7 +162,7 @@ async def _waited(app: App, message: ProducerMessage) -> None:
     """A producer's message that was put into mail-work because it could not be read, or its time had not come."""
     whole = await app.outbox.whole(message)
     if whole is None:
-        gone = Malformed(400, "PayloadMissing", "Its blob was removed from storage.")
+        gone = Malformed(400, "PayloadMissing", "The blob of the message was removed from storage.")
         return await app.worker.refuse(message.id, message.queue, b"", gone)
     if whole.queue == WORK:
         return await _work(app, whole)

@@ -1,4 +1,4 @@
-"""What a queue function does with any message: name it, take an array apart, admit its mail, put it back, keep it."""
+"""Steps that all queue functions share: name a message, split an array, admit a mail, put a message back, keep it."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,6 +1,6 @@
-"""Microsoft Graph's sendMail, at Mailroom's address: any Graph client works with its base URL swapped.
+"""Microsoft Graph's sendMail at Mailroom's address: any Graph client works after its base URL is changed.
 
-Reference of the call: https://learn.microsoft.com/graph/api/user-sendmail.
+Reference: https://learn.microsoft.com/graph/api/user-sendmail.
 """
 
 from collections.abc import Mapping
@@ -166,7 +166,7 @@ def _is_mime(headers: Mapping[str, str]) -> bool:
         text = f"Content-Type is {kind[:80] or 'missing'}, expected application/json, or text/plain for MIME."
         raise Malformed(415, "BadRequest", text)
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Malformed(415, "BadRequest", "Content-Encoding is not supported, expected a body as it is.")
+        raise Malformed(415, "BadRequest", "Content-Encoding is not supported; expected an uncompressed body.")
     return kind == "text/plain"
 
 

@@ -1,7 +1,7 @@
-"""The suppression list over HTTP: operators see it, add to it and remove from it.
+"""The suppression list over HTTP: operators list, add and remove addresses.
 
-An address never occurs in a URL, which others log: an entry is named by its id, the SHA-256 of the address's canonical
-form (mail/addresses.py).
+URLs are logged, so they never contain an address. The id of an entry is the SHA-256 of the address's canonical form
+(mail/addresses.py).
 """
 
 import re
@@ -68,7 +68,9 @@ async def _one(app: App, req: func.HttpRequest, by: str) -> func.HttpResponse:
     store = app.suppressions.store
     entry = await store.get(given) if ID.fullmatch(given) else None
     if entry is None:
-        detail = "There is no such entry. Its id is the SHA-256 of the address in lower case, its domain in A-labels."
+        detail = (
+            "There is no such entry. An id is the SHA-256 of an address in lower case, with its domain in A-labels."
+        )
         return problem(404, detail)
     if req.method == "GET":
         return json_answer(200, _shown(entry), NO_STORE)

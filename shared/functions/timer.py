@@ -1,4 +1,4 @@
-"""The timer that keeps ledger and payloads in order, and logs what waits and what cannot be used."""
+"""The timer function: runs maintenance, and logs how much waits and which settings or routes cannot be used."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping

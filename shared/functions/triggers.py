@@ -1,6 +1,6 @@
-"""Every function as Azure indexes it: its trigger, and where its code is.
+"""Registers every function with its trigger, and says which module has its code.
 
-The first call loads the module with the code: every cold start pays for indexing, whatever it is for
+The first call of a function loads that module, because every cold start pays for what is imported at indexing
 (docs/decisions/0002-start-up.md).
 """
 

@@ -1,7 +1,7 @@
-"""Drafts in a mailbox, through the SDK: made, read, filled, sent, deleted. One method, one request.
+"""Creates, reads, fills, sends and deletes drafts in a mailbox, through the SDK. Each method makes one request.
 
-Each request has a deadline of its own and is made once. A request that only prepares is never Unknown: the mail was not
-sent, so it is Interrupted. Only `send` can leave that open.
+Each request has a deadline of its own and is made once. A failed request that only prepares is Interrupted, never
+Unknown, because the mail was not sent. Only the outcome of `send` can be Unknown.
 
 Needs Mail.ReadWrite on the mailbox, and Mail.Send for `send`.
 """

@@ -1,9 +1,9 @@
-"""Where a file may be uploaded to: checks the URL that Graph gave.
+"""Checks the upload URL that Graph returned, before a file is sent there.
 
-An upload URL is the permission itself, and what is sent there is a customer's file. So: https, no name and password in
-the URL, no redirect (upload.py follows none), and no address of a private network, of this machine or of a link; the
-name is resolved here, and the connection goes to the address that was checked, not to what the name resolves to a
-moment later. In the sandbox, where Graph itself is on loopback, plain http and loopback are allowed.
+The URL itself is the permission, and the file is a customer's. So the URL must be https and have no user name or
+password; redirects are not followed (upload.py); and the host must not have a private, loopback or link-local address.
+The host name is resolved here, and the connection goes to the address that was checked, not to what the name resolves
+to a moment later. In the sandbox, where Graph itself is on loopback, http and loopback are allowed.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ async def resolved(text: str, graph_host: str) -> Target:
     if url.scheme != "https" and not (sandbox and url.scheme == "http"):
         raise UploadRefusedError("The upload URL is not https.")
     if url.userinfo or not url.host:
-        raise UploadRefusedError("The upload URL has a user, or no host.")
+        raise UploadRefusedError("The upload URL has a user name, or has no host.")
     port = url.port or (443 if url.scheme == "https" else 80)
     addresses = await _addresses(url.host, port)
     for address in addresses:

@@ -1,18 +1,18 @@
-"""What a mail address and the name of a blob are, each in one canonical form for all that read and compare them.
+"""Mail addresses and blob names, each in one canonical form that all code reads and compares.
 
     checked      Jane.Doe@Bücher.example  →  Jane.Doe@xn--bcher-kva.example    what goes to Graph
     canonical                             →  jane.doe@xn--bcher-kva.example    what is compared
 
-The two differ only in the case of the local part: it is kept on its way to the recipient (RFC 5321, section 2.4), but
-no two mailboxes differ by it alone. Spellings that the standards call equivalent have one form: case of letters, a
-domain as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). What others might read as another
-address has none and is refused: compatibility characters (full-width and mathematical letters), invisible characters,
-quoted local parts, comments, domain literals, a dot at the end.
+The two differ only in the case of the local part: it is kept on the way to the recipient (RFC 5321, section 2.4), but
+no two mailboxes differ by it alone. Spellings that the standards call equivalent have the same form: upper and lower
+case, a domain as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). An address that others
+might read as a different one has no canonical form and is refused: one with compatibility characters (full-width or
+mathematical letters), invisible characters, a quoted local part, a comment, a domain literal, or a dot at the end.
 
-A blob is named `container/name`, as text that may be percent-encoded once. What could name one blob to a check and
-another one to storage is refused.
+A blob is named `container/name`, in text that may be percent-encoded once. A name that a check and storage could read
+as two different blobs is refused.
 
-Sources: RFC 5321, 5322, 6531 and 5891 (whether names under .test or without a dot exist, the tenant decides); "Naming
+Sources: RFC 5321, 5322, 6531 and 5891 (the tenant decides whether names under .test or without a dot exist); "Naming
 and referencing containers, blobs, and metadata" in Azure Storage's documentation.
 """
 
@@ -108,7 +108,7 @@ def split_blob(text: str) -> tuple[str, str]:
     if _PERCENT.search(decoded):
         raise ValueError("The name is percent-encoded twice.")
     if _NOT_IN_A_BLOB.search(decoded):
-        raise ValueError("The name holds a backslash, a question mark, a number sign or a control character.")
+        raise ValueError("The name contains a backslash, a question mark, a number sign or a control character.")
     container, _, name = decoded.partition("/")
     if not CONTAINER.fullmatch(container):
         raise ValueError("Expected container/name, the container in lower-case letters, digits and dashes.")
@@ -127,7 +127,7 @@ def _local(text: str) -> str:
         if any(not character.isascii() and unicodedata.category(character) not in _LETTERS for character in text):
             raise ValueError("The part before the @ has characters other than letters, digits and marks.")
         if unicodedata.category(text[0]).startswith("M"):
-            raise ValueError("The part before the @ begins with a mark that belongs to no letter.")
+            raise ValueError("The part before the @ begins with a combining mark, without a letter before it.")
     if len(text.encode()) > LONGEST_LOCAL:
         raise ValueError(f"The part before the @ has more than {LONGEST_LOCAL} octets.")
     if not _LOCAL.fullmatch("".join(character if character.isascii() else "a" for character in text)):
@@ -144,7 +144,7 @@ def _domain(text: str) -> str:
         name = unicodedata.normalize("NFC", "".join(character.lower() for character in text))
         name = ".".join(label if label.isascii() else _a_label(label) for label in name.split("."))
     if not _DOMAIN.fullmatch(name):
-        raise ValueError("The part after the @ is no domain name.")
+        raise ValueError("The part after the @ is not a domain name.")
     if _ENCODED in name:
         for label in name.split("."):
             if label.startswith(_ENCODED):

@@ -1,6 +1,6 @@
 """The limits on a mail: Graph's, checked before anything is sent, and Mailroom's own.
 
-How large a mail may be is in policy/size_limits.py. Sources:
+The limits on the size of a mail are in policy/size_limits.py. Sources:
 https://learn.microsoft.com/graph/outlook-mail-concept-overview and
 https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits.
 """
@@ -83,5 +83,5 @@ def waiting_until(not_before: datetime | None, now: datetime, place: str) -> dat
 
 def too_large(size: int) -> Malformed:
     """The refusal, 413, of a request of so many bytes."""
-    text = f"Found a request of {size} bytes; Graph takes {MAX_REQUEST} at most, attachments in base64 included."
+    text = f"Found a request of {size} bytes; Graph accepts {MAX_REQUEST} at most, including attachments in base64."
     return Malformed(413, "RequestEntityTooLarge", text, "$")

@@ -1,14 +1,15 @@
-"""Headers with parameters, Content-Type and Content-Disposition, as mail programs write them.
+"""Parses headers with parameters: Content-Type and Content-Disposition.
 
-The type and the boundary, by which a mail is taken apart, are accepted in the one form of RFC 2045. Names of files
-decide nothing, so they are accepted in every form that is in use:
+The type and the boundary decide how a mail is split into parts, so they are accepted only in the form of RFC 2045. File
+names decide nothing, so they are accepted in every form that mail programs use:
 
     filename="report.pdf"    filename=report.pdf         RFC 2045; RFC 2183
     filename*=utf-8''Gr%C3%BC%C3%9Fe.pdf                 RFC 2231, in pieces too: filename*0*=, filename*1=
     filename="=?utf-8?B?R3LDvMOfZS5wZGY=?="              RFC 2047 within quotes, which it forbids: Gmail, Outlook, PHP
     filename="Grüße.pdf"                                 UTF-8 as it is (RFC 6532)
 
-Of a name in two forms, `filename` and `filename*`, the second counts (RFC 6266, section 4.3). Each header is read once.
+If a name has both forms, `filename` and `filename*`, the second counts (RFC 6266, section 4.3). Each header is read
+once.
 """
 
 import re
@@ -121,7 +122,7 @@ def _skip(text: str, at: int) -> int:
             if not depth:
                 break
         if depth:
-            raise ValueError("Found a comment without end.")
+            raise ValueError("Found a comment that does not end.")
 
 
 def _decoded(value: str, pairs: Iterable[tuple[str, str]]) -> HeaderParameters:
@@ -134,14 +135,14 @@ def _decoded(value: str, pairs: Iterable[tuple[str, str]]) -> HeaderParameters:
         name, number, extended = match[1], match[2], bool(match[3])
         if number is None and not extended:
             if name in plain:
-                raise ValueError(f"The parameter {name} stands twice; expected once.")
+                raise ValueError(f"Found the parameter {name} twice; expected it once.")
             plain[name] = text
             continue
         if name in _STRUCTURE:
-            raise ValueError(f"Expected {name} as RFC 2045 has it; not every program knows RFC 2231 there.")
+            raise ValueError(f"Expected {name} in the form of RFC 2045; not every program reads RFC 2231 there.")
         found = pieces.setdefault(name, {})
         if int(number or 0) in found:
-            raise ValueError(f"A piece of the parameter {name} stands twice; expected once.")
+            raise ValueError(f"Found a piece of the parameter {name} twice; expected it once.")
         found[int(number or 0)] = extended, text
     read = {name: words_decoded(text).replace("\t", " ") if name in _NAMES else text for name, text in plain.items()}
     joined = {name: _joined(name, found).replace("\t", " ") for name, found in pieces.items()}

@@ -1,8 +1,9 @@
-"""Strict reading of JSON from callers: bytes in, Python's objects out, or a Malformed with the path of the fault.
+"""Reads JSON from callers strictly: returns Python objects, or raises Malformed with the path of the fault.
 
-Strict means: in the encoding that it declares or else UTF-8 (charsets.py), no NaN, no name twice in one object, no half
-of a surrogate pair, no OData annotation that would change something, and not more values than a mail can have. Python's
-or msgspec's own readers take the last of two names, fail later, or drop what they do not know.
+Strict means: in its declared encoding or otherwise UTF-8 (charsets.py), without NaN, without the same name twice in one
+object, without half of a surrogate pair, without an OData annotation that would change something, and with no more
+values than a mail can have. The parsers of Python and msgspec take the last of two equal names, fail later, or drop
+what they do not know.
 """
 
 import json
@@ -79,7 +80,7 @@ class _JsonReader:
         names = [name for name, _ in pairs]
         if len(result) != len(names):
             twice = next(name for name, times in Counter(names).items() if times > 1)
-            self.faults[id(result)] = twice, "This property stands twice in its object; expected once."
+            self.faults[id(result)] = twice, "Found this property twice in its object; expected it once."
         for name in names:
             if "@" in name and ANNOTATION in name:
                 self._annotation(result, name)
@@ -95,7 +96,7 @@ class _JsonReader:
         if term in DROPPED or (term == "type" and on):
             result.pop(name, None)
         else:
-            self.faults.setdefault(id(result), (name, "Graph takes no such annotation in a message."))
+            self.faults.setdefault(id(result), (name, "Graph does not accept this annotation in a message."))
 
 
 def _explain(tree: Any, faults: dict[int, tuple[str, str]]) -> None:
@@ -104,12 +105,12 @@ def _explain(tree: Any, faults: dict[int, tuple[str, str]]) -> None:
         if isinstance(value, dict):
             for name in value:
                 if SURROGATE.search(name):
-                    raise Malformed(400, "RequestBodyRead", "A name holds half of a surrogate pair.", path_of(steps))
+                    raise Malformed(400, "RequestBodyRead", "A name contains half of a surrogate pair.", path_of(steps))
             if id(value) in faults:
                 name, wrong = faults[id(value)]
                 raise Malformed(400, "RequestBodyRead", wrong, member(path_of(steps), name))
         elif isinstance(value, str) and SURROGATE.search(value):
-            raise Malformed(400, "RequestBodyRead", "The text holds half of a surrogate pair.", path_of(steps))
+            raise Malformed(400, "RequestBodyRead", "The text contains half of a surrogate pair.", path_of(steps))
     if faults:  # in an object that a second one of the same name has hidden, or inside an annotation
         raise Malformed(400, "RequestBodyRead", next(iter(faults.values()))[1], "$")
 

@@ -1,24 +1,24 @@
-"""Admission: who may send as whom to whom. The one place, asked at every way in.
+"""Admission: decides who may send as whom to whom, for every way in. Closed by default.
 
-Closed by default. What is asked, in this order; the first refusal is the answer:
+The checks in their order; the first refusal is the answer. `those` are the origins that have a rule in MAIL_CALLERS:
 
     caller       application, user   MAIL_CALLERS names the application id           ErrorAccessDenied
-                 queue               it may name the queue; then its rule holds
+                 queue               it may name the queue; then that rule applies
     own mailbox  user                the mailbox is the token's own object id        ErrorSendAsDenied
     mailbox      those               the caller's `senders` allow it                 ErrorSendAsDenied
                  all                 MAIL_ALLOWED_SENDERS allows it; for a route     ErrorSendAsDenied
                                      MAIL_SENDER, where that is not set
     authors      user                the mail names no `from` or `sender` (see below)  ErrorSendAsDenied
-                 others              both rules for mailboxes hold for them too      ErrorSendAsDenied
+                 others              both rules for mailboxes apply to them too      ErrorSendAsDenied
     recipients   those               the caller's `recipients`, if given, allow all  ErrorAccessDenied
                  all                 MAIL_ALLOWED_RECIPIENTS allows all              ErrorAccessDenied
     properties   all                 extended properties are on the list             ErrorAccessDenied
                                      (extended_properties.py)
 
-Over HTTP the first three are asked before anything of the body is read. Recipients are to, cc and bcc; not replyTo, to
-which this mail is not sent, nor the headers of a MIME mail that ask for receipts, nor anyone in an attached message,
-event or contact. A user's mail may not set `from` or `sender`: it could only name the user by an address, and a token
-proves no address.
+Over HTTP `caller`, `own mailbox` and `mailbox` are checked before the body is read. Recipients are to, cc and bcc.
+These are not recipients: replyTo, because this mail is not sent there; the headers of a MIME mail that ask for
+receipts; people in an attached message, event or contact. A user's mail may not set `from` or `sender`, because they
+name the user by an address, and a token proves no address.
 """
 
 import re
@@ -48,7 +48,7 @@ def admit_sender(origin: "Origin", sender: str, settings: "Settings") -> None:
         # It goes into the path of a URL; what RFC 5321 allows in an address beyond that is not worth the risk.
         raise NotAllowed("The sender is neither a mailbox nor a pool.", "ErrorSendAsDenied")
     if origin.kind == "user" and (not origin.user or sender.lower() != origin.user.lower()):
-        text = "A delegated token sends as its own mailbox only: the object id of its user."
+        text = "A delegated token can send only as its user's mailbox, named by the user's object id."
         raise NotAllowed(text, "ErrorSendAsDenied")
     # Of a pool any member may be chosen later, so each must be allowed now.
     mailboxes = settings.sender_pools.get(sender, (sender,))
@@ -73,7 +73,7 @@ def admit(mail: "OutgoingMail", settings: "Settings") -> None:
         _check_all(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
     _check_all(settings.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
     for path in _refused_properties(message, settings.extended_properties):
-        text = "This extended property may not be set; MAIL_EXTENDED_PROPERTIES does not allow it in this spelling."
+        text = "This extended property is not allowed, or not in this spelling; see MAIL_EXTENDED_PROPERTIES."
         raise NotAllowed(text, "ErrorAccessDenied", path)
 
 

@@ -1,9 +1,9 @@
-"""The policy immediately before a mail's request to Graph, also for a mail that waited or is replayed.
+"""The policy that is applied immediately before a mail is sent, also if the mail has waited or is replayed.
 
-    1. the rules   all of `admit` once more: they may have changed since the mail came in      failed, with their code
-                   (not of a mail that this process has admitted within the same request)
-    2. suppressed  recipients who must not be mailed are left out; when nobody is left         suppressed
-    3. MAIL_MODE   live: unchanged; redirect: to MAIL_REDIRECT_TO alone (redirect.py);
+    1. the rules   all of `admit` again, because they may have changed since the mail came in  failed, with their code
+                   (not if this process has admitted the mail in the same request)
+    2. suppressed  recipients on the suppression list are left out; if nobody is left          suppressed
+    3. MAIL_MODE   live: no change; redirect: only to MAIL_REDIRECT_TO (redirect.py);
                    capture: recorded, not sent                                                 captured
 
 So a captured or redirected mail has passed every rule for live mail. MAIL_REDIRECT_TO is the operator's own decision:

@@ -1,10 +1,12 @@
-"""One row as this process knows it, and the one way to take a block from it: by one conditional write.
+"""A row that all instances share, as this process knows it; a block is taken from it by one conditional write.
 
-One write serves all who wait for the row. What is not needed after all goes to the next one in this process, and its
-recipients go back into the row with the next write. So no instance keeps anything that others have to wait for.
+One write serves all mails that wait for the row. A time that turns out not to be needed goes to the next mail in this
+process, and its recipients go back into the row with the next write. So no instance keeps anything that others have to
+wait for.
 
-A write whose answer is lost is tried again by the storage client and then meets itself. So each write carries a marker
-of its own, and on 409 and 412 the row is read once: one's own marker in it means that the write had succeeded.
+If the answer to a write is lost, the storage client repeats the write, which then fails because of the first one. So
+each write carries a marker of its own. After 409 or 412 the row is read once: if it has that marker, the first write
+succeeded.
 """
 
 import asyncio

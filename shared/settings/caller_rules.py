@@ -1,7 +1,7 @@
-"""What MAIL_CALLERS gives each application: senders, recipients, a rate, and the blobs that it may attach.
+"""The rules of MAIL_CALLERS for each application: senders, recipients, a rate, and the blobs that it may attach.
 
-A place of blobs is a container, or `container/folder` for every blob below a folder. Mailroom's own containers and
-those of the platform are never among them, whoever asks: they contain other people's mails, keys and code.
+Blobs are given as a container, or as `container/folder` for every blob below a folder. Mailroom's own containers and
+the platform's are never allowed, because they contain other people's mails, keys and code.
 """
 
 import re

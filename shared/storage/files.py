@@ -1,4 +1,4 @@
-"""Files in blobs, which mails name: read whole, or piece by piece while a mail is sent."""
+"""Reads files from blobs: whole, or piece by piece while a mail is sent."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Azure Table Storage, as much of its REST interface as Mailroom needs; why is in storage_service.py.
+"""A client for the part of Azure Table Storage's REST API that Mailroom needs. storage_service.py says why.
 
 https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api
 """

@@ -317,7 +317,7 @@ def with_parameters(count: int) -> list[bytes]:
         (
             parts(*[b"--b", *[b"X-A: " + b"a" * 900] * 10, b""] * 57, b"--b--"),
             parts(*[b"--b", *[b"X-A: " + b"a" * 900] * 10, b""] * 58, b"--b--"),
-            "524288 bytes of headers",
+            "524288 bytes in the headers",
         ),
         (
             b"To: " + b",\r\n ".join(b'"%s" <a@b.example>' % (b"(" * n) for n in range(1, 33)) + b"\r\n\r\n",

@@ -1,8 +1,8 @@
-"""What of any JSON tells its reader something, the closest to what the event is about first.
+"""Selects from any JSON the values that tell a reader something, those closest to the event's subject first.
 
-Nothing here knows a sender. Envelopes are opened (`data`, `event`, `payload`, …), objects that have a name are shown by
-it, lists of like objects become tables, and what only programs read is passed over: ids, hashes, avatars, addresses of
-other things, nulls.
+Nothing here depends on the sender. Envelopes are opened (`data`, `event`, `payload`, …), objects that have a name are
+shown by it, lists of like objects become tables, and what only programs read is passed over: ids, hashes, avatars,
+addresses of other things, nulls.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The mails of events, made durable: one message in `mail-work` for each, or one for all the events of many."""
+"""Stores the mails of events durably: one message in `mail-work` for each mail, or one for a batch of events."""
 
 import asyncio
 import re

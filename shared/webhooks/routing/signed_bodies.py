@@ -1,9 +1,9 @@
-"""A day's memory of what senders have signed, where the signature does not hold the event's name.
+"""Remembers for a day which bodies senders have signed, if the signature does not cover the event's id.
 
-GitHub signs the body of a delivery and not its id, and so do senders of the source `hmac`. Whoever has seen such a
-request can send it again under another id, and nothing in it tells that from an event that happens again. So it is
-mailed as an event of its own, and the operator is told: `event.signed-again`. One row in a table for each body and day:
-it holds over all instances, and the timer removes what is older.
+GitHub, and senders of the source `hmac`, sign the body but not the id. Whoever has seen such a request can send it
+again under another id, and nothing distinguishes it from an event that happens again. So it is mailed as an event of
+its own, and the operator is told (`event.signed-again`). The table has one row for each body and day, which all
+instances see; the timer removes older rows.
 """
 
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Senders of any JSON, form or text: the route says with JMESPath where the attributes of their events are.
+"""Any JSON, form or text: the route says by JMESPath where the attributes of the events are.
 
     [options]
     type = "data.kind"

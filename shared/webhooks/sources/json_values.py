@@ -1,8 +1,8 @@
-"""What sources read from other people's JSON, and the keys they make of it.
+"""Reads values from the JSON of senders, and makes keys of events from them.
 
-An event that cannot be read is lost with most senders, so this is generous where the reading of mails is strict: what
-is JSON to its sender is read, in whatever encoding. A missing value is None; a value of an unexpected type is ignored,
-and still appears in the mail's table.
+Most senders do not repeat an event that was refused, so this code is lenient where mails are read strictly: it accepts
+whatever its sender considers JSON, in any encoding. A missing value is None. A value of an unexpected type is ignored,
+but still appears in the mail's table.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ def read_json(body: bytes, charset: str = "") -> Any:
     except ValueError:
         raise Malformed(400, "BadRequest", "The body is not JSON: a number has thousands of digits.") from None
     except TooMuch as error:
-        raise Malformed(400, "BadRequest", f"The body is not read: {error}.", "$") from None
+        raise Malformed(400, "BadRequest", f"The body cannot be accepted: {error}.", "$") from None
     if not _HALF.search(text):
         return value
     # No mail can hold half a surrogate pair.

@@ -1,7 +1,7 @@
-"""How a request proves itself: signatures, secrets in headers and queries, and times. Only the secret is trusted.
+"""Verifies webhook requests: signatures, secrets in headers and queries, and timestamps.
 
-All functions return or raise Unverified, whatever they are given. Secrets and signatures are compared in constant time,
-each with each, so that two secrets are valid while one replaces the other. An empty secret proves nothing.
+Every function returns or raises Unverified, whatever it is given. Secrets and signatures are compared in constant time,
+and each signature with each secret, so that both secrets are valid during a rotation. An empty secret proves nothing.
 """
 
 import base64
@@ -70,7 +70,7 @@ def one_of(given: Iterable[bytes], expected: Iterable[bytes]) -> None:
     found = [hashlib.sha256(one).digest() for one in given]
     matches = [hmac.compare_digest(one, other) for one in found for other in wanted]
     if not any(matches):
-        raise Unverified("The request is not signed with this route's secret, or carries another secret.")
+        raise Unverified("The request is not signed with this route's secret, or contains another secret.")
 
 
 def recent(timestamp: str, now: datetime, tolerance: float = TOLERANCE) -> None:

@@ -1,4 +1,4 @@
-"""Stripe: https://docs.stripe.com/webhooks. Events of both kinds: snapshots, and the thin ones of `v2.core.event`.
+"""Stripe: https://docs.stripe.com/webhooks. Reads both kinds of events, snapshots and the thin `v2.core.event`.
 
 Stripe retries for three days, in no order, and may send the same event twice; each attempt has a new signature.
 """
@@ -50,7 +50,7 @@ class Stripe(Source, frozen=True, kw_only=True):
         identifier, kind = text(data, "id"), text(data, "type")
         if identifier is None or kind is None:
             missing = "$.id" if identifier is None else "$.type"
-            raise Malformed(400, "BadRequest", "The event of Stripe has no id, or no type.", missing)
+            raise Malformed(400, "BadRequest", "The event has no id, or no type.", missing)
         account = text(data, "account") or text(data, "context")
         about = pick(data, "data", "object") or pick(data, "related_object")
         return [

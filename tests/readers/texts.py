@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.auth import entra
+from shared.functions import http_answers
 from shared.mail import addresses, graph_types, limits, marker, threading
 from shared.mime import address_lists, header_parameters, write
 from shared.mime.head import MAX_HEAD, HeaderField
@@ -216,6 +217,7 @@ READERS: Final = [
         MEGABYTE,
         of_texts(only=("letters", "digits", "combining marks, unsorted", "em spaces", "dashes")),
     ),
+    Reader("a time with its offset", http_answers.time_of, HEADER, of_texts(only=("letters", "digits", "dashes"))),
     Reader(
         "other people's HTML",
         lambda text: (MARKUP_FILTERS["clean_html"](text), MARKUP_FILTERS["html_to_text"](text)),

@@ -1,6 +1,6 @@
 """Messages that nobody can do anything with have an age, counted from when they came first; then they are kept."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 

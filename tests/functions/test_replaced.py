@@ -1,7 +1,7 @@
 """A ledger that was deleted: the timer says so, readiness is degraded, and each mail accepted since is doubted."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

@@ -1,7 +1,7 @@
 """What an operator is answered who replays a mail that may have been sent, or has a waiting one tried at once."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import azure.functions as func

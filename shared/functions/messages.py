@@ -14,7 +14,7 @@ from shared.auth.entra import NO_OPERATOR, Caller, operates, require
 from shared.delivery.explanations import reason_of
 from shared.delivery.results import bounces_of, untold
 from shared.delivery.row import ENDED, REPLAYABLE, Row
-from shared.errors import Malformed, NotAllowed
+from shared.errors import Malformed, NotAllowed, Refused
 from shared.functions.access import operable
 from shared.functions.http_answers import NO_STORE, json_answer, problem, rfc_3339
 from shared.settings.config import Settings
@@ -34,8 +34,6 @@ Scope = str | None  # of the producer; None: an operator's, everything
 
 async def _one(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
     row = await _row(app, req, scope)
-    if row is None:
-        return _not_found()
     if req.method == "GET":
         return json_answer(200, await described(app, row), NO_STORE)
     cancelled = await app.control.cancel(row)
@@ -48,8 +46,6 @@ async def _replay(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpRes
     from shared.functions.kept_messages import refused
 
     row = await _row(app, req, scope)
-    if row is None:
-        return _not_found()
     force = flag(req, "force")
     replayed = await app.control.replay(row, force=force, refused=partial(refused, app))
     if isinstance(replayed, Row):
@@ -73,8 +69,6 @@ def unreplayed(cannot: "Cannot") -> str:
 
 async def _retry(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
     row = await _row(app, req, scope)
-    if row is None:
-        return _not_found()
     retried = await app.control.retry(row)
     if isinstance(retried, Row):
         return json_answer(200 if retried.state == "sent" else 202, shown(retried), NO_STORE)
@@ -100,7 +94,7 @@ def _untried(cannot: "Cannot") -> str:
 
 
 def scope_of(caller: Caller, settings: Settings) -> Scope:
-    """What a caller sees. Raises NotAllowed."""
+    """The scope of mails that a caller may see. Raises NotAllowed."""
     if operates(caller, settings):
         return None
     require(caller, "Mail.Send")
@@ -108,7 +102,7 @@ def scope_of(caller: Caller, settings: Settings) -> Scope:
 
 
 def operator(caller: Caller, settings: Settings) -> None:
-    """Raise NotAllowed unless it is one."""
+    """Raise NotAllowed unless the caller is an operator."""
     if not operates(caller, settings):
         raise NotAllowed(f"Only operators can list, replay and retry mails. {NO_OPERATOR}")
 
@@ -119,21 +113,20 @@ message_retry, operator_message_retry = operable("message_retry", _retry, operat
 
 
 def flag(req: func.HttpRequest, name: str) -> bool:
-    """A parameter that is true or false. Raises Malformed."""
+    """Parse a parameter that must be true or false. Raises Malformed."""
     given = req.params.get(name, "false")
     if given not in ("true", "false"):
         raise Malformed(400, "BadRequest", f"{name} is {given[:20]!r}, expected true or false.")
     return bool(given == "true")
 
 
-async def _row(app: App, req: func.HttpRequest, scope: Scope) -> Row | None:
+async def _row(app: App, req: func.HttpRequest, scope: Scope) -> Row:
+    """Raises Refused if there is none in this scope."""
     mail = req.route_params["id"]
     row = await app.engine.ledger.read(mail) if ID.fullmatch(mail) else None
-    return row if row is not None and scope in (None, row.scope) else None
-
-
-def _not_found() -> func.HttpResponse:
-    return problem(404, "No mail has this id, or it is not yours.")
+    if row is None or scope not in (None, row.scope):
+        raise Refused(404, "NotFound", "No mail of this id is known, or it is not yours.")
+    return row
 
 
 async def described(app: App, row: Row) -> dict[str, object]:
@@ -191,7 +184,7 @@ def shown(row: Row) -> dict[str, object]:
 
 
 def _next_step(row: Row) -> str | None:
-    """What is done with it next: at `dueAt`, or as soon as its message comes. None: nothing is."""
+    """What happens to the mail next, at `dueAt` or as soon as its message comes; None if nothing."""
     if row.state in ENDED:
         over = row.put_back and row.listed_at is None  # an entry of what needs attention has no fingerprint
         return "operator" if row.state in REPLAYABLE and not over else None

@@ -125,7 +125,7 @@ async def _row(app: App, req: func.HttpRequest, scope: Scope) -> Row:
     mail = req.route_params["id"]
     row = await app.engine.ledger.read(mail) if ID.fullmatch(mail) else None
     if row is None or scope not in (None, row.scope):
-        raise Refused(404, "NotFound", "No mail of this id is known, or it is not yours.")
+        raise Refused(404, "NotFound", "No mail has this id, or it is not yours.")
     return row
 
 

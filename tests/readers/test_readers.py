@@ -48,8 +48,8 @@ NO_READERS: Final = {
     "the operator's own files and settings": """
         rendering.checks:faults_in rendering.checks:faults_of rendering.checks:filter_parameters
         rendering.checks:macro_parameters routing.catalog:load routing.catalog:report_unusable
-        routing.catalog:template_faults routing.route:fault_at sources.expressions:check routing.recipients:check_fixed
-        routing.route:read_route routing.secrets:vault_name auth.entra_keys:fetch
+        routing.catalog:template_faults routing.route_file:fault_at sources.expressions:check
+        routing.recipients:check_fixed routing.route_file:read_route routing.secrets:vault_name auth.entra_keys:fetch
         routing.route_status:secret_fault routing.route_status:faults_of_secrets routing.route_status:status_of
         routing.route_status:shadows_of_vault routing.route_status:tenant_fault
     """,

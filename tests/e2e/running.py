@@ -211,9 +211,6 @@ class Sandbox:
         """Put a mail into the queue, from the sandbox's sender or another one. Returns its message's id."""
         return self.put(queue, json.dumps({"sender": self.sender, **mail, **properties}))
 
-    def state(self, answer: httpx.Response) -> str:
-        return str(self.message(answer).json()["state"])
-
     def ends(self, answer: httpx.Response, state: str = "sent", seconds: float = 60) -> dict[str, Any]:
         """Wait until a mail has reached its last state, which must be this one; what Mailroom says of it then."""
 

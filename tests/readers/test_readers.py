@@ -115,6 +115,8 @@ def _too_slow(reader: Reader, name: str, shape: Shape, size: int, values: list[A
     half = shape(size // 2)
     # Shapes come in whole pieces: what is meant as twice as much may be more.
     most_times = GROWTH * max(1.0, weight(values[0]) / weight(half) / 2)
+    if took <= 0.8 * most_times * cpu(reader, half):  # so far from the square of the time, once is enough
+        return []
     for rounds in (3, 9):  # other work on the machine makes the one or the other slow
         first = cpu(reader, half, rounds)
         if took <= most_times * first:

@@ -1,6 +1,5 @@
 """Finds mails by key, by filters, or because they need attention; and replays those that a filter finds."""
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,12 +21,11 @@ from shared.functions.http_answers import NO_STORE, json_answer, time_of
 from shared.functions.messages import Scope, described, flag, operator, scope_of, shown, unreplayed
 from shared.mail.addresses import mailbox_name
 from shared.mail.limits import MAX_KEY
-from shared.mail.outgoing import identity, key_hash
+from shared.mail.outgoing import HASH, identity, key_hash
 from shared.settings.address_patterns import GUID
 from shared.settings.queue_names import OUTBOX
 
 LONGEST: Final = 320  # characters of a value
-HASH: Final = re.compile(r"[0-9a-f]{64}")
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 TIME: Final = 60.0  # seconds after which a replay of many begins no other one
 MOST_REPLAYED: Final = 100

@@ -2,7 +2,6 @@
 ended unsent, and retry those that wait.
 """
 
-import re
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -17,12 +16,12 @@ from shared.delivery.row import ENDED, REPLAYABLE, Row
 from shared.errors import Malformed, NotAllowed, Refused
 from shared.functions.access import operable
 from shared.functions.http_answers import NO_STORE, json_answer, problem, rfc_3339
+from shared.mail.outgoing import MAIL_ID
 from shared.settings.config import Settings
 
 if TYPE_CHECKING:
     from shared.delivery.cancel_replay_retry import Cannot
 
-ID: Final = re.compile(r"[0-9a-f]{32}")
 UNASKABLE: Final = (
     "It may have been sent, and its mailbox cannot be asked: Graph answers 403, no copy was asked for (saveToSentItems "
     "is false), or MAIL_VERIFY_SENT is false. Look into the mailbox; force=true sends it all the same, and it may then "
@@ -123,7 +122,7 @@ def flag(req: func.HttpRequest, name: str) -> bool:
 async def _row(app: App, req: func.HttpRequest, scope: Scope) -> Row:
     """Raises Refused if there is none in this scope."""
     mail = req.route_params["id"]
-    row = await app.engine.ledger.read(mail) if ID.fullmatch(mail) else None
+    row = await app.engine.ledger.read(mail) if MAIL_ID.fullmatch(mail) else None
     if row is None or scope not in (None, row.scope):
         raise Refused(404, "NotFound", "No mail has this id, or it is not yours.")
     return row

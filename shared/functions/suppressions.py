@@ -13,7 +13,7 @@ import msgspec
 from shared.app import App
 from shared.auth.entra import NO_OPERATOR, Caller, operates
 from shared.errors import Malformed, NotAllowed
-from shared.functions.access import by_key, by_token, page_size, wrong_after
+from shared.functions.access import operable, page_size, wrong_after
 from shared.functions.http_answers import NO_STORE, json_answer, problem, rfc_3339
 from shared.mail.addresses import address_hash, checked
 from shared.mail.outgoing import HASH
@@ -33,8 +33,6 @@ async def _all(app: App, req: func.HttpRequest, by: str) -> func.HttpResponse:
 
 async def _list(app: App, req: func.HttpRequest) -> func.HttpResponse:
     most = page_size(req)
-    if not isinstance(most, int):
-        return most
     try:
         entries, after = await app.suppressions.store.page(most, req.params.get("after"))
     except ValueError:
@@ -87,10 +85,8 @@ def _operator(caller: Caller, settings: Settings) -> str:
     return caller.application_id
 
 
-suppressions = by_token("suppressions", _all, _operator, LARGEST)
-suppression = by_token("suppression", _one, _operator)
-operator_suppressions = by_key("operator_suppressions", _all, BY_KEY, LARGEST)
-operator_suppression = by_key("operator_suppression", _one, BY_KEY)
+suppressions, operator_suppressions = operable("suppressions", _all, _operator, BY_KEY, LARGEST)
+suppression, operator_suppression = operable("suppression", _one, _operator, BY_KEY)
 
 
 def _shown(entry: SuppressedAddress) -> dict[str, object]:

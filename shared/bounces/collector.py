@@ -19,7 +19,8 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Final

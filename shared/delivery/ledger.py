@@ -8,7 +8,7 @@ that the write had succeeded. Every writer therefore puts a token of its own int
 import hashlib
 from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 

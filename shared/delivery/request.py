@@ -4,11 +4,11 @@ A request has no message yet that carries its mail. So what cannot go now is mad
 then the row, and only then "202". (A webhook's mail is durable first: webhooks/routing/at_once.py.)
 """
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
@@ -178,7 +178,7 @@ class Requests:
             if row.etag:
                 # Claimed first: a worker that met the message before this row had left its end would drop it.
                 row = (await engine.claim(row)).row
-                work = msgspec.structs.replace(work, released=row.token)
+                work = replace(work, released=row.token)
             row = replace(row, mailbox=work.via or row.mailbox)
             later.carry()
             waiting = transitions.waits_in_queue(row, mail.not_before, engine.now())
@@ -189,7 +189,7 @@ class Requests:
                 return result
             case Waits():
                 token = None if isinstance(result.outcome, Unknown) else result.row.token
-                work = msgspec.structs.replace(work_of(mail, result.slot), released=token)
+                work = replace(work_of(mail, result.slot), released=token)
                 return await self._queue(mail, work, result.row, result.due)
             case Ended():
                 return await self._told(result)
@@ -212,7 +212,7 @@ class Requests:
     async def _queue(self, mail: OutgoingMail, work: Work, row: Row, due: datetime | None) -> Answer | None:
         """First the message, then the row, then the answer. None: the row has changed; read it again."""
         try:
-            known = msgspec.structs.replace(work, known=True)
+            known = replace(work, known=True)
             receipt = await self.engine.outbox.put(known, self.engine.now(), due, mail)
             await self.engine.ledger.write(replace(row, queued=True, message=receipt.message, **facts_of(mail)))
         except Conflict:

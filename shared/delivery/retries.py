@@ -7,7 +7,8 @@
 What a verification says is in verification.py, which has its own delays.
 """
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 

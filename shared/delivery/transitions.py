@@ -7,7 +7,8 @@ What follows an attempt is decided in retries.py, what follows a verification in
 the row is the truth. All I/O is in engine.py, request.py and worker.py.
 """
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 

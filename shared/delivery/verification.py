@@ -8,7 +8,7 @@ Unanswered         nothing: verify again until the mail is too old; then a perso
 cannot be asked    403 that repeats with a new token, no copy, or no verification: the policy decides
 """
 
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeGuard
 

@@ -1,11 +1,10 @@
 """Drafts and uploads of the small world of world.py: a mailbox at the far end of a network."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 from shared.graph.outcome import Draft, FileItem, Interrupted, Outcome, Stopped, Unknown
 from shared.graph.upload import Uploaded
@@ -46,8 +45,8 @@ class Drafts:
     @staticmethod
     def large(mail: OutgoingMail) -> OutgoingMail:
         """The mail with files that do not fit into a request."""
-        message = msgspec.structs.replace(mail.request.message, attachments=FILES)
-        return replace(mail, request=msgspec.structs.replace(mail.request, message=message))
+        message = replace(mail.request.message, attachments=FILES)
+        return replace(mail, request=replace(mail.request, message=message))
 
     def left(self) -> list[Made]:
         return [made for made in self._made.values() if made.gone > self._world.now]

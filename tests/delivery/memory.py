@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -132,15 +132,15 @@ class MemoryOutbox(Outbox):
         if mail is not None and not work.carries:
             payload = payload_name(mail)
             mail, files = apart(mail, payload)
-            work = msgspec.structs.replace(work, files=files_of(mail))
+            work = replace(work, files=files_of(mail))
             whole = carrying(work, mail)
             if whole is None:
                 files[payload] = encode(mail)
-                whole = msgspec.structs.replace(work, payload=payload)
+                whole = replace(work, payload=payload)
             self.payloads |= files
             self.put_at |= dict.fromkeys(files, now)
             work = whole
-        work = msgspec.structs.replace(work)  # a message of its own
+        work = replace(work)  # a message of its own
         self.messages.append((now + timedelta(seconds=delay(now, due)), work))
         return Receipt(work, self._name(work))
 
@@ -173,14 +173,14 @@ class MemoryOutbox(Outbox):
         if len(message.body) > BODY:
             name = message_name(message.id)
             self.payloads[name], self.put_at[name] = message.body, self.now()
-            message = msgspec.structs.replace(message, body=b"", payload=name)
+            message = replace(message, body=b"", payload=name)
         await self.put_back(QUEUE, msgspec.json.encode(message), after)
 
     async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
         if message.payload is None:
             return message
         body = self.payloads.get(message.payload)
-        return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
+        return None if body is None else replace(message, body=body, payload=None)
 
     async def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> None:
         if content is not None:

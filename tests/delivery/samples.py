@@ -1,7 +1,8 @@
 """Mails, rows and outcomes for the tests of delivery, and a Graph that answers as told."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,7 +59,7 @@ def outgoing_mail(
 
 
 def work(of: OutgoingMail | None = None, **changes: object) -> Work:
-    return msgspec.structs.replace(work_of(of or outgoing_mail()), **changes)
+    return replace(work_of(of or outgoing_mail()), **changes)
 
 
 def first_claim(of: Work, now: datetime, settings: Settings, token: str, *, queued: bool) -> Row:

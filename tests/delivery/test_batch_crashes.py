@@ -5,7 +5,7 @@ batch is many writes, and a process may die after any of them, or before its mes
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from copy import replace
 from datetime import datetime
 from itertools import count
 from uuid import uuid4

@@ -1,7 +1,7 @@
 """Why a mail is where it is: said in a sentence, in the row and beside what was set aside, and of nobody."""
 
 import hashlib
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest

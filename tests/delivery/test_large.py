@@ -1,11 +1,11 @@
 """Large mails, step by step: what the draft becomes, what the row remembers, and who goes on after whom."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 
 from shared.delivery.engine import Engine
@@ -143,8 +143,8 @@ class LargeOffice(Office):
 
 def large(*attachments: Attachment, sender: str = SENDER) -> OutgoingMail:
     made = outgoing_mail()
-    message = msgspec.structs.replace(made.request.message, attachments=attachments or (SMALL, REFERENCE))
-    return replace(made, sender=sender, request=msgspec.structs.replace(made.request, message=message))
+    message = replace(made.request.message, attachments=attachments or (SMALL, REFERENCE))
+    return replace(made, sender=sender, request=replace(made.request, message=message))
 
 
 WHOLE = {"small": b"small", "big": BIG}
@@ -185,9 +185,9 @@ async def test_a_draft_made_for_other_recipients_is_not_sent() -> None:
     office.outbox.messages.clear()
     changed = large()
     other = (Recipient(email_address=EmailAddress(address="test@contoso.com")),)
-    message = msgspec.structs.replace(changed.request.message, to_recipients=other)
+    message = replace(changed.request.message, to_recipients=other)
     office.clock.move(minutes=5)
-    await office.deliver(replace(changed, request=msgspec.structs.replace(changed.request, message=message)))
+    await office.deliver(replace(changed, request=replace(changed.request, message=message)))
     [sent] = office.mailbox.sent
     assert sent["to"] == ["test@contoso.com"]
     assert office.mailbox.drafts == {}

@@ -1,7 +1,7 @@
 """What no message comes by for is ended, looked up or removed; nothing that is still on its way is touched."""
 
 import json
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest

@@ -1,9 +1,8 @@
 """Mails in `mail-payloads`: an envelope, and the larger files beside it."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
-import msgspec
 import pytest
 
 from shared.delivery.cancel_replay_retry import Control
@@ -26,8 +25,8 @@ BIG = FileAttachment(name="big", content_bytes=b"b" * (LARGE + 1), content_type=
 
 def with_files() -> OutgoingMail:
     made = outgoing_mail()
-    message = msgspec.structs.replace(made.request.message, attachments=(SMALL, BIG, BIG))
-    return replace(made, request=msgspec.structs.replace(made.request, message=message))
+    message = replace(made.request.message, attachments=(SMALL, BIG, BIG))
+    return replace(made, request=replace(made.request, message=message))
 
 
 def test_only_what_is_above_256_kib_gets_a_blob_of_its_own() -> None:

@@ -6,12 +6,12 @@ after any of them. It is then as if another one came: the client repeats its req
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 from uuid import uuid4
 
-import msgspec
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobServiceClient
@@ -159,8 +159,8 @@ class Site:
 
     def outgoing_mail(self, *files: FileAttachment) -> OutgoingMail:
         made = replace(outgoing_mail(uuid4().hex, size=LARGE), accepted_at=self.clock.now())
-        message = msgspec.structs.replace(made.request.message, attachments=files or None)
-        return replace(made, request=msgspec.structs.replace(made.request, message=message))
+        message = replace(made.request.message, attachments=files or None)
+        return replace(made, request=replace(made.request, message=message))
 
     async def ask(self, begin: Begin, made: OutgoingMail) -> None:
         """As a client does that must have an answer: with the same key until it gets one."""

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-import msgspec
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
@@ -538,7 +537,7 @@ async def test_what_a_kill_would_double_or_what_cannot_go_now_is_only_put(why: s
     office = Office(verifier=None if why == "no verification" else found)
     match why:
         case "no copy":
-            mail = replace(mail, request=msgspec.structs.replace(mail.request, save_to_sent_items=False))
+            mail = replace(mail, request=replace(mail.request, save_to_sent_items=False))
         case "a time to wait for":
             mail = replace(mail, not_before=NOON + timedelta(hours=1))
         case "policy":

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ async def test_each_bounce_is_told_once(office: Office, queue: Queue) -> None:
 
 
 def replace_recipient(bounce: Bounce, recipient: str) -> Bounce:
-    return msgspec.structs.replace(bounce, recipient=recipient)
+    return replace(bounce, recipient=recipient)
 
 
 async def test_the_end_of_a_replay_is_told_again(office: Office, queue: Queue) -> None:

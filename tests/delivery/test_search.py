@@ -1,7 +1,7 @@
 """A search finds what its filters say, all of it and each once, whatever storage can tell of it by itself."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from random import Random
 from typing import Any, Final

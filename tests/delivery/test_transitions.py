@@ -1,6 +1,6 @@
 """The tables of the delivery protocol, row by row."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest

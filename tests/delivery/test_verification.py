@@ -1,6 +1,6 @@
 """What each answer of a mailbox, and each silence, means for a mail that may have gone."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -173,7 +173,7 @@ async def test_a_missing_payload_of_a_mail_that_may_have_gone_needs_a_person() -
     await deliver(office)
     [(due, message)] = office.outbox.messages
     office.clock.at = due
-    await Worker(office.engine).deliver(msgspec.structs.replace(message, mail=msgspec.Raw(), payload="gone/mail.json"))
+    await Worker(office.engine).deliver(replace(message, mail=msgspec.Raw(), payload="gone/mail.json"))
     row = await office.row()
     assert (row.state, row.code) == ("review", "PayloadMissing")
 
@@ -485,8 +485,8 @@ async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> N
 async def test_a_mail_counts_for_those_whom_policy_lets_it_reach() -> None:
     three = outgoing_mail()
     recipients = (three.request.message.to_recipients or ()) * 3
-    message = msgspec.structs.replace(three.request.message, to_recipients=recipients)
-    three = replace(three, request=msgspec.structs.replace(three.request, message=message))
+    message = replace(three.request.message, to_recipients=recipients)
+    three = replace(three, request=replace(three.request, message=message))
     office = Office(pace=(pace := Spent()), policy=ScriptedPolicy([Goes(outgoing_mail(), 2)]))
     await Worker(office.engine).deliver(work(three), three)
     assert pace.asked == [(SENDER, 1)]

@@ -9,7 +9,8 @@ do. A `Plan` says what is asked of the world and where it is troubled. The same 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count, cycle
 from math import inf

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4

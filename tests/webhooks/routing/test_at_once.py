@@ -9,12 +9,12 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
@@ -381,7 +381,7 @@ async def test_mails_without_a_copy_or_that_need_a_draft_are_only_put(tmp_path: 
     house = House(tmp_path)
     assert house.intake.mails.at_once is not None
     mail = outgoing_mail()
-    unsaved = replace(mail, request=msgspec.structs.replace(mail.request, save_to_sent_items=False))
+    unsaved = replace(mail, request=replace(mail.request, save_to_sent_items=False))
     made = await house.intake.mails.at_once.put([unsaved, large()])
     assert [one.ready for one in made] == [None, None]
     assert [due for due, _ in house.messages] == [NOW, NOW]
@@ -459,9 +459,7 @@ async def test_an_operator_is_told_of_a_body_that_was_signed_before_when_its_mai
 ) -> None:
     """Where that cannot be looked up, the mail is left to its message."""
     signed = Signed(body="a" * 32, event="b" * 32)
-    monkeypatch.setattr(
-        at_once_module, "work_of", lambda *given: msgspec.structs.replace(work_of(*given), signed=signed)
-    )
+    monkeypatch.setattr(at_once_module, "work_of", lambda *given: replace(work_of(*given), signed=signed))
     house = House(tmp_path)
     with caplog.at_level(logging.INFO, "mailroom"):
         await house.post()

@@ -10,13 +10,17 @@ import msgspec
 from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery import row as rows
+from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.engine import Engine
 from shared.delivery.lease import Lease, lease_end
-from shared.delivery.ledger import Ledger
+from shared.delivery.ledger import PARTITIONS, Ledger
 from shared.delivery.mailer import GraphMailer
+from shared.delivery.maintenance import Maintenance
 from shared.delivery.queue_messages import Work, work_of
+from shared.delivery.request import Answer, Requests
 from shared.delivery.row import Row
 from shared.delivery.verification import Finding
+from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail
@@ -36,9 +40,13 @@ TIMED_OUT = Unknown("timeout")
 NO_LONGER_ALLOWED = Withheld("failed", status=403, code="ErrorSendAsDenied", message="MAIL_ALLOWED_SENDERS does not.")
 
 
+MAIL = "0" * 32
+
+
 def outgoing_mail(
-    mail: str = "0" * 32, subject: str = "Meet for lunch?", size: int = 0, sign: str = "."
+    mail: str = MAIL, subject: str = "Meet for lunch?", size: int = 0, sign: str = ".", **message: Any
 ) -> OutgoingMail:
+    """message: other properties than it has by default."""
     body = {
         "message": {
             "subject": subject,
@@ -47,6 +55,7 @@ def outgoing_mail(
         }
     }
     parsed = send_mail(msgspec.json.encode(body))
+    parsed = replace(parsed, message=replace(parsed.message, **message))
     return OutgoingMail(
         id=mail,
         scope="queue:mail-outbox",
@@ -58,7 +67,7 @@ def outgoing_mail(
     )
 
 
-def work(of: OutgoingMail | None = None, **changes: object) -> Work:
+def work(of: OutgoingMail | None = None, **changes: Any) -> Work:
     return replace(work_of(of or outgoing_mail()), **changes)
 
 
@@ -99,6 +108,26 @@ class ScriptedGraph:
         if isinstance(outcome, Accepted):
             self.sent.append(mail.id)
         return outcome
+
+
+def answering(*findings: Finding) -> "Verifier":
+    """A mailbox that says this, in turn; and the last of it from then on."""
+    left = list(findings)
+
+    async def verifier(row: Row) -> Finding:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return verifier
+
+
+def fails(owner: object, *methods: str) -> None:
+    """Storage cannot be reached by these methods of a ledger or an outbox."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise ServiceRequestError("away")
+
+    for method in methods:
+        setattr(owner, method, fail)
 
 
 type Verifier = Callable[[Row], Awaitable[Finding]]
@@ -176,7 +205,46 @@ class Office:
             monotonic=self.clock.monotonic,
         )
 
-    async def row(self, mail: str = "0" * 32) -> Row:
+    @property
+    def control(self) -> Control:
+        return Control(self.engine)
+
+    @property
+    def requests(self) -> Requests:
+        return Requests(self.engine)
+
+    async def send_now(self, mail: OutgoingMail | None = None) -> Answer:
+        return await self.requests.send_now(mail or outgoing_mail())
+
+    async def accept(self, mail: OutgoingMail | None = None) -> Answer:
+        return await self.requests.accept(mail or outgoing_mail())
+
+    async def deliver(self, mail: OutgoingMail | None = None, **changes: Any) -> None:
+        """A producer's message with this mail."""
+        mail = mail or outgoing_mail()
+        await Worker(self.engine).deliver(work(mail, **changes), mail)
+
+    async def deliver_next(self) -> None:
+        """The next message of mail-work, when it is due."""
+        due, message = self.outbox.messages.pop(0)
+        self.clock.at = max(self.clock.at, due)
+        await Worker(self.engine).deliver(message)
+
+    async def drain(self) -> None:
+        """Every message, each when it is due, until there are none."""
+        while self.outbox.messages:
+            await self.deliver_next()
+
+    async def maintain(self, **later: float) -> None:
+        """All of the ledger, so much later."""
+        self.clock.move(**later)
+        await Maintenance(self.engine).run(range(PARTITIONS))
+
+    async def end(self) -> tuple[str, list[str]]:
+        """The state of the mail, and the ids of what Graph has accepted."""
+        return (await self.row()).state, self.graph.sent
+
+    async def row(self, mail: str = MAIL) -> Row:
         row = await self.ledger.read(mail)
         assert row is not None
         return row

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import azure.functions as func
@@ -17,8 +17,8 @@ from shared.delivery.row import Row
 from shared.functions import messages
 from shared.mail.outgoing import identity
 from shared.settings.config import read
-from tests.delivery.samples import NOON, TIMED_OUT, Office, outgoing_mail
-from tests.delivery.test_operations import answering, held, refused, unanswered
+from tests.delivery.samples import NOON, TIMED_OUT, Office, answering, outgoing_mail
+from tests.delivery.test_operations import held, refused, unanswered
 from tests.functions.test_who import ENVIRONMENT
 
 Install = Callable[[App], App]

@@ -24,6 +24,7 @@ from typing import Any, Final
 from azure.core.exceptions import AzureError
 
 from shared.delivery import retries, verification
+from shared.delivery.attempt import Ended, Later, Ready, Result, Slot, Waits
 from shared.delivery.lease import Lease
 from shared.delivery.ledger import Conflict, Ledger
 from shared.delivery.mailer import GraphMailer
@@ -33,7 +34,7 @@ from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Stopped, Throttled, Unanswered, Unknown, report
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
-from shared.policy.pre_send import Goes, PreSendPolicy, Withheld
+from shared.policy.pre_send import PreSendPolicy, Withheld
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
@@ -44,58 +45,6 @@ CROWDED: Final = timedelta(seconds=5)  # until a mail comes again that found too
 UNASKED: Final = timedelta(seconds=30)  # until a mail comes again that policy could not be asked about
 SMALL: Final = 64 * 1024  # bytes of a mail that do not count among its mailbox's uploads
 UNSENT: Final[frozenset[State]] = frozenset({"failed", "cancelled", "suppressed", "captured"})
-
-type Slot = tuple[str, datetime]
-"""A mailbox, and a time that is reserved there; a message may carry it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Policy lets it go, and its mailbox has a time for it: now, or later."""
-
-    goes: Goes
-    reservation: Reservation
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """It cannot go before `due`, and nothing is claimed. slot: for its message to carry.
-
-    reservation: of that slot, still open: to be carried, or given back. day_spent: the mailbox has no recipients left
-    in its day; nothing is reserved.
-    """
-
-    due: datetime
-    slot: Slot | None = None
-    reservation: Reservation | None = None
-    day_spent: bool = False
-
-    def carry(self) -> None:
-        """Its message is about to be put: whoever receives that, or a copy of it, has what is reserved."""
-        if self.reservation is not None:
-            self.reservation.carried = True
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """It was claimed, and goes on when it is due. row: still to be written. slot: as above."""
-
-    row: Row
-    due: datetime
-    slot: Slot | None = None
-    outcome: Outcome | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """It has ended. outcome: of the attempt, if there was one. unwritten: why its row does not say so, or may not."""
-
-    row: Row
-    outcome: Outcome | Withheld | None = None
-    unwritten: AzureError | Conflict | None = None
-
-
-type Result = Later | Waits | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +140,7 @@ class Engine:
                 gone, carried = isinstance(outcome, Accepted | Unknown), isinstance(outcome, NotConnected)
         finally:
             if gone:
-                self.pace.used(reservation, reservation.recipients)
+                self.pace.used(reservation)
             elif not carried:
                 self.pace.give_back(reservation)
         # 5 record

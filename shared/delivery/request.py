@@ -12,7 +12,8 @@ from typing import Final
 from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
-from shared.delivery.engine import Ended, Engine, Later, Waits
+from shared.delivery.attempt import Ended, Later, Waits
+from shared.delivery.engine import Engine
 from shared.delivery.ledger import Conflict
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification

@@ -16,7 +16,8 @@ from typing import Final
 from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
-from shared.delivery.engine import Engine, Later, Waits
+from shared.delivery.attempt import Later, Waits
+from shared.delivery.engine import Engine
 from shared.delivery.explanations import said
 from shared.delivery.ledger import Conflict
 from shared.delivery.queue import QUEUE, Kept

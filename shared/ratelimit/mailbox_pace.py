@@ -134,7 +134,7 @@ class RowLimits(NamedTuple):
 
 @dataclass(slots=True)
 class Unused:
-    """What a process has of a row and does not need; a negative number, and `size` in bytes, are missing in the row."""
+    """What a process has of a row and does not need; `size`, in bytes, is missing in the row."""
 
     times: list[Free] = field(default_factory=list)
     recipients: Counts = field(default_factory=Counter)

@@ -72,7 +72,7 @@ class TableStore:
         return _stored(await self._table.get(key[:2], key))
 
     async def mailboxes(self, since: datetime) -> list[str]:
-        """The mailboxes that rows name, with mails since then."""
+        """The mailboxes that rows name, with mails since then. A storage operation for each thousand rows."""
         found = [one async for one in self._table.all() if "mailbox" in one and time_in(one, "tat", NEVER) >= since]
         return [one["mailbox"] for one in found]
 
@@ -157,7 +157,7 @@ class SharedRow:
         return None
 
     def put_back(self, time: datetime, recipients: int, times: int = 1) -> None:
-        """A mail does not need its time (times: 0: it does), nor so many recipients (negative: more). No storage."""
+        """Mails do not need so many times, nor so many recipients. No storage."""
         day, now = self.limits.day, self._now()
         unneeded = Counter({day.piece(time): recipients}) if day else Counter[int]()
         self._unused.add(Unused([(time, time) if day else (now, now + SPARE)] * times, unneeded))
@@ -189,8 +189,7 @@ class SharedRow:
             made = await self._write(lambda row: plan(row, left, wants, self.limits, self._now()))
         except BaseException as error:
             # The row may have been written all the same: it must not get back twice what is not needed.
-            lacking = Counter({hour: count for hour, count in left.recipients.items() if count < 0})
-            self._unused.add(Unused(left.times, lacking, left.size))
+            self._unused.add(Unused(left.times, size=left.size))
             if not isinstance(error, RateLimitUnavailable):
                 raise
             for want in wants:

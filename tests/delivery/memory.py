@@ -82,7 +82,7 @@ class Unpaced(RateLimits):
     def give_back(self, reservation: Reservation) -> None:
         """Nothing is counted; so below."""
 
-    def used(self, reservation: Reservation, recipients: int) -> None:
+    def used(self, reservation: Reservation) -> None:
         """See above."""
 
     @asynccontextmanager

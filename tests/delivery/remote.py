@@ -173,7 +173,7 @@ class Pace(Unpaced):
     def give_back(self, reservation: Reservation) -> None:
         self._close(reservation)
 
-    def used(self, reservation: Reservation, recipients: int) -> None:
+    def used(self, reservation: Reservation) -> None:
         self._close(reservation)
 
     def _close(self, reservation: Reservation) -> None:

@@ -17,8 +17,9 @@ import pytest
 from azure.core.exceptions import AzureError
 
 from shared.delivery import engine, large, request, retries, transitions, verification
+from shared.delivery.attempt import Result
 from shared.delivery.cancel_replay_retry import Cannot, Control
-from shared.delivery.engine import Engine, Result
+from shared.delivery.engine import Engine
 from shared.delivery.lease import Lease
 from shared.delivery.ledger import Conflict
 from shared.delivery.maintenance import Maintenance
@@ -315,8 +316,9 @@ def busy_dropped(found: Decision, row: Row | None) -> Decision:
 
 
 def silent_twice(found: Decision, _: Row | None) -> Decision:
-    once = isinstance(found, transitions.Claim)
-    return replace(found, row=replace(found.row, may_have_gone_twice=False)) if once else found
+    if isinstance(found, transitions.Claim):
+        return replace(found, row=replace(found.row, may_have_gone_twice=False))
+    return found
 
 
 def absent_unanswered(row: Row, finding: Finding | None, *given: Any, **named: Any) -> Any:

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from copy import replace
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final, Self
 from uuid import uuid4
 
@@ -201,11 +200,11 @@ class Site:
             self.clock.move(minutes=2)
         raise AssertionError("messages go round and round")
 
-    async def dies(self, steps: int, begin: Callable[[Process], Awaitable[object]]) -> bool:
+    async def dies(self, steps: int, begin: Callable[..., Awaitable[object]], *given: object) -> bool:
         """Whether the process has not come to its end within so many steps."""
         async with Process(self, Life(steps)) as process:
             try:
-                await begin(process)
+                await begin(process, *given)
             except Died:
                 return True
         return False
@@ -213,7 +212,7 @@ class Site:
     async def dies_over_its_message(self, steps: int, *, comes_again: bool = False) -> bool:
         """The same for a courier and the one message in the queue, which is there again when its receiver is dead."""
         [(message, found)] = await self.alive.messages()
-        if (died := await self.dies(steps, lambda process: process.carry(found))) or comes_again:
+        if (died := await self.dies(steps, Process.carry, found)) or comes_again:
             await self.alive.queue.update_message(message, visibility_timeout=0)
         else:
             await self.alive.queue.delete_message(message)
@@ -287,7 +286,7 @@ async def test_a_mail_whose_process_dies_after_any_step_is_sent_once(site: Site,
             await site.ask(respond_async, made)
             died = await site.dies_over_its_message(step)
         else:
-            died = await site.dies(step, partial(begin, made=made))
+            died = await site.dies(step, begin, made)
         if died and comes == "queue":
             await site.deliver_all()
         if died and comes in ("queue", "client"):
@@ -385,7 +384,7 @@ async def test_a_batch_is_there_whole_or_not_at_all_when_its_process_dies_over_a
     """Its sender, which had no answer, sends it again: the mails are the same ones."""
     for step in (1, 2):
         site.graph = Graph()
-        assert await site.dies(step, partial(take, now=site.clock.now()))
+        assert await site.dies(step, take, site.clock.now())
         messages = await site.alive.messages()
         assert len(messages) == step - 1
         for message, found in messages:

@@ -54,9 +54,9 @@ def settled(finding: Finding | None, **changes: Any) -> Settled:
     return found
 
 
-WAITS: Final = {"state": "unknown"}
-FAILED: Final = {"state": "failed", "may_have_gone": False}
-HELD: Final = {"state": "review"}
+WAITS: Final[dict[str, object]] = {"state": "unknown"}
+FAILED: Final[dict[str, object]] = {"state": "failed", "may_have_gone": False}
+HELD: Final[dict[str, object]] = {"state": "review"}
 ANSWERS: Final[dict[str, tuple[Finding | None, dict[str, Any], float | None, dict[str, object]]]] = {
     **{
         f"found at look {look}": ("sent", {"verifications": look}, None, {"state": "sent", "may_have_gone": False})

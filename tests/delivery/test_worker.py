@@ -345,9 +345,9 @@ class Spent(Unpaced):
     def give_back(self, reservation: Reservation) -> None:
         self.ends.append("given back")
 
-    def used(self, reservation: Reservation, recipients: int) -> None:
+    def used(self, reservation: Reservation) -> None:
         self.ends.append("used")
-        self.counted.append(recipients)
+        self.counted.append(reservation.recipients)
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         return self.first or mailboxes[0]

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 
 import msgspec
@@ -24,6 +25,12 @@ from shared.storage.files import FileGone, Files, Found
 from shared.storage.table_identity import OWN
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
+
+
+@cache
+def _number(mail: str) -> int:
+    """Of its partition."""
+    return int(partition(mail), 16)
 
 
 class MemoryLedger(Ledger):
@@ -52,11 +59,11 @@ class MemoryLedger(Ledger):
         await self._unlist(row)
 
     async def partition(self, number: int) -> AsyncIterator[Row]:
-        for row in [row for row in self._rows.values() if partition(row.id) == f"{number:02x}"]:
+        for row in [row for row in self._rows.values() if _number(row.id) == number]:
             yield row
 
     async def some(self, partitions: range, beyond: str, sought: Sought, most: int) -> Read:
-        every = sorted((int(partition(row.id), 16), row.id, row) for row in self._rows.values())
+        every = sorted((_number(mail), mail, row) for mail, row in self._rows.items())
         after = (partitions.start, beyond)
         rows = [row for at, mail, row in every if at in partitions and (at, mail) > after and sought.matches(row)]
         return Read(rows[:most], len(rows), 1)

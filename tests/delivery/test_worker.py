@@ -14,16 +14,16 @@ from shared.delivery.engine import SMALL
 from shared.delivery.ledger import Conflict
 from shared.delivery.queue import INLINE, Kept
 from shared.delivery.queue_messages import Work
-from shared.delivery.row import Row
-from shared.delivery.verification import Finding
+from shared.delivery.row import Row, State
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
-from shared.graph.outcome import Outcome
-from shared.mail.outgoing import OutgoingMail, decode
+from shared.graph.outcome import Outcome, Rejected, Throttled, Unanswered, Unknown
+from shared.mail.outgoing import OutgoingMail, Repeat, decode
 from shared.policy.pre_send import Goes, Withheld
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import Reservation
 from shared.settings.config import OnUnknown, Settings
+from shared.telemetry import LogEvent
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 from tests.delivery.samples import (
     ACCEPTED,
@@ -39,6 +39,7 @@ from tests.delivery.samples import (
     Office,
     ScriptedGraph,
     ScriptedPolicy,
+    answering,
     outgoing_mail,
     work,
 )
@@ -226,10 +227,7 @@ async def test_a_mail_of_a_blocked_mailbox_waits_for_the_end_of_the_block() -> N
 
 
 async def test_a_mail_that_may_have_gone_is_still_to_be_verified_when_there_was_no_time_for_it_after_all() -> None:
-    async def found(row: Row) -> Finding:
-        return "sent" if row.may_have_gone else "absent"
-
-    office = Office(graph=ScriptedGraph([TIMED_OUT]), pace=Flights([True, False]), verifier=found)
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), pace=Flights([True, False]), verifier=answering("sent"))
     await office.deliver()
     await office.deliver_next()
     row = await office.row()
@@ -494,3 +492,80 @@ async def test_the_end_of_an_attempt_that_outlasted_its_request_is_reported_by_t
         assert "mail.sent" not in caplog.text
         await office.deliver(claimed=token)
     assert "mail.sent" in caplog.text
+
+
+# A mailbox that does not say whether a mail has gone.
+
+
+@pytest.mark.parametrize(
+    ("outcome", "event"),
+    [
+        (Rejected(401, "InvalidAuthenticationToken", "permission"), LogEvent.GRAPH_PERMISSION),
+        (NO_PERMISSION, LogEvent.GRAPH_PERMISSION),
+        (THROTTLED, LogEvent.GRAPH_THROTTLED),
+        (NOT_CONNECTED, LogEvent.GRAPH_UNREACHED),
+        (Unknown("status", 503), LogEvent.MAIL_UNVERIFIED),
+        (Rejected(404, "ErrorInvalidUser", "permanent"), LogEvent.MAIL_UNVERIFIED),
+    ],
+)
+async def test_why_a_mailbox_did_not_say_whether_a_mail_has_gone_is_an_event(
+    outcome: Outcome, event: LogEvent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one that the alerts count for a mail that met the same."""
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), verifier=answering(Unanswered(outcome)))
+    await office.deliver()
+    caplog.clear()
+    await office.deliver_next()
+    assert (await office.row()).state == "unknown"
+    said = [json.loads(record.getMessage())["event"] for record in caplog.records]
+    assert [one for one in said if one != LogEvent.MAIL_WAITING] == [event]
+
+
+async def test_a_look_that_is_throttled_blocks_its_mailbox() -> None:
+    throttled: list[tuple[str, float | None]] = []
+
+    class Throttling(Unpaced):
+        async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
+            throttled.append((mailbox, after))
+            return await super().throttled(mailbox, after)
+
+    office = Office(
+        graph=ScriptedGraph([TIMED_OUT]), verifier=answering(Unanswered(Throttled(20.0))), pace=Throttling()
+    )
+    await office.deliver()
+    await office.deliver_next()
+    assert throttled == [(SENDER, 20.0)]
+
+
+# Repeat windows: what says again what an earlier mail has said lately is no second mail.
+
+FIRST, SECOND = outgoing_mail("1" * 32), outgoing_mail("2" * 32)
+REPEATS = Repeat(of=FIRST.id, within=1800)
+
+
+@pytest.mark.parametrize(
+    ("first", "minutes", "sent"),
+    [("sent", 29, False), ("sent", 31, True), (None, 1, True), ("failed", 1, True), ("cancelled", 1, True)],
+)
+async def test_what_repeats_a_mail_that_went_is_dropped_within_its_window(
+    first: State | None, minutes: float, *, sent: bool
+) -> None:
+    """first: the state of the earlier one, if there is one."""
+    office = Office()
+    if first is not None:
+        await office.deliver(FIRST)
+        await office.ledger.write(replace(await office.row(FIRST.id), state=first))
+    office.clock.move(minutes=minutes)
+    await office.deliver(SECOND, repeats=REPEATS, accepted_at=office.clock.now())
+    assert (SECOND.id in office.graph.sent) is sent
+
+
+async def test_a_mail_on_its_way_is_not_dropped_for_one_that_was_replayed_meanwhile() -> None:
+    """Its own row counts before its neighbour's."""
+    office = Office(graph=ScriptedGraph([NOT_CONNECTED]))
+    await office.deliver(SECOND, repeats=REPEATS)
+    await office.deliver(FIRST)
+    assert (await office.row(FIRST.id)).state == "sent"
+    office.clock.move(hours=1)
+    await office.deliver(SECOND, repeats=REPEATS)
+    assert SECOND.id in office.graph.sent

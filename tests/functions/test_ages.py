@@ -1,7 +1,7 @@
 """Messages that nobody can do anything with have an age, counted from when they came first; then they are kept."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -114,7 +114,7 @@ async def test_a_producers_message_that_fails_again_and_again_does_so_until_it_i
     young = ProducerMessage(v=1, id="a" * 32, queue=queue, inserted_at=YOUNG, body=b"{}")
     await trigger.mail_work_poison(Message(msgspec.json.encode(young)))
     assert parse_work(returned(office)) == young
-    old = msgspec.structs.replace(young, inserted_at=OLD)
+    old = replace(young, inserted_at=OLD)
     await trigger.mail_work_poison(Message(msgspec.json.encode(old)))
     assert office.outbox.dead == {"a" * 32: Kept("message", "Crashed", b"{}", queue)}
     assert (await office.row("a" * 32)).state == "failed"
@@ -149,7 +149,7 @@ async def test_a_mail_whose_message_fails_again_and_again_ends_when_it_is_too_ol
 
 
 async def test_a_mail_that_cannot_even_be_read_is_kept_as_its_message_came(office: Office) -> None:
-    message = msgspec.structs.replace(work(accepted_at=OLD), mail=msgspec.Raw(b'{"of": "tomorrow"}'))
+    message = replace(work(accepted_at=OLD), mail=msgspec.Raw(b'{"of": "tomorrow"}'))
     content = msgspec.json.encode(message)
     await trigger.mail_work_poison(Message(content))
     assert office.outbox.dead[message.id] == Kept("message", "Crashed", content, "mail-work")

@@ -136,7 +136,7 @@ class App:
     @cached_property
     def bounces(self) -> "BounceCollector":
         from shared.bounces.collector import BounceCollector
-        from shared.bounces.progress import TABLE
+        from shared.bounces.search_progress import TABLE
         from shared.bounces.suppressor import Suppressor
 
         settings, table = self.settings, self.storage.tables.table(TABLE)

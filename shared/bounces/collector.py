@@ -1,21 +1,20 @@
-"""Bounces: what non-delivery reports in the mailboxes say of mails that were sent, written into their rows.
+"""Reads the non-delivery reports in the sender mailboxes and records the bounces in the rows of their mails.
 
 For each mailbox that has sent in the last days, and in every run:
 
-    search       its reports since the last run, and a little before: some appear late
-    read         those that say that a recipient was not reached, as MIME
-    correlate    by Mailroom's id in the headers of the returned mail, by a Message-ID of Mailroom's own, or by the
-                 marker of the message that has the Message-ID
-    check        the mail was sent, from this very mailbox, and to this very recipient; anything else changes nothing
-    record       the bounce into the row, once
+    search       find the reports that came since shortly before the last run, because some appear late
+    read         read as MIME those that say that a recipient was not reached
+    correlate    find the mail: by Mailroom's id in the headers of the returned mail, by a Message-ID of Mailroom's own,
+                 or by the marker of the message that has the Message-ID
+    check        ignore the report unless the mail was sent from this mailbox to this recipient
+    record       write the bounce into the row, once
 
-A run does bounded work in each mailbox and remembers where it stopped (progress.py). Reports are read with the
-mailbox's own budget, as verifications are.
+A run does a limited amount of work in each mailbox and remembers where it stopped (search_progress.py). Like
+verifications, these requests count among the mailbox's requests in flight.
 """
 
 import asyncio
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext
@@ -27,9 +26,9 @@ from typing import Final
 
 import msgspec
 
-from shared.bounces.delivery_report import LARGEST, DeliveryReport, FailedRecipient, NotAReport, read_report
-from shared.bounces.progress import Progress
+from shared.bounces.delivery_report import LARGEST, MAIL_ID, DeliveryReport, FailedRecipient, NotAReport, read_report
 from shared.bounces.report_search import PAGE, Listed, ReportSearch, Unread
+from shared.bounces.search_progress import SearchProgress
 from shared.bounces.suppressor import Suppressor
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import Conflict
@@ -53,7 +52,6 @@ AT_ONCE: Final = 8  # mailboxes
 LARGE: Final = 2**20  # bytes of a report: of larger ones there is one at a time in memory
 TRIES: Final = 4  # to write a row that others write too
 GONE: Final = 404
-_MAIL: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class _Busy(Exception):  # noqa: N818 - not now
@@ -102,7 +100,7 @@ class _Run:
     async def go(self) -> None:
         """Go on where the last run has stopped. Raises AzureError."""
         table = self.collector.table
-        progress = await Progress.read(table, self.mailbox, self.collector.engine.now())
+        progress = await SearchProgress.read(table, self.mailbox, self.collector.engine.now())
         self.done = progress.since
         try:
             await self._go_through(progress)
@@ -112,7 +110,7 @@ class _Run:
             self._say_unread(unread)
         await progress.write(table, self.mailbox, self.done)
 
-    async def _go_through(self, progress: Progress) -> None:
+    async def _go_through(self, progress: SearchProgress) -> None:
         """Read what is new, the oldest first; `done` moves along. Raises _Busy, Unread."""
         now, read = self.collector.engine.now(), 0
         for skip in range(0, MOST_PAGES * PAGE, PAGE):
@@ -134,7 +132,7 @@ class _Run:
     def _search(self) -> ReportSearch:
         return ReportSearch(self.collector.connection(), self.mailbox, self.collector.engine.settings.send_timeout)
 
-    async def _page(self, progress: Progress, skip: int) -> list[Listed]:
+    async def _page(self, progress: SearchProgress, skip: int) -> list[Listed]:
         """Raises _Busy, Unread."""
         if progress.by_class:
             try:
@@ -199,7 +197,7 @@ class _Run:
                 return row
         for message_id in report.message_ids:
             for mail in await self._asked(lambda sought=message_id: self._search.marked(sought)):  # type: ignore[misc]
-                if _MAIL.fullmatch(mail) and (row := await ledger.read(mail)) is not None:
+                if MAIL_ID.fullmatch(mail) and (row := await ledger.read(mail)) is not None:
                     return row
         return None
 

@@ -8,7 +8,7 @@ from azure.core.exceptions import AzureError
 from shared.delivery.ledger import Conflict
 from shared.delivery.row import Row
 from shared.graph.outcome import Outcome
-from shared.policy.pre_send import Goes, Withheld
+from shared.policy.pre_send import Declined, Goes
 from shared.ratelimit.rate_limits import Reservation
 
 type Slot = tuple[str, datetime]
@@ -57,8 +57,8 @@ class Ended:
     """It has ended. outcome: of the attempt, if there was one. unwritten: why its row does not say so, or may not."""
 
     row: Row
-    outcome: Outcome | Withheld | None = None
+    outcome: Outcome | Declined | None = None
     unwritten: AzureError | Conflict | None = None
 
 
-type Result = Later | Waits | Ended
+type RunResult = Later | Waits | Ended

@@ -1,4 +1,4 @@
-"""Azure Queue Storage, as much of its REST interface as Mailroom needs; why is in storage_service.py.
+"""A client for the part of Azure Queue Storage's REST API that Mailroom needs. storage_service.py says why.
 
 https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api
 """

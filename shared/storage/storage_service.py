@@ -1,9 +1,9 @@
-"""The REST interface of a service of the storage account, tables or queues, through azure-core.
+"""The base of the clients for tables and queues: requests to a storage service's REST API, through azure-core.
 
-A mail takes two operations on a table, and a webhook's two on a queue. Microsoft's clients, azure-data-tables and
-azure-storage-queue, need three times the processor time for one, nearly all of it for generality that a few fixed
-shapes do not need (docs/decisions/0012-tables.md). Retries, tokens, connections and errors are azure-core's, as in
-those clients; the tests compare them.
+Each mail needs two operations on a table, and a webhook's mail two more on a queue. Microsoft's clients,
+azure-data-tables and azure-storage-queue, take three times the processor time for an operation, nearly all of it for
+generality that Mailroom's few fixed shapes do not need (docs/decisions/0012-tables.md). Retries, tokens, connections
+and errors are azure-core's, as in those clients; tests compare the two.
 """
 
 import base64

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.cloud.faults import Fault
 from sandbox.cloud.mailboxes import Item
-from shared.bounces import collector, progress, report_search
+from shared.bounces import collector, report_search, search_progress
 from shared.bounces.delivery_report import LARGEST, DeliveryReport, FailedRecipient
 from shared.delivery.row import Row, State
 from shared.graph import transport
@@ -186,7 +186,7 @@ async def test_a_mailbox_with_many_new_messages_costs_eight_requests_a_run(
 async def test_what_was_read_is_remembered_boundedly_and_not_read_again(
     post: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "MOST_SEEN", 4)
+    monkeypatch.setattr(search_progress, "MOST_SEEN", 4)
     for number in range(7):
         await post.send(f"5.1.1+{number}")
     for number, item in enumerate(reports(post)):

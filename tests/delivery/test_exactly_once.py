@@ -2,7 +2,7 @@
 
 Chance draws plans of a small world (world.py): who asks for the mail and how often, what Graph and the mailbox
 answer, where operations fail or lose their answers, processes die or stand still, and messages come twice. What was
-promised (delivery.md) is checked when nothing moves any more.
+promised (docs/architecture.md) is checked when nothing moves any more.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -17,7 +17,7 @@ import pytest
 from azure.core.exceptions import AzureError
 
 from shared.delivery import engine, large, request, retries, transitions, verification
-from shared.delivery.attempt import Result
+from shared.delivery.attempt import RunResult
 from shared.delivery.cancel_replay_retry import Cannot, Control
 from shared.delivery.engine import Engine
 from shared.delivery.lease import Lease
@@ -281,7 +281,7 @@ async def delete_the_message_that_waits(self: AtOnce, put: Put, heard: Callable[
         await self.engine.outbox.take_back(put.receipt.message)
 
 
-async def run_over_a_row(self: Engine, mail: OutgoingMail, row: Row, *, ready: Any = None, **given: Any) -> Result:
+async def run_over_a_row(self: Engine, mail: OutgoingMail, row: Row, *, ready: Any = None, **given: Any) -> RunResult:
     if ready is not None and (found := await self.ledger.read(mail.id)) is not None:
         row = replace(row, etag=found.etag)
     return await RUN(self, mail, row, ready=ready, **given)
@@ -427,7 +427,7 @@ BROKEN: Final[dict[str, tuple[Any, dict[str, Any]]]] = {
     ),
     "the draft of a mail that ended is not deleted": (patch.object(large.LargeMails, "discard", always(None)), DRAFT),
     "a draft that is still there counts as sent no more": (
-        patch.object(large.LargeMails, "look", always("unsent")),
+        patch.object(large.LargeMails, "verify", always("unsent")),
         DRAFT,
     ),
 }

@@ -17,7 +17,7 @@ from shared.delivery.transitions import Busy, Mismatch
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import Origin, OutgoingMail, decode
-from shared.policy.pre_send import Withheld
+from shared.policy.pre_send import Declined
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import Reservation
 from shared.settings.address_patterns import Patterns
@@ -255,11 +255,11 @@ async def test_an_age_counts_from_the_acceptance_where_the_time_to_wait_for_had_
 
 
 @pytest.mark.parametrize("state", ["suppressed", "captured"])
-async def test_a_mail_that_is_withheld_is_kept_and_its_caller_told_so_each_time(
+async def test_a_mail_that_is_declined_is_kept_and_its_caller_told_so_each_time(
     state: Literal["suppressed", "captured"],
 ) -> None:
     """And nothing of it counts for the mailbox's day."""
-    office = Office(policy=ScriptedPolicy([Withheld(state, 1)]), pace=Limited(recipients=0))
+    office = Office(policy=ScriptedPolicy([Declined(state, 1)]), pace=Limited(recipients=0))
     for _ in range(2):
         assert await office.send_now() == Done(MAIL, state)
         assert decode(office.outbox.dead[MAIL].content) == outgoing_mail()
@@ -278,8 +278,8 @@ async def test_while_the_suppression_list_cannot_be_read_the_mail_is_accepted_an
     assert (office.graph.rows, len(office.outbox.messages)) == ([], 1)
 
 
-async def test_what_cannot_be_kept_is_not_withheld_with_a_success() -> None:
-    office = Office(policy=ScriptedPolicy([Withheld("captured")]))
+async def test_what_cannot_be_kept_is_not_declined_with_a_success() -> None:
+    office = Office(policy=ScriptedPolicy([Declined("captured")]))
     fails(office.outbox, "set_aside")
     assert await office.send_now() == Unavailable()
     assert ((await office.row()).state, (await office.row()).code) == ("failed", "NotStored")
@@ -430,7 +430,7 @@ async def test_what_a_kill_would_double_or_what_cannot_go_now_is_only_put(why: s
         case "a time to wait for":
             mail = replace(mail, not_before=NOON + timedelta(hours=1))
         case "policy":
-            office.policy = ScriptedPolicy([Withheld("captured")])
+            office.policy = ScriptedPolicy([Declined("captured")])
         case "no storage":
             office.policy = ScriptedPolicy(down=True)
     assert (await at_once(office, mail)).ready is None

@@ -122,7 +122,6 @@ OUTCOMES: Final[dict[str, tuple[int, float, Outcome, float | None, dict[str, obj
         0, 0, ACCEPTED, None, {"state": "sent", "status": 202, "attempts": 1, "request_id": "r", "settled_at": NOON},
     ),
     "throttled, as long as Graph says": (0, 0, THROTTLED, 2.5, UNCOUNTED),
-    "throttled without a time": (0, 0, Throttled(None), 30, UNCOUNTED),
     "no connection": (0, 0, NOT_CONNECTED, 5, UNCOUNTED),
     "no connection after a minute": (0, 60, NOT_CONNECTED, 30, UNCOUNTED),
     "no connection for hours": (0, 36_000, NOT_CONNECTED, 600, UNCOUNTED),

@@ -19,7 +19,7 @@ from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome, Rejected, Throttled, Unanswered, Unknown
 from shared.mail.outgoing import OutgoingMail, Repeat, decode
-from shared.policy.pre_send import Goes, Withheld
+from shared.policy.pre_send import Declined, Goes
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import Reservation
 from shared.settings.config import OnUnknown, Settings
@@ -264,16 +264,16 @@ async def test_what_is_no_mail_is_set_aside_with_its_reason_as_it_came() -> None
     assert (await office.row("a" * 32)).state == "failed"
 
 
-WITHHELD = [Withheld("suppressed", 2), Withheld("captured", 1), NO_LONGER_ALLOWED]
+DECLINED = [Declined("suppressed", 2), Declined("captured", 1), NO_LONGER_ALLOWED]
 
 
-@pytest.mark.parametrize("withheld", WITHHELD, ids=[one.state for one in WITHHELD])
-async def test_what_policy_withholds_ends_unsent_is_kept_and_can_be_put_back(withheld: Withheld) -> None:
-    office = Office(policy=ScriptedPolicy([withheld]))
+@pytest.mark.parametrize("declined", DECLINED, ids=[one.state for one in DECLINED])
+async def test_what_policy_declines_ends_unsent_is_kept_and_can_be_put_back(declined: Declined) -> None:
+    office = Office(policy=ScriptedPolicy([declined]))
     await office.deliver()
     row = await office.row()
-    assert (row.state, row.status, row.code) == (withheld.state, withheld.status, withheld.code)
-    assert (row.suppressed_recipients, row.attempts) == (withheld.left_out or None, 0)
+    assert (row.state, row.status, row.code) == (declined.state, declined.status, declined.code)
+    assert (row.suppressed_recipients, row.attempts) == (declined.left_out or None, 0)
     assert office.graph.rows == []
     assert decode(office.outbox.dead[row.id].content) == outgoing_mail()
     await office.control.replay(row)
@@ -287,7 +287,7 @@ async def test_a_mail_that_waited_is_asked_about_again() -> None:
     """What held when it was accepted may hold no longer."""
     office = Office(graph=ScriptedGraph([THROTTLED]))
     await office.deliver()
-    office.policy = policy = ScriptedPolicy([WITHHELD[0]])
+    office.policy = policy = ScriptedPolicy([DECLINED[0]])
     await office.deliver_next()
     assert (await office.row()).state == "suppressed"
     assert len(office.graph.rows) == 1
@@ -436,8 +436,8 @@ async def test_a_mail_counts_for_those_whom_policy_lets_it_reach() -> None:
     assert (pace.asked, pace.counted) == ([(SENDER, 1)], [1])
 
 
-async def test_what_policy_withholds_reserves_nothing() -> None:
-    await Office(policy=ScriptedPolicy([WITHHELD[1]]), pace=(pace := Spent())).deliver()
+async def test_what_policy_declines_reserves_nothing() -> None:
+    await Office(policy=ScriptedPolicy([DECLINED[1]]), pace=(pace := Spent())).deliver()
     assert (pace.asked, pace.ends) == ([], [])
 
 
@@ -473,7 +473,7 @@ async def test_a_throttled_mail_gets_another_time_and_waits_as_long_as_its_mailb
         async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
             return NOON + timedelta(minutes=10)
 
-    office = Office(graph=ScriptedGraph([THROTTLED]), pace=Blocks())
+    office = Office(graph=ScriptedGraph([replace(THROTTLED, after=None)]), pace=Blocks())
     await office.deliver()
     [(due, message)] = office.outbox.messages
     assert due >= NOON + timedelta(minutes=10)

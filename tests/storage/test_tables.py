@@ -25,13 +25,13 @@ from azure.data.tables.aio import TableClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.storage.tables import Table, Tables, Value
+from shared.storage.tables import ColumnValue, Table, Tables
 from tests.graph.service import Service
 from tests.serving import serving
 from tests.wire import Wire
 
 NOON = datetime(2026, 11, 26, 12, 0, 0, 123456, tzinfo=UTC)
-ROW: dict[str, Value] = {
+ROW: dict[str, ColumnValue] = {
     "PartitionKey": "p", "RowKey": "r", "text": "Ünicode 'quoted' \"😀\"", "yes": True, "n": -7, "at": NOON,
 }  # fmt: skip
 # What the service allows: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
@@ -70,7 +70,7 @@ async def test_microsofts_client_reads_what_is_inserted_and_replaced(table: Tabl
     found = await official.get_entity("p", "r")
     assert dict(found) == ROW
     assert found.metadata["etag"] == etag
-    less: dict[str, Value] = {"PartitionKey": "p", "RowKey": "r", "n": 2**31 - 1}
+    less: dict[str, ColumnValue] = {"PartitionKey": "p", "RowKey": "r", "n": 2**31 - 1}
     etag = await table.replace(less, etag)
     found = await official.get_entity("p", "r")
     assert dict(found) == less

@@ -1,6 +1,6 @@
-"""How far the reports of each mailbox were read, for the next run.
+"""How far the search for reports has come in each mailbox, for the next run.
 
-It is remembered only to save requests: to read a report twice changes nothing.
+It is remembered only to save requests: reading a report twice changes nothing.
 """
 
 from contextlib import suppress
@@ -12,7 +12,7 @@ import msgspec
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.ratelimit.shared_row import key_of
-from shared.storage.tables import Table, Value
+from shared.storage.tables import ColumnValue, Table
 
 TABLE: Final = "mailbounces"
 FIRST: Final = timedelta(days=1)  # how far back the first run looks, or one whose state was lost
@@ -22,7 +22,7 @@ MOST_SEEN: Final = 1000  # reports remembered by mailbox; more than it can recei
 
 
 @dataclass(slots=True)
-class Progress:
+class SearchProgress:
     """In one mailbox. since: from when it is searched. seen: reports that are done with, and when they came.
 
     by_class: the tenant takes the search for reports alone.
@@ -49,7 +49,7 @@ class Progress:
         seen = sorted(((at, name) for name, at in self.seen.items() if at >= int(since.timestamp())), reverse=True)
         if len(seen) > MOST_SEEN:  # what is forgotten must not be read again and again
             since = max(since, datetime.fromtimestamp(seen[MOST_SEEN][0] + 1, UTC))
-        entity: dict[str, Value] = {
+        entity: dict[str, ColumnValue] = {
             "PartitionKey": key[:2],
             "RowKey": key,
             "since": since,

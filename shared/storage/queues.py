@@ -36,7 +36,6 @@ class Queues(StorageService):
     """The queues of one account. Every method of its queues raises azure-core's AzureError; see StorageService."""
 
     KIND = "queue"
-    RETRIED = StorageService.RETRIED | {"POST"}  # a message that is put twice is a copy, and dropped as one
 
     def get_queue_client(self, name: str) -> "Queue":
         return Queue(self, name)

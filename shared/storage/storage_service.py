@@ -43,6 +43,10 @@ ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
     412: ResourceModifiedError,
 }
 RETRIES: Final = 3
+# Every request may be repeated when its answer does not come, also POST, which azure-core leaves out: a connection that
+# the service closes just then is no reason to fail. A message that is put twice is a copy, and dropped as one; a second
+# insert finds the entity of the first, and whoever inserts knows their own.
+RETRIED: Final = frozenset({"GET", "PUT", "DELETE", "POST"})
 BACKOFF: Final = 0.5  # seconds
 CONNECT_TIMEOUT: Final = 3.0  # seconds
 TRY_TIMEOUT: Final = 10.0  # seconds for a whole try, however slowly its answer arrives
@@ -78,7 +82,6 @@ class StorageService:
     """
 
     KIND: ClassVar[str]
-    RETRIED: ClassVar[frozenset[str]] = frozenset({"GET", "PUT", "DELETE"})  # when their answer does not come
 
     @staticmethod
     def signed(request: HttpRequest, account: str) -> tuple[str, str]:
@@ -95,9 +98,11 @@ class StorageService:
         self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(transport, [retries, access])
 
     @classmethod
-    def of_identity(cls, endpoint: str, credential: AsyncTokenCredential, transport: Any) -> Self:
+    def of_identity(
+        cls, endpoint: str, credential: AsyncTokenCredential, transport: Any, backoff: float = BACKOFF
+    ) -> Self:
         """With the tokens of an identity, which azure-core sends over https only."""
-        return cls(endpoint, AsyncBearerTokenCredentialPolicy(credential, SCOPE), transport)
+        return cls(endpoint, AsyncBearerTokenCredentialPolicy(credential, SCOPE), transport, backoff)
 
     @classmethod
     def of_connection_string(cls, text: str, transport: Any, backoff: float = BACKOFF) -> Self:
@@ -119,7 +124,7 @@ class StorageService:
     ) -> AsyncHttpResponse:
         dated = {**headers, "x-ms-version": VERSION, "x-ms-date": formatdate(usegmt=True)}
         request = HttpRequest(method, f"{self.endpoint}/{path}", headers=dated, content=content)
-        answer = (await self._pipeline.run(request, retry_on_methods=self.RETRIED)).http_response
+        answer = (await self._pipeline.run(request, retry_on_methods=RETRIED)).http_response
         if answer.status_code >= 300:  # noqa: PLR2004 - every success of the interfaces is below
             _fail(answer)
         return answer

@@ -36,18 +36,11 @@ def test_a_mail_is_written_as_with_the_sdks_own_store(cleared: bool) -> None:  #
     assert ("subject" in plain["Message"] and plain["Message"]["subject"] is None) == cleared
 
 
-def test_a_value_set_again_is_no_null() -> None:
+def test_a_value_set_again_is_no_null_and_a_cleared_store_is_empty() -> None:
     store = PlainStore()
     store.is_initialization_completed = True
-    store.set("subject", None)
-    store.set("subject", "Lunch")
-    assert store.get("subject") == "Lunch"
-    assert store.enumerate_keys_for_values_changed_to_null() == []
-
-
-def test_a_cleared_store_is_empty() -> None:
-    store = PlainStore()
-    store.is_initialization_completed = True
-    store.set("subject", None)
+    for name, value in (("subject", None), ("body", None), ("subject", "Lunch")):
+        store.set(name, value)
+    assert (store.get("subject"), store.enumerate_keys_for_values_changed_to_null()) == ("Lunch", ["body"])
     store.clear()
     assert (store.enumerate_(), store.enumerate_keys_for_values_changed_to_null()) == ([], [])

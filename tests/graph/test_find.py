@@ -7,8 +7,8 @@ from urllib.parse import unquote_plus
 import pytest
 
 from shared.graph import client
-from shared.graph.client import GraphConnection, open_client
-from shared.graph.outcome import NotConnected, Outcome, Rejected, Throttled, Unanswered, Unknown
+from shared.graph.client import GraphConnection
+from shared.graph.outcome import Outcome, Rejected, Throttled, Unanswered, Unknown
 from tests.graph.service import Service
 
 if TYPE_CHECKING:
@@ -86,16 +86,6 @@ async def test_what_is_no_answer_has_the_outcome_that_it_would_have_for_a_mail(
 async def test_a_look_has_a_deadline(service: Service, connection: GraphConnection) -> None:
     service.say(200, **NOTHING, delay=5)
     assert await found(connection, deadline=0.3) == Unanswered(Unknown("timeout"))
-
-
-async def test_without_a_server_or_a_token_nobody_was_asked(service: Service, unused_tcp_port: int) -> None:
-    nowhere = open_client(f"http://127.0.0.1:{unused_tcp_port}/v1.0", None)
-    assert await found(nowhere) == Unanswered(NotConnected("connect"))
-    await nowhere.close()
-    service.say_identity(400)
-    tokenless = open_client(service.base_url, None)
-    assert await found(tokenless) == Unanswered(NotConnected("identity"))
-    await tokenless.close()
 
 
 @pytest.mark.parametrize("status", [401, 403])

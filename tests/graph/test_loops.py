@@ -8,7 +8,6 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,7 @@ from shared.graph.outcome import Accepted, NotConnected, Unknown
 from shared.graph.transport import AiohttpTransport
 from shared.graph.upload import Uploaded, Uploader
 from shared.storage.account import StorageAccount
-from tests.graph.service import token_answer
+from tests.graph.service import Service
 from tests.graph.test_send import send
 from tests.runtime.test_deadlines import account_at
 from tests.serving import serving
@@ -93,28 +92,14 @@ async def server() -> AsyncIterator[Server]:
         yield server
 
 
-@asynccontextmanager
-async def identity(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(token_answer(1).encode())
-        await writer.drain()
-        writer.close()
-
-    async with serving(serve) as port:
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/identity")
-        monkeypatch.setenv("IDENTITY_HEADER", "header")
-        yield
-
-
 @pytest.fixture
-async def connection(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GraphConnection]:
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(identity(monkeypatch))
-        connection = open_client(f"http://127.0.0.1:{server.port}/v1.0", None)
-        await connection.ensure_token()
-        yield connection
-        await connection.close()
+async def connection(server: Server, service: Service) -> AsyncIterator[GraphConnection]:
+    """To that server, with tokens of the other one."""
+    del service
+    connection = open_client(f"http://127.0.0.1:{server.port}/v1.0", None)
+    await connection.ensure_token()
+    yield connection
+    await connection.close()
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -158,9 +143,15 @@ async def test_a_cancelled_request_takes_its_connection_along(server: Server, co
     assert server.connections == 2
 
 
-async def test_a_deadline_takes_the_connection_along(server: Server, connection: GraphConnection) -> None:
+@pytest.mark.parametrize("kept", [False, True], ids=["new connection", "kept connection"])
+async def test_a_deadline_takes_the_connection_along(
+    server: Server, connection: GraphConnection, *, kept: bool
+) -> None:
+    """On a connection that was open already no connecting is seen; the request went out all the same."""
+    if kept:
+        assert await send(connection) == Accepted()
     server.instead.append(server.hang)
-    assert await send(connection, deadline=0.5) == Unknown("timeout")
+    assert await send(connection, deadline=0.3) == Unknown("timeout")
     async with asyncio.timeout(5):
         await server.left.wait()
     assert await send(connection) == Accepted()
@@ -192,7 +183,7 @@ async def test_a_name_that_is_not_resolved_in_time_is_not_connected(
     del server
     monkeypatch.setattr("aiohttp.resolver.DefaultResolver.resolve", never)
     slow = open_client("http://localhost:1/v1.0", None)
-    assert await send(slow, deadline=0.5) == NotConnected("connect")
+    assert await send(slow, deadline=0.3) == NotConnected("connect")
     await slow.close()
 
 

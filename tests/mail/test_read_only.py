@@ -101,18 +101,9 @@ FETCHED: dict[str, Any] = {
             "@odata.type": "#microsoft.graph.itemAttachment", "id": "AAMk", "lastModifiedDateTime": TIME, "size": 2000,
             "name": "meeting", "contentType": None, "isInline": False,
             "item": {
-                "@odata.type": "#microsoft.graph.event", "@odata.etag": 'W/"x"', "id": "", "createdDateTime": TIME,
-                "lastModifiedDateTime": TIME, "changeKey": None, "categories": [], "originalStartTimeZone": "UTC",
-                "originalEndTimeZone": "UTC", "iCalUId": "040000008200", "reminderMinutesBeforeStart": 15,
-                "isReminderOn": True, "hasAttachments": False, "subject": "Lunch", "bodyPreview": "", "type":
-                "singleInstance", "importance": "normal", "sensitivity": "normal", "isAllDay": False,
-                "isCancelled": False, "isOrganizer": True, "responseRequested": True, "seriesMasterId": None,
-                "showAs": "busy", "webLink": "https://x.test", "onlineMeetingUrl": None, "isOnlineMeeting": False,
-                "onlineMeetingProvider": "unknown", "allowNewTimeProposals": True, "isDraft": False,
-                "hideAttendees": False, "onlineMeeting": None, "recurrence": None, "occurrenceId": None,
-                "transactionId": None, "responseStatus": {"response": "organizer", "time": "0001-01-01T00:00:00Z"},
-                "body": {"contentType": "html", "content": ""}, "start": {"dateTime": TIME, "timeZone": "UTC"},
-                "end": {"dateTime": TIME, "timeZone": "UTC"}, "location": {"displayName": "", "locationType":
+                "@odata.type": "#microsoft.graph.event", "@odata.etag": 'W/"x"', **dict.fromkeys(Event.filled_in, "x"),
+                "subject": "Lunch", "categories": [], "onlineMeetingProvider": "unknown", "recurrence": None,
+                "start": {"dateTime": TIME, "timeZone": "UTC"}, "location": {"displayName": "", "locationType":
                 "default", "uniqueIdType": "unknown", "address": {}, "coordinates": {}}, "locations": [],
                 "attendees": [{"type": "required", "status": {"response": "none", "time": TIME}, **RECIPIENT}],
                 "organizer": RECIPIENT, "attachments": [], "extensions": None,

@@ -21,30 +21,19 @@ def named(value: str, key: str = "filename") -> str:
     return read_parameters(value, is_type=False).parameters[key]
 
 
-# What each program writes for NAME or for something like it, unfolded.
+# What programs write for NAME or for something like it, unfolded; the property below has more of their forms.
 PROGRAMS = {
-    "Nodemailer": (
-        "attachment; filename*0*=utf-8''Gr%C3%B6%C3%9Fe%20%28M%C3%A4rz%29%2C%20; filename*1*=5%20%E2%82%AC.pdf", NAME,
-    ),
     "Nodemailer, name": (
         'application/pdf; name="=?UTF-8?Q?Gr=C3=B6=C3=9Fe_=28M=C3=A4rz=29=2C_5_=E2=82=AC=2Epdf?="', NAME,
     ),
-    "PHPMailer": ('attachment; filename="=?utf-8?B?R3LDtsOfZSAoTcOkcnopLCA1IOKCrC5wZGY=?="', NAME),
-    "PHPMailer, in words": (
-        'attachment; filename="=?utf-8?B?R3LDtsOfZSAoTcOkcno=?= =?utf-8?B?KSwgNSDigqwucGRm?="', NAME,
-    ),
     "go-mail": ('attachment; filename="=?UTF-8?q?Gr=C3=B6=C3=9Fe_(M=C3=A4rz),_5_=E2=82=AC.pdf?="', NAME),
     "MailKit": ("attachment; filename*0*=utf-8''Gr%C3%B6%C3%9Fe%20%28M; filename*1*=%C3%A4rz%29", "Größe (März)"),
-    "JavaScript's encodeURIComponent": ("attachment; filename*=UTF-8''Gr%C3%B6%C3%9Fe%20(1).pdf", "Größe (1).pdf"),
     "Outlook": ('attachment; filename="=?iso-8859-1?Q?Gr=F6=DFe.pdf?="; creation-date="Sun, 29 Nov"', "Größe.pdf"),
     "Outlook, folded": ('attachment; filename="=?utf-8?B?R3LDtg==?=\t=?utf-8?B?w59lLnBkZg==?="', "Größe.pdf"),
     "Apple Mail": ("attachment; filename*=utf-8''Gro%CC%88%C3%9Fe.pdf", "Gro\u0308ße.pdf"),
-    "Apple Mail, plain": ('attachment; filename="report 5.pdf"', "report 5.pdf"),
-    "Gmail": ('attachment; filename="=?UTF-8?B?R3LDtsOfZSAoTcOkcnopLCA1IOKCrC5wZGY=?="', NAME),
     "Thunderbird": ("attachment; filename*0*=UTF-8''%47%72%C3%B6%C3%9F; filename*1=e.pdf", "Größe.pdf"),
     "both forms": ("attachment; filename=\"Gr__e.pdf\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.pdf", "Größe.pdf"),
     "both forms, turned": ("attachment; filename*=UTF-8''Gr%C3%B6%C3%9Fe.pdf; filename=\"Gr__e.pdf\"", "Größe.pdf"),
-    "UTF-8 as it is": ('attachment; filename="Größe.pdf"', "Größe.pdf"),
     "UTF-8 as it is, without quotes": ("attachment; filename=Größe.pdf", "Größe.pdf"),
     "a word without quotes": ("attachment; filename==?utf-8?B?R3LDtsOfZS5wZGY=?=", "Größe.pdf"),
     "a character cut in two": ('attachment; filename="=?utf-8?Q?Gr=C3?= =?utf-8?Q?=B6=C3=9Fe.pdf?="', "Größe.pdf"),
@@ -59,7 +48,6 @@ PROGRAMS = {
         'attachment; filename="=?utf-8?b?A?= =?x-none?q?a?= =?utf-8?q?a=2Eics?="', "=?utf-8?b?A?= =?x-none?q?a?= a.ics",
     ),
     "a charset that nobody knows": ('attachment; filename="=?x-none?q?a?= b"', "=?x-none?q?a?= b"),
-    "quotes in a name": ('attachment; filename="a \\"b\\" \\\\c.pdf"', 'a "b" \\c.pdf'),
     "comments": ("attachment (a (b) \\)); filename=a.pdf (c)", "a.pdf"),
     "semicolons too many": ("attachment;; filename=a.pdf ; ", "a.pdf"),
     "blanks around": ('attachment ; filename = "a.pdf"', "a.pdf"),

@@ -51,9 +51,8 @@ def redirect(mime: bytes) -> EmailMessage:
 
 
 NAMES = [
-    "Reply-To", "X-Reply-To", "Mail-Reply-To", "Mail-Followup-To", "Mail-Copies-To", "Disposition-Notification-To",
-    "Return-Receipt-To", "X-Confirm-Reading-To", "Errors-To", "Return-Path", "List-Unsubscribe", "List-Post", "List-Id",
-    "X-BeenThere", "Generate-Delivery-Report", "Original-Recipient", "X-Campaign", "Autocrypt", "X-Not-Known-To-Anyone",
+    "Reply-To", "Mail-Followup-To", "Disposition-Notification-To", "Return-Receipt-To", "Errors-To", "Return-Path",
+    "List-Unsubscribe", "Original-Recipient", "X-Campaign", "Autocrypt", "X-Not-Known-To-Anyone",
 ]  # fmt: skip
 
 
@@ -149,9 +148,7 @@ def test_a_mail_with_as_many_headers_as_it_may_have_is_not_failed_by_those_that_
         sent = as_sent(goes(outgoing_mail(more + b"To: ada@contoso.example\r\n\r\nx"), rules).mail, BOX)
         assert sent.count(b"X-Mailer: ") == MAX_FIELDS - 1
         assert b"x-mailroom-id: " in sent
-    assert b"x-mailroom-original-recipients: to=ada@" in as_sent(
-        goes(outgoing_mail(more + b"To: ada@contoso.example\r\n\r\nx"), REDIRECT).mail, BOX
-    )
+        assert (b"x-mailroom-original-recipients: to=ada@" in sent) is (rules is REDIRECT)
 
 
 def test_nor_is_the_largest_mail() -> None:

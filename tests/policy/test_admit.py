@@ -38,9 +38,9 @@ def queue_rules(senders: str, recipients: str) -> Settings:
     return Settings(callers={"mail-outbox": rule}, allowed_senders=Patterns.parse("*"))
 
 
-def outgoing(origin: Origin, sender: str = SHOP, **message: Any) -> OutgoingMail:
+def outgoing(origin: Origin, mailbox: str = SHOP, **message: Any) -> OutgoingMail:
     whole: dict[str, Any] = {"to_recipients": (person("adele@fabrikam.test"),)} | message
-    return samples.outgoing(SendMail(message=Message(**whole)), sender=sender, origin=origin)
+    return samples.outgoing(SendMail(message=Message(**whole)), sender=mailbox, origin=origin)
 
 
 EVIL = person("x@evil.example")
@@ -128,23 +128,14 @@ DENIED: dict[str, tuple[OutgoingMail, Settings, str, str, str | None]] = {
         "$.message.bccRecipients[0].emailAddress.address",
     ),
     "no recipients allowed at all": (outgoing(QUEUE), rules(SHOP, to=""), TO, RECIPIENTS, FIRST),
-}  # fmt: skip
-
-
-def with_sender(given: OutgoingMail, address: str) -> OutgoingMail:
-    """The mail with `sender` in its message."""
-    message = Message(to_recipients=given.request.message.to_recipients, sender=person(address))
-    return replace(given, request=SendMail(message=message))
-
-
-DENIED |= {
     "an application's sender in the message": (
-        with_sender(outgoing(APP), HR), rules("*", caller=SHOP), AS, GIVEN, SENDER,
+        outgoing(APP, sender=person(HR)), rules("*", caller=SHOP), AS, GIVEN, SENDER,
     ),
     "a user's sender in the message": (
-        with_sender(outgoing(DELEGATED, USER), SHOP), rules(f"{USER} *", caller=f"{USER} *"), AS, "leave from", SENDER,
+        outgoing(DELEGATED, USER, sender=person(SHOP)), rules(f"{USER} *", caller=f"{USER} *"), AS, "leave from",
+        SENDER,
     ),
-    "a queue's sender in the message": (with_sender(outgoing(QUEUE), HR), rules(SHOP), AS, SENDERS, SENDER),
+    "a queue's sender in the message": (outgoing(QUEUE, sender=person(HR)), rules(SHOP), AS, SENDERS, SENDER),
 }  # fmt: skip
 
 
@@ -156,26 +147,19 @@ def test_a_mail_that_one_rule_refuses_is_refused_with_the_code_and_the_name_of_t
         admit(given, settings)
     assert (caught.value.status, caught.value.code, caught.value.path) == (403, code, path)
     assert rule in str(caught.value)
-
-
-@pytest.mark.parametrize(("given", "settings"), [row[:2] for row in DENIED.values()], ids=DENIED)
-def test_a_refusal_names_no_address(given: OutgoingMail, settings: Settings) -> None:
-    with pytest.raises(NotAllowed) as caught:
-        admit(given, settings)
-    assert "@" not in str(caught.value)
+    assert "@" not in str(caught.value), "a refusal names no address"
     assert "contoso" not in str(caught.value)
 
 
 def test_a_pool_may_be_used_only_where_each_of_its_mailboxes_may() -> None:
     """Any of them may be chosen later."""
     pools = {"team": (SHOP, HR)}
-    queue = Origin(kind="queue", name="mail-outbox")
     open_rules = Settings(sender_pools=pools, allowed_senders=Patterns.of([SHOP, HR]))
-    admit(outgoing(queue, sender="team"), open_rules)
+    admit(outgoing(QUEUE, "team"), open_rules)
     with pytest.raises(NotAllowed, match="MAIL_ALLOWED_SENDERS"):
-        admit(outgoing(queue, sender="team"), Settings(sender_pools=pools, allowed_senders=Patterns.of([SHOP])))
+        admit(outgoing(QUEUE, "team"), Settings(sender_pools=pools, allowed_senders=Patterns.of([SHOP])))
     with pytest.raises(NotAllowed, match="MAIL_ALLOWED_SENDERS"):
-        admit(outgoing(queue, sender="other"), open_rules)
+        admit(outgoing(QUEUE, "other"), open_rules)
 
 
 def test_the_mailbox_of_routes_is_open_to_routes_alone() -> None:
@@ -184,14 +168,14 @@ def test_the_mailbox_of_routes_is_open_to_routes_alone() -> None:
     admit(outgoing(ROUTE), own)
     for origin, sender in ((QUEUE, SHOP), (ROUTE, HR)):
         with pytest.raises(NotAllowed):
-            admit(outgoing(origin, sender=sender), own)
+            admit(outgoing(origin, sender), own)
 
 
 @pytest.mark.parametrize(
     ("given", "settings", "place"),
     [
         (outgoing(QUEUE, from_=EVIL), rules(SHOP), "From"),
-        (with_sender(outgoing(QUEUE), HR), rules(SHOP), "Sender"),
+        (outgoing(QUEUE, sender=person(HR)), rules(SHOP), "Sender"),
         (outgoing(DELEGATED, USER, from_=person(SHOP)), rules(f"{USER} *", caller=f"{USER} *"), "From"),
         (outgoing(QUEUE), rules(SHOP, to="*@contoso.test"), "To, address 1"),
         (outgoing(QUEUE, to_recipients=(person(HR), EVIL)), rules(SHOP, to="*@contoso.test"), "To, address 2"),

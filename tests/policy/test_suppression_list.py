@@ -9,9 +9,9 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.mail.addresses import address_hash
+from shared.policy import suppression
 from shared.policy.suppression import (
     FRESH,
-    REMEMBERED,
     WHOLE,
     SuppressedAddress,
     SuppressionList,
@@ -65,17 +65,10 @@ def known(store: Listed) -> tuple[SuppressionList, Clock]:
     return SuppressionList(store, clock.monotonic), clock
 
 
-SAME = [
-    (ADELE, "Adele@FABRIKAM.test"),
-    ("ops@bücher.example", "OPS@xn--bcher-kva.example"),
-    ("ops@b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example", "ops@BU\N{COMBINING DIAERESIS}CHER.example"),
-]
-
-
-@pytest.mark.parametrize(("one", "other"), SAME)
-def test_an_address_is_one_entry_in_every_spelling(one: str, other: str) -> None:
-    assert address_hash(one) == address_hash(other) != address_hash(f"x{one}")
-    assert address_hash("Adele@Fabrikam.test") == hashlib.sha256(b"adele@fabrikam.test").hexdigest()
+def test_an_address_is_one_entry_in_every_spelling() -> None:
+    for spelling in ("ops@bücher.example", "OPS@xn--bcher-kva.example", "ops@BU\N{COMBINING DIAERESIS}CHER.example"):
+        assert address_hash(spelling) == hashlib.sha256(b"ops@xn--bcher-kva.example").hexdigest()
+    assert address_hash("Adele@Fabrikam.test") == address_hash(ADELE) != address_hash(f"x{ADELE}")
 
 
 @pytest.mark.parametrize("long", [False, True])
@@ -106,11 +99,12 @@ async def test_in_a_long_list_each_recipient_is_looked_up_once_a_minute_found_or
     assert store.asked == {"ids": 2, "get": 4}
 
 
-async def test_what_is_remembered_of_a_long_list_is_bounded() -> None:
+async def test_what_is_remembered_of_a_long_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suppression, "REMEMBERED", 250)
     list_, _ = known(Listed(long=True))
-    for hundred in range(REMEMBERED // 100 + 2):
+    for hundred in range(4):
         await list_.among([f"someone{number}@{hundred}.test" for number in range(100)])
-    assert len(list_._known) <= REMEMBERED
+    assert 0 < len(list_._known) <= 250
 
 
 @pytest.mark.parametrize("long", [False, True])

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 from azure.core.exceptions import DecodeError, HttpResponseError, ResourceNotFoundError
@@ -17,17 +16,6 @@ from tests.storage.test_tables import Credential, Plain
 from tests.wire import Wire
 
 TEXT = '{"subject": "A <b> & \\"c\\" \u00fc \U0001f600"}'
-
-
-@pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
-    async with Wire() as wire:
-        yield wire
-
-
-@pytest.fixture
-def name() -> str:
-    return f"q{uuid4().hex}"
 
 
 @pytest.fixture

@@ -43,18 +43,6 @@ KEYS = st.text(
 
 
 @pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
-    async with Wire() as wire:
-        yield wire
-
-
-@pytest.fixture
-def name() -> str:
-    """A table that is not there yet."""
-    return f"t{uuid4().hex}"
-
-
-@pytest.fixture
 def table(storage: str, wire: Wire, name: str) -> Table:
     return Tables.of_connection_string(storage, wire, backoff=0).table(name)
 
@@ -273,9 +261,19 @@ async def test_an_identitys_token_goes_with_every_try_and_is_asked_for_once(serv
     assert service.requests[0].headers["if-match"] == "W/0"
 
 
+async def test_an_insert_whose_connection_is_closed_is_tried_again(service: Service) -> None:
+    """A service closes a connection that was idle, and may do so just when the next request is sent."""
+    service.say(204, cut=0)
+    service.say(204, headers={"ETag": "W/1"})
+    async with Plain(service.port) as wire:
+        table = Tables.of_identity("https://mail.table.core.windows.net", Credential(), wire).table("mailledger")
+        assert await table.insert(ROW) == "W/1"
+    assert service.connections == 2
+
+
 async def test_a_token_never_goes_over_http() -> None:
     async with Wire() as wire:
-        table = Tables.of_identity("http://127.0.0.1:1/account", Credential(), wire).table("mailledger")
+        table = Tables.of_identity("http://127.0.0.1:1/account", Credential(), wire, backoff=0).table("mailledger")
         with pytest.raises(ServiceRequestError, match="non-TLS"):
             await table.get("p", "r")
         assert wire.requests == 0

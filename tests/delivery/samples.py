@@ -1,6 +1,8 @@
 """Mails, rows and outcomes for the tests of delivery, and a Graph that answers as told."""
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from copy import replace
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,7 +27,8 @@ from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Thro
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail
 from shared.policy.pre_send import Declined, Goes
-from shared.ratelimit.rate_limits import RateLimits
+from shared.ratelimit.mailbox_pace import NoRoom
+from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
 
@@ -151,7 +154,8 @@ class ScriptedMailer(GraphMailer):
 
 def mailer(settings: Settings, graph: Sends, verifier: Verifier | None = None, drafts: Any = None) -> ScriptedMailer:
     """drafts: a LargeMails."""
-    settings = replace(settings, verify_sent=verifier is not None)
+    if settings.verify_sent != (verifier is not None):
+        settings = replace(settings, verify_sent=verifier is not None)
     none: Any = None
     return ScriptedMailer(settings, none, none, lambda: drafts, graph, verifier)
 
@@ -173,6 +177,72 @@ class ScriptedPolicy:
         if self.down:
             raise ServiceRequestError("Storage is down.")
         return self.verdicts.pop(0) if self.verdicts else Goes(mail, self.left_out)
+
+
+@dataclass
+class ScriptedPace(Unpaced):
+    """Does as it was told, then lets everything go at once; and remembers what it was asked.
+
+    recipients: of each mailbox in its day; spent: of these. waits: seconds until a mail's time, the last one first.
+    free: whether one request after the other may be in flight. until: what a 429 leads to. full: until when nothing may
+    be uploaded. first: the mailbox of a pool that is free soonest.
+    """
+
+    now: Callable[[], datetime] = lambda: NOON
+    mails: int = 100  # of a caller
+    recipients: int = 100
+    spent: Counter[str] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)
+    free: list[bool] = field(default_factory=list)
+    blocked: datetime | None = None
+    until: datetime | None = None
+    full: datetime | None = None
+    first: str = ""
+    asked: list[tuple[str, int]] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    throttles: list[tuple[str, float | None]] = field(default_factory=list)
+    uploads: list[int] = field(default_factory=list)
+
+    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
+        self.mails -= 1
+        return None if self.mails >= 0 else NOON + timedelta(seconds=20)
+
+    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
+        self.mails += mails
+
+    async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
+        self.asked.append((mailbox, recipients))
+        if self.spent[mailbox] + recipients > self.recipients:
+            return NoRoom(NOON + timedelta(hours=5))
+        self.spent[mailbox] += recipients
+        return Reservation(mailbox, NOON + timedelta(seconds=self.waits.pop() if self.waits else 0), recipients)
+
+    def give_back(self, reservation: Reservation) -> None:
+        if not reservation.carried:
+            self.ends.append("given back")
+            self.spent[reservation.mailbox] -= reservation.recipients
+            self.waits.append((reservation.at - NOON).total_seconds())
+
+    def used(self, reservation: Reservation) -> None:
+        self.ends.append("used")
+
+    def soonest(self, mailboxes: Sequence[str]) -> str:
+        return min(mailboxes, key=lambda mailbox: (mailbox != self.first, self.spent[mailbox]))
+
+    @asynccontextmanager
+    async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
+        yield self.free.pop(0) if self.free else True
+
+    def blocked_until(self, mailbox: str) -> datetime | None:
+        return self.blocked
+
+    async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
+        self.throttles.append((mailbox, after))
+        return self.until or await super().throttled(mailbox, after, code)
+
+    async def upload(self, mailbox: str, size: int) -> datetime | None:
+        self.uploads.append(size)
+        return self.full
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Cancelling, retrying and replaying: what a person does with a mail, against what goes on meanwhile."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from copy import replace
 from datetime import datetime, timedelta
 
@@ -18,34 +17,24 @@ from shared.errors import Malformed
 from shared.graph.outcome import Outcome, Unanswered
 from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import OnUnknown, Settings
-from tests.delivery.memory import MemoryOutbox, Unpaced
+from tests.delivery.memory import MemoryOutbox
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
     MAIL,
     NO_PERMISSION,
     NOON,
-    SENDER,
     THROTTLED,
     TIMED_OUT,
     Office,
     ScriptedGraph,
+    ScriptedPace,
     answering,
     fails,
     outgoing_mail,
     work,
 )
 from tests.delivery.test_request import at_once
-from tests.delivery.test_worker import Spent
-
-
-class Blocked(Unpaced):
-    """Graph has blocked every mailbox until then."""
-
-    until: datetime | None = None
-
-    def blocked_until(self, mailbox: str) -> datetime | None:
-        return self.until
 
 
 async def cannot(office: Office, way: Callable[[Control, Row], Awaitable[object]] = Control.replay) -> str:
@@ -125,7 +114,7 @@ async def test_what_waits_is_tried_at_once_and_once_however_often_that_is_asked_
 
 @pytest.mark.parametrize("ended", [False, True])
 async def test_what_waits_since_its_mailbox_has_no_recipients_left_is_tried_at_once(*, ended: bool) -> None:
-    office = Office(pace=(pace := Spent(SENDER)))
+    office = Office(pace=(pace := ScriptedPace(recipients=0)))
     if ended:
         office.pace, office.graph.outcomes = None, [BAD_RECIPIENT]
         await office.deliver()
@@ -136,7 +125,7 @@ async def test_what_waits_since_its_mailbox_has_no_recipients_left_is_tried_at_o
         await office.deliver()
     waiting = await office.row()
     assert (waiting.state, waiting.replays) == ("accepted", int(ended))
-    pace.spent.clear()
+    pace.recipients = 1
     assert isinstance(await office.control.retry(waiting), Row)
     await office.drain()
     assert (await office.end(), office.clock.now()) == (("sent", [MAIL]), NOON)
@@ -190,12 +179,12 @@ async def test_a_mail_whose_message_is_not_known_is_tried_in_its_time_and_the_op
 
 
 async def test_a_block_of_graphs_still_holds_for_what_is_tried_at_once() -> None:
-    office = Office(pace=(pace := Blocked()))
+    office = Office(pace=(pace := ScriptedPace()))
     row = await refused(office)
-    pace.until = NOON + timedelta(seconds=20)
+    pace.blocked = NOON + timedelta(seconds=20)
     await office.control.retry(row)
     await office.drain()
-    assert (office.clock.now(), office.graph.sent) == (pace.until, [MAIL])
+    assert (office.clock.now(), office.graph.sent) == (pace.blocked, [MAIL])
 
 
 async def test_what_its_sender_wants_later_is_not_tried_sooner() -> None:
@@ -277,8 +266,7 @@ async def test_a_mailbox_that_gives_no_answer_again_changes_nothing(silence: Out
     row = await unanswered(office, "sent" if isinstance(silence, str) else Unanswered(silence))
     reason = "no-answer"
     if silence == "no requests":
-        office.pace = pace = Blocked()
-        pace.until = office.clock.now() + timedelta(seconds=20)
+        office.pace = ScriptedPace(blocked=office.clock.now() + timedelta(seconds=20))
     elif isinstance(silence, str):
         office.verifier, reason = None, "cannot-be-asked"
     assert await cannot(office, Control.retry) == reason
@@ -410,12 +398,6 @@ async def test_an_event_accepted_once_more_after_its_mail_failed_begins_anew() -
 @pytest.mark.parametrize("trouble", ["no room", "failures"])
 async def test_what_begins_anew_and_cannot_go_now_is_not_dropped_when_it_comes_again(trouble: str) -> None:
     """Its message meets a row that has still ended as failed. Nor is it given up although it fails again and again."""
-
-    class Full(Unpaced):
-        @asynccontextmanager
-        async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
-            yield False
-
     office = Office()
     await failed(office)
     office.clock.move(hours=1)
@@ -424,7 +406,7 @@ async def test_what_begins_anew_and_cannot_go_now_is_not_dropped_when_it_comes_a
         assert not await Worker(office.engine).give_up(again, b"")
         await Worker(office.engine).wake_later(again, outgoing_mail())
     else:
-        office.pace = Full()
+        office.pace = ScriptedPace(free=[False])
         await Worker(office.engine).deliver(again, outgoing_mail())
         office.pace = None
     assert (await office.row()).state == "failed"

@@ -1,7 +1,7 @@
 """Somebody waits: a request is sent, or durable before it is answered, or an answer that says neither."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -18,13 +18,11 @@ from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import Origin, OutgoingMail, decode
 from shared.policy.pre_send import Declined
-from shared.ratelimit.mailbox_pace import NoRoom
-from shared.ratelimit.rate_limits import Reservation
 from shared.settings.address_patterns import Patterns
 from shared.settings.caller_rules import CallerRule
 from shared.settings.config import Settings
 from shared.webhooks.routing.at_once import AtOnce, Put
-from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
+from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
@@ -37,6 +35,7 @@ from tests.delivery.samples import (
     TIMED_OUT,
     Office,
     ScriptedGraph,
+    ScriptedPace,
     ScriptedPolicy,
     answering,
     fails,
@@ -113,24 +112,11 @@ async def test_graphs_refusal_is_the_callers_and_the_same_mail_may_be_tried_agai
 
 async def test_a_key_that_needs_no_attempt_gives_back_its_time_at_the_mailbox() -> None:
     """Else whoever repeats a key at a busy mailbox would push all others further back."""
-
-    class Crowded(Unpaced):
-        def __init__(self) -> None:
-            super().__init__(lambda: NOON)
-            self.times = [NOON + timedelta(minutes=minute) for minute in (3, 2, 1)]
-
-        async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
-            return Reservation(mailbox, self.times.pop(), recipients)
-
-        def give_back(self, reservation: Reservation) -> None:
-            if not reservation.carried:
-                self.times.append(reservation.at)
-
-    office = Office(pace=(pace := Crowded()))
+    office = Office(pace=(pace := ScriptedPace(waits=[180, 120, 60])))
     assert await office.send_now() == WAITS
-    assert len(pace.times) == 2
+    assert pace.waits == [180, 120]
     assert [await office.send_now(), await office.send_now(OTHER_BODY)] == [WAITS, Mismatch()]
-    assert len(pace.times) == 2
+    assert pace.waits == [180, 120]
 
 
 async def test_two_requests_with_one_key_at_once_send_one_mail() -> None:
@@ -139,7 +125,7 @@ async def test_two_requests_with_one_key_at_once_send_one_mail() -> None:
             await asyncio.sleep(0.01)
             return await super().__call__(mail, row, still_ours)
 
-    office = Office(graph=Slow(), pace=(pace := Limited(recipients=5)))
+    office = Office(graph=Slow(), pace=(pace := ScriptedPace(recipients=5)))
     requests = office.requests
     answers = await asyncio.gather(*(requests.send_now(outgoing_mail()) for _ in range(5)))
     assert pace.spent == {SENDER: 1}, "each has given back its own, and none another's"
@@ -259,7 +245,7 @@ async def test_a_mail_that_is_declined_is_kept_and_its_caller_told_so_each_time(
     state: Literal["suppressed", "captured"],
 ) -> None:
     """And nothing of it counts for the mailbox's day."""
-    office = Office(policy=ScriptedPolicy([Declined(state, 1)]), pace=Limited(recipients=0))
+    office = Office(policy=ScriptedPolicy([Declined(state, 1)]), pace=ScriptedPace(recipients=0))
     for _ in range(2):
         assert await office.send_now() == Done(MAIL, state)
         assert decode(office.outbox.dead[MAIL].content) == outgoing_mail()
@@ -285,43 +271,13 @@ async def test_what_cannot_be_kept_is_not_declined_with_a_success() -> None:
     assert ((await office.row()).state, (await office.row()).code) == ("failed", "NotStored")
 
 
-class Limited(Unpaced):
-    """Lets so many mails of a caller come, and so many recipients of each mailbox."""
-
-    def __init__(self, mails: int = 100, recipients: int = 100) -> None:
-        super().__init__(lambda: NOON)
-        self.mails = mails
-        self.recipients = recipients
-        self.spent: dict[str, int] = {}
-
-    async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
-        self.mails -= 1
-        return None if self.mails >= 0 else NOON + timedelta(seconds=20)
-
-    def asked_in_vain(self, caller: str, mails: int = 1) -> None:
-        self.mails += mails
-
-    async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
-        if self.spent.get(mailbox, 0) + recipients > self.recipients:
-            return NoRoom(NOON + timedelta(hours=5))
-        self.spent[mailbox] = self.spent.get(mailbox, 0) + recipients
-        return await super().reserve(mailbox, recipients)
-
-    def give_back(self, reservation: Reservation) -> None:
-        if not reservation.carried:
-            self.spent[reservation.mailbox] -= reservation.recipients
-
-    def soonest(self, mailboxes: Sequence[str]) -> str:
-        return min(mailboxes, key=lambda mailbox: self.spent.get(mailbox, 0))
-
-
-def rated(pace: Limited) -> Office:
+def rated(pace: ScriptedPace) -> Office:
     rule = CallerRule(Patterns.parse("*"), rate_per_minute=3)
     return Office(settings=Settings(callers={"mail-outbox": rule}), pace=pace)
 
 
 async def test_a_caller_over_its_rate_is_refused_and_nothing_is_stored() -> None:
-    office = rated(Limited(mails=1))
+    office = rated(ScriptedPace(mails=1))
     assert await office.send_now(outgoing_mail("1" * 32)) == Done("1" * 32, "sent", "r")
     in_capitals = replace(outgoing_mail(), origin=Origin(kind="queue", name="MAIL-OUTBOX"))
     assert [await office.send_now(in_capitals), await office.accept()] == [TooMany(20)] * 2
@@ -330,7 +286,7 @@ async def test_a_caller_over_its_rate_is_refused_and_nothing_is_stored() -> None
 
 
 async def test_a_repeated_key_gets_back_what_it_was_counted() -> None:
-    office = rated(pace := Limited(mails=2))
+    office = rated(pace := ScriptedPace(mails=2))
     for _ in range(3):
         answers = [await office.send_now(), await office.accept(), await office.send_now(OTHER_BODY)]
         assert answers == [SENT, SENT, Mismatch()]
@@ -338,7 +294,7 @@ async def test_a_repeated_key_gets_back_what_it_was_counted() -> None:
 
 
 async def test_a_mailbox_whose_day_is_spent_refuses_new_mail_and_answers_repeated_keys() -> None:
-    office = Office(pace=Limited(recipients=1))
+    office = Office(pace=ScriptedPace(recipients=1))
     asked = [outgoing_mail(), outgoing_mail("1" * 32), outgoing_mail(), OTHER_BODY]
     assert [await office.send_now(one) for one in asked] == [SENT, Spent(5 * 3600), SENT, Mismatch()]
     assert await office.ledger.read("1" * 32) is None
@@ -350,13 +306,13 @@ async def test_a_mailbox_whose_day_is_spent_refuses_new_mail_and_answers_repeate
 async def test_only_what_may_have_gone_or_keeps_its_time_counts_for_the_mailboxes_day(
     outcome: Outcome, spent: int
 ) -> None:
-    await Office(graph=ScriptedGraph([outcome]), pace=(pace := Limited())).send_now()
+    await Office(graph=ScriptedGraph([outcome]), pace=(pace := ScriptedPace())).send_now()
     assert sum(pace.spent.values()) == spent
 
 
 async def test_a_pool_sends_from_the_mailbox_that_has_recipients_left() -> None:
     pools = {SENDER: ("a@sandbox.example", "b@sandbox.example")}
-    office = Office(settings=Settings(sender_pools=pools), pace=(pace := Limited(recipients=1)))
+    office = Office(settings=Settings(sender_pools=pools), pace=(pace := ScriptedPace(recipients=1)))
     answers = [await office.send_now(outgoing_mail(str(number) * 32)) for number in range(3)]
     assert [type(answer) for answer in answers] == [Done, Done, Spent]
     assert pace.spent == {"a@sandbox.example": 1, "b@sandbox.example": 1}
@@ -438,16 +394,12 @@ async def test_what_a_kill_would_double_or_what_cannot_go_now_is_only_put(why: s
 
 
 async def test_a_webhooks_mail_without_a_time_now_is_put_for_its_own_time_so_that_later_ones_cannot_overtake() -> None:
-    class Busy(Unpaced):
-        async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
-            return Reservation(mailbox, NOON + timedelta(seconds=40), recipients)
-
-    put = await at_once(Office(verifier=answering("absent"), pace=Busy()), outgoing_mail())
+    put = await at_once(Office(verifier=answering("absent"), pace=ScriptedPace(waits=[40])), outgoing_mail())
     assert (put.ready, put.due, put.work.reserved) == (None, NOON + timedelta(seconds=40), NOON + timedelta(seconds=40))
 
 
 async def test_what_is_reserved_for_a_message_that_could_not_be_put_is_given_back() -> None:
-    office = Office(verifier=answering("absent"), pace=(pace := Limited()))
+    office = Office(verifier=answering("absent"), pace=(pace := ScriptedPace()))
     fails(office.outbox, "put")
     with pytest.raises(ServiceRequestError):
         await at_once(office, outgoing_mail())

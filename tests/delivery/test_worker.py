@@ -1,10 +1,11 @@
 """One message of a queue: what is written, in which order, and what is left behind."""
 
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from copy import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -20,11 +21,9 @@ from shared.errors import Malformed
 from shared.graph.outcome import Outcome, Rejected, Throttled, Unanswered, Unknown
 from shared.mail.outgoing import OutgoingMail, Repeat, decode
 from shared.policy.pre_send import Declined, Goes
-from shared.ratelimit.mailbox_pace import NoRoom
-from shared.ratelimit.rate_limits import Reservation
 from shared.settings.config import OnUnknown, Settings
 from shared.telemetry import LogEvent
-from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
+from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.delivery.samples import (
     ACCEPTED,
     BAD_RECIPIENT,
@@ -38,6 +37,7 @@ from tests.delivery.samples import (
     TIMED_OUT,
     Office,
     ScriptedGraph,
+    ScriptedPace,
     ScriptedPolicy,
     answering,
     outgoing_mail,
@@ -185,41 +185,20 @@ async def test_a_slow_blob_costs_nothing_of_the_lease() -> None:
     assert office.graph.sent == [MAIL]
 
 
-class Flights(Unpaced):
-    """Whether there is room for one more request in flight, one after the other; and until when Graph blocks."""
-
-    def __init__(self, free: Sequence[bool] = (), blocked: datetime | None = None) -> None:
-        super().__init__(lambda: NOON)
-        self.free = list(free)
-        self.blocked = blocked
-        self.given_back: list[Reservation] = []
-
-    @asynccontextmanager
-    async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
-        yield self.free.pop(0) if self.free else True
-
-    def blocked_until(self, mailbox: str) -> datetime | None:
-        return self.blocked
-
-    def give_back(self, reservation: Reservation) -> None:
-        if not reservation.carried:
-            self.given_back.append(reservation)
-
-
 async def test_a_mail_that_finds_too_many_requests_in_flight_comes_again_and_nothing_was_written() -> None:
-    office = Office(pace=(pace := Flights([False])))
+    office = Office(pace=(pace := ScriptedPace(free=[False])))
     await office.deliver()
     assert await office.ledger.read(MAIL) is None
     [(due, message)] = office.outbox.messages
     assert (due - NOON, message.via) == (timedelta(seconds=5), SENDER)
     assert message.reserved is not None
-    assert pace.given_back == [], "the message carries it"
+    assert pace.spent == {SENDER: 1}, "the message carries it"
     await office.deliver_next()
     assert office.graph.sent == [MAIL]
 
 
 async def test_a_mail_of_a_blocked_mailbox_waits_for_the_end_of_the_block() -> None:
-    office = Office(pace=Flights(blocked=NOON + timedelta(minutes=2)))
+    office = Office(pace=ScriptedPace(blocked=NOON + timedelta(minutes=2)))
     await office.deliver()
     [(due, _)] = office.outbox.messages
     assert due == NOON + timedelta(minutes=2)
@@ -227,7 +206,7 @@ async def test_a_mail_of_a_blocked_mailbox_waits_for_the_end_of_the_block() -> N
 
 
 async def test_a_mail_that_may_have_gone_is_still_to_be_verified_when_there_was_no_time_for_it_after_all() -> None:
-    office = Office(graph=ScriptedGraph([TIMED_OUT]), pace=Flights([True, False]), verifier=answering("sent"))
+    office = Office(graph=ScriptedGraph([TIMED_OUT]), pace=ScriptedPace(free=[True, False]), verifier=answering("sent"))
     await office.deliver()
     await office.deliver_next()
     row = await office.row()
@@ -323,36 +302,8 @@ async def test_what_may_have_gone_and_is_no_longer_allowed_is_left_to_a_person()
     assert len(office.graph.rows) == 1
 
 
-class Spent(Unpaced):
-    """The mailboxes that are named have reached their daily recipient limit."""
-
-    def __init__(self, *mailboxes: str) -> None:
-        super().__init__(lambda: NOON)
-        self.spent = set(mailboxes)
-        self.asked: list[tuple[str, int]] = []
-        self.first: str | None = None
-        self.ends: list[str] = []
-        self.counted: list[int] = []
-
-    async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
-        self.asked.append((mailbox, recipients))
-        if mailbox in self.spent:
-            return NoRoom(NOON + timedelta(hours=5))
-        return await super().reserve(mailbox, recipients)
-
-    def give_back(self, reservation: Reservation) -> None:
-        self.ends.append("given back")
-
-    def used(self, reservation: Reservation) -> None:
-        self.ends.append("used")
-        self.counted.append(reservation.recipients)
-
-    def soonest(self, mailboxes: Sequence[str]) -> str:
-        return self.first or mailboxes[0]
-
-
 async def test_those_who_wait_for_the_same_moment_come_one_by_one() -> None:
-    office = Office(pace=Spent(SENDER))
+    office = Office(pace=ScriptedPace(recipients=0))
     for number in range(100):
         mail = outgoing_mail(f"{number:032}")
         await office.deliver(mail)
@@ -362,8 +313,7 @@ async def test_those_who_wait_for_the_same_moment_come_one_by_one() -> None:
 
 
 async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room() -> None:
-    pace = Spent(SENDER)
-    office = Office(pace=pace)
+    office = Office(pace=(pace := ScriptedPace(recipients=0)))
     await office.deliver()
     assert office.graph.rows == []
     row = await office.row()
@@ -373,19 +323,13 @@ async def test_a_mail_of_a_mailbox_whose_day_is_spent_waits_until_there_is_room(
     assert row.due_at is not None
     assert due - row.due_at < timedelta(seconds=1)
     assert (message.via, message.reserved) == (None, None)
-    pace.spent.clear()
+    pace.recipients = 1
     await office.deliver_next()
     assert (await office.row()).state == "sent"
 
 
 async def test_a_large_mail_waits_while_its_mailbox_has_uploaded_too_much() -> None:
-    class Full(Unpaced):
-        async def upload(self, mailbox: str, size: int) -> datetime | None:
-            asked.append(size)
-            return NOON + timedelta(minutes=5)
-
-    asked: list[int] = []
-    office = Office(pace=Full(lambda: NOON))
+    office = Office(pace=(pace := ScriptedPace(full=NOON + timedelta(minutes=5))))
     large = outgoing_mail(size=SMALL + 1)
     await office.deliver(large)
     assert office.graph.rows == []
@@ -394,8 +338,8 @@ async def test_a_large_mail_waits_while_its_mailbox_has_uploaded_too_much() -> N
     small = outgoing_mail("1" * 32, size=1000)
     await office.deliver(small)
     assert office.graph.sent == [small.id], "of small mails the room that is left is enough"
-    assert len(asked) == 1
-    assert asked[0] > SMALL
+    assert len(pace.uploads) == 1
+    assert pace.uploads[0] > SMALL
 
 
 POOL = ("a@sandbox.example", "b@sandbox.example")
@@ -403,8 +347,7 @@ POOLED = Settings(sender_pools={SENDER: POOL})
 
 
 async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_left() -> None:
-    pace = Spent(POOL[0])
-    pace.first = POOL[0]
+    pace = ScriptedPace(spent=Counter({POOL[0]: 100}), first=POOL[0])
     office = Office(settings=POOLED, pace=pace)
     await office.deliver()
     assert [mailbox for mailbox, _ in pace.asked] == list(POOL)
@@ -413,16 +356,16 @@ async def test_a_mail_of_a_pool_goes_on_at_once_from_a_mailbox_that_has_some_lef
 
 async def test_a_mail_of_a_pool_that_may_have_gone_is_sent_again_from_its_own_mailbox() -> None:
     """Only there it could be found, now that it may have gone twice."""
-    office = Office(settings=POOLED, graph=ScriptedGraph([TIMED_OUT]), pace=Spent(POOL[0]))
+    office = Office(settings=POOLED, graph=ScriptedGraph([TIMED_OUT]), pace=ScriptedPace(spent=Counter({POOL[0]: 100})))
     await office.deliver()
-    office.pace = Spent()
+    office.pace = ScriptedPace()
     await office.deliver_next()
     assert [row.mailbox for row in office.graph.rows] == [POOL[1], POOL[1]]
 
 
 async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> None:
     """Each may have some left, only not enough for this mail."""
-    office = Office(settings=POOLED, pace=Spent(*POOL))
+    office = Office(settings=POOLED, pace=ScriptedPace(recipients=0))
     await office.deliver()
     [(due, message)] = office.outbox.messages
     assert due - NOON >= timedelta(hours=5)
@@ -431,13 +374,13 @@ async def test_a_mail_of_a_pool_without_room_waits_instead_of_going_round() -> N
 
 async def test_a_mail_counts_for_those_whom_policy_lets_it_reach() -> None:
     three = outgoing_mail(to_recipients=(outgoing_mail().request.message.to_recipients or ()) * 3)
-    office = Office(pace=(pace := Spent()), policy=ScriptedPolicy([Goes(outgoing_mail(), 2)]))
+    office = Office(pace=(pace := ScriptedPace()), policy=ScriptedPolicy([Goes(outgoing_mail(), 2)]))
     await office.deliver(three)
-    assert (pace.asked, pace.counted) == ([(SENDER, 1)], [1])
+    assert (pace.asked, pace.ends) == ([(SENDER, 1)], ["used"])
 
 
 async def test_what_policy_declines_reserves_nothing() -> None:
-    await Office(policy=ScriptedPolicy([DECLINED[1]]), pace=(pace := Spent())).deliver()
+    await Office(policy=ScriptedPolicy([DECLINED[1]]), pace=(pace := ScriptedPace())).deliver()
     assert (pace.asked, pace.ends) == ([], [])
 
 
@@ -446,7 +389,7 @@ async def test_what_policy_declines_reserves_nothing() -> None:
     [(ACCEPTED, "used"), (TIMED_OUT, "used"), (THROTTLED, "given back"), (BAD_RECIPIENT, "given back")],
 )
 async def test_what_is_reserved_is_used_or_given_back_however_the_attempt_ends(outcome: Outcome, end: str) -> None:
-    await Office(graph=ScriptedGraph([outcome]), pace=(pace := Spent())).deliver()
+    await Office(graph=ScriptedGraph([outcome]), pace=(pace := ScriptedPace())).deliver()
     assert pace.ends == [end]
 
 
@@ -457,23 +400,21 @@ async def test_what_is_reserved_is_given_back_where_another_one_has_the_mail() -
                 await super().write(replace(row, state="sent", token="another"))
             raise Conflict(row.id)
 
-    await Office(ledger=Taken(), pace=(pace := Spent())).deliver()
+    await Office(ledger=Taken(), pace=(pace := ScriptedPace())).deliver()
     assert pace.ends == ["given back"]
 
 
 async def test_a_mail_that_graph_was_not_asked_about_keeps_its_time() -> None:
-    office = Office(graph=ScriptedGraph([NOT_CONNECTED]), pace=(pace := Spent()))
+    office = Office(graph=ScriptedGraph([NOT_CONNECTED]), pace=(pace := ScriptedPace()))
     await office.deliver()
     [(_, message)] = office.outbox.messages
     assert (message.via, message.reserved is not None, pace.ends) == (SENDER, True, [])
 
 
 async def test_a_throttled_mail_gets_another_time_and_waits_as_long_as_its_mailbox_is_blocked() -> None:
-    class Blocks(Unpaced):
-        async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
-            return NOON + timedelta(minutes=10)
-
-    office = Office(graph=ScriptedGraph([replace(THROTTLED, after=None)]), pace=Blocks())
+    office = Office(
+        graph=ScriptedGraph([replace(THROTTLED, after=None)]), pace=ScriptedPace(until=NOON + timedelta(minutes=10))
+    )
     await office.deliver()
     [(due, message)] = office.outbox.messages
     assert due >= NOON + timedelta(minutes=10)
@@ -522,19 +463,12 @@ async def test_why_a_mailbox_did_not_say_whether_a_mail_has_gone_is_an_event(
 
 
 async def test_a_look_that_is_throttled_blocks_its_mailbox() -> None:
-    throttled: list[tuple[str, float | None]] = []
-
-    class Throttling(Unpaced):
-        async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
-            throttled.append((mailbox, after))
-            return await super().throttled(mailbox, after)
-
     office = Office(
-        graph=ScriptedGraph([TIMED_OUT]), verifier=answering(Unanswered(Throttled(20.0))), pace=Throttling()
+        graph=ScriptedGraph([TIMED_OUT]), verifier=answering(Unanswered(Throttled(20.0))), pace=(pace := ScriptedPace())
     )
     await office.deliver()
     await office.deliver_next()
-    assert throttled == [(SENDER, 20.0)]
+    assert pace.throttles == [(SENDER, 20.0)]
 
 
 # Repeat windows: what says again what an earlier mail has said lately is no second mail.

@@ -18,7 +18,7 @@ from shared.mail.model import BlobAttachment, FileAttachment
 from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryFiles
-from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, MAIL, NO_PERMISSION, SENDER, Office, outgoing_mail
+from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, MAIL, SENDER, Office, outgoing_mail
 
 UNAVAILABLE = Interrupted("draft", 503)
 BIG = b"big" * 1_400_000
@@ -272,12 +272,6 @@ async def test_a_refusal_leaves_no_draft(step: str) -> None:
     assert MAIL in office.outbox.dead
 
 
-async def test_a_missing_permission_is_the_operators_business_and_tried_again() -> None:
-    office = interrupted("create", NO_PERMISSION)
-    await office.deliver()
-    assert await office.outcome() == ("accepted", 403, "ErrorAccessDenied")
-
-
 async def test_a_draft_that_cannot_be_deleted_now_is_deleted_by_maintenance() -> None:
     office = interrupted("delete", outcomes=[BAD_RECIPIENT])
     await office.deliver()
@@ -341,15 +335,3 @@ async def test_but_one_whose_draft_is_there_is_brought_to_its_end() -> None:
     office.settings = Settings()
     await office.deliver_next()
     assert (await office.row()).state == "sent"
-
-
-async def test_interruptions_count_and_end() -> None:
-    """They are answers of Graph, so the bound holds for them."""
-    office = LargeOffice(settings=Settings(large_attachments=True, max_attempts=3))
-    for _ in range(3):
-        office.mailbox.trouble["create"] = Interrupted("draft", 503, "ErrorServerBusy")
-        await (office.deliver_next() if office.outbox.messages else office.deliver())
-    row = await office.row()
-    assert (row.state, row.attempts, row.code) == ("failed", 3, "ErrorServerBusy")
-    assert row.settled_at
-    assert row.settled_at - row.accepted_at < timedelta(hours=1)

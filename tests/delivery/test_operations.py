@@ -326,15 +326,6 @@ async def test_a_review_mail_that_is_not_there_is_sent_once_it_was_looked_for_of
     assert office.clock.now() - NOON >= timedelta(seconds=240), "lease, the first delay, and the looks"
 
 
-async def test_a_review_mail_whose_copy_appears_late_is_not_sent_again() -> None:
-    office = Office()
-    row = await held(office)
-    office.verifier = answering("absent", Unanswered(TIMED_OUT), "absent", "sent")
-    await office.control.replay(row)
-    await office.drain()
-    assert await office.end() == ("sent", [])
-
-
 @pytest.mark.parametrize("policy", ["resend", "review"])
 @pytest.mark.parametrize("twice_refused", [False, True])
 async def test_a_review_mail_whose_mailbox_cannot_be_asked_wants_force_and_says_so_for_good(

@@ -1,19 +1,15 @@
 """Mails in `mail-payloads`: an envelope, and the larger files beside it."""
 
-from datetime import timedelta
 from typing import Final
 
-import pytest
-
 from shared.delivery.payloads import LARGE, apart, files_of, folder, payload_name
-from shared.delivery.queue import delay
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.worker import Worker
 from shared.mail.model import BlobAttachment, FileAttachment
 from shared.mail.outgoing import decode, encode
 from shared.storage.files import filled
 from tests.delivery.memory import MemoryFiles
-from tests.delivery.samples import BAD_RECIPIENT, NOON, Office, ScriptedGraph, outgoing_mail
+from tests.delivery.samples import BAD_RECIPIENT, Office, ScriptedGraph, outgoing_mail
 
 SMALL: Final = FileAttachment(name="small", content_bytes=b"s" * LARGE)
 BIG: Final = FileAttachment(
@@ -90,9 +86,3 @@ async def test_what_the_same_key_has_just_brought_again_stays_when_the_old_row_g
     await put(office)
     await office.maintain()
     assert office.outbox.payloads
-
-
-@pytest.mark.parametrize("early", [0.0004, 0.3, 1.0, 1.0004])
-def test_a_message_never_comes_before_its_time(early: float) -> None:
-    """It would find its row not due yet, and be put again and again until it is."""
-    assert early <= delay(NOON, NOON + timedelta(seconds=early)) < early + 1

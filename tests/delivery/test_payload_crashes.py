@@ -301,18 +301,6 @@ async def test_a_mail_whose_process_dies_after_any_step_is_sent_once(site: Site,
         assert died is (step <= steps)
 
 
-async def test_the_files_of_a_refused_mail_are_there_for_its_replay(site: Site) -> None:
-    site.graph = Graph([BAD_RECIPIENT])
-    made = site.outgoing_mail(*FILES)
-    await site.ask(respond_async, made)
-    await site.deliver_all()
-    await site.maintain(made.id, days=12)  # its mail's blob is an orphan by then
-    await site.replay(made.id)
-    await site.deliver_all()
-    assert site.graph.sent == [made.id]
-    assert await site.left_behind(made.id) == []
-
-
 async def test_a_refused_mail_whose_courier_dies_after_any_step_is_kept_for_a_person(site: Site) -> None:
     for step in range(1, 4 + 2):
         site.graph = Graph([BAD_RECIPIENT, BAD_RECIPIENT])

@@ -13,7 +13,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.delivery.engine import SMALL
 from shared.delivery.ledger import Conflict
-from shared.delivery.queue import INLINE, Kept
+from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import Work
 from shared.delivery.row import Row, State
 from shared.delivery.worker import Worker
@@ -114,29 +114,6 @@ async def test_the_end_of_a_mail_for_later_is_logged_with_how_long_it_took_from_
         await office.deliver_next()
     ends = [said for record in caplog.records if (said := json.loads(record.message))["event"] == "mail.sent"]
     assert [(end["id"], end["seconds"]) for end in ends] == [(MAIL, 0.0)]
-
-
-async def test_missing_permission_is_tried_again_until_the_bound_then_failed() -> None:
-    office = Office(settings=Settings(max_attempts=3), graph=ScriptedGraph([NO_PERMISSION] * 3))
-    await office.deliver()
-    await office.deliver_next()
-    await office.deliver_next()
-    row = await office.row()
-    assert (row.state, row.code, row.attempts) == ("failed", "ErrorAccessDenied", 3)
-    assert MAIL in office.outbox.dead
-    assert office.outbox.messages == []
-
-
-async def test_a_mail_too_large_for_a_queue_message_goes_to_a_blob_and_the_blob_goes_with_the_end() -> None:
-    office = Office(graph=ScriptedGraph([THROTTLED]))
-    large = outgoing_mail(size=INLINE)
-    await office.deliver(large)
-    [(_, message)] = office.outbox.messages
-    assert not bytes(message.mail)
-    assert list(office.outbox.payloads) == [message.payload]
-    await office.deliver_next()
-    assert office.graph.sent == [large.id]
-    assert office.outbox.payloads == {}
 
 
 async def test_a_missing_payload_fails_the_mail_instead_of_sending_an_empty_one() -> None:

@@ -172,15 +172,3 @@ async def test_what_one_is_told_by_graph_holds_all_and_the_other_mailboxes_go_on
     assert not [time for time in went[SHOP] if 25.1 < time < 58], "one clock is 1.8 seconds ahead"
     assert len([time for time in went[SHOP] if time >= 60]) > 0.9 * 30 * 10
     assert len([time for time in went[DESK] if 25 < time < 58]) > 0.9 * 33 * 10
-
-
-async def test_with_a_backlog_in_one_mailbox_another_one_is_free() -> None:
-    fleet = instances(FarStore(), 3, per_minute=30)
-    backlog = [asyncio.create_task(one.reserve(SHOP, 1)) for one in fleet for _ in range(1000)]
-    await asyncio.sleep(0.001)
-    for limits in fleet:
-        found = await limits.reserve(DESK, 1)
-        assert isinstance(found, Reservation)
-        assert elapsed() < 0.2
-        assert found.at < at(3)
-    await asyncio.gather(*backlog)

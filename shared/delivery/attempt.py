@@ -1,4 +1,4 @@
-"""What comes of an attempt to send a mail, as engine.py hands it to request.py and worker.py."""
+"""The results of an attempt to send a mail, which engine.py returns to request.py, worker.py and at_once.py."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ type Slot = tuple[str, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Policy lets it go, and its mailbox has a time for it: now, or later."""
+    """The policy allows the mail, and a time is reserved for it in its mailbox: now, or later."""
 
     goes: Goes
     reservation: Reservation
@@ -25,10 +25,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """It cannot go before `due`, and nothing is claimed. slot: for its message to carry.
+    """The mail cannot be sent before `due`, and nothing is claimed. slot: to be carried by its message.
 
-    reservation: of that slot, still open: to be carried, or given back. day_spent: the mailbox has no recipients left
-    in its day; nothing is reserved.
+    reservation: of that slot, still open, to be carried or given back. day_spent: the mailbox has reached its daily
+    recipient limit, and nothing is reserved.
     """
 
     due: datetime
@@ -37,14 +37,14 @@ class Later:
     day_spent: bool = False
 
     def carry(self) -> None:
-        """Its message is about to be put: whoever receives that, or a copy of it, has what is reserved."""
+        """The mail's message is about to be put; from then on it, or a copy of it, owns the reservation."""
         if self.reservation is not None:
             self.reservation.carried = True
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """It was claimed, and goes on when it is due. row: still to be written. slot: as above."""
+    """The mail was claimed and continues at `due`. row: still to be written. slot: as above."""
 
     row: Row
     due: datetime
@@ -54,7 +54,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """It has ended. outcome: of the attempt, if there was one. unwritten: why its row does not say so, or may not."""
+    """The mail has ended. outcome: of the attempt, if any. unwritten: why its row may not say so."""
 
     row: Row
     outcome: Outcome | Declined | None = None

@@ -80,7 +80,7 @@ def length_required(req: func.HttpRequest, function: str, route: str | None = No
 def settings_refused(problems: tuple[Problem, ...]) -> str:
     """What a caller may know of settings that cannot be used: their names."""
     names = ", ".join(dict.fromkeys(problem.setting for problem in problems))
-    return f"Mailroom is not configured: {names}. Its operator finds the reason at /api/health/ready."
+    return f"Mailroom has invalid settings: {names}. Operators find the reasons at /api/health/ready."
 
 
 def time_of(given: str) -> datetime | None:

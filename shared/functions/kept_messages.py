@@ -29,7 +29,7 @@ async def refused(app: App, kept: Kept) -> str | None:
     except AzureError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever made it fail before makes it fail again
-        return f"It makes Mailroom fail: {type(error).__name__}."
+        return f"The message makes Mailroom fail: {type(error).__name__}."
     return None
 
 

@@ -110,7 +110,7 @@ def _filters(req: func.HttpRequest, *others: str) -> Filters:
     given = dict(req.params)
     by_header = req.headers.get("x-functions-key") or req.headers.get("authorization")
     if "code" in given and not by_header:
-        text = "code came where the platform takes it for the function key. Send the key in the header x-functions-key."
+        text = "The platform reads code in the URL as the function key. Send the key in the header x-functions-key."
         raise _bad(text)
     if "key" in given and "keyHash" in given:
         raise _bad("Found both key and keyHash, expected one of them.")
@@ -135,7 +135,7 @@ def _known(req: func.HttpRequest, names: tuple[str, ...]) -> None:
         if name not in names and not (name == "code" and not req.headers.get("x-functions-key")):
             raise _bad(f"{name[:40]!r} is not known, expected {', '.join(names)}.")
     if empty:
-        raise _bad(f"{empty[0][:40]} is empty, expected a value, or that it is left out.")
+        raise _bad(f"{empty[0][:40]} is empty; expected a value. Leave the parameter out to search without it.")
 
 
 def _bad(text: str) -> Malformed:

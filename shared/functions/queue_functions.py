@@ -109,7 +109,7 @@ async def _too_old(app: App, work: "ProducerMessage | Batch") -> bool:
 
     if not expired(app, work.inserted_at if isinstance(work, ProducerMessage) else work.accepted_at):
         return False
-    crashed = Malformed(400, "Crashed", "It failed repeatedly until it was too old.")
+    crashed = Malformed(400, "Crashed", "The message failed repeatedly until it was too old.")
     if isinstance(work, ProducerMessage):
         whole = await app.outbox.whole(work)
         await app.worker.refuse(work.id, work.queue, whole.body if whole else b"", crashed)
@@ -137,7 +137,9 @@ async def _given_up(message: "ProducerMessage") -> None:
 
         from shared.delivery.queue_messages import work_of
 
-        refusal: Refused = Malformed(400, "Crashed", "It failed repeatedly, and has no key that identifies its mail.")
+        refusal: Refused = Malformed(
+            400, "Crashed", "The message failed repeatedly, and has no key that names its mail."
+        )
         try:
             if message.queue == OUTBOX and await taken_apart(app, message):
                 return None
@@ -150,7 +152,7 @@ async def _given_up(message: "ProducerMessage") -> None:
         except Refused as error:
             refusal = error
         except Exception as error:  # noqa: BLE001 - it failed ten times: it is kept, not tried for ever
-            refusal = Malformed(400, "Crashed", f"It failed repeatedly, with {type(error).__name__}.")
+            refusal = Malformed(400, "Crashed", f"The message failed repeatedly, with {type(error).__name__}.")
         return await app.worker.refuse(message.id, message.queue, message.body, refusal)
 
     await _or_later(settle, lambda app: retry_later(app, message))
@@ -174,7 +176,7 @@ async def _waited(app: App, message: "ProducerMessage") -> None:
     """A producer's message that was put into mail-work because it could not be read, or its time had not come."""
     whole = await app.outbox.whole(message)
     if whole is None:
-        gone = Malformed(400, "PayloadMissing", "Its blob was removed from storage.")
+        gone = Malformed(400, "PayloadMissing", "The blob of the message was removed from storage.")
         return await app.worker.refuse(message.id, message.queue, b"", gone)
     if whole.queue == WORK:
         return await _work(app, whole)

@@ -166,7 +166,7 @@ def _is_mime(headers: Mapping[str, str]) -> bool:
         text = f"Content-Type is {kind[:80] or 'missing'}, expected application/json, or text/plain for MIME."
         raise Malformed(415, "BadRequest", text)
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Malformed(415, "BadRequest", "Content-Encoding is not supported, expected a body as it is.")
+        raise Malformed(415, "BadRequest", "Content-Encoding is not supported; expected an uncompressed body.")
     return kind == "text/plain"
 
 

@@ -39,10 +39,10 @@ def answered(answer: "Answer", mail: str, ids: Ids, *, later: bool, keyed: bool)
             message = "This key was used for another mail. A key names one mail; use a new one."
             return graph_error(422, "UnprocessableEntity", message, ids)
         case TooMany():
-            message = "This caller has reached its rate, ratePerMinute in MAIL_CALLERS; nothing was sent."
+            message = "This caller has reached its rate (ratePerMinute in MAIL_CALLERS); nothing was sent."
             return graph_error(429, "TooManyRequests", message, ids, _retry_after(answer.retry_after))
         case Spent():
-            message = "The mailbox has reached its daily recipient limit, MAIL_RECIPIENTS_PER_DAY; nothing was sent."
+            message = "The mailbox has reached its daily recipient limit (MAIL_RECIPIENTS_PER_DAY); nothing was sent."
             return graph_error(429, "ErrorExceededMessageLimit", message, ids, _retry_after(answer.retry_after))
         case Unavailable(maybe_sent=True):
             return _maybe_sent(mail, ids, keyed=keyed)

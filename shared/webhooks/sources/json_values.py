@@ -46,7 +46,7 @@ def read_json(body: bytes, charset: str = "") -> Any:
     except ValueError:
         raise Malformed(400, "BadRequest", "The body is not JSON: a number has thousands of digits.") from None
     except TooMuch as error:
-        raise Malformed(400, "BadRequest", f"The body is not read: {error}.", "$") from None
+        raise Malformed(400, "BadRequest", f"The body cannot be accepted: {error}.", "$") from None
     if not _HALF.search(text):
         return value
     # No mail can hold half a surrogate pair.

@@ -128,7 +128,7 @@ class SharedRow:
         self._seen = UNSEEN  # when the row was last read or written, on the loop's clock
         self._blocked_by = ""  # the code of the last 429
         self._shared, self._step = False, 0  # shared: others write it too, so it is read before it is written
-        self._waiting: list[Want] = []
+        self._waiting: dict[Want, None] = {}  # in their order
         self._lock = asyncio.Lock()
 
     @property
@@ -137,7 +137,7 @@ class SharedRow:
 
     async def take(self, want: Want) -> TimeOrNoRoom:
         """Serve it, and all who wait beside it. Raises RateLimitUnavailable."""
-        self._waiting.append(want)
+        self._waiting[want] = None
         try:
             async with self._lock:
                 if want in self._waiting:
@@ -146,7 +146,7 @@ class SharedRow:
             self._not_needed(want)
             raise
         finally:
-            self._waiting = [other for other in self._waiting if other is not want]
+            self._waiting.pop(want, None)
         if want.answer is None or isinstance(want.answer, RateLimitUnavailable):
             raise want.answer or RateLimitUnavailable(self._key)
         return want.answer
@@ -205,7 +205,8 @@ class SharedRow:
             for notice in made.notices:
                 per_day = self.limits.day.limit if self.limits.day else None
                 emit(NOTICES[notice], mailbox=self._key[:16], per_day=per_day)
-        self._waiting = [want for want in self._waiting if want not in wants]
+        for want in wants:
+            self._waiting.pop(want, None)
 
     def _not_needed(self, want: Want) -> None:
         if isinstance(want.answer, datetime):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from copy import replace
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from shared.delivery.row import Row
 from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
+from shared.mail.model import SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail
 from shared.policy.pre_send import Declined, Goes
@@ -46,18 +48,21 @@ NO_LONGER_ALLOWED = Declined("failed", status=403, code="ErrorSendAsDenied", mes
 MAIL = "0" * 32
 
 
+@cache
+def _request(subject: str, content: str) -> SendMail:
+    message = {
+        "subject": subject,
+        "body": {"contentType": "text", "content": content},
+        "toRecipients": [{"emailAddress": {"address": "fannyd@sandbox.example"}}],
+    }
+    return send_mail(msgspec.json.encode({"message": message}))
+
+
 def outgoing_mail(
     mail: str = MAIL, subject: str = "Meet for lunch?", size: int = 0, sign: str = ".", **message: Any
 ) -> OutgoingMail:
     """message: other properties than it has by default."""
-    body = {
-        "message": {
-            "subject": subject,
-            "body": {"contentType": "text", "content": sign * size},
-            "toRecipients": [{"emailAddress": {"address": "fannyd@sandbox.example"}}],
-        }
-    }
-    parsed = send_mail(msgspec.json.encode(body))
+    parsed = _request(subject, sign * size)
     parsed = replace(parsed, message=replace(parsed.message, **message))
     return OutgoingMail(
         id=mail,

@@ -98,7 +98,7 @@ class Caller:
 
     @property
     def scope(self) -> str:
-        """Of the caller's keys and mails: it sees no others. Users of one application have separate scopes."""
+        """The scope of the caller's keys and mails; it sees no others. Users of an application have separate scopes."""
         scope = f"http:{self.tenant}:{self.application_id}"
         return f"{scope}:{self.user}" if self.delegated else scope
 

@@ -85,14 +85,14 @@ async def authenticated(app: App, req: func.HttpRequest) -> Caller:
 
 
 def report_refused(refusal: Refused, caller: Caller | None) -> None:
-    """Log that a caller was refused. What else is wrong with a request is for its sender alone."""
+    """Log that a caller was refused. Other faults of a request are told to its sender only."""
     if isinstance(refusal, Unauthenticated | NotAllowed):
         application = caller.application_id if caller else None
         emit(LogEvent.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
 
 
 def page_size(req: func.HttpRequest) -> int | func.HttpResponse:
-    """`top`, how many entries a page is to hold; or the answer to a value that is no such number."""
+    """The value of `top`, the number of entries in a page; or the answer to an invalid value."""
     given = req.params.get("top", str(PAGE))
     if len(given) <= len(str(LONGEST_PAGE)) and given.isascii() and given.isdigit() and 1 <= int(given) <= LONGEST_PAGE:
         return int(given)

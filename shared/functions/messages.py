@@ -100,7 +100,7 @@ def _untried(cannot: "Cannot") -> str:
 
 
 def scope_of(caller: Caller, settings: Settings) -> Scope:
-    """What a caller sees. Raises NotAllowed."""
+    """The scope of mails that a caller may see. Raises NotAllowed."""
     if operates(caller, settings):
         return None
     require(caller, "Mail.Send")
@@ -108,7 +108,7 @@ def scope_of(caller: Caller, settings: Settings) -> Scope:
 
 
 def operator(caller: Caller, settings: Settings) -> None:
-    """Raise NotAllowed unless it is one."""
+    """Raise NotAllowed unless the caller is an operator."""
     if not operates(caller, settings):
         raise NotAllowed(f"Only operators can list, replay and retry mails. {NO_OPERATOR}")
 
@@ -122,7 +122,7 @@ operator_message_retry = by_key("operator_message_retry", _retry, None)
 
 
 def flag(req: func.HttpRequest, name: str) -> bool:
-    """A parameter that is true or false. Raises Malformed."""
+    """Parse a parameter that must be true or false. Raises Malformed."""
     given = req.params.get(name, "false")
     if given not in ("true", "false"):
         raise Malformed(400, "BadRequest", f"{name} is {given[:20]!r}, expected true or false.")
@@ -194,7 +194,7 @@ def shown(row: Row) -> dict[str, object]:
 
 
 def _next_step(row: Row) -> str | None:
-    """What is done with it next: at `dueAt`, or as soon as its message comes. None: nothing is."""
+    """What happens to the mail next, at `dueAt` or as soon as its message comes; None if nothing."""
     if row.state in ENDED:
         over = row.put_back and row.listed_at is None  # an entry of what needs attention has no fingerprint
         return "operator" if row.state in REPLAYABLE and not over else None

@@ -72,7 +72,7 @@ class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.c
     """The network to storage."""
 
     def __init__(self, life: Life) -> None:
-        super().__init__()
+        super().__init__(use_env_settings=False)  # as the app has it
         self._life = life
 
     async def send(self, request: Any, **options: Any) -> Any:

@@ -135,7 +135,8 @@ class App:
 
     @cached_property
     def bounces(self) -> "BounceCollector":
-        from shared.bounces.collector import TABLE, BounceCollector
+        from shared.bounces.collector import BounceCollector
+        from shared.bounces.search_progress import TABLE
         from shared.bounces.suppressor import Suppressor
 
         settings, table = self.settings, self.storage.tables.table(TABLE)
@@ -145,7 +146,7 @@ class App:
             self.engine,
             lambda: self.graph,
             table,
-            self.pace.mailboxes,
+            self.pace_rows.mailboxes,
             suppressor if settings.suppress_bounced else None,
         )
 

@@ -9,7 +9,7 @@ class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.c
     """Counts requests, and loses the answers of the next writes after they were carried out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(use_env_settings=False)  # as the app has it: else each request looks for a proxy, in a thread
         self.requests = 0
         self.lose = 0
 

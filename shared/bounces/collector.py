@@ -9,26 +9,26 @@ For each mailbox that has sent in the last days, and in every run:
     check        ignore the report unless the mail was sent from this mailbox to this recipient
     record       write the bounce into the row, once
 
-A run does a limited amount of work in each mailbox and remembers where it stopped. Like verifications, these requests
-count among the mailbox's requests in flight. Which reports were read is remembered only to save requests: reading a
-report twice changes nothing.
+A run does a limited amount of work in each mailbox and remembers where it stopped (search_progress.py). Like
+verifications, these requests count among the mailbox's requests in flight.
 """
 
 import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from contextlib import nullcontext
+from copy import replace
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import Final
 
 import msgspec
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.bounces.delivery_report import LARGEST, DeliveryReport, FailedRecipient, NotAReport, read_report
 from shared.bounces.report_search import PAGE, Listed, ReportSearch, Unread
+from shared.bounces.search_progress import SearchProgress
 from shared.bounces.suppressor import Suppressor
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import Conflict
@@ -41,18 +41,13 @@ from shared.mail.addresses import address_hash
 from shared.mail.marker import mail_of
 from shared.mail.outgoing import MAIL_ID
 from shared.ratelimit.shared_row import key_of
-from shared.storage.tables import ColumnValue, Entity, Table
+from shared.storage.tables import Table
 from shared.telemetry import LogEvent, emit
 
-TABLE: Final = "mailbounces"
 LATELY: Final = timedelta(days=3)  # after its last mail a mailbox is asked for so long: Exchange gives up after one day
-FIRST: Final = timedelta(days=1)  # how far back the first run looks, or one whose state was lost
-FURTHEST: Final = timedelta(days=7)  # and any other: of one that was not read for longer, no further back
-OVERLAP: Final = timedelta(minutes=10)
 MOST_PAGES: Final = 8  # of messages in a run and mailbox: Exchange delivers at most 3,600 an hour into one
 MOST_READ: Final = 100  # reports in a run and mailbox
 MOST_FAILURES: Final = 3  # in a row: then it is not the report
-MOST_SEEN: Final = 1000  # reports remembered by mailbox; more than it can receive in the overlap
 MOST_BOUNCES: Final = 150  # of one mail: a column has room for some more
 AT_ONCE: Final = 8  # mailboxes
 LARGE: Final = 2**20  # bytes of a report: of larger ones there is one at a time in memory
@@ -62,34 +57,6 @@ GONE: Final = 404
 
 class _Busy(Exception):  # noqa: N818 - not now
     """The mailbox, or this run, has no room for another request. The next run continues."""
-
-
-@dataclass(slots=True)
-class _SearchProgress:
-    """In one mailbox. since: from when it is searched. seen: reports that are done with, and when they came.
-
-    by_class: the tenant takes the search for reports alone.
-    """
-
-    since: datetime
-    by_class: bool = True
-    seen: dict[str, int] = field(default_factory=dict)
-    etag: str = ""
-
-    @classmethod
-    def of(cls, entity: Entity | None, now: datetime) -> "_SearchProgress":
-        if entity is None:
-            return cls(now - FIRST)
-        seen = msgspec.json.decode(entity["seen"], type=dict[str, int])
-        return cls(max(entity["since"], now - FURTHEST), entity["by_class"], seen, entity["odata.etag"])
-
-    def moved(self, done: datetime) -> "_SearchProgress":
-        """The progress after everything that came before `done` was read."""
-        since = max(self.since, done - OVERLAP)
-        seen = sorted(((at, name) for name, at in self.seen.items() if at >= int(since.timestamp())), reverse=True)
-        if len(seen) > MOST_SEEN:  # what is forgotten must not be read again and again
-            since = max(since, datetime.fromtimestamp(seen[MOST_SEEN][0] + 1, UTC))
-        return replace(self, since=since, seen={name: at for at, name in seen[:MOST_SEEN]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +100,8 @@ class _Run:
 
     async def go(self) -> None:
         """Continue where the last run stopped. Raises AzureError."""
-        key, now = key_of(self.mailbox), self.collector.engine.now()
-        progress = _SearchProgress.of(await self.collector.table.get(key[:2], key), now)
+        table = self.collector.table
+        progress = await SearchProgress.read(table, self.mailbox, self.collector.engine.now())
         self.done = progress.since
         try:
             await self._go_through(progress)
@@ -142,19 +109,9 @@ class _Run:
             pass
         except Unread as unread:
             self._say_unread(unread)
-        progress = progress.moved(self.done)
-        entity: dict[str, ColumnValue] = {
-            "PartitionKey": key[:2],
-            "RowKey": key,
-            "since": progress.since,
-            "by_class": progress.by_class,
-            "seen": msgspec.json.encode(progress.seen).decode(),
-        }
-        table, etag = self.collector.table, progress.etag
-        with suppress(ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):  # of another run: go on there
-            await (table.replace(entity, etag) if etag else table.insert(entity))
+        await progress.write(table, self.mailbox, self.done)
 
-    async def _go_through(self, progress: _SearchProgress) -> None:
+    async def _go_through(self, progress: SearchProgress) -> None:
         """Read the new reports, oldest first, and move `done` on. Raises _Busy, Unread."""
         now, read = self.collector.engine.now(), 0
         for skip in range(0, MOST_PAGES * PAGE, PAGE):
@@ -176,7 +133,7 @@ class _Run:
     def _search(self) -> ReportSearch:
         return ReportSearch(self.collector.connection(), self.mailbox, self.collector.engine.settings.send_timeout)
 
-    async def _page(self, progress: _SearchProgress, skip: int) -> list[Listed]:
+    async def _page(self, progress: SearchProgress, skip: int) -> list[Listed]:
         """Raises _Busy, Unread."""
         if progress.by_class:
             try:

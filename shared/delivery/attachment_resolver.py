@@ -6,10 +6,9 @@ about containers that it may not use.
 """
 
 import secrets
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from typing import Final
-
-import msgspec
 
 from shared.delivery.ledger import Ledger
 from shared.errors import Malformed
@@ -49,8 +48,8 @@ class AttachmentResolver:
             if row is not None and row.fingerprint == mail.fingerprint:
                 return mail
             raise
-        message = msgspec.structs.replace(mail.request.message, attachments=tuple(attachments))
-        return replace(mail, request=msgspec.structs.replace(mail.request, message=message))
+        message = replace(mail.request.message, attachments=tuple(attachments))
+        return replace(mail, request=replace(mail.request, message=message))
 
     async def _resolved(self, mail: OutgoingMail, one: BlobAttachment, at: int) -> BlobAttachment:
         container, name = split_blob(one.blob)
@@ -59,7 +58,7 @@ class AttachmentResolver:
         if not allowed or found is None:
             text = "There is no such blob, or it may not be attached here."
             raise Malformed(400, "ErrorItemNotFound", text, f"$.message.attachments[{at}].blob")
-        return msgspec.structs.replace(one, size=found.size, etag=found.etag)
+        return replace(one, size=found.size, etag=found.etag)
 
     def _allowed(self, mail: OutgoingMail) -> BlobRules:
         if mail.origin.kind == "queue":

@@ -2,11 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
-
-import msgspec
 
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import Conflict
@@ -89,7 +88,7 @@ class Control:
                 return Cannot("cannot-be-asked", row)
             if dry:
                 return row
-            work = msgspec.structs.replace(work_of(mail), known=True, replay=row.replays + 1, force=finding is None)
+            work = replace(work_of(mail), known=True, replay=row.replays + 1, force=finding is None)
             await self.engine.outbox.put(work, self.engine.now(), None, mail)
         emit(LogEvent.MAIL_REPLAYED, id=row.id, state=row.state)
         return row

@@ -17,13 +17,15 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError
 
 from shared.delivery import retries, verification
+from shared.delivery.attempt import Ended, Later, Ready, RunResult, Slot, Waits
 from shared.delivery.lease import Lease
 from shared.delivery.ledger import Conflict, Ledger
 from shared.delivery.mailer import GraphMailer
@@ -33,7 +35,7 @@ from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Stopped, Throttled, Unanswered, Unknown, report
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
-from shared.policy.pre_send import Declined, Goes, PreSendPolicy
+from shared.policy.pre_send import Declined, PreSendPolicy
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
@@ -44,58 +46,6 @@ CROWDED: Final = timedelta(seconds=5)  # until a mail is tried again if too many
 UNASKED: Final = timedelta(seconds=30)  # until a mail is tried again if the policy could not be asked
 SMALL: Final = 64 * 1024  # bytes; smaller mails do not count among the uploads of their mailbox
 UNSENT: Final[frozenset[State]] = frozenset({"failed", "cancelled", "suppressed", "captured"})
-
-type Slot = tuple[str, datetime]
-"""A mailbox, and a time that is reserved there; a message may carry it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The policy allows the mail, and a time is reserved for it in its mailbox: now, or later."""
-
-    goes: Goes
-    reservation: Reservation
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """The mail cannot be sent before `due`, and nothing is claimed. slot: to be carried by its message.
-
-    reservation: of that slot, still open, to be carried or given back. day_spent: the mailbox has reached its daily
-    recipient limit, and nothing is reserved.
-    """
-
-    due: datetime
-    slot: Slot | None = None
-    reservation: Reservation | None = None
-    day_spent: bool = False
-
-    def carry(self) -> None:
-        """The mail's message is about to be put; from then on it, or a copy of it, owns the reservation."""
-        if self.reservation is not None:
-            self.reservation.carried = True
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """The mail was claimed and continues at `due`. row: still to be written. slot: as above."""
-
-    row: Row
-    due: datetime
-    slot: Slot | None = None
-    outcome: Outcome | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The mail has ended. outcome: of the attempt, if any. unwritten: why its row may not say so."""
-
-    row: Row
-    outcome: Outcome | Declined | None = None
-    unwritten: AzureError | Conflict | None = None
-
-
-type RunResult = Later | Waits | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +142,7 @@ class Engine:
                 gone, carried = isinstance(outcome, Accepted | Unknown), isinstance(outcome, NotConnected)
         finally:
             if gone:
-                self.pace.used(reservation, reservation.recipients)
+                self.pace.used(reservation)
             elif not carried:
                 self.pace.give_back(reservation)
         # 5 record

@@ -19,6 +19,7 @@ for every mail.
 import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from copy import replace
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -119,7 +120,7 @@ class LargeMails:
             found = await self.box.find(mailbox, MARKER_PROPERTY, mail.id) if seen.doubt else []
         for draft in found:
             if seen.made == made and _begun(plan, await self.box.names(mailbox, draft.id)):
-                return msgspec.structs.replace(seen, draft=draft.id, folder=draft.folder)
+                return replace(seen, draft=draft.id, folder=draft.folder)
             await self.box.delete(mailbox, draft.id)
         message = await filled(plan.first, self.files)
         # Of an earlier draft nothing is left to be known: it is gone, or it was deleted here.
@@ -174,7 +175,7 @@ class LargeMails:
             for other in await self.box.find(mailbox, MARKER_PROPERTY, mail.id):
                 if other.id != draft:
                     await self.box.delete(mailbox, other.id)
-        await claim.keep(_write(msgspec.structs.replace(progress, asked=True)))
+        await claim.keep(_write(replace(progress, asked=True)))
         return await self.box.send(mailbox, draft, claim.may_start)
 
 
@@ -188,7 +189,7 @@ def _write(progress: _DraftProgress) -> str:
 
 def _digest(plan: DraftPlan) -> str:
     """Of the message, its recipients and the names of its files; the files themselves do not change."""
-    bare: Message = msgspec.structs.replace(plan.first, attachments=None)
+    bare: Message = replace(plan.first, attachments=None)
     return hashlib.sha256(msgspec.json.encode((bare, plan.names))).hexdigest()[:32]
 
 

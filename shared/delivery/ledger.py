@@ -8,7 +8,7 @@ token and state, the first write succeeded. That is why every writer puts a toke
 import hashlib
 from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 

@@ -5,10 +5,10 @@ The first mail loads the SDK and opens the connection; the first mail that needs
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery.lease import Lease
@@ -85,7 +85,7 @@ class GraphMailer:
                 return Rejected(400, gone.code, "permanent", str(gone))
             except AzureError:
                 return NotConnected("storage")
-            mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
+            mail = replace(mail, request=replace(mail.request, message=message))
         size = weight(mail)
         try:
             body = await aside(size, _body, mail, lease.row.mailbox)
@@ -111,4 +111,4 @@ def _body(mail: OutgoingMail, mailbox: str) -> "SendMailPostRequestBody | bytes"
     from shared.mail.sdk_message import send_mail_body
 
     request = mail.request if mail.thread is None else threaded(mail)
-    return send_mail_body(msgspec.structs.replace(request, message=with_marker(request.message, mail.id)))
+    return send_mail_body(replace(request, message=with_marker(request.message, mail.id)))

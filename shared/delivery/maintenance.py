@@ -15,7 +15,8 @@ a payload without a row                                          marked, and rem
 an entry of what needs attention, missing or wrong               put right
 """
 
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 

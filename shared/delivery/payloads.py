@@ -11,10 +11,8 @@ and a request with the same key and another body cannot remove the payload of th
 """
 
 import secrets
-from dataclasses import replace
+from copy import replace
 from typing import Final
-
-import msgspec
 
 from shared.delivery.ledger import partition
 from shared.mail.model import Attachment, BlobAttachment, FileAttachment
@@ -70,8 +68,8 @@ def apart(mail: OutgoingMail, payload: str) -> tuple[OutgoingMail, dict[str, byt
     attachments = tuple(moved(at, one) for at, one in enumerate(mail.request.message.attachments or ()))
     if not files:
         return mail, files
-    message = msgspec.structs.replace(mail.request.message, attachments=attachments)
-    return replace(mail, request=msgspec.structs.replace(mail.request, message=message)), files
+    message = replace(mail.request.message, attachments=attachments)
+    return replace(mail, request=replace(mail.request, message=message)), files
 
 
 def files_of(mail: OutgoingMail) -> str | None:

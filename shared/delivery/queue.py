@@ -8,6 +8,7 @@ blobs first, and the message names them (a claim check; see payloads.py). A mail
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from copy import replace
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -84,7 +85,7 @@ def delay(now: datetime, due: datetime | None) -> int:
 
 def carrying(work: Work, mail: OutgoingMail) -> Work | None:
     """The message with its mail in it, or None when that is too large."""
-    whole = msgspec.structs.replace(work, mail=msgspec.Raw(encode(mail)))
+    whole = replace(work, mail=msgspec.Raw(encode(mail)))
     text = msgspec.json.encode(whole).decode()
     # XML, in which messages are put, knows two characters not at all.
     fits = len(text) <= INLINE and "\ufffe" not in text and "\uffff" not in text
@@ -148,7 +149,7 @@ class Outbox:
             # Nobody has to remove it: maintenance does, when it has long belonged to no mail.
             name = message_name(message.id)
             await self._upload(name, message.body)
-            message = msgspec.structs.replace(message, body=b"", payload=name)
+            message = replace(message, body=b"", payload=name)
         await self.put_back(WORK, msgspec.json.encode(message), after)
 
     async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
@@ -156,7 +157,7 @@ class Outbox:
         if message.payload is None:
             return message
         body = await self._read(message.payload)
-        return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
+        return None if body is None else replace(message, body=body, payload=None)
 
     async def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> None:
         """Put a batch into `mail-work`. content: its events, to be kept first; again, they are kept for longer."""
@@ -241,11 +242,11 @@ class Outbox:
         mail, files = apart(mail, payload)
         for name, content in files.items():
             await self._upload(name, content)
-        work = msgspec.structs.replace(work, files=files_of(mail))
+        work = replace(work, files=files_of(mail))
         if (whole := carrying(work, mail)) is not None:
             return whole
         await self._upload(payload, encode(mail))
-        return msgspec.structs.replace(work, payload=payload)
+        return replace(work, payload=payload)
 
     async def _read(self, name: str) -> bytes | None:
         """A blob of `mail-payloads`; None when it is gone."""

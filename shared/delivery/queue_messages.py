@@ -13,6 +13,7 @@
 No producer has a role on this queue, so a message that does not fit the schema is a bug, or of another version.
 """
 
+from copy import replace
 from datetime import datetime
 from typing import Literal
 
@@ -96,10 +97,7 @@ def apart(message: ProducerMessage) -> list[ProducerMessage] | None:
     found = elements(message.body)
     if found is None:
         return None
-    return [
-        msgspec.structs.replace(message, id=identity(f"part of {message.id}", str(at)), body=body)
-        for at, body in enumerate(found)
-    ]
+    return [replace(message, id=identity(f"part of {message.id}", str(at)), body=body) for at, body in enumerate(found)]
 
 
 def work_of(mail: OutgoingMail, slot: tuple[str, datetime] | None = None) -> Work:

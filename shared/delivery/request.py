@@ -5,15 +5,16 @@ order: the message, then the row, and only then the answer 202. (A webhook's mai
 webhooks/routing/at_once.py.)
 """
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
-from shared.delivery.engine import Ended, Engine, Later, Waits
+from shared.delivery.attempt import Ended, Later, Waits
+from shared.delivery.engine import Engine
 from shared.delivery.ledger import Conflict
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.retries import first_verification
@@ -182,7 +183,7 @@ class Requests:
             if row.etag:
                 # Claimed first: until the row says otherwise its mail has ended, and a worker would drop the message.
                 row = (await engine.claim(row)).row
-                work = msgspec.structs.replace(work, released=row.token)
+                work = replace(work, released=row.token)
             row = replace(row, mailbox=work.via or row.mailbox)
             later.carry()
             waiting = transitions.waits_in_queue(row, mail.not_before, engine.now())
@@ -193,7 +194,7 @@ class Requests:
                 return result
             case Waits():
                 token = None if isinstance(result.outcome, Unknown) else result.row.token
-                work = msgspec.structs.replace(work_of(mail, result.slot), released=token)
+                work = replace(work_of(mail, result.slot), released=token)
                 return await self._queue(mail, work, result.row, result.due)
             case Ended():
                 return await self._told(result)
@@ -216,7 +217,7 @@ class Requests:
     async def _queue(self, mail: OutgoingMail, work: Work, row: Row, due: datetime | None) -> Answer | None:
         """Put the message, then write the row, then answer. None: the row has changed; read it again."""
         try:
-            known = msgspec.structs.replace(work, known=True)
+            known = replace(work, known=True)
             receipt = await self.engine.outbox.put(known, self.engine.now(), due, mail)
             await self.engine.ledger.write(replace(row, queued=True, message=receipt.message, **facts_of(mail)))
         except Conflict:

@@ -7,7 +7,8 @@
 verification.py decides after a verification, with delays of its own.
 """
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 

@@ -10,9 +10,11 @@ captured    recorded, not sent
 """
 
 import secrets
-from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Literal
+
+import msgspec
+from msgspec.structs import fields
 
 from shared.delivery.queue_messages import Work
 from shared.mail.addresses import address_hash
@@ -34,8 +36,7 @@ ENDS: Final[dict[State, LogEvent]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one mail. Times are in UTC."""
 
     id: str

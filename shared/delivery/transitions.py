@@ -7,7 +7,8 @@ retries.py decides after an attempt, verification.py after a verification. Messa
 truth. All I/O is in engine.py, request.py and worker.py.
 """
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 

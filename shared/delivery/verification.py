@@ -9,7 +9,7 @@ Unanswered         the mailbox gave no answer: verify again until the mail is to
 cannot be asked    403 again with a newer token, no copy in Sent Items, or verification is off: the policy decides
 """
 
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeGuard
 

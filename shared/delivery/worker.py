@@ -8,15 +8,16 @@ written before the next message, and the next message is put before this one is 
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.delivery import transitions
-from shared.delivery.engine import Engine, Later, Waits
+from shared.delivery.attempt import Later, Waits
+from shared.delivery.engine import Engine
 from shared.delivery.explanations import said
 from shared.delivery.ledger import Conflict
 from shared.delivery.queue import LATER, Kept
@@ -212,7 +213,7 @@ class Worker:
     async def _put_again(self, work: Work, mail: OutgoingMail | None, due: datetime, *, known: bool) -> str:
         """What names the message."""
         now = self.engine.now()
-        again = msgspec.structs.replace(work, known=known, released=None)
+        again = replace(work, known=known, released=None)
         receipt = await self.engine.outbox.put(again, now, due, mail)
         emit(LogEvent.MAIL_WAITING, id=work.id, seconds=max(0.0, round((due - now).total_seconds(), 1)))
         return receipt.message
@@ -231,7 +232,7 @@ class Worker:
             mail, at = earlier
             seconds = round((work.accepted_at - at).total_seconds(), 1)
             emit(LogEvent.EVENT_SIGNED_AGAIN, id=work.id, route=work.route, earlier=mail, seconds=seconds)
-        return msgspec.structs.replace(work, signed=None)
+        return replace(work, signed=None)
 
     async def _drop(self, work: Work, drop: transitions.Drop, row: Row | None) -> None:
         if drop.reason == "other-body":
@@ -254,7 +255,7 @@ class Worker:
 
 def _carrying(work: Work, result: Later | Waits) -> Work:
     via, reserved = result.slot or (None, None)
-    return msgspec.structs.replace(work, via=via, reserved=reserved)
+    return replace(work, via=via, reserved=reserved)
 
 
 def _say_copy(work: Work, state: State) -> None:

@@ -134,7 +134,7 @@ class RowLimits(NamedTuple):
 
 @dataclass(slots=True)
 class Unused:
-    """What a process took from a row and does not need. Negative numbers, and `size` (bytes), are still to be taken."""
+    """What a process took from a row and does not need. `size`, in bytes, is still to be taken."""
 
     times: list[Free] = field(default_factory=list)
     recipients: Counts = field(default_factory=Counter)

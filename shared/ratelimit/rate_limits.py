@@ -37,7 +37,7 @@ class RateLimits:
     """One for a process. It starts no tasks and holds nothing that others wait for, so nothing has to close it.
 
     per_minute, recipients_per_day: of one mailbox, over all instances. concurrency: of this process for one mailbox.
-    named: the rows of mailboxes name them, so that `mailboxes` finds those that have sent.
+    named: the rows of mailboxes name them, so that TableStore.mailboxes finds those that have sent.
     Coroutines raise RateLimitUnavailable when a row cannot be read or written; nothing else here needs storage.
     """
 
@@ -73,10 +73,8 @@ class RateLimits:
             self._mailbox(reservation.mailbox).put_back(reservation.at, reservation.recipients)
         reservation.open = False
 
-    def used(self, reservation: Reservation, recipients: int) -> None:
-        """The mail was sent, or may have been, to so many recipients."""
-        if reservation.open:
-            self._mailbox(reservation.mailbox).put_back(reservation.at, reservation.recipients - recipients, 0)
+    def used(self, reservation: Reservation) -> None:
+        """The mail was sent, or may have been."""
         reservation.open = False
 
     @asynccontextmanager
@@ -103,10 +101,6 @@ class RateLimits:
         """Until when the mailbox is blocked, as far as this process knows."""
         until = self._mailbox(mailbox).blocked_until
         return until if until > self._now() else None
-
-    async def mailboxes(self, since: datetime) -> list[str]:
-        """Those with mails since then, where rows name them. A storage operation for each thousand rows."""
-        return await self._store.mailboxes(since)
 
     def soonest(self, mailboxes: Sequence[str]) -> str:
         """The one of these mailboxes that may send soonest, as far as this process knows."""

@@ -74,7 +74,7 @@ class TableStore:
         return _stored(await self._table.get(key[:2], key))
 
     async def mailboxes(self, since: datetime) -> list[str]:
-        """The mailboxes that rows name, with mails since then."""
+        """The mailboxes that rows name, with mails since then. A storage operation for each thousand rows."""
         found = [one async for one in self._table.all() if "mailbox" in one and time_in(one, "tat", NEVER) >= since]
         return [one["mailbox"] for one in found]
 
@@ -128,7 +128,7 @@ class SharedRow:
         self._seen = UNSEEN  # when the row was last read or written, on the loop's clock
         self._blocked_by = ""  # the code of the last 429
         self._shared, self._step = False, 0  # shared: others write it too, so it is read before it is written
-        self._waiting: list[Want] = []
+        self._waiting: dict[Want, None] = {}  # in their order
         self._lock = asyncio.Lock()
 
     @property
@@ -137,7 +137,7 @@ class SharedRow:
 
     async def take(self, want: Want) -> TimeOrNoRoom:
         """Serve it, and all who wait beside it. Raises RateLimitUnavailable."""
-        self._waiting.append(want)
+        self._waiting[want] = None
         try:
             async with self._lock:
                 if want in self._waiting:
@@ -146,7 +146,7 @@ class SharedRow:
             self._not_needed(want)
             raise
         finally:
-            self._waiting = [other for other in self._waiting if other is not want]
+            self._waiting.pop(want, None)
         if want.answer is None or isinstance(want.answer, RateLimitUnavailable):
             raise want.answer or RateLimitUnavailable(self._key)
         return want.answer
@@ -159,7 +159,7 @@ class SharedRow:
         return None
 
     def put_back(self, time: datetime, recipients: int, times: int = 1) -> None:
-        """A mail does not need its time (times: 0: it does), nor so many recipients (negative: more). No storage."""
+        """Mails do not need so many times, nor so many recipients. No storage."""
         day, now = self.limits.day, self._now()
         unneeded = Counter({day.piece(time): recipients}) if day else Counter[int]()
         self._unused.add(Unused([(time, time) if day else (now, now + SPARE)] * times, unneeded))
@@ -191,8 +191,7 @@ class SharedRow:
             made = await self._write(lambda row: plan(row, left, wants, self.limits, self._now()))
         except BaseException as error:
             # The row may have been written all the same: it must not get back twice what is not needed.
-            lacking = Counter({hour: count for hour, count in left.recipients.items() if count < 0})
-            self._unused.add(Unused(left.times, lacking, left.size))
+            self._unused.add(Unused(left.times, size=left.size))
             if not isinstance(error, RateLimitUnavailable):
                 raise
             for want in wants:
@@ -206,7 +205,8 @@ class SharedRow:
             for notice in made.notices:
                 per_day = self.limits.day.limit if self.limits.day else None
                 emit(NOTICES[notice], mailbox=self._key[:16], per_day=per_day)
-        self._waiting = [want for want in self._waiting if want not in wants]
+        for want in wants:
+            self._waiting.pop(want, None)
 
     def _not_needed(self, want: Want) -> None:
         if isinstance(want.answer, datetime):

@@ -1,16 +1,13 @@
 """Drafts and uploads of the small world of world.py: a mailbox at the far end of a network."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 from shared.graph.outcome import Draft, FileItem, Interrupted, Outcome, Stopped, Unknown
 from shared.graph.upload import Uploaded
 from shared.mail.model import Attachment, BlobAttachment
-from shared.mail.outgoing import OutgoingMail
 from tests.delivery.plan import LOST, Point
 
 if TYPE_CHECKING:
@@ -42,12 +39,6 @@ class Drafts:
         self._made: dict[str, Made] = {}
         self._numbers = count(1)
         self.sent_incomplete = False
-
-    @staticmethod
-    def large(mail: OutgoingMail) -> OutgoingMail:
-        """The mail with files that do not fit into a request."""
-        message = msgspec.structs.replace(mail.request.message, attachments=FILES)
-        return replace(mail, request=msgspec.structs.replace(mail.request, message=message))
 
     def left(self) -> list[Made]:
         return [made for made in self._made.values() if made.gone > self._world.now]

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 
 import msgspec
@@ -25,6 +26,12 @@ from shared.storage.files import FileGone, Files, FoundBlob
 from shared.storage.table_identity import OWN
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
+
+
+@cache
+def _number(mail: str) -> int:
+    """Of its partition."""
+    return int(partition(mail), 16)
 
 
 class MemoryLedger(Ledger):
@@ -53,11 +60,11 @@ class MemoryLedger(Ledger):
         await self._unlist(row)
 
     async def partition(self, number: int) -> AsyncIterator[Row]:
-        for row in [row for row in self._rows.values() if partition(row.id) == f"{number:02x}"]:
+        for row in [row for row in self._rows.values() if _number(row.id) == number]:
             yield row
 
     async def some(self, partitions: range, beyond: str, sought: Sought, most: int) -> Read:
-        every = sorted((int(partition(row.id), 16), row.id, row) for row in self._rows.values())
+        every = sorted((_number(mail), mail, row) for mail, row in self._rows.items())
         after = (partitions.start, beyond)
         rows = [row for at, mail, row in every if at in partitions and (at, mail) > after and sought.matches(row)]
         return Read(rows[:most], len(rows), 1)
@@ -83,7 +90,7 @@ class Unpaced(RateLimits):
     def give_back(self, reservation: Reservation) -> None:
         """Nothing is counted; so below."""
 
-    def used(self, reservation: Reservation, recipients: int) -> None:
+    def used(self, reservation: Reservation) -> None:
         """See above."""
 
     @asynccontextmanager
@@ -133,15 +140,15 @@ class MemoryOutbox(Outbox):
         if mail is not None and not work.carries:
             payload = payload_name(mail)
             mail, files = apart(mail, payload)
-            work = msgspec.structs.replace(work, files=files_of(mail))
+            work = replace(work, files=files_of(mail))
             whole = carrying(work, mail)
             if whole is None:
                 files[payload] = encode(mail)
-                whole = msgspec.structs.replace(work, payload=payload)
+                whole = replace(work, payload=payload)
             self.payloads |= files
             self.put_at |= dict.fromkeys(files, now)
             work = whole
-        work = msgspec.structs.replace(work)  # a message of its own
+        work = replace(work)  # a message of its own
         self.messages.append((now + timedelta(seconds=delay(now, due)), work))
         return Receipt(work, self._name(work))
 
@@ -174,14 +181,14 @@ class MemoryOutbox(Outbox):
         if len(message.body) > BODY:
             name = message_name(message.id)
             self.payloads[name], self.put_at[name] = message.body, self.now()
-            message = msgspec.structs.replace(message, body=b"", payload=name)
+            message = replace(message, body=b"", payload=name)
         await self.put_back(WORK, msgspec.json.encode(message), after)
 
     async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
         if message.payload is None:
             return message
         body = self.payloads.get(message.payload)
-        return None if body is None else msgspec.structs.replace(message, body=body, payload=None)
+        return None if body is None else replace(message, body=body, payload=None)
 
     async def put_batch(self, batch: Batch, content: bytes | None = None, after: timedelta = timedelta(0)) -> None:
         if content is not None:

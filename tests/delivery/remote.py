@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -110,7 +110,7 @@ class StorageOutbox(MemoryOutbox):
 
     async def _with_mail(self, work: Work, now: datetime, mail: OutgoingMail) -> Work:
         if not self._world.plan.large:
-            return msgspec.structs.replace(work, mail=msgspec.Raw(encode(mail)))
+            return replace(work, mail=msgspec.Raw(encode(mail)))
         name = payload_name(mail)
         content = encode(mail)
 
@@ -118,7 +118,7 @@ class StorageOutbox(MemoryOutbox):
             self.payloads[name], self.put_at[name] = content, now
 
         await self._world.operation("put payload", write)
-        return msgspec.structs.replace(work, payload=name)
+        return replace(work, payload=name)
 
     async def mail_of(self, work: Work) -> OutgoingMail | None:
         return await self._world.operation("get payload", lambda: super(StorageOutbox, self).mail_of(work))
@@ -173,7 +173,7 @@ class Pace(Unpaced):
     def give_back(self, reservation: Reservation) -> None:
         self._close(reservation)
 
-    def used(self, reservation: Reservation, recipients: int) -> None:
+    def used(self, reservation: Reservation) -> None:
         self._close(reservation)
 
     def _close(self, reservation: Reservation) -> None:

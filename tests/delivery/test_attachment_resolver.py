@@ -1,8 +1,8 @@
 """Attachments by reference, taken in: who may, what is there, which version."""
 
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 
-import msgspec
 import pytest
 
 from shared.delivery.attachment_resolver import AttachmentResolver
@@ -46,14 +46,9 @@ SETTINGS = Settings(
 
 
 def mail(blob: str = "reports/a/x.pdf", origin: Origin | None = None) -> OutgoingMail:
-    made = outgoing_mail()
     attached = (FileAttachment(name="f", content_bytes=b""), BlobAttachment(name="x", blob=blob))
-    message = msgspec.structs.replace(made.request.message, attachments=attached)
-    return replace(
-        made,
-        request=msgspec.structs.replace(made.request, message=message),
-        origin=origin or Origin(kind="application", name=APP.upper()),
-    )
+    origin = origin or Origin(kind="application", name=APP.upper())
+    return replace(outgoing_mail(attachments=attached), origin=origin)
 
 
 def attachment_resolver(blobs: Blobs) -> AttachmentResolver:

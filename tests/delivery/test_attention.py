@@ -1,7 +1,7 @@
 """The index of what needs attention follows the rows, and maintenance puts right what a process that died has left."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from shared.delivery.engine import Engine
 from shared.delivery.queue_messages import Work
@@ -21,11 +23,16 @@ from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, mailer, outgoing_mail, work
 from tests.ratelimit.far import LIMITS, FarStore
-from tests.ratelimit.virtual import at, clock, elapsed, run
+from tests.ratelimit.virtual import BACKEND, at, clock, elapsed
 
 OTHER = "alerts@sandbox.example"
 QUEUES = json.loads((Path(__file__).parents[2] / "host.json").read_text())["extensions"]["queues"]
 STORAGE = 0.01  # seconds an operation
+
+
+@pytest.fixture
+def anyio_backend() -> object:
+    return BACKEND
 
 
 @dataclass
@@ -108,43 +115,35 @@ def late(host: Host, times: list[float]) -> list[float]:
     return [host.sent[f"{10**6 + number:032x}"] - time for number, time in enumerate(times)]
 
 
-def test_with_ten_thousand_mails_of_one_mailbox_in_front_a_mail_of_another_one_leaves_within_five_seconds() -> None:
-    async def scenario() -> None:
-        host = Host()
-        found = await asyncio.gather(*(host.limits.reserve(SENDER, 1) for _ in range(10_000)))
-        for number, one in enumerate(found):
-            assert isinstance(one, Reservation)
-            host.put(mail(number, SENDER, one), (one.at - at(0)).total_seconds())
-        times = [0.5, 3.0, 10.0, 10.1, 10.2, 25.0]
-        await asyncio.gather(host.work(40), alerts(host, times))
-        assert max(late(host, times)) < 1
-        assert len(host.sent_from[SENDER]) in range(4 + 18, 4 + 22), "and its own rate is kept"
+async def test_with_ten_thousand_mails_of_one_mailbox_in_front_a_mail_of_another_one_leaves_within_five_seconds() -> (
+    None
+):
+    host = Host()
+    found = await asyncio.gather(*(host.limits.reserve(SENDER, 1) for _ in range(10_000)))
+    for number, one in enumerate(found):
+        assert isinstance(one, Reservation)
+        host.put(mail(number, SENDER, one), (one.at - at(0)).total_seconds())
+    times = [0.5, 3.0, 10.0, 10.1, 10.2, 25.0]
+    await asyncio.gather(host.work(40), alerts(host, times))
+    assert max(late(host, times)) < 1
+    assert len(host.sent_from[SENDER]) in range(4 + 18, 4 + 22), "and its own rate is kept"
 
-    run(scenario())
 
-
-def test_a_backlog_that_has_no_times_yet_is_through_the_queue_in_seconds() -> None:
+async def test_a_backlog_that_has_no_times_yet_is_through_the_queue_in_seconds() -> None:
     """All its messages are visible, before the other one's; each execution reserves, and puts its message back."""
-
-    async def scenario() -> None:
-        host = Host()
-        for number in range(1000):
-            host.put(mail(number, SENDER))
-        times = [0.1]
-        await asyncio.gather(host.work(8), alerts(host, times))
-        assert late(host, times)[0] < 5
-
-    run(scenario())
+    host = Host()
+    for number in range(1000):
+        host.put(mail(number, SENDER))
+    times = [0.1]
+    await asyncio.gather(host.work(8), alerts(host, times))
+    assert late(host, times)[0] < 5
 
 
-def test_while_one_mailbox_is_throttled_for_ten_minutes_the_others_leave_at_their_own_pace() -> None:
-    async def scenario() -> None:
-        host = Host(lambda mailbox: Throttled(600.0, code="ApplicationThrottled") if mailbox == SENDER else None)
-        for number in range(300):
-            host.put(mail(number, SENDER))
-        times = [float(second) for second in range(2, 60, 2)]
-        await asyncio.gather(host.work(70), alerts(host, times))
-        assert max(late(host, times)) < 3
-        assert SENDER not in host.sent_from
-
-    run(scenario())
+async def test_while_one_mailbox_is_throttled_for_ten_minutes_the_others_leave_at_their_own_pace() -> None:
+    host = Host(lambda mailbox: Throttled(600.0, code="ApplicationThrottled") if mailbox == SENDER else None)
+    for number in range(300):
+        host.put(mail(number, SENDER))
+    times = [float(second) for second in range(2, 60, 2)]
+    await asyncio.gather(host.work(70), alerts(host, times))
+    assert max(late(host, times)) < 3
+    assert SENDER not in host.sent_from

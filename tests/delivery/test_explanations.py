@@ -1,7 +1,7 @@
 """Why a mail is where it is: said in a sentence, in the row and beside what was set aside, and of nobody."""
 
 import hashlib
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.delivery.explanations import LONGEST, facts, reason_of, said
-from shared.delivery.request import Requests
 from shared.delivery.row import facts_of, first_claim
 from shared.delivery.worker import Worker
 from shared.errors import Malformed
@@ -97,8 +96,7 @@ async def test_what_is_set_aside_says_what_its_row_says() -> None:
 async def test_the_last_attempt_is_in_the_row() -> None:
     office = Office()
     office.clock.move(minutes=5)
-    mail = outgoing_mail()
-    await Worker(office.engine).deliver(work(mail), mail)
+    await office.deliver()
     assert (await office.row()).attempted_at == NOON + timedelta(minutes=5)
 
 
@@ -133,7 +131,7 @@ def test_the_sentence_about_a_wrong_address_is_told_whole() -> None:
 async def test_a_mail_that_waits_is_found_by_key_and_recipient_before_it_is_tried(hours: int | None) -> None:
     office, later = Office(), NOON + timedelta(hours=hours) if hours else None
     mail = replace(outgoing_mail(), key=key_hash("order-1"), wants_results=True, not_before=later)
-    await Requests(office.engine).accept(mail)
+    await office.accept(mail)
     row = await office.row()
     assert row.state == ("scheduled" if hours else "accepted")
     assert (row.key, row.wants_results) == (mail.key, True)

@@ -1,4 +1,4 @@
-"""A large mail over real storage, whose process dies between two writes: nothing is lost, doubled or left behind.
+"""A large mail, or a batch, over real storage, whose process dies between two writes: nothing is lost, doubled or left.
 
 The mail is in a blob, its wake-up in a queue, its row in a table; so there are several writes, and a process may die
 after any of them. It is then as if another one came: the client repeats its request, the queue its message.
@@ -6,9 +6,10 @@ after any of them. It is then as if another one came: the client repeats its req
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Final, Self
 from uuid import uuid4
 
 import msgspec
@@ -22,8 +23,9 @@ from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import TABLE, Ledger, partition
 from shared.delivery.maintenance import Maintenance
+from shared.delivery.payloads import batch_name
 from shared.delivery.queue import Outbox, Receipt
-from shared.delivery.queue_messages import Work, parse_work, work_of
+from shared.delivery.queue_messages import Batch, Work, parse_work, work_of
 from shared.delivery.request import Answer, Done, Requests
 from shared.delivery.row import Row
 from shared.delivery.transitions import Busy, Mismatch
@@ -31,15 +33,20 @@ from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import FileAttachment
-from shared.mail.outgoing import OutgoingMail
+from shared.mail.outgoing import OutgoingMail, identity
 from shared.settings.config import Settings
 from shared.settings.queue_names import WORK
 from shared.storage.files import Files, filled
 from shared.storage.table_identity import OWN
 from shared.storage.tables import Tables
+from shared.webhooks.routing.batches import Expander, packed
+from shared.webhooks.routing.catalog import load
+from shared.webhooks.routing.route import Route
+from shared.webhooks.sources.source import SourceEvent
 from tests.delivery.memory import Unpaced
 from tests.delivery.samples import ACCEPTED, BAD_RECIPIENT, THROTTLED, Clock, ScriptedPolicy, mailer, outgoing_mail
 
+ROUTES: Final = load().routes
 LARGE = 60_000  # does not fit into a message; what is really large takes no other way
 FILES = tuple(FileAttachment(name=name, content_bytes=name.encode() * 100_000) for name in ("one", "two"))
 Begin = Callable[["Process", OutgoingMail], Awaitable[object]]
@@ -65,7 +72,7 @@ class Wire(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.c
     """The network to storage."""
 
     def __init__(self, life: Life) -> None:
-        super().__init__()
+        super().__init__(use_env_settings=False)  # as the app has it
         self._life = life
 
     async def send(self, request: Any, **options: Any) -> Any:
@@ -131,10 +138,24 @@ class Process:
     async def __aexit__(self, *exception: object) -> None:
         await self._stack.aclose()
 
-    async def messages(self) -> list[tuple[QueueMessage, Work]]:
+    async def messages(self) -> list[tuple[QueueMessage, Work | Batch]]:
         """Received, so that nobody else sees them for as long as a test takes."""
         received = [message async for message in self.queue.receive_messages(visibility_timeout=600)]
-        return [(message, _work(message)) for message in received]
+        found = [(message, parse_work(message.content.encode())) for message in received]
+        return [(message, one) for message, one in found if isinstance(one, Work | Batch)]
+
+    async def carry(self, found: Work | Batch) -> None:
+        if isinstance(found, Work):
+            await Worker(self.engine).deliver(found)
+        else:
+            await Expander(self.outbox, ROUTES.__getitem__, self._take, self._never).expand(found)
+
+    async def _take(self, route: Route, event: SourceEvent, now: datetime, paced: bool) -> None:  # noqa: FBT001 - as intake has it
+        made = replace(outgoing_mail(identity("test", event.key), size=LARGE), accepted_at=now)
+        await self.outbox.put(work_of(made), now, None, made)
+
+    async def _never(self, *_: object) -> None:
+        raise AssertionError
 
     async def _send(self, mail: OutgoingMail, row: Row, still_ours: object) -> Outcome:
         assert mail.request.message.body
@@ -159,9 +180,8 @@ class Site:
         self.alive = Process(self, Life())
 
     def outgoing_mail(self, *files: FileAttachment) -> OutgoingMail:
-        made = replace(outgoing_mail(uuid4().hex, size=LARGE), accepted_at=self.clock.now())
-        message = msgspec.structs.replace(made.request.message, attachments=files or None)
-        return replace(made, request=msgspec.structs.replace(made.request, message=message))
+        made = outgoing_mail(uuid4().hex, size=LARGE, attachments=files or None)
+        return replace(made, accepted_at=self.clock.now())
 
     async def ask(self, begin: Begin, made: OutgoingMail) -> None:
         """As a client does that must have an answer: with the same key until it gets one."""
@@ -174,39 +194,30 @@ class Site:
         for _ in range(20):
             received = await self.alive.messages()
             for message, found in received:
-                await Worker(self.alive.engine).deliver(found)
+                await self.alive.carry(found)
                 await self.alive.queue.delete_message(message)
             if not received:
                 return
             self.clock.move(minutes=2)
         raise AssertionError("messages go round and round")
 
-    async def dies(self, begin: Begin, made: OutgoingMail, steps: int) -> bool:
+    async def dies(self, steps: int, begin: Callable[..., Awaitable[object]], *given: object) -> bool:
         """Whether the process has not come to its end within so many steps."""
         async with Process(self, Life(steps)) as process:
             try:
-                await begin(process, made)
+                await begin(process, *given)
             except Died:
                 return True
         return False
 
-    async def dies_over_its_message(self, steps: int) -> bool:
+    async def dies_over_its_message(self, steps: int, *, comes_again: bool = False) -> bool:
         """The same for a courier and the one message in the queue, which is there again when its receiver is dead."""
         [(message, found)] = await self.alive.messages()
-
-        async def deliver(process: Process, _: OutgoingMail) -> None:
-            await Worker(process.engine).deliver(found)
-
-        if died := await self.dies(deliver, self.outgoing_mail(), steps):
+        if (died := await self.dies(steps, Process.carry, found)) or comes_again:
             await self.alive.queue.update_message(message, visibility_timeout=0)
         else:
             await self.alive.queue.delete_message(message)
         return died
-
-    async def sends_once(self, made: OutgoingMail, step: int) -> None:
-        await self.deliver_all()
-        assert self.graph.sent == [made.id], f"died after step {step}"
-        assert await self.left_behind(made.id) == [], f"died after step {step}"
 
     async def payloads(self, mail: str) -> list[str]:
         container = self.alive.blobs.get_container_client(OWN)
@@ -214,16 +225,18 @@ class Site:
 
     async def left_behind(self, mail: str) -> list[str]:
         """The mail's blobs after maintenance, weeks later."""
-        self.clock.move(days=30)
-        number = int(partition(mail), 16)
-        await Maintenance(self.alive.engine).run(range(number, number + 1))
+        await self.maintain(mail, days=30)
         return await self.payloads(mail)
 
+    async def maintain(self, mail: str, days: float) -> None:
+        self.clock.move(days=days)
+        number = int(partition(mail), 16)
+        await Maintenance(self.alive.engine).run(range(number, number + 1))
 
-def _work(message: QueueMessage) -> Work:
-    found = parse_work(message.content.encode())
-    assert isinstance(found, Work)
-    return found
+    async def replay(self, mail: str) -> None:
+        row = await self.alive.engine.ledger.read(mail)
+        assert row
+        await Control(self.alive.engine).replay(row)
 
 
 @pytest.fixture
@@ -247,89 +260,44 @@ async def deliver_a_producers(process: Process, made: OutgoingMail) -> None:
     await Worker(process.engine).deliver(work_of(made), made)
 
 
-@pytest.mark.parametrize("first", ["client", "queue"])
-@pytest.mark.parametrize(
-    ("begin", "outcomes", "steps"),
-    [
-        pytest.param(respond_async, [], 3, id="respond-async"),  # blob, message, row
-        pytest.param(send_now, [THROTTLED], 5, id="throttled"),  # row, Graph, blob, message, row
-    ],
-)
-async def test_a_request_whose_process_dies_after_any_step_is_sent_once_when_it_is_repeated(
-    site: Site, begin: Begin, outcomes: list[Outcome], steps: int, first: Literal["client", "queue"]
-) -> None:
-    """Whichever comes first, its client or what it left in the queue."""
+# Who dies over a mail, what Graph says, of how many steps each, and who comes then: the client with the same key, or
+# first what it left in the queue. courier: nobody asks for the mail again, since it was acknowledged.
+DEATHS: Final[dict[str, tuple[Begin | None, list[Outcome], int, str]]] = {
+    "respond-async": (respond_async, [], 3, "client"),  # blob, message, row
+    "respond-async, its message first": (respond_async, [], 3, "queue"),
+    "throttled": (send_now, [THROTTLED], 5, "client"),  # row, Graph, blob, message, row
+    "throttled, its message first": (send_now, [THROTTLED], 5, "queue"),
+    "courier": (None, [], 4, ""),  # claim, Graph, row, blob
+    "courier, throttled": (None, [THROTTLED], 4, ""),  # claim, Graph, row, message
+    # Before the message that names them, and after it: what nobody names goes with maintenance.
+    "with files of their own": (respond_async, [THROTTLED], 5, "client"),  # file, file, mail, message, row
+    # The producer's message has its mail; only a put-back takes it into a blob.
+    "producer": (deliver_a_producers, [THROTTLED], 5, "producer"),  # row, Graph, row, blob, message
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+async def test_a_mail_whose_process_dies_after_any_step_is_sent_once(site: Site, death: str) -> None:
+    begin, outcomes, steps, comes = DEATHS[death]
+    files = FILES if death == "with files of their own" else ()
     for step in range(1, steps + 2):
         site.graph = Graph(list(outcomes))
-        made = site.outgoing_mail()
-        died = await site.dies(begin, made, step)
-        if died and first == "queue":
-            await site.deliver_all()
-        if died:
-            await site.ask(begin, made)
-        await site.sends_once(made, step)
-        assert died is (step <= steps)
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "steps"),
-    [
-        pytest.param([], 4, id="sent"),  # claim, Graph, row, blob
-        pytest.param([THROTTLED], 4, id="throttled"),  # claim, Graph, row, message
-    ],
-)
-async def test_an_accepted_mail_whose_courier_dies_after_any_step_is_sent_once(
-    site: Site, outcomes: list[Outcome], steps: int
-) -> None:
-    """Nobody asks for it again: it was acknowledged."""
-    for step in range(1, steps + 2):
-        site.graph = Graph(list(outcomes))
-        made = site.outgoing_mail()
-        await site.ask(respond_async, made)
-        died = await site.dies_over_its_message(step)
-        await site.sends_once(made, step)
-        assert died is (step <= steps)
-
-
-async def test_a_mail_with_files_of_their_own_whose_process_dies_after_any_step_is_sent_once(site: Site) -> None:
-    """Before the message that names them, and after it: what nobody names goes with maintenance."""
-    steps = 5  # file, file, mail, message, row
-    for step in range(1, steps + 2):
-        site.graph = Graph([THROTTLED])
-        made = site.outgoing_mail(*FILES)
-        died = await site.dies(respond_async, made, step)
-        if died:
+        made = site.outgoing_mail(*files)
+        if begin is None:
             await site.ask(respond_async, made)
-        await site.sends_once(made, step)
-        assert died is (step <= steps)
-
-
-async def test_the_files_of_a_refused_mail_are_there_for_its_replay(site: Site) -> None:
-    site.graph = Graph([BAD_RECIPIENT])
-    made = site.outgoing_mail(*FILES)
-    await site.ask(respond_async, made)
-    await site.deliver_all()
-    number = int(partition(made.id), 16)
-    site.clock.move(days=12)  # its mail's blob is an orphan by then
-    await Maintenance(site.alive.engine).run(range(number, number + 1))
-    row = await site.alive.engine.ledger.read(made.id)
-    assert row
-    await Control(site.alive.engine).replay(row)
-    await site.deliver_all()
-    assert site.graph.sent == [made.id]
-    assert await site.left_behind(made.id) == []
-
-
-async def test_a_producers_mail_whose_courier_dies_after_any_step_is_sent_once(site: Site) -> None:
-    """The producer's message has its mail; only a put-back takes it into a blob."""
-    steps = 5  # row, Graph, row, blob, message
-    for step in range(1, steps + 2):
-        site.graph = Graph([THROTTLED])
-        made = site.outgoing_mail()
-        died = await site.dies(deliver_a_producers, made, step)
-        if died:
+            died = await site.dies_over_its_message(step)
+        else:
+            died = await site.dies(step, begin, made)
+        if died and comes == "queue":
+            await site.deliver_all()
+        if died and comes in ("queue", "client"):
+            assert begin
+            await site.ask(begin, made)
+        if died and comes == "producer":
             await deliver_a_producers(site.alive, made)
-        await site.sends_once(made, step)
+        await site.deliver_all()
+        assert site.graph.sent == [made.id], f"died after step {step}"
+        assert await site.left_behind(made.id) == [], f"died after step {step}"
         assert died is (step <= steps)
 
 
@@ -354,7 +322,7 @@ async def test_the_same_key_with_another_large_body_changes_nothing_of_the_first
     before = await site.payloads(made.id)
     other = replace(made, fingerprint="another")
     assert await respond_async(site.alive, other) == await send_now(site.alive, other) == Mismatch()
-    await Worker(site.alive.engine).deliver(work_of(other), other)  # and as one that came by queue
+    await deliver_a_producers(site.alive, other)
     assert await site.payloads(made.id) == before
     await site.deliver_all()
     assert site.graph.sent == [made.id]
@@ -366,14 +334,52 @@ async def test_a_late_duplicate_of_a_refused_mail_does_not_take_the_mail_of_its_
     made = site.outgoing_mail()
     await site.ask(respond_async, made)
     [(message, duplicate)] = await site.alive.messages()
-    await Worker(site.alive.engine).deliver(duplicate)
+    await site.alive.carry(duplicate)
     await site.alive.queue.delete_message(message)
-    row = await site.alive.engine.ledger.read(made.id)
-    assert row
-    await Control(site.alive.engine).replay(row)
-
-    await Worker(site.alive.engine).deliver(duplicate)
-
+    await site.replay(made.id)
+    await site.alive.carry(duplicate)
     await site.deliver_all()
     assert site.graph.sent == [made.id]
     assert await site.left_behind(made.id) == []
+
+
+# A batch of events: every mail has a blob of its own, so to expand it is many writes.
+
+EVENTS: Final = 3
+STEPS: Final = 2 * EVENTS + 1  # a blob and a message for each mail, the batch's own blob
+
+
+async def take(process: Process, now: datetime) -> list[str]:
+    """The ids of the mails that a new batch asks for."""
+    name = uuid4().hex
+    events = [SourceEvent(id=str(n), source="s", type="t", key=f"{name} {n}", data={"n": n}) for n in range(EVENTS)]
+    batch = Batch(v=1, id=name, route="generic", accepted_at=now, payload=batch_name(name), count=EVENTS)
+    await process.outbox.put_batch(batch, packed(events))
+    return sorted(identity("test", event.key) for event in events)
+
+
+@pytest.mark.parametrize("comes_again", [False, True], ids=["once", "delivered-once-more"])
+async def test_a_batch_whose_process_dies_after_any_step_sends_each_mail_once(site: Site, *, comes_again: bool) -> None:
+    for step in range(1, STEPS + 2):
+        site.graph = Graph()
+        mails = await take(site.alive, site.clock.now())
+        died = await site.dies_over_its_message(step, comes_again=comes_again)
+        await site.deliver_all()
+        assert sorted(site.graph.sent) == mails, f"died after step {step}"
+        assert died is (step <= STEPS)
+
+
+async def test_a_batch_is_there_whole_or_not_at_all_when_its_process_dies_over_accepting_it(site: Site) -> None:
+    """Its sender, which had no answer, sends it again: the mails are the same ones."""
+    for step in (1, 2):
+        site.graph = Graph()
+        assert await site.dies(step, take, site.clock.now())
+        messages = await site.alive.messages()
+        assert len(messages) == step - 1
+        for message, found in messages:
+            assert isinstance(found, Batch)
+            assert msgspec.json.decode(await site.alive.outbox.content_of(found) or b"")["events"]
+            await site.alive.carry(found)
+            await site.alive.queue.delete_message(message)
+        await site.deliver_all()
+        assert len(site.graph.sent) == EVENTS * (step - 1)

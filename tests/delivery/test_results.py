@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,10 @@ import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery.ledger import PARTITIONS, partition
-from shared.delivery.maintenance import Maintenance
-from shared.delivery.request import Requests
+from shared.delivery.ledger import partition
 from shared.delivery.results import Bounce
 from shared.delivery.row import ENDED, Row, State, facts_of
+from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.mail.outgoing import key_hash
 from shared.settings.config import Settings
@@ -78,14 +77,11 @@ async def test_a_result_is_a_cloudevent_with_the_hash_of_the_key_and_without_add
     assert queue.told == [example]
 
 
-@pytest.mark.parametrize("state", ["scheduled", "accepted", "sending", "unknown"])
-async def test_what_has_not_ended_is_not_told(office: Office, queue: Queue, state: State) -> None:
-    await office.ledger.write(replace(CLAIM, state=state))
-    assert queue.told == []
-
-
-async def test_what_nobody_wants_to_know_is_not_told(office: Office, queue: Queue) -> None:
-    await office.ledger.write(replace(ended("sent"), wants_results=False))
+async def test_what_has_not_ended_or_nobody_wants_to_know_is_not_told(office: Office, queue: Queue) -> None:
+    states: list[State] = ["scheduled", "accepted", "sending", "unknown"]
+    rows = [*(replace(CLAIM, state=state) for state in states), ended("sent", wants_results=False)]
+    for number, row in enumerate(rows):
+        await office.ledger.write(replace(row, id=f"{number:032}"))
     assert queue.told == []
 
 
@@ -95,14 +91,10 @@ async def test_each_bounce_is_told_once(office: Office, queue: Queue) -> None:
     for _ in range(2):
         text = msgspec.json.encode(bounces).decode()
         row = await office.ledger.write(replace(row, bounces=text, bounced_at=END))
-        bounces.append(replace_recipient(bounces[0], "b" * 64))
+        bounces.append(replace(bounces[0], recipient="b" * 64))
     assert queue.kinds() == ["mail.sent", "mail.bounced", "mail.bounced"]
     assert [event["data"]["bounce"]["recipient"] for event in queue.told[1:]] == ["a" * 64, "b" * 64]
     assert len({event["id"] for event in queue.told}) == 3
-
-
-def replace_recipient(bounce: Bounce, recipient: str) -> Bounce:
-    return msgspec.structs.replace(bounce, recipient=recipient)
 
 
 async def test_the_end_of_a_replay_is_told_again(office: Office, queue: Queue) -> None:
@@ -117,9 +109,8 @@ async def test_a_queue_that_is_away_stops_no_mail_and_maintenance_tells_it_later
     await office.ledger.write(ended("sent"))
     assert (await office.row()).state == "sent"
     queue.takes = 1000
-    office.clock.move(minutes=30)
     for _ in range(2):
-        await Maintenance(office.engine).run(range(PARTITIONS))
+        await office.maintain(minutes=30)
     assert queue.kinds() == ["mail.sent"]
 
 
@@ -130,9 +121,8 @@ async def test_while_results_cannot_be_told_maintenance_does_all_the_rest_and_sa
     first, last = sorted(("0" * 32, "1" * 32), key=partition)
     await office.ledger.write(ended("sent", id=first))
     await office.ledger.write(replace(CLAIM, id=last, state="accepted", token="token-2"))
-    office.clock.move(days=11)
     with pytest.raises(ServiceRequestError):
-        await Maintenance(office.engine).run(range(PARTITIONS))
+        await office.maintain(days=11)
     assert (await office.row(last)).code == "TooOld"
 
 
@@ -149,41 +139,23 @@ async def test_a_process_that_dies_before_the_row_says_so_has_it_told_again_unde
     ledger.dead = True
     await ledger.write(ended("sent"))
     ledger.dead = False
-    await Maintenance(office.engine).run(range(PARTITIONS))
+    await office.maintain()
     assert queue.kinds() == ["mail.sent", "mail.sent"]
     assert len({event["id"] for event in queue.told}) == 1
 
 
-async def direct(office: Office) -> None:
-    await Requests(office.engine).send_now(replace(outgoing_mail(), wants_results=True))
-
-
-async def rejected(office: Office) -> None:
-    office.graph = ScriptedGraph([BAD_RECIPIENT])
-    await direct(office)
-
-
-async def by_queue(office: Office) -> None:
-    from shared.delivery.queue_messages import work_of
-    from shared.delivery.worker import Worker
-
-    mail = replace(outgoing_mail(), wants_results=True)
-    await Worker(office.engine).deliver(work_of(mail), mail)
-
-
-async def refused(office: Office) -> None:
-    from shared.delivery.worker import Worker
-
-    office.settings = replace(office.settings, results=True)
-    await Worker(office.engine).refuse("a" * 32, "mail-outbox", b"{}", Malformed(400, "BadRequest", "No.", "$.key"))
-
-
 @pytest.mark.parametrize(
     ("way", "kind"),
-    [(direct, "mail.sent"), (rejected, "mail.failed"), (by_queue, "mail.sent"), (refused, "mail.failed")],
+    [("http", "mail.sent"), ("http, rejected", "mail.failed"), ("queue", "mail.sent"), ("no mail", "mail.failed")],
 )
-async def test_every_way_in_is_told(
-    office: Office, queue: Queue, way: Callable[[Office], Awaitable[None]], kind: str
-) -> None:
-    await way(office)
+async def test_every_way_in_is_told(office: Office, queue: Queue, way: str, kind: str) -> None:
+    mail = replace(outgoing_mail(), wants_results=True)
+    if way == "no mail":
+        office.settings = Settings(results=True)
+        await Worker(office.engine).refuse("a" * 32, "mail-outbox", b"{}", Malformed(400, "BadRequest", "No.", "$.key"))
+    elif way == "queue":
+        await office.deliver(mail)
+    else:
+        office.graph = ScriptedGraph([BAD_RECIPIENT] if way == "http, rejected" else [])
+        await office.send_now(mail)
     assert queue.kinds() == [kind]

@@ -1,24 +1,17 @@
 """The tables of the delivery protocol, row by row."""
 
-from dataclasses import replace
-from datetime import timedelta
+from copy import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import pytest
 
+from shared.delivery import row as rows
 from shared.delivery.lease import lease_end
 from shared.delivery.retries import SKEW, settle
 from shared.delivery.row import ENDED, REPLAYABLE, Row, State
-from shared.delivery.transitions import (
-    Busy,
-    Claim,
-    Drop,
-    Mismatch,
-    PutAgain,
-    decide,
-    is_copy,
-    meet,
-)
-from shared.graph.outcome import Interrupted, Rejected, Throttled
+from shared.delivery.transitions import Busy, Claim, Drop, Mismatch, PutAgain, decide, is_copy, meet
+from shared.graph.outcome import Interrupted, Outcome, Rejected, Throttled
 from shared.settings.config import Settings
 from tests.delivery.samples import (
     ACCEPTED,
@@ -32,232 +25,167 @@ from tests.delivery.samples import (
     work,
 )
 
-SETTINGS = Settings()
-LEASE_ENDS = lease_end(NOON, SETTINGS)
-FIRST_LOOK = LEASE_ENDS + timedelta(seconds=15)
-LATER = NOON + timedelta(minutes=5)
+SETTINGS: Final = Settings()
+LEASE_ENDS: Final = lease_end(NOON, SETTINGS)
+FIRST_LOOK: Final = LEASE_ENDS + timedelta(seconds=15)
+LATER: Final = NOON + timedelta(minutes=5)
+OLD: Final = NOON + timedelta(hours=73)
+NEW: Final = "token-2"
 
 
-def row(state: State, **changes: object) -> Row:
-    claimed = first_claim(work(), NOON, SETTINGS, "token-1", queued=True)
-    return replace(claimed, state=state, etag="1", **changes)  # type: ignore[arg-type] # by name
+def row(state: State, **changes: Any) -> Row:
+    return replace(first_claim(work(), NOON, SETTINGS, "token-1", queued=True), state=state, etag="1", **changes)
 
 
-def test_a_mail_without_a_row_is_claimed_by_an_insert_and_sent() -> None:
-    decision = decide(None, work(), NOON, SETTINGS, "token-2")
-    assert isinstance(decision, Claim)
-    assert (decision.row.state, decision.row.token, decision.row.etag) == ("sending", "token-2", "")
-    assert decision.then == "send"
+def check(found: object, expected: object) -> None:
+    """expected: the whole answer; or what follows a claim, and some of its columns; or some columns of a row."""
+    then, columns = expected if isinstance(expected, tuple) else (None, expected)
+    if not isinstance(columns, dict):
+        assert found == expected
+        return
+    assert isinstance(found, Row if then is None else Claim)
+    if isinstance(found, Claim):
+        assert found.then == then
+        found = found.row
+    assert {name: getattr(found, name) for name in columns} == columns
 
 
-def test_a_mail_without_a_row_that_is_for_later_gets_one_so_that_it_can_be_seen_and_cancelled() -> None:
-    decision = decide(None, work(not_before=LATER), NOON, SETTINGS, "t")
-    assert isinstance(decision, PutAgain)
-    assert decision.row is not None
-    assert decision.due == decision.row.due_at == LATER
-    assert (decision.row.state, decision.row.lease_until) == ("scheduled", None)
+def scheduled() -> PutAgain:
+    made = rows.first_claim(work(not_before=LATER), NEW, queued=True)
+    return PutAgain(LATER, replace(made, state="scheduled", due_at=LATER))
 
 
-def test_a_mail_without_a_row_that_is_too_old_is_never_sent_as_new() -> None:
-    decision = decide(None, work(), NOON + timedelta(hours=73), SETTINGS, "t")
-    assert isinstance(decision, Row)
-    assert (decision.state, decision.code) == ("failed", "TooOld")
+def again(state: State) -> Row:
+    return row(state, attempts=20, resends=1, replays=1, settled_at=NOON, code="ErrorQuotaExceeded")
 
 
-@pytest.mark.parametrize("state", sorted(ENDED))
-def test_a_mail_that_has_ended_drops_the_message(state: State) -> None:
-    assert decide(row(state), work(), LATER, SETTINGS, "t") == Drop("ended")
+ANEW: Final = {"attempts": 0, "resends": 0, "replays": 2, "accepted_at": LATER, "settled_at": None}
+# What there is, what the message says, when, and what a worker does with it.
+MESSAGES: Final[dict[str, tuple[Row | None, dict[str, Any], datetime, object]]] = {
+    "no row: claimed by an insert": (None, {}, NOON, ("send", {"state": "sending", "token": NEW, "etag": ""})),
+    "no row, for later: gets one, so that it can be seen and cancelled": (
+        None, {"not_before": LATER}, NOON, scheduled(),
+    ),
+    "no row, too old: never sent as new": (None, {}, OLD, {"state": "failed", "code": "TooOld"}),
+    **{f"{state}: over": (row(state), {}, LATER, Drop("ended")) for state in sorted(ENDED)},
+    **{f"{state}: replayed": (again(state), {"replay": 2}, LATER, ("send", ANEW)) for state in sorted(REPLAYABLE)},
+    **{f"{state}: replayed once": (again(state), {"replay": 1}, LATER, Drop("ended")) for state in sorted(REPLAYABLE)},
+    "another body, accepted": (row("accepted"), {"fingerprint": "another"}, LATER, Drop("other-body")),
+    "another body, sending": (row("sending"), {"fingerprint": "another"}, LATER, Drop("other-body")),
+    "another body, unknown": (row("unknown"), {"fingerprint": "another"}, LATER, Drop("other-body")),
+    "another body, sent": (row("sent"), {"fingerprint": "another"}, LATER, Drop("other-body")),
+    # To drop the message of a living attempt would lose the mail if that attempt dies.
+    "a living attempt": (row("sending"), {}, NOON, PutAgain(FIRST_LOOK)),
+    "a living attempt, its lease just over": (row("sending"), {}, LEASE_ENDS, PutAgain(FIRST_LOOK)),
+    "a living attempt, another one given up": (row("sending"), {"released": "another"}, NOON, PutAgain(FIRST_LOOK)),
+    "given up to this message": (row("sending"), {"released": "token-1"}, NOON, ("send", {"token": NEW})),
+    "an attempt that may have sent": (
+        row("sending"), {}, FIRST_LOOK, ("verify", {"token": NEW, "may_have_gone": True}),
+    ),
+    "unknown, not due": (row("unknown", due_at=LATER), {}, NOON, PutAgain(LATER)),
+    "unknown, due": (row("unknown", due_at=LATER), {}, LATER, ("verify", {})),
+    "accepted, not due": (row("accepted", due_at=LATER), {}, NOON, PutAgain(LATER)),
+    "accepted, due": (row("accepted", due_at=LATER), {}, LATER, ("send", {"etag": "1", "queued": True})),
+    "scheduled, not due": (row("scheduled", due_at=LATER), {}, NOON, PutAgain(LATER)),
+    "scheduled, due": (row("scheduled", due_at=LATER), {}, LATER, ("send", {"etag": "1", "queued": True})),
+    "accepted, too old": (row("accepted"), {}, OLD, {"state": "failed"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("there", "says", "now", "expected"), MESSAGES.values(), ids=MESSAGES)
+def test_what_a_worker_does_with_a_message(
+    there: Row | None, says: dict[str, Any], now: datetime, expected: object
+) -> None:
+    check(decide(there, work(**says), now, SETTINGS, NEW), expected)
 
 
 def test_only_what_was_accepted_another_time_is_a_copy() -> None:
     """Not one message that is delivered twice, one of the mail's own wake-ups, nor an operator's."""
-    again = work(accepted_at=LATER)
-    assert is_copy(again, row("sent"))
+    assert is_copy(work(accepted_at=LATER), row("sent"))
     changes = ({"known": True}, {"replay": 1}, {"released": "token-1"}, {"fingerprint": "another"})
     others = [work(accepted_at=LATER, **change) for change in changes]
     assert not any(is_copy(one, row("sent")) for one in (work(), *others))
-
-
-@pytest.mark.parametrize("state", sorted(REPLAYABLE))
-def test_a_replay_begins_anew_once(state: State) -> None:
-    ended = row(state, attempts=20, resends=1, replays=1, settled_at=NOON, code="ErrorQuotaExceeded")
-    decision = decide(ended, work(replay=2), LATER, SETTINGS, "token-2")
-    assert isinstance(decision, Claim)
-    assert (decision.row.attempts, decision.row.resends, decision.row.replays) == (0, 0, 2)
-    assert (decision.row.accepted_at, decision.row.settled_at, decision.then) == (LATER, None, "send")
-    assert decide(ended, work(replay=1), LATER, SETTINGS, "t") == Drop("ended")
-
-
-@pytest.mark.parametrize("state", ["accepted", "sending", "unknown", "sent"])
-def test_another_body_under_the_same_key_drops_the_message(state: State) -> None:
-    assert decide(row(state), work(fingerprint="another"), LATER, SETTINGS, "t") == Drop("other-body")
-
-
-def test_a_living_attempt_puts_the_message_again_behind_its_lease() -> None:
-    """Dropping it would lose the mail if that attempt dies."""
-    assert decide(row("sending"), work(), NOON, SETTINGS, "t") == PutAgain(FIRST_LOOK)
-    assert decide(row("sending"), work(released="another"), NOON, SETTINGS, "t") == PutAgain(FIRST_LOOK)
-
-
-def test_a_claim_that_was_given_up_to_this_message_is_taken_at_once() -> None:
-    decision = decide(row("sending"), work(released="token-1"), NOON, SETTINGS, "token-2")
-    assert isinstance(decision, Claim)
-    assert (decision.then, decision.row.token) == ("send", "token-2")
 
 
 def test_a_lease_outlasts_a_request_that_begins_within_its_margin() -> None:
     assert lease_end(NOON, Settings(send_timeout=20, lease_margin=7)) == NOON + timedelta(seconds=27)
 
 
-def test_an_attempt_whose_lease_is_over_may_have_sent_so_it_is_looked_at() -> None:
-    decision = decide(row("sending"), work(), FIRST_LOOK, SETTINGS, "token-2")
-    assert isinstance(decision, Claim)
-    assert (decision.then, decision.row.token) == ("verify", "token-2")
-    assert decision.row.may_have_gone
-    assert decide(row("sending"), work(), LEASE_ENDS, SETTINGS, "t") == PutAgain(FIRST_LOOK)
+QUOTA: Final = Rejected(400, "ErrorQuotaExceeded", "quota")
+NEARLY: Final = SETTINGS.max_attempts - 1
+COUNTED: Final = {"state": "accepted", "attempts": 1}
+UNCOUNTED: Final = {"state": "accepted", "attempts": 0}
+# What a claimed row has of attempts and age (in seconds), the outcome, in how many seconds the mail is tried again or
+# looked for (None: it has ended), and some of its columns then.
+OUTCOMES: Final[dict[str, tuple[int, float, Outcome, float | None, dict[str, object]]]] = {
+    "accepted": (
+        0, 0, ACCEPTED, None, {"state": "sent", "status": 202, "attempts": 1, "request_id": "r", "settled_at": NOON},
+    ),
+    "throttled, as long as Graph says": (0, 0, THROTTLED, 2.5, UNCOUNTED),
+    "no connection": (0, 0, NOT_CONNECTED, 5, UNCOUNTED),
+    "no connection after a minute": (0, 60, NOT_CONNECTED, 30, UNCOUNTED),
+    "no connection for hours": (0, 36_000, NOT_CONNECTED, 600, UNCOUNTED),
+    # It did not go: nothing is to be looked for.
+    "interrupted": (
+        0, 0, Interrupted("upload", 503, after=25.0), 25,
+        {**COUNTED, "may_have_gone": False, "status": 503, "code": "upload"},
+    ),
+    "interrupted, soon again": (
+        0, 0, Interrupted("draft", 409, "ErrorIrresolvableConflict"), 10, {"code": "ErrorIrresolvableConflict"},
+    ),
+    "interrupted the last time": (19, 0, Interrupted("upload"), None, {"state": "failed"}),
+    "permanent": (
+        0, 0, BAD_RECIPIENT, None, {"state": "failed", "status": 400, "code": "ErrorInvalidRecipients"},
+    ),
+    "what an operator can heal: a permission": (0, 0, NO_PERMISSION, 60, COUNTED),
+    "the last time": (NEARLY, 0, NO_PERMISSION, None, {"state": "failed", "code": "ErrorAccessDenied"}),
+    "too old": (0, 73 * 3600, NO_PERMISSION, None, {"state": "failed"}),
+    "what an operator can heal: a quota": (0, 0, QUOTA, 60, COUNTED),
+    "a quota, the last time": (NEARLY, 0, QUOTA, None, {"state": "failed", "code": "ErrorQuotaExceeded"}),
+    "a quota, too old": (0, 73 * 3600, QUOTA, None, {"state": "failed"}),
+    "the daily limit": (0, 0, Rejected(403, "ErrorExceededMessageLimit", "limit"), 3600, COUNTED),
+    # The answer, or the request itself, may still be on its way until the lease is over.
+    "unknown": (0, 0, TIMED_OUT, (FIRST_LOOK - NOON).total_seconds(), {"state": "unknown", "attempts": 1}),
+}  # fmt: skip
 
 
-def test_an_unknown_outcome_waits_for_its_look() -> None:
-    waiting = row("unknown", due_at=LATER)
-    assert decide(waiting, work(), NOON, SETTINGS, "t") == PutAgain(LATER)
-    decision = decide(waiting, work(), LATER, SETTINGS, "t")
-    assert isinstance(decision, Claim)
-    assert decision.then == "verify"
-
-
-@pytest.mark.parametrize("state", ["accepted", "scheduled"])
-def test_an_accepted_mail_is_sent_when_it_is_due(state: State) -> None:
-    waiting = row(state, due_at=LATER)
-    assert decide(waiting, work(), NOON, SETTINGS, "t") == PutAgain(LATER)
-    decision = decide(waiting, work(), LATER, SETTINGS, "t")
-    assert isinstance(decision, Claim)
-    assert (decision.then, decision.row.etag, decision.row.queued) == ("send", "1", True)
-
-
-def test_an_accepted_mail_that_has_become_too_old_fails() -> None:
-    decision = decide(row("accepted"), work(), NOON + timedelta(hours=73), SETTINGS, "t")
-    assert isinstance(decision, Row)
-    assert decision.state == "failed"
-
-
-# The outcome of an attempt.
-
-CLAIMED = row("sending")
-
-
-def test_accepted_is_sent() -> None:
-    settled = settle(CLAIMED, ACCEPTED, LATER, SETTINGS)
-    assert settled.again is None
-    assert (settled.row.state, settled.row.status, settled.row.attempts, settled.row.request_id) == (
-        "sent",
-        202,
-        1,
-        "r",
-    )
-    assert settled.row.settled_at == LATER
-
-
-def test_a_throttle_waits_as_long_as_graph_says_and_counts_nothing() -> None:
-    settled = settle(CLAIMED, THROTTLED, NOON, SETTINGS)
-    assert (settled.row.state, settled.row.attempts) == ("accepted", 0)
-    assert settled.again == settled.row.due_at == NOON + timedelta(seconds=2.5)
+@pytest.mark.parametrize(("attempts", "age", "outcome", "seconds", "columns"), OUTCOMES.values(), ids=OUTCOMES)
+def test_what_follows_an_attempt(
+    attempts: int, age: float, outcome: Outcome, seconds: float | None, columns: dict[str, object]
+) -> None:
+    now = NOON + timedelta(seconds=age)
+    settled = settle(row("sending", attempts=attempts), outcome, now, SETTINGS)
+    assert settled.again == settled.row.due_at == (None if seconds is None else now + timedelta(seconds=seconds))
+    check(settled.row, columns)
 
 
 def test_jitter_only_ever_lengthens_a_delay_by_up_to_a_fifth() -> None:
     """Mails that were refused together must not come back together."""
-    assert settle(CLAIMED, Throttled(10), NOON, SETTINGS, jitter=1.0).again == NOON + timedelta(seconds=12)
+    assert settle(row("sending"), Throttled(10), NOON, SETTINGS, jitter=1.0).again == NOON + timedelta(seconds=12)
 
 
-def test_no_connection_is_tried_again_at_growing_distances_and_counts_nothing() -> None:
-    again = [settle(CLAIMED, NOT_CONNECTED, NOON + timedelta(seconds=age), SETTINGS) for age in (0, 60, 36000)]
-    distances = [(one.again - NOON).total_seconds() if one.again else None for one in again]
-    assert distances == [5, 60 + 30, 36000 + 600]
-    assert {one.row.attempts for one in again} == {0}
+TAKEN_OVER: Final = ("verify", {"token": NEW, "state": "sending"})
+SAFE: Final[list[State]] = ["accepted", "scheduled", "unknown", "sending"]
+# The row of a key that came again, and what its caller is answered five minutes later. A row: as the first time.
+KEYS: Final[dict[str, tuple[Row, object]]] = {
+    **{f"{state}: ended": (row(state, queued=False),) * 2 for state in sorted(ENDED - {"failed"})},
+    **{f"{state}: safe in the queue": (row(state),) * 2 for state in SAFE},
+    "a living attempt of another request": (
+        row("sending", queued=False, lease_until=LATER), Busy(SKEW.total_seconds()),
+    ),
+    # An attempt that died may have sent; nobody was told anything of what was abandoned, so its mail comes again.
+    "sending, dead": (row("sending", queued=False), TAKEN_OVER),
+    "unknown, dead": (row("unknown", queued=False), TAKEN_OVER),
+    "failed, abandoned": (row("failed", queued=False, code="Abandoned"), TAKEN_OVER),
+    "review, abandoned": (row("review", queued=False, code="Abandoned"), TAKEN_OVER),
+    "failed: from the start": (
+        row("failed", attempts=20, code="ErrorQuotaExceeded"),
+        ("send", {"attempts": 0, "accepted_at": LATER, "code": None}),
+    ),
+}  # fmt: skip
 
 
-def test_what_was_interrupted_before_it_was_sent_counts_and_is_tried_again_soon() -> None:
-    """It did not go: nothing is to be looked for."""
-    settled = settle(CLAIMED, Interrupted("upload", 503, after=25.0), NOON, SETTINGS)
-    assert (settled.row.state, settled.row.attempts, settled.row.may_have_gone) == ("accepted", 1, False)
-    assert (settled.row.status, settled.row.code) == (503, "upload")
-    assert settled.again == NOON + timedelta(seconds=25)
-    soon = settle(CLAIMED, Interrupted("draft", 409, "ErrorIrresolvableConflict"), NOON, SETTINGS)
-    assert (soon.row.code, soon.again) == ("ErrorIrresolvableConflict", NOON + timedelta(seconds=10))
-    last = settle(replace(CLAIMED, attempts=19), Interrupted("upload"), NOON, SETTINGS)
-    assert (last.row.state, last.again) == ("failed", None)
-
-
-def test_a_permanent_rejection_ends_the_mail() -> None:
-    settled = settle(CLAIMED, BAD_RECIPIENT, NOON, SETTINGS)
-    assert settled.again is None
-    assert (settled.row.state, settled.row.status, settled.row.code) == ("failed", 400, "ErrorInvalidRecipients")
-
-
-@pytest.mark.parametrize("outcome", [NO_PERMISSION, Rejected(400, "ErrorQuotaExceeded", "quota")])
-def test_what_an_operator_can_heal_is_tried_again_for_the_bounded_time(outcome: Rejected) -> None:
-    settled = settle(CLAIMED, outcome, NOON, SETTINGS)
-    assert (settled.row.state, settled.row.attempts) == ("accepted", 1)
-    assert settled.again == NOON + timedelta(seconds=60)
-    last = settle(replace(CLAIMED, attempts=SETTINGS.max_attempts - 1), outcome, NOON, SETTINGS)
-    assert (last.row.state, last.row.code, last.again) == ("failed", outcome.code, None)
-    old = settle(CLAIMED, outcome, NOON + timedelta(hours=73), SETTINGS)
-    assert old.row.state == "failed"
-
-
-def test_a_mailbox_at_its_daily_limit_is_parked_for_an_hour() -> None:
-    settled = settle(CLAIMED, Rejected(403, "ErrorExceededMessageLimit", "limit"), NOON, SETTINGS)
-    assert settled.again == NOON + timedelta(hours=1)
-
-
-def test_an_unknown_outcome_is_not_looked_at_before_the_lease_is_over() -> None:
-    """The answer, or the request itself, may still be on its way until then."""
-    settled = settle(CLAIMED, TIMED_OUT, NOON, SETTINGS)
-    assert (settled.row.state, settled.row.attempts) == ("unknown", 1)
-    assert settled.again == settled.row.due_at == FIRST_LOOK
-
-
-# A direct request whose key is known.
-
-
-def same(known: Row, now: object = NOON) -> object:
-    return meet(known, known.fingerprint, NOON if now is NOON else LATER, "token-2")
-
-
-def test_another_body_under_the_same_key_is_a_mismatch() -> None:
-    assert meet(row("sent"), "another", NOON, "t") == Mismatch()
-
-
-@pytest.mark.parametrize("state", ["sent", "review", "cancelled", "suppressed", "captured"])
-def test_an_ended_mail_is_answered_without_sending(state: State) -> None:
-    assert same(row(state, queued=False)) == row(state, queued=False)
-
-
-@pytest.mark.parametrize("state", ["accepted", "scheduled", "unknown", "sending"])
-def test_a_mail_safe_in_the_queue_is_answered_without_sending(state: State) -> None:
-    assert same(row(state)) == row(state)
-
-
-def test_a_living_attempt_of_another_request_is_busy() -> None:
-    reply = same(row("sending", queued=False))
-    assert reply == Busy((LEASE_ENDS + SKEW - NOON).total_seconds())
-
-
-@pytest.mark.parametrize("state", ["sending", "unknown"])
-def test_an_attempt_that_died_is_taken_over_as_what_may_have_gone(state: State) -> None:
-    reply = same(row(state, queued=False), LATER)
-    assert isinstance(reply, Claim)
-    assert (reply.row.token, reply.row.state, reply.then) == ("token-2", "sending", "verify")
-
-
-def test_a_failed_mail_may_be_tried_again_from_the_start() -> None:
-    reply = same(row("failed", attempts=20, code="ErrorQuotaExceeded"), LATER)
-    assert isinstance(reply, Claim)
-    assert (reply.row.attempts, reply.row.accepted_at, reply.row.code) == (0, LATER, None)
-
-
-@pytest.mark.parametrize("state", ["failed", "review"])
-def test_a_mail_whose_attempt_was_abandoned_may_have_gone(state: State) -> None:
-    """Nobody was told anything of it: with its caller its mail comes again, and it is looked for."""
-    reply = same(row(state, queued=False, code="Abandoned"), LATER)
-    assert isinstance(reply, Claim)
-    assert reply.then == "verify"
+@pytest.mark.parametrize(("known", "expected"), KEYS.values(), ids=KEYS)
+def test_what_a_request_is_answered_whose_key_is_known(known: Row, expected: object) -> None:
+    check(meet(known, known.fingerprint, LATER, NEW), expected)
+    assert meet(known, "another", LATER, NEW) == Mismatch()

@@ -1,8 +1,8 @@
 """What each answer of a mailbox, and each silence, means for a mail that may have gone."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from shared.delivery.retries import SKEW, Settled, settle
 from shared.delivery.row import Row
 from shared.delivery.verification import LONGEST_PAUSE, Finding, assess
 from shared.graph.outcome import Interrupted, NotConnected, Outcome, Rejected, Throttled, Unanswered, Unknown
-from shared.settings.config import Settings
+from shared.settings.config import OnUnknown, Settings
 from tests.delivery.samples import NOON, TIMED_OUT, first_claim, work
 
 SETTINGS: Final = Settings()
@@ -43,94 +43,92 @@ SILENCE: Final[dict[str, Outcome]] = {
 
 
 def looked(
-    finding: Finding | None, verifications: int = LAST_LOOK, settings: Settings = SETTINGS, **changes: object
-) -> object:
-    return assess(replace(CLAIMED, verifications=verifications, **changes), finding, NOON, settings)  # type: ignore[arg-type] # by name
+    finding: Finding | None, verifications: int = LAST_LOOK, jitter: float = 0.0, **changes: Any
+) -> Settled | Row:
+    return assess(replace(CLAIMED, verifications=verifications, **changes), finding, NOON, SETTINGS, jitter=jitter)
 
 
-def settled(finding: Finding | None, verifications: int = LAST_LOOK, **changes: object) -> Settled:
-    found = looked(finding, verifications, SETTINGS, **changes)
+def settled(finding: Finding | None, **changes: Any) -> Settled:
+    found = looked(finding, **changes)
     assert isinstance(found, Settled)
     return found
 
 
-def test_what_cannot_be_looked_up_is_sent_once_more_then_held() -> None:
-    again = looked(None, verifications=0)
-    assert isinstance(again, Row)
-    assert (again.resends, again.may_have_gone_twice) == (1, True)
-    held = settled(None, verifications=0, resends=1)
-    assert (held.row.state, held.again) == ("review", None)
+WAITS: Final[dict[str, object]] = {"state": "unknown"}
+FAILED: Final[dict[str, object]] = {"state": "failed", "may_have_gone": False}
+HELD: Final[dict[str, object]] = {"state": "review"}
+ANSWERS: Final[dict[str, tuple[Finding | None, dict[str, Any], float | None, dict[str, object]]]] = {
+    **{
+        f"found at look {look}": ("sent", {"verifications": look}, None, {"state": "sent", "may_have_gone": False})
+        for look in range(LAST_LOOK + 1)
+    },
+    # 15, 60 and 180 seconds after the attempt: copies appear late.
+    "not found at the first": ("absent", {"verifications": 0}, 45, {**WAITS, "verifications": 1, "resends": 0}),
+    "not found at the second": ("absent", {"verifications": 1}, 120, {**WAITS, "verifications": 2, "resends": 0}),
+    "not found after the last attempt": ("absent", {"attempts": 20}, None, FAILED),
+    "not found, too old": ("absent", {"accepted_at": OLD}, None, FAILED),
+    # The draft of the second attempt says nothing of the first.
+    "not asked for, after one resend": ("unsent", {"resends": 1, "attempts": 20, "verifications": 0}, None, HELD),
+    "waits among drafts or in the outbox, at growing distances": (
+        "waiting", {"accepted_at": NOON - timedelta(minutes=10)}, 300, {**WAITS, "verifications": 0},
+    ),
+    "waits there for long": ("waiting", {"accepted_at": OLD}, LONGEST_PAUSE, WAITS),
+    "cannot be looked up, after one resend": (None, {"verifications": 0, "resends": 1}, None, HELD),
+    **{
+        f"no answer for the {number}. time": (
+            Unanswered(TIMED_OUT), {"unanswered": number}, seconds, {**WAITS, "unanswered": number + 1},
+        )
+        for number, seconds in ((0, 15), (1, 30), (2, 60), (3, 120), (30, LONGEST_PAUSE))
+    },
+    "an answer begins the distances anew": ("absent", {"verifications": 0, "unanswered": 5}, 45, {"unanswered": 0}),
+    "Graph says when": (Unanswered(Throttled(400.0)), {}, 400, WAITS),
+    "Graph says when, with 503": (Unanswered(Unknown("status", 503, after=90.0)), {}, 90, WAITS),
+    "looks do not come back together": (Unanswered(TIMED_OUT), {"jitter": 1.0}, 18, WAITS),
+}  # fmt: skip
 
 
-def test_what_cannot_be_looked_up_is_review_at_once_where_the_policy_says_hold() -> None:
-    held = looked(None, settings=Settings(on_unknown="review"))
-    assert isinstance(held, Settled)
-    assert held.row.state == "review"
+@pytest.mark.parametrize(("finding", "row", "seconds", "columns"), ANSWERS.values(), ids=ANSWERS)
+def test_what_an_answer_says_and_when_the_mailbox_is_asked_again(
+    finding: Finding | None, row: dict[str, Any], seconds: float | None, columns: dict[str, object]
+) -> None:
+    found = settled(finding, **row)
+    assert found.again == found.row.due_at == (None if seconds is None else NOON + timedelta(seconds=seconds))
+    assert {name: getattr(found.row, name) for name in columns} == columns
 
 
-def test_the_choice_can_be_the_mails_own() -> None:
-    """A route that sends invoices may hold where all others send again."""
-    held = assess(CLAIMED, None, NOON, SETTINGS, "review")
-    assert isinstance(held, Settled)
-    assert held.row.state == "review"
-    assert isinstance(assess(CLAIMED, None, NOON, Settings(on_unknown="review"), "resend"), Row)
-
-
-@pytest.mark.parametrize("verifications", range(LAST_LOOK + 1))
-def test_a_copy_found_is_sent_at_any_look_and_in_doubt_no_more(verifications: int) -> None:
-    found = settled("sent", verifications)
-    assert (found.row.state, found.row.may_have_gone, found.again) == ("sent", False, None)
-
-
-def test_a_copy_not_found_is_looked_for_again_at_the_given_times() -> None:
-    """15, 60 and 180 seconds after the attempt: copies appear late."""
-    for verifications, distance in ((0, 45), (1, 120)):
-        waiting = settled("absent", verifications)
-        assert (waiting.row.state, waiting.row.verifications, waiting.row.resends) == ("unknown", verifications + 1, 0)
-        assert waiting.again == waiting.row.due_at == NOON + timedelta(seconds=distance)
-
-
-def test_a_copy_found_nowhere_at_the_last_look_is_sent_again() -> None:
-    assert looked("absent") == replace(CLAIMED, verifications=0, may_have_gone=False)
-
-
-@pytest.mark.parametrize("verifications", [0, 1, 2])
-def test_what_was_not_even_asked_for_is_sent_without_waiting_for_more_looks(verifications: int) -> None:
-    assert looked("unsent", verifications) == replace(CLAIMED, verifications=0, may_have_gone=False)
+@pytest.mark.parametrize(("finding", "look"), [("absent", LAST_LOOK), *(("unsent", look) for look in range(3))])
+def test_what_was_found_nowhere_at_the_last_look_or_was_never_asked_for_is_sent(finding: Finding, look: int) -> None:
+    assert looked(finding, look) == replace(CLAIMED, verifications=0, may_have_gone=False)
 
 
 def test_what_was_sent_once_more_without_being_looked_up_stays_in_doubt() -> None:
-    """The draft of the second attempt says nothing of the first."""
     again = looked("unsent", 0, resends=1)
     assert isinstance(again, Row)
     assert again.may_have_gone
-    assert settled("unsent", 0, resends=1, attempts=20).row.state == "review"
 
 
-def test_a_copy_found_nowhere_after_the_last_attempt_fails_the_mail() -> None:
-    for failed in (settled("absent", attempts=20), settled("absent", accepted_at=OLD)):
-        assert (failed.row.state, failed.row.may_have_gone, failed.again) == ("failed", False, None)
-
-
-def test_a_copy_among_drafts_or_in_the_outbox_is_waited_for_at_growing_distances() -> None:
-    waiting = settled("waiting", verifications=2, accepted_at=NOON - timedelta(minutes=10))
-    assert (waiting.row.state, waiting.again) == ("unknown", NOON + timedelta(minutes=5))
-    late = settled("waiting", accepted_at=OLD)
-    assert late.again == NOON + timedelta(seconds=LONGEST_PAUSE)
+@pytest.mark.parametrize(
+    ("rule", "own"), [("resend", None), ("review", None), ("resend", "review"), ("review", "resend")]
+)
+def test_what_cannot_be_looked_up_is_for_the_policy_or_the_mails_own(rule: OnUnknown, own: OnUnknown | None) -> None:
+    """A route that sends invoices may hold where all others send again."""
+    found = assess(CLAIMED, None, NOON, Settings(on_unknown=rule), own)
+    if (own or rule) == "resend":
+        assert isinstance(found, Row)
+        assert (found.resends, found.may_have_gone_twice) == (1, True)
+    else:
+        assert isinstance(found, Settled)
+        assert (found.row.state, found.again) == ("review", None)
 
 
 def test_what_leaves_the_outbox_may_be_nowhere_for_a_moment_so_its_looks_begin_anew() -> None:
-    waiting = settled("waiting", verifications=LAST_LOOK)
-    assert isinstance(assess(waiting.row, "absent", NOON + MINUTE, SETTINGS), Settled)
-
-
-# No answer.
+    assert isinstance(assess(settled("waiting").row, "absent", NOON + MINUTE, SETTINGS), Settled)
 
 
 @pytest.mark.parametrize("outcome", SILENCE.values(), ids=SILENCE)
 @pytest.mark.parametrize("verifications", range(LAST_LOOK + 1))
 def test_a_look_without_an_answer_is_repeated_and_counts_as_none(outcome: Outcome, verifications: int) -> None:
-    again = settled(Unanswered(outcome), verifications)
+    again = settled(Unanswered(outcome), verifications=verifications)
     assert (again.row.state, again.row.verifications, again.row.unanswered) == ("unknown", verifications, 1)
     assert (again.row.resends, again.row.may_have_gone) == (0, True)
     assert again.again == again.row.due_at
@@ -140,32 +138,11 @@ def test_a_look_without_an_answer_is_repeated_and_counts_as_none(outcome: Outcom
 
 @pytest.mark.parametrize("outcome", SILENCE.values(), ids=SILENCE)
 @pytest.mark.parametrize("policy", ["resend", "review"])
-def test_what_was_never_answered_until_the_mail_is_too_old_needs_a_person(outcome: Outcome, policy: str) -> None:
+def test_what_was_never_answered_until_the_mail_is_too_old_needs_a_person(outcome: Outcome, policy: OnUnknown) -> None:
     """Whatever the policy: it decides where a mailbox cannot be asked, not where it does not answer."""
-    rules = Settings(on_unknown="review" if policy == "review" else "resend")
-    held = looked(Unanswered(outcome), settings=rules, accepted_at=OLD)
+    held = assess(replace(CLAIMED, accepted_at=OLD), Unanswered(outcome), NOON, Settings(on_unknown=policy))
     assert isinstance(held, Settled)
     assert (held.row.state, held.row.code, held.row.may_have_gone, held.again) == ("review", "Unverified", True, None)
-
-
-def test_the_distances_double_and_end_at_half_an_hour() -> None:
-    distances = [settled(Unanswered(TIMED_OUT), unanswered=n).again for n in (0, 1, 2, 3, 30)]
-    assert [(at - NOON).total_seconds() for at in distances if at] == [15, 30, 60, 120, LONGEST_PAUSE]
-
-
-def test_an_answer_begins_the_distances_anew() -> None:
-    assert settled("absent", verifications=0, unanswered=5).row.unanswered == 0
-
-
-def test_where_graph_says_when_it_is_not_asked_before() -> None:
-    assert settled(Unanswered(Throttled(400.0))).again == NOON + timedelta(seconds=400)
-    assert settled(Unanswered(Unknown("status", 503, after=90.0))).again == NOON + timedelta(seconds=90)
-
-
-def test_looks_that_had_no_answer_together_do_not_come_back_together() -> None:
-    again = assess(CLAIMED, Unanswered(TIMED_OUT), NOON, SETTINGS, jitter=1.0)
-    assert isinstance(again, Settled)
-    assert again.again == NOON + timedelta(seconds=18)
 
 
 # What cannot be asked.

@@ -9,7 +9,8 @@ do. A `Plan` says what is asked of the world and where it is troubled. The same 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count, cycle
 from math import inf
@@ -38,15 +39,14 @@ from shared.settings.config import OnUnknown, Settings
 from shared.telemetry import logger
 from shared.webhooks.routing import at_once
 from shared.webhooks.routing.at_once import AtOnce
-from tests.delivery.drafts import Drafts
+from tests.delivery.drafts import FILES, Drafts
 from tests.delivery.memory import MemoryFiles
 from tests.delivery.plan import HARMLESS, LOST, OF_THE_WORLD, GraphDoes, Plan, Point, Start, Trouble
 from tests.delivery.remote import Pace, PreSend, StorageLedger, StorageOutbox
-from tests.delivery.samples import BAD_RECIPIENT, NO_PERMISSION, NOON, THROTTLED, mailer, outgoing_mail
+from tests.delivery.samples import BAD_RECIPIENT, MAIL, NO_PERMISSION, NOON, THROTTLED, mailer, outgoing_mail
 
 __all__ = ["MAIL", "World"]
 
-MAIL: Final = "0" * 32
 BODIES: Final = ("Meet for lunch?", "Something else under the same key")
 VISIBILITY: Final = 30.0  # seconds until the message of a process that died, or that failed, is there again
 MOST_DELIVERIES: Final = 3  # of one message; then it is poison. host.json says 10: that would take too much trouble
@@ -253,11 +253,8 @@ class World:
 
     def _mail(self, body: int, now: datetime, *, later: bool) -> OutgoingMail:
         not_before = now + timedelta(seconds=self.plan.wait) if later and self.plan.wait else None
-        made = (
-            self.drafts.large(outgoing_mail(MAIL, BODIES[body]))
-            if self.plan.parts
-            else outgoing_mail(MAIL, BODIES[body])
-        )
+        files: dict[str, Any] = {"attachments": FILES} if self.plan.parts else {}  # that do not fit into a request
+        made = outgoing_mail(MAIL, BODIES[body], **files)
         mime = b"Subject: x\r\n\r\n" if self.plan.mime and not self.plan.parts else None
         return replace(made, accepted_at=now, not_before=not_before, mime=mime)
 

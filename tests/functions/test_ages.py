@@ -93,7 +93,7 @@ async def test_a_producers_message_that_fails_again_and_again_does_so_until_it_i
     young = ProducerMessage(v=1, id="a" * 32, queue=queue, inserted_at=YOUNG, body=b"{}")
     await trigger.mail_work_poison(message(msgspec.json.encode(young)))
     assert parse_work(returned(office)) == young
-    old = msgspec.structs.replace(young, inserted_at=OLD)
+    old = replace(young, inserted_at=OLD)
     await trigger.mail_work_poison(message(msgspec.json.encode(old)))
     assert office.outbox.dead == {"a" * 32: Kept("message", "Crashed", b"{}", queue)}
     assert (await office.row("a" * 32)).state == "failed"
@@ -128,7 +128,7 @@ async def test_a_mail_whose_message_fails_again_and_again_ends_when_it_is_too_ol
 
 
 async def test_a_mail_that_cannot_even_be_read_is_kept_as_its_message_came(office: Office) -> None:
-    unread = msgspec.structs.replace(work(accepted_at=OLD), mail=msgspec.Raw(b'{"of": "tomorrow"}'))
+    unread = replace(work(accepted_at=OLD), mail=msgspec.Raw(b'{"of": "tomorrow"}'))
     content = msgspec.json.encode(unread)
     await trigger.mail_work_poison(message(content))
     assert office.outbox.dead[unread.id] == Kept("message", "Crashed", content, "mail-work")

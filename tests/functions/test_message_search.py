@@ -22,8 +22,7 @@ from shared.mail.outgoing import encode, identity, key_hash
 from shared.settings.config import read
 from shared.storage.tables import Tables
 from tests.auth.test_entra import APPLICATION, OTHER, TENANT, USER, Entra, app_claims, bearer, user_claims
-from tests.delivery.samples import NOON, Office, outgoing_mail
-from tests.delivery.test_operations import answering
+from tests.delivery.samples import NOON, Office, answering, outgoing_mail
 from tests.functions.samples import ENVIRONMENT, answer_of, request
 from tests.wire import Wire
 

@@ -16,8 +16,8 @@ from shared.delivery.row import Row
 from shared.functions import messages
 from shared.mail.outgoing import identity
 from shared.settings.config import read
-from tests.delivery.samples import NOON, TIMED_OUT, Office, outgoing_mail
-from tests.delivery.test_operations import answering, held, refused, unanswered
+from tests.delivery.samples import NOON, TIMED_OUT, Office, answering, outgoing_mail
+from tests.delivery.test_operations import held, refused, unanswered
 from tests.functions.samples import ENVIRONMENT, answer_of, request
 
 Install = Callable[[App], App]

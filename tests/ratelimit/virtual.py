@@ -4,7 +4,7 @@ import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -33,6 +33,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._skipping.time
+
+
+# For a module's fixture `anyio_backend`: each of its tests has a loop of its own, whose time starts at nought.
+BACKEND: Final = "asyncio", {"loop_factory": VirtualLoop}
 
 
 def run[T](scenario: Coroutine[Any, Any, T]) -> T:

@@ -25,7 +25,8 @@ from typing import Final
 import msgspec
 from azure.core.exceptions import AzureError
 
-from shared.delivery.engine import Ended, Engine, Later, Ready, Waits
+from shared.delivery.attempt import Ended, Later, Ready, Waits
+from shared.delivery.engine import Engine
 from shared.delivery.lease import lease_end
 from shared.delivery.ledger import Conflict
 from shared.delivery.queue import Receipt

@@ -9,12 +9,12 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
@@ -351,9 +351,7 @@ async def test_an_operator_is_told_of_a_body_that_was_signed_before_when_its_mai
 ) -> None:
     """Where that cannot be looked up, the mail is left to its message."""
     signed = Signed(body="a" * 32, event="b" * 32)
-    monkeypatch.setattr(
-        at_once_module, "work_of", lambda *given: msgspec.structs.replace(work_of(*given), signed=signed)
-    )
+    monkeypatch.setattr(at_once_module, "work_of", lambda *given: replace(work_of(*given), signed=signed))
     house = House(tmp_path)
     with caplog.at_level(logging.INFO, "mailroom"):
         await house.post()

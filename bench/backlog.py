@@ -24,7 +24,7 @@ from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import SendMail
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity
 from shared.mail.parse import send_mail
-from shared.policy.pre_send import Goes, Withheld, before_send
+from shared.policy.pre_send import Declined, Goes, before_send
 from shared.ratelimit.rate_limits import RateLimits
 from shared.settings.address_patterns import Patterns
 from shared.settings.config import Settings
@@ -61,7 +61,7 @@ class _Nobody:
 
     settings: Settings
 
-    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Withheld:
+    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Declined:
         return before_send(mail, self.settings, frozenset(), admitted=admitted)
 
 

@@ -1,12 +1,12 @@
-"""Mailroom's own events: the one place that names them, and the one function that writes them.
+"""Mailroom's log events: this module declares all of them and has the one function that writes them.
 
-Each is one line of JSON in the log, so that a query can read it: `parse_json(message).event == "mail.failed"`. An event
-carries ids, counts, codes and names of routes and settings; never an address, a subject, a body or a token.
+Each event is one line of JSON in the log, so that queries can read it: `parse_json(message).event == "mail.failed"`. An
+event contains ids, counts, codes and names of routes and settings; never an address, a subject, a body or a token.
 
-An event that anybody can cause is written at most once in so many seconds, with a count: traces are not sampled
-(host.json), and a stranger could fill the log and its daily quota. The first event with given fields is written at
-once; those of the next seconds are counted, and the count is written with the next event of any kind, because Azure
-takes what is logged only while a function runs. What was counted and not written is lost with the process.
+An event that anybody can cause is written at most once in some seconds, with a count. Otherwise a stranger could fill
+the log and its daily quota, because traces are not sampled (host.json). The first event with given fields is written at
+once; those of the next seconds are counted. The count is written together with the next event of any kind, because
+Azure accepts log lines only while a function runs. Counts that were not written are lost with the process.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""Who calls: verifies the Microsoft Entra access tokens of callers.
+"""Verifies the Microsoft Entra access tokens of callers.
 
-Entra issues two kinds of token for one registration, v1 and v2, and both occur; they differ in issuer, audience and the
-claim that names the application. A token is accepted when its signature is RS256 by a key that the tenant's metadata
-names for that version, and version, issuer, tenant, audience and times are right.
+Entra issues tokens of version 1 and of version 2 for the same registration. They differ in issuer, in audience, and in
+the claim that names the application. A token is accepted if it is signed (RS256) with a key that the tenant's metadata
+lists for that version, and if its version, issuer, tenant, audience and times are right.
 https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-tokens
 
 Importing this module loads no cryptography and no HTTP client; the first token does.

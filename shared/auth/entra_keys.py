@@ -1,4 +1,4 @@
-"""The keys with which Microsoft Entra signs a tenant's tokens, as the tenant's metadata names them.
+"""Fetches and caches the keys with which Microsoft Entra signs a tenant's tokens.
 
 https://openid.net/specs/openid-connect-discovery-1_0.html. Importing this module loads no cryptography and no HTTP
 client; the first token does.

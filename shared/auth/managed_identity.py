@@ -1,7 +1,7 @@
-"""The app's managed identity, as every client here asks for its tokens.
+"""The app's managed identity: the one credential that all clients use.
 
-Unlike the SDK's own, it takes seconds at most for a token, every failure is an azure-core error, and no proxy is read
-from the environment.
+It differs from the SDK's credential in three ways: it gives up after some seconds, every failure is an azure-core
+error, and it reads no proxy from the environment.
 """
 
 import time

@@ -1,21 +1,21 @@
-"""Bounces: what non-delivery reports in the mailboxes say of mails that were sent, written into their rows.
+"""Reads the non-delivery reports in the sender mailboxes and records the bounces in the rows of their mails.
 
 For each mailbox that has sent in the last days, and in every run:
 
-    search       its reports since the last run, and a little before: some appear late
-    read         those that say that a recipient was not reached, as MIME
-    correlate    by Mailroom's id in the headers of the returned mail, by a Message-ID of Mailroom's own, or by the
-                 marker of the message that has the Message-ID
-    check        the mail was sent, from this very mailbox, and to this very recipient; anything else changes nothing
-    record       the bounce into the row, once
+    search       find the reports that came since shortly before the last run, because some appear late
+    read         read as MIME those that say that a recipient was not reached
+    correlate    find the mail: by Mailroom's id in the headers of the returned mail, by a Message-ID of Mailroom's own,
+                 or by the marker of the message that has the Message-ID
+    check        ignore the report unless the mail was sent from this mailbox to this recipient
+    record       write the bounce into the row, once
 
-A run does bounded work in each mailbox and remembers where it stopped. Reports are read with the mailbox's own budget,
-as verifications are. What was read is remembered only to save requests: to read a report twice changes nothing.
+A run does a limited amount of work in each mailbox and remembers where it stopped. Like verifications, these requests
+count among the mailbox's requests in flight. Which reports were read is remembered only to save requests: reading a
+report twice changes nothing.
 """
 
 import asyncio
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext, suppress
@@ -27,7 +27,7 @@ from typing import Final
 import msgspec
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
-from shared.bounces.delivery_report import LARGEST, DeliveryReport, FailedRecipient, NotAReport, read_report
+from shared.bounces.delivery_report import LARGEST, MAIL_ID, DeliveryReport, FailedRecipient, NotAReport, read_report
 from shared.bounces.report_search import PAGE, Listed, ReportSearch, Unread
 from shared.bounces.suppressor import Suppressor
 from shared.delivery.engine import Engine
@@ -40,7 +40,7 @@ from shared.graph.outcome import Rejected, Throttled
 from shared.mail.addresses import address_hash
 from shared.mail.marker import mail_of
 from shared.ratelimit.shared_row import key_of
-from shared.storage.tables import Entity, Table, Value
+from shared.storage.tables import ColumnValue, Entity, Table
 from shared.telemetry import LogEvent, emit
 
 TABLE: Final = "mailbounces"
@@ -57,7 +57,6 @@ AT_ONCE: Final = 8  # mailboxes
 LARGE: Final = 2**20  # bytes of a report: of larger ones there is one at a time in memory
 TRIES: Final = 4  # to write a row that others write too
 GONE: Final = 404
-_MAIL: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class _Busy(Exception):  # noqa: N818 - not now
@@ -65,7 +64,7 @@ class _Busy(Exception):  # noqa: N818 - not now
 
 
 @dataclass(slots=True)
-class _Progress:
+class _SearchProgress:
     """In one mailbox. since: from when it is searched. seen: reports that are done with, and when they came.
 
     by_class: the tenant takes the search for reports alone.
@@ -77,13 +76,13 @@ class _Progress:
     etag: str = ""
 
     @classmethod
-    def of(cls, entity: Entity | None, now: datetime) -> "_Progress":
+    def of(cls, entity: Entity | None, now: datetime) -> "_SearchProgress":
         if entity is None:
             return cls(now - FIRST)
         seen = msgspec.json.decode(entity["seen"], type=dict[str, int])
         return cls(max(entity["since"], now - FURTHEST), entity["by_class"], seen, entity["odata.etag"])
 
-    def moved(self, done: datetime) -> "_Progress":
+    def moved(self, done: datetime) -> "_SearchProgress":
         """After everything that came before `done` was gone through."""
         since = max(self.since, done - OVERLAP)
         seen = sorted(((at, name) for name, at in self.seen.items() if at >= int(since.timestamp())), reverse=True)
@@ -134,7 +133,7 @@ class _Run:
     async def go(self) -> None:
         """Go on where the last run has stopped. Raises AzureError."""
         key, now = key_of(self.mailbox), self.collector.engine.now()
-        progress = _Progress.of(await self.collector.table.get(key[:2], key), now)
+        progress = _SearchProgress.of(await self.collector.table.get(key[:2], key), now)
         self.done = progress.since
         try:
             await self._go_through(progress)
@@ -143,7 +142,7 @@ class _Run:
         except Unread as unread:
             self._say_unread(unread)
         progress = progress.moved(self.done)
-        entity: dict[str, Value] = {
+        entity: dict[str, ColumnValue] = {
             "PartitionKey": key[:2],
             "RowKey": key,
             "since": progress.since,
@@ -154,7 +153,7 @@ class _Run:
         with suppress(ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):  # of another run: go on there
             await (table.replace(entity, etag) if etag else table.insert(entity))
 
-    async def _go_through(self, progress: _Progress) -> None:
+    async def _go_through(self, progress: _SearchProgress) -> None:
         """Read what is new, the oldest first; `done` moves along. Raises _Busy, Unread."""
         now, read = self.collector.engine.now(), 0
         for skip in range(0, MOST_PAGES * PAGE, PAGE):
@@ -176,7 +175,7 @@ class _Run:
     def _search(self) -> ReportSearch:
         return ReportSearch(self.collector.connection(), self.mailbox, self.collector.engine.settings.send_timeout)
 
-    async def _page(self, progress: _Progress, skip: int) -> list[Listed]:
+    async def _page(self, progress: _SearchProgress, skip: int) -> list[Listed]:
         """Raises _Busy, Unread."""
         if progress.by_class:
             try:
@@ -241,7 +240,7 @@ class _Run:
                 return row
         for message_id in report.message_ids:
             for mail in await self._asked(lambda sought=message_id: self._search.marked(sought)):  # type: ignore[misc]
-                if _MAIL.fullmatch(mail) and (row := await ledger.read(mail)) is not None:
+                if MAIL_ID.fullmatch(mail) and (row := await ledger.read(mail)) is not None:
                     return row
         return None
 

@@ -1,14 +1,14 @@
-"""Non-delivery reports (RFC 3464) as they lie in a mailbox: which recipients a mail did not reach, and which mail.
+"""Parses non-delivery reports (RFC 3464): which mail did not reach which of its recipients.
 
-    multipart/report; report-type=delivery-status    anything else is no report: an absence note, a receipt
-    ├── text                        for people, not read
+    multipart/report; report-type=delivery-status    anything else (an absence note, a receipt) is not a report
+    ├── text                        for people; ignored here
     ├── message/delivery-status     for each recipient: address, action, status
-    └── message/rfc822, or text/rfc822-headers: the mail that was returned, of which the headers are read
+    └── message/rfc822, or text/rfc822-headers: the returned mail, of which only the headers are read
 
-Anybody can write one: what it says counts only where it fits a mail of ours (collector.py). What Exchange itself wrote
-can be told from that by headers which it removes from what comes from outside (docs/decisions/0026-bounces.md).
+Anybody can write a report, so it counts only if it fits a mail that Mailroom sent (collector.py). Reports that Exchange
+itself wrote carry headers that Exchange removes from all mail from outside (docs/decisions/0026-bounces.md).
 
-Lengths are checked first, and every step goes through the text once.
+Lengths are checked first, and every step reads the text once, so the time grows with the length alone.
 """
 
 import binascii
@@ -42,7 +42,7 @@ RETURNED: Final = frozenset({"message/rfc822", "message/global", "text/rfc822-he
 SYSTEM_MAILBOX: Final = "microsoftexchange329e71ec88ae4615bbc36ab6ce41109e"  # sends a tenant's own reports
 AUTHENTICATED_AS: Final = "X-MS-Exchange-Organization-AuthAs"
 IS_REPORT: Final = "X-MS-Exchange-Message-Is-Ndr"
-_MAIL: Final = re.compile(r"[0-9a-f]{32}")
+MAIL_ID: Final = re.compile(r"[0-9a-f]{32}")
 _MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,250}>")
 _CODE: Final = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")  # RFC 3463, and not a part of an address
 _BLANK_LINE: Final = re.compile(r"\r?\n[ \t]*\r?\n")
@@ -111,7 +111,7 @@ def read_report(raw: bytes) -> DeliveryReport:
     mail = _text(returned, MARKER_HEADER).lower()
     return DeliveryReport(
         tuple(_failed(status.decode("utf-8", "replace"))),
-        mail if _MAIL.fullmatch(mail) else None,
+        mail if MAIL_ID.fullmatch(mail) else None,
         tuple(dict.fromkeys(ids))[:MOST_IDS],
         _by_exchange(head),
     )

@@ -1,8 +1,8 @@
-"""The requests to Graph by which a mailbox is asked for non-delivery reports. Needs Mail.Read; changes nothing.
+"""Searches a mailbox for non-delivery reports, through Graph. Needs Mail.Read, and changes nothing.
 
-Reports are messages whose class (PidTagMessageClass) begins with REPORT, in whatever folder a rule has put them. Graph
-documents `startswith` for the value of an extended property, and not whether it can stand beside a time. So a mailbox
-that refuses the two together is asked for all messages of the time, with their classes.
+A report is a message whose class (PidTagMessageClass) begins with REPORT. A rule may have moved it to any folder. Graph
+documents `startswith` on the value of an extended property, but not whether it can be combined with a filter on a time.
+If a mailbox refuses the combination, all its messages of that time are listed, with their classes.
 """
 
 import re
@@ -36,7 +36,7 @@ class _Property(msgspec.Struct):
     value: str | None = None
 
 
-class _Item(msgspec.Struct, rename="camel"):
+class _ReportItem(msgspec.Struct, rename="camel"):
     id: str
     received_date_time: datetime = datetime(2000, 1, 1, tzinfo=UTC)
     single_value_extended_properties: list[_Property] = []
@@ -48,8 +48,8 @@ class _Item(msgspec.Struct, rename="camel"):
         return next(found, "")
 
 
-class _Items(msgspec.Struct):
-    value: list[_Item]
+class _ReportItems(msgspec.Struct):
+    value: list[_ReportItem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class ReportSearch:
         )
         return [mail for item in found if (mail := item.named(MARKER_PROPERTY))]
 
-    async def _list(self, **query: Any) -> Iterable[_Item]:
+    async def _list(self, **query: Any) -> Iterable[_ReportItem]:
         messages, parameters = self.connection.client.users.by_user_id(self.mailbox).messages, MessagesQuery(**query)
         answer, outcome = await asked(
             self.connection, lambda configure: messages.get(configure(parameters)), self.deadline
@@ -125,7 +125,7 @@ class ReportSearch:
         if answer is None or answer.status_code != OK:
             raise Unread(outcome, refused=answer is not None and answer.status_code in REFUSED)
         try:
-            return msgspec.json.decode(answer.content, type=_Items).value
+            return msgspec.json.decode(answer.content, type=_ReportItems).value
         except msgspec.DecodeError:
             raise Unread(outcome) from None
 

@@ -1,7 +1,7 @@
-"""Which addresses a bounce puts on the suppression list (MAIL_SUPPRESS_BOUNCED).
+"""Decides which bounces put an address on the suppression list (MAIL_SUPPRESS_BOUNCED).
 
-Only those whose mailbox does not exist, by a report of the tenant's own Exchange; and none that Mailroom itself lives
-by: an address that stands in the settings or in a route is an operator's, who is told of the bounce and decides.
+An address is listed only if its mailbox does not exist, and only if the tenant's own Exchange says so. Addresses in the
+settings or in a route are never listed: they are the operator's own, who is told of the bounce and decides.
 """
 
 from collections.abc import Callable, Iterable, Iterator

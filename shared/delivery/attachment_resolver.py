@@ -1,8 +1,8 @@
-"""Attachments by reference: whether the blob may be attached, whether it is there, and in which version.
+"""Resolves attachments by reference: checks that the blob may be attached, that it exists, and notes its version.
 
-What is found is written into the mail: the size, and the ETag, by which a later change is noticed. "Not allowed" and
-"not there" get the same answer and take one request to storage each: without access to a container, a caller learns
-nothing about it.
+The blob's size and ETag are written into the mail, so that a later change is noticed. A blob that may not be attached
+and one that does not exist get the same answer after the same single request to storage, so a caller learns nothing
+about containers that it may not use.
 """
 
 import secrets

@@ -1,13 +1,15 @@
-"""What needs attention: an index of the mails that an operator should see, the newest first.
+"""The index of mails that need an operator's attention, newest first.
 
-    accepted, unknown            after an attempt: by when that was
-    failed, review, suppressed   by when it ended
-    sent, with bounces           by when the last of them was found
+    state                        sorted by
+    accepted, unknown            the time of the last attempt
+    failed, review, suppressed   the time at which the mail ended
+    sent, with bounces           the time at which the last bounce was found
 
-One entity a mail in a table of its own: a partition a day, both keys counted down, so that storage itself returns the
-newest first. It holds what is shown of the row, so that a page needs no row. The ledger writes it after the row, and
-takes it out when the mail ends well: a mail that is simply sent never has one. A process that dies in between leaves an
-entry that is missing or wrong; maintenance puts it right within the hour.
+The index is a table with one entity for each mail. Each day is a partition, and both keys count down, so storage itself
+returns the newest first. An entity repeats those columns of the row that are shown, so a page needs no reads of rows.
+The ledger writes the entity after the row and removes it when the mail ends well; a mail that is sent at the first
+attempt never has one. If a process dies in between, an entity is missing or wrong until maintenance corrects it within
+the hour.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.storage.tables import Entity, Table, Value, continued, token_text
+from shared.storage.tables import ColumnValue, Entity, Table, continued, token_text
 
 if TYPE_CHECKING:
     from shared.delivery.row import Row
@@ -55,7 +57,7 @@ class AttentionIndex:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def put(self, row: "Row", columns: Mapping[str, Value]) -> None:
+    async def put(self, row: "Row", columns: Mapping[str, ColumnValue]) -> None:
         """The entry of a listed row, in place of the one that it may have at this time. columns: of the row."""
         if row.listed_at is not None:
             shown = {name: value for name, value in columns.items() if name not in NOT_SHOWN}

@@ -1,4 +1,4 @@
-"""What producers and operators may do with a mail: cancel it; replay one that ended unsent; retry one that waits."""
+"""The actions on a mail: cancel it, replay it if it ended unsent, retry it now if it waits."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,13 +10,14 @@ import msgspec
 
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import Conflict
-from shared.delivery.queue import QUEUE, Kept
+from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import ProducerMessage, work_of
 from shared.delivery.retries import ended
 from shared.delivery.row import REPLAYABLE, Row, new_token, report_end
 from shared.delivery.verification import Finding, cannot_be_asked, is_forbidden
 from shared.graph.outcome import Unanswered
 from shared.mail.outgoing import OutgoingMail, decode, identity
+from shared.settings.queue_names import WORK
 from shared.telemetry import LogEvent, emit
 
 
@@ -33,7 +34,7 @@ class Cannot:
     why: str = ""
 
 
-type Refused = Callable[[Kept], Awaitable[str | None]]
+type WhyRefused = Callable[[Kept], Awaitable[str | None]]
 """Why a producer's message would be refused again, if it would."""
 
 
@@ -59,7 +60,7 @@ class Control:
         return row
 
     async def replay(
-        self, row: Row, *, force: bool = False, dry: bool = False, refused: Refused | None = None
+        self, row: Row, *, force: bool = False, dry: bool = False, refused: WhyRefused | None = None
     ) -> Row | Cannot:
         """Put a mail back that has ended unsent, with the same id. The row as it is now: sent, if it was found.
 
@@ -97,8 +98,8 @@ class Control:
         """A message without a key is known by its id alone. So it gets one that follows from its row, whoever puts it
         back, and however often: it stays one mail. What it becomes has a row of its own.
         """
-        if kept.queue == QUEUE:  # one of Mailroom's own, which has its id in it
-            await self.engine.outbox.put_back(QUEUE, kept.content)
+        if kept.queue == WORK:  # one of Mailroom's own, which has its id in it
+            await self.engine.outbox.put_back(WORK, kept.content)
             await self.engine.outbox.forget(row.id)
             return row
         name = identity("put back", row.id)

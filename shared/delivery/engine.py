@@ -1,14 +1,15 @@
-"""THE path of one mail, once for all of them. `Engine.run` goes it from top to bottom:
+"""The path of one mail: `Engine.run` takes these steps, in this order, for every mail.
 
-    verify    only if the mail may have gone: ask its mailbox   -> sent, later, needs a person, or go on
-    policy    what may go, now                                  -> suppressed, captured, refused
-    reserve   recipients of the mailbox's day, then its next time             -> later
-    claim     write the row, on condition                       -> Conflict: somebody else has the mail
-    send      by one request, or by way of a draft              -> an outcome, never an exception
-    record    the row as retries.py settles it
+    verify    only if the mail may have gone: ask its mailbox             -> sent, later, review, or go on
+    policy    decide what may be sent now                                 -> suppressed, captured, refused
+    reserve   take from the mailbox's daily recipients, and its next time -> later
+    claim     write the row, if nobody has changed it                     -> Conflict: somebody else has the mail
+    send      make one request, or send a draft                           -> an outcome, never an exception
+    record    write the row that retries.py derives from the outcome
 
-request.py calls it where somebody waits, worker.py where nobody does; they differ in what they do where it cannot go
-now. What is reserved is given back on every way out, unless the mail has gone, or may have, or its message carries it.
+request.py and at_once.py call it while somebody waits for an answer, worker.py for queue messages. They differ only in
+what they do with a mail that cannot be sent now. Whatever was reserved is given back on every way out, unless the mail
+was sent or may have been, or its queue message carries the reservation.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Stopped, Throttled, Unanswered, Unknown, report
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import weight
-from shared.policy.pre_send import Goes, PreSendPolicy, Withheld
+from shared.policy.pre_send import Declined, Goes, PreSendPolicy
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
@@ -90,11 +91,11 @@ class Ended:
     """It has ended. outcome: of the attempt, if there was one. unwritten: why its row does not say so, or may not."""
 
     row: Row
-    outcome: Outcome | Withheld | None = None
+    outcome: Outcome | Declined | None = None
     unwritten: AzureError | Conflict | None = None
 
 
-type Result = Later | Waits | Ended
+type RunResult = Later | Waits | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Engine:
         slot: Slot | None = None,
         told: bool = False,
         ready: Ready | None = None,
-    ) -> Result:
+    ) -> RunResult:
         """Send a mail under this row, which is claimed for it, if it may and can go now. verify: it may have gone.
 
         slot: what its message carries. told: its caller waits, was admitted a moment ago, and keeps what is refused.
@@ -153,17 +154,17 @@ class Engine:
         suspect: Row | None = None,
         told: bool = False,
         ready: Ready | None = None,
-    ) -> Result:
+    ) -> RunResult:
         """suspect: the row of a mail that may have gone, as it was claimed to ask its mailbox."""
         # 1 policy, 2 quota and time
         found = ready or await self.prepare(mail, row, slot, admitted=told)
         if isinstance(found, Later):
             return found
-        if isinstance(found, Withheld):  # of a mail that may have gone: it does not go again, and must not say so
+        if isinstance(found, Declined):  # of a mail that may have gone: it does not go again, and must not say so
             was = suspect or row
             doubt = {"resends": was.resends, "may_have_gone_twice": was.may_have_gone_twice}
             lease = await self.claim(row, **facts_of(mail), **doubt)
-            return await self._record(mail, retries.withhold(lease.row, found, self.now()), found, lease, told=told)
+            return await self._record(mail, retries.decline(lease.row, found, self.now()), found, lease, told=told)
         goes, reservation = found.goes.mail, found.reservation
         slot = (reservation.mailbox, reservation.at)
         gone = carried = False
@@ -199,7 +200,7 @@ class Engine:
 
     async def prepare(
         self, mail: OutgoingMail, row: Row | None = None, slot: Slot | None = None, *, admitted: bool
-    ) -> Ready | Withheld | Later:
+    ) -> Ready | Declined | Later:
         """What policy says of a mail now; then its recipients and its time, reserved in the mailbox that it goes from.
 
         row: of the attempts before, if there were any. Raises AzureError, RateLimitUnavailable.
@@ -209,7 +210,7 @@ class Engine:
         except AzureError:
             emit(LogEvent.MAIL_UNCHECKED, id=mail.id)
             return Later(self.now() + UNASKED, slot)
-        if isinstance(goes, Withheld):
+        if isinstance(goes, Declined):
             return goes
         recipients = len(goes.mail.request.message.recipients)
         pool = self.settings.sender_pools.get(mail.sender) or (mail.sender,)
@@ -264,7 +265,7 @@ class Engine:
 
     async def _settled(
         self, mail: OutgoingMail, lease: Lease, outcome: Outcome, slot: Slot | None, *, told: bool
-    ) -> Result:
+    ) -> RunResult:
         report(outcome, lease.row.id)
         if isinstance(outcome, Throttled):
             until = await self.pace.throttled(lease.row.mailbox, outcome.after, outcome.code or "")
@@ -275,7 +276,7 @@ class Engine:
         return Waits(settled.row, settled.again, slot, outcome)
 
     async def _record(
-        self, mail: OutgoingMail, row: Row, outcome: Outcome | Withheld | None, lease: Lease, *, told: bool = False
+        self, mail: OutgoingMail, row: Row, outcome: Outcome | Declined | None, lease: Lease, *, told: bool = False
     ) -> Ended:
         try:
             if isinstance(outcome, Accepted):

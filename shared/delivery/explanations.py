@@ -1,4 +1,4 @@
-"""Why a mail is where it is: a sentence for a person, and nothing of the mail's content."""
+"""Explains a mail's state to people, in one sentence that contains nothing of the mail's content."""
 
 import re
 from typing import TYPE_CHECKING, Final

@@ -1,17 +1,19 @@
-"""Large mails: a marked draft, its files one after the other, then `send`. After a crash the next attempt continues.
+"""Sends large mails: creates a draft with a marker, uploads its files one by one, then sends the draft.
 
-The row records (progress) each step before it is taken, if that must not be taken twice:
+After a crash the next attempt continues. The row's `progress` records each step that must not be taken twice, before
+it is taken:
 
-    made, doubt          a draft is about to be created: if the answer is lost, it is found by its marker
-    draft, folder, made  it exists. Its attachments show how far the upload has come; a file whose upload had begun is
-                         uploaded again, since an upload URL is a secret and is stored nowhere
-    asked                Graph is about to be asked to send it: from now on only the mailbox knows
+    made, doubt          the draft is about to be created; if the answer is lost, its marker finds it
+    draft, folder, made  the draft exists. Its attachments show how far the upload has come. A file whose upload had
+                         begun is uploaded again: an upload URL is a secret, so it is not stored
+    asked                Graph is about to be asked to send the draft; from now on only the mailbox knows
 
-A draft of another message (its recipients were redirected since, say), or with unexpected attachments, is deleted and
-created again. A draft is sent only when it has every attachment.
+If the draft holds another message (because its recipients were redirected since, for example) or unexpected
+attachments, it is deleted and created again. A draft is sent only when it has every attachment.
 
-After an unknown `send`: if the draft is still where it was made, it was not sent yet; it is checked again after the
-delays and sent as it is after the last one. If it is gone, the marker is searched for, as for every mail.
+If the outcome of `send` is unknown and the draft is still where it was created, it has not been sent yet. It is checked
+again after each delay, and sent after the last one. If the draft is gone, the mailbox is searched for the marker, as
+for every mail.
 """
 
 import hashlib
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 SESSIONS: Final = 2  # for one file in one attempt
 
 
-class _Progress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class _DraftProgress(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """As it stands in the row. made: what the draft was made of. doubt: there may be another one, of a lost answer."""
 
     draft: str | None = None
@@ -80,13 +82,13 @@ class LargeMails:
         except AzureError:
             return NotConnected("storage")
 
-    async def look(self, row: Row) -> Finding:
+    async def verify(self, row: Row) -> Finding:
         """Whether a mail has gone that was to be sent by way of a draft. Never raises."""
         seen = _read(row)
         if not seen.asked or seen.draft is None:
             return "unsent"
         try:
-            there = await self.box.look(row.mailbox, seen.draft)
+            there = await self.box.read(row.mailbox, seen.draft)
         except Stopped as stopped:
             return Unanswered(stopped.outcome)
         if there is None:
@@ -102,16 +104,16 @@ class LargeMails:
         if seen.doubt:
             drafts |= {found.id for found in await self.box.find(row.mailbox, MARKER_PROPERTY, row.id)}
         for draft in drafts:
-            there = await self.box.look(row.mailbox, draft)
+            there = await self.box.read(row.mailbox, draft)
             if there is not None and there.is_draft:
                 await self.box.delete(row.mailbox, draft)
 
-    async def _draft(self, mail: OutgoingMail, plan: DraftPlan, claim: Lease) -> _Progress:
+    async def _draft(self, mail: OutgoingMail, plan: DraftPlan, claim: Lease) -> _DraftProgress:
         """The draft that there is, if it is the right one; else a new one."""
         seen, made = _read(claim.row), _digest(plan)
         mailbox = claim.row.mailbox
         if seen.draft is not None:
-            there = await self.box.look(mailbox, seen.draft)
+            there = await self.box.read(mailbox, seen.draft)
             found = [there] if there is not None and there.is_draft else []
         else:
             found = await self.box.find(mailbox, MARKER_PROPERTY, mail.id) if seen.doubt else []
@@ -121,9 +123,9 @@ class LargeMails:
             await self.box.delete(mailbox, draft.id)
         message = await filled(plan.first, self.files)
         # Of an earlier draft nothing is left to be known: it is gone, or it was deleted here.
-        await claim.keep(_write(_Progress(made=made, doubt=True)))
+        await claim.keep(_write(_DraftProgress(made=made, doubt=True)))
         draft = await self.box.create(mailbox, to_sdk(message))
-        progress = _Progress(draft=draft.id, folder=draft.folder, made=made, doubt=seen.doubt)
+        progress = _DraftProgress(draft=draft.id, folder=draft.folder, made=made, doubt=seen.doubt)
         try:
             await claim.keep(_write(progress))
         except Conflict:  # it took so long that another one has the mail, with a draft of its own
@@ -131,7 +133,7 @@ class LargeMails:
             raise
         return progress
 
-    async def _fill(self, plan: DraftPlan, progress: _Progress, claim: Lease) -> None:
+    async def _fill(self, plan: DraftPlan, progress: _DraftProgress, claim: Lease) -> None:
         mailbox, draft = claim.row.mailbox, progress.draft or ""
         there = await self.box.names(mailbox, draft)
         begun = len(there) - len(plan.first.attachments or ())
@@ -166,7 +168,7 @@ class LargeMails:
 
         return await self.uploader.upload(url, file_size(file), read, claim.stay) is Uploaded.WHOLE
 
-    async def _send(self, mail: OutgoingMail, progress: _Progress, claim: Lease) -> Outcome:
+    async def _send(self, mail: OutgoingMail, progress: _DraftProgress, claim: Lease) -> Outcome:
         mailbox, draft = claim.row.mailbox, progress.draft or ""
         if progress.doubt:
             for other in await self.box.find(mailbox, MARKER_PROPERTY, mail.id):
@@ -176,11 +178,11 @@ class LargeMails:
         return await self.box.send(mailbox, draft, claim.may_start)
 
 
-def _read(row: Row) -> _Progress:
-    return msgspec.json.decode(row.progress, type=_Progress) if row.progress else _Progress()
+def _read(row: Row) -> _DraftProgress:
+    return msgspec.json.decode(row.progress, type=_DraftProgress) if row.progress else _DraftProgress()
 
 
-def _write(progress: _Progress) -> str:
+def _write(progress: _DraftProgress) -> str:
     return msgspec.json.encode(progress).decode()
 
 

@@ -1,4 +1,4 @@
-"""A claim on one mail, for as long as it holds: nobody else sends the mail meanwhile."""
+"""The claim on one mail: until it expires, nobody else sends the mail."""
 
 import asyncio
 from collections.abc import Callable

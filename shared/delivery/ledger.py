@@ -1,8 +1,8 @@
-"""The ledger: one row a mail, the single truth about it, in Azure Table Storage.
+"""The ledger, in Azure Table Storage: one row for each mail, and the only truth about it.
 
-A row is written only on the condition that nobody else has changed it. A write whose answer is lost is tried again by
-the storage client and then meets itself. So on 409 and 412 the row is read once: one's own token and state in it mean
-that the write had succeeded. Every writer therefore puts a token of its own into what it writes.
+A row is written only if nobody else has changed it. If the answer to a write is lost, the storage client repeats the
+write, which then fails because of the first one. So after 409 or 412 the row is read once: if it has the writer's own
+token and state, the first write succeeded. That is why every writer puts a token of its own into the row.
 """
 
 import hashlib
@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.delivery.attention import AttentionIndex, mail_of, place
-from shared.delivery.results import Put, tell, untold
+from shared.delivery.results import PutIntoQueue, tell, untold
 from shared.delivery.row import COLUMNS, Row
-from shared.storage.tables import Entity, Table, Value, between, equal
+from shared.storage.tables import ColumnValue, Entity, Table, between, equal
 
 PARTITIONS: Final = 256  # of rows and payloads, evenly whatever the ids are made of
 TABLE: Final = "mailledger"
@@ -56,7 +56,7 @@ class Ledger:
     attention: the index that follows the rows. put: puts a result into its queue.
     """
 
-    def __init__(self, table: Table, attention: AttentionIndex | None = None, put: Put | None = None) -> None:
+    def __init__(self, table: Table, attention: AttentionIndex | None = None, put: PutIntoQueue | None = None) -> None:
         self._table = table
         self.attention = attention
         self._put_result = put
@@ -178,7 +178,7 @@ class Ledger:
         return Read(rows[:most], read, requests)
 
 
-def _columns(row: Row) -> dict[str, Value]:
+def _columns(row: Row) -> dict[str, ColumnValue]:
     """Most columns of a row are at their defaults, and each one written costs time and bytes."""
     values = ((name, getattr(row, name), default) for name, default in COLUMNS.items())
     return {name: value for name, value, default in values if value != default}

@@ -1,8 +1,9 @@
-"""The summary: figures that maintenance counts as it goes through the ledger, so that asking takes one request.
+"""The summary: figures that maintenance counts while it goes through the ledger, so that reading them is one request.
 
-One entity for the partitions of each run, which the same run of the next hour writes anew, and one for what is measured
-in every run: queues, and mailboxes that Graph has blocked. An entity stays far below what storage takes: of many routes
-the busiest are kept, of many mailboxes those without a success and those that sent last; how many are left out is said.
+Each run of maintenance writes one entity for its partitions, which the same run of the next hour overwrites, and one
+for what every run measures: queues, and mailboxes that Graph has blocked. An entity stays far below the size that
+storage allows: it keeps the busiest routes, and the mailboxes without a success and those that sent last. It says how
+many it leaves out.
 """
 
 from collections.abc import Iterable, Mapping

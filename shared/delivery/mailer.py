@@ -1,6 +1,6 @@
-"""One mail and Microsoft Graph: how it is sent, by one request or by way of a draft, and how its copy is found again.
+"""Sends a mail through Microsoft Graph, in one request or as a draft, and finds its copy in the mailbox again.
 
-Loads the SDK, and opens the connection, with the first mail; what drafts need, with the first that needs one.
+The first mail loads the SDK and opens the connection; the first mail that needs a draft loads the code for drafts.
 """
 
 import uuid
@@ -58,7 +58,7 @@ class GraphMailer:
         mail None: it is not at hand; whether it left a copy at all is not known then.
         """
         if row.progress is not None:
-            return await self.drafts().look(row)
+            return await self.drafts().verify(row)
         if self.settings.verify_sent and (mail is None or mail.request.save_to_sent_items):
             return await self.find(row)
         return None

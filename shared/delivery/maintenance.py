@@ -1,5 +1,6 @@
-"""Maintenance of rows and payloads that no message will come for. Each run covers some partitions, an hour the whole
-table; two runs at once do no harm.
+"""Maintenance of rows and payloads that no queue message points to any more.
+
+Each run covers some of the partitions; all are covered within an hour. Two runs at the same time do no harm.
 
 sending or unknown, nobody was told 2xx, lease over for an hour  verified: sent, or failed (Abandoned); no answer: again
                                                                  every hour, in the end for review

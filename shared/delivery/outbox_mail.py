@@ -1,11 +1,11 @@
-"""Reading a producer's mail: a message of the queue `mail-outbox`.
+"""Reads a producer's mail: a message of the queue `mail-outbox`.
 
     {"sender": "…", "message": {…}, "saveToSentItems": true, "key": "…", "notBefore": "2026-07-01T08:00:00+02:00",
      "thread": "…"}
 
-JSON, wrapped as producer_messages.py allows, with names in any case. Instead of `message` it may have `mime`: a whole
-MIME mail in base64, as sendMail takes it; a copy is always saved. Anything else is refused, including the fields of
-Mailroom's own `mail-work` messages.
+The JSON may be wrapped as producer_messages.py allows, and its names may be in any case. Instead of `message` it may
+have `mime`: a whole MIME mail in base64, as sendMail accepts it; a copy of it is always saved. Anything else is
+refused, including the fields of Mailroom's own `mail-work` messages.
 """
 
 from contextlib import suppress

@@ -1,13 +1,13 @@
-"""How a mail lies in `mail-payloads`: an envelope, the mail as JSON, and its larger files beside it, each as it is.
+"""The layout of `mail-payloads`: each mail has an envelope in JSON, and each of its larger files a blob of its own.
 
     {partition}/{id}/{fingerprint}/{token}.json     the envelope; left out where the mail fits into a queue message
     {partition}/{id}/{fingerprint}/{token}/{n}      the file of attachment n
     {partition}/{id}/events                         no mail yet: the events of a batch; empty when each has its mails
     {partition}/{id}/message.json                   no mail yet: a producer's message, as it came
 
-So a file can be read piece by piece when it is sent. The token is new for each message that is put first; those put
-again from it share it: a late message of a mail that had ended cannot take the mail of its replay, nor a request with
-the same key and another body that of the first.
+So a file can be read piece by piece while it is sent. The token is new for each first message of a mail; messages that
+are put again keep it. Therefore a late message of a mail that has ended cannot remove the payload of the mail's replay,
+and a request with the same key and another body cannot remove the payload of the first request.
 """
 
 import secrets

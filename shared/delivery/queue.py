@@ -1,8 +1,8 @@
-"""The outbox: where a mail is durable before anyone is told "accepted".
+"""The outbox, which makes a mail durable before anyone is told "accepted".
 
-A wake-up is a message in `mail-work`. Where the mail does not fit into one it goes to blobs first and the message
-names them (claim check; payload.py). What ends other than sent is kept in `mail-dead`, so that an operator can look and
-replay; its larger files stay where they are for as long as its row.
+A message in `mail-work` wakes the worker for one mail. If the mail does not fit into the message, it is written to
+blobs first, and the message names them (a claim check; see payloads.py). A mail that ends unsent is kept in
+`mail-dead`, so that an operator can inspect and replay it; its larger files stay where they are for as long as its row.
 """
 
 import math
@@ -22,14 +22,15 @@ from shared.delivery.payloads import apart, envelopes, files_of, message_name, p
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
 from shared.delivery.row import Row
 from shared.mail.outgoing import OutgoingMail, decode, encode
+from shared.settings.queue_names import WORK
 from shared.storage.files import reading
 from shared.storage.table_identity import OWN
 
-QUEUE: Final = "mail-work"
 DEAD: Final = "mail-dead"
 INLINE: Final = 48 * 1024  # of the 64 KiB of a queue message, as it is sent: in XML, in UTF-8
 BODY: Final = 36 * 1024  # bytes of a producer's message: in base64 what INLINE has room for
 MARK: Final = "unowned"
+LATER: Final = timedelta(minutes=5)  # until what cannot be done now, for a reason that passes, is tried again
 FURTHEST: Final = timedelta(days=6)  # a message may hide for less than 7 days; what is due later is put again
 
 
@@ -103,7 +104,7 @@ class Outbox:
 
     @cached_property
     def _queue(self) -> Any:
-        return self._queues().get_queue_client(QUEUE)
+        return self._queues().get_queue_client(WORK)
 
     @cached_property
     def _payloads(self) -> Any:
@@ -148,7 +149,7 @@ class Outbox:
             name = message_name(message.id)
             await self._upload(name, message.body)
             message = msgspec.structs.replace(message, body=b"", payload=name)
-        await self.put_back(QUEUE, msgspec.json.encode(message), after)
+        await self.put_back(WORK, msgspec.json.encode(message), after)
 
     async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
         """A producer's message with its body; None when its blob is gone."""
@@ -161,7 +162,7 @@ class Outbox:
         """Put a batch into `mail-work`. content: its events, to be kept first; again, they are kept for longer."""
         if content is not None:
             await self._upload(batch.payload, content)
-        await self.put_back(QUEUE, msgspec.json.encode(batch), after)
+        await self.put_back(WORK, msgspec.json.encode(batch), after)
 
     async def content_of(self, batch: Batch) -> bytes | None:
         """The events of a batch; empty when it was finished, None when somebody has removed them."""

@@ -10,7 +10,7 @@
     {"kind": "batch", "v": 1, "id", "route", "acceptedAt", "payload": "<blob>", "count": n
      [, "left": [n, …]] [, "paced": true]}
 
-No producer has a role on this queue, so what does not fit the schema is a fault of ours, or of another version.
+No producer has a role on this queue, so a message that does not fit the schema is a bug, or of another version.
 """
 
 from datetime import datetime

@@ -1,7 +1,8 @@
-"""Somebody waits for an answer: requests over HTTP. Nobody waits in worker.py.
+"""Delivers the mails of HTTP requests, whose callers wait for an answer. For queue messages see worker.py.
 
-A request has no message yet that carries its mail. So what cannot go now is made durable in this order: the message,
-then the row, and only then "202". (A webhook's mail is durable first: webhooks/routing/at_once.py.)
+At first no queue message carries the mail of a request. So a mail that cannot be sent now is made durable in this
+order: the message, then the row, and only then the answer 202. (A webhook's mail is made durable before it is sent:
+webhooks/routing/at_once.py.)
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from shared.event_loop import within
 from shared.graph.outcome import Accepted, Rejected, Unknown
 from shared.mail.outgoing import OutgoingMail
 from shared.mail.sizes import needs_draft
-from shared.policy.pre_send import Withheld
+from shared.policy.pre_send import Declined
 from shared.ratelimit.mailbox_pace import RateLimitUnavailable
 from shared.telemetry import LogEvent, emit
 
@@ -200,12 +201,12 @@ class Requests:
         if isinstance(unwritten, Conflict) and not isinstance(outcome, Accepted):
             return None  # the lease ran out over it, and an earlier message has the mail: what becomes of it counts
         if unwritten is not None:
-            if isinstance(outcome, Withheld):
+            if isinstance(outcome, Declined):
                 return await self._not_stored(row)  # what its caller is told 202 of is kept first
             # What Graph said holds, and the caller is told. The row stays claimed; after its lease maintenance asks.
             emit(LogEvent.ROW_UNWRITTEN, id=row.id, state=row.state)
         report_end(row)
-        if isinstance(outcome, Withheld) and row.state == "failed":
+        if isinstance(outcome, Declined) and row.state == "failed":
             return Rejection(row.id, Rejected(outcome.status or 403, outcome.code, "permanent", outcome.message))
         return Rejection(row.id, outcome) if isinstance(outcome, Rejected) else Done(row.id, row.state, row.request_id)
 

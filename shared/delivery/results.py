@@ -1,8 +1,7 @@
-"""What became of a mail, told to whoever reads the queue `mail-results`: a CloudEvent for each end and each bounce.
+"""Reports what became of mails in the queue `mail-results`: a CloudEvent for each end and each bounce.
 
-At least once and in any order: a message is put first, then the row says that it was told, and maintenance tells what a
-process that died in between has not. The id of an event is the same each time it is told. docs/results.md is for
-consumers.
+Each result is reported at least once, and in any order. The message is put first, then the row records that. If a
+process dies in between, maintenance reports the result again, with the same event id. docs/results.md is for consumers.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from shared.delivery.explanations import reason_of
+from shared.settings.queue_names import RESULTS
 
 if TYPE_CHECKING:
     from shared.delivery.row import Row
 
-type Put = Callable[[str, bytes], Awaitable[None]]
+type PutIntoQueue = Callable[[str, bytes], Awaitable[None]]
 """Puts a message into the queue of this name."""
 
-RESULTS: Final = "mail-results"
 SOURCE: Final = "/mailroom"
 
 
@@ -47,7 +46,7 @@ def untold(row: "Row") -> bool:
     return row.told_end != row.settled_at or row.told_bounces < len(bounces_of(row))
 
 
-async def tell(row: "Row", put: Put) -> dict[str, Any]:
+async def tell(row: "Row", put: PutIntoQueue) -> dict[str, Any]:
     """Put what is untold of a mail that has ended. Returns what its row is to say then. Raises what `put` raises."""
     bounces = bounces_of(row)
     if row.told_end != row.settled_at:

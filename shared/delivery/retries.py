@@ -1,10 +1,10 @@
-"""After an attempt: when a mail is tried again, and when it is given up. Pure functions from values to a value.
+"""Decides after an attempt whether a mail is tried again, and when, or has ended. Pure functions.
 
-    settle      the outcome of an attempt meets the row: it has ended, or waits, and until when
-    give_back   a claim under which Graph was asked nothing
-    withhold    policy lets nothing go
+    settle      the next row, from the outcome of an attempt
+    give_back   the next row, if Graph was not asked under this claim
+    decline     policy lets nothing go
 
-What a verification says is in verification.py, which has its own delays.
+verification.py decides after a verification, with delays of its own.
 """
 
 from dataclasses import dataclass, replace
@@ -13,11 +13,10 @@ from typing import Final, Literal
 
 from shared.delivery.row import Row
 from shared.graph.outcome import Accepted, Interrupted, NotConnected, Outcome, Rejected, Throttled, Unknown
-from shared.policy.pre_send import Withheld
+from shared.policy.pre_send import Declined
 from shared.settings.config import Settings
 
 SKEW: Final = timedelta(seconds=5)  # what two hosts' clocks may differ by
-UNSAID: Final = 30.0  # seconds until a mail that was throttled is tried again, where nobody says when
 LONGEST: Final = 3600.0  # seconds between two attempts
 LONGEST_UNREACHED: Final = 600.0  # the same, where Graph was not reached
 
@@ -53,7 +52,7 @@ def settle(row: Row, outcome: Outcome, now: datetime, settings: Settings, jitter
         return _wait(replace(row, status=None, code=outcome.reason), seconds, now, settings, jitter)
     row = replace(row, request_id=outcome.request_id, client_request_id=outcome.client_request_id)
     if isinstance(outcome, Throttled):  # does not count as an attempt
-        seconds = UNSAID if outcome.after is None else outcome.after
+        seconds = outcome.after or 0.0  # the engine sets it: until when the mailbox is blocked
         return _wait(replace(row, status=outcome.status, code=outcome.code), seconds, now, settings, jitter)
     row = replace(row, attempts=row.attempts + 1)
     code: str | None
@@ -86,12 +85,12 @@ def give_back(row: Row, due: datetime, *, verify: bool) -> Row:
     return replace(row, state="unknown" if verify else "accepted", due_at=due)
 
 
-def withhold(row: Row, withheld: Withheld, now: datetime) -> Row:
+def decline(row: Row, declined: Declined, now: datetime) -> Row:
     """The end of a claimed row whose mail is not to be sent. Whether an earlier attempt has sent it stays in doubt."""
-    row = replace(row, suppressed_recipients=withheld.left_out or None)
-    if withheld.state == "failed":
-        return replace(given_up(row, now, withheld.status, withheld.code), reason=withheld.message or None)
-    return ended(row, withheld.state, now)
+    row = replace(row, suppressed_recipients=declined.left_out or None)
+    if declined.state == "failed":
+        return replace(given_up(row, now, declined.status, declined.code), reason=declined.message or None)
+    return ended(row, declined.state, now)
 
 
 def unverified(row: Row) -> Row:

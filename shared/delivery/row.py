@@ -1,4 +1,4 @@
-"""What is known of one mail: its row in the ledger.
+"""The row of a mail in the ledger: all that is known about the mail.
 
 scheduled   waits for its time                      sent        Graph answered 202, or the copy was found
 accepted    waits to be sent                        failed      will not be sent

@@ -1,8 +1,9 @@
-"""Searching the ledger: what storage can tell is asked of it, the rest of each row that it gives.
+"""Searches the ledger. Storage tests the filters that it can; the others are tested here on the rows that it returns.
 
-Rows are spread over 256 partitions by the hash of their ids, so a search goes through them from first to last, some at
-a time: one stretch first, and twice as many each time that more is needed. What is frequent takes one request, what is
-rare one for each stretch. It ends with the page, or after a while, and the next one goes on behind the last row.
+Rows are spread over 256 partitions by the hash of their ids. A search goes through the partitions in order, a stretch
+of them with each request: one stretch first, then twice as many each time until the page is full. So a frequent state
+takes one request, and a rare one takes a request for each stretch. A search ends when its page is full or its time is
+up; the next page continues after the last row.
 """
 
 import asyncio
@@ -74,7 +75,7 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SearchPage:
     """A page. after: where the next one begins; None: it was the last. partitions: of 256, gone through by now. read:
     rows that storage gave for this page, in so many requests.
     """
@@ -86,7 +87,7 @@ class Found:
     requests: int
 
 
-async def search(ledger: Ledger, filters: Filters, most: int, after: str | None, tenant: str | None) -> Found:
+async def search(ledger: Ledger, filters: Filters, most: int, after: str | None, tenant: str | None) -> SearchPage:
     """Up to `most` rows, in no particular order. A page may be empty although there is a next one.
 
     Raises ValueError when `after` is none of ours, AzureError.
@@ -112,7 +113,7 @@ async def search(ledger: Ledger, filters: Filters, most: int, after: str | None,
                 number, beyond = int(partition(rows[-1].id), 16), rows[-1].id
                 break
     goes_on = f"{number:02x}-{beyond}" if beyond else f"{number:02x}" if number < PARTITIONS else None
-    return Found(rows=rows, after=goes_on, partitions=number, read=read, requests=requests)
+    return SearchPage(rows=rows, after=goes_on, partitions=number, read=read, requests=requests)
 
 
 def _place(after: str | None) -> tuple[int, str]:

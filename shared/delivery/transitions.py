@@ -1,10 +1,10 @@
-"""What to do with one mail: the delivery protocol as pure functions from values to a value.
+"""The delivery protocol before an attempt, as pure functions: what to do with one mail.
 
-    decide    a message of the queue meets the row: claim, put the message again, or drop it
-    meet      a direct request meets a row that is there already
+    decide    for a queue message and its row: claim the mail, put the message again, or drop it
+    meet      for a request whose mail already has a row: claim the mail, or answer from the row
 
-What follows an attempt is decided in retries.py, what follows a verification in verification.py. Messages are wake-ups,
-the row is the truth. All I/O is in engine.py, request.py and worker.py.
+retries.py decides after an attempt, verification.py after a verification. Messages only wake up a mail; the row is the
+truth. All I/O is in engine.py, request.py and worker.py.
 """
 
 from dataclasses import dataclass, replace

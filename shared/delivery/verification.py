@@ -1,11 +1,12 @@
-"""What a verification says of a mail that may have gone, and when its mailbox is asked again. Pure, as retries.py.
+"""Decides after a verification, for a mail that may have been sent. Pure functions.
 
-sent               it has gone
-waiting            Graph has it and is still at work: verify again
-absent             it is not there: verify again; after the last of these verifications it has not gone
-unsent             Graph was never asked to send it: it has not gone
-Unanswered         nothing: verify again until the mail is too old; then a person decides
-cannot be asked    403 that repeats with a new token, no copy, or no verification: the policy decides
+finding            what follows
+sent               the mail was sent
+waiting            Graph has the mail and is still sending it: verify again
+absent             there is no copy: verify again; after the last verification the mail counts as not sent
+unsent             Graph was never asked to send the draft: the mail was not sent
+Unanswered         the mailbox gave no answer: verify again until the mail is too old, then a person decides
+cannot be asked    403 again with a newer token, no copy in Sent Items, or verification is off: the policy decides
 """
 
 from dataclasses import replace

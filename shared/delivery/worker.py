@@ -1,8 +1,8 @@
-"""Nobody waits: one message of a queue is carried through the delivery protocol. Decided is in transitions.py.
+"""Delivers the mails of queue messages, for which nobody waits. The decisions are in transitions.py.
 
-The order of the writes is what keeps a mail from being lost or doubled when a process dies between two of them: the
-claim before the request to Graph, what ends unsent into `mail-dead` before its row, the row before the next message,
-the next message before this one is completed.
+The order of writes keeps mails from being lost or sent twice if a process dies between two of them. The claim is
+written before the request to Graph. A mail that ends unsent is copied to `mail-dead` before its row says so. The row is
+written before the next message, and the next message is put before this one is completed.
 """
 
 import secrets
@@ -19,16 +19,16 @@ from shared.delivery import transitions
 from shared.delivery.engine import Engine, Later, Waits
 from shared.delivery.explanations import said
 from shared.delivery.ledger import Conflict
-from shared.delivery.queue import QUEUE, Kept
+from shared.delivery.queue import LATER, Kept
 from shared.delivery.queue_messages import Work
 from shared.delivery.retries import first_verification, give_back, given_up, too_old
 from shared.delivery.row import ENDED, REPLAYABLE, Row, State, facts_of, first_claim, new_token, report_end
 from shared.errors import Refused
 from shared.mail.outgoing import OutgoingMail, Signed, key_hash
 from shared.settings.caller_rules import PRODUCERS
+from shared.settings.queue_names import WORK
 from shared.telemetry import LogEvent, emit
 
-LATER: Final = timedelta(minutes=5)
 CRASHED: Final = "Crashed"
 SPREAD: Final = timedelta(minutes=5)
 
@@ -130,7 +130,7 @@ class Worker:
         except AzureError:
             raise
         except Exception:  # noqa: BLE001 - whatever made it fail: it is kept as it came
-            return Kept("message", CRASHED, content, QUEUE)
+            return Kept("message", CRASHED, content, WORK)
 
     async def refuse(  # noqa: PLR0913 - what came, and what is known of it
         self,

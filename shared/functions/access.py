@@ -1,8 +1,8 @@
-"""Functions for operators and producers: who may call them, and what everybody else is answered.
+"""Access to the functions for operators and producers: checks who calls, and answers everybody else.
 
-A producer, and an operator as auth.entra.operates tells one, come with a bearer token. An operator with nothing but a
-function key comes to the same path under `/api/operator`: the platform checks a key before the function runs, or not at
-all, so one path cannot take both.
+Producers and operators send a bearer token; auth.entra.operates tells which of the two a caller is. An operator who has
+only a function key uses the same path under `/api/operator`. One path cannot accept both, because the platform checks
+function keys before the function runs, or not at all.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Health: liveness for everybody, readiness for the operator."""
+"""The health checks: liveness for everybody, readiness for operators."""
 
 import asyncio
 from collections.abc import Awaitable

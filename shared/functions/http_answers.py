@@ -1,18 +1,21 @@
-"""Answers over HTTP: Graph's error JSON for what stands in for Graph, RFC 9457 problem details for everything else."""
+"""Builds HTTP answers: errors in Graph's JSON for sendMail, in problem details (RFC 9457) for everything else."""
 
 import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
 import azure.functions as func
+import msgspec
 
 from shared.settings.environ import Problem
 from shared.telemetry import LogEvent, emit
 
+_WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 LONGEST_ID: Final = 128
+NO_STORE: Final = {"Cache-Control": "no-store"}
 BODY_LOST: Final = (
     "The request has a Transfer-Encoding and its body did not arrive: Azure Functions passes on only bodies of a known "
     "length. Send it again with Content-Length instead."
@@ -78,6 +81,14 @@ def settings_refused(problems: tuple[Problem, ...]) -> str:
     """What a caller may know of settings that cannot be used: their names."""
     names = ", ".join(dict.fromkeys(problem.setting for problem in problems))
     return f"Mailroom is not configured: {names}. Its operator finds the reason at /api/health/ready."
+
+
+def time_of(given: str) -> datetime | None:
+    """The time, in UTC, that a text of RFC 3339 with an offset says; None for any other text."""
+    try:
+        return msgspec.convert(given, _WITH_OFFSET).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        return None
 
 
 def rfc_3339(at: datetime) -> str:

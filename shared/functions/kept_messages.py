@@ -1,4 +1,4 @@
-"""Whether a producer's message that was set aside would be refused again: it is read as its queue would read it."""
+"""Checks before a replay whether a refused message would be refused again, by reading it as its queue does."""
 
 from datetime import UTC, datetime
 
@@ -13,8 +13,8 @@ from shared.delivery.queue_messages import ProducerMessage, apart, parse_work, w
 from shared.delivery.row import new_token
 from shared.errors import Malformed, Refused
 from shared.functions.queue_intake import admitted, key_reused, queued_mail
-from shared.functions.triggers import EVENTS, OUTBOX
 from shared.mail.outgoing import new_id
+from shared.settings.queue_names import EVENTS, OUTBOX
 from shared.webhooks.routing.route import RouteUnusable
 
 

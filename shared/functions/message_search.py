@@ -1,4 +1,4 @@
-"""Finding mails: by key, by what needs attention, by filters; and replaying those that a filter finds."""
+"""Finds mails by key, by filters, or because they need attention; and replays those that a filter finds."""
 
 import re
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, Final, get_args
+from typing import Any, Final, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 import azure.functions as func
@@ -15,21 +15,20 @@ import msgspec
 from shared.app import App
 from shared.auth.entra import NO_OPERATOR
 from shared.delivery.row import REPLAYABLE, Row, State
-from shared.delivery.search import FIRST, INTAKES, Filters, Found, search
+from shared.delivery.search import FIRST, INTAKES, Filters, SearchPage, search
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
-from shared.functions.http_answers import json_answer
-from shared.functions.messages import NO_STORE, Scope, described, flag, operator, scope_of, shown, unreplayed
-from shared.functions.triggers import OUTBOX
+from shared.functions.http_answers import NO_STORE, json_answer, time_of
+from shared.functions.messages import Scope, described, flag, operator, scope_of, shown, unreplayed
 from shared.mail.addresses import mailbox_name
 from shared.mail.limits import MAX_KEY
 from shared.mail.outgoing import identity, key_hash
 from shared.settings.address_patterns import GUID
+from shared.settings.queue_names import OUTBOX
 
 LONGEST: Final = 320  # characters of a value
 HASH: Final = re.compile(r"[0-9a-f]{64}")
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 TIME: Final = 60.0  # seconds after which a replay of many begins no other one
 MOST_REPLAYED: Final = 100
 OPERATORS: Final = f"Only operators can search; a caller finds a mail of its own by key. {NO_OPERATOR}"
@@ -50,12 +49,9 @@ def _one_of(*values: str) -> Callable[[str], str]:
 
 
 def _time(given: str) -> datetime:
-    try:
-        at = msgspec.convert(given, WITH_OFFSET).astimezone(UTC)
-        if EARLIEST <= at < LATEST:
-            return at
-    except (msgspec.ValidationError, OverflowError):
-        pass
+    at = time_of(given)
+    if at is not None and EARLIEST <= at < LATEST:
+        return at
     expected = "a time with its offset (RFC 3339), such as 2026-07-01T06:00:00Z; a + is written %2B in a URL"
     raise _WrongError(f"is {given[:40]!r}, expected {expected}")
 
@@ -185,17 +181,17 @@ async def _by_id(app: App, filters: Filters, key: str) -> list[Row]:
     return [row for one, row in found.items() if row is not None and ids[one].matches(row)]
 
 
-async def _search(app: App, filters: Filters, most: int, after: str | None) -> Found:
+async def _search(app: App, filters: Filters, most: int, after: str | None) -> SearchPage:
     tenant = app.settings.api.tenant.lower() if app.settings.api else None
     return await search(app.engine.ledger, filters, most, after, tenant)
 
 
-async def _page(app: App, rows: list[Row], found: Found | None = None) -> func.HttpResponse:
+async def _page(app: App, rows: list[Row], found: SearchPage | None = None) -> func.HttpResponse:
     body: dict[str, object] = {"messages": [await described(app, row) for row in rows]}
     return json_answer(200, body | _far(found), NO_STORE)
 
 
-def _far(found: Found | None) -> dict[str, object]:
+def _far(found: SearchPage | None) -> dict[str, object]:
     """How far a search got, and where it goes on."""
     if found is None:
         return {}

@@ -1,5 +1,5 @@
-"""What became of a mail: its producer sees and cancels its own; an operator sees all, replays what ended unsent, and
-has what waits tried at once.
+"""The status of a mail. A producer can see and cancel its own mails. An operator can see all mails, replay those that
+ended unsent, and retry those that wait.
 """
 
 import re
@@ -16,14 +16,13 @@ from shared.delivery.results import bounces_of, untold
 from shared.delivery.row import ENDED, REPLAYABLE, Row
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token
-from shared.functions.http_answers import json_answer, problem, rfc_3339
+from shared.functions.http_answers import NO_STORE, json_answer, problem, rfc_3339
 from shared.settings.config import Settings
 
 if TYPE_CHECKING:
     from shared.delivery.cancel_replay_retry import Cannot
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
-NO_STORE: Final = {"Cache-Control": "no-store"}
 UNASKABLE: Final = (
     "It may have been sent, and its mailbox cannot be asked: Graph answers 403, no copy was asked for (saveToSentItems "
     "is false), or MAIL_VERIFY_SENT is false. Look into the mailbox; force=true sends it all the same, and it may then "

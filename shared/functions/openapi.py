@@ -1,4 +1,4 @@
-"""`/api/openapi.json`: the description of the HTTP surface, for tools."""
+"""Serves `/api/openapi.json`, the machine-readable description of the HTTP API."""
 
 from functools import cache
 from pathlib import Path

@@ -1,26 +1,25 @@
-"""What a queue function does with any message: name it, take an array apart, admit its mail, put it back, keep it."""
+"""Steps that all queue functions share: name a message, split an array, admit a mail, put a message back, keep it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from shared.app import App
 from shared.delivery.outbox_mail import OutboxMail
+from shared.delivery.queue import LATER
 from shared.errors import Malformed, Refused
 from shared.functions.http_answers import settings_refused
-from shared.functions.triggers import CONNECTION, OUTBOX, WORK
+from shared.functions.triggers import CONNECTION
 from shared.mail import limits
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint, identity, key_hash
 from shared.policy.admit import admit
 from shared.policy.size_limits import check_size
+from shared.settings.queue_names import OUTBOX, WORK
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.delivery.queue_messages import ProducerMessage
-
-# Until an operator has corrected a setting, or the reason for which a message failed ten times has passed.
-LATER: Final = timedelta(minutes=5)
 
 
 class NotConfiguredError(RuntimeError):

@@ -1,14 +1,12 @@
-"""Microsoft Graph's sendMail, at Mailroom's address: any Graph client works with its base URL swapped.
+"""Microsoft Graph's sendMail at Mailroom's address: any Graph client works after its base URL is changed.
 
-Reference of the call: https://learn.microsoft.com/graph/api/user-sendmail.
+Reference: https://learn.microsoft.com/graph/api/user-sendmail.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Final
 
 import azure.functions as func
-import msgspec
 
 from shared.app import App, current_app
 from shared.auth.entra import Caller, require
@@ -16,7 +14,7 @@ from shared.auth.entra_keys import KeysUnavailable
 from shared.errors import Malformed, NotAllowed, Refused
 from shared.event_loop import aside
 from shared.functions.access import authenticated
-from shared.functions.http_answers import lost_its_body, request_ids
+from shared.functions.http_answers import lost_its_body, request_ids, time_of
 from shared.functions.send_mail_answers import (
     answered,
     body_lost,
@@ -33,8 +31,6 @@ from shared.parsing.charsets import CODECS, charset_of
 from shared.policy.admit import admit, admit_sender
 from shared.policy.size_limits import body_too_large, check_size
 from shared.settings.config import Settings
-
-WITH_OFFSET: Final[type[datetime]] = Annotated[datetime, msgspec.Meta(tz=True)]  # type: ignore[assignment] # as annotated
 
 
 async def send_mail(req: func.HttpRequest) -> func.HttpResponse:
@@ -207,12 +203,11 @@ def _not_before(headers: Mapping[str, str]) -> datetime | None:
     given = headers.get("mailroom-not-before")
     if given is None:
         return None
-    try:
-        time = msgspec.convert(given, WITH_OFFSET).astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
+    time = time_of(given)
+    if time is None:
         text = (
             f"Mailroom-Not-Before is {given[:40]!r}, expected a time with its offset (RFC 3339), such as "
             "2026-07-01T08:00:00+02:00."
         )
-        raise Malformed(400, "BadRequest", text) from None
+        raise Malformed(400, "BadRequest", text)
     return limits.waiting_until(time, datetime.now(UTC), "Mailroom-Not-Before")

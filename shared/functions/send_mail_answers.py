@@ -1,7 +1,7 @@
-"""What sendMail answers: sent, a used key, a rate that is reached, a refusal, storage that cannot be reached.
+"""The answers of sendMail: sent, key already used, rate reached, mail refused, storage not reachable.
 
-Every error has Graph's shape. The answer to a used key: while its mail is being sent, 409; for another mail, 422;
-otherwise what the first request was answered.
+Every error has Graph's shape. A request with a used key is answered 409 while the key's mail is being sent, 422 if it
+has another body, and otherwise like the first request.
 """
 
 from collections.abc import Mapping

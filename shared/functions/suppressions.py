@@ -1,7 +1,7 @@
-"""The suppression list over HTTP: operators see it, add to it and remove from it.
+"""The suppression list over HTTP: operators list, add and remove addresses.
 
-An address never occurs in a URL, which others log: an entry is named by its id, the SHA-256 of the address's canonical
-form (mail/addresses.py).
+URLs are logged, so they never contain an address. The id of an entry is the SHA-256 of the address's canonical form
+(mail/addresses.py).
 """
 
 import re
@@ -15,7 +15,7 @@ from shared.app import App
 from shared.auth.entra import NO_OPERATOR, Caller, operates
 from shared.errors import Malformed, NotAllowed
 from shared.functions.access import by_key, by_token, page_size, wrong_after
-from shared.functions.http_answers import json_answer, problem, rfc_3339
+from shared.functions.http_answers import NO_STORE, json_answer, problem, rfc_3339
 from shared.mail.addresses import address_hash, checked
 from shared.parsing.strict_json import read_json
 from shared.policy.suppression import NewSuppression, SuppressedAddress
@@ -24,7 +24,6 @@ from shared.telemetry import LogEvent, emit
 
 ID: Final = re.compile(r"[0-9a-f]{64}")
 LARGEST: Final = 8 * 1024  # bytes of a body
-NO_STORE: Final = {"Cache-Control": "no-store"}
 BY_KEY: Final = "key"
 
 

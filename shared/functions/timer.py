@@ -1,4 +1,4 @@
-"""The timer that keeps ledger and payloads in order, and logs what waits and what cannot be used."""
+"""The timer function: runs maintenance, and logs how much waits and which settings or routes cannot be used."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -10,10 +10,10 @@ from azure.core.exceptions import ResourceNotFoundError
 from shared.app import App, current_app
 from shared.delivery.ledger_figures import Measured
 from shared.delivery.maintenance import partitions_of_run
-from shared.delivery.results import RESULTS
 from shared.event_loop import Deadline, within
 from shared.functions.triggers import QUEUES
 from shared.settings.config import report_problems
+from shared.settings.queue_names import RESULTS
 from shared.storage.queues import Queue, Queues
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.catalog import report_unusable

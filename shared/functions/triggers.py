@@ -1,6 +1,6 @@
-"""Every function as Azure indexes it: its trigger, and where its code is.
+"""Registers every function with its trigger, and says which module has its code.
 
-The first call loads the module with the code: every cold start pays for indexing, whatever it is for
+The first call of a function loads that module, because every cold start pays for what is imported at indexing
 (docs/decisions/0002-start-up.md).
 """
 
@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import azure.functions as func
 
+from shared.settings.queue_names import EVENTS, OUTBOX, WORK
+
 CONNECTION: Final = "AzureWebJobsStorage"
-OUTBOX: Final = "mail-outbox"
-WORK: Final = "mail-work"
-EVENTS: Final = "mail-events"
 QUEUES: Final = (EVENTS, OUTBOX, WORK, f"{EVENTS}-poison", f"{OUTBOX}-poison", f"{WORK}-poison")
 
 _OPEN, _KEY = func.AuthLevel.ANONYMOUS, func.AuthLevel.FUNCTION
@@ -76,7 +75,7 @@ def _http(name: str, module: str, function: str) -> Callable[..., Any]:
 
 def _queue(name: str) -> Callable[..., Any]:
     async def run(message: func.QueueMessage) -> None:
-        await getattr(import_module("shared.functions.queues"), name)(message)
+        await getattr(import_module("shared.functions.queue_functions"), name)(message)
 
     return _named(name, run)
 

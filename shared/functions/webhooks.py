@@ -1,4 +1,4 @@
-"""Webhooks: `/api/events/{route}`, whoever sends them. The route's source verifies, reads and answers."""
+"""Webhooks at `/api/events/{route}`, from any sender. The route's source verifies, reads and answers each request."""
 
 import azure.functions as func
 

@@ -5,18 +5,18 @@ HTTP client cannot be shared by two loops.
 
 What differs from the SDK's defaults, and why:
 
-- No RetryHandler. It retries a POST after 503 and 504 and so sends mails twice; only one layer retries: the worker.
+- No RetryHandler. It repeats a POST after 503 and 504, which can send a mail twice. Only shared/delivery retries.
 - No RedirectHandler. It turns a redirected POST into a GET, whose 200 looks like success.
 - No second request after a claims challenge (401), for the same reason. The refused token is not used again.
-- HTTP/1.1. Graph takes four requests of a mailbox at a time, so one connection of HTTP/2 saves little, and when it
-  breaks, the outcome of every mail on it is unknown.
-- An authentication provider of our own, which is kiota's extension point: the token has been fetched when a request is
-  built (`ensure_token`), and the SDK's provider would look for it once more.
-- A transport of our own (transport.py), which is twice as fast and observes how far a request came.
-- Models without the tracking of changes (PlainStore in mail/sdk_message.py).
-- Spans and logs without URLs, which name the mailbox: the SDK is told so; its UrlReplaceHandler, which writes the URL
-  into a span in any case, is left out (it serves `/me` only); and httpx's request lines are filtered.
-- No proxy is read from the environment: how Graph and the identity endpoint are reached is up to the network.
+- HTTP/1.1. Graph accepts four requests at a time for a mailbox, so sharing one HTTP/2 connection saves little; and when
+  it breaks, the outcome of every mail on it is unknown.
+- An authentication provider of our own (kiota's extension point). `ensure_token` fetches the token before a request is
+  built; the SDK's provider would fetch it a second time.
+- A transport of our own (transport.py), which is twice as fast and records how far a request came.
+- Models that do not track changes (PlainStore in mail/sdk_message.py).
+- No URLs in spans and logs, because URLs name the mailbox. The SDK's option is set; its UrlReplaceHandler, which writes
+  the URL into a span all the same, is left out (only `/me` needs it); and httpx's request lines are filtered.
+- No proxy from the environment: the network decides how Graph and the identity endpoint are reached.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Drafts in a mailbox, through the SDK: made, read, filled, sent, deleted. One method, one request.
+"""Creates, reads, fills, sends and deletes drafts in a mailbox, through the SDK. Each method makes one request.
 
-Each request has a deadline of its own and is made once. A request that only prepares is never Unknown: the mail was not
-sent, so it is Interrupted. Only `send` can leave that open.
+Each request has a deadline of its own and is made once. A failed request that only prepares is Interrupted, never
+Unknown, because the mail was not sent. Only the outcome of `send` can be Unknown.
 
 Needs Mail.ReadWrite on the mailbox, and Mail.Send for `send`.
 """
@@ -107,7 +107,7 @@ class Drafts:
         found = [_draft(one) for one in _read(answer, _Messages).value]
         return [one for one in found if one.is_draft]
 
-    async def look(self, mailbox: str, draft: str) -> Draft | None:
+    async def read(self, mailbox: str, draft: str) -> Draft | None:
         """The message of this id, a draft or not; None when there is none."""
         query = MessageItemRequestBuilder.MessageItemRequestBuilderGetQueryParameters(
             select=["isDraft", "parentFolderId"]

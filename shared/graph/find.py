@@ -1,6 +1,6 @@
-"""Finding a mail in the mailbox it was sent from, in all folders, by the marker that it was sent with.
+"""Finds a mail in the mailbox that it was sent from, in any folder, by the marker that it was sent with.
 
-In one request: of two, one that fails would make the other worthless.
+This takes one request: with two, the failure of one would make the answer to the other worthless.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""What each HTTP status of Graph means: 202, 429 with its Retry-After, every other 4xx, everything else.
+"""Maps the HTTP status of a Graph answer to an outcome: 202, 429 with Retry-After, any other 4xx, everything else.
 
 https://learn.microsoft.com/graph/errors, https://learn.microsoft.com/graph/throttling. Importing this module loads no
 SDK.

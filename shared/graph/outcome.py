@@ -1,14 +1,14 @@
-"""What became of one sendMail request, as a value; or of the requests that send one mail by way of a draft.
+"""The outcome of a sendMail request, or of the requests that send one mail as a draft, as a value.
 
     Accepted      202: Graph has the mail
-    Throttled     429: Graph did not take it and says when to try again
+    Throttled     429: Graph did not accept the mail, and may say when to try again
     NotConnected  the request never left, so the mail was not sent
-    Rejected      another 4xx: Graph did not take it and says why
-    Unknown       the mail may have been sent: a time-out or a broken connection after the request went out, a 5xx, and
-                  every answer that sendMail does not document
-    Interrupted   a request that only prepares (makes a draft, uploads a file) failed: the mail was not sent
+    Rejected      another 4xx: Graph refused the mail, and says why
+    Unknown       the mail may have been sent: after a time-out or a broken connection once the request had left, after
+                  a 5xx, and after any answer that is not documented for sendMail
+    Interrupted   a request that only prepares (creates a draft, uploads a file) failed, so the mail was not sent
 
-Nothing here guesses: the mail was sent, was not sent, or the outcome is Unknown. http_status.py reads Graph's answers.
+An outcome is never a guess: the mail was sent, was not sent, or it is Unknown. http_status.py reads Graph's answers.
 Importing this module loads no SDK.
 """
 

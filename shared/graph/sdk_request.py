@@ -1,7 +1,7 @@
-"""One request that the SDK builds, under its deadline: its answer as it came, and the outcome that it stands for.
+"""Makes one request that the SDK builds, within a deadline, and returns the answer and the outcome.
 
-An exception never decides alone: when no byte of the request can have left, it was not accepted, whatever broke. What
-is in no row below is Unknown if the request may have left.
+An exception alone never decides the outcome. If no byte of the request can have left, Graph has not accepted it,
+whatever failed. If the request may have left, an exception without an entry in the table below means Unknown.
 """
 
 import uuid

@@ -1,4 +1,4 @@
-"""One sendMail request through the SDK, and what became of it."""
+"""Makes one sendMail request through the SDK and returns its outcome."""
 
 import base64
 from collections.abc import Callable

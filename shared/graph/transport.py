@@ -1,11 +1,11 @@
-"""How requests reach Graph: httpx's interface for transports, on the HTTP client that storage uses anyway.
+"""The transport to Graph: implements httpx's transport interface with aiohttp, which storage needs anyway.
 
-httpx's own transport is Python down to the parsing of headers: it costs a third of a request to Graph, and a mail's
-first request another 30 ms to load (bench/RESULTS.md). An answer is read whole, within its request: each is small, and
-every caller of Mailroom's wants all of it. Only a message of a mailbox may be large: one beyond LONGEST is not read.
+httpx's own transport is written in Python down to the parsing of headers. It takes a third of the time of a request to
+Graph, and 30 ms more to load for the first request (bench/RESULTS.md). Each answer is read whole, within its request,
+because answers are small. Only a message in a mailbox may be large; one longer than LONGEST is not read.
 
-The transport also observes how far each request came. A deadline can end a request anywhere: before its first byte left
-the mail surely was not sent; after it, nobody knows. The difference is a retry now, or minutes of verifying.
+The transport also records how far each request came. A deadline can end a request at any point. Before its first byte
+has left, the mail was surely not sent and can be retried now; after that nobody knows, and verifying takes minutes.
 """
 
 import asyncio

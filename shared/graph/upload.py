@@ -1,12 +1,14 @@
-"""Uploading one file into an upload session, in chunks: a PUT loop of our own.
+"""Uploads one file into an upload session, in chunks, with a PUT loop of our own.
 
-The SDK's LargeFileUploadTask does not fit: it fails on Outlook's ranges, can send the last chunk twice, and sends the
-bearer token to the upload host. Here a bare HTTP client talks to the upload URL, which is the permission itself.
+The SDK's LargeFileUploadTask cannot be used: it fails on Outlook's ranges, can send the last chunk twice, and sends the
+bearer token to the upload host. Here a plain HTTP client talks to the upload URL, which itself is the permission.
 
-    200  nextExpectedRanges says where to go on: `2097152`, or with a dash as other services have it, `2097152-4194303`
-    201  that was the last chunk
-    anything else, or a broken connection: the loop asks the session for its next range and goes on from there. After
-    three failures without progress it gives the file up for now. 401, 403, 404, 410: the session is gone
+    200  nextExpectedRanges says where to continue: `2097152`, or with a dash as other services have it,
+         `2097152-4194303`
+    201  the upload is complete
+    401, 403, 404, 410  the session no longer exists
+    anything else, or a broken connection: the loop asks the session for its next range and continues there. After three
+    failures without progress it stops; a later attempt uploads the file again
 
 Source: https://learn.microsoft.com/graph/outlook-large-attachments.
 """

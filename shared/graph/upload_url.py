@@ -1,9 +1,9 @@
-"""Where a file may be uploaded to: checks the URL that Graph gave.
+"""Checks the upload URL that Graph returned, before a file is sent there.
 
-An upload URL is the permission itself, and what is sent there is a customer's file. So: https, no name and password in
-the URL, no redirect (upload.py follows none), and no address of a private network, of this machine or of a link; the
-name is resolved here, and the connection goes to the address that was checked, not to what the name resolves to a
-moment later. In the sandbox, where Graph itself is on loopback, plain http and loopback are allowed.
+The URL itself is the permission, and the file is a customer's. So the URL must be https and have no user name or
+password; redirects are not followed (upload.py); and the host must not have a private, loopback or link-local address.
+The host name is resolved here, and the connection goes to the address that was checked, not to what the name resolves
+to a moment later. In the sandbox, where Graph itself is on loopback, http and loopback are allowed.
 """
 
 import asyncio

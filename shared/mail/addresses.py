@@ -1,18 +1,18 @@
-"""What a mail address and the name of a blob are, each in one canonical form for all that read and compare them.
+"""Mail addresses and blob names, each in one canonical form that all code reads and compares.
 
     checked      Jane.Doe@Bücher.example  →  Jane.Doe@xn--bcher-kva.example    what goes to Graph
     canonical                             →  jane.doe@xn--bcher-kva.example    what is compared
 
-The two differ only in the case of the local part: it is kept on its way to the recipient (RFC 5321, section 2.4), but
-no two mailboxes differ by it alone. Spellings that the standards call equivalent have one form: case of letters, a
-domain as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). What others might read as another
-address has none and is refused: compatibility characters (full-width and mathematical letters), invisible characters,
-quoted local parts, comments, domain literals, a dot at the end.
+The two differ only in the case of the local part: it is kept on the way to the recipient (RFC 5321, section 2.4), but
+no two mailboxes differ by it alone. Spellings that the standards call equivalent have the same form: upper and lower
+case, a domain as U-labels or A-labels (RFC 5890), composed and decomposed characters (NFC). An address that others
+might read as a different one has no canonical form and is refused: one with compatibility characters (full-width or
+mathematical letters), invisible characters, a quoted local part, a comment, a domain literal, or a dot at the end.
 
-A blob is named `container/name`, as text that may be percent-encoded once. What could name one blob to a check and
-another one to storage is refused.
+A blob is named `container/name`, in text that may be percent-encoded once. A name that a check and storage could read
+as two different blobs is refused.
 
-Sources: RFC 5321, 5322, 6531 and 5891 (whether names under .test or without a dot exist, the tenant decides); "Naming
+Sources: RFC 5321, 5322, 6531 and 5891 (the tenant decides whether names under .test or without a dot exist); "Naming
 and referencing containers, blobs, and metadata" in Azure Storage's documentation.
 """
 
@@ -28,9 +28,9 @@ MOST_INTERNATIONAL: Final = 8_000  # characters of all different domains in a ma
 LONGEST_LOCAL: Final = 64  # octets (RFC 5321, section 4.5.3.1.1)
 LONGEST_WHOLE: Final = 254  # octets as it goes to Graph (section 4.5.3.1.3: a path has 256, with its angle brackets)
 
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_LOCAL: Final = re.compile(rf"{ATOM}(?:\.{ATOM})*")
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ENCODED: Final = "xn--"
 # Categories of the characters that a local part may have beside ASCII: letters, marks, digits.

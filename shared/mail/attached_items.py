@@ -1,7 +1,7 @@
 """Events and contacts that may be attached to a mail, as Graph's JSON has them.
 
-Mailroom passes them on and never names a member of an enumeration. Left out is what has a path of its own in Graph:
-attachments of an event, photo, extensions.
+Mailroom passes them on and never names a member of an enumeration. Properties with a path of their own in Graph are
+left out: the attachments of an event, photo, extensions.
 """
 
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""The values that mails are made of, as Graph's JSON has them; events and contacts: attached_items.py.
+"""The types of a mail's properties in Graph's JSON. Events and contacts are in attached_items.py.
 
 Class and attribute names are the SDK's, so that sdk_message.py builds the SDK's objects without a table. None means
 that the property is absent: Graph reads null the same way. Source: the resource types of Graph v1.0.

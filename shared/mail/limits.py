@@ -1,6 +1,6 @@
 """The limits on a mail: Graph's, checked before anything is sent, and Mailroom's own.
 
-How large a mail may be is in policy/size_limits.py. Sources:
+The limits on the size of a mail are in policy/size_limits.py. Sources:
 https://learn.microsoft.com/graph/outlook-mail-concept-overview and
 https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits.
 """

@@ -1,7 +1,7 @@
-"""Mailroom's marker on a mail, by which the sent copy is found again when an outcome is unknown.
+"""Mailroom's marker on a mail, which finds the sent copy again when an outcome is unknown.
 
-The extended property is what is searched for; the header is for people who read a mail's source. Callers may set
-neither: parse.py refuses both. A mail that came as MIME has no extended property: its Message-ID is searched for.
+Searches use the extended property; the header is for people who read a mail's source. Callers may set neither (parse.py
+refuses both). A mail that came as MIME has no extended property, so it is found by its Message-ID.
 """
 
 import re

@@ -1,10 +1,10 @@
-"""The body of sendMail as Graph's JSON has it: what may stand in a message, and nothing else.
+"""The body of sendMail in Graph's JSON: the properties that a message may have, and no others.
 
 Every property that Graph lets a sender set is here, under the SDK's attribute name; anything else is refused, so that
 nothing is dropped silently. Documented normalisation, the complete list of how a caller's JSON and what Graph gets may
 differ:
 
-- null is absence. What Graph fills in itself is dropped, and so are blanks and line ends in base64. Names of
+- null means absent. Properties that Graph fills in are dropped, and so are blanks and line ends in base64. Names of
   enumerations and of types (`@odata.type`) are written as Graph writes them.
 - Addresses of mails and of attached mails and events are written in one form (addresses.py): domains in lower case and
   as A-labels.

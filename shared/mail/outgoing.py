@@ -1,6 +1,7 @@
-"""One mail to be sent, with what is known of it besides its content.
+"""A mail to be sent, with all that is known about it besides its content.
 
-The id names it over all attempts; the fingerprint tells whether a second request with its key asks for the same mail.
+Its id stays the same over all attempts. Its fingerprint shows whether a second request with its key is for the same
+mail.
 """
 
 import hashlib

@@ -1,9 +1,9 @@
-"""Reading mails from callers: the body of sendMail; delivery/outbox_mail.py reads a message of the queue with the same.
+"""Reads mails from callers: the body of sendMail, and with delivery/outbox_mail.py a message of `mail-outbox`.
 
-Four passes, each in document order; the first fault of the first pass that finds one is reported: the JSON itself
-(strict_json.py), its shape (model.py), how many of each there are (limits.py), and the values that a type does not
-describe: addresses, forged markers, depth. The caller checks the size of the request (policy/size_limits.py): it
-depends on how the mail is sent.
+There are four passes, each in document order: the JSON itself (strict_json.py), its shape (model.py), the number of
+items (limits.py), and values that a type does not describe (addresses, forged markers, depth). The first fault is
+reported. The function that calls this checks the size of the request (policy/size_limits.py), because that depends on
+how the mail is sent.
 """
 
 from typing import Any, Final

@@ -1,8 +1,8 @@
-"""The wire model as the SDK's objects.
+"""Converts a mail of the wire model into the SDK's objects.
 
-Built attribute by attribute, not through kiota's JSON parser: that parser silently drops values of the wrong type and
-turns text that looks like a date into a date. The classes of the wire model have the names and attributes of the SDK's,
-so one walk builds all of them.
+The objects are built attribute by attribute, not with kiota's JSON parser, which silently drops values of the wrong
+type and turns text that looks like a date into a date. The classes of the wire model have the same names and attributes
+as the SDK's, so one loop builds all of them.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""How large a mail is as Graph gets it, and whether it fits into one request or has to go by way of a draft.
+"""Computes the size of a mail as Graph gets it, and whether it fits into one request or must be sent as a draft.
 
-    the draft     the message with as many of its attachments as fit into one request, in their order
-    one by one    the other attachments: each in a request of its own if it fits, else by an upload session
+    first         the draft: the message with as many of its attachments as fit into one request, in their order
+    then          the other attachments: each in a request of its own if it fits, otherwise in an upload session
 
 Source: https://learn.microsoft.com/graph/outlook-large-attachments.
 """

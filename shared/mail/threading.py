@@ -1,13 +1,13 @@
-"""Conversations: the marks by which mail programs group the mails of one thread, such as those of an incident.
+"""Threads: the properties by which mail programs group mails into one conversation, such as the mails of one incident.
 
-Every mail of a thread is marked as a reply to the same root, a message that was never sent and whose id follows from
-the mail's scope and thread alone: nothing has to be remembered, and mails may come in any order from any mailbox.
+Every mail of a thread is marked as a reply to the same root message. The root was never sent; its id is computed from
+the mail's scope and thread. So nothing has to be stored, and mails may come in any order and from any mailbox.
 
     In-Reply-To, References    the root's message id (RFC 5322, section 3.6.4)
     conversation index         a header that is the same for the whole thread, with a GUID made of scope and thread, and
                                one response level with the mail's own time ([MS-OXOMSG] 2.2.1.3)
     index tracking             true: the conversation's id is that GUID ([MS-OXOMSG] 2.2.1.2, 2.2.1.4)
-    conversation topic         what the mail says it is about, or the subject without what changes from mail to mail
+    conversation topic         the topic that the mail names, or the subject without the parts that change
                                ([MS-OXOMSG] 2.2.1.5)
 
 They are sent as extended properties; mime/write.py writes them as headers. See docs/decisions/0005-threads.md.

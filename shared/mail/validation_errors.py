@@ -1,7 +1,7 @@
-"""msgspec's errors for a body that does not fit the model, as Graph's errors: a code, a JSON path, a sentence.
+"""Turns msgspec's validation errors into errors like Graph's: a code, a JSON path and a sentence.
 
-msgspec's texts are "what - at `path`". The sentences here say what was found and what is expected, and quote nothing of
-the body but names of properties.
+msgspec's texts have the form "what - at `path`". The sentences here say what was found and what is expected. Of the
+body they quote only the names of properties.
 """
 
 import re

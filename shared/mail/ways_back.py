@@ -1,9 +1,9 @@
-"""What in a mail leads to people beside its own lists of recipients: headers, and calendar content.
+"""The parts of a mail that lead to people besides its lists of recipients: headers and calendar content.
 
-Both ways in, JSON and MIME, refuse headers that some programs take for recipients. Those that name recipients go when
-a recipient is left out of a mail. When a mail is redirected to other people, only headers that name nobody stay, as
-what is not known might lead back to the recipients; and no invitation, which is answered to its organiser, whoever got
-it (RFC 5546, iTIP). Names of headers are in lower case.
+Headers that some programs read as recipients are refused, in JSON and in MIME. Headers that name recipients are removed
+when a recipient is left out. When a mail is redirected to somebody else, only headers that are known to name nobody
+stay, because an unknown one might lead back to the recipients. Invitations are removed too, because their answers go to
+the organiser, whoever received them (RFC 5546, iTIP). Names of headers are in lower case.
 """
 
 import base64

@@ -1,14 +1,14 @@
-"""Addresses in the headers of a MIME mail (RFC 5322, 3.4), read twice: what policy allows is what Exchange reads.
+"""Parses address lists in the headers of a MIME mail (RFC 5322, 3.4), so that policy and Exchange read the same.
 
     accepted   name@domain    <name@domain>    Any Name <name@domain>    "Any, Name" <name@domain>
                encoded words as names (RFC 2047), within quotes too    undisclosed-recipients:;    an empty header
     refused    groups with members, comments, quoted local parts, domain literals, source routes, needless commas,
                encoded words in an address, and those that contain an address for a reader that decodes first
 
-The grammar here is as small as that and goes through a header once. Then Python's own reader, under its modern policy,
-must find the same addresses and no defect. It takes the square of a header's length, and long for each word, so it
-reads each outline once: an address with its name, in which an x stands for every run of characters that no reader takes
-for syntax.
+This small grammar reads a header once. Then Python's own parser, with its modern policy, must find the same addresses
+and no defect. That parser is slow for each word, and its time grows with the square of a header's length. So it gets
+each outline only once: an outline is an address with its name in which an x replaces every run of characters that no
+parser reads as syntax.
 """
 
 import re

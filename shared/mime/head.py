@@ -1,10 +1,10 @@
-"""The headers of a MIME mail or of one of its parts, read so that nobody can read them otherwise.
+"""Parses the headers of a MIME mail or of one of its parts, and refuses headers that could be read in two ways.
 
-What two programs may read differently is refused, with its line: a name with blanks before its colon, a line of blanks
-(some take it for the end of the headers), a carriage return that ends no line, two kinds of line ends among the headers
-of the mail, any byte but printable ASCII (RFC 5322, section 2.2), more than 998 characters in a line (section 2.1.1).
-UTF-8 (RFC 6532) is accepted where it decides nothing: in the headers that name files. Each field is kept as it was
-written, to be sent on unchanged.
+Refused, with the line: a name with blanks before its colon, a line of blanks (some programs take it for the end of the
+headers), a carriage return that does not end a line, two kinds of line ends among the headers of the mail, any byte
+that is not printable ASCII (RFC 5322, section 2.2), and a line of more than 998 characters (section 2.1.1). UTF-8 (RFC
+6532) is accepted only in headers that name files, where it decides nothing. Each field is kept as it was written, so
+that it can be sent on unchanged.
 """
 
 import re

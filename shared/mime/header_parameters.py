@@ -1,14 +1,15 @@
-"""Headers with parameters, Content-Type and Content-Disposition, as mail programs write them.
+"""Parses headers with parameters: Content-Type and Content-Disposition.
 
-The type and the boundary, by which a mail is taken apart, are accepted in the one form of RFC 2045. Names of files
-decide nothing, so they are accepted in every form that is in use:
+The type and the boundary decide how a mail is split into parts, so they are accepted only in the form of RFC 2045. File
+names decide nothing, so they are accepted in every form that mail programs use:
 
     filename="report.pdf"    filename=report.pdf         RFC 2045; RFC 2183
     filename*=utf-8''Gr%C3%BC%C3%9Fe.pdf                 RFC 2231, in pieces too: filename*0*=, filename*1=
     filename="=?utf-8?B?R3LDvMOfZS5wZGY=?="              RFC 2047 within quotes, which it forbids: Gmail, Outlook, PHP
     filename="Grüße.pdf"                                 UTF-8 as it is (RFC 6532)
 
-Of a name in two forms, `filename` and `filename*`, the second counts (RFC 6266, section 4.3). Each header is read once.
+If a name has both forms, `filename` and `filename*`, the second counts (RFC 6266, section 4.3). Each header is read
+once.
 """
 
 import re

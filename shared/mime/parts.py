@@ -1,8 +1,8 @@
-"""The parts of a MIME mail (RFC 2045, 2046): whether it is whole, and can be read in one way only.
+"""Checks that a MIME mail is complete and that its parts can be read in one way only (RFC 2045, 2046).
 
-They are checked where they stand: the body is sent byte for byte. A message that is attached to the mail is a file like
-any other, whatever is wrong inside. Each level of multiparts is read once, and there are few levels, so the time is
-bounded by the size.
+The parts are checked in place, because the body is sent byte for byte. An attached message is a file like any other,
+whatever is wrong inside it. The number of nested levels is limited and each is read once, so the time grows with the
+size alone.
 """
 
 import binascii

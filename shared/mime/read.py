@@ -1,13 +1,13 @@
-"""Reading MIME from callers: the text/plain body of `sendMail`, and `mime` in a message of `mail-outbox`.
+"""Reads MIME from callers: the text/plain body of `sendMail`, and `mime` in a message of `mail-outbox`.
 
-Three passes; the first fault is reported with its place in the mail: `To, address 2`, `part 1.2, line 40`. The headers
-(head.py), the people in them (address_lists.py), the parts (parts.py). The result is a Message for policy, limits and
-conversations; the mail itself stays bytes.
+There are three passes: the headers (head.py), the people in them (address_lists.py), and the parts (parts.py). The
+first fault is reported with its place in the mail: `To, address 2`, `part 1.2, line 40`. The result is a Message for
+policy, limits and threads; the mail itself stays as bytes.
 
-    recipients         To, Cc, Bcc. From and Sender say as whom. Not Reply-To, Disposition-Notification-To,
-                       Return-Receipt-To, Errors-To: answers go there, not this mail
-    once at most       these, Message-ID, In-Reply-To, References, Subject, Date, and the headers of the content
-    refused            Resent-… and others in which some program might see a recipient; x-mailroom-…; TNEF, which can
+    recipients         To, Cc, Bcc. (From and Sender name the authors. Reply-To, Disposition-Notification-To,
+                       Return-Receipt-To and Errors-To get answers, not this mail.)
+    at most once       these, Message-ID, In-Reply-To, References, Subject, Date, and the headers of the content
+    refused            Resent-… and other headers that some programs read as recipients; x-mailroom-…; TNEF, which can
                        contain recipients of its own
     everything else    is sent as it was written
 """

@@ -1,8 +1,8 @@
-"""A MIME mail without anything that leads back to its recipients, for a mail that is redirected to somebody else.
+"""Removes from a redirected MIME mail whatever could lead back to its recipients.
 
-Of its headers those stay that name nobody and ask for nothing (ways_back.py). Its calendar parts are removed, with
-the boundaries around them, and so is an attached message that contains one. Everything else stays byte for byte. The
-mail has been read before (read.py), so that every program finds the same parts in it.
+Only headers that name nobody and ask for nothing stay (ways_back.py). Calendar parts are removed with their boundaries,
+and so are attached messages that contain one. Everything else stays byte for byte. read.py has checked the mail before,
+so every program finds the same parts in it.
 """
 
 import binascii

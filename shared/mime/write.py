@@ -1,21 +1,21 @@
-"""A mail that came as MIME as it goes to Graph: its own bytes, with the few headers changed that must be.
+"""Writes a mail that came as MIME for Graph: the same bytes, with only the necessary headers changed.
 
 The body is never touched. Headers keep their order and their bytes except their line ends, which become CRLF, and:
 
     x-mailroom-id            added: the mail's id, for people who read a mail's source
-    Message-ID               Mailroom's own, by which the verification finds the mail: only an id that no other mail has
-                             proves that this one was sent. The sender's goes into x-mailroom-message-id and to the end
-                             of References, so that conversations and answers still find it
+    Message-ID               replaced by Mailroom's own, by which a verification finds the mail: only an id that no
+                             other mail has proves that this one was sent. The sender's id is moved into
+                             x-mailroom-message-id and to the end of References, so that replies still find it
     In-Reply-To, References, Thread-Index, Thread-Topic
-                             added for a mail with a thread, but none of a group that the sender has begun
+                             added to a mail with a thread, unless the sender has set one of the same group
     From, Sender, To, Cc, Bcc, Reply-To, Subject
-                             written anew where the mail's Message differs from them
+                             rewritten if they differ from the mail's Message
     internetMessageHeaders of the Message
-                             added; there are none when the mail comes in
+                             added by Mailroom itself; a mail has none when it comes in
 
-With other recipients, the headers that name the old ones are removed (Delivered-To, Received, …). A mail that is
-redirected has lost more before (strip.py). A value in a header is either printable ASCII or encoded (RFC 2047), so that
-no value can end its line. The same mail gives the same bytes.
+If the recipients have changed, headers that name the old ones are removed (Delivered-To, Received, …). strip.py has
+removed more from a redirected mail before. A header's value is either printable ASCII or encoded (RFC 2047), so that it
+cannot end its line. The same mail always gives the same bytes.
 """
 
 import base64
@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from shared.mail.addresses import ATOM
 from shared.mail.graph_types import EmailAddress, Recipient
 from shared.mail.marker import MARKER_HEADER, message_id
 from shared.mail.model import Message
@@ -38,8 +39,7 @@ LONGEST_WORD: Final = 450  # of a name within quotes, where each character may n
 
 _LISTS: Final = {"To": "to_recipients", "Cc": "cc_recipients", "Bcc": "bcc_recipients", "Reply-To": "reply_to"}
 _ONE: Final = {"From": "from_", "Sender": "sender"}
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_PLAIN_PHRASE: Final = re.compile(rf"(?!.*=\?){_ATOM}(?: {_ATOM})*")
+_PLAIN_PHRASE: Final = re.compile(rf"(?!.*=\?){ATOM}(?: {ATOM})*")
 _ASCII: Final = re.compile(r"[ -~]*")
 _FOLD: Final = re.compile(" (?=[!-~])")
 _TO_ESCAPE: Final = re.compile(r'["\\]')

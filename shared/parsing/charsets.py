@@ -1,8 +1,9 @@
-"""The encoding of a body: told by a byte order mark, by JSON itself, or by `charset` in its Content-Type.
+"""Decodes a body. Its encoding follows from a byte order mark, from the JSON itself, or from the declared charset.
 
-JSON is UTF-8 (RFC 8259, section 8.1), yet .NET writes UTF-16 and PowerShell 5 Latin-1. Believed are, in this order,
-since only the last can be wrong: a byte order mark; a NUL among the first two bytes, as JSON and base64 begin with an
-ASCII character; the declared charset. Every decoder here takes time that grows with the size alone.
+JSON is UTF-8 (RFC 8259, section 8.1), but .NET writes UTF-16 and PowerShell 5 writes Latin-1. These are tried in order,
+because only the last can be wrong: a byte order mark; a NUL among the first two bytes, which means UTF-16, because JSON
+and base64 begin with an ASCII character; `charset` in the Content-Type. The time of every decoder grows with the size
+alone.
 """
 
 import codecs

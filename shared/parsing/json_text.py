@@ -1,11 +1,11 @@
-"""JSON from a body: counted before it is read, strictly first, then with control characters inside strings.
+"""Reads JSON from a body: first counts its values and levels, then parses it.
 
-Two bytes of JSON can become sixty of memory (`[]`), and a recursive reader goes as deep as a stranger writes brackets.
-So both are counted in the bytes, before a parser makes objects of them.
+Two bytes of JSON (`[]`) can take sixty bytes of memory, and a recursive parser goes as deep as a stranger writes
+brackets. So values and levels are counted in the bytes, before a parser makes objects of them.
 
-RFC 8259 allows no control character inside a string. Templates and here-strings put line ends there all the same. Such
-a string can be read in one way only, so a second pass reads it, after the strict one has failed there. For bodies of
-sendMail, queues and webhooks; tokens, signing keys and settings are read strictly.
+RFC 8259 allows no control characters inside strings, but templates and here-strings put line ends there all the same.
+Such a string can be read in one way only, so a second, lenient pass reads it after the strict one has failed. This
+applies to bodies of sendMail, queues and webhooks; tokens, signing keys and settings are read strictly.
 """
 
 import json

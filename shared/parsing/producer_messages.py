@@ -1,8 +1,8 @@
-"""Messages of `mail-outbox` and `mail-events`, whatever client has written them. Pure.
+"""Unwraps messages of `mail-outbox` and `mail-events`, whichever client has written them. Pure functions.
 
-Storage clients write base64, some of them twice; serialisers write JSON of JSON; .NET writes names in Pascal case and
-texts in UTF-16; a batch comes as an array. No other reader has to agree about these formats, so Mailroom reads
-everything that can be read in one way only.
+Some storage clients write base64, some twice; serialisers write JSON inside JSON; .NET writes names in Pascal case and
+texts in UTF-16; a batch comes as an array. Nobody but Mailroom reads these messages, so everything is accepted that can
+be read in one way only.
 """
 
 import base64

@@ -1,8 +1,9 @@
-"""Strict reading of JSON from callers: bytes in, Python's objects out, or a Malformed with the path of the fault.
+"""Reads JSON from callers strictly: returns Python objects, or raises Malformed with the path of the fault.
 
-Strict means: in the encoding that it declares or else UTF-8 (charsets.py), no NaN, no name twice in one object, no half
-of a surrogate pair, no OData annotation that would change something, and not more values than a mail can have. Python's
-or msgspec's own readers take the last of two names, fail later, or drop what they do not know.
+Strict means: in its declared encoding or otherwise UTF-8 (charsets.py), without NaN, without the same name twice in one
+object, without half of a surrogate pair, without an OData annotation that would change something, and with no more
+values than a mail can have. The parsers of Python and msgspec take the last of two equal names, fail later, or drop
+what they do not know.
 """
 
 import json

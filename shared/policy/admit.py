@@ -1,24 +1,24 @@
-"""Admission: who may send as whom to whom. The one place, asked at every way in.
+"""Admission: decides who may send as whom to whom, for every way in. Closed by default.
 
-Closed by default. What is asked, in this order; the first refusal is the answer:
+The checks in their order; the first refusal is the answer. `those` are the origins that have a rule in MAIL_CALLERS:
 
     caller       application, user   MAIL_CALLERS names the application id           ErrorAccessDenied
-                 queue               it may name the queue; then its rule holds
+                 queue               it may name the queue; then that rule applies
     own mailbox  user                the mailbox is the token's own object id        ErrorSendAsDenied
     mailbox      those               the caller's `senders` allow it                 ErrorSendAsDenied
                  all                 MAIL_ALLOWED_SENDERS allows it; for a route     ErrorSendAsDenied
                                      MAIL_SENDER, where that is not set
     authors      user                the mail names no `from` or `sender` (see below)  ErrorSendAsDenied
-                 others              both rules for mailboxes hold for them too      ErrorSendAsDenied
+                 others              both rules for mailboxes apply to them too      ErrorSendAsDenied
     recipients   those               the caller's `recipients`, if given, allow all  ErrorAccessDenied
                  all                 MAIL_ALLOWED_RECIPIENTS allows all              ErrorAccessDenied
     properties   all                 extended properties are on the list             ErrorAccessDenied
                                      (extended_properties.py)
 
-Over HTTP the first three are asked before anything of the body is read. Recipients are to, cc and bcc; not replyTo, to
-which this mail is not sent, nor the headers of a MIME mail that ask for receipts, nor anyone in an attached message,
-event or contact. A user's mail may not set `from` or `sender`: it could only name the user by an address, and a token
-proves no address.
+Over HTTP `caller`, `own mailbox` and `mailbox` are checked before the body is read. Recipients are to, cc and bcc.
+These are not recipients: replyTo, because this mail is not sent there; the headers of a MIME mail that ask for
+receipts; people in an attached message, event or contact. A user's mail may not set `from` or `sender`, because they
+name the user by an address, and a token proves no address.
 """
 
 import re

@@ -1,9 +1,9 @@
-"""The policy immediately before a mail's request to Graph, also for a mail that waited or is replayed.
+"""The policy that is applied immediately before a mail is sent, also if the mail has waited or is replayed.
 
-    1. the rules   all of `admit` once more: they may have changed since the mail came in      failed, with their code
-                   (not of a mail that this process has admitted within the same request)
-    2. suppressed  recipients who must not be mailed are left out; when nobody is left         suppressed
-    3. MAIL_MODE   live: unchanged; redirect: to MAIL_REDIRECT_TO alone (redirect.py);
+    1. the rules   all of `admit` again, because they may have changed since the mail came in  failed, with their code
+                   (not if this process has admitted the mail in the same request)
+    2. suppressed  recipients on the suppression list are left out; if nobody is left          suppressed
+    3. MAIL_MODE   live: no change; redirect: only to MAIL_REDIRECT_TO (redirect.py);
                    capture: recorded, not sent                                                 captured
 
 So a captured or redirected mail has passed every rule for live mail. MAIL_REDIRECT_TO is the operator's own decision:
@@ -36,7 +36,7 @@ class Goes:
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class Declined:
     """Send nothing: the mail ends in this state. status, code, message: of the rule that no longer allows it."""
 
     state: Literal["suppressed", "captured", "failed"]
@@ -53,7 +53,7 @@ class PreSendPolicy:
     settings: "Settings"
     suppressions: "SuppressionList"
 
-    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Withheld:
+    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Declined:
         """What may be sent of a mail now. admitted: by the same settings, a moment ago.
 
         Raises AzureError when the list cannot be read: then nothing may be sent.
@@ -68,26 +68,26 @@ class PreSendPolicy:
 
 def before_send(
     mail: OutgoingMail, settings: "Settings", suppressed: frozenset[str], *, admitted: bool = False
-) -> Goes | Withheld:
+) -> Goes | Declined:
     """The same, once it is known which of the recipients' addresses, as written, are suppressed."""
     if not admitted:
         try:
             admit(mail, settings)
         except NotAllowed as refusal:
-            return Withheld("failed", status=refusal.status, code=refusal.code, message=str(refusal))
+            return Declined("failed", status=refusal.status, code=refusal.code, message=str(refusal))
     left_out = 0
     if suppressed:
         message, left_out = _without(mail.request.message, suppressed)
         if left_out and not message.recipients:
-            return Withheld("suppressed", left_out)
+            return Declined("suppressed", left_out)
         mail = replace(mail, request=msgspec.structs.replace(mail.request, message=message))
     if settings.mode == "capture":
-        return Withheld("captured", left_out)
+        return Declined("captured", left_out)
     if settings.mode == "redirect" and settings.redirect_to is not None:
         try:
             mail = redirected_mail(mail, settings.redirect_to)
         except Malformed as refusal:  # a MIME mail that was accepted under the rules of another version
-            return Withheld("failed", left_out, refusal.status, refusal.code, str(refusal))
+            return Declined("failed", left_out, refusal.status, refusal.code, str(refusal))
     return Goes(mail, left_out)
 
 

@@ -1,16 +1,17 @@
-"""MAIL_MODE redirect: the mail goes to one address of the operator's, and says for whom it was meant.
+"""MAIL_MODE=redirect: sends a mail to one address of the operator, and says for whom it was meant.
 
-    to, cc, bcc    MAIL_REDIRECT_TO alone
-    left out       whatever could lead an answer from MAIL_REDIRECT_TO, a person's or an absence note, to a customer:
-                   replyTo; headers but those that name nobody (ways_back.py); calendar parts and attached events,
-                   whose organisers are answered; requests for receipts; extended properties that only
-                   MAIL_EXTENDED_PROPERTIES allows. The banner names them
-    a header       x-mailroom-original-recipients, where Graph's limit of five leaves room, rather than the marker's
-    a banner       at the top of the body as it is shown, in the body's kind of text; a MIME mail, whose body stays,
-                   has a subject that begins with [Redirected] and the header x-mailroom-left-out
+    to, cc, bcc    only MAIL_REDIRECT_TO
+    left out       whatever could lead an answer (a person's, or an absence note) to a customer: replyTo; headers,
+                   except those that are known to name nobody (ways_back.py); calendar parts and attached events,
+                   whose answers go to the organiser; requests for receipts; extended properties that only
+                   MAIL_EXTENDED_PROPERTIES allows. The banner lists what was left out
+    a header       x-mailroom-original-recipients is added if Graph's limit of five headers leaves room; the marker's
+                   header gives way to it
+    a banner       at the top of the visible body, as HTML or as text like the body itself. The body of a MIME mail is
+                   not changed: its subject begins with [Redirected], and it has the header x-mailroom-left-out
 
-Everything else stays unchanged, so that the mail can be judged as the real one. What redirecting adds must not make a
-request too large: the banner is dropped first, then the header.
+Everything else stays unchanged, so that the mail can be judged like the real one. The additions must not make a request
+too large: if they would, the banner is left out first, then the header.
 """
 
 import re

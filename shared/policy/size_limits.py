@@ -1,4 +1,4 @@
-"""How large a mail may be: the refusals of a mail, or of a request, that is too large.
+"""The limits on the size of a mail and of a request, and the refusals beyond them.
 
 Sources: https://learn.microsoft.com/graph/outlook-large-attachments, and those of mail/limits.py.
 """

@@ -1,8 +1,8 @@
-"""The suppression list: addresses that must not be mailed, whoever asks for it. Operators add and remove them.
+"""The suppression list: addresses to which nobody may send. Operators add and remove them.
 
-Entries are kept under a hash of the address in its canonical form, which names them in URLs. A process remembers what
-it knows for a minute: a list of up to a thousand entries is read whole, by one operation; in a longer one each
-recipient is looked up. So a change holds everywhere within a minute. While the list cannot be read, nothing is sent.
+The id of an entry, also in URLs, is a hash of the address in its canonical form. A list of up to a thousand entries is
+read whole, in one operation; in a longer list each recipient is looked up. A process caches what it has read for a
+minute, so a change takes effect everywhere within a minute. While the list cannot be read, nothing is sent.
 """
 
 import asyncio

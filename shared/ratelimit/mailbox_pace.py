@@ -1,14 +1,14 @@
-"""The pace of a mailbox, and of a caller: what its row allows, and who of those that wait gets what. Pure.
+"""Decides what the row of a mailbox or of a caller allows, and which waiting mail gets which time. Pure functions.
 
-A rate is the generic cell rate algorithm (ITU-T I.371), whose whole state is one point in time: the theoretical arrival
-time of the next mail, `tat`, if every mail kept its distance. A mail may go when `tat` is no further ahead than the
-burst allows, and moves it on by one interval. A limit for a stretch of time (recipients in a day, bytes in five
-minutes) cuts time into short pieces. What is counted in a piece counts until the whole stretch has passed since the
-piece ended, so no stretch exceeds the limit, wherever it begins. Columns of a row, beside `tat` and `blocked_until`:
+A rate follows the generic cell rate algorithm (ITU-T I.371). Its whole state is one point in time, `tat`: the
+theoretical arrival time of the next mail, if all mails were evenly spaced. A mail may be sent when `tat` is no further
+ahead than the burst allows, and moves `tat` on by one interval. A limit for a period (recipients in a day, bytes in
+five minutes) divides time into short pieces. A piece counts until the whole period has passed since its end, so no
+period exceeds the limit, wherever it begins. Columns of a row, besides `tat` and `blocked_until`:
 
-recipients      of the mailbox's day by hour, each counted at the time that its mail was given
-near, reached   when the operator was last told that the day is nearly full, or full
-bytes           uploaded for the mailbox in five minutes
+recipients      the mailbox's recipients by hour, each counted at the time that was reserved for its mail
+near, reached   when the operator was last told that the daily limit is nearly reached, or reached
+bytes           the bytes uploaded for the mailbox in the last five minutes
 """
 
 import json
@@ -110,7 +110,7 @@ class NoRoom(NamedTuple):
     day: bool = False
 
 
-Answer = datetime | NoRoom
+TimeOrNoRoom = datetime | NoRoom
 
 
 @dataclass(eq=False, slots=True)
@@ -121,7 +121,7 @@ class Want:
     recipients: int = 0
     size: int = 0
     waits: bool = True
-    answer: Answer | RateLimitUnavailable | None = None
+    answer: TimeOrNoRoom | RateLimitUnavailable | None = None
 
 
 class RowLimits(NamedTuple):
@@ -150,7 +150,7 @@ class Plan(NamedTuple):
     """values: the row to be written; None: it stays as it is. left: what this process has over afterwards."""
 
     values: Values | None
-    answers: Sequence[Answer] = ()
+    answers: Sequence[TimeOrNoRoom] = ()
     left: Unused | None = None
     notices: Sequence[Notice] = ()
 
@@ -163,7 +163,7 @@ def plan(row: Values, left: Unused, wants: Sequence[Want], limits: RowLimits, no
     before: Counts = day.read(row.get("recipients"), now) if day else Counter()
     counts = before - left.recipients
     uploads, size = BYTES.read(row.get("bytes"), now), 0
-    answers, changed = list[Answer](), False
+    answers, changed = list[TimeOrNoRoom](), False
     for want in wants:
         mine = free[: want.times]
         booked, tat_after = rate.book(tat, max(now, blocked), want.times - len(mine))
@@ -199,7 +199,9 @@ def plan(row: Values, left: Unused, wants: Sequence[Want], limits: RowLimits, no
     return Plan(values, answers, Unused(free, unused), notices)
 
 
-def _notices(row: Values, counts: Counts, answers: Sequence[Answer], day: Window | None, now: datetime) -> list[Notice]:
+def _notices(
+    row: Values, counts: Counts, answers: Sequence[TimeOrNoRoom], day: Window | None, now: datetime
+) -> list[Notice]:
     """What the operator is to be told: each once a day, by whichever instance writes it into the row."""
     found: dict[Notice, bool] = {
         "near": day is not None and counts.total() >= NEAR * day.limit,

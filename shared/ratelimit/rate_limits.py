@@ -1,8 +1,8 @@
-"""When a mail may go: the pace of its mailbox, the recipients of that mailbox's day, and what Graph has said of it.
+"""Decides when a mail may be sent: by its mailbox's rate, its daily recipient limit, and a block after Graph's 429.
 
 1. reserve      once for each mail; a message that waits for its time carries the reservation (`restore`)
-2. in_flight    around each request to Graph; `blocked_until` may have changed when it is there
-3. used, or give_back, whichever is true; throttled: what a 429 says
+2. in_flight    around each request to Graph; check `blocked_until` inside it, because it may have changed
+3. used, if the mail was sent or may have been; otherwise give_back. throttled, after a 429
 """
 
 from collections import OrderedDict

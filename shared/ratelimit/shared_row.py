@@ -1,10 +1,12 @@
-"""One row as this process knows it, and the one way to take a block from it: by one conditional write.
+"""A row that all instances share, as this process knows it; a block is taken from it by one conditional write.
 
-One write serves all who wait for the row. What is not needed after all goes to the next one in this process, and its
-recipients go back into the row with the next write. So no instance keeps anything that others have to wait for.
+One write serves all mails that wait for the row. A time that turns out not to be needed goes to the next mail in this
+process, and its recipients go back into the row with the next write. So no instance keeps anything that others have to
+wait for.
 
-A write whose answer is lost is tried again by the storage client and then meets itself. So each write carries a marker
-of its own, and on 409 and 412 the row is read once: one's own marker in it means that the write had succeeded.
+If the answer to a write is lost, the storage client repeats the write, which then fails because of the first one. So
+each write carries a marker of its own. After 409 or 412 the row is read once: if it has that marker, the first write
+succeeded.
 """
 
 import asyncio
@@ -22,11 +24,11 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModif
 from shared.ratelimit.mailbox_pace import (
     NEVER,
     SPARE,
-    Answer,
     Notice,
     Plan,
     RateLimitUnavailable,
     RowLimits,
+    TimeOrNoRoom,
     Unused,
     Values,
     Want,
@@ -133,7 +135,7 @@ class SharedRow:
     def idle(self) -> bool:  # it may be forgotten, and made again from the row
         return not (self.users or self._waiting or self._lock.locked() or self.blocked_until > self._now())
 
-    async def take(self, want: Want) -> Answer:
+    async def take(self, want: Want) -> TimeOrNoRoom:
         """Serve it, and all who wait beside it. Raises RateLimitUnavailable."""
         self._waiting.append(want)
         try:
@@ -149,7 +151,7 @@ class SharedRow:
             raise want.answer or RateLimitUnavailable(self._key)
         return want.answer
 
-    async def upload(self, size: int) -> Answer | None:
+    async def upload(self, size: int) -> TimeOrNoRoom | None:
         """Count so many bytes; None: with the next write, since they are few. Raises RateLimitUnavailable."""
         if self._unused.size + size >= UNCOUNTED:
             return await self.take(Want(times=0, size=size))

@@ -5,7 +5,7 @@
     alerts@*.contoso.com    that local part at every domain exactly one label below
     *@*.contoso.com         every address at those
     *                       every address
-    8-4-4-4-12 hex digits   the mailbox with that object id, and only so: no `*` stands for an id
+    8-4-4-4-12 hex digits   the mailbox with that object id, written out: no `*` matches an id
 
 Addresses are compared in their canonical form (mail/addresses.py), so `bücher.example` and `xn--bcher-kva.example` are
 one. An address without a canonical form matches nothing, not even `*`.

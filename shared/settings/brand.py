@@ -1,4 +1,4 @@
-"""Parsers of the settings of how mails look: `MAIL_BRAND_…` and `MAIL_TIME_ZONE`."""
+"""Parsers for `MAIL_BRAND_…` and `MAIL_TIME_ZONE`, the settings for the appearance of mails."""
 
 import re
 from dataclasses import dataclass

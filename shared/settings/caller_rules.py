@@ -1,7 +1,7 @@
-"""What MAIL_CALLERS gives each application: senders, recipients, a rate, and the blobs that it may attach.
+"""The rules of MAIL_CALLERS for each application: senders, recipients, a rate, and the blobs that it may attach.
 
-A place of blobs is a container, or `container/folder` for every blob below a folder. Mailroom's own containers and
-those of the platform are never among them, whoever asks: they contain other people's mails, keys and code.
+Blobs are given as a container, or as `container/folder` for every blob below a folder. Mailroom's own containers and
+the platform's are never allowed, because they contain other people's mails, keys and code.
 """
 
 import re
@@ -15,8 +15,9 @@ import msgspec
 from shared.mail.addresses import CONTAINER, split_blob
 from shared.settings.address_patterns import GUID, Patterns
 from shared.settings.environ import Wrong, json_object
+from shared.settings.queue_names import OUTBOX
 
-PRODUCERS: Final = "mail-outbox"  # in MAIL_CALLERS: whoever puts mails into that queue
+PRODUCERS: Final = OUTBOX  # in MAIL_CALLERS: whoever puts mails into that queue
 # Of the host, and the names under which Azure, its portal and its tools keep the code of an app.
 RESERVED: Final = re.compile(r"mail-payloads|mail-dead|azure-.*|app-package.*|deployment.*|function-releases")
 

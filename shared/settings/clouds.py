@@ -1,8 +1,8 @@
-"""Microsoft's clouds: which hosts belong together. Which cloud this is, GRAPH_BASE_URL says.
+"""Microsoft's clouds and the hosts of each. GRAPH_BASE_URL selects the cloud.
 
 https://learn.microsoft.com/graph/deployments, https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud.
-Tokens of version 1 are issued by another host than the one that has the keys (sts.windows.net, in China
-sts.chinacloudapi.cn); the tenant's metadata says so.
+The issuer of tokens of version 1 is not the host that serves the keys (sts.windows.net; in China sts.chinacloudapi.cn).
+The tenant's metadata names it.
 """
 
 from dataclasses import dataclass

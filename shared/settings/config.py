@@ -1,7 +1,7 @@
-"""Every setting, read once from the environment into one frozen object.
+"""Reads all settings once from the environment, into one frozen object.
 
-What is wrong is collected, not raised: an exception while Azure indexes the functions makes it find none and answer 404
-to everything. So `read` always returns; a function checks `Settings.problems` before it acts.
+Problems are collected, not raised: after an exception during indexing, Azure finds no functions and answers 404 to
+every request. So `read` always returns, and each function checks `Settings.problems` before it acts.
 """
 
 # ruff: noqa: RUF009 - the functions of values.py make dataclass fields

@@ -1,4 +1,4 @@
-"""Reads values from the environment, and notes what is wrong with them instead of raising it."""
+"""Reads values from the environment, and collects problems instead of raising them."""
 
 import json
 from collections.abc import Callable, Mapping

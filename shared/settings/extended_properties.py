@@ -1,4 +1,4 @@
-"""Extended properties that a mail may set: from a list, since what is not on it may do anything to a mail.
+"""The list of extended properties that a mail may set. Any other property could do anything to a mail.
 
 An id is read as Graph documents it, in any case:
 
@@ -6,10 +6,10 @@ An id is read as Graph documents it, in any case:
     String {66f5a359-4659-4830-9070-00040ec6ac6e} Name Colour       by name, in a namespace
     Integer {66f5a359-4659-4830-9070-00040ec6ac6e} Id 0x8005        by number, in a namespace
 
-MAIL_EXTENDED_PROPERTIES adds to the tags that are allowed, and allows namespaces. An id in any other spelling is
-refused: how Graph reads it is unknown. Never allowed are properties that say who a mail is from or to, what becomes of
-it, or what stands in its headers (https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxprops).
-Properties of attached items are not checked: they are content.
+MAIL_EXTENDED_PROPERTIES allows more tags, and namespaces. An id in any other spelling is refused, because nobody knows
+how Graph would read it. Properties that say who a mail is from or to, what becomes of it, or what its headers contain
+are never allowed (https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxprops). Properties of attached
+items are not checked, because they are content.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The storage account of the host and of Mailroom: by a connection string, or by endpoints and the app's identity.
+"""Reads how to connect to the storage account: with a connection string, or with endpoints and the app's identity.
 
 https://learn.microsoft.com/azure/azure-functions/functions-reference (connections by identity)
 """

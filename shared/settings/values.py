@@ -1,6 +1,6 @@
-"""Settings that are one value each: their fields in Settings, with name, default and parser, and the parsers.
+"""Declares settings that consist of one value, each with its name, default and parser; and defines the parsers.
 
-A parser takes the text and raises ValueError or KeyError when it is not as expected; Wrong says in words what is wrong.
+A parser takes the text of a setting and raises ValueError or KeyError if it is invalid, or Wrong with an explanation.
 """
 
 import itertools

@@ -1,8 +1,8 @@
 """The app's storage account: asynchronous clients, opened on first use.
 
-Storage answers within a second or is in trouble: three tries and short time-outs, so that a function ends before its
-caller gives up. Switched off is what azure-core does before each request, at a high price (bench/RESULTS.md): it reads
-a proxy from the environment, in a thread, and looks for a tracing plug-in.
+Storage that works answers within a second. So there are three tries with short time-outs, and a function ends before
+its caller gives up. Two expensive steps that azure-core takes before each request are switched off (bench/RESULTS.md):
+it reads a proxy from the environment, in a thread, and looks for a tracing plug-in.
 """
 
 from functools import cached_property

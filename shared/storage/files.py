@@ -1,4 +1,4 @@
-"""Files in blobs, which mails name: read whole, or piece by piece while a mail is sent."""
+"""Reads files from blobs: whole, or piece by piece while a mail is sent."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ READ_TIMEOUT: Final = 60.0  # seconds to read a blob, or a part of one, tries in
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundBlob:
     """A blob as it is now. size in bytes."""
 
     size: int
@@ -75,13 +75,13 @@ class Files:
             raise FileGone("AttachmentChanged")
         return content
 
-    async def find(self, container: str, name: str) -> Found | None:
+    async def find(self, container: str, name: str) -> FoundBlob | None:
         """Size and ETag of a blob. None: there is none."""
         try:
             found = await self._blobs().get_blob_client(container, name).get_blob_properties()
         except ResourceNotFoundError:
             return None
-        return Found(found.size, found.etag)
+        return FoundBlob(found.size, found.etag)
 
 
 async def filled(message: Message, files: Files) -> Message:

@@ -1,4 +1,4 @@
-"""Azure Queue Storage, as much of its REST interface as Mailroom needs; why is in storage_service.py.
+"""A client for the part of Azure Queue Storage's REST API that Mailroom needs. storage_service.py says why.
 
 https://learn.microsoft.com/rest/api/storageservices/queue-service-rest-api
 """
@@ -36,7 +36,6 @@ class Queues(StorageService):
     """The queues of one account. Every method of its queues raises azure-core's AzureError; see StorageService."""
 
     KIND = "queue"
-    RETRIED = StorageService.RETRIED | {"POST"}  # a message that is put twice is a copy, and dropped as one
 
     def get_queue_client(self, name: str) -> "Queue":
         return Queue(self, name)

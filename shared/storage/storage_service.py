@@ -1,9 +1,9 @@
-"""The REST interface of a service of the storage account, tables or queues, through azure-core.
+"""The base of the clients for tables and queues: requests to a storage service's REST API, through azure-core.
 
-A mail takes two operations on a table, and a webhook's two on a queue. Microsoft's clients, azure-data-tables and
-azure-storage-queue, need three times the processor time for one, nearly all of it for generality that a few fixed
-shapes do not need (docs/decisions/0012-tables.md). Retries, tokens, connections and errors are azure-core's, as in
-those clients; the tests compare them.
+Each mail needs two operations on a table, and a webhook's mail two more on a queue. Microsoft's clients,
+azure-data-tables and azure-storage-queue, take three times the processor time for an operation, nearly all of it for
+generality that Mailroom's few fixed shapes do not need (docs/decisions/0012-tables.md). Retries, tokens, connections
+and errors are azure-core's, as in those clients; tests compare the two.
 """
 
 import base64
@@ -43,6 +43,10 @@ ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
     412: ResourceModifiedError,
 }
 RETRIES: Final = 3
+# Every request may be repeated when its answer does not come, also POST, which azure-core leaves out: a connection that
+# the service closes just then is no reason to fail. A message that is put twice is a copy, and dropped as one; a second
+# insert finds the entity of the first, and whoever inserts knows their own.
+RETRIED: Final = frozenset({"GET", "PUT", "DELETE", "POST"})
 BACKOFF: Final = 0.5  # seconds
 CONNECT_TIMEOUT: Final = 3.0  # seconds
 TRY_TIMEOUT: Final = 10.0  # seconds for a whole try, however slowly its answer arrives
@@ -78,7 +82,6 @@ class StorageService:
     """
 
     KIND: ClassVar[str]
-    RETRIED: ClassVar[frozenset[str]] = frozenset({"GET", "PUT", "DELETE"})  # when their answer does not come
 
     @staticmethod
     def signed(request: HttpRequest, account: str) -> tuple[str, str]:
@@ -121,7 +124,7 @@ class StorageService:
     ) -> AsyncHttpResponse:
         dated = {**headers, "x-ms-version": VERSION, "x-ms-date": formatdate(usegmt=True)}
         request = HttpRequest(method, f"{self.endpoint}/{path}", headers=dated, content=content)
-        answer = (await self._pipeline.run(request, retry_on_methods=self.RETRIED)).http_response
+        answer = (await self._pipeline.run(request, retry_on_methods=RETRIED)).http_response
         if answer.status_code >= 300:  # noqa: PLR2004 - every success of the interfaces is below
             _fail(answer)
         return answer

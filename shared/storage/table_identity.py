@@ -1,12 +1,13 @@
-"""Whether a table was deleted and made anew, which nothing else would notice.
+"""Notices when a table was deleted and created again.
 
-A missing table is made with the first row that is written. Without the old rows, repeated mails are sent again, or
-suppressed addresses are mailed. So each such table has a row that says when it was made, and a blob of `mail-payloads`
-is the witness that the row existed: where only the witness is there, the table is another one. Both are read by the
-timer and by requests about a mail, never when a mail is sent.
+A missing table is created with the first row that is written. Without its old rows, repeated mails are sent again, or
+suppressed addresses get mail. So such a table has a row that says when the table was created, and a blob in
+`mail-payloads` is the witness of that row. If only the witness exists, the table was replaced. The timer and requests
+about a mail read both; sending a mail reads neither.
 
-The blob's own time says when the table was last seen; it is written anew each hour, which also protects it from the
-lifecycle rule (infra/). Deleting blobs and table makes an account look new: that cannot be noticed.
+The blob's modification time says when the table was last seen. The blob is rewritten each hour, which also protects it
+from the lifecycle rule (infra/). If somebody deletes the blobs as well as the table, the account looks new, and nothing
+is noticed.
 """
 
 import time
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.storage.tables import Entity, Table, Value
+from shared.storage.tables import ColumnValue, Entity, Table
 from shared.telemetry import LogEvent, emit
 
 OWN: Final = "mail-payloads"  # the container of the witnesses, and of mails that wait
@@ -108,7 +109,7 @@ class TableIdentity:
         return Replaced(self._table.name, row["seen_at"], row["made_at"]) if "seen_at" in row else None
 
     async def _mark(self, seen: datetime | None) -> Entity:
-        row: dict[str, Value] = {"PartitionKey": IDENTITY, "RowKey": IDENTITY, "made_at": self._now()}
+        row: dict[str, ColumnValue] = {"PartitionKey": IDENTITY, "RowKey": IDENTITY, "made_at": self._now()}
         if seen is not None:
             row["seen_at"] = seen
         with suppress(ResourceExistsError):  # another instance was faster

@@ -1,4 +1,4 @@
-"""Azure Table Storage, as much of its REST interface as Mailroom needs; why is in storage_service.py.
+"""A client for the part of Azure Table Storage's REST API that Mailroom needs. storage_service.py says why.
 
 https://learn.microsoft.com/rest/api/storageservices/table-service-rest-api
 """
@@ -16,7 +16,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from shared.storage.storage_service import StorageService
 
-type Value = str | bool | int | datetime
+type ColumnValue = str | bool | int | datetime
 type Entity = Mapping[str, Any]
 """Values by column. As read it also has its ETag, at `odata.etag`; times are in UTC, to the microsecond."""
 type Where = Mapping[str, str] | str
@@ -58,7 +58,7 @@ class Table:
         self._tables = tables
         self.name = name
 
-    async def insert(self, entity: Mapping[str, Value]) -> str:
+    async def insert(self, entity: Mapping[str, ColumnValue]) -> str:
         """Add an entity; its ETag. Raises ResourceExistsError when there is one with its keys."""
         content = _encoded(entity)
         try:
@@ -68,7 +68,7 @@ class Table:
             answer = await self._tables.send("POST", self.name, INSERT, content)
         return str(answer.headers["ETag"])
 
-    async def replace(self, entity: Mapping[str, Value], etag: str) -> str:
+    async def replace(self, entity: Mapping[str, ColumnValue], etag: str) -> str:
         """Put an entity in place of the one with this ETag; the new ETag.
 
         Raises ResourceModifiedError when that one has been changed, ResourceNotFoundError when it is gone.
@@ -77,7 +77,7 @@ class Table:
         answer = await self._tables.send("PUT", path, {**WRITE, "If-Match": etag}, _encoded(entity))
         return str(answer.headers["ETag"])
 
-    async def put(self, entity: Mapping[str, Value]) -> None:
+    async def put(self, entity: Mapping[str, ColumnValue]) -> None:
         """Add an entity, or put it in place of whatever has its keys."""
         path = self._path(entity["PartitionKey"], entity["RowKey"])
         try:
@@ -148,18 +148,18 @@ class Table:
         return "{}(PartitionKey='{}',RowKey='{}')".format(self.name, *keys)
 
 
-def equal(column: str, value: Value) -> str:
+def equal(column: str, value: ColumnValue) -> str:
     """A $filter. https://learn.microsoft.com/rest/api/storageservices/querying-tables-and-entities"""
     return f"{column} eq {_literal(value)}"
 
 
-def between(column: str, first: Value | None, beyond: Value | None) -> str:
+def between(column: str, first: ColumnValue | None, beyond: ColumnValue | None) -> str:
     """A $filter: from the first, which is included, to where it ends, which is not. None: there is no end."""
     ends = {"ge": first, "lt": beyond}
     return " and ".join(f"{column} {how} {_literal(value)}" for how, value in ends.items() if value is not None)
 
 
-def _literal(value: Value) -> str:
+def _literal(value: ColumnValue) -> str:
     if isinstance(value, datetime):
         return f"datetime'{_moment(value)}'"
     return "'{}'".format(value.replace("'", "''")) if isinstance(value, str) else str(value).lower()
@@ -189,7 +189,7 @@ def _read(answer: AsyncHttpResponse) -> Any:
         raise DecodeError("Table Storage answered with something that is not JSON.", response=answer) from error
 
 
-def _encoded(entity: Mapping[str, Value]) -> bytes:
+def _encoded(entity: Mapping[str, ColumnValue]) -> bytes:
     values: dict[str, object] = {}
     for column, value in entity.items():
         if isinstance(value, datetime):

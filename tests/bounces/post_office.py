@@ -23,7 +23,7 @@ from shared.mail.addresses import address_hash
 from shared.mail.marker import MARKER_PROPERTY
 from shared.policy.suppression import SuppressionList, SuppressionTable
 from shared.settings.config import Settings
-from shared.storage.tables import Entity, Table, Token, Value
+from shared.storage.tables import ColumnValue, Entity, Table, Token
 from tests.delivery.samples import Office
 from tests.sandbox.cloud.emulator import BOX, mail, recipient
 
@@ -38,12 +38,12 @@ class MemoryTable(Table):
     async def get(self, partition: str, row: str) -> Entity | None:
         return self.rows.get((partition, row))
 
-    async def insert(self, entity: Mapping[str, Value]) -> str:
+    async def insert(self, entity: Mapping[str, ColumnValue]) -> str:
         if (entity["PartitionKey"], entity["RowKey"]) in self.rows:
             raise ResourceExistsError
         return self._put(entity)
 
-    async def replace(self, entity: Mapping[str, Value], etag: str) -> str:
+    async def replace(self, entity: Mapping[str, ColumnValue], etag: str) -> str:
         if self.rows[entity["PartitionKey"], entity["RowKey"]]["odata.etag"] != etag:
             raise ResourceModifiedError
         return self._put(entity)
@@ -51,7 +51,7 @@ class MemoryTable(Table):
     async def page(self, *_: Any, **__: Any) -> tuple[list[Entity], Token | None]:
         return [*self.rows.values()], None
 
-    def _put(self, entity: Mapping[str, Value]) -> str:
+    def _put(self, entity: Mapping[str, ColumnValue]) -> str:
         etag = str(next(self._etags))
         self.rows[entity["PartitionKey"], entity["RowKey"]] = {**entity, "odata.etag": etag}
         return etag

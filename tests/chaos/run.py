@@ -20,8 +20,8 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from sandbox.watchdog import Watchdog
 from shared.delivery.ledger import TABLE, Ledger
-from shared.delivery.results import RESULTS
 from shared.mail.marker import MARKER_PROPERTY
+from shared.settings.queue_names import RESULTS
 from shared.storage.tables import Tables
 from tests.chaos.parts import Cloud, Host, Storage, maintain
 from tests.chaos.plan import Options, faults, mails

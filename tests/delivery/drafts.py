@@ -65,7 +65,7 @@ class Drafts:
         await self._request("find drafts")
         return [Draft(made.id, is_draft=True, folder="drafts") for made in self.left()]
 
-    async def look(self, mailbox: str, draft: str) -> Draft | None:
+    async def read(self, mailbox: str, draft: str) -> Draft | None:
         await self._request("look at draft")
         return Draft(draft, is_draft=True, folder="drafts") if self._there(draft) else None
 

@@ -12,15 +12,16 @@ from azure.core.exceptions import ResourceNotFoundError
 from shared.delivery.attention import AttentionIndex
 from shared.delivery.ledger import Conflict, Ledger, Read, Sought, partition
 from shared.delivery.payloads import apart, envelopes, files_of, message_name, payload_name
-from shared.delivery.queue import BODY, QUEUE, Kept, Outbox, Payload, Receipt, carrying, delay
+from shared.delivery.queue import BODY, Kept, Outbox, Payload, Receipt, carrying, delay
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work
-from shared.delivery.results import Put
+from shared.delivery.results import PutIntoQueue
 from shared.delivery.row import Row
 from shared.mail.model import BlobAttachment
 from shared.mail.outgoing import OutgoingMail, decode, encode
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import RateLimits, Reservation
-from shared.storage.files import FileGone, Files, Found
+from shared.settings.queue_names import WORK
+from shared.storage.files import FileGone, Files, FoundBlob
 from shared.storage.table_identity import OWN
 
 __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
@@ -29,7 +30,7 @@ __all__ = ["MemoryFiles", "MemoryLedger", "MemoryOutbox", "Unpaced"]
 class MemoryLedger(Ledger):
     """Rows by id, with ETags that never come again."""
 
-    def __init__(self, attention: AttentionIndex | None = None, put: Put | None = None) -> None:
+    def __init__(self, attention: AttentionIndex | None = None, put: PutIntoQueue | None = None) -> None:
         self.attention = attention
         self._put_result = put
         self._rows: dict[str, Row] = {}
@@ -174,7 +175,7 @@ class MemoryOutbox(Outbox):
             name = message_name(message.id)
             self.payloads[name], self.put_at[name] = message.body, self.now()
             message = msgspec.structs.replace(message, body=b"", payload=name)
-        await self.put_back(QUEUE, msgspec.json.encode(message), after)
+        await self.put_back(WORK, msgspec.json.encode(message), after)
 
     async def whole(self, message: ProducerMessage) -> ProducerMessage | None:
         if message.payload is None:
@@ -248,6 +249,6 @@ class MemoryFiles(Files):
             raise FileGone("AttachmentChanged")
         return content[start : start + length]
 
-    async def find(self, container: str, name: str) -> Found | None:
+    async def find(self, container: str, name: str) -> FoundBlob | None:
         content, etag = self.blobs.get(f"{container}/{name}", (None, ""))
-        return None if content is None else Found(len(content), etag)
+        return None if content is None else FoundBlob(len(content), etag)

@@ -15,7 +15,7 @@ from shared.delivery.queue import Kept, Payload, Receipt, delay
 from shared.delivery.queue_messages import Work
 from shared.delivery.row import Row
 from shared.mail.outgoing import OutgoingMail, encode
-from shared.policy.pre_send import Goes, Withheld
+from shared.policy.pre_send import Declined, Goes
 from shared.ratelimit.mailbox_pace import NoRoom, RateLimitUnavailable
 from shared.ratelimit.rate_limits import Reservation
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
@@ -206,16 +206,16 @@ class PreSend:
         self._world = world
         self._says = iter(world.plan.policy_says)
 
-    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Withheld:
+    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Declined:
         async def none() -> None:
             """Nobody is suppressed."""
 
         await self._world.operation("ask for the suppressed", none)
         match next(self._says, "go"):
             case "suppressed":
-                return Withheld("suppressed", left_out=1)
+                return Declined("suppressed", left_out=1)
             case "captured":
-                return Withheld("captured")
+                return Declined("captured")
             case "refused":
                 self._world.acknowledged = False  # as by Graph's refusal: it has ended, and is kept
                 return NO_LONGER_ALLOWED

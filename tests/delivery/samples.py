@@ -19,7 +19,7 @@ from shared.delivery.verification import Finding
 from shared.graph.outcome import Accepted, NotConnected, Outcome, Rejected, Throttled, Unknown
 from shared.mail.outgoing import Origin, OutgoingMail, fingerprint
 from shared.mail.parse import send_mail
-from shared.policy.pre_send import Goes, Withheld
+from shared.policy.pre_send import Declined, Goes
 from shared.ratelimit.rate_limits import RateLimits
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox, Unpaced
@@ -32,7 +32,7 @@ NOT_CONNECTED = NotConnected("connect")
 BAD_RECIPIENT = Rejected(400, "ErrorInvalidRecipients", "permanent")
 NO_PERMISSION = Rejected(403, "ErrorAccessDenied", "permission")
 TIMED_OUT = Unknown("timeout")
-NO_LONGER_ALLOWED = Withheld("failed", status=403, code="ErrorSendAsDenied", message="MAIL_ALLOWED_SENDERS does not.")
+NO_LONGER_ALLOWED = Declined("failed", status=403, code="ErrorSendAsDenied", message="MAIL_ALLOWED_SENDERS does not.")
 
 
 def outgoing_mail(
@@ -133,12 +133,12 @@ class ScriptedPolicy:
     admitted: what it was told of each mail that it was asked about.
     """
 
-    verdicts: list[Goes | Withheld] = field(default_factory=list)
+    verdicts: list[Goes | Declined] = field(default_factory=list)
     left_out: int = 0
     down: bool = False
     admitted: list[bool] = field(default_factory=list)
 
-    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Withheld:
+    async def verdict(self, mail: OutgoingMail, *, admitted: bool = False) -> Goes | Declined:
         self.admitted.append(admitted)
         if self.down:
             raise ServiceRequestError("Storage is down.")

@@ -13,7 +13,7 @@ from shared.mail.outgoing import Origin, OutgoingMail
 from shared.settings.address_patterns import Patterns
 from shared.settings.caller_rules import BlobRules, CallerRule
 from shared.settings.config import Settings
-from shared.storage.files import Files, Found
+from shared.storage.files import Files, FoundBlob
 from tests.delivery.memory import MemoryLedger
 from tests.delivery.samples import NOON, first_claim, outgoing_mail
 
@@ -25,10 +25,10 @@ OTHER = "99999999-2222-3333-4444-555555555555"
 class Blobs(Files):
     """What is there, and what was asked for."""
 
-    there: dict[str, Found] = field(default_factory=lambda: {"reports/a/x.pdf": Found(3, "1")})
+    there: dict[str, FoundBlob] = field(default_factory=lambda: {"reports/a/x.pdf": FoundBlob(3, "1")})
     asked: list[str] = field(default_factory=list)
 
-    async def find(self, container: str, name: str) -> Found | None:
+    async def find(self, container: str, name: str) -> FoundBlob | None:
         self.asked.append(f"{container}/{name}")
         return self.there.get(f"{container}/{name}")
 
@@ -67,19 +67,19 @@ async def test_size_and_version_are_written_into_the_mail() -> None:
 
 
 ORIGINS = {
-    "another folder": (mail("reports/b/x.pdf"), Found(3, "1")),
-    "another container": (mail("mail-attachments/x.pdf"), Found(3, "1")),
-    "Mailroom's own": (mail("mail-dead/x.pdf"), Found(3, "1")),
-    "a caller without any": (mail(origin=Origin(kind="application", name=OTHER)), Found(3, "1")),
-    "a user of such a caller": (mail(origin=Origin(kind="user", name=OTHER, user="u")), Found(3, "1")),
-    "a route": (mail(origin=Origin(kind="route", name="github")), Found(3, "1")),
+    "another folder": (mail("reports/b/x.pdf"), FoundBlob(3, "1")),
+    "another container": (mail("mail-attachments/x.pdf"), FoundBlob(3, "1")),
+    "Mailroom's own": (mail("mail-dead/x.pdf"), FoundBlob(3, "1")),
+    "a caller without any": (mail(origin=Origin(kind="application", name=OTHER)), FoundBlob(3, "1")),
+    "a user of such a caller": (mail(origin=Origin(kind="user", name=OTHER, user="u")), FoundBlob(3, "1")),
+    "a route": (mail(origin=Origin(kind="route", name="github")), FoundBlob(3, "1")),
     "not there": (mail("reports/a/y.pdf"), None),
 }
 
 
 @pytest.mark.parametrize(("mail", "there"), ORIGINS.values(), ids=ORIGINS)
 async def test_not_allowed_and_not_there_are_one_answer_and_one_request(
-    mail: OutgoingMail, there: Found | None
+    mail: OutgoingMail, there: FoundBlob | None
 ) -> None:
     [*_, attached] = mail.request.message.attachments or ()
     assert isinstance(attached, BlobAttachment)
@@ -94,7 +94,7 @@ async def test_not_allowed_and_not_there_are_one_answer_and_one_request(
 
 
 async def test_a_queue_has_its_own_containers() -> None:
-    found = await attachment_resolver(Blobs({"reports/b/x": Found(1, "2")})).resolved(
+    found = await attachment_resolver(Blobs({"reports/b/x": FoundBlob(1, "2")})).resolved(
         mail("reports/b/x", Origin(kind="queue", name="mail-outbox"))
     )
     [*_, attached] = found.request.message.attachments or ()

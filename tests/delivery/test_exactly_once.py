@@ -2,7 +2,7 @@
 
 Hypothesis draws plans of a small world (world.py): who asks for the mail and how often, what Graph and the mailbox
 answer, where operations fail or lose their answers, processes die or stand still, and messages come twice. What was
-promised (delivery.md) is checked when nothing moves any more.
+promised (docs/architecture.md) is checked when nothing moves any more.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from shared.delivery import engine, large, request, retries, transitions, verification
 from shared.delivery.cancel_replay_retry import Cannot, Control
-from shared.delivery.engine import Engine, Ready, Result
+from shared.delivery.engine import Engine, Ready, RunResult
 from shared.delivery.lease import Lease
 from shared.delivery.ledger import Conflict
 from shared.delivery.maintenance import Maintenance
@@ -385,7 +385,7 @@ class Broken:
     def a_webhook_is_sent_although_its_row_is_there() -> Any:
         async def run(
             self: Engine, mail: OutgoingMail, row: Row, *, ready: Ready | None = None, **given: Any
-        ) -> Result:
+        ) -> RunResult:
             if ready is not None and (found := await self.ledger.read(mail.id)) is not None:
                 row = replace(row, etag=found.etag)
             return await RUN(self, mail, row, ready=ready, **given)
@@ -443,10 +443,10 @@ class BrokenInParts:
 
     @staticmethod
     def a_draft_that_is_still_there_counts_as_sent_no_more() -> Any:
-        async def look(*_: Any) -> str:
+        async def verify(*_: Any) -> str:
             return "unsent"
 
-        return patch.object(large.LargeMails, "look", look)
+        return patch.object(large.LargeMails, "verify", verify)
 
 
 UNANSWERED: Final[dict[str, Any]] = {"start": "queue", "policy": "verify", "graph": ("lose accepted",)}

@@ -69,7 +69,7 @@ class Mailbox:
     def _has(self, mailbox: str, draft: str) -> bool:
         return self.drafts.get(draft, {}).get("mailbox") == mailbox
 
-    async def look(self, mailbox: str, draft: str) -> Draft | None:
+    async def read(self, mailbox: str, draft: str) -> Draft | None:
         self._meet("look", mailbox)
         return Draft(draft, is_draft=True, folder=self.folder) if self._has(mailbox, draft) else None
 

@@ -22,7 +22,7 @@ from shared.delivery.cancel_replay_retry import Control
 from shared.delivery.engine import Engine
 from shared.delivery.ledger import TABLE, Ledger, partition
 from shared.delivery.maintenance import Maintenance
-from shared.delivery.queue import QUEUE, Outbox, Receipt
+from shared.delivery.queue import Outbox, Receipt
 from shared.delivery.queue_messages import Work, parse_work, work_of
 from shared.delivery.request import Answer, Done, Requests
 from shared.delivery.row import Row
@@ -33,6 +33,7 @@ from shared.graph.outcome import Accepted, Outcome
 from shared.mail.model import FileAttachment
 from shared.mail.outgoing import OutgoingMail
 from shared.settings.config import Settings
+from shared.settings.queue_names import WORK
 from shared.storage.files import Files, filled
 from shared.storage.table_identity import OWN
 from shared.storage.tables import Tables
@@ -107,7 +108,7 @@ class Process:
         self._queues = QueueServiceClient.from_connection_string(site.storage, transport=Wire(life))
         self._wire = Wire(life)
         self.blobs = BlobServiceClient.from_connection_string(site.storage, transport=Wire(life))
-        self.queue = self._queues.get_queue_client(QUEUE)
+        self.queue = self._queues.get_queue_client(WORK)
         self.outbox = Punctual(lambda: self._queues, lambda: self.blobs)
         ledger = Ledger(Tables.of_connection_string(site.storage, self._wire).table(TABLE))
         policy: Any = ScriptedPolicy()

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 from azure.storage.queue.aio import QueueServiceClient
 
-from shared.delivery.queue import INLINE, QUEUE, Outbox, carrying, delay
+from shared.delivery.queue import INLINE, Outbox, carrying, delay
 from shared.delivery.queue_messages import ProducerMessage, Work, apart, parse_work
 from shared.mail.outgoing import decode
+from shared.settings.queue_names import WORK
 from tests.delivery.samples import NOON, outgoing_mail, work
 
 EVERYTHING = work(
@@ -92,7 +93,7 @@ async def test_a_message_never_expires(storage: str) -> None:
         outbox = Outbox(lambda: queues, lambda: None)
         await outbox.put(work(), NOON, None, outgoing_mail())
         await outbox.put_back("mail-outbox", b"{}")
-        for name in (QUEUE, "mail-outbox"):
+        for name in (WORK, "mail-outbox"):
             [message] = await queues.get_queue_client(name).peek_messages()
             assert message.expires_on
             assert message.expires_on.year == 9999

@@ -19,7 +19,7 @@ from shared.delivery.verification import Finding
 from shared.delivery.worker import Worker
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import Origin, OutgoingMail, decode
-from shared.policy.pre_send import Withheld
+from shared.policy.pre_send import Declined
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import Reservation
 from shared.settings.address_patterns import Patterns
@@ -325,10 +325,10 @@ async def test_an_age_counts_from_the_acceptance_where_the_time_to_wait_for_had_
 
 
 @pytest.mark.parametrize("state", ["suppressed", "captured"])
-async def test_a_mail_that_is_withheld_is_kept_and_its_caller_told_so_each_time(
+async def test_a_mail_that_is_declined_is_kept_and_its_caller_told_so_each_time(
     state: Literal["suppressed", "captured"],
 ) -> None:
-    office = Office(policy=ScriptedPolicy([Withheld(state, 1)]))
+    office = Office(policy=ScriptedPolicy([Declined(state, 1)]))
     requests = Requests(office.engine)
     assert await requests.send_now(outgoing_mail()) == Done(outgoing_mail().id, state)
     assert decode(office.outbox.dead[outgoing_mail().id].content) == outgoing_mail()
@@ -350,12 +350,12 @@ async def test_while_the_suppression_list_cannot_be_read_the_mail_is_accepted_an
     assert len(office.outbox.messages) == 1
 
 
-async def test_what_cannot_be_kept_is_not_withheld_with_a_success() -> None:
+async def test_what_cannot_be_kept_is_not_declined_with_a_success() -> None:
     class Full(MemoryOutbox):
         async def set_aside(self, row: Row, kept: Kept) -> None:
             raise ServiceRequestError("down")
 
-    office = Office(policy=ScriptedPolicy([Withheld("captured")]), outbox=Full())
+    office = Office(policy=ScriptedPolicy([Declined("captured")]), outbox=Full())
     assert await Requests(office.engine).send_now(outgoing_mail()) == Unavailable()
     assert ((await office.row()).state, (await office.row()).code) == ("failed", "NotStored")
 
@@ -448,7 +448,7 @@ async def test_a_pool_sends_from_the_mailbox_that_has_recipients_left() -> None:
 
 
 async def test_in_capture_nothing_counts_for_the_day() -> None:
-    policy = ScriptedPolicy([Withheld("captured")])
+    policy = ScriptedPolicy([Declined("captured")])
     office = Office(settings=Settings(mode="capture"), policy=policy, pace=Limited(recipients=0))
     assert await Requests(office.engine).send_now(outgoing_mail()) == Done(outgoing_mail().id, "captured")
 
@@ -542,7 +542,7 @@ async def test_what_a_kill_would_double_or_what_cannot_go_now_is_only_put(why: s
         case "a time to wait for":
             mail = replace(mail, not_before=NOON + timedelta(hours=1))
         case "policy":
-            office.policy = ScriptedPolicy([Withheld("captured")])
+            office.policy = ScriptedPolicy([Declined("captured")])
         case "no storage":
             office.policy = ScriptedPolicy(down=True)
     put = await at_once(office, mail)

@@ -163,10 +163,6 @@ def test_a_throttle_waits_as_long_as_graph_says_and_counts_nothing() -> None:
     assert settled.again == settled.row.due_at == NOON + timedelta(seconds=2.5)
 
 
-def test_a_throttle_that_names_no_time_waits_half_a_minute() -> None:
-    assert settle(CLAIMED, Throttled(None), NOON, SETTINGS).again == NOON + timedelta(seconds=30)
-
-
 def test_jitter_only_ever_lengthens_a_delay_by_up_to_a_fifth() -> None:
     """Mails that were refused together must not come back together."""
     assert settle(CLAIMED, Throttled(10), NOON, SETTINGS, jitter=1.0).again == NOON + timedelta(seconds=12)

@@ -21,7 +21,7 @@ from shared.delivery.worker import Worker
 from shared.errors import Malformed
 from shared.graph.outcome import Outcome
 from shared.mail.outgoing import OutgoingMail, decode
-from shared.policy.pre_send import Goes, Withheld
+from shared.policy.pre_send import Declined, Goes
 from shared.ratelimit.mailbox_pace import NoRoom
 from shared.ratelimit.rate_limits import Reservation
 from shared.settings.config import Settings
@@ -316,16 +316,16 @@ async def test_that_graph_accepted_late_is_written_down_for_as_long_as_the_lease
     assert (await office.row()).state == "sent"
 
 
-WITHHELD = [Withheld("suppressed", 2), Withheld("captured", 1), NO_LONGER_ALLOWED]
+DECLINED = [Declined("suppressed", 2), Declined("captured", 1), NO_LONGER_ALLOWED]
 
 
-@pytest.mark.parametrize("withheld", WITHHELD, ids=[one.state for one in WITHHELD])
-async def test_what_policy_withholds_ends_unsent_is_kept_and_can_be_put_back(withheld: Withheld) -> None:
-    office = Office(policy=ScriptedPolicy([withheld]))
+@pytest.mark.parametrize("declined", DECLINED, ids=[one.state for one in DECLINED])
+async def test_what_policy_declines_ends_unsent_is_kept_and_can_be_put_back(declined: Declined) -> None:
+    office = Office(policy=ScriptedPolicy([declined]))
     await deliver(office)
     row = await office.row()
-    assert (row.state, row.status, row.code) == (withheld.state, withheld.status, withheld.code)
-    assert (row.suppressed_recipients, row.attempts) == (withheld.left_out or None, 0)
+    assert (row.state, row.status, row.code) == (declined.state, declined.status, declined.code)
+    assert (row.suppressed_recipients, row.attempts) == (declined.left_out or None, 0)
     assert office.graph.rows == []
     assert decode(office.outbox.dead[row.id].content) == outgoing_mail()
     await Control(office.engine).replay(row)
@@ -339,7 +339,7 @@ async def test_a_mail_that_waited_is_asked_about_again() -> None:
     """What held when it was accepted may hold no longer."""
     office = Office(graph=ScriptedGraph([THROTTLED]))
     await deliver(office)
-    office.policy = policy = ScriptedPolicy([WITHHELD[0]])
+    office.policy = policy = ScriptedPolicy([DECLINED[0]])
     await deliver_next(office)
     assert (await office.row()).state == "suppressed"
     assert len(office.graph.rows) == 1
@@ -493,8 +493,8 @@ async def test_a_mail_counts_for_those_whom_policy_lets_it_reach() -> None:
     assert pace.counted == [1]
 
 
-async def test_what_policy_withholds_reserves_nothing() -> None:
-    await deliver(Office(policy=ScriptedPolicy([WITHHELD[1]]), pace=(pace := Spent())))
+async def test_what_policy_declines_reserves_nothing() -> None:
+    await deliver(Office(policy=ScriptedPolicy([DECLINED[1]]), pace=(pace := Spent())))
     assert (pace.asked, pace.ends) == ([], [])
 
 
@@ -530,7 +530,7 @@ async def test_a_throttled_mail_gets_another_time_and_waits_as_long_as_its_mailb
         async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
             return NOON + timedelta(minutes=10)
 
-    office = Office(graph=ScriptedGraph([THROTTLED]), pace=Blocks())
+    office = Office(graph=ScriptedGraph([replace(THROTTLED, after=None)]), pace=Blocks())
     await deliver(office)
     [(due, message)] = office.outbox.messages
     assert due >= NOON + timedelta(minutes=10)

@@ -110,9 +110,9 @@ class _ByDraft(LargeMails):
 
     silence: Callable[[], Outcome | None]
 
-    async def look(self, row: Row) -> Finding:
+    async def verify(self, row: Row) -> Finding:
         outcome = self.silence() if large._read(row).asked else None
-        return Unanswered(outcome) if outcome else await LargeMails.look(self, row)
+        return Unanswered(outcome) if outcome else await LargeMails.verify(self, row)
 
 
 class World:

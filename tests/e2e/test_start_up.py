@@ -123,7 +123,7 @@ HEAVY = (
     "shared.policy.pre_send",
     "shared.functions.message_search",
     "shared.functions.messages",
-    "shared.functions.queues",
+    "shared.functions.queue_functions",
     "shared.functions.send_mail",
     "shared.functions.suppressions",
 )

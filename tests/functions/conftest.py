@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.app import App
-from shared.functions import access, health, queues, send_mail
+from shared.functions import access, health, queue_functions, send_mail
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[App], App]:
 
     def install(app: App) -> App:
         assert not app.settings.problems
-        for module in (access, health, queues, send_mail):
+        for module in (access, health, queue_functions, send_mail):
             monkeypatch.setattr(module, "current_app", lambda: app)
         return app
 

@@ -14,7 +14,7 @@ from shared.app import App
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
 from shared.delivery.row import Row, State
-from shared.functions import queues as trigger
+from shared.functions import queue_functions as trigger
 from shared.mail.outgoing import identity
 from shared.settings.config import read
 from tests.delivery.samples import SENDER, Office, first_claim, outgoing_mail, work

@@ -9,7 +9,7 @@ from shared.app import App
 from shared.delivery.payloads import batch_name
 from shared.delivery.queue import Kept
 from shared.delivery.queue_messages import Batch, parse_work
-from shared.functions import queues as trigger
+from shared.functions import queue_functions as trigger
 from shared.webhooks.routing.batches import packed
 from tests.functions.test_poison import REFUSED, Message, app, memory, refuse_settings
 from tests.webhooks.routing.samples import NOW, event

@@ -16,7 +16,7 @@ from shared.delivery.payloads import message_name
 from shared.delivery.queue import BODY, DEAD, Kept
 from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work
 from shared.delivery.row import Row
-from shared.functions import queues as trigger
+from shared.functions import queue_functions as trigger
 from shared.functions.queue_intake import NotConfiguredError
 from shared.functions.triggers import QUEUES
 from shared.mail.outgoing import identity

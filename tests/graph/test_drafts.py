@@ -97,8 +97,8 @@ async def test_the_marker_finds_drafts_only(service: Service, drafts: "Drafts") 
 async def test_a_message_is_looked_at_be_it_still_a_draft_or_not_there(service: Service, drafts: "Drafts") -> None:
     says(service, 200, {**DRAFT, "isDraft": False})
     says(service, 404, error("ErrorItemNotFound"))
-    assert await drafts.look(BOX, "AAMk1=") == Draft("AAMk1=", is_draft=False, folder="F")
-    assert await drafts.look(BOX, "AAMk1=") is None
+    assert await drafts.read(BOX, "AAMk1=") == Draft("AAMk1=", is_draft=False, folder="F")
+    assert await drafts.read(BOX, "AAMk1=") is None
 
 
 async def test_what_is_gone_is_deleted(service: Service, drafts: "Drafts") -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from deployment.infra import as_template
-from shared.delivery import attention, ledger, queue, results
+from shared.delivery import attention, ledger, queue
 from shared.ratelimit import shared_row as rates
 from shared.settings import config, environ
+from shared.settings.queue_names import RESULTS
 from shared.storage.table_identity import OWN
 from tests.infra.deployed import (
     PARAMETERS,
@@ -73,7 +74,7 @@ def test_storage_takes_no_shared_key_and_shows_nothing_to_the_public(name: str) 
 def test_queues_are_those_that_functions_listen_to_with_their_poison_queues(name: str) -> None:
     """And mail-results, where Mailroom only puts messages."""
     listened = {trigger["queueName"] for trigger in queue_triggers().values()}
-    assert listened | {results.RESULTS} == deployed(name).names(f"{STORAGE}/queueServices/queues")
+    assert listened | {RESULTS} == deployed(name).names(f"{STORAGE}/queueServices/queues")
     assert {queue for queue in listened if not queue.endswith("-poison")} == {
         queue.removesuffix("-poison") for queue in listened
     }

@@ -15,7 +15,7 @@ from shared.mail import limits
 from shared.mime.head import MAX_FIELDS
 from shared.mime.read import read_mime
 from shared.mime.write import as_sent
-from shared.policy.pre_send import Withheld, before_send
+from shared.policy.pre_send import Declined, before_send
 from shared.policy.redirect import LEFT_OUT, ORIGINAL_RECIPIENTS
 from shared.policy.size_limits import check_size
 from shared.settings.address_patterns import Patterns
@@ -166,7 +166,7 @@ def test_nor_is_the_largest_mail() -> None:
 def test_a_mail_that_can_no_longer_be_read_fails_instead_of_going_as_it_is() -> None:
     odd = replace(outgoing_mail(), mime=b"To: ada@contoso.example\r\nContent-Type: multipart/mixed\r\n\r\nx")
     verdict = before_send(odd, REDIRECT, NOBODY)
-    assert isinstance(verdict, Withheld)
+    assert isinstance(verdict, Declined)
     assert (verdict.state, verdict.status) == ("failed", 400)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from shared.mail.model import Message
 from shared.mail.outgoing import OutgoingMail
-from shared.policy.pre_send import Goes, Withheld, before_send
+from shared.policy.pre_send import Declined, Goes, before_send
 from shared.settings.address_patterns import Patterns
 from shared.settings.config import Mode, Settings
 from tests.mail.samples import person
@@ -59,7 +59,7 @@ def test_a_mail_that_a_rule_allows_no_longer_has_failed_with_the_rules_code(
     given: OutgoingMail, settings: Settings, code: str
 ) -> None:
     verdict = before_send(given, settings, NOBODY)
-    assert isinstance(verdict, Withheld)
+    assert isinstance(verdict, Declined)
     assert (verdict.state, verdict.status, verdict.code) == ("failed", 403, code)
     assert "@" not in verdict.message
 
@@ -67,7 +67,7 @@ def test_a_mail_that_a_rule_allows_no_longer_has_failed_with_the_rules_code(
 def test_what_was_admitted_a_moment_ago_is_not_admitted_again_but_all_else_holds() -> None:
     closed = replace(OPEN, allowed_senders=Patterns())
     assert before_send(three(), closed, NOBODY, admitted=True) == Goes(three())
-    assert before_send(three(), closed, frozenset({ADELE, BEN, CAROL}), admitted=True) == Withheld("suppressed", 3)
+    assert before_send(three(), closed, frozenset({ADELE, BEN, CAROL}), admitted=True) == Declined("suppressed", 3)
 
 
 @pytest.mark.parametrize(
@@ -84,18 +84,18 @@ def test_suppressed_recipients_are_left_out_of_to_cc_and_bcc(suppressed: set[str
 @pytest.mark.parametrize("mode", ["live", "redirect", "capture"])
 def test_a_mail_whose_every_recipient_is_suppressed_ends_so_in_every_mode(mode: Mode) -> None:
     settings = replace(OPEN, mode=mode, redirect_to=CATCHER)
-    assert before_send(three(), settings, frozenset({ADELE, BEN, CAROL})) == Withheld("suppressed", 3)
+    assert before_send(three(), settings, frozenset({ADELE, BEN, CAROL})) == Declined("suppressed", 3)
 
 
 def test_a_mail_is_captured_with_the_number_that_it_would_have_left_out() -> None:
-    assert before_send(three(), replace(OPEN, mode="capture"), frozenset({BEN})) == Withheld("captured", 1)
+    assert before_send(three(), replace(OPEN, mode="capture"), frozenset({BEN})) == Declined("captured", 1)
 
 
 def test_what_is_captured_or_redirected_must_have_been_allowed_live() -> None:
     for mode in ("capture", "redirect"):
         settings = Settings(mode=mode, redirect_to=CATCHER)
         verdict = before_send(three(), settings, NOBODY)
-        assert isinstance(verdict, Withheld)
+        assert isinstance(verdict, Declined)
         assert verdict.state == "failed"
 
 

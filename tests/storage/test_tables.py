@@ -25,13 +25,13 @@ from azure.data.tables.aio import TableClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.storage.tables import Table, Tables, Value
+from shared.storage.tables import ColumnValue, Table, Tables
 from tests.graph.service import Service
 from tests.serving import serving
 from tests.wire import Wire
 
 NOON = datetime(2026, 11, 26, 12, 0, 0, 123456, tzinfo=UTC)
-ROW: dict[str, Value] = {
+ROW: dict[str, ColumnValue] = {
     "PartitionKey": "p", "RowKey": "r", "text": "Ünicode 'quoted' \"😀\"", "yes": True, "n": -7, "at": NOON,
 }  # fmt: skip
 # What the service allows: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
@@ -58,7 +58,7 @@ async def test_microsofts_client_reads_what_is_inserted_and_replaced(table: Tabl
     found = await official.get_entity("p", "r")
     assert dict(found) == ROW
     assert found.metadata["etag"] == etag
-    less: dict[str, Value] = {"PartitionKey": "p", "RowKey": "r", "n": 2**31 - 1}
+    less: dict[str, ColumnValue] = {"PartitionKey": "p", "RowKey": "r", "n": 2**31 - 1}
     etag = await table.replace(less, etag)
     found = await official.get_entity("p", "r")
     assert dict(found) == less
@@ -259,6 +259,16 @@ async def test_an_identitys_token_goes_with_every_try_and_is_asked_for_once(serv
         age = datetime.now(UTC) - parsedate_to_datetime(request.headers["x-ms-date"])
         assert age < timedelta(seconds=30)
     assert service.requests[0].headers["if-match"] == "W/0"
+
+
+async def test_an_insert_whose_connection_is_closed_is_tried_again(service: Service) -> None:
+    """A service closes a connection that was idle, and may do so just when the next request is sent."""
+    service.say(204, cut=0)
+    service.say(204, headers={"ETag": "W/1"})
+    async with Plain(service.port) as wire:
+        table = Tables.of_identity("https://mail.table.core.windows.net", Credential(), wire).table("mailledger")
+        assert await table.insert(ROW) == "W/1"
+    assert service.connections == 2
 
 
 async def test_a_token_never_goes_over_http() -> None:

@@ -1,7 +1,7 @@
-"""How much of an event templates see, so that no template takes more time than a mail is worth.
+"""Limits how much of an event templates see, so that no template takes too long.
 
-A template may iterate over an object for each of its entries, so the width of the event is bounded, whoever has written
-the template. The mail says what is left out.
+A template may iterate over an object once for each of its entries. So the width of the event is limited, whoever has
+written the template. The mail says what was left out.
 """
 
 from collections.abc import Mapping

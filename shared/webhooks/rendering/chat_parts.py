@@ -1,4 +1,4 @@
-"""What messages for a chat are made of, whichever chat they were meant for: parts in order, a title, and a colour."""
+"""The common form of messages for Slack and Teams: a title, a colour, and a list of parts."""
 
 import colorsys
 import re

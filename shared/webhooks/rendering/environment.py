@@ -1,12 +1,12 @@
-"""The sandbox that templates run in, and the functions that they have.
+"""The sandbox in which templates run, and the functions that it gives them.
 
-A template is its operator's own; the sandbox is there for mistakes, and for folders that others may write to. Events
-are never compiled: they reach a template as values, and everything printed is escaped. A missing value raises, so that
-no mail with gaps is sent: the general table takes its place.
+Templates are written by the operator; the sandbox guards against mistakes, and against folders that others can write
+to. Events are never compiled: they reach a template as values, and everything that is printed is escaped. A missing
+value raises an exception, and the general table is sent instead, so no mail has gaps.
 
-Templates read an event by JMESPath, `at("pull_request.user.login")`. Where there is no value, or a value of another
-type than a function takes, the result is the default: senders may omit anything. What a mail says in words is read with
-`text_at`, `list_at` and `object_at`, so that no sentence is built from a value that is no text.
+Templates read an event by JMESPath: `at("pull_request.user.login")`. If there is no value, or a function gets a value
+of another type, the result is the default, because senders may omit anything. Sentences use `text_at`, `list_at` and
+`object_at`, so that they are never built from a value that is not text.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The whole event as a file of the mail, without secrets."""
+"""Attaches the whole event to its mail as a file, without secrets."""
 
 import json
 import re

@@ -1,7 +1,7 @@
 """Filters of templates for texts, times and amounts.
 
-Every filter passes None through, so that `at("a.b")|moment` in a list of facts is left out where there is no value. A
-value that a filter cannot read stays as it is, since a plain mail is better than none.
+Every filter passes None on, so that a list of facts leaves out `at("a.b")|moment` if there is no value. A value that a
+filter cannot read stays as it is, because a plain mail is better than none.
 """
 
 import html

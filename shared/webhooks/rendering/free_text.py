@@ -1,4 +1,4 @@
-"""Texts of which nobody says how they are written: HTML, Markdown, Slack's links, columns, or plain words."""
+"""Shows texts of an undeclared format: HTML, Markdown, Slack's links, columns, or plain words."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Filters of templates for names that programs give to things, as people would write them."""
+"""Template filters that turn names from programs into words as people would write them."""
 
 import re
 from collections.abc import Callable, Mapping

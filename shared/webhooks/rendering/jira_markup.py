@@ -1,4 +1,4 @@
-"""Jira's wiki markup as HTML with structure and links only, by way of Markdown.
+"""Converts Jira's wiki markup to HTML that has only structure and links. It is converted to Markdown first.
 
 https://jira.atlassian.com/secure/WikiRendererHelpAction.jspa?section=all
 """

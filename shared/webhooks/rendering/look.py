@@ -1,4 +1,4 @@
-"""How the mails of an organisation look, and in which time zone they tell times."""
+"""The appearance of an organisation's mails, and the time zone of the times in them."""
 
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo

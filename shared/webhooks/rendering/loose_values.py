@@ -1,4 +1,4 @@
-"""Times and pages among values whose names and forms nobody has agreed on."""
+"""Finds times and web pages among values whose names and formats follow no convention."""
 
 import re
 from collections.abc import Iterable

@@ -1,9 +1,10 @@
-"""The subject and the HTML of an event's mail.
+"""Renders the subject and the HTML of an event's mail.
 
-The template is the first of these that exists, in each of the route's folders in turn: the one that the route names for
-just this type of event; `<type>.html.j2`, with the event's type in lower case and dashes for everything but letters,
-digits, dots, dashes and underscores; the same without its last `.part`, and so on; the one that the route names for all
-events; the general table. The table also replaces a template that fails: no event is lost because of its template.
+The first template that exists is used. These are looked for in each of the route's folders: the template that the route
+names for this type of event; `<type>.html.j2`, with the type in lower case and dashes for everything but letters,
+digits, dots, dashes and underscores; the same without its last `.part`, and so on; the template that the route names
+for all events; the general table. The table also replaces a template that fails, so no event is lost because of its
+template.
 """
 
 import re

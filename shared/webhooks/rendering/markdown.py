@@ -1,4 +1,4 @@
-"""Markdown from events, as HTML with structure and links only, and as plain text."""
+"""Converts Markdown from events to HTML that has only structure and links, or to plain text."""
 
 import re
 from functools import cache

@@ -1,4 +1,4 @@
-"""Markup from events: links, lines, and other people's HTML. Every function escapes what it is given."""
+"""Converts links, lines and other people's HTML from events. Every function escapes what it is given."""
 
 import re
 from collections import Counter

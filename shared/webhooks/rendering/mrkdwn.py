@@ -1,7 +1,7 @@
-"""Slack's mrkdwn as HTML: bold, italics, code, links, mentions, dates, emoji. Everything from the text is escaped.
+"""Converts Slack's mrkdwn to HTML: bold, italics, code, links, mentions, dates, emoji. All text is escaped.
 
-Mentions name accounts that a mail cannot reach, so `<!here>` is "@here" and `<@U123|zoe>` is "@zoe". Only http, https
-and mailto become links. https://docs.slack.dev/messaging/formatting-message-text
+Mentions refer to accounts that a mail cannot reach, so `<!here>` becomes "@here" and `<@U123|zoe>` becomes "@zoe". Only
+http, https and mailto become links. https://docs.slack.dev/messaging/formatting-message-text
 """
 
 import re

@@ -1,7 +1,7 @@
-"""HTML as plain text, for our own mails and other people's.
+"""Converts HTML to plain text, for Mailroom's own mails and for HTML from others.
 
-Facts become "Name: value", links "text <address>"; list items begin with "- ", and bars stand between the cells of our
-own tables. Hidden elements are left out.
+Facts become "Name: value", and links "text <address>". List items begin with "- ", and the cells of Mailroom's own
+tables are separated by bars. Hidden elements are left out.
 """
 
 import re

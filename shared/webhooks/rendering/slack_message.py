@@ -1,4 +1,4 @@
-"""A message for Slack as the parts of a mail: `text`, `blocks` and `attachments`.
+"""Converts a message for Slack (`text`, `blocks` and `attachments`) into the parts of a mail.
 
 https://docs.slack.dev/reference/block-kit/blocks
 https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments

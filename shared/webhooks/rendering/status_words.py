@@ -1,7 +1,7 @@
-"""Words by which programs say how something is, and the colour that they mean.
+"""The words by which programs report a state or a severity, and the colour of each.
 
-Only a value that is such a word, under a name that is one of a state or of a severity, counts: a mail has a badge only
-where the event proves it.
+Such a word counts only under a name that stands for a state or a severity, so a mail has a badge only if the event
+proves it.
 """
 
 import re

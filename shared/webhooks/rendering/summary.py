@@ -1,4 +1,4 @@
-"""Any event as its reader wants it: what has happened, how it is, where to look, and at most twelve facts."""
+"""Summarises any event: what has happened, its state, a link to the page about it, and at most twelve facts."""
 
 import re
 from collections import Counter

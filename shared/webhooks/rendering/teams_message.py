@@ -1,4 +1,4 @@
-"""A message for Microsoft Teams as the parts of a mail: a MessageCard, or Adaptive Cards.
+"""Converts a message for Microsoft Teams (a MessageCard, or Adaptive Cards) into the parts of a mail.
 
 https://learn.microsoft.com/outlook/actionable-messages/message-card-reference
 https://adaptivecards.io/explorer/

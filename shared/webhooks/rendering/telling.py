@@ -1,8 +1,8 @@
-"""What of any JSON tells its reader something, the closest to what the event is about first.
+"""Selects from any JSON the values that tell a reader something, those closest to the event's subject first.
 
-Nothing here knows a sender. Envelopes are opened (`data`, `event`, `payload`, …), objects that have a name are shown by
-it, lists of like objects become tables, and what only programs read is passed over: ids, hashes, avatars, addresses of
-other things, nulls.
+Nothing here depends on the sender. Envelopes are opened (`data`, `event`, `payload`, …), objects that have a name are
+shown by it, lists of like objects become tables, and what only programs read is passed over: ids, hashes, avatars,
+addresses of other things, nulls.
 """
 
 import re
@@ -85,7 +85,7 @@ class RowTable:
 
 
 @dataclass(slots=True)
-class Found:
+class TellingData:
     """values: by distance, then as they are written. addresses: name, page, distance. quiet: what is not shown, but may
     say how something is, such as its type. skipped: there is more.
 
@@ -100,7 +100,7 @@ class Found:
     skipped: bool = False
 
 
-def telling(data: Any, kind: str) -> Found:
+def telling(data: Any, kind: str) -> TellingData:
     """What an event of this type tells; "" where it has none. data: bounded."""
     walk = _Walk()
     chain = _chain(_opened(data), {plain_name(word) for word in WORD_ENDS.split(kind) if word})
@@ -190,7 +190,7 @@ class _Walk:
     """Goes through objects, the closest first. tables: whether lists of objects are read."""
 
     def __init__(self, room: int = MOST_SEEN, *, tables: bool = True) -> None:
-        self.found = Found()
+        self.found = TellingData()
         self.room = room
         self.tables = tables
 

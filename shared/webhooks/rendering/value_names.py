@@ -1,4 +1,4 @@
-"""The names under which senders put what tells something, what is around it, and what only programs read."""
+"""The names that senders use for values that tell something, for envelopes, and for values that only programs read."""
 
 import re
 from typing import Final

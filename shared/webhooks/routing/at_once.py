@@ -1,17 +1,18 @@
-"""Sends the mails of a webhook's request before its sender is answered.
+"""Sends the mails of a webhook request before its sender is answered.
 
-The platform polls an idle queue every ten seconds and then starts the function cold; an alert should not wait for that.
+The platform polls an idle queue only every ten seconds and then starts the function cold. An alert should not wait for
+that.
 
-    1. prepare    policy, then quota and time, for each mail; if storage fails, the delivery worker does it later
-    2. put        a message for each: hidden until its mail would first be verified, or until its mailbox has a time
-    3. attempt    only when all messages are confirmed: claim, send, write the row, delete the message
+    1. prepare    for each mail: check the policy, reserve quota and time. If storage fails, the worker does it later
+    2. put        a message for each mail, hidden until the mail would first be verified, or until its reserved time
+    3. attempt    only after all messages are confirmed: claim, send, write the row, delete the message
 
-So a sender is never answered 2xx for a mail that is not durable, and no mail of a request that it has to repeat is
-sent. If the process dies, the message stays: it starts an execution that finds the row and asks the mailbox. A row that
-is there already means a copy: the message stays, to be dropped by whoever it wakes.
+So no sender is answered 2xx for a mail that is not durable, and no mail is sent of a request that its sender has to
+repeat. If the process dies, the message stays; it starts an execution that finds the row and asks the mailbox. If there
+is a row already, the event is a copy; its message stays, and the execution that it starts drops it.
 
-In a burst that an instance cannot send at once, mails beyond IN_HAND are put only, visible at their reserved time: each
-sender then waits for storage, and not for the mails of all others.
+In a burst, an instance attempts at most IN_HAND mails at the same time. Further mails are only put, visible at their
+reserved time, so that their senders wait for storage but not for the mails of all others.
 """
 
 import asyncio

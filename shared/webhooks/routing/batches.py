@@ -1,15 +1,16 @@
-"""Batches: the events of a request for many mails, made durable as one and expanded by the queue.
+"""Batches: the events of a request that needs many mails, stored together and expanded by a queue function.
 
 The events are in one blob, with their keys and the time at which they were accepted, and one message of `mail-work`
-names it. Expanding a batch makes the mails of each event, with ids that follow from that key and that time. So a second
-expansion, after a crash or for a late copy of the message, puts only copies.
+names the blob. Expanding a batch creates the mails of each event, with ids that follow from that key and that time. So
+expanding it again, after a crash or for a late copy of the message, creates only copies.
 
-    all are put                  the blob is emptied and kept for a while, to tell a finished batch from a lost one
-    not all, within TIME         a message for the events that are left; this one is completed
-    storage fails meanwhile      the same, if any event was put; otherwise the message itself is delivered again
-    the route cannot be used     its events are retried later, as a message of `mail-events` is
-    an event crashes             it is set aside, and the others go on
-    no such route, no blob       the whole batch is set aside
+    if                             then
+    all mails were put             the blob is emptied, and kept for a while to tell a finished batch from a lost one
+    TIME is over before that       a message for the remaining events is put, and this one is completed
+    storage fails meanwhile        the same, if any mail was put; otherwise the message itself is delivered again
+    the route cannot be used       its events are retried later, like a message of `mail-events`
+    an event makes Mailroom fail   that event is set aside, and the others continue
+    route or blob do not exist     the whole batch is set aside
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """All routes: those that come with Mailroom, and those of MAIL_ROUTES_DIR, which replace routes of the same name.
 
-An unusable route is kept with its reason, so that only this route is answered 503 and the operator is told.
+The reason why a route cannot be used is kept, so that only this route is answered 503 and the operator can be told.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""An event and its route become mails, or none."""
+"""Composes the mails of an event by its route; there may be none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

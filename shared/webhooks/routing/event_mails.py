@@ -1,4 +1,4 @@
-"""The mails of events, made durable: one message in `mail-work` for each, or one for all the events of many."""
+"""Stores the mails of events durably: one message in `mail-work` for each mail, or one for a batch of events."""
 
 import asyncio
 import re
@@ -14,12 +14,13 @@ from shared.delivery.worker import Worker
 from shared.errors import Malformed, Refused
 from shared.event_loop import LARGE, aside
 from shared.mail.outgoing import OutgoingMail, identity, new_id
+from shared.settings.queue_names import EVENTS
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.rendering.bounds import size_of
 from shared.webhooks.routing.at_once import AtOnce, Put
 from shared.webhooks.routing.batches import packed
 from shared.webhooks.routing.compose import Composer
-from shared.webhooks.routing.event_messages import EVENTS, LONGEST_ID, as_message
+from shared.webhooks.routing.event_messages import LONGEST_ID, as_message
 from shared.webhooks.routing.repeated_events import mail_id_of, scope_of
 from shared.webhooks.routing.route import Route
 from shared.webhooks.sources.source import SourceEvent

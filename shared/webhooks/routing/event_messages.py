@@ -1,12 +1,14 @@
-"""Messages of the queue `mail-events`, in three shapes. Their producers are trusted: they need a role on the queue.
+"""Reads messages of the queue `mail-events`. Their producers are trusted, because they need a role on the queue.
+
+There are three shapes:
 
     {"route": "…", "data": …[, "id", "type", "subject", "source", "time", "thread", "headers"]}
     a CloudEvents 1.0 envelope in JSON, whose extension `mailroomroute` names the route
     an event of Event Grid in either of its schemas, as a subscription with a queue as its destination writes it
 
-data is what the route's source sends: without a `type` the source reads it as the body of a webhook with these headers
-(GitHub has its type there). With a `type`, or where the source finds no event, the message itself is the event. A
-string with JSON is read as that JSON. Names may be in any case, see parsing/producer_messages.py.
+Without a `type`, the route's source reads `data` as the body of a webhook with these headers (GitHub has the type
+there). With a `type`, or if the source finds no event, the message itself is the event. A string that contains JSON is
+read as that JSON. Names may be in any case; see parsing/producer_messages.py.
 
 An event that names no route goes to the ready route of its kind: `eventgrid` for Event Grid's own schema and for
 CloudEvents of Azure's resources, `cloudevents` for others.
@@ -21,11 +23,11 @@ from msgspec import Meta
 
 from shared.errors import Malformed
 from shared.parsing.producer_messages import numbers_as_text, renamed, unwrapped
+from shared.settings.queue_names import EVENTS
 from shared.webhooks.sources.cloudevents import from_json
 from shared.webhooks.sources.json_values import digest, moment, read_json, read_object, text
 from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
-EVENTS: Final = "mail-events"
 ROUTE: Final = "mailroomroute"
 THREAD: Final = "mailroomthread"
 OF_AZURE: Final = "/subscriptions/"  # how the source of an event of an Azure resource begins

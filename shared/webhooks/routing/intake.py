@@ -1,8 +1,8 @@
-"""Takes events in, from a webhook or from the queue `mail-events`, and makes each mail they ask for durable.
+"""Accepts events from webhooks and from the queue `mail-events`, and makes their mails durable.
 
-That is one message in `mail-work` for each mail, or one for all the events of a large request; then the sender is
-answered. The few mails of a webhook are sent before the answer (at_once.py). A repeated event has the same mail id, and
-ends at its row.
+There is one message in `mail-work` for each mail, or one for all the events of a large request. Then the sender is
+answered. If a webhook has only a few mails, they are sent before the answer (at_once.py). A repeated event gets the
+same mail id, so the existing row stops it.
 """
 
 import json
@@ -16,16 +16,16 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from shared.auth.entra_keys import KeysUnavailable
-from shared.delivery.queue import QUEUE
 from shared.delivery.queue_messages import Batch
 from shared.errors import Malformed, Refused
 from shared.event_loop import LARGE, Deadline, aside, within
 from shared.ratelimit.mailbox_pace import RateLimitUnavailable
+from shared.settings.queue_names import EVENTS, WORK
 from shared.telemetry import LogEvent, emit
 from shared.webhooks.routing.batches import Expander
 from shared.webhooks.routing.catalog import Catalog
 from shared.webhooks.routing.event_mails import EventMails, caller_of
-from shared.webhooks.routing.event_messages import EVENTS, events_of, parse_event
+from shared.webhooks.routing.event_messages import events_of, parse_event
 from shared.webhooks.routing.route import Route, RouteUnusable
 from shared.webhooks.routing.route_status import secret_fault, tenant_fault
 from shared.webhooks.routing.secrets import Secrets, SecretsUnavailable
@@ -144,7 +144,7 @@ class Intake:
         try:
             await Expander(self.mails.outbox, self._route_of, self.mails.take_one, self.mails.crashed).expand(batch)
         except Malformed as refusal:
-            await self.mails.worker.refuse(batch.id, QUEUE, msgspec.json.encode(batch), refusal, route=batch.route)
+            await self.mails.worker.refuse(batch.id, WORK, msgspec.json.encode(batch), refusal, route=batch.route)
 
     async def _received(self, route: Route, request: RawRequest, waited: Deadline) -> WebhookReply:
         source, size = route.source, len(request.body)

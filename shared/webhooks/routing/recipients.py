@@ -1,11 +1,11 @@
-"""Who gets the mail of an event: the route's own recipients, those that the event names, or MAIL_TO.
+"""Decides who gets the mail of an event: the route's own recipients, those that the event names, or MAIL_TO.
 
-Where a route has both, its own get the mails of those events whose recipients cannot be used.
+If a route has both, its own recipients get the mails of events whose recipients cannot be used.
 
-A mail with more recipients than Graph takes becomes several, where the route wants that. Each recipient is in exactly
-one part, in the order to, cc, bcc, and keeps that role: a part may have only cc or bcc. So recipients of different
-parts do not see each other. A recipient who is listed repeatedly is mailed once, in the first place. Parts have ids
-that follow from the mail's, and the first part has that id itself: a redelivery makes the same parts.
+If the route allows it, a mail with more recipients than Graph accepts is split into several parts. Each recipient is in
+exactly one part, in the order to, cc, bcc, and keeps that role, so a part may have only cc or bcc. Recipients of
+different parts do not see each other. A recipient who is listed several times gets one mail, in the first role. The ids
+of the parts follow from the mail's id, and the first part has that id itself, so a redelivery creates the same parts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,9 +1,10 @@
-"""What happens to a repeated event: it gets the mail id of the first one, and so gives no second mail.
+"""Gives a repeated event the mail id of the first one, so that there is no second mail.
 
-How long that holds depends on what the key of the event is made of (SourceEvent.known_by). An id of the sender, or the
-route's own key: for as long as the row of its mail is kept, or for the route's `repeat_window_minutes`. Content that a
-source documents as one event: within the window of the request, the route or the source. The same bytes: while their
-sender retries. See docs/decisions/0013-copies.md.
+For how long depends on the event's key (SourceEvent.known_by; docs/decisions/0013-copies.md):
+
+    an id of the sender, or the route's own key     as long as the row of its mail, or `repeat_window_minutes`
+    content that a source documents as one event    the window of the request, of the route or of the source
+    the same bytes                                  as long as their sender retries
 """
 
 import math

@@ -1,4 +1,4 @@
-"""A route: which events of one source become mail, from which mailbox, to whom. Reads route.toml strictly.
+"""A route decides which events of a source become mail, from which mailbox and to whom. Reads route.toml strictly.
 
     source = "github"                      # SOURCES in shared/webhooks/sources/source.py
     sender = "builds@contoso.com"          # a mailbox or a pool; MAIL_SENDER
@@ -7,7 +7,7 @@
     when = "data.ref == 'refs/heads/main'"   # JMESPath over the event; if it is not true, the event is filtered out
     ...
     [options]                              # of the source
-    [events."workflow_run.*"]              # for some types of events only; the closest pattern wins
+    [events."workflow_run.*"]              # for some types of events only; the most specific pattern wins
     importance = "high"
 
 Every error names the file and the line, and affects this route alone.

@@ -1,7 +1,7 @@
-"""Which routes are on, and what prevents the others, or parts of their settings, from being used: for the operator.
+"""Tells the operator which routes are on, and why others, or parts of their settings, cannot be used.
 
-A route without a secret is off, which is no fault: it answers as if it did not exist. A secret that no request can be
-proved with is a fault, even if another one works: its sender will be turned away one day, and nobody would know why.
+A route without a secret is off, which is not a fault; it answers as if it did not exist. A secret that cannot prove any
+request is a fault even if another secret works, because its sender would be refused one day and nobody would know why.
 """
 
 import asyncio

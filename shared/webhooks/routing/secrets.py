@@ -1,9 +1,10 @@
-"""What proves a webhook: a route's secrets, from MAIL_SECRET_<ROUTE> or the vault of MAIL_VAULT_URL; or an Entra token.
+"""Gets what a webhook must prove: a route's secrets, from MAIL_SECRET_<ROUTE> or the vault; or checks an Entra token.
 
-The app reads the vault under its own identity, so that a secret is never in a setting, and reads it again every ten
-minutes, so that rotation needs no restart. While the vault cannot be reached, the last known secret stays in use.
-A request causes a read before it has proved anything. So there is one read of each secret at a time, for everyone who
-waits, and a failed read is not repeated for some seconds.
+The app reads the vault with its own identity, so that no secret has to be in a setting. It reads a secret again after
+ten minutes, so rotation needs no restart. While the vault cannot be reached, the last known secret stays in use.
+
+Strangers can cause reads, because a secret is read before a request has proved anything. So all requests share one read
+of a secret at a time, and a failed read is not repeated for some seconds.
 """
 
 import asyncio

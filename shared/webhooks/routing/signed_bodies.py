@@ -1,9 +1,9 @@
-"""A day's memory of what senders have signed, where the signature does not hold the event's name.
+"""Remembers for a day which bodies senders have signed, if the signature does not cover the event's id.
 
-GitHub signs the body of a delivery and not its id, and so do senders of the source `hmac`. Whoever has seen such a
-request can send it again under another id, and nothing in it tells that from an event that happens again. So it is
-mailed as an event of its own, and the operator is told: `event.signed-again`. One row in a table for each body and day:
-it holds over all instances, and the timer removes what is older.
+GitHub, and senders of the source `hmac`, sign the body but not the id. Whoever has seen such a request can send it
+again under another id, and nothing distinguishes it from an event that happens again. So it is mailed as an event of
+its own, and the operator is told (`event.signed-again`). The table has one row for each body and day, which all
+instances see; the timer removes older rows.
 """
 
 from contextlib import suppress
@@ -13,7 +13,7 @@ from typing import Final
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.mail.outgoing import Signed
-from shared.storage.tables import Table, Value
+from shared.storage.tables import ColumnValue, Table
 
 TABLE: Final = "mailsigned"
 REMEMBERED: Final = timedelta(days=1)
@@ -29,7 +29,7 @@ class SignedBodies:
         """Remember it. Returns what another event has said with the same body less than a day before, if one has: its
         mail, and when it came. The same event again, however often, is not another one.
         """
-        entity: dict[str, Value] = {
+        entity: dict[str, ColumnValue] = {
             "PartitionKey": signed.body[:2],
             "RowKey": signed.body,
             "event": signed.event,

@@ -1,4 +1,4 @@
-"""A group of alerts as its mail tells it: how many fire, the few that the mail lists, and what differs between them.
+"""Reduces a group of alerts to what its mail shows: how many fire, the few that are listed, and how they differ.
 
 A notification may have thousands of alerts. They are counted here, once; templates get only those that are shown.
 """

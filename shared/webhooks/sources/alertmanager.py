@@ -1,18 +1,18 @@
-"""Prometheus Alertmanager: groups of alerts, its webhook in version 4. Grafana sends the same payload.
+"""Prometheus Alertmanager: groups of alerts, in version 4 of its webhook. Grafana sends the same payload.
 
-Alertmanager retries after 5xx and lost connections until its group_interval ends, which no request tells. Any 4xx ends
-the flush, 429 too; and if no notification of a firing group was accepted, none is sent when the group is resolved.
+Alertmanager retries after 5xx and lost connections until its group_interval ends; no request says how long that is. Any
+4xx, including 429, ends the flush. If no notification of a firing group was accepted, none is sent when it is resolved.
 https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 
-One request is one notification about one group: many alerts, one mail. The same alerts are notified again for two
-reasons. The answer to the first notification was lost, and Alertmanager retries; or repeat_interval (by default 4
-hours) has passed and the alerts still fire, which deserves another mail. Unless the request says more, only time tells
-the two apart: within the route's repeat window it is a copy, later a new notification. Two peers of one cluster send
-the same notification in different bytes.
+One request is one notification about one group: many alerts, one mail. The same alerts are sent again for one of two
+reasons: the answer to the first notification was lost, so Alertmanager retries; or repeat_interval (4 hours by default)
+has passed and the alerts still fire, which deserves another mail. Unless the request says more, only the time tells
+them apart: within the route's repeat window it is a copy, later a new notification. Two peers of a cluster send the
+same notification in different bytes.
 
-Alertmanager 0.32 and later gives the reason in `notification_reason`, which is part of the key: a reminder is no copy
-of the first notification. The window is one flush then, since each further reminder has the same reason and is a new
-mail however short repeat_interval is.
+Alertmanager 0.32 and later gives the reason in `notification_reason`, which is part of the key, so that a reminder is
+not a copy of the first notification. The window is then one flush: all reminders have the same reason, and each is a
+new mail, however short repeat_interval is.
 """
 
 from collections import Counter

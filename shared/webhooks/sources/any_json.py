@@ -1,4 +1,4 @@
-"""Senders of any JSON, form or text: the route says with JMESPath where the attributes of their events are.
+"""Any JSON, form or text: the route says by JMESPath where the attributes of the events are.
 
     [options]
     type = "data.kind"
@@ -18,10 +18,9 @@ from urllib.parse import parse_qs
 from shared.errors import Malformed
 from shared.parsing.charsets import decode
 from shared.webhooks.sources.expressions import check, search
-from shared.webhooks.sources.json_values import moment, read_json, text, unique_key
+from shared.webhooks.sources.json_values import FORM, moment, read_json, text, unique_key
 from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
-FORM: Final = "application/x-www-form-urlencoded"
 MOST_FIELDS: Final = 1_000
 SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-functions-key"})
 

@@ -1,6 +1,6 @@
-"""What Azure's services have in common when they call: a secret in the URL or a header, or an Entra token.
+"""How Azure's services prove their requests: by a secret in the URL or in a header, or by an Entra token.
 
-They are set up with a URL, and some can send no custom header: the secret may be in the query.
+They are set up with a URL, and some cannot send a custom header, so the secret may be in the query.
 """
 
 from collections.abc import Sequence

@@ -1,13 +1,13 @@
-"""Alerts of Azure Monitor outside the common alert schema, in the terms of that schema.
+"""Converts alerts of Azure Monitor that do not use the common alert schema into that schema.
 
-Templates and filters then know one schema only. What is read here:
+So templates and filters need only one schema. These kinds are read:
 
     AzureMonitorMetricAlert            metric alerts; smart detection, by its schemaId
     {status, context, properties}      classic metric alerts; with an operation, notifications of autoscale
     Microsoft.Insights/activityLogs    activity log, service health and resource health
     Microsoft.Insights/LogAlert        log search alerts, also without schemaId, and their custom payloads
     AIP Budget Notification            budgets
-    anything else that names a rule    an own payload, such as that of a logic app
+    anything else that names a rule    a payload of your own, such as that of a logic app
 
 https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-non-common-schema-definitions
 https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-log-webhook

@@ -1,8 +1,8 @@
 """CloudEvents 1.0 over HTTP: binary, structured and batched, from any sender that follows the standard.
 
-How events are sent: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
-In JSON: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
-Who may send, and the answers: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md
+Sending events: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
+The JSON format: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+Authorisation, and answers: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md
 """
 
 import base64

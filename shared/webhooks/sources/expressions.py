@@ -1,7 +1,7 @@
 """JMESPath (https://jmespath.org/specification.html) in routes and templates.
 
-Whatever an expression meets in an event, evaluating it raises nothing. The library's functions raise more than its own
-errors for foreign values: `avg` of numbers with hundreds of digits is an OverflowError.
+Evaluating an expression never raises, whatever the event contains. The library's functions raise other exceptions than
+its own for strange values: `avg` of numbers with hundreds of digits is an OverflowError.
 """
 
 from collections.abc import Collection, Iterator

@@ -1,10 +1,11 @@
 """GitHub, on github.com and Enterprise Server: https://docs.github.com/en/webhooks/webhook-events-and-payloads.
 
-GitHub waits ten seconds for an answer and never retries by itself; a delivery that is resent by hand has the same
-`X-GitHub-Delivery`. Headers are not signed: whoever has seen a delivery can send it again with another id. Some events
-are the same bytes when they happen again, so such a delivery is mailed, and the operator told (SourceEvent.signed).
+GitHub waits ten seconds for an answer and never retries by itself. A delivery that somebody resends by hand has the
+same `X-GitHub-Delivery`. Headers are not signed, so whoever has seen a delivery can send it again with another id. Some
+events have the same bytes when they happen again, so such a delivery is mailed and the operator is told
+(SourceEvent.signed).
 
-The type of an event is `X-GitHub-Event`, then the `action` if there is one, then the outcome if there is one:
+The type of an event consists of `X-GitHub-Event`, the `action` and the outcome, as far as they exist:
 `push`, `issues.opened`, `workflow_run.completed.failure`, `deployment_status.created.success`, `status.pending`.
 """
 

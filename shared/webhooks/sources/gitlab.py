@@ -1,8 +1,8 @@
 """GitLab, on gitlab.com and self-managed: webhooks of projects and groups, and system hooks.
 
-GitLab does not try again by itself. "Resend Request" repeats `Idempotency-Key`, which GitLab has since 17.4; earlier
-versions give `X-Gitlab-Event-UUID` to all events of one of GitLab's own jobs. Four failures switch a webhook off: after
-4xx for good, after 5xx for a time.
+GitLab does not retry by itself. "Resend Request" repeats `Idempotency-Key`, which GitLab sends since 17.4; earlier
+versions send only `X-Gitlab-Event-UUID`, which all events of one of GitLab's own jobs share. Four failures disable a
+webhook: permanently after 4xx, for a time after 5xx.
 https://docs.gitlab.com/user/project/integrations/webhooks/
 https://docs.gitlab.com/user/project/integrations/webhook_events/
 """

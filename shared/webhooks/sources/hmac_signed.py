@@ -1,4 +1,4 @@
-"""Any sender of JSON that signs it with an HMAC (RFC 2104), in a header.
+"""Any sender of JSON that puts an HMAC of it (RFC 2104) into a header.
 
     [options]
     header = "X-Signature"

@@ -1,7 +1,7 @@
 """Jira: webhooks of Cloud and Data Center, and Automation's "Send web request".
 
-Cloud tries five more times, 5 to 15 minutes apart, after 408, 409, 425, 429, 5xx and lost connections, with the same
-`X-Atlassian-Webhook-Identifier`. Data Center and Automation document no second try.
+Cloud retries five times, 5 to 15 minutes apart, after 408, 409, 425, 429, 5xx and lost connections, with the same
+`X-Atlassian-Webhook-Identifier`. Data Center and Automation document no retries.
 https://developer.atlassian.com/cloud/jira/platform/webhooks/
 https://support.atlassian.com/cloud-automation/docs/jira-automation-actions/
 """

@@ -1,8 +1,8 @@
-"""What sources read from other people's JSON, and the keys they make of it.
+"""Reads values from the JSON of senders, and makes keys of events from them.
 
-An event that cannot be read is lost with most senders, so this is generous where the reading of mails is strict: what
-is JSON to its sender is read, in whatever encoding. A missing value is None; a value of an unexpected type is ignored,
-and still appears in the mail's table.
+Most senders do not repeat an event that was refused, so this code is lenient where mails are read strictly: it accepts
+whatever its sender considers JSON, in any encoding. A missing value is None. A value of an unexpected type is ignored,
+but still appears in the mail's table.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from shared.errors import Malformed
-from shared.parsing.charsets import decode
+from shared.parsing.charsets import SURROGATE, decode
 from shared.parsing.json_text import NotRead, load
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -28,7 +28,6 @@ MOST_EVENTS: Final = 5_000  # in one request: Event Grid's largest batch
 MOST_VALUES: Final = 400_000  # some 60 MB of memory; in 25 MB (GitHub's largest body) one for each 60 bytes
 MOST_PIECES: Final = 100_000  # items that are read one at a time: of ten megabytes, one for each hundred bytes
 MOST_IN_PIECES: Final = 1_000_000  # values in all of them
-_HALVES = re.compile("[\ud800-\udfff]")
 _HALF = re.compile(r"\\u[dD]")
 
 
@@ -46,7 +45,7 @@ def read_json(body: bytes, charset: str = "") -> Any:
     if not _HALF.search(text):
         return value
     # No mail can hold half a surrogate pair.
-    return json.loads(_HALVES.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
+    return json.loads(SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
 
 
 def read_object(body: bytes, charset: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Any sender of JSON that sends the secret along: as a bearer token, in a header of its own, or as a password.
+"""Any sender of JSON that includes the secret itself: as a bearer token, in a header, or as a password.
 
 [options]
 accept = ["header"]

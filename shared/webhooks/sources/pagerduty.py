@@ -1,7 +1,7 @@
 """PagerDuty's webhooks, version 3.
 
-PagerDuty waits five seconds, tries four more times within about twenty minutes after 5xx, 429 and lost connections, and
-gives up after any other 4xx; three events that were given up switch a subscription off for a day.
+PagerDuty waits five seconds for an answer. After 5xx, 429 and lost connections it retries four times within about
+twenty minutes; after any other 4xx it gives up. Three events that it gave up disable a subscription for a day.
 https://developer.pagerduty.com/docs/webhooks-overview
 https://developer.pagerduty.com/docs/webhooks-behavior
 """

@@ -1,7 +1,7 @@
 """Sentry: webhooks of an integration, and of the older plugin WebHooks.
 
-Sentry waits one second, and tries three more times, five minutes apart, where it got no answer; each time with another
-`Request-ID`. An answer of 4xx is final. 1,000 timeouts within a day unsubscribe an integration that is not published.
+Sentry waits one second. If it gets no answer, it retries three times, five minutes apart, each time with another
+`Request-ID`. A 4xx is final. After 1,000 time-outs within a day, an unpublished integration is unsubscribed.
 https://docs.sentry.io/integrations/integration-platform/webhooks/
 https://github.com/getsentry/sentry/blob/master/src/sentry/sentry_apps/tasks/sentry_apps.py
 """

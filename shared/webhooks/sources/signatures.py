@@ -1,7 +1,7 @@
-"""How a request proves itself: signatures, secrets in headers and queries, and times. Only the secret is trusted.
+"""Verifies webhook requests: signatures, secrets in headers and queries, and timestamps.
 
-All functions return or raise Unverified, whatever they are given. Secrets and signatures are compared in constant time,
-each with each, so that two secrets are valid while one replaces the other. An empty secret proves nothing.
+Every function returns or raises Unverified, whatever it is given. Secrets and signatures are compared in constant time,
+and each signature with each secret, so that both secrets are valid during a rotation. An empty secret proves nothing.
 """
 
 import base64

@@ -1,7 +1,7 @@
-"""Slack's incoming webhooks: whatever can post to one of Slack's addresses posts here.
+"""Slack's incoming webhooks: any program that can post to an address of Slack can post here.
 
-Such senders can be given an address and nothing else, so the address carries the secret: `?secret=…`. They understand
-Slack's own answers: `ok`, and one word for an error. They repeat no id, and what they retry is not known.
+Such senders can be configured with an address only, so the address contains the secret: `?secret=…`. They understand
+Slack's own answers: `ok`, or one word for an error. They send no ids, and whether they retry is unknown.
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
 

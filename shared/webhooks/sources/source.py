@@ -1,16 +1,17 @@
-"""What a source is: one kind of sender, such as GitHub, and how its requests become events.
+"""A source is one kind of sender, such as GitHub; it turns the sender's requests into events.
 
-A request passes these methods of its source in this order; routing/intake.py calls them.
+routing/intake.py calls these methods of a request's source, in this order:
 
     preflight     OPTIONS: answers a handshake that precedes any secret
     authenticate  checks the raw bytes before anything parses them; raises Unverified
     handshake     answers a request that is no event, such as the validation of a subscription
-    events        what has happened, in the terms of CloudEvents; raises Malformed
-    for_mail      the same event, in the size that a mail can tell
-    reply         the answer in the sender's own terms: which status makes it retry, and which does not
+    events        returns what has happened, in the terms of CloudEvents; raises Malformed
+    for_mail      returns the same event, reduced to what a mail can show
+    reply         returns the answer, with the status that makes this sender retry or not
 
-Sources are pure: no I/O, no Azure. Their fields are the table `[options]` of a route. A new sender is a subclass of
-Source in a module of its own, a line in SOURCES, a folder in ../routes, a page in docs/sources, a signer in the tests.
+Sources are pure: they do no I/O and do not use Azure. Their fields are the options of a route, its table `[options]`. A
+new sender is a subclass of Source in a module of its own, a line in SOURCES, a folder in ../routes, a page in
+docs/sources, a signer in the tests.
 """
 
 from collections.abc import Mapping, Sequence

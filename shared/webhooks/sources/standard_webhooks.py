@@ -3,7 +3,7 @@
 The project's library for Python is used in the tests only, as the reference: it depends on several packages that
 nothing else here needs, and raises ValueError for a malformed header.
 
-Senders retry for days; an answer of 410 makes them switch the endpoint off, and none follows a redirect.
+Senders retry for days. A 410 makes them disable the endpoint, and they do not follow redirects.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Stripe: https://docs.stripe.com/webhooks. Events of both kinds: snapshots, and the thin ones of `v2.core.event`.
+"""Stripe: https://docs.stripe.com/webhooks. Reads both kinds of events, snapshots and the thin `v2.core.event`.
 
 Stripe retries for three days, in no order, and may send the same event twice; each attempt has a new signature.
 """

@@ -1,7 +1,7 @@
 """Microsoft Teams' incoming webhooks: a channel's connector, and the workflow that has replaced it.
 
-Such senders can be given an address and nothing else, so the address carries the secret: `?secret=…`. Those for the
-connector expect the body `1`, those for a workflow any 2xx. They repeat no id, and what they retry is not known.
+Such senders can be configured with an address only, so the address contains the secret: `?secret=…`. Senders for the
+connector expect the body `1`, senders for a workflow any 2xx. They send no ids, and whether they retry is unknown.
 https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook
 """
 

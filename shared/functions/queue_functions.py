@@ -1,8 +1,8 @@
-"""The queues: `mail-outbox` and `mail-events`, where other programs put mails and events, and `mail-work`, our own.
+"""The functions of the queues: `mail-outbox` and `mail-events` for producers, `mail-work` for Mailroom itself.
 
-And their poison queues, where the platform puts what failed maxDequeueCount times: nothing stays there. A poison queue
-has no poison queue of its own: what fails there as often lies there unseen until it is deleted. So the functions of
-these queues do not raise for failures that may pass.
+Each has a poison queue, into which the platform moves a message that failed maxDequeueCount times. The functions of the
+poison queues empty them. A poison queue has no poison queue of its own: a message that fails there as often stays
+unseen until storage deletes it. So these functions do not raise for failures that may pass.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,6 +14,7 @@ import azure.functions as func
 
 from shared.app import App, current_app
 from shared.delivery.outbox_mail import outbox_mail
+from shared.delivery.queue import FURTHEST
 from shared.errors import Malformed, Refused
 from shared.functions.queue_intake import (
     admitted,
@@ -26,15 +27,14 @@ from shared.functions.queue_intake import (
     retry_later,
     taken_apart,
 )
-from shared.functions.triggers import EVENTS, OUTBOX, WORK
 from shared.mail.outgoing import OutgoingMail
+from shared.settings.queue_names import EVENTS, OUTBOX, WORK
 from shared.telemetry import LogEvent, emit
 
 if TYPE_CHECKING:
     from shared.delivery.queue_messages import Batch, ProducerMessage
 
 SOON: Final = timedelta(seconds=1)  # a time so near is not worth another message
-FURTHEST: Final = timedelta(days=6)  # for which a message can stay invisible
 LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a mail, in a blob
 
 

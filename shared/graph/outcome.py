@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+import msgspec
+
 from shared.telemetry import LogEvent, emit
 
 type Kind = Literal["permanent", "permission", "quota", "limit"]
@@ -153,13 +155,12 @@ class Stopped(Exception):  # noqa: N818 - carries an outcome to the caller; it i
         self.outcome = outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A message as Graph shows it. folder: the id of its folder."""
 
     id: str
-    is_draft: bool
-    folder: str
+    is_draft: bool = msgspec.field(name="isDraft", default=True)
+    folder: str = msgspec.field(name="parentFolderId", default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

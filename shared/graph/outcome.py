@@ -80,9 +80,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
-    """The mail may have been sent. reason: `timeout`, `connection`, `status`, or the class of an exception."""
-
+class _Failed:
     reason: str
     status: int | None = None
     code: str | None = None
@@ -92,15 +90,13 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
-    """The mail was not sent: a request before the sending failed, and may succeed another time."""
+class Unknown(_Failed):
+    """The mail may have been sent. reason: `timeout`, `connection`, `status`, or the class of an exception."""
 
-    reason: str
-    status: int | None = None
-    code: str | None = None
-    after: float | None = None
-    request_id: str | None = None
-    client_request_id: str | None = None
+
+@dataclass(frozen=True, slots=True)
+class Interrupted(_Failed):
+    """The mail was not sent: a request before the sending failed, and may succeed another time."""
 
 
 type Outcome = Accepted | Throttled | NotConnected | Rejected | Unknown | Interrupted

@@ -286,7 +286,6 @@ UNSIGNED = st.builds(
 
 @given(st.text() | UNSIGNED | st.from_regex(r"Bearer [A-Za-z0-9_-]{0,40}(\.[A-Za-z0-9_-]{0,40}){0,4}", fullmatch=True))
 async def test_no_header_raises_anything_else(authorization: str) -> None:
-    """Whatever stands in the header, or in a token that the tenant did not sign, it is Unauthenticated."""
     with pytest.raises(Unauthenticated):
         await Entra().verifier().verify(authorization)
 
@@ -427,7 +426,6 @@ async def test_without_keys_nobody_is_refused(entra: Entra) -> None:
     ],
 )
 async def test_metadata_that_is_not_the_tenants_gives_no_keys(entra: Entra, url: str, document: Any) -> None:
-    """Another tenant's issuer, keys on a strange host, weak keys and other keys: none is taken."""
     entra.documents[url] = document
     if isinstance(document, dict) and (elsewhere := document.get("jwks_uri")):  # what is there would do
         entra.documents.setdefault(elsewhere, entra.documents[KEYS_URL["2.0"]])
@@ -463,7 +461,6 @@ async def test_the_whole_way_over_http(entra: Entra, monkeypatch: pytest.MonkeyP
     ids=["redirect", "500", "too large", "cut short", "nothing"],
 )  # fmt: skip
 async def test_a_fetch_takes_a_whole_small_200_only(answer: Answer) -> None:
-    """No redirect is followed, no error page and no flood is read."""
     service = Service(answers=[answer] * 2)  # aiohttp makes a GET again whose connection ends without an answer
     async with serving(service.serve) as port:
         with pytest.raises((OSError, aiohttp.ClientError)):

@@ -32,7 +32,7 @@ from shared.telemetry import logger
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.delivery.samples import mailer
 from tests.e2e.running import eventually
-from tests.ratelimit.far import MemoryStore
+from tests.ratelimit.far import LIMITS, MemoryStore
 
 MEASURED, ROUNDS, RATE = 1000, 5, 30_000
 MAILBOXES = [f"shared{number}@sandbox.example" for number in range(1, 21)]
@@ -73,7 +73,7 @@ async def _drain(size: int) -> float:
         return Accepted("r", "c")
 
     settings = Settings(rate_per_minute=RATE, allowed_senders=Patterns.parse("*"))
-    pace = RateLimits(MemoryStore(), per_minute=RATE, concurrency=4)
+    pace = RateLimits(MemoryStore(), **LIMITS | {"per_minute": RATE})
     ledger, outbox = MemoryLedger(), MemoryOutbox()
     policy: Any = _Nobody(settings)
     worker = Worker(Engine(settings, ledger, outbox, pace, policy, mailer(settings, accept)))

@@ -32,7 +32,7 @@ from shared.settings.config import PACKED_ROUTES
 from shared.webhooks.rendering.environment import SUFFIX
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN, load
-from shared.webhooks.routing.route import FILE
+from shared.webhooks.routing.route_file import FILE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOGOS: Final = {".gif", ".jpeg", ".jpg", ".png"}

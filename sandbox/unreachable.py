@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from shared.webhooks.rendering.environment import SUFFIX
-from shared.webhooks.routing.route import Route, fault_at
+from shared.webhooks.routing.route import Route
+from shared.webhooks.routing.route_file import fault_at
 
 ALERT_KINDS: Final = (
     "activity", "autoscale", "cost", "log", "metric", "other", "prometheus", "resourcehealth", "servicehealth",

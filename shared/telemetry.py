@@ -33,7 +33,7 @@ type Fields = Mapping[str, Field]
 
 
 class LogEvent(StrEnum):
-    """Each event: its name, its level, and when it is logged."""
+    """Each event with its name and level. The comment says when it is logged."""
 
     level: int
 
@@ -43,63 +43,63 @@ class LogEvent(StrEnum):
         event.level = level
         return event
 
-    SETTING_REFUSED = "setting.refused", ERROR  # it cannot be used: 503. At the first invocation, then by the timer
-    SETTING_UNUSED = "setting.unused", ERROR  # nothing reads it: its name is unknown, or another takes its place
-    MAIL_ACCEPTED = "mail.accepted", INFO  # durable in the outbox, not sent yet
-    MAIL_SENT = "mail.sent", INFO  # Graph answered 202; `seconds` after it was accepted, or due
-    MAIL_WAITING = "mail.waiting", INFO  # put back, with the reason and the delay
-    MAIL_UNKNOWN = "mail.unknown", WARNING  # it may have been sent; Graph's answer is missing or ambiguous
-    MAIL_UNVERIFIED = "mail.unverified", WARNING  # its mailbox did not say whether it was sent: it is asked again
-    MAIL_INTERRUPTED = "mail.interrupted", WARNING  # its draft, or a file of it, could not be finished; retried later
+    SETTING_REFUSED = "setting.refused", ERROR  # a setting is invalid, so every function answers 503
+    SETTING_UNUSED = "setting.unused", ERROR  # a setting has no effect: its name is unknown, or another overrides it
+    MAIL_ACCEPTED = "mail.accepted", INFO  # a mail is durable in the outbox and not sent yet
+    MAIL_SENT = "mail.sent", INFO  # Graph answered 202; `seconds` since the mail was accepted, or due
+    MAIL_WAITING = "mail.waiting", INFO  # a mail was put back into the queue, with the reason and the delay
+    MAIL_UNKNOWN = "mail.unknown", WARNING  # a mail may have been sent: Graph's answer is missing or ambiguous
+    MAIL_UNVERIFIED = "mail.unverified", WARNING  # a verification got no answer; it will be repeated
+    MAIL_INTERRUPTED = "mail.interrupted", WARNING  # a draft, or a file in it, was not completed; retried later
     DRAFT_LEFT = "mail.draft-left", WARNING  # the draft of an unsent mail could not be deleted; retried hourly
-    MAIL_RESENT = "mail.resent", WARNING  # sent again after an unknown outcome: it may arrive twice
-    MAIL_NEEDS_REVIEW = "mail.needs_review", ERROR  # it may have been sent; an operator decides
-    MAIL_FAILED = "mail.failed", ERROR  # will not be sent; kept in mail-dead
-    MAIL_REFUSED = "mail.refused", WARNING  # a producer's message that is not a mail, or not allowed; kept in mail-dead
+    MAIL_RESENT = "mail.resent", WARNING  # a mail was sent again after an unknown outcome: it may arrive twice
+    MAIL_NEEDS_REVIEW = "mail.needs_review", ERROR  # a mail may have been sent; an operator decides
+    MAIL_FAILED = "mail.failed", ERROR  # a mail will not be sent; it is kept in mail-dead
+    MAIL_REFUSED = "mail.refused", WARNING  # a producer's message is no mail, or is not allowed; kept in mail-dead
     MAIL_SUPPRESSED = "mail.suppressed", WARNING  # every recipient is on the suppression list; kept in mail-dead
-    RECIPIENTS_LEFT_OUT = "mail.recipients-left-out", WARNING  # some are on that list: it is sent to the others
+    RECIPIENTS_LEFT_OUT = "mail.recipients-left-out", WARNING  # some recipients are on that list; sent to the others
     MAIL_CAPTURED = "mail.captured", INFO  # MAIL_MODE is capture: recorded in mail-dead, not sent
-    MAIL_BOUNCED = "mail.bounced", WARNING  # a report says that it did not reach one of its recipients
-    BOUNCES_READ = "bounces.read", INFO  # a run through the mailboxes; how many requests, reports and bounces
-    BOUNCES_UNREAD = "bounces.unread", WARNING  # a mailbox cannot be asked for reports, or one of them not be read
-    MAIL_UNCHECKED = "mail.unchecked", ERROR  # the suppression list cannot be read: it waits
+    MAIL_BOUNCED = "mail.bounced", WARNING  # a report says that a mail did not reach a recipient
+    BOUNCES_READ = "bounces.read", INFO  # the mailboxes were read; the numbers of requests, reports and bounces
+    BOUNCES_UNREAD = "bounces.unread", WARNING  # a mailbox could not be searched, or a report could not be read
+    MAIL_UNCHECKED = "mail.unchecked", ERROR  # the suppression list cannot be read, so a mail waits
     SUPPRESSION_CHANGED = "suppression.changed", INFO  # an operator added or removed an address
-    RECIPIENTS_NEAR = "recipients.near", WARNING  # four fifths of a mailbox's daily recipient limit; once a day
-    RECIPIENTS_REACHED = "recipients.reached", ERROR  # all of it: mails wait, or are answered 429; once a day
-    CALLER_LIMITED = "caller.limited", WARNING  # it reached its rate: refused, or retried later; once a minute
-    MAIL_CANCELLED = "mail.cancelled", INFO  # by its producer or an operator, before it was sent
-    MAIL_RETRIED = "mail.retried", INFO  # by an operator: what waits is tried at once
-    MAIL_REPLAYED = "mail.replayed", WARNING  # by an operator; after a review it may arrive twice
-    MAIL_POISONED = "mail.poisoned", ERROR  # its message failed repeatedly; it is retried, or kept in mail-dead
-    TABLE_REPLACED = "table.replaced", ERROR  # deleted and made anew: keys, or suppressed addresses, are forgotten
+    RECIPIENTS_NEAR = "recipients.near", WARNING  # a mailbox used four fifths of its daily recipient limit
+    RECIPIENTS_REACHED = "recipients.reached", ERROR  # a mailbox reached that limit: mails wait, or are answered 429
+    CALLER_LIMITED = "caller.limited", WARNING  # a caller reached its rate: refused, or retried later
+    MAIL_CANCELLED = "mail.cancelled", INFO  # a producer or an operator cancelled a mail before it was sent
+    MAIL_RETRIED = "mail.retried", INFO  # an operator had a waiting mail tried at once
+    MAIL_REPLAYED = "mail.replayed", WARNING  # an operator put a mail back that had ended unsent
+    MAIL_POISONED = "mail.poisoned", ERROR  # a message failed repeatedly; it is retried, or kept in mail-dead
+    TABLE_REPLACED = "table.replaced", ERROR  # a table was deleted and created again; its rows are lost
     MAINTENANCE_FAILED = "maintenance.failed", WARNING  # a step of maintenance failed; the others were done
-    MAINTENANCE = "maintenance.changed", INFO  # rows and payloads that maintenance has ended or removed
-    MAIL_DUPLICATE = "mail.duplicate", INFO  # a copy of an earlier mail, dropped; `reason`: by what it was known
-    ROW_UNWRITTEN = "mail.row-unwritten", ERROR  # the end of an attempt could not be recorded; it is verified later
-    MAIL_CONFLICT = "mail.conflict", WARNING  # the same key with another body: dropped
-    GRAPH_THROTTLED = "graph.throttled", WARNING  # 429
+    MAINTENANCE = "maintenance.changed", INFO  # how many rows and payloads maintenance has ended or removed
+    MAIL_DUPLICATE = "mail.duplicate", INFO  # a copy of an earlier mail was dropped; `reason` says how it was known
+    ROW_UNWRITTEN = "mail.row-unwritten", ERROR  # the end of an attempt could not be recorded; verified later
+    MAIL_CONFLICT = "mail.conflict", WARNING  # a used key came with another body and was dropped
+    GRAPH_THROTTLED = "graph.throttled", WARNING  # Graph answered 429
     GRAPH_UNREACHED = "graph.unreached", WARNING  # no connection, or no token from the managed identity
-    GRAPH_PERMISSION = "graph.permission", ERROR  # Graph refuses Mailroom itself: 401, 403
-    GRAPH_QUOTA = "graph.quota", ERROR  # a mailbox is full or at its limit
-    QUEUE_MEASURED = "queue.measured", INFO  # every few minutes: how much waits, and since when; also the heartbeat
-    BACKLOG_MEASURED = "backlog.measured", INFO  # mails that wait in the part of the ledger that this run has read
-    INTAKE_UNAVAILABLE = "intake.unavailable", ERROR  # 503 to a caller: storage, or its keys, cannot be reached
-    BODY_LOST = "request.body-lost", WARNING  # 411: it came with Transfer-Encoding and without a body
+    GRAPH_PERMISSION = "graph.permission", ERROR  # Graph answered 401 or 403: Mailroom lacks a permission
+    GRAPH_QUOTA = "graph.quota", ERROR  # a mailbox is full, or has reached its sending limit
+    QUEUE_MEASURED = "queue.measured", INFO  # every five minutes: the length and age of a queue; also the heartbeat
+    BACKLOG_MEASURED = "backlog.measured", INFO  # how many mails wait in the partitions that this run has read
+    INTAKE_UNAVAILABLE = "intake.unavailable", ERROR  # a caller was answered 503: storage or signing keys are down
+    BODY_LOST = "request.body-lost", WARNING  # a request with Transfer-Encoding came without its body: 411
     KEYS_UNREACHED = "caller.keys-unreached", ERROR  # the tenant's signing keys cannot be fetched; old ones stay in use
     CALLER_REFUSED = "caller.refused", WARNING  # a request without a valid token, or of a caller without the permission
-    ROUTE_OFF = "route.off", INFO  # a request for a route without a secret: 404, as for an unknown route; once a day
-    ROUTE_REFUSED = "route.refused", ERROR  # it, or its secret, cannot be used. At the first webhook, then by the timer
-    EVENT_UNVERIFIED = "event.unverified", WARNING  # a webhook request that does not prove where it comes from
-    EVENT_MALFORMED = "event.malformed", WARNING  # a verified webhook request that cannot be read
-    EVENT_RECIPIENTS_UNUSABLE = "event.recipients-unusable", WARNING  # of the event; the route's own get its mail
-    EVENT_FILTERED = "event.filtered", INFO  # its route makes no mail of it
-    EVENT_SIGNED_AGAIN = "event.signed-again", WARNING  # the same content under another id within a day; it is mailed
-    BATCH_ACCEPTED = "event.batch-accepted", INFO  # too many mails to queue one by one: durable as one message
-    BATCH_EXPANDED = "event.batch-expanded", INFO  # each of its events has its mails in the outbox, or was kept
-    EVENT_CRASHED = "event.crashed", WARNING  # one of a batch made Mailroom fail: kept in mail-dead
-    EVENT_DEFERRED = "event.deferred", ERROR  # it cannot be stored, or its route cannot be used; the sender is told
-    TEMPLATE_FAILED = "template.failed", ERROR  # the mail has the general table instead
-    VAULT_UNREACHED = "vault.unreached", ERROR  # a secret cannot be read; the last one that was read stays in use
+    ROUTE_OFF = "route.off", INFO  # a request for a route without a secret was answered 404; once a day
+    ROUTE_REFUSED = "route.refused", ERROR  # a route, or a secret of it, cannot be used
+    EVENT_UNVERIFIED = "event.unverified", WARNING  # a webhook request did not prove its sender
+    EVENT_MALFORMED = "event.malformed", WARNING  # a verified webhook request cannot be read
+    EVENT_RECIPIENTS_UNUSABLE = "event.recipients-unusable", WARNING  # the route's own recipients get the mail
+    EVENT_FILTERED = "event.filtered", INFO  # the route makes no mail of an event
+    EVENT_SIGNED_AGAIN = "event.signed-again", WARNING  # the same body came under another id within a day; it is mailed
+    BATCH_ACCEPTED = "event.batch-accepted", INFO  # a request of many events is durable as one message
+    BATCH_EXPANDED = "event.batch-expanded", INFO  # all mails of a batch are in the outbox, or were set aside
+    EVENT_CRASHED = "event.crashed", WARNING  # an event of a batch made Mailroom fail; kept in mail-dead
+    EVENT_DEFERRED = "event.deferred", ERROR  # an event cannot be stored, or its route cannot be used
+    TEMPLATE_FAILED = "template.failed", ERROR  # a template failed; the mail was sent as the general table
+    VAULT_UNREACHED = "vault.unreached", ERROR  # a secret cannot be read; the last one read stays in use
 
 
 DAY: Final = 86_400.0  # seconds
@@ -114,11 +114,11 @@ STRANGERS: Final[Mapping[LogEvent, float]] = {
     LogEvent.ROUTE_OFF: DAY,
     LogEvent.VAULT_UNREACHED: 1.0,
 }
-"""Events that a request without any proof can cause: seconds between two lines with the same fields.
+"""Events that an unauthenticated request can cause, with the seconds between two lines that have the same fields.
 
-Their fields have few values: routes, codes, statuses."""
+Their fields have few different values: routes, codes, statuses."""
 
-MOST: Final = 100  # lines that are counted separately; beyond that, by the event alone
+MOST: Final = 100  # lines that are counted separately; beyond that, one count for each event
 type _Key = tuple[LogEvent, tuple[tuple[str, Field], ...]]
 
 

@@ -98,7 +98,7 @@ class Caller:
 
     @property
     def scope(self) -> str:
-        """Of the caller's keys and mails: it sees no others. Users of one application have separate scopes."""
+        """The scope of the caller's keys and mails; it sees no others. Users of an application have separate scopes."""
         scope = f"http:{self.tenant}:{self.application_id}"
         return f"{scope}:{self.user}" if self.delegated else scope
 
@@ -187,7 +187,7 @@ def _bearer_token(authorization: str | None) -> str:
         raise Unauthenticated("Access token is empty.")
     match = _BEARER.fullmatch(authorization) if len(authorization) <= LONGEST_HEADER else None
     if not match:
-        raise Unauthenticated("The Authorization header is not `Bearer` and an access token.")
+        raise Unauthenticated("The Authorization header is invalid; expected `Bearer` and an access token.")
     return match[1]
 
 
@@ -201,7 +201,7 @@ def _read(token: str) -> tuple[str, str]:
         raise Unauthenticated("The access token cannot be read.") from error
     version, key_id, algorithm = unproved["payload"].get("ver"), *map(unproved["header"].get, ("kid", "alg"))
     if algorithm != "RS256" or version not in ("1.0", "2.0") or not isinstance(key_id, str):
-        text = "The access token is not one of Microsoft Entra: RS256, with a key id, version 1.0 or 2.0."
+        text = "The access token is not from Microsoft Entra; expected RS256, a key id, and version 1.0 or 2.0."
         raise Unauthenticated(text)
     return version, key_id
 

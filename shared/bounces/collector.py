@@ -60,7 +60,7 @@ GONE: Final = 404
 
 
 class _Busy(Exception):  # noqa: N818 - not now
-    """The mailbox, or this run, has no room for another request. The next run goes on."""
+    """The mailbox, or this run, has no room for another request. The next run continues."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class _SearchProgress:
         return cls(max(entity["since"], now - FURTHEST), entity["by_class"], seen, entity["odata.etag"])
 
     def moved(self, done: datetime) -> "_SearchProgress":
-        """After everything that came before `done` was gone through."""
+        """The progress after everything that came before `done` was read."""
         since = max(self.since, done - OVERLAP)
         seen = sorted(((at, name) for name, at in self.seen.items() if at >= int(since.timestamp())), reverse=True)
         if len(seen) > MOST_SEEN:  # what is forgotten must not be read again and again
@@ -102,7 +102,7 @@ class BounceCollector:
     suppressor: Suppressor | None
 
     async def run(self, end: Deadline) -> Counter[str]:
-        """Ask every mailbox, and log how much was done; nothing new is begun after `end`. Raises AzureError."""
+        """Read the reports of all mailboxes and log the numbers; start nothing new after `end`. Raises AzureError."""
         found = list(await self.mailboxes(self.engine.now() - LATELY))
         SystemRandom().shuffle(found)  # where time is short, all have their turn
         room, large, counts = asyncio.Semaphore(AT_ONCE), asyncio.Lock(), Counter(mailboxes=len(found))
@@ -131,7 +131,7 @@ class _Run:
     failures: int = 0
 
     async def go(self) -> None:
-        """Go on where the last run has stopped. Raises AzureError."""
+        """Continue where the last run stopped. Raises AzureError."""
         key, now = key_of(self.mailbox), self.collector.engine.now()
         progress = _SearchProgress.of(await self.collector.table.get(key[:2], key), now)
         self.done = progress.since
@@ -154,7 +154,7 @@ class _Run:
             await (table.replace(entity, etag) if etag else table.insert(entity))
 
     async def _go_through(self, progress: _SearchProgress) -> None:
-        """Read what is new, the oldest first; `done` moves along. Raises _Busy, Unread."""
+        """Read the new reports, oldest first, and move `done` on. Raises _Busy, Unread."""
         now, read = self.collector.engine.now(), 0
         for skip in range(0, MOST_PAGES * PAGE, PAGE):
             page = await self._page(progress, skip)
@@ -188,7 +188,7 @@ class _Run:
         return page
 
     async def _asked[T](self, ask: Callable[[], Awaitable[T]]) -> T:
-        """One request within the mailbox's own budget. Raises _Busy, Unread."""
+        """Make one request, as one of the mailbox's requests in flight. Raises _Busy, Unread."""
         if self.end.passed:
             raise _Busy
         engine = self.collector.engine
@@ -205,7 +205,7 @@ class _Run:
                 raise
 
     async def _read(self, message: Listed, name: str) -> bool:
-        """Whether the report is done with; else it is read again while the search finds it. Raises _Busy, Unread."""
+        """Read a report. Returns False if it has to be read again by a later run. Raises _Busy, Unread."""
         if message.size > LARGEST:
             self._say_unread(code="TooLarge")
             return True
@@ -245,7 +245,7 @@ class _Run:
         return None
 
     async def _record(self, row: Row, report: DeliveryReport, name: str, received: datetime) -> bool:
-        """Write what the report says into the row. False: the mail is still being sent, or others write its row."""
+        """Write the bounces into the row. False if the mail is still being sent, or somebody else writes its row."""
         engine = self.collector.engine
         for _ in range(TRIES):
             if row.state not in ENDED:

@@ -52,7 +52,7 @@ KINDS: Final[dict[str, Kind]] = {"5": "permanent", "4": "transient"}
 
 
 class NotAReport(ValueError):  # noqa: N818 - most of the time nothing is wrong with it
-    """It is no non-delivery report that can be read: why, without a word of it."""
+    """The message is not a non-delivery report, or cannot be read. The text says why and quotes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _head(data: bytes, start: int, end: int, most: int) -> tuple["Message[str, s
 
 
 def _content_type(head: "Message[str, str]") -> HeaderParameters:
-    """Of a part; plain text where it says nothing that can be read."""
+    """The content type of a part; text/plain if it cannot be read."""
     text = re.sub(r"[\r\n]", "", str(head.get("Content-Type", "text/plain")))
     try:
         return read_parameters(text, is_type=True)

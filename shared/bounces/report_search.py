@@ -63,13 +63,13 @@ class Listed:
 
     @property
     def says_failed(self) -> bool:
-        """Whether it is the report that some recipient was not reached."""
+        """Whether the message is a report that a recipient was not reached."""
         name = self.message_class.lower()
         return name.startswith(REPORT) and name.endswith(FAILED)
 
 
 class Unread(Exception):  # noqa: N818 - the mailbox's answer, not a fault
-    """The mailbox did not answer with what it was asked for. outcome: of the request. refused: the query itself."""
+    """The mailbox did not return what it was asked for. outcome: of the request. refused: because of the query."""
 
     def __init__(self, outcome: Outcome, *, refused: bool = False) -> None:
         super().__init__(type(outcome).__name__)
@@ -79,7 +79,7 @@ class Unread(Exception):  # noqa: N818 - the mailbox's answer, not a fault
 
 @dataclass(frozen=True, slots=True)
 class ReportSearch:
-    """In one mailbox. deadline: seconds for each request. Every method raises Unread, and nothing else."""
+    """Searches one mailbox. deadline: seconds for a request. Methods raise Unread, and nothing else."""
 
     connection: GraphConnection
     mailbox: str
@@ -102,7 +102,7 @@ class ReportSearch:
         ]
 
     async def mime(self, message: str) -> bytes:
-        """A message as MIME."""
+        """Read a message as MIME."""
         content = self.connection.client.users.by_user_id(self.mailbox).messages.by_message_id(message).content
         answer, outcome = await asked(self.connection, lambda configure: content.get(configure(None)), self.deadline)
         if answer is None or answer.status_code != OK:

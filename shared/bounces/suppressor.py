@@ -33,7 +33,7 @@ class Suppressor:
     routes: Callable[[], frozenset[str] | None]
 
     async def suppress(self, failed: FailedRecipient, recipient: str, row: Row, now: datetime) -> bool:
-        """Put the recipient, known by its hash, on the list if that is due; whether it was. Raises AzureError."""
+        """Put a recipient, known by its hash, on the list if the rules say so. True if it did. Raises AzureError."""
         if failed.code not in HARD or (routes := self.routes()) is None:
             return False
         address = next(one for one in failed.addresses if address_hash(one) == recipient)

@@ -39,10 +39,10 @@ from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 
-PATIENCE: Final = 2.0  # seconds that an execution waits for its mailbox: for its time, and for a request to end
-CROWDED: Final = timedelta(seconds=5)  # until a mail comes again that found too many requests in flight
-UNASKED: Final = timedelta(seconds=30)  # until a mail comes again that policy could not be asked about
-SMALL: Final = 64 * 1024  # bytes of a mail that do not count among its mailbox's uploads
+PATIENCE: Final = 2.0  # seconds that an execution waits for its mailbox's time, and for a request in flight to end
+CROWDED: Final = timedelta(seconds=5)  # until a mail is tried again if too many requests were in flight
+UNASKED: Final = timedelta(seconds=30)  # until a mail is tried again if the policy could not be asked
+SMALL: Final = 64 * 1024  # bytes; smaller mails do not count among the uploads of their mailbox
 UNSENT: Final[frozenset[State]] = frozenset({"failed", "cancelled", "suppressed", "captured"})
 
 type Slot = tuple[str, datetime]
@@ -51,7 +51,7 @@ type Slot = tuple[str, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Policy lets it go, and its mailbox has a time for it: now, or later."""
+    """The policy allows the mail, and a time is reserved for it in its mailbox: now, or later."""
 
     goes: Goes
     reservation: Reservation
@@ -59,10 +59,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """It cannot go before `due`, and nothing is claimed. slot: for its message to carry.
+    """The mail cannot be sent before `due`, and nothing is claimed. slot: to be carried by its message.
 
-    reservation: of that slot, still open: to be carried, or given back. day_spent: the mailbox has no recipients left
-    in its day; nothing is reserved.
+    reservation: of that slot, still open, to be carried or given back. day_spent: the mailbox has reached its daily
+    recipient limit, and nothing is reserved.
     """
 
     due: datetime
@@ -71,14 +71,14 @@ class Later:
     day_spent: bool = False
 
     def carry(self) -> None:
-        """Its message is about to be put: whoever receives that, or a copy of it, has what is reserved."""
+        """The mail's message is about to be put; from then on it, or a copy of it, owns the reservation."""
         if self.reservation is not None:
             self.reservation.carried = True
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """It was claimed, and goes on when it is due. row: still to be written. slot: as above."""
+    """The mail was claimed and continues at `due`. row: still to be written. slot: as above."""
 
     row: Row
     due: datetime
@@ -88,7 +88,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """It has ended. outcome: of the attempt, if there was one. unwritten: why its row does not say so, or may not."""
+    """The mail has ended. outcome: of the attempt, if any. unwritten: why its row may not say so."""
 
     row: Row
     outcome: Outcome | Declined | None = None
@@ -121,15 +121,16 @@ class Engine:
         told: bool = False,
         ready: Ready | None = None,
     ) -> RunResult:
-        """Send a mail under this row, which is claimed for it, if it may and can go now. verify: it may have gone.
+        """Claim the mail with this row, and send it if that is allowed and possible now.
 
-        slot: what its message carries. told: its caller waits, was admitted a moment ago, and keeps what is refused.
-        ready: what `prepare` has said already. Raises Conflict: another one has the mail; AzureError,
-        RateLimitUnavailable: storage is in the way, and whoever reads the row next knows what may have happened.
+        verify: the mail may have been sent, so its mailbox is asked first. slot: from the mail's message. told: a
+        caller waits who was admitted a moment ago, and who keeps the mail if it is refused. ready: the result of
+        `prepare`, if that was called. Raises Conflict if somebody else has the mail, and AzureError or
+        RateLimitUnavailable if storage fails; the row then still says what may have happened.
         """
         if not verify:
             return await self._go(mail, row, slot, told=told, ready=ready)
-        async with self.in_flight(row.mailbox) as due:  # verifications count among a mailbox's requests
+        async with self.in_flight(row.mailbox) as due:  # verifications count as requests in flight
             if due is not None:
                 return Later(due, slot)
             lease = await self.claim(row)
@@ -140,7 +141,7 @@ class Engine:
                 return Waits(seen.row, seen.again, slot)
             return await self._record(mail, seen.row, None, lease)
         result = await self._go(mail, seen, slot, suspect=lease.row)
-        if isinstance(result, Later):  # what was to be verified is so still
+        if isinstance(result, Later):  # the mail is still to be verified
             result.carry()
             return Waits(retries.give_back(lease.row, result.due, verify=True), result.due, result.slot)
         return result
@@ -155,12 +156,12 @@ class Engine:
         told: bool = False,
         ready: Ready | None = None,
     ) -> RunResult:
-        """suspect: the row of a mail that may have gone, as it was claimed to ask its mailbox."""
+        """suspect: the row of a mail that may have been sent, as it was claimed for its verification."""
         # 1 policy, 2 quota and time
         found = ready or await self.prepare(mail, row, slot, admitted=told)
         if isinstance(found, Later):
             return found
-        if isinstance(found, Declined):  # of a mail that may have gone: it does not go again, and must not say so
+        if isinstance(found, Declined):  # the mail is not sent again, so the row must not say that it was
             was = suspect or row
             doubt = {"resends": was.resends, "may_have_gone_twice": was.may_have_gone_twice}
             lease = await self.claim(row, **facts_of(mail), **doubt)
@@ -177,7 +178,7 @@ class Engine:
             async with self.in_flight(reservation.mailbox, goes) as due:
                 if carried := due is not None:
                     return Later(due, slot, reservation)
-                # 3 claim: the row says how it goes before it does, since by that it is found again
+                # 3 claim: the row says how the mail is sent before it is, because that is how it is found again
                 left_out = found.goes.left_out or None
                 how = {"mailbox": reservation.mailbox, "mime": mail.mime is not None, "suppressed_recipients": left_out}
                 lease = await self.claim(row, **facts_of(mail), **how, attempted_at=self.now())
@@ -186,7 +187,7 @@ class Engine:
                 if left_out:
                     emit(LogEvent.RECIPIENTS_LEFT_OUT, id=row.id, count=left_out)
                 # 4 send
-                gone = True  # for all that anybody knows until there is an outcome
+                gone = True  # it may be, until there is an outcome
                 outcome = await self.mailer.send(goes, lease)
                 gone, carried = isinstance(outcome, Accepted | Unknown), isinstance(outcome, NotConnected)
         finally:
@@ -201,9 +202,9 @@ class Engine:
     async def prepare(
         self, mail: OutgoingMail, row: Row | None = None, slot: Slot | None = None, *, admitted: bool
     ) -> Ready | Declined | Later:
-        """What policy says of a mail now; then its recipients and its time, reserved in the mailbox that it goes from.
+        """Ask the policy; then choose the mailbox, and reserve the mail's recipients and its time there.
 
-        row: of the attempts before, if there were any. Raises AzureError, RateLimitUnavailable.
+        row: of earlier attempts, if any. Raises AzureError, RateLimitUnavailable.
         """
         try:
             goes = await self.policy.verdict(mail, admitted=admitted)
@@ -215,7 +216,7 @@ class Engine:
         recipients = len(goes.mail.request.message.recipients)
         pool = self.settings.sender_pools.get(mail.sender) or (mail.sender,)
         if row is not None and (row.may_have_gone or row.progress is not None):
-            pool = (row.mailbox,)  # of an earlier attempt: it may have gone from there, or its draft is there
+            pool = (row.mailbox,)  # an earlier attempt may have sent the mail from there, or left its draft there
         if slot is not None and slot[0] in pool:
             restored = await self.pace.restore(*slot, recipients)
             if restored is not None:
@@ -230,9 +231,10 @@ class Engine:
 
     @asynccontextmanager
     async def in_flight(self, mailbox: str, mail: OutgoingMail | None = None) -> AsyncGenerator[datetime | None]:
-        """The right to requests to Graph for a mailbox, within the body. A time: not now, but from then on.
+        """Hold one of the mailbox's requests in flight within the body. Yields None, or the time at which to try again.
 
-        It is blocked, or has too much in flight, or uploaded. mail: that is to be sent; None: nothing is.
+        Try again later if the mailbox is blocked, has too many requests in flight, or has uploaded too much. mail: the
+        mail to be sent, if any.
         """
         async with self.pace.in_flight(mailbox, PATIENCE) as free:
             now = self.now()
@@ -246,16 +248,16 @@ class Engine:
                 yield await self.pace.upload(mailbox, size) if size > SMALL else None
 
     async def claim(self, row: Row, **changes: Any) -> Lease:
-        """Write a row that claims its mail from now on, with these changes.
+        """Write the row, with these changes, as a claim from now on.
 
-        Raises Conflict where another one was faster, AzureError.
+        Raises Conflict if somebody else was faster, AzureError.
         """
         lease = Lease(self.ledger, self.settings, self.now, self.monotonic, row)
         await lease.renew(**changes)
         return lease
 
     async def verify(self, mail: OutgoingMail | None, row: Row) -> Finding | None:
-        """What the mailbox says of a mail that may have gone; see GraphMailer.verify."""
+        """Ask the mailbox about a mail that may have been sent; see GraphMailer.verify."""
         finding = await self.mailer.verify(mail, row)
         if isinstance(finding, Unanswered):
             report(finding.outcome, row.id, verifying=True)
@@ -289,7 +291,7 @@ class Engine:
         return Ended(row, outcome)
 
     async def end(self, row: Row, kept: Kept | None = None) -> Row:
-        """Write that a mail has ended: first its content, where that is to be kept, then the row.
+        """Write that a mail has ended: first its content, if that is to be kept, then the row.
 
         Raises Conflict, AzureError.
         """
@@ -298,7 +300,7 @@ class Engine:
         return await self.ledger.write(await self.without_draft(row))
 
     async def without_draft(self, row: Row) -> Row:
-        """The row of a mail that will not be sent, its draft deleted; unchanged while that cannot be done."""
+        """Delete the draft of a mail that will not be sent. Returns the row without it, or unchanged if that failed."""
         if row.progress is None or row.state not in UNSENT:
             return row
         try:

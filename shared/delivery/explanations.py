@@ -14,27 +14,27 @@ _ADDRESS: Final = re.compile(r"[^\s\"'`\[\]@]{1,320}@(?!odata\.)[\w.-]+")
 
 _BY_CODE: Final = {
     # Mailroom's own
-    "Abandoned": "The attempt died before its caller was answered.",
-    "Crashed": "Its message failed again and again until the mail was too old.",
-    "NotStored": "Mailroom's storage could not be reached; its caller was told so.",
+    "Abandoned": "The process died during the attempt, before the caller was answered.",
+    "Crashed": "Its message failed repeatedly until the mail was too old.",
+    "NotStored": "Mailroom's storage could not be reached; the caller was told so.",
     "PayloadMissing": "Its content has been removed from storage.",
     "TooOld": "It could not be sent within MAIL_MAX_AGE_HOURS.",
     "connect": "Microsoft Graph could not be reached.",
-    "lease": "The attempt had no time left before another one could begin.",
-    "identity": "The managed identity gave no token.",
+    "lease": "The claim on the mail was about to expire, so nothing was sent.",
+    "identity": "The managed identity did not return a token.",
     "policy": "The suppression list could not be read.",
     "storage": "A file of the mail could not be read from storage.",
     "timeout": "Graph did not answer in time.",
     "connection": "The connection broke before Graph answered.",
     # Graph's
-    "ApplicationThrottled": "Graph takes no more requests for this mailbox at the moment.",
-    "TooManyRequests": "Graph takes no more requests for this mailbox at the moment.",
-    "ErrorAccessDenied": "The managed identity may not send as this mailbox.",
-    "ErrorSendAsDenied": "The mailbox may not send as the address in from or sender.",
+    "ApplicationThrottled": "Graph accepts no more requests for this mailbox at the moment.",
+    "TooManyRequests": "Graph accepts no more requests for this mailbox at the moment.",
+    "ErrorAccessDenied": "The managed identity is not allowed to send as this mailbox.",
+    "ErrorSendAsDenied": "The mailbox is not allowed to send as the address in from or sender.",
     "ErrorExceededMessageLimit": "The mailbox has reached its sending limit.",
-    "ErrorQuotaExceeded": "Sent Items of the mailbox is full.",
-    "ErrorInvalidRecipients": "Graph does not take one of the recipients.",
-    "ErrorInvalidUser": "There is no such mailbox.",
+    "ErrorQuotaExceeded": "The Sent Items folder of the mailbox is full.",
+    "ErrorInvalidRecipients": "Graph did not accept one of the recipients.",
+    "ErrorInvalidUser": "The mailbox does not exist.",
     "MailboxNotEnabledForRESTAPI": "The mailbox cannot be used through Graph.",
     "ErrorMessageSizeExceeded": "The mail is larger than the mailbox may send.",
 }
@@ -42,7 +42,7 @@ _BY_STATE: Final = {
     "suppressed": "All of its recipients are on the suppression list.",
     "captured": "MAIL_MODE is capture: nothing is sent.",
     "cancelled": "It was cancelled before it was sent.",
-    "review": "It may have been sent, and its mailbox could not tell.",
+    "review": "It may have been sent, and its mailbox could not be asked.",
 }
 
 

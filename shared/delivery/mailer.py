@@ -48,7 +48,7 @@ class GraphMailer:
         if lease.row.progress is None and not (mail.request.message.attachments and needs_draft(mail.request)):
             return await self._by_one_request(mail, lease)
         if lease.row.progress is None and not self.settings.large_attachments:
-            text = "It does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
+            text = "The mail does not fit into one request, and MAIL_LARGE_ATTACHMENTS is not true."
             return Rejected(413, "LargeAttachmentsOff", "permanent", text)
         return await self.drafts().send(mail, lease)
 

@@ -124,7 +124,7 @@ def _mime(tree: dict[str, Any], outer: SendMailBody, encoded: str) -> tuple[Send
     if tree.get("message") is not None:
         raise _wrong("Found both message and mime; expected one of them.", "$.message")
     if not is_saved(outer.save, "$.saveToSentItems"):
-        raise _wrong("A copy of a MIME mail is always saved.", "$.saveToSentItems")
+        raise _wrong("saveToSentItems cannot be false for a MIME mail: a copy is always saved.", "$.saveToSentItems")
     mime = decode_mime(encoded, "$.mime")
     try:
         return read_mime(mime), mime

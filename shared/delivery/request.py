@@ -27,13 +27,13 @@ from shared.policy.pre_send import Declined
 from shared.ratelimit.mailbox_pace import RateLimitUnavailable
 from shared.telemetry import LogEvent, emit
 
-# Seconds to read a row: where storage is away, the caller has waited for one operation's tries before.
+# Seconds to read a row: if storage is down, the caller has already waited for the tries of one operation.
 READ: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The mail is sent, or durable; or recorded, and not to be sent. 202."""
+    """202. The mail was sent, or is durable and will be; or it was recorded and will not be sent."""
 
     mail: str
     state: State
@@ -42,7 +42,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Graph does not take this mail: its own status and body."""
+    """Graph refused the mail, and the caller gets Graph's own status and body."""
 
     mail: str
     outcome: Rejected
@@ -50,21 +50,21 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Storage cannot be reached. 503. maybe_sent: the request had gone out to Graph, and nothing can be kept of it."""
+    """503. Storage cannot be reached. maybe_sent: Graph had been asked to send the mail."""
 
     maybe_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TooMany:
-    """The caller is over its own rate. 429, try again after so many seconds; nothing is stored."""
+    """429. The caller is over its own rate. retry_after in seconds; nothing is stored."""
 
     retry_after: float
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The mailbox has reached its daily recipient limit. 429, try again after so many seconds; nothing is stored."""
+    """429. The mailbox has reached its daily recipient limit. retry_after in seconds; nothing is stored."""
 
     retry_after: float
 
@@ -74,25 +74,26 @@ Answer = Done | Rejection | Busy | Mismatch | TooMany | Spent | Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Answers who waits."""
+    """Delivers mails whose callers wait, and returns what they are to be answered."""
 
     engine: Engine
 
     async def send_now(self, mail: OutgoingMail) -> Answer:
-        """Send what was just admitted; put what cannot go now into the outbox; answer when it is sent or durable.
+        """Send a mail that was just admitted, or put it into the outbox if it cannot be sent now.
 
-        What does not fit into one request goes into the outbox at once: a caller does not wait for an upload.
+        Returns when the mail is sent or durable. A mail that does not fit into one request is put into the outbox at
+        once, because callers do not wait for uploads.
         """
         if mail.request.message.attachments and needs_draft(mail.request):
             return await self.accept(mail)
         return await self._answer(mail, None)
 
     async def accept(self, mail: OutgoingMail) -> Answer:
-        """Put the mail into the outbox without trying to send it now: respond-async, or a time to wait for."""
+        """Put the mail into the outbox without trying to send it now (respond-async, or a time to wait for)."""
         return await self._answer(mail, Later(self.engine.now()))
 
     async def _answer(self, mail: OutgoingMail, later: Later | None) -> Answer:
-        """Count it in the caller's own rate. What turns out to be nothing new gets back what it was counted."""
+        """Count the mail in the caller's rate. If it turns out to be a repeated one, it does not count."""
         pace, caller = self.engine.pace, mail.origin.name
         rule = self.engine.settings.callers.get(caller.lower())
         rate = rule.rate_per_minute if rule else None
@@ -108,12 +109,13 @@ class Requests:
         return answer
 
     async def _until_answered(self, mail: OutgoingMail, later: Later | None) -> tuple[Answer, bool]:
-        """Go by the mail's row until one answer holds; whoever changes the row meanwhile begins another turn.
+        """Act on the mail's row until there is an answer, again each time that somebody else changes the row meanwhile.
 
-        And whether it may have made a mail. later: it goes into the queue without an attempt.
+        Returns the answer, and whether this request may have made a mail. later: put the mail into the queue without an
+        attempt.
         """
-        # A new mail costs no read: the claim says whether there is a row. One that only waits does: a message once put
-        # cannot be taken back, and a key that is answered 422 must not have put one.
+        # A new mail needs no read, because the claim says whether there is a row. A mail that is only put does: its
+        # message cannot be taken back, and a key that is answered 422 must not have put one.
         row = await self._read(mail, changed=False) if later is not None else None
         changed = False
         try:
@@ -129,13 +131,13 @@ class Requests:
                 if later is not None and later.day_spent:
                     return Spent((later.due - self.engine.now()).total_seconds()), False
                 try:
-                    turn = await self._turn(mail, claimed, later, died=died)
+                    tried = await self._attempt(mail, claimed, later, died=died)
                 except Conflict:
-                    turn = None
-                if isinstance(turn, Later):
-                    later = turn
-                elif turn is not None:
-                    return turn, True
+                    tried = None
+                if isinstance(tried, Later):
+                    later = tried
+                elif tried is not None:
+                    return tried, True
                 else:
                     changed = True
                 row = await self._read(mail, changed=changed)
@@ -144,7 +146,7 @@ class Requests:
                 self.engine.pace.give_back(later.reservation)  # unless a message carries it
 
     async def _read(self, mail: OutgoingMail, *, changed: bool) -> Row | Unavailable | None:
-        """The row. changed: it may have become one, so there is a message, or an attempt, where it cannot be read."""
+        """Read the row. changed: there may be one by now, and so a message or an attempt, even if it cannot be read."""
         try:
             async with within(READ):
                 return await self.engine.ledger.read(mail.id)
@@ -154,7 +156,7 @@ class Requests:
             return Unavailable(maybe_sent=True)
 
     def _met(self, mail: OutgoingMail, row: Row) -> Claim | Answer:
-        """What a repeated key asks for, or its answer where nothing is to be done."""
+        """For a key that has a row: what to do, or the answer if there is nothing to do."""
         reply = transitions.meet(row, mail.fingerprint, self.engine.now(), new_token())
         if isinstance(reply, Mismatch):
             emit(LogEvent.MAIL_CONFLICT, id=mail.id)
@@ -163,10 +165,11 @@ class Requests:
             return Done(mail.id, row.state, row.request_id)
         return reply
 
-    async def _turn(self, mail: OutgoingMail, row: Row, later: Later | None, *, died: bool) -> Answer | Later | None:
-        """One attempt, or what takes its place. None: the row has changed; read it again. Later: it cannot go now.
+    async def _attempt(self, mail: OutgoingMail, row: Row, later: Later | None, *, died: bool) -> Answer | Later | None:
+        """Make one attempt, or put the mail into the queue. None: the row has changed; read it again.
 
-        died: an attempt with this key, which may have sent. Raises Conflict, as None.
+        died: an earlier attempt with this key died, and may have sent the mail. Raises Conflict, which means the same
+        as None.
         """
         engine = self.engine
         if died:
@@ -177,7 +180,7 @@ class Requests:
         if later is not None:  # into the queue, with the time that is reserved for it
             work = work_of(mail, later.slot)
             if row.etag:
-                # Claimed first: a worker that met the message before this row had left its end would drop it.
+                # Claimed first: until the row says otherwise its mail has ended, and a worker would drop the message.
                 row = (await engine.claim(row)).row
                 work = msgspec.structs.replace(work, released=row.token)
             row = replace(row, mailbox=work.via or row.mailbox)
@@ -196,14 +199,14 @@ class Requests:
                 return await self._told(result)
 
     async def _told(self, ended: Ended) -> Answer | None:
-        """The answer to a mail that has ended. None: its row has changed; read it again."""
+        """The answer for a mail that has ended. None: its row has changed; read it again."""
         row, outcome, unwritten = ended.row, ended.outcome, ended.unwritten
         if isinstance(unwritten, Conflict) and not isinstance(outcome, Accepted):
-            return None  # the lease ran out over it, and an earlier message has the mail: what becomes of it counts
+            return None  # the lease ran out meanwhile, and an earlier message has the mail, so its result counts
         if unwritten is not None:
             if isinstance(outcome, Declined):
-                return await self._not_stored(row)  # what its caller is told 202 of is kept first
-            # What Graph said holds, and the caller is told. The row stays claimed; after its lease maintenance asks.
+                return await self._not_stored(row)  # it must be kept before its caller is answered 202
+            # Graph's answer counts, and the caller gets it. The row stays claimed; maintenance verifies it later.
             emit(LogEvent.ROW_UNWRITTEN, id=row.id, state=row.state)
         report_end(row)
         if isinstance(outcome, Declined) and row.state == "failed":
@@ -211,7 +214,7 @@ class Requests:
         return Rejection(row.id, outcome) if isinstance(outcome, Rejected) else Done(row.id, row.state, row.request_id)
 
     async def _queue(self, mail: OutgoingMail, work: Work, row: Row, due: datetime | None) -> Answer | None:
-        """First the message, then the row, then the answer. None: the row has changed; read it again."""
+        """Put the message, then write the row, then answer. None: the row has changed; read it again."""
         try:
             known = msgspec.structs.replace(work, known=True)
             receipt = await self.engine.outbox.put(known, self.engine.now(), due, mail)
@@ -225,9 +228,10 @@ class Requests:
         return Done(row.id, state)
 
     async def _not_stored(self, row: Row) -> Answer | None:
-        """The message or the row could not be written, as far as was heard: an answer may be what was lost.
+        """The message or the row could not be written; or it was, and only the answer was lost.
 
-        A row that has failed makes a worker drop the message, if there is one. Only then nothing is stored.
+        So the row is written as failed, which makes a worker drop the message if there is one. Only then nothing is
+        stored.
         """
         if not row.etag:
             return Unavailable(maybe_sent=True)

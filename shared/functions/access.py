@@ -67,7 +67,7 @@ def by_key[W](name: str, handler: Handler[W], who: W, largest: int | None = None
             return refused
         app = current_app()
         if not app.settings.operator_keys:
-            detail = f"Function keys open nothing here: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
+            detail = f"Function keys are not accepted: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
             return problem(403, detail)
         if app.settings.problems:
             return problem(503, settings_refused(app.settings.problems))
@@ -80,19 +80,19 @@ def by_key[W](name: str, handler: Handler[W], who: W, largest: int | None = None
 async def authenticated(app: App, req: func.HttpRequest) -> Caller:
     """The caller; its permissions are not checked yet. Raises Unauthenticated, KeysUnavailable."""
     if app.verifier is None:
-        raise Unauthenticated("No caller can be known: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
+        raise Unauthenticated("Tokens cannot be verified: MAIL_API_TENANT and MAIL_API_CLIENT_ID are not set.")
     return await app.verifier.verify(req.headers.get("authorization"))
 
 
 def report_refused(refusal: Refused, caller: Caller | None) -> None:
-    """Log that a caller was refused. What else is wrong with a request is for its sender alone."""
+    """Log that a caller was refused. Other faults of a request are told to its sender only."""
     if isinstance(refusal, Unauthenticated | NotAllowed):
         application = caller.application_id if caller else None
         emit(LogEvent.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
 
 
 def page_size(req: func.HttpRequest) -> int | func.HttpResponse:
-    """`top`, how many entries a page is to hold; or the answer to a value that is no such number."""
+    """The value of `top`, the number of entries in a page; or the answer to an invalid value."""
     given = req.params.get("top", str(PAGE))
     if len(given) <= len(str(LONGEST_PAGE)) and given.isascii() and given.isdigit() and 1 <= int(given) <= LONGEST_PAGE:
         return int(given)
@@ -101,7 +101,7 @@ def page_size(req: func.HttpRequest) -> int | func.HttpResponse:
 
 def wrong_after() -> func.HttpResponse:
     """The answer to an `after` that cannot be read."""
-    return problem(400, "after cannot be read; expected what an earlier page gave as next.")
+    return problem(400, "after cannot be read; expected the value of `next` in an earlier page.")
 
 
 def _body_refused(req: func.HttpRequest, name: str, largest: int | None) -> func.HttpResponse | None:

@@ -23,7 +23,7 @@ LOST: Final = {
 
 
 async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's parameter
-    """Liveness, whatever the settings and dependencies: a restart would not mend them."""
+    """Liveness, independent of settings and dependencies, because a restart would not repair those."""
     current_app()  # logs the settings that cannot be used, when this is the first request
     return json_answer(200, {"status": "pass"}, {"Cache-Control": "no-store"})
 
@@ -78,7 +78,7 @@ async def _storage(app: App) -> None:
 
 
 async def _tables(app: App) -> str | None:
-    """Whether a table was deleted and made anew, while the rows that it had would still be in use."""
+    """Whether a table was deleted and created again while its old rows would still be needed."""
     from shared.storage.table_identity import text
 
     kept, notes = timedelta(days=app.settings.retention_days), []

@@ -23,7 +23,7 @@ BODY_LOST: Final = (
 
 
 def request_ids(req: func.HttpRequest) -> dict[str, str]:
-    """The headers that name a request in an answer, as Graph sends them: our id, and the caller's if it gave one."""
+    """The headers with the request's ids, as Graph sends them: Mailroom's own id, and the caller's if it gave one."""
     ids = {"request-id": str(uuid.uuid4())}
     given = req.headers.get("client-request-id", "")
     if given and len(given) <= LONGEST_ID and given.isprintable() and given.isascii():
@@ -55,7 +55,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 
 def unavailable(detail: str, code: str) -> func.HttpResponse:
-    """503, and the event that the alert counts. code: what cannot be reached."""
+    """Answer 503, and log the event that the alert counts. code: what cannot be reached."""
     emit(LogEvent.INTAKE_UNAVAILABLE, code=code)
     return problem(503, detail, {"Retry-After": "10"})
 
@@ -73,14 +73,14 @@ def lost_its_body(req: func.HttpRequest, function: str, route: str | None = None
 
 
 def length_required(req: func.HttpRequest, function: str, route: str | None = None) -> func.HttpResponse | None:
-    """The answer to a request that has lost its body, as a problem; None when it has not."""
+    """The answer, as a problem, to a request that has lost its body; None if it has not."""
     return problem(411, BODY_LOST) if lost_its_body(req, function, route) else None
 
 
 def settings_refused(problems: tuple[Problem, ...]) -> str:
-    """What a caller may know of settings that cannot be used: their names."""
+    """Names the invalid settings to a caller, who may know no more about them."""
     names = ", ".join(dict.fromkeys(problem.setting for problem in problems))
-    return f"Mailroom is not configured: {names}. Its operator finds the reason at /api/health/ready."
+    return f"Mailroom has invalid settings: {names}. Operators find the reasons at /api/health/ready."
 
 
 def time_of(given: str) -> datetime | None:

@@ -19,7 +19,7 @@ from shared.webhooks.routing.route import RouteUnusable
 
 
 async def refused(app: App, kept: Kept) -> str | None:
-    """Why it would be refused, or would wait for its route; None: it would not. Nothing changes. Raises AzureError."""
+    """Why the message would be refused, or would wait for its route; None if neither. Raises AzureError."""
     try:
         await _read(app, ProducerMessage(v=1, id=new_id(), queue=kept.queue, inserted_at=_now(), body=kept.content))
     except Refused as refusal:
@@ -29,7 +29,7 @@ async def refused(app: App, kept: Kept) -> str | None:
     except AzureError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever made it fail before makes it fail again
-        return f"It makes Mailroom fail: {type(error).__name__}."
+        return f"The message makes Mailroom fail: {type(error).__name__}."
     return None
 
 

@@ -36,7 +36,7 @@ PAGING: Final = ("top", "after")
 
 
 class _WrongError(ValueError):
-    """Says what was expected instead."""
+    """A parameter has an invalid value. The text says what was found and what is expected."""
 
 
 def _one_of(*values: str) -> Callable[[str], str]:
@@ -106,11 +106,11 @@ FILTERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
 
 
 def _filters(req: func.HttpRequest, *others: str) -> Filters:
-    """The filters of a request. others: what else it may have. Raises Malformed for what is neither."""
+    """Parse the filters of a request. others: further parameters that are allowed. Raises Malformed."""
     given = dict(req.params)
     by_header = req.headers.get("x-functions-key") or req.headers.get("authorization")
     if "code" in given and not by_header:
-        text = "code came where the platform takes it for the function key. Send the key in the header x-functions-key."
+        text = "The platform reads code in the URL as the function key. Send the key in the header x-functions-key."
         raise _bad(text)
     if "key" in given and "keyHash" in given:
         raise _bad("Found both key and keyHash, expected one of them.")
@@ -135,7 +135,7 @@ def _known(req: func.HttpRequest, names: tuple[str, ...]) -> None:
         if name not in names and not (name == "code" and not req.headers.get("x-functions-key")):
             raise _bad(f"{name[:40]!r} is not known, expected {', '.join(names)}.")
     if empty:
-        raise _bad(f"{empty[0][:40]} is empty, expected a value, or that it is left out.")
+        raise _bad(f"{empty[0][:40]} is empty; expected a value. Leave the parameter out to search without it.")
 
 
 def _bad(text: str) -> Malformed:
@@ -159,7 +159,7 @@ async def _list(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpRespo
 
 
 async def _own(app: App, req: func.HttpRequest, scope: str) -> list[Row]:
-    """A caller's own mail by its key, in one reading."""
+    """Find a caller's own mail by its key, with one read."""
     if "key" not in req.params:
         raise NotAllowed(OPERATORS)
     filters = _filters(req)
@@ -192,7 +192,7 @@ async def _page(app: App, rows: list[Row], found: SearchPage | None = None) -> f
 
 
 def _far(found: SearchPage | None) -> dict[str, object]:
-    """How far a search got, and where it goes on."""
+    """How far a search got, and where the next page continues."""
     if found is None:
         return {}
     searched = {"partitions": found.partitions, "rows": found.read, "requests": found.requests}
@@ -213,7 +213,7 @@ async def _attention(app: App, req: func.HttpRequest, _: Scope) -> func.HttpResp
 
 
 async def _replay(app: App, req: func.HttpRequest, _: Scope) -> func.HttpResponse:
-    """Replay a page of what a filter finds. Once the time is over, the next request begins with this page again."""
+    """Replay a page of what a filter finds. If the time is over, the next request starts with this page again."""
     filters = _filters(req, *PAGING, "dryRun")
     if filters.state not in REPLAYABLE:
         raise _bad(f"state is {filters.state or 'missing'}, expected one of {', '.join(sorted(REPLAYABLE))}.")

@@ -63,9 +63,9 @@ def unreplayed(cannot: "Cannot") -> str:
         case "cannot-be-asked":
             return UNASKABLE
         case "nothing-kept" if cannot.row.put_back:
-            return "Its message was put back before. What became of that has an id of its own."
+            return "This message was put back before. Its mail has an id of its own."
         case "nothing-kept":
-            return "Nothing is kept of this mail: its caller was answered with the refusal."
+            return "Nothing is kept of this mail, because its caller was told of the refusal."
         case "still-wrong":
             return f"Its message would be refused again, so nothing was changed. {cannot.why}"
     return f"A mail that is {cannot.row.state} cannot be replayed; only one that ended unsent can."
@@ -84,23 +84,23 @@ async def _retry(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResp
 def _untried(cannot: "Cannot") -> str:
     """Why a mail is not tried at once, and when it is tried."""
     row = cannot.row
-    when = rfc_3339(row.due_at) if row.due_at is not None else "once its message comes"
+    when = f"at {rfc_3339(row.due_at)}" if row.due_at is not None else "once its message comes"
     match cannot.reason, row.state:
         case "no-answer", _:
-            return f"Its mailbox gave no answer, or may not be asked at the moment. It is asked again: {when}."
+            return f"Its mailbox gave no answer, or cannot be asked at the moment. It is asked again {when}."
         case "cannot-be-asked", _:
-            return f"It may have been sent, and its mailbox cannot be asked. MAIL_ON_UNKNOWN decides: {when}."
+            return f"The mail may have been sent, and its mailbox cannot be asked. MAIL_ON_UNKNOWN decides {when}."
         case _, "unknown":
-            return f"It may have been sent, and its copy may need time to appear. Its mailbox is asked: {when}."
+            return f"The mail may have been sent, and its copy may need time to appear. Its mailbox is asked {when}."
         case _, "scheduled":
-            return f"A mail that is scheduled waits for the time that its sender has asked for: {when}."
+            return f"The mail is scheduled: it is sent {when}, as its sender asked."
         case _, "accepted":
-            return f"Its message cannot be brought forward. It is tried: {when}."
+            return f"The mail's message cannot be brought forward. The mail is tried {when}."
     return f"A mail that is {row.state} cannot be tried at once; only one that waits can."
 
 
 def scope_of(caller: Caller, settings: Settings) -> Scope:
-    """What a caller sees. Raises NotAllowed."""
+    """The scope of mails that a caller may see. Raises NotAllowed."""
     if operates(caller, settings):
         return None
     require(caller, "Mail.Send")
@@ -108,9 +108,9 @@ def scope_of(caller: Caller, settings: Settings) -> Scope:
 
 
 def operator(caller: Caller, settings: Settings) -> None:
-    """Raise NotAllowed unless it is one."""
+    """Raise NotAllowed unless the caller is an operator."""
     if not operates(caller, settings):
-        raise NotAllowed(f"Only operators can list mails, replay them, or have them tried at once. {NO_OPERATOR}")
+        raise NotAllowed(f"Only operators can list, replay and retry mails. {NO_OPERATOR}")
 
 
 message = by_token("message", _one, scope_of)
@@ -122,7 +122,7 @@ operator_message_retry = by_key("operator_message_retry", _retry, None)
 
 
 def flag(req: func.HttpRequest, name: str) -> bool:
-    """A parameter that is true or false. Raises Malformed."""
+    """Parse a parameter that must be true or false. Raises Malformed."""
     given = req.params.get(name, "false")
     if given not in ("true", "false"):
         raise Malformed(400, "BadRequest", f"{name} is {given[:20]!r}, expected true or false.")
@@ -136,7 +136,7 @@ async def _row(app: App, req: func.HttpRequest, scope: Scope) -> Row | None:
 
 
 def _not_found() -> func.HttpResponse:
-    return problem(404, "No mail of this id is known, or it is not yours.")
+    return problem(404, "No mail has this id, or it is not yours.")
 
 
 async def described(app: App, row: Row) -> dict[str, object]:
@@ -194,7 +194,7 @@ def shown(row: Row) -> dict[str, object]:
 
 
 def _next_step(row: Row) -> str | None:
-    """What is done with it next: at `dueAt`, or as soon as its message comes. None: nothing is."""
+    """What happens to the mail next, at `dueAt` or as soon as its message comes; None if nothing."""
     if row.state in ENDED:
         over = row.put_back and row.listed_at is None  # an entry of what needs attention has no fingerprint
         return "operator" if row.state in REPLAYABLE and not over else None

@@ -54,7 +54,7 @@ async def mail_work(message: func.QueueMessage) -> None:
 
 
 async def _work(app: App, message: "ProducerMessage") -> None:
-    """A message of mail-work, now or after it waited because another version had written it."""
+    """Handle a message of mail-work, also one of another version that had to wait."""
     from shared.delivery.queue_messages import Batch, ProducerMessage, parse_work
 
     try:
@@ -109,7 +109,7 @@ async def _too_old(app: App, work: "ProducerMessage | Batch") -> bool:
 
     if not expired(app, work.inserted_at if isinstance(work, ProducerMessage) else work.accepted_at):
         return False
-    crashed = Malformed(400, "Crashed", "It failed repeatedly until it was too old.")
+    crashed = Malformed(400, "Crashed", "The message failed repeatedly until it was too old.")
     if isinstance(work, ProducerMessage):
         whole = await app.outbox.whole(work)
         await app.worker.refuse(work.id, work.queue, whole.body if whole else b"", crashed)
@@ -119,7 +119,7 @@ async def _too_old(app: App, work: "ProducerMessage | Batch") -> bool:
 
 
 async def _poison(message: func.QueueMessage, queue: str) -> None:
-    """A copy that the platform has made of a message, with an id of its own."""
+    """Handle a message of a poison queue: the platform's copy of a message, with a new id."""
     given_up = as_it_came(message, queue, f"{queue}-poison")
     emit(LogEvent.MAIL_POISONED, id=given_up.id, queue=queue)
     await _given_up(given_up)
@@ -137,7 +137,9 @@ async def _given_up(message: "ProducerMessage") -> None:
 
         from shared.delivery.queue_messages import work_of
 
-        refusal: Refused = Malformed(400, "Crashed", "It failed repeatedly, and has no key that identifies its mail.")
+        refusal: Refused = Malformed(
+            400, "Crashed", "The message failed repeatedly, and has no key that names its mail."
+        )
         try:
             if message.queue == OUTBOX and await taken_apart(app, message):
                 return None
@@ -150,7 +152,7 @@ async def _given_up(message: "ProducerMessage") -> None:
         except Refused as error:
             refusal = error
         except Exception as error:  # noqa: BLE001 - it failed ten times: it is kept, not tried for ever
-            refusal = Malformed(400, "Crashed", f"It failed repeatedly, with {type(error).__name__}.")
+            refusal = Malformed(400, "Crashed", f"The message failed repeatedly, with {type(error).__name__}.")
         return await app.worker.refuse(message.id, message.queue, message.body, refusal)
 
     await _or_later(settle, lambda app: retry_later(app, message))
@@ -171,10 +173,10 @@ async def _or_later(settle: Callable[[App], Awaitable[None]], retry_later: Calla
 
 
 async def _waited(app: App, message: "ProducerMessage") -> None:
-    """A producer's message that was put into mail-work because it could not be read, or its time had not come."""
+    """Handle a producer's message that had to wait in mail-work, because of an obstacle or of its rate."""
     whole = await app.outbox.whole(message)
     if whole is None:
-        gone = Malformed(400, "PayloadMissing", "Its blob was removed from storage.")
+        gone = Malformed(400, "PayloadMissing", "The blob of the message was removed from storage.")
         return await app.worker.refuse(message.id, message.queue, b"", gone)
     if whole.queue == WORK:
         return await _work(app, whole)
@@ -184,7 +186,7 @@ async def _waited(app: App, message: "ProducerMessage") -> None:
 
 
 async def _producers(message: "ProducerMessage") -> None:
-    """A producer's message: a mail, several, or something that is refused and kept with the reason."""
+    """Handle a producer's message: one mail, several, or something that is refused and kept with the reason."""
     app = current_app()
     if app.settings.problems:
         return await retry_later(app, message)
@@ -227,7 +229,7 @@ async def _waits_for_its_time(app: App, message: "ProducerMessage", mail: Outgoi
 
 
 async def _event(message: "ProducerMessage") -> None:
-    """A producer's event: as many mails as its route makes of it, or something that is refused and kept."""
+    """Handle a producer's event: as many mails as its route makes of it, or something that is refused and kept."""
     from shared.webhooks.routing.route import RouteUnusable
 
     app = current_app()

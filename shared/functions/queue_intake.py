@@ -27,7 +27,7 @@ class NotConfiguredError(RuntimeError):
 
 
 def as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> "ProducerMessage":
-    """origin: the queue that it came from, if another one. Every delivery of a message keeps its id."""
+    """The message as it came; its id is the same at every delivery. origin: the queue of a poisoned message."""
     from shared.delivery.queue_messages import ProducerMessage
 
     return ProducerMessage(
@@ -102,7 +102,7 @@ async def put_back(app: App, text: bytes) -> None:
 
 
 async def retry_later(app: App, message: "ProducerMessage") -> None:
-    """The same with a producer's message."""
+    """Put a producer's message into mail-work for later."""
     _need_queues(app)
     await app.outbox.retry_later(message, LATER)
 

@@ -89,7 +89,7 @@ async def _with_files(app: App, mail: OutgoingMail, size: int) -> OutgoingMail |
 
 
 def _check_length(app: App, req: func.HttpRequest) -> None:
-    """Raises Malformed, 413."""
+    """Check the length of the body. Raises Malformed, 413."""
     size = len(req.get_body())
     if _media_type(req.headers) == "text/plain":
         if size > limits.MAX_ENCODED:
@@ -160,13 +160,13 @@ def _mime(body: bytes) -> tuple[SendMail, bytes]:
 
 
 def _is_mime(headers: Mapping[str, str]) -> bool:
-    """Whether the body is MIME in base64, as Graph wants it, or JSON. Raises Malformed for anything else."""
+    """Whether the body is MIME in base64; otherwise it is JSON. Raises Malformed for other content types."""
     kind = _media_type(headers)
     if kind not in ("application/json", "text/plain"):
         text = f"Content-Type is {kind[:80] or 'missing'}, expected application/json, or text/plain for MIME."
         raise Malformed(415, "BadRequest", text)
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Malformed(415, "BadRequest", "Content-Encoding is not supported, expected a body as it is.")
+        raise Malformed(415, "BadRequest", "Content-Encoding is not supported; expected an uncompressed body.")
     return kind == "text/plain"
 
 

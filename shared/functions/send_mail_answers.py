@@ -23,7 +23,7 @@ type Ids = Mapping[str, str]
 
 
 def answered(answer: "Answer", mail: str, ids: Ids, *, later: bool, keyed: bool) -> func.HttpResponse:
-    """mail: its id. later: the request preferred an asynchronous answer. keyed: it has an Idempotency-Key."""
+    """The HTTP answer. mail: its id. later: the caller prefers respond-async. keyed: it has an Idempotency-Key."""
     from shared.delivery.request import Done, Rejection, Spent, TooMany, Unavailable
     from shared.delivery.transitions import Busy, Mismatch
 
@@ -39,10 +39,10 @@ def answered(answer: "Answer", mail: str, ids: Ids, *, later: bool, keyed: bool)
             message = "This key was used for another mail. A key names one mail; use a new one."
             return graph_error(422, "UnprocessableEntity", message, ids)
         case TooMany():
-            message = "This caller has reached its rate, ratePerMinute in MAIL_CALLERS; nothing was sent."
+            message = "This caller has reached its rate (ratePerMinute in MAIL_CALLERS); nothing was sent."
             return graph_error(429, "TooManyRequests", message, ids, _retry_after(answer.retry_after))
         case Spent():
-            message = "The mailbox has reached its daily recipient limit, MAIL_RECIPIENTS_PER_DAY; nothing was sent."
+            message = "The mailbox has reached its daily recipient limit (MAIL_RECIPIENTS_PER_DAY); nothing was sent."
             return graph_error(429, "ErrorExceededMessageLimit", message, ids, _retry_after(answer.retry_after))
         case Unavailable(maybe_sent=True):
             return _maybe_sent(mail, ids, keyed=keyed)
@@ -100,7 +100,7 @@ def _maybe_sent(mail: str, ids: Ids, *, keyed: bool) -> func.HttpResponse:
 
 
 def _rejected(answer: "Rejection", ids: Ids) -> func.HttpResponse:
-    """Graph's own words, where it had some."""
+    """Graph's refusal, with Graph's own body if it sent one."""
     outcome, headers = answer.outcome, {**ids, "Mailroom-State": "failed"}
     if outcome.request_id:
         headers["request-id"] = outcome.request_id

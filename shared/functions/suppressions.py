@@ -70,7 +70,9 @@ async def _one(app: App, req: func.HttpRequest, by: str) -> func.HttpResponse:
     store = app.suppressions.store
     entry = await store.get(given) if ID.fullmatch(given) else None
     if entry is None:
-        detail = "There is no such entry. Its id is the SHA-256 of the address in lower case, its domain in A-labels."
+        detail = (
+            "There is no such entry. An id is the SHA-256 of an address in lower case, with its domain in A-labels."
+        )
         return problem(404, detail)
     if req.method == "GET":
         return json_answer(200, _shown(entry), NO_STORE)

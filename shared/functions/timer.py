@@ -47,7 +47,7 @@ async def maintenance() -> None:
 
 
 async def bounces() -> None:
-    """Read the non-delivery reports of all mailboxes. What is wrong with the settings, maintenance has said."""
+    """Read the non-delivery reports of all mailboxes. (Maintenance reports invalid settings.)"""
     app = current_app()
     if not app.settings.problems:
         await app.bounces.run(Deadline(TIME_FOR_A_RUN))
@@ -61,7 +61,7 @@ async def _report_routes(app: App) -> None:
 
 
 async def _each(steps: Mapping[str, Callable[[], Awaitable[object]]], run: Deadline) -> None:
-    """Do every step, whether the one before failed or not; then raise the first failure."""
+    """Run all steps, even after one has failed; then raise the first failure."""
     failures: list[Exception] = []
     for name, step in steps.items():
         last = name == list(steps)[-1]

@@ -134,7 +134,7 @@ class _Bearer(AuthenticationProvider):
 
 
 class _NoCookies(httpx.Cookies):
-    """None is kept, and none looked for: that takes longer than to read Graph's answer."""
+    """Keeps no cookies and looks for none, because that takes longer than reading Graph's answer."""
 
     def extract_cookies(self, response: httpx.Response) -> None: ...
 

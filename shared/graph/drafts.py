@@ -85,7 +85,7 @@ class Drafts:
         self._deadline = deadline
 
     async def create(self, mailbox: str, message: "Message") -> Draft:
-        """Make a draft of a message with its attachments."""
+        """Create a draft from a message and its attachments."""
         answer = await self._prepared(
             lambda configure: self._messages(mailbox).post(message, configure(None)), {CREATED}, CONFLICTS
         )
@@ -101,7 +101,7 @@ class Drafts:
         return [one for one in _read(answer, _Messages).value if one.is_draft]
 
     async def read(self, mailbox: str, draft: str) -> Draft | None:
-        """The message of this id, a draft or not; None when there is none."""
+        """Read the message with this id, draft or not; None if there is none."""
         query = MessageItemRequestBuilder.MessageItemRequestBuilderGetQueryParameters(
             select=["isDraft", "parentFolderId"]
         )
@@ -109,7 +109,7 @@ class Drafts:
         return None if answer.status_code in GONE else _read(answer, Draft)
 
     async def names(self, mailbox: str, draft: str) -> list[str]:
-        """The names of its attachments, only of complete ones, in any order."""
+        """The names of the draft's complete attachments, in any order."""
         parameters = attachments.AttachmentsRequestBuilder.AttachmentsRequestBuilderGetQueryParameters
 
         def page(builder: attachments.AttachmentsRequestBuilder, query: object) -> Awaitable["httpx.Response"]:
@@ -152,7 +152,7 @@ class Drafts:
         return _read(answer, _Session).upload_url
 
     async def send(self, mailbox: str, draft: str, still_ours: Callable[[], bool]) -> Outcome:
-        """Send it. Graph answers 202, and the draft is gone. A draft that is not there may have been sent before."""
+        """Send the draft. After Graph's 202 it is gone, so a missing draft may have been sent before."""
 
         async def ask(configure: Configure) -> object:
             if not still_ours():
@@ -165,7 +165,7 @@ class Drafts:
         return outcome
 
     async def delete(self, mailbox: str, draft: str) -> None:
-        """Delete it, if it is still there."""
+        """Delete the draft, if it still exists."""
         await self._prepared(lambda configure: self._one(mailbox, draft).delete(configure(None)), {204, *GONE})
 
     def _messages(self, mailbox: str) -> MessagesRequestBuilder:

@@ -34,7 +34,7 @@ class _Items(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Of a mail that was sent as JSON: an extended property of this id with this value."""
+    """The marker of a mail that was sent as JSON: an extended property with this id and value."""
 
     property_id: str
     value: str
@@ -45,7 +45,7 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class MessageId:
-    """Of a mail that was sent as MIME, which has no properties: the Message-ID, with its angle brackets."""
+    """The marker of a mail that was sent as MIME: its Message-ID, with the angle brackets."""
 
     value: str
 

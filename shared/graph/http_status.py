@@ -92,7 +92,7 @@ def _json(body: bytes) -> object:
 
 
 def _object(parent: object, *names: str) -> Mapping[str, Any]:
-    """The object at the first of these names that `parent` has; empty where there is none."""
+    """The object under the first of these names in `parent`; an empty one if there is none."""
     if not isinstance(parent, Mapping):
         return {}
     value = next((parent[name] for name in names if name in parent), None)

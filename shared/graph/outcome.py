@@ -39,7 +39,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """429. Not accepted; `after` in seconds when Graph said so."""
+    """429. Graph did not accept the mail. after: seconds to wait, if Graph said so."""
 
     after: float | None
     status: int = 429
@@ -50,7 +50,7 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class NotConnected:
-    """The request did not leave.
+    """The request was not sent.
 
     reason: `connect`, `identity` (no token), `policy` (the suppression list cannot be read), `lease` (the claim was
     lost), `storage` (a file cannot be read), `internal`.
@@ -96,7 +96,7 @@ class Unknown(_Failed):
 
 @dataclass(frozen=True, slots=True)
 class Interrupted(_Failed):
-    """The mail was not sent: a request before the sending failed, and may succeed another time."""
+    """The mail was not sent, because a request that prepares it failed; it may succeed another time."""
 
 
 type Outcome = Accepted | Throttled | NotConnected | Rejected | Unknown | Interrupted
@@ -109,10 +109,10 @@ EVENTS: Final[dict[type, LogEvent]] = {
 
 
 def report(outcome: Outcome, mail: str, *, verifying: bool = False) -> None:
-    """Log what a request met, unless it went well or refused this mail: that is logged with the mail's end.
+    """Log the outcome of a request, except success and refusals of this mail, which are logged when the mail ends.
 
-    verifying: it was to ask the mailbox about the mail. What keeps all mail back is logged the same; else it is that
-    the mail is not verified.
+    verifying: the request was a verification. Then outcomes that delay all mail are logged as usual, and any other as
+    `mail.unverified`.
     """
     refused = outcome.kind if isinstance(outcome, Rejected) else None
     if verifying and not (isinstance(outcome, Throttled | NotConnected) or refused == "permission"):
@@ -135,16 +135,16 @@ def report(outcome: Outcome, mail: str, *, verifying: bool = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """A mailbox did not say whether it holds a mail. outcome: of the request that asked for it.
+    """The mailbox did not say whether it has a mail. outcome: of the request that asked for it.
 
-    It says nothing about the mail: neither that it was sent nor that it was not.
+    So it is still unknown whether the mail was sent.
     """
 
     outcome: Outcome
 
 
 class Stopped(Exception):  # noqa: N818 - carries an outcome to the caller; it is no fault of ours
-    """The sending of a mail stops here, before it was sent. outcome: never Unknown."""
+    """Ends an attempt before the mail was sent. outcome: anything but Unknown."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(type(outcome).__name__)

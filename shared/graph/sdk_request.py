@@ -103,7 +103,7 @@ def outcome_of(error: Exception, tracker: PhaseTracker) -> Outcome:
 
 
 def timed_out(tracker: PhaseTracker) -> Outcome:
-    """What became of a request whose deadline passed."""
+    """The outcome of a request whose deadline passed."""
     if tracker.may_have_left:
         return Unknown("timeout")
     # While the request is built, the one thing to wait for is its token.

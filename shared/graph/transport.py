@@ -68,16 +68,16 @@ class PhaseTracker(RequestOption):
         return self.phase in {RequestPhase.HANDED_OVER, RequestPhase.SENDING}
 
     def connecting(self) -> None:
-        """There is no connection for the request yet."""
+        """Records that the request has no connection yet."""
         if self.phase is not RequestPhase.SENDING:  # a second connection does not undo what the first has carried
             self.phase = RequestPhase.CONNECTING
 
     def connected(self) -> None:
-        """There is a connection; from now on bytes may leave."""
+        """Records that there is a connection, so bytes may leave from now on."""
         self.phase = RequestPhase.SENDING
 
     def leaving(self) -> None:
-        """The first byte leaves now. Raises TimeoutError when the request is late: then none does."""
+        """Records that the first byte leaves now. Raises TimeoutError if the request is late; then nothing leaves."""
         if self.is_late:
             self.phase = RequestPhase.CONNECTING
             raise TimeoutError

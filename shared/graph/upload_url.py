@@ -51,7 +51,7 @@ async def resolved(text: str, graph_host: str) -> Target:
     if url.scheme != "https" and not (sandbox and url.scheme == "http"):
         raise UploadRefusedError("The upload URL is not https.")
     if url.userinfo or not url.host:
-        raise UploadRefusedError("The upload URL has a user, or no host.")
+        raise UploadRefusedError("The upload URL has a user name, or has no host.")
     port = url.port or (443 if url.scheme == "https" else 80)
     addresses = await _addresses(url.host, port)
     for address in addresses:

@@ -108,7 +108,7 @@ def split_blob(text: str) -> tuple[str, str]:
     if _PERCENT.search(decoded):
         raise ValueError("The name is percent-encoded twice.")
     if _NOT_IN_A_BLOB.search(decoded):
-        raise ValueError("The name holds a backslash, a question mark, a number sign or a control character.")
+        raise ValueError("The name contains a backslash, a question mark, a number sign or a control character.")
     container, _, name = decoded.partition("/")
     if not CONTAINER.fullmatch(container):
         raise ValueError("Expected container/name, the container in lower-case letters, digits and dashes.")
@@ -127,7 +127,7 @@ def _local(text: str) -> str:
         if any(not character.isascii() and unicodedata.category(character) not in _LETTERS for character in text):
             raise ValueError("The part before the @ has characters other than letters, digits and marks.")
         if unicodedata.category(text[0]).startswith("M"):
-            raise ValueError("The part before the @ begins with a mark that belongs to no letter.")
+            raise ValueError("The part before the @ begins with a combining mark, without a letter before it.")
     if len(text.encode()) > LONGEST_LOCAL:
         raise ValueError(f"The part before the @ has more than {LONGEST_LOCAL} octets.")
     if not _LOCAL.fullmatch("".join(character if character.isascii() else "a" for character in text)):
@@ -144,7 +144,7 @@ def _domain(text: str) -> str:
         name = unicodedata.normalize("NFC", "".join(character.lower() for character in text))
         name = ".".join(label if label.isascii() else _a_label(label) for label in name.split("."))
     if not _DOMAIN.fullmatch(name):
-        raise ValueError("The part after the @ is no domain name.")
+        raise ValueError("The part after the @ is not a domain name.")
     if _ENCODED in name:
         for label in name.split("."):
             if label.startswith(_ENCODED):

@@ -83,5 +83,5 @@ def waiting_until(not_before: datetime | None, now: datetime, place: str) -> dat
 
 def too_large(size: int) -> Malformed:
     """The refusal, 413, of a request of so many bytes."""
-    text = f"Found a request of {size} bytes; Graph takes {MAX_REQUEST} at most, attachments in base64 included."
+    text = f"Found a request of {size} bytes; Graph accepts {MAX_REQUEST} at most, including attachments in base64."
     return Malformed(413, "RequestEntityTooLarge", text, "$")

@@ -178,7 +178,7 @@ class _Values:
     def _address(self, holder: dict[str, Any], path: str) -> None:
         self.addresses += 1
         if self.addresses > limits.MAX_ADDRESSES:
-            text = f"Found more than {limits.MAX_ADDRESSES} addresses, those in attached items included."
+            text = f"Found more than {limits.MAX_ADDRESSES} addresses, including those in attached items."
             raise Malformed(400, "ErrorInvalidRecipients", text, path)
         given = holder["address"]
         try:
@@ -191,7 +191,7 @@ class _Values:
     def _check_extended(self, properties: list[dict[str, Any]], path: str) -> None:
         self.properties += len(properties)
         if self.properties > limits.MAX_PROPERTIES:
-            text = f"Found more than {limits.MAX_PROPERTIES:,} extended properties, those in items included."
+            text = f"Found more than {limits.MAX_PROPERTIES:,} extended properties, including those in attached items."
             raise Malformed(400, "BadRequest", text, path)
         for at, extended in enumerate(properties):
             if forged(property_id=extended["id"]):
@@ -204,7 +204,7 @@ def _check_headers(headers: list[dict[str, Any]], path: str) -> None:
         if forged(header=header["name"]):
             text = "Headers that begin with x-mailroom- are Mailroom's own; expected another name."
         elif header["name"].lower() in TAKEN_FOR_RECIPIENTS:
-            text = "Some programs take recipients from this header; expected them in to, cc or bccRecipients."
+            text = "Some programs read recipients from this header; expected them in to, cc or bccRecipients."
         else:
             continue
         raise Malformed(400, "InvalidInternetMessageHeaderCollection", text, f"{path}[{at}].name")

@@ -23,7 +23,7 @@ _WORDS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "
 _PROPERTY: Final = re.compile(r"Object (?P<fault>contains unknown|missing required) field `(?P<name>.*)`", re.DOTALL)
 _SENTENCES: Final = {  # by how msgspec's text ends
     "Invalid base64 encoded string": "Expected base64 (RFC 4648, section 4) with its padding.",
-    repr(LINE): "Expected text of one line, without control characters.",
+    repr(LINE): "Expected one line of text without control characters.",
     repr(HEADER_NAME): "Expected a header name of printable ASCII that begins with x- or X-.",
 }
 
@@ -47,7 +47,7 @@ def _sentence(what: str, path: str, root: type[msgspec.Struct]) -> tuple[str, st
     if match := _PROPERTY.fullmatch(what):
         path = member(path, match["name"])
         if match["fault"] == "contains unknown":
-            return "Unknown property; expected only those that Graph lets a sender set.", path
+            return "Unknown property; expected only properties that Graph lets a sender set.", path
         return f"Missing; it is required{_one_of(_choices(path, root) if match['name'] == TYPE else [])}.", path
     if what.startswith(UNKNOWN):  # of graph_types.Complex
         return what, member(path, TYPE)

@@ -41,7 +41,7 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 _LINE: Final = re.compile(LINE)
 _ENCODED: Final = "=?"
 _HIDDEN: Final = (
-    "Found an encoded name that is, or ends, an address for programs that decode first; expected a plain name."
+    "Found an encoded name that programs which decode first would read as an address; expected a plain name."
 )
 # What ends an address, or hides the next one, once a name is decoded: separators, brackets, quotes, comments.
 _ENDS_AN_ADDRESS: Final = re.compile(r'[,;:<>()\[\]"\\]')
@@ -83,7 +83,7 @@ def decoded(text: str, place: str) -> str:
         raise malformed("Found encoded words (RFC 2047) that cannot be decoded.", place) from None
     result = "".join(pieces)
     if not _LINE.fullmatch(result) or SURROGATE.search(result):
-        raise malformed("Found encoded words (RFC 2047) that hold control characters.", place)
+        raise malformed("Found encoded words (RFC 2047) that contain control characters.", place)
     return result
 
 

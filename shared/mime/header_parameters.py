@@ -122,7 +122,7 @@ def _skip(text: str, at: int) -> int:
             if not depth:
                 break
         if depth:
-            raise ValueError("Found a comment without end.")
+            raise ValueError("Found a comment that does not end.")
 
 
 def _decoded(value: str, pairs: Iterable[tuple[str, str]]) -> HeaderParameters:
@@ -135,14 +135,14 @@ def _decoded(value: str, pairs: Iterable[tuple[str, str]]) -> HeaderParameters:
         name, number, extended = match[1], match[2], bool(match[3])
         if number is None and not extended:
             if name in plain:
-                raise ValueError(f"The parameter {name} stands twice; expected once.")
+                raise ValueError(f"Found the parameter {name} twice; expected it once.")
             plain[name] = text
             continue
         if name in _STRUCTURE:
-            raise ValueError(f"Expected {name} as RFC 2045 has it; not every program knows RFC 2231 there.")
+            raise ValueError(f"Expected {name} in the form of RFC 2045; not every program reads RFC 2231 there.")
         found = pieces.setdefault(name, {})
         if int(number or 0) in found:
-            raise ValueError(f"A piece of the parameter {name} stands twice; expected once.")
+            raise ValueError(f"Found a piece of the parameter {name} twice; expected it once.")
         found[int(number or 0)] = extended, text
     read = {name: words_decoded(text).replace("\t", " ") if name in _NAMES else text for name, text in plain.items()}
     joined = {name: _joined(name, found).replace("\t", " ") for name, found in pieces.items()}

@@ -54,7 +54,7 @@ def check_parts(data: bytes, head: MimeHead) -> None:
             found = read_head(data, first, last, _part(name))
             heads += found.body - first
             if heads > MAX_HEADS:
-                text = f"Found more than {MAX_HEADS} bytes of headers of parts, all together."
+                text = f"Found more than {MAX_HEADS} bytes in the headers of all parts together."
                 raise malformed(text, place_of(data, first, _part(name)))
             todo.append((name, found.fields, found.body, last))
 
@@ -71,7 +71,7 @@ def _checked(
     named: dict[str, HeaderField] = {}
     for field in fields:
         if field.key in named and field.key in ONCE_IN_A_PART:
-            raise malformed("This header stands twice; expected once.", place_of(data, field.at, part, field.name))
+            raise malformed("Found this header twice; expected it once.", place_of(data, field.at, part, field.name))
         named[field.key] = field
     if disposition := named.get("content-disposition"):
         parameters(data, disposition, part)
@@ -79,7 +79,7 @@ def _checked(
     if content := named.get("content-type"):
         kind = parameters(data, content, part)
         if kind.value in TNEF:
-            text = "Exchange could read recipients from this part that no rule has checked; expected other content."
+            text = "Exchange could read recipients from this part that were not checked; expected other content."
             raise malformed(text, place_of(data, content.at, part, content.name))
     if encoded := named.get("content-transfer-encoding"):
         allowed = ENCODINGS if kind is None or not kind.is_multipart else UNENCODED
@@ -133,7 +133,7 @@ def inner_parts(data: bytes, start: int, end: int, number: str, kind: HeaderPara
         else:
             similar += 1
             if similar > MAX_SIMILAR:
-                text = f"Found more than {MAX_SIMILAR} lines that begin like a boundary and are not one."
+                text = f"Found more than {MAX_SIMILAR} lines that begin like a boundary but are not one."
                 raise malformed(text, place_of(data, at + 1, part))
         # The line end that ends this boundary may be the one that the next begins with.
         at = data.find(mark, stop, end)

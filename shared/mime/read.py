@@ -36,7 +36,7 @@ _ONCE: Final = frozenset(
 _RESENT: Final = "resent-"
 _ODD: Final = re.compile(rb"\0|\r(?!\n)")
 _ID: Final = re.compile(r"<[!-;=?-~]{1,900}>")
-_TOO_MANY: Final = f"Found more than {MAX_RECIPIENTS} recipients, those of To, Cc and Bcc together."
+_TOO_MANY: Final = f"Found more than {MAX_RECIPIENTS} recipients in To, Cc and Bcc together."
 
 
 def decode_mime(body: bytes | str, place: str = "$") -> bytes:
@@ -86,7 +86,7 @@ def envelope(raw: bytes, head: MimeHead) -> Message:
     named: dict[str, HeaderField] = {}
     for field in head.fields:
         if field.key in named and field.key in _ONCE:
-            raise malformed("This header stands twice; expected once.", place_of(raw, field.at, field.name))
+            raise malformed("Found this header twice; expected it once.", place_of(raw, field.at, field.name))
         if forged(header=field.key):
             text = "Headers that begin with x-mailroom- are Mailroom's own; expected another name."
             raise malformed(text, place_of(raw, field.at, field.name))

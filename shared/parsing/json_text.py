@@ -22,7 +22,7 @@ _OPENING: Final = frozenset(b"[{")
 
 
 class NotRead(ValueError):  # noqa: N818 - a finding, not a fault of ours
-    """A text that is no JSON, or that is not read. The text says why, and where."""
+    """A text that is not JSON, or holds too much to be read. The message says why, and where."""
 
 
 class TooMuch(NotRead):

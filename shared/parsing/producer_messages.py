@@ -111,7 +111,9 @@ def _utf8(body: bytes) -> bytes:
     try:
         return body[mark:].decode(codec or "").encode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
-        raise _wrong(f"Found text that begins like {(codec or '').upper()} and cannot be decoded as such.") from None
+        raise _wrong(
+            f"Found text that begins like {(codec or '').upper()} but is not valid {(codec or '').upper()}."
+        ) from None
 
 
 def _of_base64(body: bytes) -> bytes:
@@ -119,7 +121,7 @@ def _of_base64(body: bytes) -> bytes:
         text = b"".join(body.split()).translate(_URL_SAFE).rstrip(b"=")
         return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise _wrong("Found neither a JSON object nor base64 of one.") from None
+        raise _wrong("Found neither a JSON object nor the base64 of one.") from None
 
 
 def _loaded(text: str, what: str) -> Any:

@@ -75,7 +75,7 @@ class _JsonReader:
         names = [name for name, _ in pairs]
         if len(result) != len(names):
             twice = next(name for name, times in Counter(names).items() if times > 1)
-            self.faults[id(result)] = twice, "This property stands twice in its object; expected once."
+            self.faults[id(result)] = twice, "Found this property twice in its object; expected it once."
         for name in names:
             if "@" in name and ANNOTATION in name:
                 self._annotation(result, name)
@@ -91,7 +91,7 @@ class _JsonReader:
         if term in DROPPED or (term == "type" and on):
             result.pop(name, None)
         else:
-            self.faults.setdefault(id(result), (name, "Graph takes no such annotation in a message."))
+            self.faults.setdefault(id(result), (name, "Graph does not accept this annotation in a message."))
 
 
 def _explain(tree: Any, faults: dict[int, tuple[str, str]]) -> None:
@@ -100,12 +100,12 @@ def _explain(tree: Any, faults: dict[int, tuple[str, str]]) -> None:
         if isinstance(value, dict):
             for name in value:
                 if SURROGATE.search(name):
-                    raise Malformed(400, "RequestBodyRead", "A name holds half of a surrogate pair.", path_of(steps))
+                    raise Malformed(400, "RequestBodyRead", "A name contains half of a surrogate pair.", path_of(steps))
             if id(value) in faults:
                 name, wrong = faults[id(value)]
                 raise Malformed(400, "RequestBodyRead", wrong, member(path_of(steps), name))
         elif isinstance(value, str) and SURROGATE.search(value):
-            raise Malformed(400, "RequestBodyRead", "The text holds half of a surrogate pair.", path_of(steps))
+            raise Malformed(400, "RequestBodyRead", "The text contains half of a surrogate pair.", path_of(steps))
     if faults:  # in an object that a second one of the same name has hidden, or inside an annotation
         raise Malformed(400, "RequestBodyRead", next(iter(faults.values()))[1], "$")
 

@@ -48,7 +48,7 @@ def admit_sender(origin: "Origin", sender: str, settings: "Settings") -> None:
         # It goes into the path of a URL; what RFC 5321 allows in an address beyond that is not worth the risk.
         raise NotAllowed("The sender is neither a mailbox nor a pool.", "ErrorSendAsDenied")
     if origin.kind == "user" and (not origin.user or sender.lower() != origin.user.lower()):
-        text = "A delegated token sends as its own mailbox only: the object id of its user."
+        text = "A delegated token can send only as its user's mailbox, named by the user's object id."
         raise NotAllowed(text, "ErrorSendAsDenied")
     # Of a pool any member may be chosen later, so each must be allowed now.
     mailboxes = settings.sender_pools.get(sender, (sender,))
@@ -73,7 +73,7 @@ def admit(mail: "OutgoingMail", settings: "Settings") -> None:
         _check_all(rule.recipients, recipients, "MAIL_CALLERS does not let this caller send to this recipient.")
     _check_all(settings.allowed_recipients, recipients, "MAIL_ALLOWED_RECIPIENTS does not allow this recipient.")
     for path in _refused_properties(message, settings.extended_properties):
-        text = "This extended property may not be set; MAIL_EXTENDED_PROPERTIES does not allow it in this spelling."
+        text = "This extended property is not allowed, or not in this spelling; see MAIL_EXTENDED_PROPERTIES."
         raise NotAllowed(text, "ErrorAccessDenied", path)
 
 

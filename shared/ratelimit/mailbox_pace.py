@@ -19,33 +19,33 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Final, Literal, NamedTuple, Self
 
-BURST: Final = 4  # mails of one mailbox at the same moment: as many requests as Graph takes at a time for it
-BURST_SECONDS: Final = 10  # but no more than the rate allows in so many seconds
-MOMENT, AHEAD = timedelta(seconds=0.25), 32  # an instance may take what a rate allows in it, but no more than this
+BURST: Final = 4  # mails of one mailbox at the same moment: as many requests as Graph accepts at a time for it
+BURST_SECONDS: Final = 10  # but no more mails than the rate allows in this many seconds
+MOMENT, AHEAD = timedelta(seconds=0.25), 32  # what an instance may take ahead: a moment's worth, at most so many
 NEAR, DAY = 0.8, timedelta(hours=24)  # of a day's recipients
 MOST: Final = 1000  # free times kept
-SPARE: Final = timedelta(seconds=5)  # in which an instance may use what it took ahead, or what a caller did not need
-PART: Final = 20  # one in so many of the recipients that are left may be taken ahead
+SPARE: Final = timedelta(seconds=5)  # within which an instance may use what it took ahead or was given back
+PART: Final = 20  # at most one twentieth of the remaining recipients may be taken ahead
 NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 type Values = Mapping[str, str | int | datetime]  # the columns of a row
 type Counts = Counter[int]  # by the number of the piece, counted from 1970
-type Free = tuple[datetime, datetime]  # from when, and until when, a time that nobody needs may be used
+type Free = tuple[datetime, datetime]  # a time that nobody needs: from when until when it may be used
 Notice = Literal["near", "reached"]
 
 
 class RateLimitUnavailable(Exception):  # noqa: N818 - a state of the world, not a fault in the program
-    """Storage cannot be reached, or too many write the same row: nobody can say when the mail may go. Try later."""
+    """Storage cannot be reached, or too many instances write the same row. Try again later."""
 
 
 class Rate(NamedTuple):
-    """Any stretch of time has at most `burst` mails more than intervals, and `ahead` more for each instance."""
+    """In any period there are at most `burst` more mails than intervals, and `ahead` more for each instance."""
 
     per_minute: float
     burst: int = 1
 
     @classmethod
     def even(cls, per_minute: float) -> Self:
-        """With a small burst, for mails that are given a time."""
+        """A rate with a small burst, for mails that get a time."""
         return cls(per_minute, min(BURST, max(1, int(per_minute * BURST_SECONDS / 60))))
 
     @property
@@ -53,17 +53,17 @@ class Rate(NamedTuple):
         return timedelta(microseconds=ceil(60e6 / self.per_minute))
 
     @property
-    def ahead(self) -> int:  # what an instance may take beyond what is asked for: none below 240 a minute
+    def ahead(self) -> int:  # how many times an instance may take in advance: none up to 240 a minute
         return min(AHEAD, MOMENT // self.interval)
 
     def book(self, tat: datetime, start: datetime, count: int = 1) -> tuple[datetime, datetime]:
-        """The first of so many times of the schedule, not before `start`; and its `tat` after them."""
+        """Take `count` times of the schedule. Returns the first, which is not before `start`, and the new `tat`."""
         first = max(tat, start)
         return max(start, first - (self.burst - 1) * self.interval), first + count * self.interval
 
 
 class Window(NamedTuple):
-    """At most `limit` in a stretch of so many pieces, each of so many seconds."""
+    """At most `limit` in a period of `pieces` pieces, each of `seconds` seconds."""
 
     limit: int
     seconds: int
@@ -73,16 +73,16 @@ class Window(NamedTuple):
         return int(at.timestamp() // self.seconds)
 
     def read(self, text: object, now: datetime) -> Counts:
-        """The counts in a row, without those that have expired."""
+        """Parse the counts in a row, without those that have expired."""
         counts = json.loads(text).items() if isinstance(text, str) else ()
         return self.counting(Counter({int(piece): count for piece, count in counts}), now)
 
     def counting(self, counts: Counts, at: datetime) -> Counts:
-        """Those that count at that time; also what is counted for later, since some stretch has both."""
+        """The counts that matter at that time, and those for later, because some period contains both."""
         return Counter({piece: count for piece, count in counts.items() if piece >= self.piece(at) - self.pieces})
 
     def full_until(self, counts: Counts, at: datetime, need: int) -> datetime | None:
-        """None: there is room for so much at that time. Else when there may be."""
+        """None if there is room for `need` at that time; otherwise the time at which there may be."""
         counting, last = self.counting(counts, at), self.piece(at)
         room = self.limit - need - counting.total()
         if room >= 0:
@@ -98,13 +98,13 @@ def text_of(counts: Counts) -> str:
     return json.dumps({str(piece): count for piece, count in sorted(counts.items()) if count}, separators=(",", ":"))
 
 
-# Graph takes 150 MB for one mailbox in five minutes (https://learn.microsoft.com/graph/throttling-limits). The rest is
-# for what the instances have not counted yet, each less than a megabyte.
+# Graph accepts 150 MB for one mailbox in five minutes (https://learn.microsoft.com/graph/throttling-limits). The
+# difference is for bytes that instances have not counted yet; each has less than a megabyte of them.
 BYTES: Final = Window(140_000_000, seconds=10, pieces=30)
 
 
 class NoRoom(NamedTuple):
-    """Nothing was taken. until: when to ask again. day: the mailbox has too few recipients left in its day."""
+    """Nothing was taken. until: when to ask again. day: because of the mailbox's daily recipient limit."""
 
     until: datetime
     day: bool = False
@@ -115,7 +115,7 @@ TimeOrNoRoom = datetime | NoRoom
 
 @dataclass(eq=False, slots=True)
 class Want:
-    """So many times, the first being the answer, for recipients; or bytes now. waits: a time to come will do."""
+    """A request for times (the first is the answer) and recipients, or for bytes now. waits: a later time will do."""
 
     times: int = 1
     recipients: int = 0
@@ -125,7 +125,7 @@ class Want:
 
 
 class RowLimits(NamedTuple):
-    """What a row allows. day: a mailbox's recipients; None: a caller's. concurrency: of one process, in flight."""
+    """What a row allows. day: a mailbox's recipients; None: a caller's. concurrency: a process's requests in flight."""
 
     rate: Rate
     day: Window | None = None
@@ -134,7 +134,7 @@ class RowLimits(NamedTuple):
 
 @dataclass(slots=True)
 class Unused:
-    """What a process has of a row and does not need; a negative number, and `size` in bytes, are missing in the row."""
+    """What a process took from a row and does not need. Negative numbers, and `size` (bytes), are still to be taken."""
 
     times: list[Free] = field(default_factory=list)
     recipients: Counts = field(default_factory=Counter)
@@ -147,7 +147,7 @@ class Unused:
 
 
 class Plan(NamedTuple):
-    """values: the row to be written; None: it stays as it is. left: what this process has over afterwards."""
+    """values: the row to be written; None if it stays. left: what this process has left over afterwards."""
 
     values: Values | None
     answers: Sequence[TimeOrNoRoom] = ()
@@ -156,7 +156,7 @@ class Plan(NamedTuple):
 
 
 def plan(row: Values, left: Unused, wants: Sequence[Want], limits: RowLimits, now: datetime) -> Plan:
-    """Serve in order, first from what is left over. What one is refused, the next may still get."""
+    """Serve the requests in order, first from what is left over. A smaller request may succeed after a refused one."""
     rate, day = limits.rate, limits.day
     tat, blocked = time_in(row, "tat", now), time_in(row, "blocked_until", now)
     free = [(start, until) for start, until in left.times if blocked <= max(start, now) <= until]
@@ -202,7 +202,7 @@ def plan(row: Values, left: Unused, wants: Sequence[Want], limits: RowLimits, no
 def _notices(
     row: Values, counts: Counts, answers: Sequence[TimeOrNoRoom], day: Window | None, now: datetime
 ) -> list[Notice]:
-    """What the operator is to be told: each once a day, by whichever instance writes it into the row."""
+    """What the operator is to be told; each once a day, by the instance that writes it into the row."""
     found: dict[Notice, bool] = {
         "near": day is not None and counts.total() >= NEAR * day.limit,
         "reached": any(isinstance(answer, NoRoom) and answer.day for answer in answers),

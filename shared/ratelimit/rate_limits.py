@@ -18,13 +18,13 @@ from shared.ratelimit.mailbox_pace import NoRoom, Rate, RowLimits, Want, Window
 from shared.ratelimit.shared_row import SharedRow, TableStore, key_of
 from shared.telemetry import LogEvent, emit
 
-KEPT: Final = 1000  # mailboxes and callers remembered; more only while they are all in use
-LATE = SAID_AGAIN = timedelta(minutes=1)  # what a message's way through the queue may add to its time
+KEPT: Final = 1000  # mailboxes and callers that are remembered; more only while all are in use
+LATE = SAID_AGAIN = timedelta(minutes=1)  # by which a message may come later than its reserved time
 
 
 @dataclass(eq=False, slots=True)
 class Reservation:
-    """A time (UTC) at which one mail may go from a mailbox, and its recipients there."""
+    """A time (UTC) at which one mail may be sent from a mailbox, and its recipients in the mailbox's daily limit."""
 
     mailbox: str
     at: datetime
@@ -45,9 +45,9 @@ class RateLimits:
         self,
         store: TableStore,
         *,
-        per_minute: float = 30,
-        concurrency: int = 4,
-        recipients_per_day: int = 10_000,
+        per_minute: float,
+        concurrency: int,
+        recipients_per_day: int,
         named: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -56,51 +56,51 @@ class RateLimits:
         self._lanes: OrderedDict[str, SharedRow] = OrderedDict()  # by name; used last, last
 
     async def reserve(self, mailbox: str, recipients: int) -> Reservation | NoRoom:
-        """The mailbox's next time for a mail to so many. NoRoom: it has too few recipients left in its day."""
+        """Reserve the mailbox's next time. NoRoom: the mail would exceed the daily recipient limit."""
         found = await self._mailbox(mailbox).take(Want(recipients=recipients))
         return Reservation(mailbox, found, recipients) if isinstance(found, datetime) else found
 
     async def restore(self, mailbox: str, at: datetime, recipients: int) -> Reservation | None:
-        """The reservation that a message carries. None: it is void, so that no outage ends in a flood."""
+        """The reservation that a message carries. None if it is void, so that an outage does not end in a flood."""
         lane = self._mailbox(mailbox)
         await lane.take(Want(times=0))
         void = at < lane.blocked_until or at < self._now() - LATE
         return None if void else Reservation(mailbox, at, recipients, carried=True)
 
     def give_back(self, reservation: Reservation) -> None:
-        """The mail does not go: the next one has what is reserved, unless a message (or a copy of it) carries it."""
+        """The mail is not sent: free its reservation for the next one, unless a message (or a copy) carries it."""
         if reservation.open and not reservation.carried:
             self._mailbox(reservation.mailbox).put_back(reservation.at, reservation.recipients)
         reservation.open = False
 
     def used(self, reservation: Reservation, recipients: int) -> None:
-        """The mail has gone, or may have, to so many recipients."""
+        """The mail was sent, or may have been, to so many recipients."""
         if reservation.open:
             self._mailbox(reservation.mailbox).put_back(reservation.at, reservation.recipients - recipients, 0)
         reservation.open = False
 
     @asynccontextmanager
     async def in_flight(self, mailbox: str, patience: float | None = None) -> AsyncGenerator[bool]:
-        """The right to requests to Graph, one at a time, within the body. False: not within so many seconds."""
+        """Hold one of the mailbox's requests in flight within the body. Yields False if none was free in time."""
         lane = self._mailbox(mailbox)
         lane.users += 1
         free = False
         try:
             with suppress(TimeoutError):
-                async with within(patience) if patience is not None and lane.slots.locked() else nullcontext():
-                    free = await lane.slots.acquire()
+                async with within(patience) if patience is not None and lane.requests.locked() else nullcontext():
+                    free = await lane.requests.acquire()
             yield free
         finally:
             lane.users -= 1
             if free:
-                lane.slots.release()
+                lane.requests.release()
 
     async def throttled(self, mailbox: str, after: float | None, code: str = "") -> datetime:
-        """Graph has answered 429, with `after` seconds: until when nothing of this mailbox goes. Never raises."""
+        """Block the mailbox after Graph's 429, for `after` seconds. Returns until when. Never raises."""
         return await self._mailbox(mailbox).block(after, code)
 
     def blocked_until(self, mailbox: str) -> datetime | None:
-        """Until when nothing of this mailbox may go, as far as this process knows."""
+        """Until when the mailbox is blocked, as far as this process knows."""
         until = self._mailbox(mailbox).blocked_until
         return until if until > self._now() else None
 
@@ -122,18 +122,18 @@ class RateLimits:
         return found.until if isinstance(found, NoRoom) else None
 
     async def ask(self, caller: str, per_minute: int, mails: int = 1) -> datetime | None:
-        """None: a caller with this rate may ask for so many mails now, as soon as one is there; else when it may."""
+        """Count mails in the rate of a caller that waits. None if the first may be sent now; otherwise when it may."""
         lane = self._lane(f"mails of {caller}", RowLimits(Rate(per_minute, per_minute)))
         found = await lane.take(Want(mails, waits=False))
         return self._limited(lane, caller, found.until) if isinstance(found, NoRoom) else None
 
     def asked_in_vain(self, caller: str, mails: int = 1) -> None:
-        """So many of them were none: they had come before, or were not wanted."""
+        """Give back to the caller's rate what did not become a mail, because it was repeated or filtered out."""
         if lane := self._lanes.get(f"mails of {caller}"):
             lane.put_back(self._now(), 0, mails)
 
     async def come_at(self, caller: str, per_minute: int) -> datetime:
-        """When a mail may go of a caller with this rate who does not wait for an answer: now, or later."""
+        """When a mail may be sent of a caller that does not wait for an answer: now, or later."""
         lane = self._lane(f"queue of {caller}", RowLimits(Rate.even(per_minute)))
         found = await lane.take(Want())
         time = found.until if isinstance(found, NoRoom) else found  # a caller's row refuses nobody who waits

@@ -111,14 +111,14 @@ def _stored(entity: Entity | None) -> Stored | None:
 
 
 class SharedRow:
-    """limits: may be changed at any time. slots: for a mailbox's requests in flight. mailbox: its name, for the row."""
+    """limits: may be changed at any time. requests: to Graph, in flight. mailbox: its name, for the row."""
 
     def __init__(
         self, store: TableStore, key: str, now: Callable[[], datetime], limits: RowLimits, mailbox: str | None = None
     ) -> None:
         self.limits = limits
-        self.slots: Final = asyncio.Semaphore(limits.concurrency)
-        self.users = 0  # of the slots, waiting ones included
+        self.requests: Final = asyncio.Semaphore(limits.concurrency)
+        self.users = 0  # how many hold a request in flight, or wait for one
         self.blocked_until = self._written = NEVER  # here; and as far as the row, as last seen, says so
         self.limited_at = NEVER  # when the operator was last told
         self._store, self._key, self._now = store, key, now

@@ -55,7 +55,7 @@ def logo(value: str) -> Logo:
         raise Wrong(f"{value!r}, which cannot be read ({type(error).__name__})") from error
     kind = next((kind for begin, kind in PICTURES.items() if content.startswith(begin)), None)
     if kind is None or len(content) > LARGEST_LOGO:
-        raise Wrong(f"{value!r}, which is larger than that" if kind else f"{value!r}, which is no such picture")
+        raise Wrong(f"{value!r}, which is larger than that" if kind else f"{value!r}, which is not such an image")
     return Logo(content, kind)
 
 

@@ -20,7 +20,7 @@ from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.settings.config import Settings
 from tests.delivery.memory import MemoryLedger, MemoryOutbox
 from tests.delivery.samples import ACCEPTED, SENDER, ScriptedPolicy, mailer, outgoing_mail, work
-from tests.ratelimit.far import FarStore
+from tests.ratelimit.far import LIMITS, FarStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 
 OTHER = "alerts@sandbox.example"
@@ -40,7 +40,7 @@ class Host:
     def __post_init__(self) -> None:
         settings = Settings()
         self.outbox = MemoryOutbox()
-        self.limits = RateLimits(FarStore(STORAGE), now=clock())
+        self.limits = RateLimits(FarStore(STORAGE), now=clock(), **LIMITS)
         engine = Engine(
             settings,
             MemoryLedger(),

@@ -19,6 +19,7 @@ from shared.ratelimit.rate_limits import RateLimits
 from shared.ratelimit.shared_row import Blocked, TableStore, key_of
 from shared.storage.tables import Tables
 from tests.delivery.samples import NOON, Office
+from tests.ratelimit.far import LIMITS
 from tests.wire import Wire
 
 AGES = st.sampled_from([0, 1, 59, 60, 61, 24 * 60 - 1, 24 * 60, 7 * 24 * 60 - 1, 7 * 24 * 60, 12_000])  # minutes
@@ -115,7 +116,7 @@ async def test_queues_and_blocked_mailboxes_with_their_last_error_come_from_the_
     async with Wire() as wire:
         tables = Tables.of_connection_string(storage, wire)
         store = TableStore(tables.table(f"t{uuid4().hex}"))
-        pace = RateLimits(store, now=lambda: NOON)
+        pace = RateLimits(store, now=lambda: NOON, **LIMITS)
         await pace.reserve("free@contoso.com", 1)
         await pace.throttled("Desk@contoso.com", 60, "ApplicationThrottled")
         blocked = await store.blocked(NOON)

@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import json
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,7 +14,7 @@ from cloudevents.core.bindings.http import to_binary_event, to_structured_event
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from tests.e2e.running import Sandbox, eventually
+from tests.e2e.running import UNPACED, Sandbox, eventually, running
 
 SECRET = "sandbox-secret"
 SHOP = "https://github.com/contoso/shop"
@@ -236,3 +238,24 @@ def test_ready_says_which_routes_are_on(sandbox: Sandbox) -> None:
     assert checks["routes"]["status"] == "pass"
     assert {"github", "generic", "alertmanager"} <= set(checks["routes"]["on"])
     assert checks["routes"]["off"] == {"uptime-kuma": "no secret"}
+
+
+@pytest.mark.proof
+def test_while_graph_hangs_for_thirty_seconds_a_webhook_is_answered_within_three_and_a_half_and_mailed_once() -> None:
+    words = [unique() for _ in range(8)]
+    with running("--without", "mail", MAIL_SEND_TIMEOUT="40", **UNPACED) as hanging:
+        post(hanging, "generic", {"title": unique()}, x_api_key=SECRET)  # the first one starts everything
+        hanging.fault(kind="slow", on="send", probability=1.0, seconds=30)
+
+        def answered(word: str) -> float:
+            begun = time.monotonic()
+            assert post(hanging, "generic", {"title": word}, x_api_key=SECRET).status_code == 202
+            return time.monotonic() - begun
+
+        with ThreadPoolExecutor(len(words)) as senders:
+            took = max(senders.map(answered, words))
+        assert 2.5 < took < 3.5, "otherwise Graph did not hang"
+        hanging.http.delete(f"{hanging.facts['control']}/faults")
+        eventually(lambda: all(mails(hanging, word) for word in words), 90)
+        time.sleep(10)  # no copy follows
+        assert [len(mails(hanging, word)) for word in words] == [1] * len(words)

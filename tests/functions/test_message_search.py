@@ -145,7 +145,7 @@ async def test_a_parameter_without_a_value_is_not_taken_for_one_that_is_left_out
     headers, params = {"x-functions-key": "k"}, {"state": "failed"}
     request = func.HttpRequest("POST", f"https://x.test/?{query}", headers=headers, params=params, body=b"")
     answer = await message_search.operator_message_replays(request)
-    assert (answer.status_code, b" is empty, expected a value" in answer.get_body()) == (400, True)
+    assert (answer.status_code, b" is empty; expected a value" in answer.get_body()) == (400, True)
 
 
 async def test_a_function_key_in_the_address_is_no_filter(site: Site) -> None:

@@ -52,7 +52,7 @@ async def test_a_retried_mail_that_is_found_in_its_mailbox_is_told_as_sent(insta
 @pytest.mark.parametrize(
     ("why", "words"),
     [
-        ("scheduled", "scheduled waits for the time that its sender has asked for"),
+        ("scheduled", "as its sender asked"),
         ("unknown", "its copy may need time to appear"),
         ("silent", "gave no answer"),
         ("no verification", "MAIL_ON_UNKNOWN decides"),

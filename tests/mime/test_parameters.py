@@ -81,7 +81,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_can_be_read_in_two_ways_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"^(Expected|Found|The parameter|A piece)"):
+    with pytest.raises(ValueError, match=r"^(Expected|Found|A piece)"):
         read_parameters(REFUSED[name], is_type=False)
 
 
@@ -94,7 +94,7 @@ def test_what_can_be_read_in_two_ways_is_refused(name: str) -> None:
     ],
 )  # fmt: skip
 def test_what_a_mail_is_made_of_has_one_form_only(value: str) -> None:
-    with pytest.raises(ValueError, match=r"^(Expected|The parameter)"):
+    with pytest.raises(ValueError, match=r"^(Expected|Found)"):
         read_parameters(value, is_type=True)
 
 

@@ -307,7 +307,7 @@ BOUNDS: list[tuple[Callable[[int], bytes], int, int, str]] = [
     (lambda count: parts(*[b"--b", b""] * count, b"--b--"), 500, 501, "500 parts"),
     (lambda count: parts(b"--b", b"", *[b"--bb"] * count, b"--b--"), 10_000, 10_001, "10000 lines"),
     (lambda count: parts(*with_parameters(count), b"--b--"), 9_999, 10_000, "10000 parameters"),
-    (lambda count: parts(*[b"--b", *[b"X-A: " + b"a" * 900] * 10, b""] * count, b"--b--"), 57, 58, "524288 bytes of"),
+    (lambda count: parts(*[b"--b", *[b"X-A: " + b"a" * 900] * 10, b""] * count, b"--b--"), 57, 58, "524288 bytes in"),
     (lambda count: b'To: "%b" <a@b.example>\r\n\r\n' % (b"(" * count), 180, 200, "too many characters"),
     (outlines, 33, 60, "too many characters"),
 ]

@@ -22,7 +22,8 @@ from shared.functions.send_mail import _key, _not_before, _text_of
 from shared.mail.limits import LONGEST_THREAD, MAX_KEY
 from shared.mail.outgoing import OutgoingMail, decode
 from shared.settings.config import Settings, read
-from shared.webhooks.routing.route import Route, RouteError, read_route
+from shared.webhooks.routing.route import Route
+from shared.webhooks.routing.route_file import RouteError, read_route
 from tests.settings.test_config import WRONG
 
 HEADER = st.text(st.characters(max_codepoint=0xFF), max_size=300)  # as the host hands them on

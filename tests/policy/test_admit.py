@@ -76,7 +76,7 @@ def test_a_mail_that_every_rule_allows_is_admitted(given: OutgoingMail, settings
 
 AS, TO = "ErrorSendAsDenied", "ErrorAccessDenied"
 GIVEN, SENDERS, RECIPIENTS = "MAIL_CALLERS", "MAIL_ALLOWED_SENDERS", "MAIL_ALLOWED_RECIPIENTS"
-OWN = "own mailbox"
+OWN = "only as its user's mailbox"
 FROM, SENDER = "$.message.from.emailAddress.address", "$.message.sender.emailAddress.address"
 FIRST = "$.message.toRecipients[0].emailAddress.address"
 

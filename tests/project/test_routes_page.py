@@ -14,7 +14,8 @@ from shared.webhooks.rendering.checks import CONTEXT, filter_parameters, macro_p
 from shared.webhooks.rendering.environment import TemplateSandbox
 from shared.webhooks.rendering.mails import Renderer
 from shared.webhooks.routing.catalog import BUILT_IN, template_faults
-from shared.webhooks.routing.route import RouteRules, _RouteFile, read_route
+from shared.webhooks.routing.route import RouteRules
+from shared.webhooks.routing.route_file import _RouteFile, read_route
 from shared.webhooks.sources.source import SOURCES, source_named
 
 LAYOUT = BUILT_IN / "_layout"

@@ -4,11 +4,14 @@ import asyncio
 from collections import Counter
 from itertools import count
 from random import Random
+from typing import Any, Final
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
 from shared.ratelimit.mailbox_pace import Values
 from shared.ratelimit.shared_row import Stored, TableStore
+
+LIMITS: Final[dict[str, Any]] = {"per_minute": 30, "concurrency": 4, "recipients_per_day": 10_000}
 
 
 class MemoryStore(TableStore):

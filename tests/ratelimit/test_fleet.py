@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.ratelimit.mailbox_pace import NoRoom, Rate, RateLimitUnavailable
 from shared.ratelimit.rate_limits import RateLimits, Reservation
-from tests.ratelimit.far import FarStore
+from tests.ratelimit.far import LIMITS, FarStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 
 SHOP, DESK = "shop@example.com", "desk@example.com"
@@ -18,7 +18,7 @@ DAY = 24 * 3600
 
 def instances(store: FarStore, count: int, **limits: float) -> list[RateLimits]:
     """Their clocks differ by up to two seconds."""
-    return [RateLimits(store, now=clock(ahead=number % 3 * 0.9), **limits) for number in range(count)]  # type: ignore[arg-type]
+    return [RateLimits(store, now=clock(ahead=number % 3 * 0.9), **LIMITS | limits) for number in range(count)]
 
 
 @settings(max_examples=40, deadline=None)

@@ -13,7 +13,7 @@ import pytest
 from shared.ratelimit.mailbox_pace import NoRoom, RateLimitUnavailable, Values
 from shared.ratelimit.rate_limits import KEPT, RateLimits, Reservation
 from shared.ratelimit.shared_row import Stored, key_of
-from tests.ratelimit.far import FarStore, MemoryStore
+from tests.ratelimit.far import LIMITS, FarStore, MemoryStore
 from tests.ratelimit.virtual import at, clock, elapsed, run
 
 SHOP, DESK = "shop@example.com", "desk@example.com"
@@ -21,7 +21,7 @@ HOUR = 3600.0
 
 
 def instance(store: MemoryStore, **settings: Any) -> RateLimits:
-    return RateLimits(store, now=clock(), **settings)
+    return RateLimits(store, now=clock(), **LIMITS | settings)
 
 
 async def reserved(limits: RateLimits, mailbox: str = SHOP, recipients: int = 1) -> Reservation:
@@ -457,7 +457,7 @@ def test_a_pool_sends_from_the_mailbox_that_is_free_soonest() -> None:
 def test_of_two_that_are_free_none_is_preferred_because_it_was_asked_first() -> None:
     """The clock moves on between two questions."""
     ticks = count()
-    limits = RateLimits(MemoryStore(), now=lambda: at(0) + timedelta(microseconds=next(ticks)))
+    limits = RateLimits(MemoryStore(), now=lambda: at(0) + timedelta(microseconds=next(ticks)), **LIMITS)
     assert {limits.soonest([SHOP, DESK]) for _ in range(40)} == {SHOP, DESK}
 
 

@@ -10,7 +10,7 @@ from shared.ratelimit.mailbox_pace import Values
 from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.ratelimit.shared_row import TableStore
 from shared.storage.tables import Tables
-from tests.ratelimit.far import MemoryStore
+from tests.ratelimit.far import LIMITS, MemoryStore
 from tests.ratelimit.virtual import START
 from tests.wire import Wire
 
@@ -80,7 +80,7 @@ async def test_a_write_whose_answer_is_lost_knows_itself_again(table: TableStore
 
 async def test_instances_share_rate_day_block_and_callers_in_either_store(store: TableStore) -> None:
     def instance() -> RateLimits:
-        return RateLimits(store, per_minute=30, recipients_per_day=8)
+        return RateLimits(store, **LIMITS | {"recipients_per_day": 8})
 
     one, other = instance(), instance()
     times = []
@@ -100,7 +100,7 @@ async def test_instances_share_rate_day_block_and_callers_in_either_store(store:
 async def test_a_row_says_nothing_of_whom_it_is_for(storage: str) -> None:
     async with Wire() as wire:
         table = Tables.of_connection_string(storage, wire, backoff=0).table(f"t{uuid4().hex}")
-        limits = RateLimits(TableStore(table))
+        limits = RateLimits(TableStore(table), **LIMITS)
         await limits.reserve("shop@example.com", 1)
         await limits.throttled("shop@example.com", None)
         await limits.upload("shop@example.com", 4_000_000)
@@ -114,7 +114,7 @@ async def test_rows_name_the_mailboxes_that_have_sent_if_they_are_to(table: Tabl
     """Those who read them know who has sent, and sending costs nothing more; rows of callers name nobody."""
     now = datetime.now(UTC)
     for named in (False, True):
-        limits = RateLimits(table, named=named)
+        limits = RateLimits(table, named=named, **LIMITS)
         await limits.reserve(f"Named-{named}@contoso.com", 1)
         await limits.come_at("mail-outbox", 60)
     assert await limits.mailboxes(now - timedelta(minutes=1)) == ["named-true@contoso.com"]

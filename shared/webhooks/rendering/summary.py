@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from markupsafe import Markup
 
 from shared.webhooks.rendering.event_file import hide_in_text
+from shared.webhooks.rendering.event_subject import NO_TYPE, happened
 from shared.webhooks.rendering.filters import first_line, one_line, shorten, shown, told
 from shared.webhooks.rendering.free_text import LONGEST_TEXT, Paragraph, paragraph, plain_first_line
 from shared.webhooks.rendering.loose_values import page_of, time_in
 from shared.webhooks.rendering.markup import html_to_text, link, web_address
 from shared.webhooks.rendering.status_words import Status, is_now, status_of
 from shared.webhooks.rendering.telling import RowTable, Value, telling
-from shared.webhooks.rendering.value_names import BESIDE, NAMES, TEXTS, THINGS, TITLES, words_of
+from shared.webhooks.rendering.value_names import BESIDE, LONGEST_NAME, NAMES, TEXTS, THINGS, TITLES, words_of
 from shared.webhooks.sources.source import SOURCES, SourceEvent
 
 MOST_TIMES: Final = 2
@@ -24,7 +25,6 @@ MOST_TABLES: Final = 3
 MOST_TEXTS: Final = 4
 LONGEST_TITLE: Final = 140  # characters
 LONGEST_FACT: Final = 160
-LONGEST_NAME: Final = 60
 SHORT_TITLE: Final = 25  # a noun; what the message says completes it
 SHORT_MESSAGE: Final = 80
 # Where something has happened, by the names of values: repository, host or service.
@@ -43,9 +43,6 @@ _BARE: Final = frozenset({
     "message", "name", "number", "passed", "size", "state", "status", "subject", "success", "text", "time", "title",
     "total", "value",
 })  # fmt: skip
-_VERSION: Final = re.compile(r"v?\d+(?:[._]\d+)*")
-_DOMAINS: Final = frozenset({"com", "org", "net", "io", "dev", "de", "microsoft", "azure", "jira", "ms"})
-NO_TYPE: Final = "event"  # of any_json.py
 _TICKET: Final = re.compile(r"[A-Z][A-Z0-9]{1,9}-\d{1,7}")
 
 
@@ -78,6 +75,7 @@ class _Writer:
     def __init__(self, event: SourceEvent, route: str, time: Any) -> None:
         self.event, self.route, self.time = event, route, time
         self.found = telling(event.data, "" if event.type == NO_TYPE else event.type)
+        self.happened = happened(event, route, self.found.about)
         self.used: set[Value] = set()
 
     def summary(self) -> Summary:
@@ -137,7 +135,7 @@ class _Writer:
         top = next((one for one in free if not one.distance and _is_named(one, "title", ending=True)), None)
         best = best or top or named(*NAMES) or named(*THINGS) or named("message", ending=True) or named(*TEXTS)
         best = best or named("title", "name", "text", "summary", ending=True)
-        if best is None and not self._happened() and not self.found.tables:
+        if best is None and not self.happened and not self.found.tables:
             plain = [one for one in near if time_in(one, self.time) is None]
             best = next((one for one in plain if not _PLACES.search(one.name) and not BESIDE.search(one.name)), None)
             best = next((one for one in plain if self._speaks(one)), best) or next(iter(plain), None)
@@ -149,34 +147,21 @@ class _Writer:
         subject = one_line(self.event.subject or "")
         return subject.rpartition("/")[2] if subject.startswith("/") and " " not in subject else subject
 
-    def _happened(self) -> str:
-        """The type of the event as words, without domain and version: "Object deleted". "" where it has none."""
-        kind = self.event.type
-        if kind.partition(".")[0] in (*SOURCES, self.route):  # a type that Mailroom has made up
-            return ""
-        if kind in (NO_TYPE, self.event.source):
-            return self.found.about
-        if " " in kind.strip():  # words for people
-            return shorten(one_line(kind), LONGEST_NAME)
-        parts = [part for part in re.split(r"[./:\s]+", kind) if part and not _VERSION.fullmatch(part)]
-        parts = [part for part in parts if part.lower() not in _DOMAINS]
-        return shorten(words_of(" ".join(parts[-2:])), LONGEST_NAME)
-
     def _headings(self, title: Value | None, status: Status | None, paragraphs: list[Paragraph]) -> tuple[str, str]:
         """Title and subject. A noun alone is completed by what the event says of it."""
-        happened = self._happened()
+        what = self.happened
         text = self._titled(title)
         state = status.state if status else ""
-        ongoing = status is not None and status.tone == "info" and bool(happened)
-        said = not state or _spaced(state) in _spaced(f"{text} {happened}")
+        ongoing = status is not None and status.tone == "info" and bool(what)
+        said = not state or _spaced(state) in _spaced(f"{text} {what}")
         sentence = len(text) > LONGEST_NAME or (title is not None and title.name in TITLES and " " in text and said)
         if self.event.type == NO_TYPE and title is not None and title.name not in NAMES + THINGS:
-            happened = happened if not text else ""
-        if happened and text and not sentence and happened.casefold() not in text.casefold():
-            text = f"{happened}: {text}"
-        if not text and happened and " " not in happened:  # "Public", a bare type
-            happened = f"{happened} event"
-        heading = text or happened or words_of(self.route)
+            what = what if not text else ""
+        if what and text and not sentence and what.casefold() not in text.casefold():
+            text = f"{what}: {text}"
+        if not text and what and " " not in what:  # "Public", a bare type
+            what = f"{what} event"
+        heading = text or what or words_of(self.route)
         if not said and not ongoing:
             heading = f"{shorten(heading, LONGEST_TITLE)} \u2013 {state if state.isupper() else state.lower()}"
         heading = one_line(heading)
@@ -193,7 +178,7 @@ class _Writer:
             if not tables or not any(told(cell) for cell in tables[0].rows[0]):
                 return ""
             cells = [one_line(cell) for cell in tables[0].rows[0] if told(cell)]
-            alone = " " in cells[0] or self._happened()
+            alone = " " in cells[0] or self.happened
             first = ", ".join(cells[: 1 if alone else 3])
             more = tables[0].total - 1
             return shorten(first, LONGEST_TITLE) + (f" and {more} more" if more else "")

@@ -6,15 +6,14 @@ addresses of other things, nulls.
 """
 
 import re
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from shared.errors import Malformed
 from shared.webhooks.rendering.event_file import hide_in_text, is_secret
+from shared.webhooks.rendering.event_subject import opened, path_to_subject
 from shared.webhooks.rendering.filters import shown, told
 from shared.webhooks.rendering.markup import web_address
 from shared.webhooks.rendering.value_names import (
@@ -26,17 +25,16 @@ from shared.webhooks.rendering.value_names import (
     LONGEST_NAME,
     NAMED_BY,
     NAMES,
-    PAIR,
     SAME_LEVEL,
     TITLES,
     UNTOLD,
     WORD_ENDS,
     for_programs,
+    pair_in,
     parent_of,
     plain_name,
     words_of,
 )
-from shared.webhooks.sources.json_values import read_json
 
 MOST_SEEN: Final = 2_000  # values that are looked at
 DEEPEST: Final = 6  # levels below what the event is about
@@ -44,9 +42,7 @@ ROW_SEEN: Final = 60  # of a table's row
 MOST_ROWS: Final = 20  # of a table
 MOST_COLUMNS: Final = 4
 MOST_LISTED: Final = 10  # items of a list in one line
-DEEPEST_JSON: Final = 40  # levels in which JSON in texts is read
 LONGEST_WORD: Final = 200  # characters of an object's name
-LONGEST_JSON: Final = 100_000  # characters of JSON in a text
 
 # Ids and hashes by their form: GUIDs, long hex, and long runs of letters with digits.
 _OPAQUE: Final = re.compile(
@@ -54,7 +50,6 @@ _OPAQUE: Final = re.compile(
     r"|(?=\S*\d)(?=\S*[a-z])[A-Za-z0-9+/_=-]{24,}",
     re.IGNORECASE,
 )
-_BASE64_JSON: Final = re.compile(r"e[yw][A-Za-z0-9+/]{14,}={0,2}")  # what begins with a brace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +98,7 @@ class TellingData:
 def telling(data: Any, kind: str) -> TellingData:
     """What an event of this type tells; "" where it has none. data: bounded."""
     walk = _Walk()
-    chain = _chain(_opened(data), {plain_name(word) for word in WORD_ENDS.split(kind) if word})
+    chain = path_to_subject(opened(data), {plain_name(word) for word in WORD_ENDS.split(kind) if word}, DEEPEST)
     inner: Any = None
     for distance, (_, node) in enumerate(reversed(chain)):
         walk.go(node, distance, "", inner)
@@ -112,78 +107,6 @@ def telling(data: Any, kind: str) -> TellingData:
     walk.found.about = "" if plain_name(about) in ENVELOPES or plain_name(about) in SAME_LEVEL else words_of(about)
     walk.found.values.sort(key=lambda one: one.distance)  # stable
     return walk.found
-
-
-def _opened(value: Any, levels: int = DEEPEST_JSON) -> Any:
-    """The value with JSON in texts as what it stands for, and a list of one object as that object."""
-    if isinstance(value, str) and _BASE64_JSON.fullmatch(value) and len(value) <= LONGEST_JSON and levels:
-        try:
-            return _opened(read_json(b64decode(value, validate=True)), levels - 1)
-        except (ValueError, Malformed):
-            return value
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"') and len(value) <= LONGEST_JSON and levels:
-        try:
-            return _opened(read_json(value.encode("utf-8", "replace")), levels - 1)
-        except Malformed:
-            return value
-    if isinstance(value, list) and levels:
-        opened = [_opened(one, levels - 1) for one in value]
-        alone = len(opened) == 1 and isinstance(opened[0], Mapping) and not _pair(opened[0])
-        return opened[0] if alone else opened
-    if isinstance(value, Mapping) and levels:
-        return {str(name): _opened(one, levels - 1) for name, one in value.items()}
-    return value
-
-
-def _chain(root: Any, kinds: set[str]) -> list[tuple[str, Any]]:
-    """From the whole event to the object that it is about, with their names."""
-    chain, node = [("", root)], root
-    while isinstance(node, Mapping) and len(chain) < DEEPEST and not _has(node, TITLES):
-        children = {name: child for name, child in node.items() if isinstance(child, Mapping) and child}
-        chosen = next(
-            (name for name in children if plain_name(name) in kinds and not BESIDE.search(plain_name(name))), None
-        )
-        if chosen is None and not _has(node, NAMES):
-            chosen = _best(children)
-        if chosen is None:
-            break
-        node = children[chosen]
-        chain.append((chosen, node))
-    return chain
-
-
-def _best(children: Mapping[str, Any]) -> str | None:
-    """The name of the object that says most clearly what has happened."""
-    names = {plain_name(name): name for name in children}
-    envelopes = [names[plain] for plain in ENVELOPES if plain in names]
-    others = [name for plain, name in names.items() if not BESIDE.search(plain) and not UNTOLD.search(plain)]
-    found = [
-        *(name for name in envelopes if _titled(children[name], 3)),
-        *(name for name in others if _has(children[name], TITLES)),
-        *(name for name in others if _has(children[name], NAMES)),
-        *(envelopes if len(children) == 1 else []),  # around everything else
-    ]
-    return found[0] if found else None
-
-
-def _titled(node: Any, levels: int) -> bool:
-    if not isinstance(node, Mapping) or not levels:
-        return False
-    return _has(node, TITLES + NAMES) or any(
-        _titled(child, levels - 1) for name, child in islice(node.items(), 50) if not BESIDE.search(plain_name(name))
-    )
-
-
-def _has(node: Mapping[str, Any], names: tuple[str, ...]) -> bool:
-    """Whether the object has a text of one of these names; as a title also "problemTitle"."""
-    return any(
-        isinstance(one, str) and told(one) and ((plain := plain_name(name)) in names or _has_title(names, plain))
-        for name, one in node.items()
-    )
-
-
-def _has_title(names: tuple[str, ...], plain: str) -> bool:
-    return "title" in names and plain.endswith("title") and not BESIDE.search(plain.removesuffix("title"))
 
 
 class _Walk:
@@ -267,7 +190,7 @@ class _Walk:
         there = [item for item in items[: 5 * MOST_ROWS] if item not in (None, "", [], {})]
         plain = plain_name(name)
         objects = [item for item in there if isinstance(item, Mapping)]
-        pairs = [pair for item in there if (pair := _pair(item))]
+        pairs = [pair for item in there if (pair := pair_in(item))]
         if not there:
             return
         if len(pairs) == len(there):
@@ -345,19 +268,3 @@ class _Walk:
 
 def _is_word(value: Any) -> bool:
     return isinstance(value, str) and bool(told(value)) and len(value) <= LONGEST_WORD and not web_address(value)
-
-
-def _pair(item: Any) -> tuple[str, Any] | None:
-    """A name and its value: {"name": "Host", "value": "web-1"} or ["Host", "web-1"]."""
-    name: Any = None
-    value: Any = None
-    if isinstance(item, list) and len(item) == len(("name", "value")):
-        name, value = item
-    elif isinstance(item, Mapping) and len(item) <= len(PAIR):
-        given = {plain_name(str(key)): one for key, one in item.items()}
-        if not given.keys() <= PAIR:
-            return None
-        name = next((one for key in ("name", "title", "key", "label") if isinstance(one := given.get(key), str)), None)
-        value = given.get("value")
-    is_pair = isinstance(name, str) and value is not None and not isinstance(value, list | Mapping)
-    return (name, value) if is_pair else None

@@ -1,7 +1,8 @@
 """The names that senders use for values that tell something, for envelopes, and for values that only programs read."""
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 LONGEST_NAME: Final = 60  # characters of a value's name
 LONGEST_ACRONYM: Final = 4  # letters
@@ -76,3 +77,19 @@ def parent_of(name: str) -> str:
 
 def for_programs(name: str, plain: str) -> bool:
     return bool(FOR_PROGRAMS.search(plain) or _ID.search(name))
+
+
+def pair_in(item: Any) -> tuple[str, Any] | None:
+    """A name and its value: {"name": "Host", "value": "web-1"} or ["Host", "web-1"]."""
+    name: Any = None
+    value: Any = None
+    if isinstance(item, list) and len(item) == len(("name", "value")):
+        name, value = item
+    elif isinstance(item, Mapping) and len(item) <= len(PAIR):
+        given = {plain_name(str(key)): one for key, one in item.items()}
+        if not given.keys() <= PAIR:
+            return None
+        name = next((one for key in ("name", "title", "key", "label") if isinstance(one := given.get(key), str)), None)
+        value = given.get("value")
+    is_pair = isinstance(name, str) and value is not None and not isinstance(value, list | Mapping)
+    return (name, value) if is_pair else None

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from shared.settings.config import secret_setting
 from shared.telemetry import LogEvent, emit
-from shared.webhooks.routing.route import FILE, Route, RouteError, fault_at, read_route
+from shared.webhooks.routing.route import Route
+from shared.webhooks.routing.route_file import FILE, RouteError, fault_at, read_route
 
 if TYPE_CHECKING:
     from shared.webhooks.rendering.mails import Renderer

@@ -137,7 +137,7 @@ class Intake:
         for event in events_of(message, route.source, mail):
             made = bool(await aside(LARGE, self.mails.composer.mails, route, event, self.mails.now())) or made
         if not made:
-            raise Malformed(422, "NotWanted", "Its route makes no mail of this event.")
+            raise Malformed(422, "NotWanted", "The route makes no mail of this event.")
 
     async def expand(self, batch: Batch) -> None:
         """Put the mails of an accepted batch. Raises AzureError, RateLimitUnavailable: it has to be retried."""
@@ -237,6 +237,6 @@ class Intake:
 def _check_body(request: RawRequest, source: Source) -> None:
     """Check the size, and that nothing has to be decompressed first, which could become any size."""
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Malformed(415, "UnsupportedMediaType", "Content-Encoding is not supported; send the body as it is.")
+        raise Malformed(415, "UnsupportedMediaType", "Content-Encoding is not supported; send the body uncompressed.")
     if len(request.body) > source.largest:
         raise Malformed(413, "RequestEntityTooLarge", f"The body has more than {source.largest} bytes.")

@@ -47,7 +47,7 @@ class AzureService(Source, frozen=True, kw_only=True):
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         if self.audience:
-            raise Unverified("This route takes Entra tokens, no secrets.")
+            raise Unverified("This route accepts Entra tokens, and no secrets.")
         if self.header:
             signatures.in_chosen_header(request, self.header, secrets)
         else:

@@ -5,7 +5,7 @@ its own for strange values: `avg` of numbers with hundreds of digits is an Overf
 """
 
 from collections.abc import Collection, Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 COMPARATORS: Final = frozenset({"eq", "ne", "lt", "lte", "gt", "gte"})
@@ -25,7 +25,7 @@ HINTS: Final = {
 }
 
 
-@cache
+@lru_cache(maxsize=4096)  # a template of the operator may build expressions from an event
 def compiled(expression: str) -> Any:
     """The parsed expression. Cached, since expressions are in routes and templates.
 

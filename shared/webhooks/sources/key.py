@@ -36,7 +36,7 @@ class Key(AnyJson, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if "header" not in self.accept and self.given("header"):
-            raise ValueError("header: nothing uses this where accept has no header")
+            raise ValueError("header: nothing uses this unless accept contains header")
 
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         for way in self.accept:
@@ -48,7 +48,7 @@ class Key(AnyJson, frozen=True, kw_only=True):
                         return signatures.basic(request, secrets)
                     case "header":
                         return signatures.in_header(request, self.header, secrets)
-        raise Unverified(f"The request carries no secret of this route, which takes: {', '.join(self.accept)}.")
+        raise Unverified(f"The request has no secret of this route, which accepts: {', '.join(self.accept)}.")
 
     def fault_of(self, secret: str) -> str | None:
         if set(self.accept) == {"basic"} and ":" not in secret:

@@ -70,7 +70,7 @@ def one_of(given: Iterable[bytes], expected: Iterable[bytes]) -> None:
     found = [hashlib.sha256(one).digest() for one in given]
     matches = [hmac.compare_digest(one, other) for one in found for other in wanted]
     if not any(matches):
-        raise Unverified("The request is not signed with this route's secret, or carries another secret.")
+        raise Unverified("The request is not signed with this route's secret, or contains another secret.")
 
 
 def recent(timestamp: str, now: datetime, tolerance: float = TOLERANCE) -> None:

@@ -50,7 +50,7 @@ class Stripe(Source, frozen=True, kw_only=True):
         identifier, kind = text(data, "id"), text(data, "type")
         if identifier is None or kind is None:
             missing = "$.id" if identifier is None else "$.type"
-            raise Malformed(400, "BadRequest", "The event of Stripe has no id, or no type.", missing)
+            raise Malformed(400, "BadRequest", "The event has no id, or no type.", missing)
         account = text(data, "account") or text(data, "context")
         about = pick(data, "data", "object") or pick(data, "related_object")
         return [

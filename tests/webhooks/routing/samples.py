@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.settings.config import Settings, read
-from shared.webhooks.routing.route import Route, read_route
+from shared.webhooks.routing.route import Route
+from shared.webhooks.routing.route_file import read_route
 from shared.webhooks.sources.source import SourceEvent
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

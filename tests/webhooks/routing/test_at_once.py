@@ -48,7 +48,7 @@ from tests.delivery.samples import (
     outgoing_mail,
 )
 from tests.delivery.test_large import large
-from tests.ratelimit.far import FarStore
+from tests.ratelimit.far import LIMITS, FarStore
 from tests.webhooks.routing.samples import NOW, settings
 from tests.webhooks.routing.test_intake import RENDERER
 
@@ -129,7 +129,7 @@ class House:
             (self.folder / name / "route.toml").write_text(text)
         given = settings(**{f"MAIL_SECRET_{name.upper()}": "secret" for name in self.routes}, **self.environ)
         clock = Clock(NOW)
-        self.limits = RateLimits(FarStore(0), per_minute=30, now=clock.now)
+        self.limits = RateLimits(FarStore(0), now=clock.now, **LIMITS)
         verifier = self._verify if given.verify_sent else None
         self.office = Office(
             given, clock, self.graph, outbox=Storage(), pace=self.limits, policy=self.policy, verifier=verifier
@@ -391,7 +391,7 @@ class Unreachable(RateLimits):
     """How fast mails may go cannot be asked, or takes for ever."""
 
     def __init__(self, *, hangs: bool) -> None:
-        super().__init__(FarStore(0))
+        super().__init__(FarStore(0), **LIMITS)
         self.hangs = hangs
 
     async def reserve(self, mailbox: str, recipients: int) -> Any:

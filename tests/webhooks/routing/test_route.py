@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.webhooks.routing.route import Route, RouteError, read_route
+from shared.webhooks.routing.route import Route
+from shared.webhooks.routing.route_file import RouteError, read_route
 from shared.webhooks.sources.source import Source
 
 

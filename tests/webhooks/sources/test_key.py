@@ -31,7 +31,7 @@ def test_one_right_way_is_enough_beside_a_proxys_authorization(
     if right:
         Key().authenticate(request, [secret], NOW)
     else:
-        with pytest.raises(Unverified, match="takes: bearer, header, basic") as caught:
+        with pytest.raises(Unverified, match="accepts: bearer, header, basic") as caught:
             Key().authenticate(request, [secret], NOW)
         assert "s3cret" not in str(caught.value)
 

@@ -50,8 +50,10 @@ def load(text: str, *, values: int, levels: int, read: Callable[..., Any] = json
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
         raise NotRead(f"{error.msg.removesuffix(' at').rstrip(': ')}, at {where}") from None
-    except ValueError:  # of `read`, or Python's own limit on digits
-        raise NotRead("NaN, Infinity, or a number of thousands of digits") from None
+    except NotRead:  # of `read`
+        raise
+    except ValueError:  # Python's own limit on digits
+        raise NotRead("a number of thousands of digits") from None
 
 
 def check_json(text: bytes, *, values: int, levels: int) -> None:

@@ -146,4 +146,4 @@ def _no_json(why: str) -> Malformed:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(name)
+    raise NotRead(f"{name} is not JSON")

@@ -20,7 +20,6 @@ from shared.webhooks.sources.json_values import (
     read_object,
     same_bytes,
     text,
-    unique_key,
 )
 from shared.webhooks.sources.source import MEGABYTE, RawRequest, Source, SourceEvent
 from shared.webhooks.sources.standard_webhooks import PREFIX, StandardWebhooks
@@ -56,16 +55,14 @@ class GitLab(Source, frozen=True, kw_only=True):
         data = read_object(request.body, request.charset)
         delivery = (request.headers.get("webhook-id") or request.headers.get("idempotency-key") or "").strip()
         job = request.headers.get("x-gitlab-event-uuid", "").strip()
-        key = delivery or (digest(job, same_bytes(request.body)) if job else unique_key())
+        key = delivery or (digest(job, same_bytes(request.body)) if job else None)
         kind = _kind(request, data)
         action = first_text(data, *ACTIONS)
         return [
             SourceEvent(
-                id=key,
+                **self.known(key, request),
                 source=first_text(data, "project.web_url", "repository.homepage", "group.web_url") or self.name,
                 type=f"{kind}.{action}" if action else kind,
-                key=key,
-                known_by="sender-id" if delivery or job else "nothing",
                 data=data,
                 subject=first_text(data, "object_attributes.title", "object_attributes.name", "name", "ref"),
                 time=next((time for path in TIMES if (time := _time(data, path))), None),

@@ -52,10 +52,9 @@ class StandardWebhooks(Source, frozen=True, kw_only=True):
         identifier = header(request, f"{self.headers}-id")
         return [
             SourceEvent(
-                id=identifier,
+                **self.known(identifier, request),
                 source=self.name,
                 type=text(data, "type") or "event",
-                key=identifier,
                 data=data,
                 time=moment(pick(data, "timestamp")),
             )

@@ -55,10 +55,9 @@ class Stripe(Source, frozen=True, kw_only=True):
         about = pick(data, "data", "object") or pick(data, "related_object")
         return [
             SourceEvent(
-                id=identifier,
+                **self.known(identifier, request),
                 source=f"{API}/v1/accounts/{account}" if account else API,
                 type=kind,
-                key=identifier,
                 data=data,
                 subject=text(about, "id"),
                 time=moment(pick(data, "created")),

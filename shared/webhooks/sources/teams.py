@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from shared.webhooks.sources import signatures
-from shared.webhooks.sources.json_values import read_object, text, unique_key
+from shared.webhooks.sources.json_values import read_object, text
 from shared.webhooks.sources.source import RawRequest, Result, Source, SourceEvent, WebhookReply
 
 
@@ -26,17 +26,8 @@ class Teams(Source, frozen=True, kw_only=True):
 
     def events(self, request: RawRequest) -> list[SourceEvent]:
         data = read_object(request.body, request.charset)
-        key = unique_key()
-        return [
-            SourceEvent(
-                id=key,
-                source=self.name,
-                type=text(data, "@type") or text(data, "type") or "message",
-                key=key,
-                known_by="nothing",
-                data=data,
-            )
-        ]
+        kind = text(data, "@type") or text(data, "type") or "message"
+        return [SourceEvent(**self.known(None, request), source=self.name, type=kind, data=data)]
 
     def reply(self, result: Result, detail: str = "") -> WebhookReply:
         plain = super().reply(result, detail)

@@ -60,6 +60,7 @@ def test_a_group_of_alerts_is_one_event_with_the_whole_payload() -> None:
     assert event.subject == "DiskWillFill"
     assert event.time == datetime(2026, 11, 22, 9, 2, 17, 123456, UTC)  # the last one that began
     assert event.data == payload()
+    assert read(payload(status="../x")).type == "alertmanager"
     many = payload(*map(alert, range(60)))
     assert read(many).data == many, "filters see all alerts, not only those that the mail shows"
 
@@ -129,15 +130,6 @@ def test_the_number_of_alerts_that_are_not_shown_is_kept_and_counts() -> None:
     assert event.key != read(payload(truncatedAlerts=13)).key
     without = {name: value for name, value in payload().items() if name != "truncatedAlerts"}
     assert read(without).key == read(payload()).key
-
-
-def test_a_payload_of_ones_own_making_is_an_event_of_its_own_each_time() -> None:
-    """The second outage within half an hour looks like the first."""
-    down, up, again = read({"text": "a"}), read({"text": "b"}), read({"text": "a"})
-    assert (down.type, down.source, down.thread, down.window) == ("alertmanager", "alertmanager", None, None)
-    assert {event.known_by for event in (down, up, again)} == {"nothing"}
-    assert len({down.key, up.key, again.key}) == 3
-    assert read(payload(status="../x")).type == "alertmanager"
 
 
 @given(alerts=st.lists(st.builds(alert, st.integers(1, 60)), min_size=1, max_size=6), hidden=st.integers(0, 3))

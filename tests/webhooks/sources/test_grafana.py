@@ -27,12 +27,6 @@ PAYLOAD = {
     "title": "[FIRING:2]  (blue)",
     "message": "**Firing**\n\nLabels:\n - alertname = High memory usage",
 }
-TEST_BUTTON = {
-    **PAYLOAD,
-    "alerts": [{**ALERT, "labels": {"alertname": "TestAlert"}, "values": None}],
-    "commonLabels": {"alertname": "TestAlert", "instance": "Grafana"},
-    "groupKey": "test-57c6d9296de2ad39-1795341599",
-}
 
 
 def read(value: Any, **headers: str) -> SourceEvent:
@@ -47,20 +41,6 @@ def test_a_notification_is_one_event_with_all_that_grafana_adds() -> None:
     assert event.time == datetime(2026, 11, 22, 8, 53, 1, 123456, UTC)
     assert (event.thread, event.data, event.window) == ('{}:{grafana_folder="Shop"}', PAYLOAD, None)
     assert read({**PAYLOAD, "alerts": ALERTS[::-1], "title": "other", "message": ""}).key == event.key
-
-
-def test_firing_and_resolved_are_two_mails_of_one_conversation() -> None:
-    ended = {**ALERT, "status": "resolved", "endsAt": "2026-11-22T09:59:00Z"}
-    resolved = read({**PAYLOAD, "status": "resolved", "state": "ok", "alerts": [ended]})
-    assert resolved.type == "grafana.resolved"
-    assert resolved.key != read(PAYLOAD).key
-    assert resolved.thread == read(PAYLOAD).thread
-
-
-def test_the_test_button_gives_a_mail_each_time() -> None:
-    event = read(TEST_BUTTON)
-    assert (event.type, event.subject) == ("grafana.firing", "TestAlert")
-    assert read({**TEST_BUTTON, "groupKey": "test-57c6d9296de2ad39-1795341600"}).key != event.key
 
 
 def test_a_custom_payload_is_an_event_of_its_own_and_its_signed_bytes_are_named() -> None:

@@ -50,11 +50,6 @@ def event_of(payload: Any) -> SourceEvent:
     return event
 
 
-def test_the_whole_secret_signs_with_its_prefix() -> None:
-    assert proved(f"t={SECONDS},v1={signature(b'{}')}")
-    assert not proved(f"t={SECONDS},v1={signature(b'{}', SECRET.removeprefix('whsec_'))}")
-
-
 def test_any_of_several_signatures_may_match() -> None:
     """While a secret is replaced Stripe signs with the old and the new one."""
     right, wrong = signature(b"{}"), signature(b"{}", "whsec_other")
@@ -62,12 +57,6 @@ def test_any_of_several_signatures_may_match() -> None:
     assert proved(f"t={SECONDS},v1={right},v1={wrong}")
     assert proved(f"t={SECONDS}, v1={right}, v0={wrong}")
     assert proved(f"v1={right},t={SECONDS}")
-
-
-def test_a_signature_of_another_scheme_proves_nothing() -> None:
-    right = signature(b"{}")
-    for scheme in ("v0", "v2", "V1", "v1 ", "", "v"):
-        assert not proved(f"t={SECONDS},{scheme}={right}"), scheme
 
 
 def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
@@ -82,6 +71,7 @@ def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
         f"t=,v1={signature(b'{}', at='')}",
         f"t={SECONDS}.0,v1={signature(b'{}', at=f'{SECONDS}.0')}",
         f"T={SECONDS},v1={signature(b'{}')}",
+        *(f"t={SECONDS},{scheme}={signature(b'{}')}" for scheme in ("v0", "v2", "V1", "v1 ", "", "v")),
     ):
         assert not proved(header), header
 
@@ -120,13 +110,10 @@ def test_an_event_of_a_connected_account_says_so() -> None:
         ({"object": "charge", "id": "ch_1", "payment_intent": "pi_1", "invoice": "in_1"}, "in_1"),
         ({"object": "charge", "id": "ch_1", "payment_intent": None}, "ch_1"),
         ({"object": "charge", "id": "ch_1", "payment_intent": {"id": "pi_1"}}, "pi_1"),
-        ({"object": "dispute", "id": "dp_1", "charge": "ch_1", "payment_intent": "pi_1"}, "pi_1"),
         ({"object": "dispute", "id": "dp_1", "charge": "ch_1"}, "ch_1"),
         ({"object": "refund", "id": "re_1", "charge": "ch_1"}, "ch_1"),
         ({"object": "payment_intent", "id": "pi_1", "invoice": "in_1"}, "in_1"),
-        ({"object": "payment_intent", "id": "pi_1"}, "pi_1"),
         ({"object": "invoice", "id": "in_1", "payment_intent": "pi_1", "charge": "ch_1"}, "in_1"),
-        ({"object": "payout", "id": "po_1"}, "po_1"),
         ({"object": "subscription", "id": "sub_1", "latest_invoice": "in_1"}, "sub_1"),
         ({"object": "balance"}, None),
         (None, None),

@@ -22,15 +22,7 @@ from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources import signatures
 from shared.webhooks.sources.alert_groups import grouped
-from shared.webhooks.sources.json_values import (
-    canonical,
-    digest,
-    in_pieces,
-    moment,
-    pick,
-    read_object,
-    text,
-)
+from shared.webhooks.sources.json_values import canonical, digest, in_pieces, moment, pick, read_object, text
 from shared.webhooks.sources.source import MEGABYTE, RawRequest, Source, SourceEvent
 
 LARGEST: Final = 10 * MEGABYTE  # bytes of a notification: some ten thousand alerts
@@ -54,7 +46,7 @@ class Alertmanager(Source, frozen=True, kw_only=True):
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         signatures.basic_or_bearer(request, secrets)
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         """One notification.
 
         Custom payloads, and those of Grafana's legacy alerting, are events too. They do not identify the notification,
@@ -70,19 +62,17 @@ class Alertmanager(Source, frozen=True, kw_only=True):
             hidden = pick(value, "truncatedAlerts")
             value["truncatedAlerts"] = cut.total() + (hidden if isinstance(hidden, int) and hidden > 0 else 0)
         times = [moment(pick(alert, "endsAt" if status == "resolved" else "startsAt")) for alert in alerts]
-        return [
-            SourceEvent(
-                **self.known(key, request, "identity"),
-                source=text(value, "externalURL") or self.name,
-                type=f"{self.name}.{status}" if status in STATUSES else self.name,
-                data=value,
-                subject=text(value, "commonLabels", "alertname") or text(value, "groupLabels", "alertname"),
-                time=max((time for time in times if time), default=None),
-                thread=group,
-                window=FLUSH if reason else None,
-                extensions={"cut": dict(cut)} if cut else {},
-            )
-        ]
+        return SourceEvent(
+            **self.known(key, request, "identity"),
+            source=text(value, "externalURL") or self.name,
+            type=f"{self.name}.{status}" if status in STATUSES else self.name,
+            data=value,
+            subject=text(value, "commonLabels", "alertname") or text(value, "groupLabels", "alertname"),
+            time=max((time for time in times if time), default=None),
+            thread=group,
+            window=FLUSH if reason else None,
+            extensions={"cut": dict(cut)} if cut else {},
+        )
 
     def for_mail(self, event: SourceEvent) -> SourceEvent:
         return grouped(event)

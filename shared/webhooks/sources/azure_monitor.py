@@ -13,15 +13,7 @@ from typing import Any, ClassVar, Final
 from shared.errors import Malformed
 from shared.webhooks.sources.azure import AzureService
 from shared.webhooks.sources.azure_legacy import older_alert
-from shared.webhooks.sources.json_values import (
-    digest,
-    first_text,
-    moment,
-    pick,
-    read_json,
-    read_object,
-    text,
-)
+from shared.webhooks.sources.json_values import digest, first_text, moment, pick, read_json, read_object, text
 from shared.webhooks.sources.source import MEGABYTE, RawRequest, SourceEvent
 
 # By `monitoringService`, where alerts have a context of their own; all others go by `signalType`. Both without anything
@@ -53,24 +45,22 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
     allowed_apps: tuple[str, ...] = ("461e8683-5575-4561-ac7f-899cc907d62a",)
     app_role: str | None = "ActionGroupsSecureWebhook"
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         value = read_object(request.body, request.charset)
         essentials = pick(value, "data", "essentials")
         if isinstance(essentials, dict) and essentials:
-            return [self._alert(value, essentials, request)]
+            return self._alert(value, essentials, request)
         older = older_alert(value)
         essentials = older.essentials if older else {}
-        return [
-            SourceEvent(
-                **self.known(None, request),
-                source=text(essentials, "alertTargetIDs", 0) or self.name,
-                type=self._type(essentials) if older else f"{self.name}.own",
-                data=older.beside(value) if older else value,
-                subject=text(essentials, "alertRule") or (text(older.context, "operationName") if older else None),
-                time=moment(first_text(essentials, "resolvedDateTime", "firedDateTime")),
-                thread=older.thread if older else None,
-            )
-        ]
+        return SourceEvent(
+            **self.known(None, request),
+            source=text(essentials, "alertTargetIDs", 0) or self.name,
+            type=self._type(essentials) if older else f"{self.name}.own",
+            data=older.beside(value) if older else value,
+            subject=text(essentials, "alertRule") or (text(older.context, "operationName") if older else None),
+            time=moment(first_text(essentials, "resolvedDateTime", "firedDateTime")),
+            thread=older.thread if older else None,
+        )
 
     def for_mail(self, event: SourceEvent) -> SourceEvent:
         """With the values in the context's properties that are JSON in a text, such as lists of steps to take."""

@@ -68,21 +68,19 @@ class GitHub(Source, frozen=True, kw_only=True):
         """`ping`, which GitHub sends when a webhook is created, is answered and gives no mail."""
         return WebhookReply(self.done) if _kind(request) == "ping" else None
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         kind, data = _kind(request), read_object(*_payload(request))
         delivery = request.headers.get("x-github-delivery", "").strip()
-        return [
-            SourceEvent(
-                **self.known(delivery, request),
-                source=_source(data),
-                type=_type(kind, data),
-                signed=same_bytes(request.body),
-                data=data,
-                subject=_subject(data),
-                time=_time(kind, data),
-                thread=_thread(kind, data),
-            )
-        ]
+        return SourceEvent(
+            **self.known(delivery, request),
+            source=_source(data),
+            type=_type(kind, data),
+            signed=same_bytes(request.body),
+            data=data,
+            subject=_subject(data),
+            time=_time(kind, data),
+            thread=_thread(kind, data),
+        )
 
 
 def _kind(request: RawRequest) -> str:

@@ -43,11 +43,11 @@ class Grafana(Alertmanager, frozen=True, kw_only=True):
             message = timestamp.encode("ascii") + b":" + message
         return signatures.one_of([signature], (signatures.mac(secret, message) for secret in secrets))
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
-        (event,) = super().events(request)
+    def event(self, request: RawRequest) -> SourceEvent:
+        event = super().event(request)
         if event.known_by == "nothing" and self._signed(request):
             event = replace(event, signed=same_bytes(request.body))
-        return [event]
+        return event
 
     def _signed(self, request: RawRequest) -> bool:
         return self.signature_header.lower() in request.headers

@@ -27,18 +27,16 @@ class PagerDuty(Source, frozen=True, kw_only=True):
         given = [unhex(value) for name, _, value in pairs if name == "v1"]
         one_of(given, [mac(secret, request.body) for secret in secrets])
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         value = read_object(request.body, request.charset)
         event = pick(value, "event")
         incident = first_text(event, "data.incident.id", "data.id")
-        return [
-            SourceEvent(
-                **self.known(text(event, "id"), request),
-                source=first_text(event, "data.service.html_url", "data.html_url") or self.name,
-                type=text(event, "event_type") or self.name,
-                data=value,
-                subject=first_text(event, "data.title", "data.incident.summary", "data.summary"),
-                time=moment(pick(event, "occurred_at")),
-                thread=incident,
-            )
-        ]
+        return SourceEvent(
+            **self.known(text(event, "id"), request),
+            source=first_text(event, "data.service.html_url", "data.html_url") or self.name,
+            type=text(event, "event_type") or self.name,
+            data=value,
+            subject=first_text(event, "data.title", "data.incident.summary", "data.summary"),
+            time=moment(pick(event, "occurred_at")),
+            thread=incident,
+        )

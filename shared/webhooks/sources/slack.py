@@ -37,12 +37,12 @@ class Slack(Source, frozen=True, kw_only=True):
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         signatures.in_query(request, "secret", secrets)
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         data = read_object(*_payload(request))
         if not (text(data, "text") or any(isinstance(data.get(name), list) and data[name] for name in LISTS)):
             raise Malformed(400, "BadRequest", NO_TEXT)
         source = text(data, "username") or self.name
-        return [SourceEvent(**self.known(None, request), source=source, type="message", data=data)]
+        return SourceEvent(**self.known(None, request), source=source, type="message", data=data)
 
     def reply(self, result: Result, detail: str = "") -> WebhookReply:
         word = "ok" if result is Result.DONE else NO_TEXT if detail == NO_TEXT else WORDS[result]

@@ -211,6 +211,10 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def events(self, request: RawRequest) -> list[SourceEvent]:
         """The events of a verified request; an empty list asks for no mail. Raises Malformed."""
+        return [self.event(request)]
+
+    def event(self, request: RawRequest) -> SourceEvent:
+        """The event of a verified request, for senders of which each request tells one. Raises Malformed."""
         raise NotImplementedError
 
     def known(self, key: str | None, request: RawRequest, by: KnownBy = "sender-id") -> dict[str, Any]:

@@ -24,10 +24,10 @@ class Teams(Source, frozen=True, kw_only=True):
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         signatures.in_query(request, "secret", secrets)
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         data = read_object(request.body, request.charset)
         kind = text(data, "@type") or text(data, "type") or "message"
-        return [SourceEvent(**self.known(None, request), source=self.name, type=kind, data=data)]
+        return SourceEvent(**self.known(None, request), source=self.name, type=kind, data=data)
 
     def reply(self, result: Result, detail: str = "") -> WebhookReply:
         plain = super().reply(result, detail)

@@ -30,11 +30,7 @@ from shared.webhooks.routing import at_once as at_once_module
 from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.at_once import AtOnce
 from shared.webhooks.sources.source import WebhookReply
-from tests.delivery.samples import (
-    Clock,
-    Office,
-    ScriptedGraph,
-)
+from tests.delivery.samples import Clock, Office, ScriptedGraph
 from tests.delivery.test_large import large
 from tests.ratelimit.far import LIMITS, FarStore
 from tests.webhooks.routing.samples import NOW

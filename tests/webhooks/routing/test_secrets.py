@@ -187,13 +187,3 @@ async def test_a_request_that_goes_away_ends_the_read_for_nobody() -> None:
     await asyncio.sleep(0)
     answered.set()
     assert await second == ("one",)
-
-
-async def test_a_vault_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never(name: str) -> str | None:
-        async with asyncio.timeout(0.01):
-            await asyncio.sleep(60)
-        return None
-
-    with pytest.raises(SecretsUnavailable):
-        await Secrets(settings(), never).of("shop")

@@ -1,15 +1,16 @@
 """Azure DevOps' service hooks."""
 
-import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
 from shared.webhooks.sources.azure_devops import AzureDevOps
-from shared.webhooks.sources.source import RawRequest, SourceEvent
+from tests.webhooks.sources.anything import event_of
 
 SOURCE = AzureDevOps()
+read = partial(event_of, SOURCE)
 COLLECTION = "c12d0eb8-e382-443b-9f9c-c52cba5014c2"
 NOBODY = "00000000-0000-0000-0000-000000000000"
 PULL_REQUEST = {
@@ -40,11 +41,6 @@ def payload(kind: str = "git.pullrequest.created", resource: Any = PULL_REQUEST,
         **changes,
     }
     return {name: value for name, value in whole.items() if value is not ...}
-
-
-def read(value: Any) -> SourceEvent:
-    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()))
-    return event
 
 
 def test_a_notification_is_one_event_with_the_whole_payload() -> None:

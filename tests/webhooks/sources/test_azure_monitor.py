@@ -1,7 +1,7 @@
 """Azure Monitor's alerts: the common schema, and what came before it."""
 
-import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.webhooks.sources.azure_monitor import AzureMonitor
-from shared.webhooks.sources.source import RawRequest, SourceEvent
+from tests.webhooks.sources.anything import event_of
 
 SOURCE = AzureMonitor()
+read = partial(event_of, SOURCE)
 SUBSCRIPTION = "/subscriptions/0a1b2c3d-0000-4000-8000-000000000001"
 ALERT = f"{SUBSCRIPTION}/providers/Microsoft.AlertsManagement/alerts/b9569717-bc32-442f-add5-83a997729330"
 MACHINE = f"{SUBSCRIPTION}/resourcegroups/rg-shop/providers/microsoft.compute/virtualmachines/web-1"
@@ -44,11 +45,6 @@ def payload(**essentials: Any) -> dict[str, Any]:
     whole = {name: value for name, value in {**ESSENTIALS, **essentials}.items() if value is not ...}
     data = {"essentials": whole, "alertContext": CONTEXT, "customProperties": {"team": "shop"}}
     return {"schemaId": "azureMonitorCommonAlertSchema", "data": data}
-
-
-def read(value: Any) -> SourceEvent:
-    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode(), {"content-type": "application/json"}))
-    return event
 
 
 def test_an_alert_in_the_common_schema_is_one_event_with_the_whole_payload() -> None:

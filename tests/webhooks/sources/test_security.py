@@ -164,6 +164,28 @@ def test_a_wrong_proof_is_not_made_good_by_a_right_one_in_a_weaker_place(
     assert not proves(source_of(name), RawRequest(b"{}", headers, query), (SECRET, "whsec_c2VjcmV0"))
 
 
+@pytest.mark.parametrize(
+    ("headers", "secret", "right"),
+    [
+        ({"authorization": "Bearer of-a-proxy", "x-api-key": SECRET}, SECRET, True),
+        ({"authorization": f"Bearer {SECRET}", "x-api-key": "other"}, SECRET, True),
+        ({"authorization": "Bearer of-a-proxy", "x-api-key": "other"}, SECRET, False),
+        ({"authorization": "Bearer s3cret"}, "s3cret", True),
+        ({"authorization": basic_header("s3cret")}, "s3cret", False),  # without a colon it is no password
+    ],
+)
+def test_one_right_way_is_enough_beside_a_proxys_authorization(
+    headers: dict[str, str],
+    secret: str,
+    right: bool,  # noqa: FBT001
+) -> None:
+    request = RawRequest(b"{}", headers)
+    assert proves(source_of("key"), request, (secret,)) == right
+    with pytest.raises(Unverified, match="accepts: bearer, header, basic") as caught:
+        source_of("key").authenticate(request, ["other secret"], NOW)
+    assert "s3cret" not in str(caught.value)
+
+
 @every_timed
 def test_a_request_is_valid_for_as_long_as_its_timestamp_and_no_longer(signer: Signer) -> None:
     """To both sides: a request from the future could be kept until then."""

@@ -24,6 +24,7 @@ import importlib
 import logging
 import time
 import warnings
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +51,7 @@ from shared.settings.clouds import GraphEndpoint
 RENEWAL_PAUSE = 60.0
 
 
+@dataclass(eq=False, repr=False)
 class GraphConnection:
     """An open connection.
 
@@ -58,22 +60,14 @@ class GraphConnection:
     sooner: a token that is new here may lack a grant that is younger than that.
     """
 
-    def __init__(
-        self,
-        client: GraphServiceClient,
-        credential: Identity,
-        scope: str,
-        transport: httpx.AsyncBaseTransport,
-        bearer: "_Bearer",
-    ) -> None:
-        self.client = client
-        self.credential = credential
-        self.scope = scope
-        self.token_at: datetime | None = None
-        self._transport = transport
-        self._bearer = bearer
-        self._refused = False
-        self._renew_from = 0.0
+    client: GraphServiceClient
+    credential: Identity
+    scope: str
+    _transport: httpx.AsyncBaseTransport
+    _bearer: "_Bearer"
+    token_at: datetime | None = None
+    _refused: bool = False
+    _renew_from: float = 0.0
 
     async def ensure_token(self, newer_than: datetime | None = None) -> None:
         """Fetch a token, so that the request that follows need not wait for one.

@@ -57,14 +57,8 @@ TOO_SMALL: Final = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 PAGES: Final = 10  # of attachments, at most; Graph gives some hundred in one
 
 
-class _Message(msgspec.Struct, rename="camel"):
-    id: str
-    is_draft: bool = True
-    parent_folder_id: str = ""
-
-
 class _Messages(msgspec.Struct):
-    value: list[_Message]
+    value: list[Draft]
 
 
 class _Attachment(msgspec.Struct):
@@ -95,7 +89,7 @@ class Drafts:
         answer = await self._prepared(
             lambda configure: self._messages(mailbox).post(message, configure(None)), {CREATED}, CONFLICTS
         )
-        return _draft(_read(answer, _Message))
+        return _read(answer, Draft)
 
     async def find(self, mailbox: str, property_id: str, value: str) -> list[Draft]:
         """The drafts that have this extended property."""
@@ -104,8 +98,7 @@ class Drafts:
             filter=wanted, select=["isDraft", "parentFolderId"]
         )
         answer = await self._prepared(lambda configure: self._messages(mailbox).get(configure(query)), {OK}, CONFLICTS)
-        found = [_draft(one) for one in _read(answer, _Messages).value]
-        return [one for one in found if one.is_draft]
+        return [one for one in _read(answer, _Messages).value if one.is_draft]
 
     async def read(self, mailbox: str, draft: str) -> Draft | None:
         """Read the message with this id, draft or not; None if there is none."""
@@ -113,7 +106,7 @@ class Drafts:
             select=["isDraft", "parentFolderId"]
         )
         answer = await self._prepared(lambda configure: self._one(mailbox, draft).get(configure(query)), {OK, *GONE})
-        return None if answer.status_code in GONE else _draft(_read(answer, _Message))
+        return None if answer.status_code in GONE else _read(answer, Draft)
 
     async def names(self, mailbox: str, draft: str) -> list[str]:
         """The names of the draft's complete attachments, in any order."""
@@ -213,7 +206,3 @@ def _read[T](answer: "httpx.Response", shape: type[T]) -> T:
         return msgspec.json.decode(answer.content, type=shape)
     except msgspec.DecodeError:
         raise Stopped(Interrupted("draft", answer.status_code)) from None
-
-
-def _draft(message: _Message) -> Draft:
-    return Draft(message.id, message.is_draft, message.parent_folder_id)

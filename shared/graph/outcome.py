@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+import msgspec
+
 from shared.telemetry import LogEvent, emit
 
 type Kind = Literal["permanent", "permission", "quota", "limit"]
@@ -78,9 +80,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
-    """The mail may have been sent. reason: `timeout`, `connection`, `status`, or the class of an exception."""
-
+class _Failed:
     reason: str
     status: int | None = None
     code: str | None = None
@@ -90,15 +90,13 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
-    """The mail was not sent, because a request that prepares it failed; it may succeed another time."""
+class Unknown(_Failed):
+    """The mail may have been sent. reason: `timeout`, `connection`, `status`, or the class of an exception."""
 
-    reason: str
-    status: int | None = None
-    code: str | None = None
-    after: float | None = None
-    request_id: str | None = None
-    client_request_id: str | None = None
+
+@dataclass(frozen=True, slots=True)
+class Interrupted(_Failed):
+    """The mail was not sent, because a request that prepares it failed; it may succeed another time."""
 
 
 type Outcome = Accepted | Throttled | NotConnected | Rejected | Unknown | Interrupted
@@ -153,13 +151,12 @@ class Stopped(Exception):  # noqa: N818 - carries an outcome to the caller; it i
         self.outcome = outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A message as Graph shows it. folder: the id of its folder."""
 
     id: str
-    is_draft: bool
-    folder: str
+    is_draft: bool = msgspec.field(name="isDraft", default=True)
+    folder: str = msgspec.field(name="parentFolderId", default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ has left, the mail was surely not sent and can be retried now; after that nobody
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -167,21 +167,18 @@ async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
 def _observed() -> aiohttp.TraceConfig:
     """Tells a request's PhaseTracker how far it came: until there is a connection no byte of it can have left."""
 
-    async def connecting(_session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
-        context.trace_request_ctx.connecting()
+    def tells(step: Callable[[PhaseTracker], None]) -> Any:
+        async def told(_session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
+            step(context.trace_request_ctx)
 
-    async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
-        context.trace_request_ctx.connected()
-
-    async def leaving(_session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
-        context.trace_request_ctx.leaving()
+        return told
 
     trace = aiohttp.TraceConfig()
-    trace.on_connection_queued_start.append(connecting)
-    trace.on_connection_create_start.append(connecting)
-    trace.on_connection_create_end.append(connected)
-    trace.on_connection_reuseconn.append(connected)
-    trace.on_request_headers_sent.append(leaving)  # in spite of its name, before they are
+    trace.on_connection_queued_start.append(tells(PhaseTracker.connecting))
+    trace.on_connection_create_start.append(tells(PhaseTracker.connecting))
+    trace.on_connection_create_end.append(tells(PhaseTracker.connected))
+    trace.on_connection_reuseconn.append(tells(PhaseTracker.connected))
+    trace.on_request_headers_sent.append(tells(PhaseTracker.leaving))  # in spite of its name, before they are
     return trace
 
 

@@ -14,7 +14,6 @@ Source: https://learn.microsoft.com/graph/outlook-large-attachments.
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -124,8 +123,7 @@ class Uploader:
             start = following
 
     async def _cancel(self, target: Target) -> None:
-        with contextlib.suppress(httpx.HTTPError, TimeoutError):
-            await self._ask("DELETE", target)
+        await self._asked("DELETE", target)
 
     async def _put(self, target: Target, start: int, chunk: bytes, size: int) -> httpx.Response | None:
         headers = {
@@ -147,24 +145,22 @@ class Uploader:
     async def _asked(
         self, method: str, target: Target, headers: dict[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Response | None:
+        """One request under its deadline, to the address that was checked; the name is for the Host header and TLS.
+
+        None: there was no answer.
+        """
+        length = {} if content is None else {"Content-Length": str(len(content))}
         try:
-            return await self._ask(method, target, headers, content)
+            async with within(self._deadline):
+                return await self._client.request(
+                    method,
+                    target.url,
+                    headers={"Host": target.host, **length, **(headers or {})},
+                    content=None if content is None else _once(content),
+                    extensions={"sni_hostname": target.name},
+                )
         except (httpx.HTTPError, TimeoutError):
             return None
-
-    async def _ask(
-        self, method: str, target: Target, headers: dict[str, str] | None = None, content: bytes | None = None
-    ) -> httpx.Response:
-        """One request under its deadline, to the address that was checked; the name is for the Host header and TLS."""
-        length = {} if content is None else {"Content-Length": str(len(content))}
-        async with within(self._deadline):
-            return await self._client.request(
-                method,
-                target.url,
-                headers={"Host": target.host, **length, **(headers or {})},
-                content=None if content is None else _once(content),
-                extensions={"sni_hostname": target.name},
-            )
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

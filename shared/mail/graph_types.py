@@ -70,25 +70,19 @@ class Choice(StrEnum):
 
 
 class BodyType(Choice):
-    TEXT = "text"
-    HTML = "html"
+    TEXT, HTML = "text", "html"
 
 
 class Importance(Choice):
-    LOW = "low"
-    NORMAL = "normal"
-    HIGH = "high"
+    LOW, NORMAL, HIGH = "low", "normal", "high"
 
 
 class FollowupFlagStatus(Choice):
-    NOT_FLAGGED = "notFlagged"
-    COMPLETE = "complete"
-    FLAGGED = "flagged"
+    NOT_FLAGGED, COMPLETE, FLAGGED = "notFlagged", "complete", "flagged"
 
 
 class InferenceClassificationType(Choice):
-    FOCUSED = "focused"
-    OTHER = "other"
+    FOCUSED, OTHER = "focused", "other"
 
 
 class ItemBody(Complex, frozen=True, kw_only=True):

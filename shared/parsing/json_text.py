@@ -21,27 +21,39 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _OPENING: Final = frozenset(b"[{")
 
 
-class TooMuch(Exception):  # noqa: N818 - a finding, not a fault of ours
+class NotRead(ValueError):  # noqa: N818 - a finding, not a fault of ours
+    """A text that is not JSON, or holds too much to be read. The message says why, and where."""
+
+
+class TooMuch(NotRead):
     """A JSON text with more values, or deeper, than is read. The text says which, and how many are allowed."""
 
 
 def load(text: str, *, values: int, levels: int, read: Callable[..., Any] = json.loads) -> Any:
     """The value that the text holds. read: json.loads, or it with more options.
 
-    Raises TooMuch for more values or levels than that; json.JSONDecodeError, that of the strict pass where both fail;
-    ValueError for a number of thousands of digits.
+    Raises NotRead: also for more values or levels than that, and for a number of thousands of digits. Where both passes
+    fail it says why the strict one did.
     """
     check_json(text.encode("utf-8", "surrogatepass"), values=values, levels=levels)
     try:
-        return read(text, strict=True)
+        try:
+            return read(text, strict=True)
+        except json.JSONDecodeError as error:
+            if not error.msg.startswith("Invalid control character"):
+                raise
+            strict = error
+        try:
+            return read(text, strict=False)
+        except json.JSONDecodeError:
+            raise strict from None
     except json.JSONDecodeError as error:
-        if not error.msg.startswith("Invalid control character"):
-            raise
-        strict = error
-    try:
-        return read(text, strict=False)
-    except json.JSONDecodeError:
-        raise strict from None
+        where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
+        raise NotRead(f"{error.msg.removesuffix(' at').rstrip(': ')}, at {where}") from None
+    except NotRead:  # of `read`
+        raise
+    except ValueError:  # Python's own limit on digits
+        raise NotRead("a number of thousands of digits") from None
 
 
 def check_json(text: bytes, *, values: int, levels: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from shared.errors import Malformed
 from shared.parsing.charsets import sniffed
-from shared.parsing.json_text import TooMuch, load
+from shared.parsing.json_text import NotRead, load
 from shared.parsing.strict_json import path_of
 
 MOST_LAYERS: Final = 4  # of base64 and JSON strings, in any order
@@ -127,13 +127,8 @@ def _of_base64(body: bytes) -> bytes:
 def _loaded(text: str, what: str) -> Any:
     try:
         return load(text, values=MOST_VALUES, levels=DEEPEST)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
-        raise _wrong(f"The {what} is not JSON: {error.msg}, at {where}.") from None
-    except TooMuch as error:
-        raise _wrong(f"The {what} cannot be accepted: {error}.") from None
-    except ValueError:
-        raise _wrong(f"The {what} is not JSON: a number of thousands of digits.") from None
+    except NotRead as error:
+        raise _wrong(f"The {what} cannot be read as JSON: {error}.") from None
 
 
 def _pieces(array: str) -> Iterator[str]:

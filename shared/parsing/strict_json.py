@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from shared.errors import Malformed
 from shared.parsing.charsets import SURROGATE, decode
-from shared.parsing.json_text import TooMuch, load
+from shared.parsing.json_text import NotRead, load
 
 # Annotations that describe the sender's own copy of the data. https://docs.oasis-open.org/odata/odata-json-format/v4.01
 DROPPED: Final = frozenset(
@@ -46,12 +46,7 @@ def read_json(body: bytes, charset: str = "") -> Any:
     reader = _JsonReader()
     try:
         tree = load(text, values=MOST_VALUES, levels=DEEPEST, read=reader.read)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
-        raise _no_json(f"{error.msg.removesuffix(' at').rstrip(': ')}, at {where}") from None
-    except ValueError:  # from _no_constant, or Python's own limit on digits
-        raise _no_json("NaN, Infinity, or a number of thousands of digits") from None
-    except TooMuch as error:
+    except NotRead as error:
         raise _no_json(str(error)) from None
     if reader.faults or _HALF_PAIR.search(text):
         _explain(tree, reader.faults)
@@ -151,4 +146,4 @@ def _no_json(why: str) -> Malformed:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(name)
+    raise NotRead(f"{name} is not JSON")

@@ -169,7 +169,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     graph = _graph(reader)
     cloud = cloud_of(graph.host)
     authority = reader.url("MAIL_API_AUTHORITY", cloud.authority)
-    sender = _sender(reader)
+    sender, route_senders = _sender(reader, plain["sender_pools"])
     _check_cloud(reader, cloud)
     return Settings(
         **plain,
@@ -179,7 +179,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         authority=authority,
         api=_api(reader, authority),
         sender=sender,
-        route_senders=_route_senders(reader, plain["sender_pools"], sender),
+        route_senders=route_senders,
         secrets=reader.secrets(),
         unresolved_secrets=reader.unresolved_secrets(),
         unused=(*reader.unused, *reader.unknown()),
@@ -238,25 +238,19 @@ def _api(reader: Reader, authority: str) -> Registration | None:
     return Registration(tenant, client, authority) if tenant and client else None
 
 
-def _sender(reader: Reader) -> str | None:
-    """The mailbox or the pool, as it is compared. `_route_senders` checks it."""
-    text = reader.text("MAIL_SENDER")
-    try:
-        return mailbox_name(text) if text else None
-    except ValueError:
-        return text
-
-
-def _route_senders(reader: Reader, pools: Mapping[str, tuple[str, ...]], sender: str | None) -> Patterns | None:
-    """What routes may send as: MAIL_SENDER allows itself, unless MAIL_ALLOWED_SENDERS is set, which then decides."""
+def _sender(reader: Reader, pools: Mapping[str, tuple[str, ...]]) -> tuple[str | None, Patterns | None]:
+    """MAIL_SENDER, the mailbox or the pool as it is compared; and what routes may send as: it allows itself, unless
+    MAIL_ALLOWED_SENDERS is set, which then decides.
+    """
+    sender = reader.text("MAIL_SENDER")
     if sender is None:
-        return None
-    mailboxes = pools.get(sender, (sender,))
+        return None, None
     try:
-        patterns = Patterns.of(mailboxes)
+        sender = mailbox_name(sender)
+        patterns = Patterns.of(pools.get(sender, (sender,)))
     except ValueError:
         patterns = Patterns.of("*")
     if patterns.everything or patterns.wild:
         expected = "a mail address, a mailbox's object id, or a name in MAIL_SENDER_POOLS"
         reader.wrong("MAIL_SENDER", repr(sender), expected)
-    return None if reader.given("MAIL_ALLOWED_SENDERS") else patterns
+    return sender, None if reader.given("MAIL_ALLOWED_SENDERS") else patterns

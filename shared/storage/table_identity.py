@@ -52,74 +52,68 @@ def is_identity(entity: Entity) -> bool:
     return bool(entity["PartitionKey"] == IDENTITY)
 
 
+@dataclass(eq=False)
 class TableIdentity:
     """Of one table. blobs: gives the azure.storage.blob.aio.BlobServiceClient. Every method may raise AzureError."""
 
-    def __init__(
-        self,
-        table: Table,
-        blobs: Callable[[], Any],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._table = table
-        self._blobs = blobs
-        self._now = now
-        self._clock = clock
-        self._known: tuple[Replaced | None, float] | None = None
+    table: Table
+    blobs: Callable[[], Any]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], float] = time.monotonic
+    _known: tuple[Replaced | None, float] | None = None
 
     async def keep(self) -> Replaced | None:
         """Write the row and the witness where they are missing; whether the table was ever replaced."""
-        row = await self._table.get(IDENTITY, IDENTITY)
+        row = await self.table.get(IDENTITY, IDENTITY)
         seen = await self._seen()
         if row is None:
             row = await self._mark(seen)
-        if seen is None or seen + SEEN_AGAIN <= self._now():
+        if seen is None or seen + SEEN_AGAIN <= self.now():
             await self._witness()
         return self._replaced(row)
 
     async def report(self) -> None:
         """Keep the identity; log for a day that the table was replaced."""
         replaced = await self.keep()
-        if replaced is not None and self._now() < replaced.found + SAID_FOR:
+        if replaced is not None and self.now() < replaced.found + SAID_FOR:
             emit(LogEvent.TABLE_REPLACED, table=replaced.table, seen=text(replaced.seen), found=text(replaced.found))
 
     async def check(self) -> Replaced | None:
         """Whether the table was replaced, without writing anything. None also for a table that was never marked."""
-        row, seen = await self._table.get(IDENTITY, IDENTITY), None
+        row, seen = await self.table.get(IDENTITY, IDENTITY), None
         if row is None and (seen := await self._seen()) is not None:
             # Again: when a table is marked, the witness is written after the row.
-            row = await self._table.get(IDENTITY, IDENTITY)
+            row = await self.table.get(IDENTITY, IDENTITY)
         if row is not None:
             return self._replaced(row)
-        return Replaced(self._table.name, seen, self._now()) if seen is not None else None
+        return Replaced(self.table.name, seen, self.now()) if seen is not None else None
 
     async def reach(self) -> None:
         """Read the row and the blob, to see that both services answer."""
-        await self._table.get(IDENTITY, IDENTITY)
+        await self.table.get(IDENTITY, IDENTITY)
         await self._seen()
 
     async def known(self) -> Replaced | None:
         """What `check` found within the last minute."""
-        if self._known is None or self._clock() >= self._known[1]:
-            self._known = await self.check(), self._clock() + REMEMBERED
+        if self._known is None or self.clock() >= self._known[1]:
+            self._known = await self.check(), self.clock() + REMEMBERED
         return self._known[0]
 
     def _replaced(self, row: Entity) -> Replaced | None:
-        return Replaced(self._table.name, row["seen_at"], row["made_at"]) if "seen_at" in row else None
+        return Replaced(self.table.name, row["seen_at"], row["made_at"]) if "seen_at" in row else None
 
     async def _mark(self, seen: datetime | None) -> Entity:
-        row: dict[str, ColumnValue] = {"PartitionKey": IDENTITY, "RowKey": IDENTITY, "made_at": self._now()}
+        row: dict[str, ColumnValue] = {"PartitionKey": IDENTITY, "RowKey": IDENTITY, "made_at": self.now()}
         if seen is not None:
             row["seen_at"] = seen
         with suppress(ResourceExistsError):  # another instance was faster
-            await self._table.insert(row)
+            await self.table.insert(row)
             return row
-        return await self._table.get(IDENTITY, IDENTITY) or row
+        return await self.table.get(IDENTITY, IDENTITY) or row
 
     @property
     def _blob(self) -> Any:
-        return self._blobs().get_blob_client(OWN, f"{IDENTITY}/{self._table.name}")
+        return self.blobs().get_blob_client(OWN, f"{IDENTITY}/{self.table.name}")
 
     async def _seen(self) -> datetime | None:
         try:
@@ -134,5 +128,5 @@ class TableIdentity:
             await self._blob.upload_blob(b"", overwrite=True)
         except ResourceNotFoundError:  # the container: on a laptop it is made on its first use
             with suppress(ResourceExistsError):
-                await self._blobs().create_container(OWN)
+                await self.blobs().create_container(OWN)
             await self._blob.upload_blob(b"", overwrite=True)

@@ -5,8 +5,6 @@ import base64
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -17,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.auth import entra_keys
 from shared.auth.entra import LONGEST_HEADER, MOST_REMEMBERED, Caller, TokenVerifier, require
 from shared.auth.entra_keys import LARGEST_FETCH, KeysUnavailable, fetch
 from shared.errors import NotAllowed, Unauthenticated
 from shared.settings.clouds import Registration
+from tests.graph.service import Answer, Service
 from tests.serving import serving
 
 TENANT = "11111111-aaaa-4bbb-8ccc-222222222222"
@@ -288,7 +286,6 @@ UNSIGNED = st.builds(
 
 @given(st.text() | UNSIGNED | st.from_regex(r"Bearer [A-Za-z0-9_-]{0,40}(\.[A-Za-z0-9_-]{0,40}){0,4}", fullmatch=True))
 async def test_no_header_raises_anything_else(authorization: str) -> None:
-    """Whatever stands in the header, or in a token that the tenant did not sign, it is Unauthenticated."""
     with pytest.raises(Unauthenticated):
         await Entra().verifier().verify(authorization)
 
@@ -429,7 +426,6 @@ async def test_without_keys_nobody_is_refused(entra: Entra) -> None:
     ],
 )
 async def test_metadata_that_is_not_the_tenants_gives_no_keys(entra: Entra, url: str, document: Any) -> None:
-    """Another tenant's issuer, keys on a strange host, weak keys and other keys: none is taken."""
     entra.documents[url] = document
     if isinstance(document, dict) and (elsewhere := document.get("jwks_uri")):  # what is there would do
         entra.documents.setdefault(elsewhere, entra.documents[KEYS_URL["2.0"]])
@@ -444,73 +440,29 @@ async def test_keys_may_name_their_issuer(entra: Entra, issuer: str) -> None:
     await entra.verifier().verify(bearer(app_claims()))
 
 
-@asynccontextmanager
-async def answering(answer: Callable[[asyncio.StreamWriter], Any]) -> AsyncIterator[str]:
-    """A server on loopback that gives every request this answer; its URL."""
-
-    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            await answer(writer)
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    async with serving(respond) as port:
-        yield f"http://127.0.0.1:{port}"
-
-
 async def test_the_whole_way_over_http(entra: Entra, monkeypatch: pytest.MonkeyPatch) -> None:
     """Metadata and keys from a real server on loopback, with a proxy in the environment that is not asked."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    documents = [{"issuer": ISSUERS["2.0"]}, entra.documents[KEYS_URL["2.0"]]]
-
-    async def answer(writer: asyncio.StreamWriter) -> None:
-        body = json.dumps(documents.pop(0)).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-        await writer.drain()
-
-    async with answering(answer) as authority:
-        documents[0]["jwks_uri"] = f"{authority}/keys"
+    service = Service()
+    async with serving(service.serve) as port:
+        authority = f"http://127.0.0.1:{port}"
+        for document in ({"issuer": ISSUERS["2.0"], "jwks_uri": f"{authority}/keys"}, entra.documents[KEYS_URL["2.0"]]):
+            service.say(200, body=json.dumps(document).encode())
         verifier = TokenVerifier(Registration(TENANT, CLIENT, authority))
         assert (await verifier.verify(bearer(app_claims()))).application_id == APPLICATION
 
 
 @pytest.mark.parametrize(
-    "answered",
+    "answer",
     [
-        b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * (LARGEST_FETCH + 1),
-        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
-        b"",
+        Answer(302, {"Location": "/elsewhere"}), Answer(500), Answer(200, body=b"x" * (LARGEST_FETCH + 1)),
+        Answer(200, body=b"{}", cut=-1), Answer(200, body=b"{}", cut=0),
     ],
     ids=["redirect", "500", "too large", "cut short", "nothing"],
-)
-async def test_a_fetch_takes_a_whole_small_200_only(answered: bytes) -> None:
-    """No redirect is followed, no error page and no flood is read."""
-
-    async def answer(writer: asyncio.StreamWriter) -> None:
-        writer.write(answered)
-        await writer.drain()
-
-    async with answering(answer) as url:
+)  # fmt: skip
+async def test_a_fetch_takes_a_whole_small_200_only(answer: Answer) -> None:
+    service = Service(answers=[answer] * 2)  # aiohttp makes a GET again whose connection ends without an answer
+    async with serving(service.serve) as port:
         with pytest.raises((OSError, aiohttp.ClientError)):
-            await fetch(url)
-
-
-async def test_a_fetch_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that drips does not hold a request for longer than the time-out."""
-    monkeypatch.setattr(entra_keys, "FETCH_TIMEOUT", 0.3)
-
-    async def answer(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        while True:
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(0.05)
-
-    async with answering(answer) as url:
-        with pytest.raises(TimeoutError):
-            await fetch(url)
+            await fetch(f"http://127.0.0.1:{port}/")
+    assert len(service.requests) == (2 if answer.cut == 0 else 1)

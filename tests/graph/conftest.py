@@ -20,7 +20,6 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
 
 @pytest.fixture
 async def connection(service: Service) -> AsyncIterator[GraphConnection]:
-    """A connection to the server."""
     connection = open_client(service.base_url, None)
     yield connection
     await connection.close()

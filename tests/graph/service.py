@@ -20,7 +20,6 @@ class Answer:
     cut: int | None = None
 
     def encode(self) -> bytes:
-        """The answer as HTTP/1.1."""
         lines = [f"HTTP/1.1 {self.status} Said", f"Content-Length: {len(self.body)}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         return "\r\n".join([*lines, "", ""]).encode() + self.body
@@ -28,8 +27,6 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came."""
-
     line: str
     headers: dict[str, str]
     body: bytes
@@ -50,7 +47,6 @@ class Service:
 
     @property
     def base_url(self) -> str:
-        """GRAPH_BASE_URL for this server."""
         return f"http://127.0.0.1:{self.port}/v1.0"
 
     def say(self, status: int, **rest: Any) -> None:
@@ -62,7 +58,6 @@ class Service:
         self.identity_answers.append(Answer(status, **rest))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection until it closes."""
         self.connections += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):

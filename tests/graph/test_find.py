@@ -28,7 +28,6 @@ async def found(connection: GraphConnection, newer_than: datetime | None = None,
 
 
 async def refused(connection: GraphConnection, newer_than: datetime | None = None) -> Rejected:
-    """What the mailbox has refused with."""
     answer = await found(connection, newer_than)
     assert isinstance(answer, Unanswered)
     assert isinstance(answer.outcome, Rejected)

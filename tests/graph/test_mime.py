@@ -99,13 +99,6 @@ async def graph(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Graph]:
         await connection.close()
 
 
-async def test_a_copy_that_is_not_there_yet_is_not_found(graph: Graph) -> None:
-    answer = await graph.control.post("settings", content='{"sent_delay": 60}')
-    assert answer.status_code == 200
-    assert isinstance(await send(graph.connection), Accepted)
-    assert await found(graph.connection) == "absent"
-
-
 @pytest.mark.parametrize(
     ("kind", "outcome", "taken"),
     [("throttle", Throttled, 0), ("dropped", Unknown, 0), ("gateway_timeout", Unknown, 1), ("lost", Unknown, 1)],
@@ -124,9 +117,3 @@ async def test_the_mailbox_says_what_graph_took_and_what_it_did_not(
     assert await found(graph.connection, ID.replace("0197", "0198")) == "absent"
     [mail] = graph.cloud.accepted
     assert (mail["via"], mail["mime"].encode()) == ("mime", MAIL)
-
-
-async def test_what_is_no_mail_is_refused_in_graphs_words(graph: Graph) -> None:
-    outcome = await send(graph.connection, b"")
-    assert isinstance(outcome, Rejected)
-    assert outcome.code == "ErrorMimeContentInvalidBase64String"

@@ -52,7 +52,6 @@ def error(code: str, **headers: str) -> dict[str, Any]:
 
 
 async def test_a_202_is_accepted(service: Service, connection: GraphConnection) -> None:
-    """A 202 is Accepted and carries Graph's ids; the request is the one that Graph documents."""
     service.say(202, headers={"request-id": "r-1", "client-request-id": "a-1"})
     assert await send(connection) == Accepted("r-1", "a-1")
     (request,) = service.requests
@@ -96,7 +95,6 @@ async def test_a_trailing_slash_of_the_base_url_is_not_doubled(service: Service)
 async def test_every_answer_has_its_outcome_and_is_asked_for_once(
     service: Service, connection: GraphConnection, status: int, answered: dict[str, Any], outcome: Outcome
 ) -> None:
-    """Whatever Graph answers, the SDK neither repeats the request nor follows a redirect."""
     service.say(status, **answered)
     assert await send(connection) == outcome
     assert len(service.requests) == 1
@@ -147,7 +145,6 @@ async def test_a_connection_that_breaks_after_the_request_is_unknown(
 
 
 async def test_no_server_is_not_connected(service: Service, unused_tcp_port: int) -> None:
-    """A refused connection carried no mail."""
     del service
     connection = open_client(f"http://127.0.0.1:{unused_tcp_port}/v1.0", None)
     assert await send(connection) == NotConnected("connect")
@@ -155,7 +152,6 @@ async def test_no_server_is_not_connected(service: Service, unused_tcp_port: int
 
 
 async def test_no_tls_is_not_connected(service: Service) -> None:
-    """A handshake that fails carried no mail."""
 
     async def plain(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 no TLS here\r\n")
@@ -197,7 +193,6 @@ async def test_a_deadline_while_connecting_is_not_connected(service: Service) ->
 async def test_without_a_token_nothing_is_sent(
     service: Service, connection: GraphConnection, answered: dict[str, Any]
 ) -> None:
-    """Whatever the identity endpoint does wrong, the mail did not go, and that is known."""
     service.say_identity(**answered)
     assert await send(connection, deadline=0.5) == NotConnected("identity")
     assert service.requests == []
@@ -236,13 +231,11 @@ async def test_an_id_that_is_no_header_is_left_out(
 
 
 async def test_a_mailbox_is_one_segment_of_the_path(service: Service, connection: GraphConnection) -> None:
-    """Nothing in a mailbox's name reaches another resource."""
     await send_mail(connection, "a/b?c#d é%@x.example", outgoing_mail(), client_request_id="a-1", deadline=5)
     assert service.requests[0].line.startswith("POST /v1.0/users/a%2Fb%3Fc%23d%20%C3%A9%25%40x.example/sendMail ")
 
 
 async def test_connections_are_used_again(service: Service, connection: GraphConnection) -> None:
-    """HTTP/1.1, one connection for each request in flight, used again."""
     await connection.ensure_token()
     for _ in range(2):
         for _ in range(4):

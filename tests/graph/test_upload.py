@@ -7,7 +7,7 @@ from random import Random
 import httpx
 import pytest
 
-from shared.graph.outcome import Interrupted, Stopped, Throttled
+from shared.graph.outcome import Interrupted, Outcome, Stopped, Throttled
 from shared.graph.upload import CHUNK, Uploaded, Uploader
 
 URL = "http://127.0.0.1:1/upload/secret"
@@ -133,53 +133,43 @@ async def test_after_a_broken_chunk_the_session_is_asked_where_it_stands(fault: 
     assert {str(request.url) for request in session.requests} == {URL}  # no redirect is followed
 
 
-async def test_when_the_answer_to_the_last_chunk_is_lost_the_draft_has_to_be_asked() -> None:
-    session = Session(faults={4: lost})
-    assert await upload(session) is Uploaded.UNSURE
-    assert session.data == DATA
+# The faults, what has become of the upload, the requests, and the pauses
+COURSES: dict[str, tuple[dict[int, Fault], Uploaded | Outcome, str, list[float]]] = {
+    "the answer to the last chunk is lost": ({4: lost}, Uploaded.UNSURE, "PUT PUT PUT PUT GET", [1.0]),
+    "a session that cannot be asked": ({2: lost, 3: status(405)}, Uploaded.UNSURE, "PUT PUT GET DELETE", [1.0]),
+    "three failures without a byte more": (
+        dict.fromkeys(range(2, 100), status(503)), Interrupted("upload", 503), "PUT PUT GET PUT GET PUT DELETE",
+        [1.0, 2.0],
+    ),
+    "four with a byte more between them": (
+        dict.fromkeys((1, 3, 5, 7), half), Uploaded.WHOLE, "PUT GET " * 4 + "PUT PUT PUT", [1.0] * 4,
+    ),
+    "a long Retry-After, which the queue waits for": (
+        {2: status(429, retry_after="60")}, Throttled(60.0), "PUT PUT DELETE", [],
+    ),
+    "a short one": ({2: status(429, retry_after="2.128")}, Uploaded.WHOLE, "PUT PUT GET PUT PUT PUT", [2.128]),
+    **{
+        f"{code} to chunk {chunk}: a session that is gone": (
+            {chunk: status(code)}, Uploaded.UNSURE, "PUT " * chunk + "DELETE", [],
+        )
+        for code in (401, 403, 404, 410)
+        for chunk in (1, 3)
+    },
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("code", [401, 403, 404, 410])
-@pytest.mark.parametrize("chunk", [1, 3])
-async def test_a_session_that_is_gone_is_no_failure_of_the_file(code: int, chunk: int) -> None:
-    session = Session(faults={chunk: status(code)})
-    assert await upload(session) is Uploaded.UNSURE
-
-
-async def test_a_session_that_cannot_be_asked_is_as_good_as_gone() -> None:
-    session = Session(faults={2: lost, 3: status(405)})
-    assert await upload(session) is Uploaded.UNSURE
-    assert session.methods()[-1] == "DELETE"
-
-
-async def test_three_failures_without_a_byte_more_give_the_file_up_and_cancel_the_session() -> None:
-    session = Session(faults=dict.fromkeys(range(2, 100), status(503)))
-    with pytest.raises(Stopped) as caught:
-        await upload(session)
-    assert caught.value.outcome == Interrupted("upload", 503)
-    assert session.methods() == ["PUT", "PUT", "GET", "PUT", "GET", "PUT", "DELETE"]
-    assert session.slept == [1.0, 2.0]
-
-
-async def test_three_failures_with_a_byte_more_between_them_do_not() -> None:
-    session = Session(faults=dict.fromkeys((1, 3, 5, 7), half))
-    assert await upload(session) is Uploaded.WHOLE
-    assert session.data == DATA
-
-
-async def test_a_long_retry_after_is_waited_for_in_the_queue() -> None:
-    session = Session(faults={2: status(429, retry_after="60")})
-    with pytest.raises(Stopped) as caught:
-        await upload(session)
-    assert caught.value.outcome == Throttled(60.0)
-    assert session.slept == []
-    assert session.methods()[-1] == "DELETE"
-
-
-async def test_a_short_one_is_waited_for_here() -> None:
-    session = Session(faults={2: status(429, retry_after="2.128")})
-    assert await upload(session) is Uploaded.WHOLE
-    assert session.slept == [2.128]
+@pytest.mark.parametrize(("faults", "became", "methods", "slept"), COURSES.values(), ids=COURSES)
+async def test_an_upload_takes_its_course(
+    faults: dict[int, Fault], became: Uploaded | Outcome, methods: str, slept: list[float]
+) -> None:
+    session = Session(faults=faults)
+    try:
+        result: object = await upload(session)
+    except Stopped as stopped:
+        result = stopped.outcome
+    assert result == became
+    assert (session.methods(), session.slept) == (methods.split(), slept)
+    assert session.data == DATA or became is not Uploaded.WHOLE
 
 
 async def test_when_the_claim_is_lost_no_other_byte_goes_and_the_session_is_cancelled() -> None:

@@ -60,7 +60,6 @@ PLAIN: dict[type, st.SearchStrategy[Any]] = {
 
 
 def _cased(values: list[str]) -> st.SearchStrategy[str]:
-    """One of these names, in some case."""
     return st.sampled_from(values).flatmap(
         lambda value: st.sampled_from([value, value.upper(), value.lower(), value.title()])
     )
@@ -124,7 +123,6 @@ def _decorated(own: Json, node: inspect.StructType, choice: int, random: Any) ->
 
 
 def _structs(node: Any, seen: set[type]) -> Iterator[inspect.StructType]:
-    """Every struct of the model."""
     for inner in (*getattr(node, "types", ()), *([node.item_type] if hasattr(node, "item_type") else ())):
         yield from _structs(inner, seen)
     if isinstance(node, inspect.StructType) and node.cls not in seen:

@@ -49,7 +49,6 @@ def outgoing_mail(mime: bytes = MAIL, **changes: Any) -> OutgoingMail:
 
 
 def head_of(mail: bytes) -> list[bytes]:
-    """The lines of the headers."""
     return mail.partition(b"\r\n\r\n")[0].split(b"\r\n")
 
 

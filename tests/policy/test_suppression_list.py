@@ -29,8 +29,6 @@ def entry(address: str, reason: str = "asked for it") -> SuppressedAddress:
 
 
 class Listed(SuppressionTable):
-    """The list in memory, that counts what it is asked."""
-
     def __init__(self, *addresses: str, long: bool = False) -> None:
         self.entries = {address_hash(address): entry(address) for address in addresses}
         self.long = long

@@ -139,6 +139,5 @@ NUMBER = "w" + "A" * 340 + "Q"
     ],
 )  # fmt: skip
 def test_a_token_goes_nowhere_else(base_url: str) -> None:
-    """Anything but Microsoft's hosts over https and loopback is refused."""
     with pytest.raises(ValueError, match=r"GRAPH_BASE_URL|[Pp]ort"):
         GraphEndpoint.parse(base_url)

@@ -216,8 +216,6 @@ class Plain(AioHttpTransport):  # type: ignore[misc] # imported lazily by azure.
 
 
 class Credential:
-    """An identity whose tokens are numbered."""
-
     def __init__(self) -> None:
         self.scopes: list[str] = []
 

@@ -20,7 +20,7 @@ import msgspec
 
 from shared.errors import Malformed
 from shared.parsing.charsets import SURROGATE, decode
-from shared.parsing.json_text import TooMuch, load
+from shared.parsing.json_text import NotRead, load
 
 FORM: Final = "application/x-www-form-urlencoded"
 DEEPEST: Final = 200  # levels; code that reads a value later may recurse
@@ -40,13 +40,8 @@ def read_json(body: bytes, charset: str = "") -> Any:
     text = decode(body, charset, repair=True)
     try:
         value = load(text, values=MOST_VALUES, levels=DEEPEST, read=_READ)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno} (character {error.pos})"
-        raise Malformed(400, "BadRequest", f"The body is not JSON: {error.msg}, at {where}.") from None
-    except ValueError:
-        raise Malformed(400, "BadRequest", "The body is not JSON: a number has thousands of digits.") from None
-    except TooMuch as error:
-        raise Malformed(400, "BadRequest", f"The body cannot be accepted: {error}.", "$") from None
+    except NotRead as error:
+        raise Malformed(400, "BadRequest", f"The body cannot be read as JSON: {error}.", "$") from None
     if not _HALF.search(text):
         return value
     # No mail can hold half a surrogate pair.

@@ -17,12 +17,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Any, Final, override
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from deployment import DeploymentError
 
@@ -238,7 +239,7 @@ def request(
         fields["Authorization"] = f"Bearer {_token(group, audience)}"
     sent = Request(url, data=body, headers=fields, method=method)  # noqa: S310 - the scheme was compared above
     try:
-        with _OPENER.open(sent, timeout=_UPLOAD_TIMEOUT if body else _TIMEOUT) as response:
+        with _opener().open(sent, timeout=_UPLOAD_TIMEOUT if body else _TIMEOUT) as response:
             return HttpAnswer(response.status, response.read())
     except HTTPError as error:
         with error:
@@ -257,7 +258,9 @@ class _NoRedirects(HTTPRedirectHandler):
         return None
 
 
-_OPENER = build_opener(_NoRedirects)
+@cache
+def _opener() -> OpenerDirector:
+    return build_opener(_NoRedirects)  # reads the certificates of all authorities, which takes a moment
 
 
 def _token(group: ResourceGroup, audience: str) -> str:

@@ -1,7 +1,7 @@
 """What of Mailroom is in a resource group: found by the tags that its template gives, read from Resource Manager."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -36,13 +36,7 @@ def app_in(group: ResourceGroup, environment: str) -> FunctionApp | None:
         raise DeploymentError(f"{group.resource_group} has several apps of {environment}: {', '.join(sorted(names))}.")
     if not names:
         return None
-    return FunctionApp(
-        subscription=group.subscription,
-        resource_group=group.resource_group,
-        manager=group.manager,
-        patience=group.patience,
-        name=names[0],
-    )
+    return FunctionApp(**asdict(group), name=names[0])
 
 
 def vault_in(group: ResourceGroup, environment: str) -> str | None:

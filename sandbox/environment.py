@@ -36,7 +36,7 @@ _ONLY_HOST_NEEDS = ("GRAPH_BASE_URL", "IDENTITY_ENDPOINT", "IDENTITY_HEADER")
 
 def wanted(options: Options, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Name the parts to start, in order: what is neither left out nor replaced by the environment."""
-    if options.only_host:
+    if options.only:
         return ("host",)
     left_out = set(options.without)
     if _storage_given(environ):
@@ -50,7 +50,7 @@ def wanted(options: Options, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def unmet(options: Options, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Name what `--only host` has to find in the environment and does not."""
-    if not options.only_host:
+    if not options.only:
         return ()
     storage = () if _storage_given(environ) else ("AzureWebJobsStorage",)
     return (*storage, *(name for name in _ONLY_HOST_NEEDS if not environ.get(name)))

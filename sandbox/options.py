@@ -37,8 +37,8 @@ class Options:
     mail_port: int
     smtp_port: int
     storage_port: int
-    without: frozenset[str]
-    only_host: bool
+    without: Sequence[str]
+    only: str | None
     app: Path
     data: Path | None
     queue_lease: int | None
@@ -47,35 +47,18 @@ class Options:
     json: bool
     verbose: int
     faults: tuple[str, ...]
-    host_names: tuple[str, ...] = ()
+    host_name: Sequence[str] = ()
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line (sys.argv when None); what is wrong is said on stderr and ends the program with 2."""
-    given = _parser().parse_args(arguments)
-    faults = [("--fault", fault) for fault in given.fault]
+    given = vars(_parser().parse_args(arguments))
+    faults = [word for fault in given.pop("fault") for word in ("--fault", fault)]
     for name in ("seed", "latency", "concurrency", "sent_delay"):
-        value = getattr(given, name)
+        value = given.pop(name)
         if value is not None:
-            faults.append(("--" + name.replace("_", "-"), str(value)))
-    return Options(
-        port=given.port,
-        graph_port=given.graph_port,
-        mail_port=given.mail_port,
-        smtp_port=given.smtp_port,
-        storage_port=given.storage_port,
-        without=frozenset(given.without),
-        only_host=given.only is not None,
-        app=given.app.resolve(),
-        data=given.data.resolve() if given.data else None,
-        queue_lease=given.queue_lease,
-        loop=given.loop,
-        tls=given.tls,
-        json=given.json,
-        verbose=given.verbose,
-        faults=tuple(word for pair in faults for word in pair),
-        host_names=tuple(given.host_name),
-    )
+            faults += ["--" + name.replace("_", "-"), str(value)]
+    return Options(**given, faults=tuple(faults))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,9 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the functions app (this checkout); one with .python_packages runs on them alone, as in Azure",
     )
-    parts.add_argument("--data", type=Path, metavar="DIR", help="keep Azurite's data here (else gone at the end)")
+    parts.add_argument("--data", type=_resolved, metavar="DIR", help="keep Azurite's data here (else gone at the end)")
     parts.add_argument(
-        "--queue-lease", type=_lease, metavar="SECONDS", help="how long a taken queue message is hidden (600)"
+        "--queue-lease", type=lease, metavar="SECONDS", help="how long a taken queue message is hidden (600)"
     )
     parts.add_argument(
         "--host-name",
@@ -143,9 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     faults = parser.add_argument_group("faults of Graph", "explained by python -m sandbox.cloud --help")
     faults.add_argument("--fault", action="append", default=[], metavar="SPEC", help="may be given again")
     faults.add_argument("--seed", type=int, metavar="N", help="makes random faults repeatable")
-    faults.add_argument("--latency", type=_seconds, metavar="SECONDS", help="added to every answer")
-    faults.add_argument("--concurrency", type=_count, metavar="N", help="requests of a mailbox at a time")
-    faults.add_argument("--sent-delay", type=_seconds, metavar="SECONDS", help="until a mail is in Sent Items")
+    faults.add_argument("--latency", type=seconds, metavar="SECONDS", help="added to every answer")
+    faults.add_argument("--concurrency", type=count, metavar="N", help="requests of a mailbox at a time")
+    faults.add_argument("--sent-delay", type=seconds, metavar="SECONDS", help="until a mail is in Sent Items")
     return parser
 
 
@@ -157,11 +140,11 @@ def _storage_port(text: str) -> int:
     return _whole(text, 0, 65533)
 
 
-def _lease(text: str) -> int:
+def lease(text: str) -> int:
     return _whole(text, 1, 7 * 24 * 60 * 60)  # the storage service takes no more
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     return _whole(text, 1, 1_000_000)
 
 
@@ -171,17 +154,21 @@ def _whole(text: str, low: int, high: int) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
+        number = -1.0
+    if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of seconds")
-    return seconds
+    return number
 
 
 def _folder(text: str) -> Path:
     if not Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a folder")
-    return Path(text)
+    return _resolved(text)
+
+
+def _resolved(text: str) -> Path:
+    return Path(text).resolve()

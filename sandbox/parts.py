@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 _ACCOUNT = "devstoreaccount1"
 _ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
-_AZURITE_LISTENS = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at (http://\S+)")
+AZURITE_LISTENS = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at (http://\S+)")
 _AGAIN_AFTER = 0.05
 
 
@@ -113,7 +113,7 @@ def storage(options: Options, program: tuple[str, ...], environment: Mapping[str
     async def ready(lines: AsyncIterator[str]) -> Storage:
         urls: dict[str, str] = {}
         async for line in lines:
-            if found := _AZURITE_LISTENS.search(line):
+            if found := AZURITE_LISTENS.search(line):
                 urls[found[1].lower()] = found[2]
             if len(urls) == len(("blob", "queue", "table")):
                 break
@@ -156,7 +156,7 @@ def host(
     command = [*program, "--app", str(options.app), "--port", str(options.port), "--loop", options.loop]
     if certificate:
         command += ["--tls", *map(str, certificate)]
-    for name in options.host_names:
+    for name in options.host_name:
         command += ["--host-name", name]
     if options.queue_lease is not None:
         command += ["--queue-lease", str(options.queue_lease)]

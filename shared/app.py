@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class App:
-    """Lazily made. Nothing here may be used while `settings.problems` is not empty."""
+    """The collaborators, each created on first use. None may be used while `settings.problems` is not empty."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -188,7 +188,7 @@ class App:
 
     @cached_property
     def table_identities(self) -> "tuple[TableIdentity, TableIdentity]":
-        """Of the tables whose loss matters: the ledger's and the suppression list's.
+        """The identities of the tables whose loss matters: the ledger and the suppression list.
 
         The others (rates, quotas of the day, signed bodies of the day) recover by themselves within a day.
         """
@@ -248,9 +248,9 @@ class App:
 
 @cache
 def current_app() -> App:
-    """The one of this process. The first call logs which settings cannot be used.
+    """The App of this process. The first call logs which settings cannot be used.
 
-    That is within an invocation, never at indexing: Azure drops what is logged outside of one.
+    The first call is within an invocation, never at indexing, because Azure drops what is logged outside invocations.
     """
     app = App(read(os.environ))
     report_problems(app.settings)

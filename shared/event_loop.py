@@ -22,7 +22,7 @@ PASSES: Final = 16
 
 
 class Deadline:
-    """When a wait ends, on the clock without jumps."""
+    """The end of a wait, on the monotonic clock."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds  # not the loop's clock: uvloop's stops while the loop is blocked
@@ -33,7 +33,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """The seconds that are left."""
         return self._end - time.monotonic()
 
 

@@ -120,15 +120,7 @@ Their fields have few different values: routes, codes, statuses."""
 
 MOST: Final = 100  # lines that are counted separately; beyond that, one count for each event
 type _Key = tuple[LogEvent, tuple[tuple[str, Field], ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line to be written now. count: how many events it stands for."""
-
-    event: LogEvent
-    fields: Fields
-    count: int
+type _Line = tuple[LogEvent, Fields]
 
 
 @dataclass(slots=True)
@@ -138,7 +130,10 @@ class _Counted:
 
 
 class Bounded:
-    """One for a process, used by all of its threads. seconds: between two lines, by event. clock: in seconds."""
+    """One for a process, used by all of its threads. seconds: between two lines, by event. clock: in seconds.
+
+    `count` in a line: how many events it stands for.
+    """
 
     def __init__(self, seconds: Mapping[LogEvent, float], clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -146,7 +141,7 @@ class Bounded:
         self._lock = Lock()
         self._counted: dict[_Key, _Counted] = {}
 
-    def take(self, event: LogEvent, fields: Fields) -> Line | None:
+    def take(self, event: LogEvent, fields: Fields) -> _Line | None:
         """The line to write; None when the event is counted into a later one."""
         now = self._clock()
         with self._lock:
@@ -157,18 +152,18 @@ class Bounded:
                 return None
             return self._written(key, now, 1)
 
-    def late(self) -> list[Line]:
+    def late(self) -> list[_Line]:
         """Lines that are due, of events that were counted."""
         now = self._clock()
         with self._lock:
             due = [key for key, one in self._counted.items() if one.missed and one.until <= now]
             return [self._written(key, now, 0) for key in due]
 
-    def _written(self, key: _Key, now: float, more: int) -> Line:
+    def _written(self, key: _Key, now: float, more: int) -> _Line:
         event, fields = key
         before = self._counted.get(key)
         self._counted[key] = _Counted(now + self._seconds[event])
-        return Line(event, dict(fields), more + (before.missed if before else 0))
+        return event, {**dict(fields), "count": more + (before.missed if before else 0)}
 
     def _key(self, event: LogEvent, fields: Fields, now: float) -> _Key:
         key = (event, tuple(sorted(fields.items())))
@@ -211,9 +206,9 @@ def emit(event: LogEvent, **fields: Field) -> None:
     if event not in STRANGERS or "id" in fields:  # an event with an id is of an accepted mail, not of a stranger
         _write(event, fields)
     elif (line := _bounded.take(event, fields)) is not None:
-        _write(event, {**line.fields, "count": line.count})
+        _write(*line)
     for line in _bounded.late():
-        _write(line.event, {**line.fields, "count": line.count})
+        _write(*line)
 
 
 def _write(event: LogEvent, fields: Fields) -> None:

@@ -1,45 +1,34 @@
 """Azurite, started for the tests of one worker."""
 
-import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from urllib.parse import urlsplit
 
-ROOT = Path(__file__).parents[1]
+from sandbox.parts import AZURITE_LISTENS, COMMANDS, Storage
 
-# Azurite's account and key are published: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
-_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _DEADLINE = 30.0
-AZURITE = "sandbox/node_modules/azurite/dist/src/azurite.js"
 
 
 @contextmanager
 def azurite(ports: Sequence[int] = (0, 0, 0)) -> Iterator[tuple[str, Sequence[int]]]:
     """Azurite in memory on loopback, as strict as Azure: its connection string and its ports (blob, queue, table)."""
-    loaded = [f"--require={ROOT}/sandbox/{name}.cjs" for name in ("storage_roles", "lean_azurite")]
-    node: list[str | Path] = ["node", *loaded, ROOT / AZURITE]
     asked = [f"--{name}Port={port}" for name, port in zip(("blob", "queue", "table"), ports, strict=True)]
+    options = ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence"]
     with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
-        [*node, "--silent", "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", *asked],
-        cwd=folder, text=True, stdout=subprocess.PIPE,
+        [*COMMANDS["storage"], *options, *asked], cwd=folder, text=True, stdout=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        found: dict[str, int] = {}
+        urls: dict[str, str] = {}
         try:
-            while len(found) < len(asked):
+            while len(urls) < len(asked):
                 line = process.stdout.readline()
                 assert line, "Azurite did not start"
-                if said := re.search(
-                    r"Azurite (\w+) service is successfully listening at http://127\.0\.0\.1:(\d+)", line
-                ):
-                    found[said[1].lower()] = int(said[2])
-            endpoints = "".join(
-                f"{name.capitalize()}Endpoint=http://127.0.0.1:{port}/devstoreaccount1;" for name, port in found.items()
-            )
-            account = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
-            yield f"{account}AccountKey={_KEY};{endpoints}", [found[name] for name in ("blob", "queue", "table")]
+                if said := AZURITE_LISTENS.search(line):
+                    urls[said[1].lower()] = said[2]
+            found = [urlsplit(urls[name]).port or 0 for name in ("blob", "queue", "table")]
+            yield Storage(**urls).connection_string, found
         finally:
             process.kill()  # asked politely, it waits for its clients to hang up; it has nothing on disk to lose
             process.wait(_DEADLINE)

@@ -9,6 +9,9 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
 from math import inf
 from time import monotonic
 from typing import Any, Final
@@ -33,6 +36,7 @@ SHARED: Final = {
     "tests/infra/kusto/": "the language service",
     "tests/infra/test_alerts": "the language service",
     "tests/project/test_pages": "the language service",
+    "tests/scripts/": "PowerShell",
     "tests/webhooks/rendering/": "compiled templates",
     "tests/webhooks/routes/": "compiled templates",
 }
@@ -57,8 +61,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
     return ByGroup(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker imports other modules first: in a new checkout it then finds compiled what others had to compile."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args != session.config.getini("testpaths"):
+        return
+    root = session.config.rootpath
+    files = sorted((root / "tests").rglob("test_*.py"))
+    for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        with suppress(Exception, pytest.skip.Exception):  # what is wrong with it, its collection tells
+            import_module(".".join(file.relative_to(root).with_suffix("").parts))
+
+
+@cache
+def rank(file: str) -> int:
+    return next((n for n, place in enumerate(FIRST) if file.startswith(place)), len(FIRST))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: next((n for n, place in enumerate(FIRST) if item.nodeid.startswith(place)), len(FIRST)))
+    items.sort(key=lambda item: rank(item.nodeid.partition("::")[0]))
 
 
 def pytest_collection_finish() -> None:

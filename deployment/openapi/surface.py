@@ -174,7 +174,7 @@ MAIL_BODY: Final = Body(
     {JSON: SendMailBody, "text/plain": MIME},
     EXAMPLE,
 )
-UNCONFIGURED: Final = _problem("Mailroom is not configured, or storage cannot be reached.", AGAIN)
+UNCONFIGURED: Final = _problem("Mailroom has invalid settings, or storage cannot be reached.", AGAIN)
 NO_LENGTH: Final = _problem("The request has Transfer-Encoding, and the platform passed on no body.")
 PROBE: Final = {
     200: Answer("The route exists, and has probe = true."),
@@ -216,7 +216,7 @@ REPLAYED: Final = {
         MailState,
     ),
     400: _problem("force is neither true nor false."),
-    404: _problem("No mail of this id is known, or it is not the caller's."),
+    404: _problem("No mail has this id, or it is not the caller's."),
     422: _problem("Its message would be refused again, for the reason that the detail names. Nothing was changed."),
     409: _problem(
         "The mail did not end unsent, nothing is kept of it, or it may have been sent and its mailbox cannot be asked: "

@@ -23,6 +23,7 @@ from sandbox.cloud.connections import CuttableProtocol
 from sandbox.cloud.directory import API_CLIENT_ID, CALLER_CLIENT_ID, SENDER, SENDER_OID, TENANT
 from sandbox.cloud.faults import KINDS, Fault
 from sandbox.cloud.state import Settings
+from sandbox.options import count, seconds
 from sandbox.own_names import OwnNames
 
 HOST = "127.0.0.1"
@@ -33,9 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     options, port = _read(arguments)
     logging.basicConfig(level=logging.WARNING, format="sandbox.cloud: %(levelname)s: %(message)s", stream=sys.stderr)
     try:
-        listener = _listen(port)
+        listener = socket.create_server((HOST, port), backlog=128)
     except OSError as error:
-        print(f"sandbox.cloud: cannot listen on {HOST}:{port}: {error.strerror}.", file=sys.stderr)
+        print(f"sandbox.cloud: cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}.", file=sys.stderr)
         return 2
     config = uvicorn.Config(
         OwnNames(create_app(options), guarded="/_control"),
@@ -86,11 +87,11 @@ def _read(arguments: list[str] | None) -> tuple[Options, int]:
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 (the default): a free one")
     parser.add_argument("--smtp", type=_endpoint, metavar="HOST:PORT", help="where accepted mails are handed to")
     parser.add_argument(
-        "--sent-delay", type=_seconds, default=0.0, metavar="SECONDS", help="until the copy is in Sent Items"
+        "--sent-delay", type=seconds, default=0.0, metavar="SECONDS", help="until the copy is in Sent Items"
     )
-    parser.add_argument("--latency", type=_seconds, default=0.0, metavar="SECONDS", help="added to each Graph request")
+    parser.add_argument("--latency", type=seconds, default=0.0, metavar="SECONDS", help="added to each Graph request")
     parser.add_argument(
-        "--concurrency", type=_positive, default=4, help="requests at a time per application and mailbox (default 4)"
+        "--concurrency", type=count, default=4, help="requests at a time per application and mailbox (default 4)"
     )
     parser.add_argument(
         "--fault",
@@ -104,10 +105,8 @@ def _read(arguments: list[str] | None) -> tuple[Options, int]:
     parser.add_argument("--identity-header", help="the secret of the managed-identity endpoint (default: random)")
     given = parser.parse_args(arguments)
     settings = Settings(sent_delay=given.sent_delay, latency=given.latency, concurrency=given.concurrency)
-    options = Options(smtp=given.smtp, settings=settings, faults=tuple(given.fault), seed=given.seed)
-    if given.identity_header:
-        options = Options(options.smtp, settings, options.faults, options.seed, given.identity_header)
-    return options, given.port
+    secret = {"identity_header": given.identity_header} if given.identity_header else {}
+    return Options(given.smtp, settings, tuple(given.fault), given.seed, **secret), given.port
 
 
 def _addresses(port: int, options: Options) -> dict[str, object]:
@@ -129,38 +128,11 @@ def _addresses(port: int, options: Options) -> dict[str, object]:
     }
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if os.name == "posix":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(128)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 def _endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host, int(port)
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is less than 0")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is less than 1")
-    return value
 
 
 def _fault(text: str) -> Fault:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sandbox.loop import LOOPS, chosen, factory
+from sandbox.options import lease
 
 from .keys import Keys
 from .lifetime import Options, run
@@ -24,7 +25,6 @@ from .sealed import seal
 from .settings import UnusableError
 
 EVERYTHING = 2
-_WEEK = 7 * 24 * 60 * 60
 
 
 def main() -> NoReturn:
@@ -87,7 +87,7 @@ def _arguments() -> tuple[Options, str, int]:
     parser.add_argument("--port", type=int, default=7071, help="0 picks a free one")
     parser.add_argument("--tls", nargs=2, type=os.path.abspath, metavar=("CERTFILE", "KEYFILE"), help="serve https")
     parser.add_argument(
-        "--queue-lease", type=int, default=600, metavar="SECONDS", help="how long a received message stays invisible"
+        "--queue-lease", type=lease, default=600, metavar="SECONDS", help="how long a received message stays invisible"
     )
     parser.add_argument("--loop", choices=LOOPS, default=chosen(), help="event loop of functions (uvloop, as in Azure)")
     parser.add_argument("--default-key", metavar="KEY", help="opens functions of level function; random if not given")
@@ -106,8 +106,6 @@ def _arguments() -> tuple[Options, str, int]:
         help="log invocations and what functions log as information; twice: every request to storage too",
     )
     given = parser.parse_args()
-    if not 1 <= given.queue_lease <= _WEEK:
-        parser.error(f"argument --queue-lease: from 1 to {_WEEK} seconds, which is what storage allows")
     seal(given.sealed)
     options = Options(
         app=given.app.resolve(),

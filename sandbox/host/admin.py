@@ -16,7 +16,7 @@ from .invocations import Invoker
 from .protocol import TypedData
 from .replies import Reply, json_reply
 from .timers import Timer
-from .triggers import manual_queue_metadata
+from .triggers import queue_metadata
 
 _log = logging.getLogger("sandbox.host")
 
@@ -71,7 +71,7 @@ class Admin:
                     return json_reply(400, 'a queue function is run by hand with {"input": "the message"}')
                 data = text.encode()
                 inputs = {parameter: TypedData(bytes=data) if binary else TypedData(string=text)}
-                metadata = manual_queue_metadata(function.name, data, binary=binary)
+                metadata = queue_metadata(function.name, data, None, binary=binary)
                 self._invoker.in_background(self._invoker.run(function, inputs, metadata))
             case HttpTrigger():
                 return json_reply(400, "an HTTP function is not run by hand on this host; send it a request")

@@ -110,15 +110,10 @@ class _Server(uvicorn.Server):
 def _listen(bind: str, port: int) -> socket.socket:
     """A listening socket: another program on the port is found out now, not after the app has loaded."""
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((bind, port))
-        listening.listen(2048)
+        return socket.create_server((bind, port), family=family, backlog=2048)
     except OSError as error:
-        listening.close()
-        raise UnusableError(f"cannot listen on {bind} port {port}: {error.strerror}") from error
-    return listening
+        raise UnusableError(f"cannot listen on {bind} port {port}: {os.strerror(error.errno or 0)}") from error
 
 
 def _server(options: Options, front: OwnNames) -> _Server:

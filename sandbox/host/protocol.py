@@ -7,7 +7,7 @@ module itself is what it is given as `protos`. Attribute names are the protocol'
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Never
 
 type FieldValue = str | bytes | int | float | "RpcHttp"
 
@@ -48,58 +48,10 @@ class ParameterBinding:
         return "data"
 
 
-@dataclass(frozen=True, slots=True)
-class NullableString:
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class NullableBool:
-    value: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NullableDouble:
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Timestamp:
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class NullableTimestamp:
-    value: Timestamp
-
-
-class SameSite:
-    """Values of the cookie attribute; `None`, the protocol's word for "not said", is set below."""
-
-    Lax = 1
-    Strict = 2
-    ExplicitNone = 3
-
-
-setattr(SameSite, "None", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class RpcHttpCookie:
-    """A cookie that a function sets; absent attributes are None, or hold an empty string."""
-
-    name: str
-    value: str
-    domain: NullableString | None = None
-    path: NullableString | None = None
-    expires: NullableTimestamp | None = None
-    secure: NullableBool | None = None
-    http_only: NullableBool | None = None
-    same_site: int = 0
-    max_age: NullableDouble | None = None
-
-
-RpcHttpCookie.SameSite = SameSite  # type: ignore[attr-defined] # a class attribute; slots leave no place for it above
+def __getattr__(name: str) -> Never:
+    if name == "RpcHttpCookie":
+        raise ValueError("cookies are not supported by this host")
+    raise AttributeError(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +65,7 @@ class RpcHttp:
     query: Mapping[str, str] = field(default_factory=dict)
     body: TypedData | None = None
     status_code: str = ""
-    cookies: Sequence[RpcHttpCookie] | None = None
+    cookies: Sequence[object] | None = None  # none: see __getattr__
     enable_content_negotiation: bool = False
 
 

@@ -64,8 +64,6 @@ def _from_response(response: RpcHttp) -> Reply:
     if not re.fullmatch(r"[2-9]\d\d", response.status_code):
         raise ValueError(f"{response.status_code!r} is not a status a response can have")
     headers = [(name, value) for name, value in response.headers.items() if name.lower() not in _HOP]
-    if response.cookies:
-        raise ValueError("cookies are not supported by this host")
     for name, value in headers:
         if not _TOKEN.fullmatch(name) or not value.isascii() or any(sign in value for sign in "\r\n\0"):
             raise ValueError(f"{name!r} is not a header a response can have")

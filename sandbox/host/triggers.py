@@ -12,8 +12,8 @@ import contextlib
 import json
 import re
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from .protocol import TypedData
@@ -32,41 +32,19 @@ def system_metadata(function: str) -> dict[str, TypedData]:
     return {"sys": TypedData(json=json.dumps(system))}
 
 
-def queue_metadata(function: str, body: bytes, message: "QueueMessage", *, binary: bool) -> dict[str, TypedData]:
-    """Metadata of a message that was received; binary: the function takes it as bytes."""
-    return _metadata(
-        function,
-        body,
-        binary,
-        {
-            "Id": message.id,
-            "PopReceipt": message.pop_receipt or "",
-            "DequeueCount": message.dequeue_count or 0,
-            "InsertionTime": _time(message.inserted_on),
-            "ExpirationTime": _time(message.expires_on),
-            "NextVisibleTime": _time(message.next_visible_on),
-        },
-    )
-
-
-def manual_queue_metadata(function: str, body: bytes, *, binary: bool) -> dict[str, TypedData]:
-    """Metadata of a message that no queue has seen: a function run by hand."""
-    return _metadata(
-        function,
-        body,
-        binary,
-        {
-            "Id": str(uuid.uuid4()),
-            "PopReceipt": "",
-            "DequeueCount": 0,
-            "InsertionTime": _time(datetime.now(UTC)),
-            "ExpirationTime": _NO_END,
-            "NextVisibleTime": _NO_END,
-        },
-    )
-
-
-def _metadata(function: str, body: bytes, binary: bool, fields: Mapping[str, str | int]) -> dict[str, TypedData]:  # noqa: FBT001 - called here only
+def queue_metadata(function: str, body: bytes, message: "QueueMessage | None", *, binary: bool) -> dict[str, TypedData]:
+    """Metadata of a message. None: no queue has seen it, a function is run by hand. binary: it is taken as bytes."""
+    now = datetime.now(UTC)
+    by_hand = {"id": str(uuid.uuid4()), "inserted_on": now, "expires_on": None, "next_visible_on": None}
+    seen: Any = message or SimpleNamespace(**by_hand, pop_receipt=None, dequeue_count=None)
+    fields = {
+        "Id": seen.id,
+        "PopReceipt": seen.pop_receipt or "",
+        "DequeueCount": seen.dequeue_count or 0,
+        "InsertionTime": _time(seen.inserted_on),
+        "ExpirationTime": _time(seen.expires_on),
+        "NextVisibleTime": _time(seen.next_visible_on),
+    }
     metadata = system_metadata(function)
     with contextlib.suppress(UnicodeDecodeError):  # as in Azure: left out for a body that is not text
         metadata["QueueTrigger"] = TypedData(string=body.decode())

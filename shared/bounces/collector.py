@@ -26,7 +26,7 @@ from typing import Final
 
 import msgspec
 
-from shared.bounces.delivery_report import LARGEST, MAIL_ID, DeliveryReport, FailedRecipient, NotAReport, read_report
+from shared.bounces.delivery_report import LARGEST, DeliveryReport, FailedRecipient, NotAReport, read_report
 from shared.bounces.report_search import PAGE, Listed, ReportSearch, Unread
 from shared.bounces.search_progress import SearchProgress
 from shared.bounces.suppressor import Suppressor
@@ -39,6 +39,7 @@ from shared.graph.client import GraphConnection
 from shared.graph.outcome import Rejected, Throttled
 from shared.mail.addresses import address_hash
 from shared.mail.marker import mail_of
+from shared.mail.outgoing import MAIL_ID
 from shared.ratelimit.shared_row import key_of
 from shared.storage.tables import Table
 from shared.telemetry import LogEvent, emit

@@ -27,6 +27,7 @@ from shared.errors import Malformed
 from shared.mail.addresses import LONGEST, AddressesOfMail, canonical
 from shared.mail.limits import MAX_RECIPIENTS
 from shared.mail.marker import MARKER_HEADER
+from shared.mail.outgoing import MAIL_ID
 from shared.mime.head import MAX_HEAD, MAX_PART_HEAD
 from shared.mime.header_parameters import HeaderParameters, read_parameters
 from shared.mime.parts import inner_parts
@@ -42,7 +43,6 @@ RETURNED: Final = frozenset({"message/rfc822", "message/global", "text/rfc822-he
 SYSTEM_MAILBOX: Final = "microsoftexchange329e71ec88ae4615bbc36ab6ce41109e"  # sends a tenant's own reports
 AUTHENTICATED_AS: Final = "X-MS-Exchange-Organization-AuthAs"
 IS_REPORT: Final = "X-MS-Exchange-Message-Is-Ndr"
-MAIL_ID: Final = re.compile(r"[0-9a-f]{32}")
 _MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,250}>")
 _CODE: Final = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")  # RFC 3463, and not a part of an address
 _BLANK_LINE: Final = re.compile(r"\r?\n[ \t]*\r?\n")

@@ -13,7 +13,7 @@ import azure.functions as func
 from shared.app import App, current_app
 from shared.auth.entra import NO_OPERATOR, Caller
 from shared.auth.entra_keys import KeysUnavailable
-from shared.errors import NotAllowed, Refused, Unauthenticated
+from shared.errors import Malformed, NotAllowed, Refused, Unauthenticated
 from shared.functions.http_answers import length_required, problem, settings_refused, unavailable
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
@@ -27,54 +27,61 @@ type Handler[W] = Callable[[App, func.HttpRequest, W], Awaitable[func.HttpRespon
 """May raise Refused, which is answered as a problem, and AzureError."""
 
 
-def by_token[W](
-    name: str, handler: Handler[W], who: Callable[[Caller, Settings], W], largest: int | None = None
-) -> Function:
-    """The function of this name for callers with a bearer token.
+def operable[W](
+    name: str, handler: Handler[W], who: Callable[[Caller, Settings], W], key: W, largest: int | None = None
+) -> tuple[Function, Function]:
+    """The function of this name for callers with a bearer token, and operator_… for operators with a function key.
 
-    who: what the handler gets to know of the caller; raises NotAllowed. largest: bytes of a body, which is measured
-    before the token is verified.
+    who: what the handler gets to know of the caller; raises NotAllowed. key: the same of whoever has a function key,
+    which names nobody and does not expire. largest: bytes of a body, which is measured before any proof is looked at.
     """
+    return (
+        _function(name, handler, _by_token, who, largest),
+        _function(f"operator_{name}", handler, _by_key, lambda *_: key, largest),
+    )
 
+
+def _function[C: Caller | None, W](
+    name: str,
+    handler: Handler[W],
+    proof: Callable[[App, func.HttpRequest], Awaitable[C]],
+    who: Callable[[C, Settings], W],
+    largest: int | None,
+) -> Function:
     async def function(req: func.HttpRequest) -> func.HttpResponse:
         if (refused := _body_refused(req, name, largest)) is not None:
             return refused
         app = current_app()
         if app.settings.problems:
             return problem(503, settings_refused(app.settings.problems))
-        caller: Caller | None = None
+        from azure.core.exceptions import AzureError
+
+        caller: C | None = None
         try:
-            caller = await authenticated(app, req)
-            known = who(caller, app.settings)
+            caller = await proof(app, req)
+            return await handler(app, req, who(caller, app.settings))
         except KeysUnavailable:
             return unavailable("The tenant's signing keys cannot be fetched.", "KeysUnavailable")
         except Refused as refusal:
-            return _refused(refusal, caller)
-        return await _answer(app, req, handler, known, caller)
+            report_refused(refusal, caller)
+            return problem(refusal.status, str(refusal), CHALLENGE if isinstance(refusal, Unauthenticated) else None)
+        except AzureError:
+            return unavailable("Mailroom's storage cannot be reached.", "ServiceUnavailable")
 
     function.__name__ = name
     return function
 
 
-def by_key[W](name: str, handler: Handler[W], who: W, largest: int | None = None) -> Function:
-    """The function of this name for operators with a function key, which names nobody and does not expire.
+async def _by_token(app: App, req: func.HttpRequest) -> Caller:
+    return await authenticated(app, req)
 
-    The platform has checked the key by then; that none opens anything (MAIL_OPERATOR_KEYS) is decided here.
-    """
 
-    async def function(req: func.HttpRequest) -> func.HttpResponse:
-        if (refused := _body_refused(req, name, largest)) is not None:
-            return refused
-        app = current_app()
-        if not app.settings.operator_keys:
-            detail = f"Function keys are not accepted: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
-            return problem(403, detail)
-        if app.settings.problems:
-            return problem(503, settings_refused(app.settings.problems))
-        return await _answer(app, req, handler, who)
-
-    function.__name__ = name
-    return function
+async def _by_key(app: App, req: func.HttpRequest) -> None:  # noqa: ARG001 - as _by_token
+    """The platform has checked the key by then; that none opens anything (MAIL_OPERATOR_KEYS) is decided here."""
+    if not app.settings.operator_keys:
+        raise NotAllowed(
+            f"Function keys are not accepted: MAIL_OPERATOR_KEYS is false. Leave out /operator. {NO_OPERATOR}"
+        )
 
 
 async def authenticated(app: App, req: func.HttpRequest) -> Caller:
@@ -91,12 +98,12 @@ def report_refused(refusal: Refused, caller: Caller | None) -> None:
         emit(LogEvent.CALLER_REFUSED, status=refusal.status, code=refusal.code, application=application)
 
 
-def page_size(req: func.HttpRequest) -> int | func.HttpResponse:
-    """The value of `top`, the number of entries in a page; or the answer to an invalid value."""
+def page_size(req: func.HttpRequest) -> int:
+    """The value of `top`, the number of entries in a page. Raises Malformed."""
     given = req.params.get("top", str(PAGE))
     if len(given) <= len(str(LONGEST_PAGE)) and given.isascii() and given.isdigit() and 1 <= int(given) <= LONGEST_PAGE:
         return int(given)
-    return problem(400, f"top is {given[:20]!r}, expected a number from 1 to {LONGEST_PAGE}.")
+    raise Malformed(400, "BadRequest", f"top is {given[:20]!r}, expected a number from 1 to {LONGEST_PAGE}.")
 
 
 def wrong_after() -> func.HttpResponse:
@@ -111,21 +118,3 @@ def _body_refused(req: func.HttpRequest, name: str, largest: int | None) -> func
     if largest is not None and size > largest:
         return problem(413, f"The body has {size} bytes, expected at most {largest}.")
     return None
-
-
-def _refused(refusal: Refused, caller: Caller | None) -> func.HttpResponse:
-    report_refused(refusal, caller)
-    return problem(refusal.status, str(refusal), CHALLENGE if isinstance(refusal, Unauthenticated) else None)
-
-
-async def _answer[W](
-    app: App, req: func.HttpRequest, handler: Handler[W], who: W, caller: Caller | None = None
-) -> func.HttpResponse:
-    from azure.core.exceptions import AzureError
-
-    try:
-        return await handler(app, req, who)
-    except Refused as refusal:
-        return _refused(refusal, caller)
-    except AzureError:
-        return unavailable("Mailroom's storage cannot be reached.", "ServiceUnavailable")

@@ -10,7 +10,7 @@ import azure.functions as func
 
 from shared.app import App, current_app
 from shared.event_loop import within
-from shared.functions.http_answers import json_answer
+from shared.functions.http_answers import NO_STORE, json_answer
 from shared.functions.triggers import QUEUES
 
 PATIENCE: Final = 8.0  # seconds for each dependency to answer
@@ -25,7 +25,7 @@ LOST: Final = {
 async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's parameter
     """Liveness, independent of settings and dependencies, because a restart would not repair those."""
     current_app()  # logs the settings that cannot be used, when this is the first request
-    return json_answer(200, {"status": "pass"}, {"Cache-Control": "no-store"})
+    return json_answer(200, {"status": "pass"}, NO_STORE)
 
 
 async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
@@ -51,7 +51,7 @@ async def health_ready(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
     found = {check["status"] for check in checks.values()}
     status = next((worst for worst in ("fail", "degraded") if worst in found), "pass")
     body = {"status": status, "checks": checks}
-    return json_answer(503 if status == "fail" else 200, body, {"Cache-Control": "no-store"})
+    return json_answer(503 if status == "fail" else 200, body, NO_STORE)
 
 
 async def _asked(question: Awaitable[str | None]) -> dict[str, object]:

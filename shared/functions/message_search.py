@@ -1,6 +1,5 @@
 """Finds mails by key, by filters, or because they need attention; and replays those that a filter finds."""
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,17 +16,16 @@ from shared.auth.entra import NO_OPERATOR
 from shared.delivery.row import REPLAYABLE, Row, State
 from shared.delivery.search import FIRST, INTAKES, Filters, SearchPage, search
 from shared.errors import Malformed, NotAllowed
-from shared.functions.access import by_key, by_token, page_size, wrong_after
+from shared.functions.access import operable, page_size, wrong_after
 from shared.functions.http_answers import NO_STORE, json_answer, time_of
 from shared.functions.messages import Scope, described, flag, operator, scope_of, shown, unreplayed
 from shared.mail.addresses import mailbox_name
 from shared.mail.limits import MAX_KEY
-from shared.mail.outgoing import identity, key_hash
+from shared.mail.outgoing import HASH, identity, key_hash
 from shared.settings.address_patterns import GUID
 from shared.settings.queue_names import OUTBOX
 
 LONGEST: Final = 320  # characters of a value
-HASH: Final = re.compile(r"[0-9a-f]{64}")
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 TIME: Final = 60.0  # seconds after which a replay of many begins no other one
 MOST_REPLAYED: Final = 100
@@ -147,8 +145,6 @@ async def _list(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpRespo
         return await _page(app, await _own(app, req, scope))
     filters = _filters(req, *PAGING)
     most = page_size(req)
-    if not isinstance(most, int):
-        return most
     if "key" in req.params and (rows := await _by_id(app, filters, req.params["key"])):
         return await _page(app, rows)
     try:
@@ -202,8 +198,6 @@ def _far(found: SearchPage | None) -> dict[str, object]:
 async def _attention(app: App, req: func.HttpRequest, _: Scope) -> func.HttpResponse:
     _known(req, PAGING)
     most = page_size(req)
-    if not isinstance(most, int):
-        return most
     try:
         rows, after = await app.engine.ledger.listed(most, req.params.get("after"))
     except ValueError:
@@ -219,8 +213,6 @@ async def _replay(app: App, req: func.HttpRequest, _: Scope) -> func.HttpRespons
         raise _bad(f"state is {filters.state or 'missing'}, expected one of {', '.join(sorted(REPLAYABLE))}.")
     dry = flag(req, "dryRun")
     most = page_size(req)
-    if not isinstance(most, int):
-        return most
     end = time.monotonic() + TIME
     try:
         found = await _search(app, filters, min(most, MOST_REPLAYED), req.params.get("after"))
@@ -250,11 +242,7 @@ async def _summary(app: App, req: func.HttpRequest, _: Scope) -> func.HttpRespon
     return json_answer(200, msgspec.to_builtins(found), NO_STORE)
 
 
-messages = by_token("messages", _list, scope_of)
-message_replays = by_token("message_replays", _replay, operator)
-attention = by_token("attention", _attention, operator)
-summary = by_token("summary", _summary, operator)
-operator_messages = by_key("operator_messages", _list, None)
-operator_message_replays = by_key("operator_message_replays", _replay, None)
-operator_attention = by_key("operator_attention", _attention, None)
-operator_summary = by_key("operator_summary", _summary, None)
+messages, operator_messages = operable("messages", _list, scope_of, None)
+message_replays, operator_message_replays = operable("message_replays", _replay, operator, None)
+attention, operator_attention = operable("attention", _attention, operator, None)
+summary, operator_summary = operable("summary", _summary, operator, None)

@@ -2,7 +2,6 @@
 ended unsent, and retry those that wait.
 """
 
-import re
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -14,15 +13,15 @@ from shared.auth.entra import NO_OPERATOR, Caller, operates, require
 from shared.delivery.explanations import reason_of
 from shared.delivery.results import bounces_of, untold
 from shared.delivery.row import ENDED, REPLAYABLE, Row
-from shared.errors import Malformed, NotAllowed
-from shared.functions.access import by_key, by_token
+from shared.errors import Malformed, NotAllowed, Refused
+from shared.functions.access import operable
 from shared.functions.http_answers import NO_STORE, json_answer, problem, rfc_3339
+from shared.mail.outgoing import MAIL_ID
 from shared.settings.config import Settings
 
 if TYPE_CHECKING:
     from shared.delivery.cancel_replay_retry import Cannot
 
-ID: Final = re.compile(r"[0-9a-f]{32}")
 UNASKABLE: Final = (
     "It may have been sent, and its mailbox cannot be asked: Graph answers 403, no copy was asked for (saveToSentItems "
     "is false), or MAIL_VERIFY_SENT is false. Look into the mailbox; force=true sends it all the same, and it may then "
@@ -34,8 +33,6 @@ Scope = str | None  # of the producer; None: an operator's, everything
 
 async def _one(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
     row = await _row(app, req, scope)
-    if row is None:
-        return _not_found()
     if req.method == "GET":
         return json_answer(200, await described(app, row), NO_STORE)
     cancelled = await app.control.cancel(row)
@@ -48,8 +45,6 @@ async def _replay(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpRes
     from shared.functions.kept_messages import refused
 
     row = await _row(app, req, scope)
-    if row is None:
-        return _not_found()
     force = flag(req, "force")
     replayed = await app.control.replay(row, force=force, refused=partial(refused, app))
     if isinstance(replayed, Row):
@@ -73,8 +68,6 @@ def unreplayed(cannot: "Cannot") -> str:
 
 async def _retry(app: App, req: func.HttpRequest, scope: Scope) -> func.HttpResponse:
     row = await _row(app, req, scope)
-    if row is None:
-        return _not_found()
     retried = await app.control.retry(row)
     if isinstance(retried, Row):
         return json_answer(200 if retried.state == "sent" else 202, shown(retried), NO_STORE)
@@ -113,12 +106,9 @@ def operator(caller: Caller, settings: Settings) -> None:
         raise NotAllowed(f"Only operators can list, replay and retry mails. {NO_OPERATOR}")
 
 
-message = by_token("message", _one, scope_of)
-message_replay = by_token("message_replay", _replay, operator)
-message_retry = by_token("message_retry", _retry, operator)
-operator_message = by_key("operator_message", _one, None)
-operator_message_replay = by_key("operator_message_replay", _replay, None)
-operator_message_retry = by_key("operator_message_retry", _retry, None)
+message, operator_message = operable("message", _one, scope_of, None)
+message_replay, operator_message_replay = operable("message_replay", _replay, operator, None)
+message_retry, operator_message_retry = operable("message_retry", _retry, operator, None)
 
 
 def flag(req: func.HttpRequest, name: str) -> bool:
@@ -129,14 +119,13 @@ def flag(req: func.HttpRequest, name: str) -> bool:
     return bool(given == "true")
 
 
-async def _row(app: App, req: func.HttpRequest, scope: Scope) -> Row | None:
+async def _row(app: App, req: func.HttpRequest, scope: Scope) -> Row:
+    """Raises Refused if there is none in this scope."""
     mail = req.route_params["id"]
-    row = await app.engine.ledger.read(mail) if ID.fullmatch(mail) else None
-    return row if row is not None and scope in (None, row.scope) else None
-
-
-def _not_found() -> func.HttpResponse:
-    return problem(404, "No mail has this id, or it is not yours.")
+    row = await app.engine.ledger.read(mail) if MAIL_ID.fullmatch(mail) else None
+    if row is None or scope not in (None, row.scope):
+        raise Refused(404, "NotFound", "No mail has this id, or it is not yours.")
+    return row
 
 
 async def described(app: App, row: Row) -> dict[str, object]:

@@ -8,13 +8,16 @@ unseen until storage deletes it. So these functions do not raise for failures th
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import azure.functions as func
+import msgspec
+from azure.core.exceptions import AzureError
 
 from shared.app import App, current_app
 from shared.delivery.outbox_mail import outbox_mail
 from shared.delivery.queue import FURTHEST
+from shared.delivery.queue_messages import Batch, ProducerMessage, Work, parse_work, work_of
 from shared.errors import Malformed, Refused
 from shared.functions.queue_intake import (
     admitted,
@@ -30,9 +33,6 @@ from shared.functions.queue_intake import (
 from shared.mail.outgoing import OutgoingMail
 from shared.settings.queue_names import EVENTS, OUTBOX, WORK
 from shared.telemetry import LogEvent, emit
-
-if TYPE_CHECKING:
-    from shared.delivery.queue_messages import Batch, ProducerMessage
 
 SOON: Final = timedelta(seconds=1)  # a time so near is not worth another message
 LARGEST: Final = 60 * 1024  # bytes of a message; a larger one goes on as a mail, in a blob
@@ -53,10 +53,8 @@ async def mail_work(message: func.QueueMessage) -> None:
     return await _work(app, as_it_came(message, WORK))
 
 
-async def _work(app: App, message: "ProducerMessage") -> None:
+async def _work(app: App, message: ProducerMessage) -> None:
     """Handle a message of mail-work, also one of another version that had to wait."""
-    from shared.delivery.queue_messages import Batch, ProducerMessage, parse_work
-
     try:
         work = parse_work(message.body)
     except ValueError as error:
@@ -78,8 +76,6 @@ async def mail_events_poison(message: func.QueueMessage) -> None:
 
 
 async def mail_work_poison(message: func.QueueMessage) -> None:
-    from shared.delivery.queue_messages import Work, parse_work
-
     body = message.get_body()
 
     async def settle(app: App) -> None:
@@ -98,15 +94,11 @@ async def mail_work_poison(message: func.QueueMessage) -> None:
     await _or_later(settle, lambda app: put_back(app, body))
 
 
-async def _too_old(app: App, work: "ProducerMessage | Batch") -> bool:
+async def _too_old(app: App, work: ProducerMessage | Batch) -> bool:
     """Keep what has failed for longer than a mail may wait; an operator can put it back into its queue.
 
     False: it is younger.
     """
-    import msgspec
-
-    from shared.delivery.queue_messages import ProducerMessage
-
     if not expired(app, work.inserted_at if isinstance(work, ProducerMessage) else work.accepted_at):
         return False
     crashed = Malformed(400, "Crashed", "The message failed repeatedly until it was too old.")
@@ -125,7 +117,7 @@ async def _poison(message: func.QueueMessage, queue: str) -> None:
     await _given_up(given_up)
 
 
-async def _given_up(message: "ProducerMessage") -> None:
+async def _given_up(message: ProducerMessage) -> None:
     """A producer's message that failed repeatedly: what is certain about it is done, the rest is kept for an operator.
 
     Only a key identifies its mail: without one it may have been sent under the id that the message had before. An event
@@ -133,10 +125,6 @@ async def _given_up(message: "ProducerMessage") -> None:
     """
 
     async def settle(app: App) -> None:
-        from azure.core.exceptions import AzureError
-
-        from shared.delivery.queue_messages import work_of
-
         refusal: Refused = Malformed(
             400, "Crashed", "The message failed repeatedly, and has no key that names its mail."
         )
@@ -163,8 +151,6 @@ async def _or_later(settle: Callable[[App], Awaitable[None]], retry_later: Calla
 
     Raises only when that fails too. The platform then delivers the message again after ten minutes, ten times.
     """
-    from azure.core.exceptions import AzureError
-
     app = current_app()
     if not app.settings.problems:
         with suppress(AzureError):
@@ -172,7 +158,7 @@ async def _or_later(settle: Callable[[App], Awaitable[None]], retry_later: Calla
     return await retry_later(app)
 
 
-async def _waited(app: App, message: "ProducerMessage") -> None:
+async def _waited(app: App, message: ProducerMessage) -> None:
     """Handle a producer's message that had to wait in mail-work, because of an obstacle or of its rate."""
     whole = await app.outbox.whole(message)
     if whole is None:
@@ -185,7 +171,7 @@ async def _waited(app: App, message: "ProducerMessage") -> None:
     return await (_event if whole.queue == EVENTS else _producers)(whole)
 
 
-async def _producers(message: "ProducerMessage") -> None:
+async def _producers(message: ProducerMessage) -> None:
     """Handle a producer's message: one mail, several, or something that is refused and kept with the reason."""
     app = current_app()
     if app.settings.problems:
@@ -198,8 +184,6 @@ async def _producers(message: "ProducerMessage") -> None:
         mail = await admitted(app, mail)
     except Refused as refusal:
         return await app.worker.refuse(message.id, message.queue, message.body, refusal, of=mail)
-    from shared.delivery.queue_messages import work_of
-
     if not message.paced and await _waits_for_its_time(app, message, mail):
         return None
     if not await app.worker.deliver(work_of(mail), mail):
@@ -207,12 +191,8 @@ async def _producers(message: "ProducerMessage") -> None:
     return None
 
 
-async def _waits_for_its_time(app: App, message: "ProducerMessage", mail: OutgoingMail) -> bool:
+async def _waits_for_its_time(app: App, message: ProducerMessage, mail: OutgoingMail) -> bool:
     """If the queue has a rate, put the message into mail-work until its time. False: the time is now."""
-    import msgspec
-
-    from shared.delivery.queue_messages import work_of
-
     rule = app.settings.callers.get(mail.origin.name)
     if rule is None or rule.rate_per_minute is None:
         return False
@@ -228,7 +208,7 @@ async def _waits_for_its_time(app: App, message: "ProducerMessage", mail: Outgoi
     return True
 
 
-async def _event(message: "ProducerMessage") -> None:
+async def _event(message: ProducerMessage) -> None:
     """Handle a producer's event: as many mails as its route makes of it, or something that is refused and kept."""
     from shared.webhooks.routing.route import RouteUnusable
 

@@ -1,13 +1,13 @@
 """Steps that all queue functions share: name a message, split an array, admit a mail, put a message back, keep it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from shared.app import App
 from shared.delivery.outbox_mail import OutboxMail
 from shared.delivery.queue import LATER
+from shared.delivery.queue_messages import ProducerMessage, apart, of_some_version
 from shared.errors import Malformed, Refused
 from shared.functions.http_answers import settings_refused
 from shared.functions.triggers import CONNECTION
@@ -18,18 +18,13 @@ from shared.policy.size_limits import check_size
 from shared.settings.queue_names import OUTBOX, WORK
 from shared.telemetry import LogEvent, emit
 
-if TYPE_CHECKING:
-    from shared.delivery.queue_messages import ProducerMessage
-
 
 class NotConfiguredError(RuntimeError):
     """A queue function ran while storage itself is not configured. The message stays in its queue."""
 
 
-def as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> "ProducerMessage":
+def as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> ProducerMessage:
     """The message as it came; its id is the same at every delivery. origin: the queue of a poisoned message."""
-    from shared.delivery.queue_messages import ProducerMessage
-
     return ProducerMessage(
         v=1,
         id=identity(f"queue:{origin or queue}", message.id or ""),
@@ -40,14 +35,12 @@ def as_it_came(message: func.QueueMessage, queue: str, origin: str = "") -> "Pro
     )
 
 
-async def taken_apart(app: App, message: "ProducerMessage") -> bool:
+async def taken_apart(app: App, message: ProducerMessage) -> bool:
     """Make a message of each element, if the message is an array; False if it is not.
 
     The elements are durable before the array is completed, and named by the array's id and their index: an array that
     is repeated, because a host went down halfway, makes nothing twice. A refused element is kept on its own.
     """
-    from shared.delivery.queue_messages import apart
-
     try:
         parts = apart(message)
     except Refused as refusal:
@@ -59,9 +52,7 @@ async def taken_apart(app: App, message: "ProducerMessage") -> bool:
 
 
 def queued_mail(app: App, queued: OutboxMail, keyless: str, accepted_at: datetime) -> OutgoingMail:
-    not_before = limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore")
-    sender = queued.sender
-    scope = f"queue:{OUTBOX}:{sender}"
+    scope, sender = f"queue:{OUTBOX}:{queued.sender}", queued.sender
     return OutgoingMail(
         id=identity(scope, queued.key) if queued.key else keyless,
         scope=scope,
@@ -69,7 +60,7 @@ def queued_mail(app: App, queued: OutboxMail, keyless: str, accepted_at: datetim
         sender=sender,
         request=queued.mail,
         origin=Origin(kind="queue", name=OUTBOX),
-        not_before=not_before,
+        not_before=limits.waiting_until(queued.not_before, datetime.now(UTC), "$.notBefore"),
         accepted_at=accepted_at,
         thread=queued.thread,
         mime=queued.mime,
@@ -101,7 +92,7 @@ async def put_back(app: App, text: bytes) -> None:
     await app.outbox.put_back(WORK, text, LATER)
 
 
-async def retry_later(app: App, message: "ProducerMessage") -> None:
+async def retry_later(app: App, message: ProducerMessage) -> None:
     """Put a producer's message into mail-work for later."""
     _need_queues(app)
     await app.outbox.retry_later(message, LATER)
@@ -114,15 +105,13 @@ def _need_queues(app: App) -> None:
         raise NotConfiguredError(settings_refused(app.settings.problems))
 
 
-async def keep_unread(app: App, message: "ProducerMessage", error: ValueError) -> None:
+async def keep_unread(app: App, message: ProducerMessage, error: ValueError) -> None:
     """A message of mail-work that this version cannot read.
 
     Only Mailroom writes to that queue: a message without a kind and a version was written by someone else, and is kept
     for an operator. A message of another version, as in a rolling update, waits for a version that can read it, for as
     long as a mail may.
     """
-    from shared.delivery.queue_messages import of_some_version
-
     versioned = of_some_version(message.body)
     if not versioned or expired(app, message.inserted_at):
         refusal = Malformed(400, "UnknownVersion" if versioned else "NotMailroomsOwn", str(error))

@@ -4,7 +4,6 @@ URLs are logged, so they never contain an address. The id of an entry is the SHA
 (mail/addresses.py).
 """
 
-import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,15 +13,15 @@ import msgspec
 from shared.app import App
 from shared.auth.entra import NO_OPERATOR, Caller, operates
 from shared.errors import Malformed, NotAllowed
-from shared.functions.access import by_key, by_token, page_size, wrong_after
+from shared.functions.access import operable, page_size, wrong_after
 from shared.functions.http_answers import NO_STORE, json_answer, problem, rfc_3339
 from shared.mail.addresses import address_hash, checked
+from shared.mail.outgoing import HASH
 from shared.parsing.strict_json import read_json
 from shared.policy.suppression import NewSuppression, SuppressedAddress
 from shared.settings.config import Settings
 from shared.telemetry import LogEvent, emit
 
-ID: Final = re.compile(r"[0-9a-f]{64}")
 LARGEST: Final = 8 * 1024  # bytes of a body
 BY_KEY: Final = "key"
 
@@ -34,8 +33,6 @@ async def _all(app: App, req: func.HttpRequest, by: str) -> func.HttpResponse:
 
 async def _list(app: App, req: func.HttpRequest) -> func.HttpResponse:
     most = page_size(req)
-    if not isinstance(most, int):
-        return most
     try:
         entries, after = await app.suppressions.store.page(most, req.params.get("after"))
     except ValueError:
@@ -68,7 +65,7 @@ async def _add(app: App, req: func.HttpRequest, by: str) -> func.HttpResponse:
 async def _one(app: App, req: func.HttpRequest, by: str) -> func.HttpResponse:
     given = req.route_params["id"]
     store = app.suppressions.store
-    entry = await store.get(given) if ID.fullmatch(given) else None
+    entry = await store.get(given) if HASH.fullmatch(given) else None
     if entry is None:
         detail = (
             "There is no such entry. An id is the SHA-256 of an address in lower case, with its domain in A-labels."
@@ -88,10 +85,8 @@ def _operator(caller: Caller, settings: Settings) -> str:
     return caller.application_id
 
 
-suppressions = by_token("suppressions", _all, _operator, LARGEST)
-suppression = by_token("suppression", _one, _operator)
-operator_suppressions = by_key("operator_suppressions", _all, BY_KEY, LARGEST)
-operator_suppression = by_key("operator_suppression", _one, BY_KEY)
+suppressions, operator_suppressions = operable("suppressions", _all, _operator, BY_KEY, LARGEST)
+suppression, operator_suppression = operable("suppression", _one, _operator, BY_KEY)
 
 
 def _shown(entry: SuppressedAddress) -> dict[str, object]:

@@ -19,7 +19,7 @@ QUEUES: Final = (EVENTS, OUTBOX, WORK, f"{EVENTS}-poison", f"{OUTBOX}-poison", f
 _OPEN, _KEY = func.AuthLevel.ANONYMOUS, func.AuthLevel.FUNCTION
 
 # name, methods, route, level, module of shared.functions, function in it
-HTTP: Final = (
+_HTTP: Final = (
     ("send_mail", "POST", "v1.0/users/{id}/sendMail", _OPEN, "send_mail", "send_mail"),
     ("send_my_mail", "POST", "v1.0/me/sendMail", _OPEN, "send_mail", "send_my_mail"),
     # The same two by the action's qualified name, as older SDKs call it: .NET before 5, Java before 6, Objective-C.
@@ -33,27 +33,20 @@ HTTP: Final = (
     ("message_replays", "POST", "messages/replay", _OPEN, "message_search", "message_replays"),
     ("attention", "GET", "attention", _OPEN, "message_search", "attention"),
     ("summary", "GET", "summary", _OPEN, "message_search", "summary"),
-    ("operator_message", "GET DELETE", "operator/messages/{id}", _KEY, "messages", "operator_message"),
-    ("operator_message_replay", "POST", "operator/messages/{id}/replay", _KEY, "messages", "operator_message_replay"),
-    ("operator_message_retry", "POST", "operator/messages/{id}/retry", _KEY, "messages", "operator_message_retry"),
-    ("operator_messages", "GET", "operator/messages", _KEY, "message_search", "operator_messages"),
-    (
-        "operator_message_replays",
-        "POST",
-        "operator/messages/replay",
-        _KEY,
-        "message_search",
-        "operator_message_replays",
-    ),
-    ("operator_attention", "GET", "operator/attention", _KEY, "message_search", "operator_attention"),
-    ("operator_summary", "GET", "operator/summary", _KEY, "message_search", "operator_summary"),
     ("suppressions", "GET POST", "suppressions", _OPEN, "suppressions", "suppressions"),
     ("suppression", "GET DELETE", "suppressions/{id}", _OPEN, "suppressions", "suppression"),
-    ("operator_suppressions", "GET POST", "operator/suppressions", _KEY, "suppressions", "operator_suppressions"),
-    ("operator_suppression", "GET DELETE", "operator/suppressions/{id}", _KEY, "suppressions", "operator_suppression"),
     ("health", "GET", "health", _OPEN, "health", "health"),
     ("health_ready", "GET", "health/ready", _KEY, "health", "health_ready"),
     ("openapi", "GET", "openapi.json", _OPEN, "openapi", "openapi"),
+)
+# What operators ask for, by function key as well.
+HTTP: Final = (
+    *_HTTP,
+    *(
+        (f"operator_{name}", methods, f"operator/{route}", _KEY, module, f"operator_{name}")
+        for name, methods, route, _, module, _ in _HTTP
+        if module in ("messages", "message_search", "suppressions")
+    ),
 )
 
 blueprint = func.Blueprint()

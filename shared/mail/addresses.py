@@ -67,7 +67,7 @@ class AddressesOfMail:
         self._domains = set[str]()
 
     def checked(self, address: str) -> str:
-        """As the function `checked`. Raises ValueError, also beyond the limit."""
+        """Like the function `checked`. Raises ValueError, also beyond the limit."""
         domain = address.rpartition("@")[2] if len(address) <= LONGEST else ""
         if (not domain.isascii() or _ENCODED in domain.lower()) and domain not in self._domains:
             self._domains.add(domain)
@@ -79,7 +79,7 @@ class AddressesOfMail:
 
 
 def canonical(address: str) -> str:
-    """The one spelling of an address that is compared. Raises ValueError as `checked`.
+    """The spelling of an address that is used for comparisons. Raises ValueError like `checked`.
 
     Case is free as in Unicode's caseless matching (The Unicode Standard, section 3.13).
     """
@@ -88,7 +88,7 @@ def canonical(address: str) -> str:
 
 
 def address_hash(address: str) -> str:
-    """What an address is known by where it must not stand itself: the SHA-256, in hex digits, of its canonical form.
+    """The SHA-256, in hex digits, of the canonical form of an address, for places that must not contain the address.
 
     Raises ValueError as `checked`.
     """

@@ -26,7 +26,7 @@ Category = Annotated[str, Meta(pattern=LINE, min_length=1, max_length=255)]  # 2
 
 
 def odata_type(name: str) -> str:
-    """What `@odata.type` says of an object of the class with this name."""
+    """The `@odata.type` of objects of the class with this name."""
     return f"#microsoft.graph.{name[0].lower()}{name[1:]}"
 
 
@@ -47,7 +47,7 @@ class Typed(Property, frozen=True, tag_field="@odata.type", tag=odata_type):
 
 
 class Complex(Property, frozen=True, kw_only=True):
-    """An object that has an `@odata.type` where its caller wrote one."""
+    """An object that has an `@odata.type` only if its caller wrote one."""
 
     odata_type: str | None = field(default=None, name="@odata.type")
 

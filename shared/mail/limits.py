@@ -72,7 +72,7 @@ def _check_count(there: Sized | None, most: int, code: str, path: str) -> None:
 
 
 def waiting_until(not_before: datetime | None, now: datetime, place: str) -> datetime | None:
-    """The time that a mail waits for; None for one that has passed. Raises Malformed for one too far ahead."""
+    """The time for which a mail waits; None if it has passed. Raises Malformed if it is too far ahead."""
     if not_before is None or not_before <= now:
         return None
     if not_before - now > FURTHEST:
@@ -82,6 +82,6 @@ def waiting_until(not_before: datetime | None, now: datetime, place: str) -> dat
 
 
 def too_large(size: int) -> Malformed:
-    """The refusal, 413, of a request of so many bytes."""
+    """The refusal (413) of a request of `size` bytes."""
     text = f"Found a request of {size} bytes; Graph accepts {MAX_REQUEST} at most, including attachments in base64."
     return Malformed(413, "RequestEntityTooLarge", text, "$")

@@ -50,13 +50,13 @@ def with_marker(message: "Message", mail_id: str) -> "Message":
 
 
 def message_id(mail_id: str, mailbox: str) -> str:
-    """The Message-ID of a MIME mail that goes from this mailbox, an address or an object id."""
+    """The Message-ID of a MIME mail that is sent from this mailbox (an address or an object id)."""
     domain = mailbox.rpartition("@")[2].lower() if "@" in mailbox else ""
     return f"<{mail_id}@{domain if _PLAIN_DOMAIN.fullmatch(domain) else NO_DOMAIN}>"
 
 
 def mail_of(message_id: str) -> str | None:
-    """The mail whose Message-ID this is; None where it is none of Mailroom's own."""
+    """The id of the mail with this Message-ID; None if Mailroom did not create the Message-ID."""
     match = _OWN_ID.match(message_id)
     return match[1] if match else None
 

@@ -6,6 +6,7 @@ mail.
 
 import hashlib
 import os
+import re
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ import msgspec
 from shared.mail.model import SendMail
 
 ID_DIGITS: Final = 32
+MAIL_ID: Final = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
+HASH: Final = re.compile(r"[0-9a-f]{64}")  # a SHA-256: of an address, a key or a body
 
 # What a mail's id is made of, and so why another mail with the same id is a copy of it:
 #   sender-id   an id that the event's sender repeats when it tries again
@@ -30,9 +33,10 @@ KnownBy = Literal["sender-id", "identity", "route-key", "same-bytes", "message",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who asks for a mail. `application`: an app-only token; `user`: a delegated one, with the user's object id.
+    """The origin of a mail: who asks for it.
 
-    name: the application id of the caller, also for a user; or the name of the queue or of the route.
+    kind: `application` for an app-only token; `user` for a delegated one, with the user's object id. name: the
+    application id of the caller, also for a user; or the name of the queue or of the route.
     """
 
     kind: Literal["application", "user", "queue", "route"]
@@ -102,12 +106,12 @@ def decode(data: bytes) -> OutgoingMail:
 
 
 def identity(scope: str, key: str) -> str:
-    """The id of the mail that `scope` calls `key`: 32 hex digits of a SHA-256. The same pair, the same id."""
+    """The id of the mail with this key in this scope: 32 hex digits of a SHA-256. It depends on nothing else."""
     return _digest(_utf8(scope), _utf8(key))[:ID_DIGITS]
 
 
 def key_hash(key: str) -> str:
-    """The SHA-256 of a key, in hex digits: rows know it by that alone, since a key may say whom a mail is for."""
+    """The SHA-256 of a key, in hex digits. Rows contain only that, because a key may say whom a mail is for."""
     return hashlib.sha256(_utf8(key)).hexdigest()
 
 

@@ -92,7 +92,7 @@ def _prepare(message: Any) -> None:
 
 
 def _kind(value: dict[str, Any]) -> type[Typed] | None:
-    """What an object says that it is, in any case, with `#` or without; rewritten as Graph writes it."""
+    """The `@odata.type` of an object, in any case, with or without `#`; rewritten as Graph writes it."""
     tag = value.get(TYPE)
     if tag is None:
         value.pop(TYPE, None)
@@ -117,7 +117,7 @@ def checked_mail(tree: dict[str, Any], outer: SendMailBody) -> SendMail:
 
 
 def _either(tree: dict[str, Any], *names: str) -> str:
-    """The one of these names that the caller wrote; the first if none."""
+    """The name among these that the caller wrote; the first if there is none."""
     written = [name for name in tree if name in names]
     if len(written) > 1:
         text = f"Found both {written[0]} and {written[1]}; expected one of them."

@@ -62,7 +62,7 @@ class PlainStore(BackingStore[Any]):
         return subscription_id or ""
 
     def unsubscribe(self, subscription_id: str) -> None:
-        """Nobody is subscribed."""
+        """Does nothing, because nobody can subscribe."""
 
     def clear(self) -> None:
         self._values.clear()

@@ -80,7 +80,7 @@ def needs_draft(mail: SendMail) -> bool:
 
 
 def at_most(value: Message | Attachment) -> int:
-    """More bytes than json_size, without files in blobs."""
+    """An upper bound of json_size, without files in blobs."""
     return _LONGEST_ESCAPE * len(_encode(value))
 
 
@@ -102,12 +102,12 @@ class DraftPlan:
 
     @property
     def names(self) -> list[str]:
-        """Of all attachments, in the order in which they get into the draft."""
+        """The names of all attachments, in the order in which they are added to the draft."""
         return [one.name for one in (*(self.first.attachments or ()), *self.rest)]
 
 
 def plan_of(message: Message) -> DraftPlan:
-    """How a message, with its marker, gets into a draft."""
+    """Plan how a message, with its marker, is put into a draft."""
     room = MAX_REQUEST - json_size(msgspec.structs.replace(message, attachments=()))
     first, rest = list[Attachment](), list[Attachment]()
     for one in message.attachments or ():
@@ -121,7 +121,7 @@ def plan_of(message: Message) -> DraftPlan:
 
 
 def weight(mail: OutgoingMail) -> int:
-    """Bytes of a mail, about, with the files in blobs; found without writing it."""
+    """The approximate size of a mail in bytes, including files in blobs; computed without writing the mail."""
     if mail.mime is not None:
         return len(mail.mime)
     message = mail.request.message

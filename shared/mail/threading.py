@@ -67,7 +67,7 @@ class ThreadMarks:
 
 
 def marks_of(mail: OutgoingMail) -> ThreadMarks | None:
-    """The marks of a mail that has a thread. The same mail, the same marks."""
+    """The marks of a mail that has a thread. They are always the same for the same mail."""
     if mail.thread is None:
         return None
     name = identity(f"thread of {mail.scope}", mail.thread)
@@ -106,7 +106,7 @@ def threaded(mail: OutgoingMail) -> SendMail:
 
 
 def topic_of(subject: str) -> str:
-    """What a subject has in common with the others of its thread: always its end, in one line.
+    """The part of a subject that is the same in all mails of its thread: always its end, as one line.
 
     `[Firing] Disk full`, `[RESOLVED:2] Disk full` and `RE: Disk full` have the topic `Disk full`. A subject of prefixes
     alone is its own topic.

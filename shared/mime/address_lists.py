@@ -48,7 +48,7 @@ _ENDS_AN_ADDRESS: Final = re.compile(r'[,;:<>()\[\]"\\]')
 
 
 def recipients_of(field: HeaderField, most: int, too_many: str) -> tuple[Recipient, ...]:
-    """Everyone in the header. Raises Malformed, at `To, address 2`; with `too_many` beyond `most` addresses."""
+    """Parse the addresses of a header. Raises Malformed with the place, or `too_many` if there are more than `most`."""
     if not field.value or _EMPTY_GROUP.fullmatch(field.value):
         return ()
     found: list[Recipient] = []
@@ -199,7 +199,7 @@ def _unquoted(word: str, place: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _agrees(outline: str, address: str) -> bool:
-    """Whether the standard library reads the same. Its reader has faults, so whatever it raises is an answer."""
+    """Whether the standard library finds the same. Its parser has bugs, so any exception counts as a no."""
     try:
         read = default.header_factory("To", outline.strip())
         addresses = [one.addr_spec for one in getattr(read, "addresses", ())]

@@ -40,7 +40,7 @@ class HeaderField:
 
     @property
     def key(self) -> str:
-        """The name as it is compared."""
+        """The name in the form that is used for comparisons."""
         return self.name.lower()
 
 
@@ -110,7 +110,7 @@ def _lines(data: bytes, start: int, end: int, part: str) -> Iterator[tuple[int, 
 
 
 def _check_line_ends(data: bytes, start: int, end: int) -> None:
-    """A program that knows one kind only would find other headers, or another end of them."""
+    """Refuse mixed line ends: a program that knows only one kind would find other headers, or another end of them."""
     head = data[start:end]
     if head.count(b"\r\n") not in (0, head.count(b"\n")):
         crlf = head[: head.find(b"\n")].endswith(b"\r")

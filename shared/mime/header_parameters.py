@@ -110,7 +110,7 @@ def _pair(text: str, at: int, *, strict: bool) -> tuple[str, str, int]:
 
 
 def _skip(text: str, at: int) -> int:
-    """The place behind blanks and comments. Raises ValueError for a comment without end."""
+    """Skip blanks and comments. Returns the next index. Raises ValueError for a comment that does not end."""
     while True:
         at = _BLANKS.match(text, at).end()  # type: ignore[union-attr] # it always matches
         if text[at : at + 1] != "(":

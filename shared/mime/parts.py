@@ -66,7 +66,7 @@ def _part(number: str) -> str:
 def _checked(
     data: bytes, number: str, fields: tuple[HeaderField, ...], start: int, end: int
 ) -> HeaderParameters | None:
-    """The content type of a part whose headers and encoding are right; None where it has none (plain text)."""
+    """Check the headers and the encoding of a part. Returns its content type; None if it has none (plain text)."""
     part = _part(number)
     named: dict[str, HeaderField] = {}
     for field in fields:
@@ -108,7 +108,7 @@ def _check_base64(data: bytes, start: int, end: int, part: str) -> None:
 
 
 def inner_parts(data: bytes, start: int, end: int, number: str, kind: HeaderParameters) -> Iterator[tuple[int, int]]:
-    """Where each part of a multipart begins and ends. The line end before a boundary is the boundary's."""
+    """The start and end of each part of a multipart. The line end before a boundary belongs to the boundary."""
     boundary = kind.parameters.get("boundary", "")
     part = _part(number)
     if not 1 <= len(boundary) <= MAX_BOUNDARY or not boundary.isascii() or not boundary.isprintable():

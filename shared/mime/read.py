@@ -82,7 +82,7 @@ def read_mime(raw: bytes) -> SendMail:
 
 
 def envelope(raw: bytes, head: MimeHead) -> Message:
-    """The people in the headers, and the subject. Raises Malformed."""
+    """Read the people in the headers, and the subject. Raises Malformed."""
     named: dict[str, HeaderField] = {}
     for field in head.fields:
         if field.key in named and field.key in _ONCE:

@@ -36,7 +36,7 @@ class StrippedMime:
 
 
 def without_ways_back(mime: bytes) -> StrippedMime:
-    """A mail that `read_mime` has accepted, without its ways back. Never fails for such a mail."""
+    """Remove the ways back from a mail. Never fails for a mail that `read_mime` has accepted."""
     head = read_head(mime, 0, len(mime))
     kept = [field for field in head.fields if field.key in NAME_NOBODY]
     gone = tuple(dict.fromkeys(field.name for field in head.fields if field.key not in NAME_NOBODY))

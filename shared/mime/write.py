@@ -47,7 +47,7 @@ _PLAIN_TEXT: Final = re.compile(r"(?!.*=\?)(?=[!-~])[ -~]*[!-~]")
 
 
 def as_sent(mail: OutgoingMail, mailbox: str) -> bytes:
-    """The whole mail as it goes from this mailbox. Raises Malformed where an address cannot stand in a header."""
+    """Write the whole mail for this mailbox. Raises Malformed if an address cannot be written in a header."""
     mime = mail.mime or b""
     head = read_head(mime, 0, len(mime))
     own = {field.key: field.value for field in head.fields}
@@ -117,7 +117,7 @@ def _recipients(message: Message) -> set[str]:
 
 
 def _addresses(people: Sequence[Recipient], name: str) -> str:
-    """The value of a header. A local part other than ASCII has no place in one (RFC 5322)."""
+    """The value of a header of addresses. Raises Malformed for a local part that is not ASCII (RFC 5322)."""
     for number, one in enumerate(people, 1):
         if not one.email_address.address.isascii():
             text = "Found an address that cannot be written in ASCII."

@@ -137,7 +137,7 @@ def _loaded(text: str, what: str) -> Any:
 
 
 def _pieces(array: str) -> Iterator[str]:
-    """The elements of a text that is known to be an array, and not empty."""
+    """Split a text that is known to be an array and not empty into its elements."""
     decoder = json.JSONDecoder(strict=False)
     at = 0
     while array[at] != "]":

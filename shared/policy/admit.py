@@ -78,7 +78,7 @@ def admit(mail: "OutgoingMail", settings: "Settings") -> None:
 
 
 def _rule(origin: "Origin", settings: "Settings") -> "CallerRule | None":
-    """What MAIL_CALLERS says of this origin, if anything. Raises NotAllowed for a caller over HTTP that it omits."""
+    """The rule of this origin in MAIL_CALLERS, if any. Raises NotAllowed for a caller over HTTP that has none."""
     rule = None if origin.kind == "route" else settings.callers.get(origin.name.lower())
     if rule is None and origin.kind in ("application", "user"):
         raise NotAllowed("MAIL_CALLERS does not name this caller.")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Goes:
-    """Send this mail: the one that was asked for, or with other recipients. left_out: suppressed recipients."""
+    """Send this mail, perhaps with other recipients. left_out: how many recipients are suppressed."""
 
     mail: OutgoingMail
     left_out: int = 0
@@ -37,7 +37,7 @@ class Goes:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """Send nothing: the mail ends in this state. status, code, message: of the rule that no longer allows it."""
+    """Do not send the mail; it ends in this state. status, code, message: of the rule that no longer allows it."""
 
     state: Literal["suppressed", "captured", "failed"]
     left_out: int = 0
@@ -69,7 +69,7 @@ class PreSendPolicy:
 def before_send(
     mail: OutgoingMail, settings: "Settings", suppressed: frozenset[str], *, admitted: bool = False
 ) -> Goes | Declined:
-    """The same, once it is known which of the recipients' addresses, as written, are suppressed."""
+    """Apply the policy, given which of the recipients' addresses (as written) are suppressed."""
     if not admitted:
         try:
             admit(mail, settings)
@@ -92,7 +92,7 @@ def before_send(
 
 
 def _without(message: Message, suppressed: frozenset[str]) -> tuple[Message, int]:
-    """The message without these recipients, and how many they are."""
+    """The message without these recipients, and how many were left out."""
     left = {
         name: tuple(one for one in getattr(message, name) or () if one.email_address.address not in suppressed) or None
         for name in LISTS

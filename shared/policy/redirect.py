@@ -60,7 +60,7 @@ _REST_OF_TAG: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|[^"'>])*+>""")
 
 
 def redirected_mail(mail: OutgoingMail, address: str) -> OutgoingMail:
-    """The mail as it goes to `address` instead, JSON or MIME."""
+    """The mail as it is sent to `address` instead, JSON or MIME."""
     if mail.mime is None:
         return replace(mail, request=redirected(mail.request, address))
     from shared.mime.strip import without_ways_back  # few mails need the readers of Python's email
@@ -88,7 +88,7 @@ def redirected_mail(mail: OutgoingMail, address: str) -> OutgoingMail:
 
 
 def redirected(mail: SendMail, address: str) -> SendMail:
-    """A JSON mail as it goes to `address` instead."""
+    """A JSON mail as it is sent to `address` instead."""
     message = mail.message
     kept, left_out = _without_ways_back(message)
     alone = _alone(kept, address)
@@ -194,7 +194,7 @@ def _headers(message: Message, left_out: Sequence[str]) -> tuple[InternetMessage
 
 
 def _original_recipients(message: Message) -> str:
-    """`to=a@b.c cc=d@e.f`, as many as fit into a line."""
+    """The original recipients as `to=a@b.c cc=d@e.f`, as many as fit into a line."""
     words = [
         f"{kind.lower()}={one.email_address.address}"
         for kind, name in KINDS[:3]

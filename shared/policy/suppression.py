@@ -30,7 +30,7 @@ REMEMBERED: Final = 20_000  # look-ups, at most
 
 
 class NewSuppression(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator asks for. reason: for those who read the list later."""
+    """An operator's request for an entry. reason: for those who read the list later."""
 
     address: Annotated[str, Meta(min_length=1, max_length=320)]
     reason: Annotated[str, Meta(pattern=LINE, max_length=500)] = ""
@@ -63,7 +63,7 @@ class SuppressionTable:
         return None if entity is None else _entry(entity)
 
     async def add(self, entry: SuppressedAddress) -> SuppressedAddress | None:
-        """Add an entry. Returns the one that is there already, which stays unchanged; None: it was added."""
+        """Add an entry. Returns None, or the existing entry, which stays unchanged."""
         columns = asdict(entry)
         try:
             await self._table.insert({"PartitionKey": entry.id[:2], "RowKey": columns.pop("id"), **columns})
@@ -74,7 +74,7 @@ class SuppressionTable:
         return None
 
     async def remove(self, entry: str) -> bool:
-        """Take an entry out. False: there was none."""
+        """Remove an entry. False if there was none."""
         if await self.get(entry) is None:
             return False
         with contextlib.suppress(ResourceNotFoundError):
@@ -93,7 +93,7 @@ def _entry(entity: Entity) -> SuppressedAddress:
 
 
 class SuppressionList:
-    """The list as one process knows it."""
+    """The suppression list, as cached by one process."""
 
     def __init__(self, store: SuppressionTable, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.store = store
@@ -125,7 +125,7 @@ class SuppressionList:
         return frozenset(address for address, its in ids.items() if its in there)
 
     def forget(self) -> None:
-        """Read the list anew at the next mail: this process has just changed it."""
+        """Read the list again for the next mail, because this process has just changed it."""
         self._changes += 1
         self._read_at = float("-inf")
         self._known.clear()

@@ -37,12 +37,12 @@ class Patterns:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Patterns separated by spaces or commas. Raises ValueError naming the first that is none."""
+        """Parse patterns separated by spaces or commas. Raises ValueError with the first that is invalid."""
         return cls.of(filter(None, _SEPARATOR.split(text)))
 
     @classmethod
     def of(cls, patterns: Iterable[str]) -> Self:
-        """These patterns. Raises ValueError naming the first that is none."""
+        """Parse these patterns. Raises ValueError with the first that is invalid."""
         literal: set[str] = set()
         wild: set[tuple[str, str, bool]] = set()
         everything = False

@@ -43,7 +43,7 @@ PACKED_ROUTES: Final = brand.APP / "routes"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says. With `problems`, the fields they are about hold defaults and must not be used."""
+    """All settings. The fields named in `problems` have their defaults and must not be used."""
 
     storage: Storage = Storage()
     identity_client_id: str | None = None
@@ -145,7 +145,7 @@ class Settings:
     problems: tuple[Problem, ...] = ()
 
     def tells(self, caller: str) -> bool:
-        """Whether results are wanted of the mails of an application, by its id, or of a queue."""
+        """Whether results are wanted for the mails of this application (by its id) or queue."""
         rule = self.callers.get(caller.lower())
         return self.results or (rule is not None and rule.results)
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, Final, override
 from urllib.parse import parse_qs, urlsplit
 
-ROOT: Final = Path(__file__).parents[2]
-TEMPLATE: Final[Mapping[str, Any]] = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
+from tests.infra.deployed import TEMPLATE
+
 FUNCTIONS: Final = ["events", "health", "send_mail"]
 TOKEN: Final = "token-of-the-deployer"
 SUBSCRIPTION: Final = "/subscriptions/sub-1"

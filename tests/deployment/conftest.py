@@ -9,8 +9,9 @@ import pytest
 
 from deployment import azure as client
 from deployment import check, preflight, publish
-from tests.deployment.cloud import FUNCTIONS, ROOT, FakeAzure, azure
+from tests.deployment.cloud import FUNCTIONS, FakeAzure, azure
 from tests.deployment.machine import Clock, Machine
+from tests.infra.deployed import ROOT
 
 
 @pytest.fixture

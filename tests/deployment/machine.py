@@ -10,7 +10,8 @@ from typing import Any, Final
 import pytest
 
 from deployment import azure as client
-from tests.deployment.cloud import TEMPLATE, TOKEN, FakeAzure
+from tests.deployment.cloud import TOKEN, FakeAzure
+from tests.infra.deployed import TEMPLATE
 
 HEAD: Final = "using 'main.bicep'\n\n// subscription: sub-1\n// resource group: rg-mail\n"
 WHICH: Final = ("--subscription", "sub-1", "--resource-group", "rg-mail", "--name", "mail-1")

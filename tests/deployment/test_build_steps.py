@@ -15,7 +15,7 @@ import pytest
 from deployment import DeploymentError, archive
 from deployment.dependencies import without_debugging
 from deployment.package import check_names, deployed, isolated, packed_routes
-from tests.deployment.cloud import ROOT
+from tests.infra.deployed import ROOT
 
 INSTALLED = Path(sysconfig.get_path("purelib"))
 

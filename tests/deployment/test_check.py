@@ -57,8 +57,7 @@ def test_functions_that_appear_late_are_waited_for(machine: Machine, cloud: Fake
 def test_what_is_wrong_is_said_with_what_to_do(
     machine: Machine, cloud: FakeAzure, check: list[str], azures: dict[str, Any], said: list[str]
 ) -> None:
-    for name, value in azures.items():
-        setattr(cloud, name, value)
+    vars(cloud).update(azures)
     complained = machine.refused("check", *check)
     assert all(words in complained for words in said), complained
 
@@ -83,8 +82,7 @@ def test_the_token_is_sent_nowhere_else(machine: Machine, cloud: FakeAzure, chec
 def test_what_cannot_be_seen_from_here_is_said_and_no_failure(
     machine: Machine, cloud: FakeAzure, check: list[str], azures: dict[str, Any], said: str
 ) -> None:
-    for name, value in azures.items():
-        setattr(cloud, name, value)
+    vars(cloud).update(azures)
     done = machine.run("check", *check)
     assert (done.returncode, said in done.stdout) == (0, True), done.stderr
 

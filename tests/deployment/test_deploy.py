@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.deployment.cloud import GROUP, ROOT, FakeAzure, recorded
+from tests.deployment.cloud import GROUP, FakeAzure, recorded
 from tests.deployment.machine import Machine
 from tests.deployment.test_preflight import GIVEN, SETTINGS
+from tests.infra.deployed import ROOT
 
 
 class Deployer:

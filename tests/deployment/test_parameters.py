@@ -4,8 +4,7 @@ import re
 
 from deployment.environments import INFRA
 from deployment.parameters import CompiledParameters, defaults_of
-from tests.deployment.cloud import TEMPLATE
-from tests.infra.deployed import deployed
+from tests.infra.deployed import TEMPLATE, deployed
 
 MAIN = (INFRA / "main.bicepparam").read_text()
 # Azure computes them; a constant in a file that everybody shares would be wrong for somebody.

@@ -8,8 +8,9 @@ import pytest
 from deployment.deployed import LastDeployment
 from deployment.parameters import CompiledParameters
 from deployment.preflight import losses
-from tests.deployment.cloud import REGISTRATION, TEMPLATE, FakeAzure, recorded
+from tests.deployment.cloud import REGISTRATION, FakeAzure, recorded
 from tests.deployment.machine import Machine
+from tests.infra.deployed import TEMPLATE
 
 GIVEN = {
     "environmentName": "prod",

@@ -74,8 +74,7 @@ def test_a_deployment_that_azure_has_forgotten_has_ended(
 def test_a_deployment_that_fails_is_said_and_not_repeated(
     machine: Machine, cloud: FakeAzure, publish: list[str], azures: dict[str, Any], said: str
 ) -> None:
-    for name, value in azures.items():
-        setattr(cloud, name, value)
+    vars(cloud).update(azures)
     assert said in machine.refused("publish", *publish)
     assert len(cloud.bodies(PUBLISH)) == (0 if "sku" in azures else 1)
 
@@ -96,8 +95,7 @@ def test_a_role_that_does_not_work_yet_is_waited_for_and_named(
     machine: Machine, cloud: FakeAzure, publish: list[str], azures: dict[str, Any], role: str
 ) -> None:
     """Whoever deploys may not yet ask or send, or the app may not yet write its package."""
-    for name, value in azures.items():
-        setattr(cloud, name, value)
+    vars(cloud).update(azures)
     done = machine.run("publish", *publish)
     assert done.returncode == 0, done.stderr
     waits = done.stderr.splitlines()

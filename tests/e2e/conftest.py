@@ -3,14 +3,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
+from sandbox.cloud.directory import CALLER_CLIENT_ID, OTHER_CALLER_CLIENT_ID, SENDER, SENDER_OID
 from tests.azurite import azurite
-from tests.e2e.running import NOBODY, QUICK, Sandbox, bare_host, beside, running, titled
+from tests.e2e.running import NOBODY, QUICK, RATE, Sandbox, bare_host, beside, running, titled
 from tests.e2e.wrong import BROKEN, REGISTRATION, WRONG
 from tests.mail.strategies import GUID
 
 OTHER = "alerts@sandbox.example"
 SENDERS = [SENDER, SENDER_OID, NOBODY, OTHER]
+CALLERS = {
+    CALLER_CLIENT_ID: {"senders": SENDERS, "attachments": ["reports/2026"]},
+    OTHER_CALLER_CLIENT_ID: {"senders": SENDERS, "ratePerMinute": RATE},
+}
 
 
 @pytest.fixture(scope="package")
@@ -21,7 +25,10 @@ def started() -> Iterator[Sandbox]:
         "MAIL_ALLOWED_SENDERS": " ".join(SENDERS),
         "MAIL_SENDER_POOLS": json.dumps({"team": [SENDER, OTHER]}),
         "MAIL_EXTENDED_PROPERTIES": GUID,
-        "MAIL_CALLERS": json.dumps({CALLER_CLIENT_ID: {"senders": SENDERS, "attachments": ["reports/2026"]}}),
+        "MAIL_CALLERS": json.dumps(CALLERS),
+        "MAIL_RESULTS": "true",
+        "MAIL_BOUNCES": "true",
+        "MAIL_SUPPRESS_BOUNCED": "true",
         "MAIL_SECRET_UPTIME_KUMA": "",  # this route is off
     }
     with running("--without", "mail", **settings) as sandbox:

@@ -1,4 +1,4 @@
-"""Requests that nobody sends in good faith: bodies, headers, and bytes that are hardly HTTP."""
+"""Requests that nobody sends in good faith: bodies and headers."""
 
 import gzip
 import json
@@ -73,30 +73,4 @@ HEADERS: dict[str, dict[str, str]] = {
     "a traceparent that is none": {"traceparent": "00-" + "z" * 5000},
     "an origin of line breaks": {"WebHook-Request-Origin": "a%0d%0ab"},
     "an event's name in bytes": {"X-GitHub-Event": "\u00e4" * 1000, "ce-id": "%ff", "ce-specversion": "1.0"},
-}
-
-# Whole requests as bytes. PATH and TOKEN are put in.
-RAW: dict[str, bytes] = {
-    "less than was said": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{}",
-    "more than was said": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n{}{}{}",
-    "two lengths": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
-    "no number for a length": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n{}",
-    "a negative length": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n{}",
-    "chunks": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer TOKEN\r\n"
-    b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
-    "chunks that are none": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
-    "chunks and a length": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
-    b"Content-Length: 5\r\n\r\n0\r\n\r\n",
-    "a header without end": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 300_000 + b"\r\n\r\n",
-    "headers without end": b"POST PATH HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 50_000 + b"\r\n",
-    "a header with a NUL": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
-    "a header folded": b"POST PATH HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n",
-    "a path with a NUL": b"POST PATH%00 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
-    "a path without end": b"POST PATH/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "a query without end": b"GET /api/messages?after=" + b"W1tb" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n"
-    b"Authorization: Bearer TOKEN\r\nConnection: close\r\n\r\n",
-    "no version": b"POST PATH\r\n\r\n",
-    "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
-    "an upgrade": b"GET PATH HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
 }

@@ -5,7 +5,8 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import sub
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 
@@ -84,14 +85,7 @@ class Cost:
     suppressed: int = 0
 
     def __sub__(self, other: "Cost") -> "Cost":
-        return Cost(
-            self.reads - other.reads,
-            self.writes - other.writes,
-            self.messages - other.messages,
-            self.blobs - other.blobs,
-            self.pacing - other.pacing,
-            self.suppressed - other.suppressed,
-        )
+        return Cost(*map(sub, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True)

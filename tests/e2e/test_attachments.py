@@ -1,16 +1,14 @@
-"""Attachments in and by reference: files in blobs of the app's own account, and mails too large for a queue message."""
+"""Attachments by reference: files in blobs of the app's own account."""
 
 import base64
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import pytest
-from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
+from azure.storage.blob import BlobClient, BlobServiceClient
 
-from tests.e2e.running import EXAMPLE, Sandbox, eventually, titled
+from tests.e2e.running import EXAMPLE, Sandbox, titled
 
 CONTENT = bytes(range(256)) * 40
 FILE = "#microsoft.graph.fileAttachment"
@@ -29,17 +27,8 @@ def put(sandbox: Sandbox, name: str, data: bytes = CONTENT) -> dict[str, Any]:
     """Put a file into a blob; the attachment that names it."""
     with blob_of(sandbox, name) as blob:
         blob.upload_blob(data, overwrite=True)
-    return reference(name.replace(" ", "%20"))
-
-
-def delete(sandbox: Sandbox, name: str) -> None:
-    with blob_of(sandbox, name) as blob:
-        blob.delete_blob()
-
-
-def reference(blob: str, **more: Any) -> dict[str, Any]:
-    kind = "#mailroom.blobAttachment"
-    return {"@odata.type": kind, "name": "report.pdf", "contentType": "application/pdf", "blob": blob, **more}
+    kind, path = "#mailroom.blobAttachment", name.replace(" ", "%20")
+    return {"@odata.type": kind, "name": "report.pdf", "contentType": "application/pdf", "blob": path}
 
 
 def attached(sandbox: Sandbox, subject: str) -> list[dict[str, Any]]:
@@ -54,8 +43,7 @@ def as_file(**more: Any) -> dict[str, Any]:
 
 def test_a_small_file_by_reference_is_sent_over_http_and_by_queue(sandbox: Sandbox) -> None:
     """While the caller waits; from the containers of each; and the outer names may be the SDK's."""
-    put(sandbox, "reports/2026/July report.pdf")
-    attachment = reference("reports/2026/July%20report.pdf", isInline=True, contentId="c")
+    attachment = put(sandbox, "reports/2026/July report.pdf") | {"isInline": True, "contentId": "c"}
     answer = sandbox.send(titled("small", attachments=[attachment]))
     assert (answer.status_code, answer.headers["mailroom-state"]) == (202, "sent")
     assert attached(sandbox, "small") == [as_file(isInline=True, contentId="c")]
@@ -76,42 +64,10 @@ def test_a_file_that_is_no_longer_what_it_was_fails_the_mail_and_is_not_left_out
         if change == "changed":
             put(sandbox, "reports/2026/changed", CONTENT[::-1])
         else:
-            delete(sandbox, "reports/2026/deleted")
+            with blob_of(sandbox, "reports/2026/deleted") as blob:
+                blob.delete_blob()
         said = sandbox.ends(answer, "failed")
     assert said["code"] == "AttachmentChanged"
     assert change not in sandbox.subjects()
     kept = found[said["id"]]
     assert (kept.kind, change.encode() in kept.content) == ("mail", True)
-
-
-LARGE, OTHER = (base64.b64encode(os.urandom(1_850_000)).decode() for _ in range(2))
-"""With one of them a request has 2.5 MB."""
-
-
-def large(subject: str, content: str = LARGE) -> dict[str, Any]:
-    return titled(subject, attachments=[{"@odata.type": FILE, "name": "menu.pdf", "contentBytes": content}])
-
-
-def payloads(sandbox: Sandbox, answer: httpx.Response) -> list[str]:
-    """The blobs of the mail that an answer is about."""
-    mail = answer.headers["location"].rpartition("/")[2]
-    with ContainerClient.from_connection_string(sandbox.facts["storage"], "mail-payloads") as container:
-        return [name for name in container.list_blob_names() if mail in name]
-
-
-def test_a_mail_too_large_for_a_queue_message_waits_in_a_blob_and_arrives_whole(sandbox: Sandbox) -> None:
-    """Another large body under its key changes nothing of it."""
-    sandbox.fault(kind="quota", count=1)  # it waits for an hour
-    first = sandbox.send(large("first"), Idempotency_Key="large order")
-    assert (first.status_code, first.headers["mailroom-state"]) == (202, "accepted")
-    [waiting] = payloads(sandbox, first)
-    for headers in ({}, {"Prefer": "respond-async"}):
-        other = sandbox.send(large("first", OTHER), Idempotency_Key="large order", **headers)
-        assert other.status_code == 422
-    assert payloads(sandbox, first) == [waiting]
-    mail = first.headers["location"].rpartition("/")[2]
-    eventually(lambda: sandbox.operator("POST", f"/{mail}/retry").status_code == 202)
-    sandbox.ends(first)
-    [arrived] = attached(sandbox, "first")
-    assert arrived["contentBytes"] == LARGE
-    eventually(lambda: not payloads(sandbox, first))

@@ -11,7 +11,6 @@ import uuid
 from pathlib import Path
 
 import pytest
-from azure.storage.queue import QueueServiceClient
 
 from sandbox.cloud.directory import CALLER_CLIENT_ID
 from tests.e2e.running import ROOT, Sandbox, eventually
@@ -164,22 +163,13 @@ def test_queue(sandbox: Sandbox, tmp_path: Path) -> None:
     ):
         assert written in code
         code = code.replace(written, found)
+    assert "time_to_live=-1" in code
     program = tmp_path / "put.py"
     program.write_text(code)
     run(sys.executable, str(program))
     sandbox.arrives(SUBJECT)
     eventually(lambda: sandbox.count("mail-outbox") == 0)
     arrived(sandbox)
-
-
-def test_a_message_put_as_the_page_does_never_expires(sandbox: Sandbox) -> None:
-    assert "time_to_live=-1" in block("Queue", "python")
-    with QueueServiceClient.from_connection_string(sandbox.facts["storage"]) as service:
-        queue = service.create_queue("kept-for-ever")
-        queue.send_message("{}", time_to_live=-1)
-        [kept] = queue.peek_messages()
-        assert kept.expires_on is not None
-        assert kept.expires_on.year == 9999
 
 
 def test_every_mail_on_the_page_is_the_same() -> None:

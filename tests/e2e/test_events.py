@@ -72,41 +72,23 @@ def test_a_signed_webhook_becomes_one_mail_however_often_it_comes(sandbox: Sandb
     assert len(mails(sandbox, title[:30])) == 1
 
 
-@pytest.mark.parametrize(("route", "alerts"), [("alertmanager", 3_000), ("grafana", 13_900)])
-def test_a_group_of_thousands_of_alerts_is_one_mail_that_says_what_it_leaves_out(
-    sandbox: Sandbox, route: str, alerts: int
-) -> None:
-    name = f"NetworkDown{uuid.uuid4().hex}"
+def test_a_group_of_thousands_of_alerts_is_one_mail_that_says_what_it_leaves_out(sandbox: Sandbox) -> None:
+    name, alerts = f"NetworkDown{uuid.uuid4().hex}", 3_500
     labels = {"alertname": name, "cluster": "eu-1", "severity": "page"}
     firing = {
         "status": "firing",
         "annotations": {"description": "The node cannot be reached. " * 15},
         "startsAt": "2026-11-22T09:02:17.123Z",
-        "endsAt": "0001-01-01T00:00:00Z",
     }
-    many = [
-        {**firing, "labels": {**labels, "instance": f"node-{n}:9100"}, "fingerprint": f"{n:016x}"}
-        for n in range(alerts)
-    ]
-    body = {
-        "version": "4",
-        "groupKey": f"{{}}:{name}",
-        "status": "firing",
-        "receiver": "mailroom",
-        "groupLabels": {"alertname": name},
-        "commonLabels": labels,
-        "commonAnnotations": firing["annotations"],
-        "externalURL": "https://alerts.example.com",
-        "truncatedAlerts": 0,
-    }
-    content = json.dumps({**body, "alerts": many}).encode()
-    assert alerts * 700 < len(content) <= 10 * 1024 * 1024
-    too_long = content + b" " * (10 * 1024 * 1024 + 1 - len(content))
+    many = [{**firing, "labels": {**labels, "instance": f"node-{n}:9100"}} for n in range(alerts)]
+    body = {"version": "4", "groupKey": f"{{}}:{name}", "status": "firing", "groupLabels": {"alertname": name}}
+    content = json.dumps({**body, "commonLabels": labels, "alerts": many}).encode()
+    assert len(content) > 2 * 1024 * 1024, "more than other routes take"
     with sandbox.carried():
-        assert post(sandbox, route, content, Authorization=f"Bearer {SECRET}").status_code == 200
-        refused = post(sandbox, route, too_long, Authorization=f"Bearer {SECRET}")
+        answer = post(sandbox, "alertmanager", content, Authorization=f"Bearer {SECRET}")
+        refused = post(sandbox, "alertmanager", b" " * (10 * 1024 * 1024 + 1), Authorization=f"Bearer {SECRET}")
         (mail,) = eventually(lambda: mails(sandbox, name))
-    assert refused.status_code == 413
+    assert (answer.status_code, refused.status_code) == (200, 413)
     assert "10485760" in refused.json()["detail"]
     assert f"{alerts}" in mail["message"]["subject"]
     assert f"20 of {alerts:,} alerts are shown" in mail["message"]["body"]["content"]
@@ -140,36 +122,6 @@ def test_any_json_becomes_a_mail_and_an_operator_sees_its_route(sandbox: Sandbox
     assert f"{word} {{{{ 7*7 }}}}" in content
     mail = answer.headers["location"].rpartition("/")[2]
     eventually(lambda: sandbox.operator("GET", f"/{mail}").json().get("route") == "generic")
-
-
-def test_probes_and_handshakes(sandbox: Sandbox) -> None:
-    """Byte for byte: Event Grid and CloudEvents refuse a destination that answers in another way."""
-    base = f"{sandbox.facts['host']}/api/events"
-    for route in ("github", "nothing"):
-        for method in ("GET", "HEAD"):
-            answer = sandbox.http.request(method, f"{base}/{route}")
-            assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
-    asked = {"WebHook-Request-Origin": "eventgrid.azure.net", "WebHook-Request-Rate": "120"}
-    answer = sandbox.http.request("OPTIONS", f"{base}/cloudevents", headers=asked)
-    assert answer.status_code == 200
-    assert answer.headers["webhook-allowed-origin"] == "eventgrid.azure.net"
-    assert answer.headers["webhook-allowed-rate"]
-    assert answer.headers["allow"] == "POST"
-    code = "512d38b6-c7b8-40c8-89fe-f46f9e9622b6"
-    validation = {
-        "id": "2d1781af-3a4c-4d7c-bd0c-e34b19da4e66",
-        "topic": "/subscriptions/0",
-        "subject": "",
-        "data": {"validationCode": code, "validationUrl": "https://example.com"},
-        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
-        "eventTime": "2026-11-22T10:00:00Z",
-        "metadataVersion": "1",
-        "dataVersion": "1",
-    }
-    answer = post(sandbox, "eventgrid", [validation], f"?secret={SECRET}", aeg_event_type="SubscriptionValidation")
-    assert answer.status_code == 200
-    assert answer.json() == {"validationResponse": code}
-    assert answer.headers["content-type"].startswith("application/json")
 
 
 def cloud_event(word: str) -> CloudEvent:
@@ -218,26 +170,6 @@ def test_a_producer_puts_events_into_the_queue_in_both_shapes(sandbox: Sandbox) 
         sandbox.put("mail-events", json.dumps(payload))
         eventually(lambda: set(arrived(sandbox, words)) == set(words))
     assert sorted(arrived(sandbox, words)) == sorted(words)
-
-
-def test_a_message_that_is_no_event_is_kept_and_not_put_back_while_it_is_wrong(sandbox: Sandbox) -> None:
-    with sandbox.dead() as found:
-        sandbox.put("mail-events", json.dumps({"route": "nothing", "data": 1}))
-    [(mail, kept)] = found.items()
-    assert (kept.metadata["queue"], kept.reason) == ("mail-events", "UnknownRoute")
-    row = sandbox.operator("GET", f"/{mail}").json()
-    assert (row["state"], row["code"]) == ("failed", "UnknownRoute")
-    answer = sandbox.operator("POST", f"/{mail}/replay")
-    assert (answer.status_code, "There is no such route." in answer.json()["detail"]) == (422, True)
-    assert sandbox.operator("GET", f"/{mail}").json() == row
-
-
-def test_ready_says_which_routes_are_on(sandbox: Sandbox) -> None:
-    key = {"x-functions-key": sandbox.facts["keys"]["default"]}
-    checks = sandbox.http.get(f"{sandbox.facts['host']}/api/health/ready", headers=key).json()["checks"]
-    assert checks["routes"]["status"] == "pass"
-    assert {"github", "generic", "alertmanager"} <= set(checks["routes"]["on"])
-    assert checks["routes"]["off"] == {"uptime-kuma": "no secret"}
 
 
 @pytest.mark.proof

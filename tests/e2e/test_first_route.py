@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import ROOT, Sandbox, eventually, running
+from tests.e2e.running import ROOT, Sandbox, beside, eventually
 
 PAGE = (ROOT / "docs" / "first-route.md").read_text()
 BLOCKS = re.findall(r"^```(sh|text)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -48,19 +48,20 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkout.parent / "our-routes"
 
 
-@pytest.fixture(scope="module")
-def sandbox(routes: Path) -> Iterator[Sandbox]:
+@pytest.fixture
+def shop(sandbox: Sandbox, routes: Path) -> Iterator[Sandbox]:
+    """A host with these routes."""
     variables = dict(re.findall(r"([A-Z_]+)=(\S+)", RUN))
-    with running("--without", "mail", **variables | {"MAIL_ROUTES_DIR": str(routes)}) as started:
-        yield started
+    with beside(sandbox, **variables | {"MAIL_ROUTES_DIR": str(routes)}) as host:
+        yield host
 
 
-def test_the_tutorial_ends_with_a_mail_of_its_own_route(sandbox: Sandbox, routes: Path) -> None:
+def test_the_tutorial_ends_with_a_mail_of_its_own_route(shop: Sandbox, routes: Path) -> None:
     examples = routes / "orders" / "examples"
     assert (examples / "small.txt").read_text() == "Filtered\n"
     assert "Importance: high" in (examples / "paid.txt").read_text()
     for _ in range(2):
-        script = CURL.replace("http://127.0.0.1:7071", sandbox.facts["host"])
+        script = CURL.replace("http://127.0.0.1:7071", shop.facts["host"])
         result = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=False)
         assert result.stdout.startswith("HTTP/1.1 202 Accepted"), result.stdout + result.stderr
-    eventually(lambda: sandbox.subjects() == ["[Shop] Order A-1043 is paid"])
+    eventually(lambda: shop.subjects() == ["[Shop] Order A-1043 is paid"])

@@ -6,7 +6,6 @@ requests (hostile.py). Short here; the long run is under `make proof`, which mea
 
 import json
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -18,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.hostile import BODIES, HEADERS, RAW
+from tests.e2e.hostile import BODIES, HEADERS
 from tests.e2e.running import ROOT, Sandbox
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
@@ -39,6 +38,7 @@ ALWAYS_RIGHT = {
     "GET /health",
     "GET /openapi.json",
 }
+SAME_AGAIN = re.compile("/operator/|/microsoft")  # other names of the same functions
 CASES = [
     pytest.param(label, mode, id=f"{label} {mode}")
     for label in OPERATIONS
@@ -109,7 +109,9 @@ def _fuzz(sandbox: Sandbox, label: str, mode: str, examples: int) -> None:
     one()
 
 
-@pytest.mark.parametrize("label", [label for label in OPERATIONS if label not in ALWAYS_RIGHT])
+@pytest.mark.parametrize(
+    "label", [label for label in OPERATIONS if label not in ALWAYS_RIGHT and not SAME_AGAIN.search(label)]
+)
 def test_what_is_made_of_the_document_is_answered_as_the_document_says(sandbox: Sandbox, label: str) -> None:
     """Wrong requests; test_openapi.py makes right ones."""
     _fuzz(sandbox, label, "negative", SHORT)
@@ -156,28 +158,6 @@ def _round(sandbox: Sandbox, routes: tuple[str, ...] = ROUTES) -> int:
 def test_hostile_bodies_and_headers_are_answered_in_time_and_below_500(sandbox: Sandbox) -> None:
     """Of routes one: what their readers make of it is in tests/readers."""
     assert _round(sandbox, ("generic",)) > 100
-
-
-@pytest.mark.parametrize("name", RAW)
-@pytest.mark.parametrize(
-    "path", ["/api/v1.0/users/a@b.test/sendMail", pytest.param("/api/events/generic", marks=pytest.mark.proof)]
-)
-def test_bytes_that_are_hardly_http_do_no_harm(sandbox: Sandbox, name: str, path: str) -> None:
-    """They are refused, or the connection ends; and the next request is answered."""
-    url = httpx.URL(sandbox.facts["host"])
-    request = RAW[name].replace(b"PATH", path.encode()).replace(b"TOKEN", sandbox.token().encode())
-    with socket.create_connection((url.host, url.port or 80), timeout=PATIENCE) as connection:
-        connection.settimeout(2)
-        answer = b""
-        try:
-            connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-            answer = connection.recv(65536)
-        except OSError:
-            pass
-    status = int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
-    assert status < 500, answer
-    assert sandbox.http.get(f"{sandbox.facts['host']}/api/health").status_code == 200
 
 
 @pytest.mark.parametrize("queue", ["mail-outbox", "mail-events"])

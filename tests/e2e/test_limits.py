@@ -3,100 +3,41 @@
 The rules are in tests/ratelimit, for several instances too. `make proof` runs several hosts.
 """
 
-import json
 import time
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack
 
 import pytest
 
-from sandbox.cloud.directory import CALLER_CLIENT_ID, SENDER, SENDER_OID
+from sandbox.cloud.directory import OTHER_CALLER_CLIENT_ID
 from tests.azurite import azurite
-from tests.e2e.running import UNPACED, Sandbox, beside, eventually, titled
-
-BUSY = "alerts@sandbox.example"
-RATE = 3  # mails a minute
-ROUTE = f"""\
-source = "key"
-recipients = ["ops@contoso.example"]
-rate_per_minute = {RATE}
-"""
+from tests.e2e.running import RATE, UNPACED, Sandbox, beside, eventually, titled
 
 
-@pytest.fixture(scope="module")
-def limited(started: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Another host, on storage of its own, where everything is limited."""
-    folder = tmp_path_factory.mktemp("routes")
-    (folder / "slow").mkdir()
-    (folder / "slow" / "route.toml").write_text(ROUTE)
-    callers = {
-        CALLER_CLIENT_ID: {"senders": [SENDER, SENDER_OID, BUSY], "ratePerMinute": RATE},
-        "mail-outbox": {"senders": [SENDER], "ratePerMinute": RATE * 10},
-    }
-    settings = {
-        **UNPACED,
-        "MAIL_CALLERS": json.dumps(callers),
-        "MAIL_ROUTES_DIR": str(folder),
-        "MAIL_SECRET_SLOW": "secret",
-        "MAIL_RECIPIENTS_PER_DAY": "500",
-    }
-    with azurite() as (storage, _), beside(started, **settings, AzureWebJobsStorage=storage) as host:
-        yield host
-
-
-def test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_costs_nothing(limited: Sandbox) -> None:
-    limited.reset()
-    key = str(uuid.uuid4())
+def test_a_caller_over_its_rate_is_told_when_to_come_again_and_a_repeated_key_costs_nothing(sandbox: Sandbox) -> None:
+    token, key = sandbox.token(client_id=OTHER_CALLER_CLIENT_ID), str(uuid.uuid4())
     for _ in range(RATE * 2):
-        assert limited.send(titled("one"), Idempotency_Key=key).headers["mailroom-state"] == "sent"
+        assert sandbox.send(titled("one"), token=token, Idempotency_Key=key).headers["mailroom-state"] == "sent"
     for number in range(RATE - 1):
-        assert limited.send(titled(f"more {number}")).status_code == 202
+        assert sandbox.send(titled(f"more {number}"), token=token).status_code == 202
     for options in ({}, {"Prefer": "respond-async"}):
-        refused = limited.send(titled("too many"), **options)
+        refused = sandbox.send(titled("too many"), token=token, **options)
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "TooManyRequests")
         assert 1 <= int(refused.headers["retry-after"]) <= 60 / RATE + 1
         assert "location" not in refused.headers
-    assert len(limited.accepted()) == RATE
+    assert len(sandbox.accepted()) == RATE
     # A user of the same application is counted with it.
-    mine = limited.send(titled("mine"), token=limited.delegated(), path=f"users/{limited.facts['sender_oid']}/sendMail")
-    assert mine.status_code == 429
-
-
-def test_producers_of_the_queue_wait_for_their_time_and_have_what_mail_callers_gives_the_queue(
-    limited: Sandbox,
-) -> None:
-    """Thirty a minute: five at once, then one every two seconds."""
-    limited.reset()
-    with limited.dead() as found:
-        limited.queue(titled("not theirs"), sender=BUSY)
-    assert [kept.reason for kept in found.values()] == ["ErrorSendAsDenied"]
-    began = datetime.now(UTC)
-    for number in range(7):
-        limited.queue(titled(f"queued {number}"))
-    eventually(lambda: len(limited.accepted()) == 7, 60)
-    assert (datetime.now(UTC) - began).total_seconds() > 2
-
-
-@contextmanager
-def fleet(first: Sandbox, hosts: int, rate: int, latency: float = 0) -> Iterator[list[Sandbox]]:
-    """So many hosts over one storage of their own; each request to Graph takes so many seconds."""
-    first.http.post(f"{first.facts['control']}/settings", json={"latency": latency})
-    with ExitStack() as stack:
-        storage, _ = stack.enter_context(azurite())
-        settings = {**UNPACED, "AzureWebJobsStorage": storage, "MAIL_RATE_PER_MINUTE": str(rate)}
-        settings["MAIL_ALLOWED_SENDERS"] = "*@sandbox.example"
-        settings["AzureFunctionsJobHost__extensions__queues__maxPollingInterval"] = "00:00:01"
-        yield [stack.enter_context(beside(first, **settings)) for _ in range(hosts)]
-    first.http.post(f"{first.facts['control']}/settings", json={"latency": 0})
+    users = sandbox.token(client_id=OTHER_CALLER_CLIENT_ID, grant_type="password", username=sandbox.sender)
+    path = f"users/{sandbox.facts['sender_oid']}/sendMail"
+    assert sandbox.send(titled("mine"), token=users, path=path).status_code == 429
 
 
 @pytest.mark.proof
 def test_hosts_share_a_mailboxs_rate_and_what_one_of_them_is_told_by_a_429(sandbox: Sandbox) -> None:
     """At 60 a minute, ten at once and then one a second, however many hosts there are."""
-    with fleet(sandbox, 2, 60) as (first, second):
+    with azurite() as (storage, _), ExitStack() as stack:
+        settings = {**UNPACED, "AzureWebJobsStorage": storage, "MAIL_RATE_PER_MINUTE": "60"}
+        first, second = (stack.enter_context(beside(sandbox, **settings)) for _ in range(2))
         began = time.monotonic()
         for number in range(14):
             first.queue(titled(f"mail {number}"))
@@ -116,23 +57,3 @@ def test_hosts_share_a_mailboxs_rate_and_what_one_of_them_is_told_by_a_429(sandb
             assert answer.headers["mailroom-state"] == "accepted"
             assert first.requests() == before
         eventually(lambda: {"throttled", "of the other"} <= set(first.subjects()), 60)
-
-
-@pytest.mark.proof
-def test_three_hosts_use_what_graph_allows_five_mailboxes(sandbox: Sandbox) -> None:
-    """Four requests at a time and mailbox, under 1 % of 429, each mail once."""
-    count, latency, mailboxes = 1200, 0.3, [f"shared{number}@sandbox.example" for number in range(1, 6)]
-    with fleet(sandbox, 3, 100_000, latency) as (first, *_):
-
-        def put(number: int) -> None:
-            first.queue(titled(f"mail {number}"), sender=mailboxes[number % 5], key=f"run {number}")
-
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(put, range(count)))
-        eventually(lambda: len(first.accepted()) >= count, 60 + 2 * count * latency / 4)
-        assert sorted(first.subjects()) == sorted(f"mail {number}" for number in range(count))
-        found = first.http.get(f"{first.facts['control']}/stats").json()
-        times = sorted(datetime.fromisoformat(mail["at"]) for mail in first.accepted())
-        print(f"{count} mails in {(times[-1] - times[0]).total_seconds():.1f} s; {found}")
-        assert found["in_flight_max"] <= 4
-        assert found["throttled"] <= 0.01 * count

@@ -1,4 +1,4 @@
-"""What the platform or a wrong setting has thrown back is carried on, or kept for a person; nothing stays behind."""
+"""What the platform has thrown back, or is nobody's mail, is kept for a person; nothing stays behind."""
 
 import base64
 import json
@@ -6,20 +6,7 @@ import json
 import pytest
 
 from shared.mail.outgoing import identity
-from tests.e2e.running import Sandbox, eventually, titled
-
-
-def test_a_poisoned_mail_with_a_key_is_carried_on_or_dropped_if_it_was_sent(sandbox: Sandbox) -> None:
-    """Five minutes later; until then it is safe in mail-work."""
-    before = sandbox.count("mail-work")
-    sandbox.queue(titled("poisoned"), "mail-outbox-poison", key="poison-1")
-    eventually(lambda: (sandbox.count("mail-work"), sandbox.count("mail-outbox-poison")) == (before + 1, 0))
-    for queue in ("mail-outbox", "mail-outbox-poison"):
-        sandbox.queue(titled("sent before"), queue, key="poison-2")
-        sandbox.arrives("sent before")
-        eventually(lambda: sandbox.count(queue) == 0)  # noqa: B023 - asked within the turn
-    assert sandbox.count("mail-work") == before + 1
-    assert sandbox.subjects() == ["sent before"]
+from tests.e2e.running import Sandbox, titled
 
 
 def test_a_poisoned_mail_without_a_key_is_kept_for_a_person(sandbox: Sandbox) -> None:
@@ -31,13 +18,6 @@ def test_a_poisoned_mail_without_a_key_is_kept_for_a_person(sandbox: Sandbox) ->
     assert sandbox.operator("GET", f"/{mail}").json()["code"] == "Crashed"
     assert sandbox.operator("POST", f"/{mail}/replay").status_code == 202
     sandbox.arrives("crashed")
-
-
-def test_with_a_wrong_setting_mail_is_retried_later_and_never_becomes_poison(broken: Sandbox) -> None:
-    """A person mends the setting an hour later, and everything that came meanwhile is sent."""
-    broken.queue(titled("waits"))
-    eventually(lambda: (broken.count("mail-work"), broken.count("mail-outbox")) == (1, 0))
-    assert broken.waiting("mail-outbox-poison") == []
 
 
 OF_ITSELF = {"id": "1", "ID": {}, "insertionTime": "soon", "expirationTime": 1, "dequeueCount": "often"}

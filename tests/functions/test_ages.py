@@ -1,23 +1,20 @@
 """Messages that nobody can do anything with have an age, counted from when they came first; then they are kept."""
 
-from collections.abc import Callable
 from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import azure.functions as func
 import msgspec
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.app import App
 from shared.delivery.queue import BODY, Kept
 from shared.delivery.queue_messages import ProducerMessage, parse_work
 from shared.delivery.row import Row, State
 from shared.functions import queue_functions as trigger
 from shared.mail.outgoing import identity
-from shared.settings.config import read
-from tests.delivery.samples import SENDER, Office, first_claim, outgoing_mail, work
+from tests.delivery.samples import Office, first_claim, outgoing_mail, work
+from tests.functions.samples import message
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 YOUNG, OLD = NOW - timedelta(hours=71), NOW - timedelta(hours=73)
@@ -30,25 +27,7 @@ OF_TOMORROW: Final = [
 NOBODYS: Final = [b"no JSON at all", b'{"sender": "a@contoso.com", "message": {}}', b'{"kind": "mail"}', b"[" * 9000]
 
 
-class Message(func.QueueMessage):
-    def __init__(self, body: bytes, inserted: datetime = NOW, mail: str = "m-1") -> None:
-        super().__init__(id=mail, body=body)
-        self._inserted = inserted
-
-    @property
-    def insertion_time(self) -> datetime:
-        return self._inserted
-
-
-@pytest.fixture
-def office(install: Callable[[App], App]) -> Office:
-    """Mailroom on storage in memory; its clock stands."""
-    app = App(read({"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MAIL_ALLOWED_SENDERS": SENDER}))
-    office = Office(settings=app.settings)
-    office.clock.at = NOW
-    vars(app).update(outbox=office.outbox, engine=office.engine)
-    install(app)
-    return office
+pytestmark = pytest.mark.usefixtures("app")
 
 
 def returned(office: Office) -> bytes:
@@ -65,16 +44,16 @@ async def test_a_message_of_another_version_waits_under_the_time_at_which_it_cam
 ) -> None:
     """As in a rolling update, or after a roll-back: a version that can read it may come."""
     first = ProducerMessage(v=1, id=identity("queue:mail-work", "m-1"), queue="mail-work", inserted_at=YOUNG, body=body)
-    await trigger.mail_work(Message(body, YOUNG))
+    await trigger.mail_work(message(body, YOUNG))
     assert parse_work(returned(office)) == first
     for _ in range(2):
-        await trigger.mail_work(Message(msgspec.json.encode(first), NOW, "m-2"))
+        await trigger.mail_work(message(msgspec.json.encode(first), NOW, "m-2"))
         assert parse_work(returned(office)) == first
 
 
 @pytest.mark.parametrize("body", NOBODYS, ids=range(len(NOBODYS)))
 async def test_what_no_version_of_mailroom_writes_is_kept_at_once(office: Office, body: bytes) -> None:
-    await trigger.mail_work(Message(body, YOUNG))
+    await trigger.mail_work(message(body, YOUNG))
     assert [(kept.reason, kept.content) for kept in office.outbox.dead.values()] == [("NotMailroomsOwn", body)]
     assert office.outbox.returned == []
 
@@ -83,14 +62,14 @@ async def test_a_version_that_can_read_it_takes_it_as_it_was(office: Office) -> 
     waited = ProducerMessage(
         v=1, id="x", queue="mail-work", inserted_at=YOUNG, body=msgspec.json.encode(await _put(office, NOW))
     )
-    await trigger.mail_work(Message(msgspec.json.encode(waited)))
+    await trigger.mail_work(message(msgspec.json.encode(waited)))
     assert office.graph.sent == [outgoing_mail().id]
 
 
 @pytest.mark.parametrize("body", OF_TOMORROW)
 async def test_past_a_mails_age_a_message_of_another_version_is_kept_as_it_came(office: Office, body: bytes) -> None:
     waited = ProducerMessage(v=1, id="a" * 32, queue="mail-work", inserted_at=OLD, body=body)
-    await trigger.mail_work(Message(msgspec.json.encode(waited)))
+    await trigger.mail_work(message(msgspec.json.encode(waited)))
     assert office.outbox.dead == {"a" * 32: Kept("message", "UnknownVersion", body, "mail-work")}
     assert (await office.row("a" * 32)).code == "UnknownVersion"
     assert office.outbox.returned == []
@@ -98,7 +77,7 @@ async def test_past_a_mails_age_a_message_of_another_version_is_kept_as_it_came(
 
 async def test_a_large_one_waits_in_a_blob(office: Office) -> None:
     body = b'{"kind": "mail", "v": 2, "large": "' + b"x" * BODY + b'"}'
-    await trigger.mail_work(Message(body, YOUNG))
+    await trigger.mail_work(message(body, YOUNG))
     waited = parse_work(returned(office))
     assert isinstance(waited, ProducerMessage)
     assert (waited.body, waited.inserted_at) == (b"", YOUNG)
@@ -112,10 +91,10 @@ async def test_a_producers_message_that_fails_again_and_again_does_so_until_it_i
     office: Office, queue: str
 ) -> None:
     young = ProducerMessage(v=1, id="a" * 32, queue=queue, inserted_at=YOUNG, body=b"{}")
-    await trigger.mail_work_poison(Message(msgspec.json.encode(young)))
+    await trigger.mail_work_poison(message(msgspec.json.encode(young)))
     assert parse_work(returned(office)) == young
     old = replace(young, inserted_at=OLD)
-    await trigger.mail_work_poison(Message(msgspec.json.encode(old)))
+    await trigger.mail_work_poison(message(msgspec.json.encode(old)))
     assert office.outbox.dead == {"a" * 32: Kept("message", "Crashed", b"{}", queue)}
     assert (await office.row("a" * 32)).state == "failed"
 
@@ -133,14 +112,14 @@ async def test_a_mail_whose_message_fails_again_and_again_ends_when_it_is_too_ol
     office: Office, state: State | None, end: State
 ) -> None:
     for accepted_at, ends in ((YOUNG, False), (OLD, True)):
-        message = await _put(office, accepted_at)
+        put = await _put(office, accepted_at)
         if state is not None:
-            known = await office.ledger.read(message.id)
-            claim = first_claim(message, accepted_at, office.settings, "t", queued=True)
+            known = await office.ledger.read(put.id)
+            claim = first_claim(put, accepted_at, office.settings, "t", queued=True)
             if known is not None:
                 await office.ledger.remove(known)
             await office.ledger.write(replace(claim, state=state))
-        await trigger.mail_work_poison(Message(msgspec.json.encode(message)))
+        await trigger.mail_work_poison(message(msgspec.json.encode(put)))
         assert bool(office.outbox.messages) is not ends
         office.outbox.messages.clear()
     row = await office.row()
@@ -149,10 +128,10 @@ async def test_a_mail_whose_message_fails_again_and_again_ends_when_it_is_too_ol
 
 
 async def test_a_mail_that_cannot_even_be_read_is_kept_as_its_message_came(office: Office) -> None:
-    message = replace(work(accepted_at=OLD), mail=msgspec.Raw(b'{"of": "tomorrow"}'))
-    content = msgspec.json.encode(message)
-    await trigger.mail_work_poison(Message(content))
-    assert office.outbox.dead[message.id] == Kept("message", "Crashed", content, "mail-work")
+    unread = replace(work(accepted_at=OLD), mail=msgspec.Raw(b'{"of": "tomorrow"}'))
+    content = msgspec.json.encode(unread)
+    await trigger.mail_work_poison(message(content))
+    assert office.outbox.dead[unread.id] == Kept("message", "Crashed", content, "mail-work")
 
 
 async def test_where_storage_is_away_nothing_is_given_up(office: Office) -> None:
@@ -161,5 +140,5 @@ async def test_where_storage_is_away_nothing_is_given_up(office: Office) -> None
 
     office.outbox.set_aside = away  # type: ignore[method-assign]
     content = msgspec.json.encode(await _put(office, OLD))
-    await trigger.mail_work_poison(Message(content))
+    await trigger.mail_work_poison(message(content))
     assert office.outbox.returned == [("mail-work", content, LATER)]

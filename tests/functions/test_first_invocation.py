@@ -1,46 +1,27 @@
 """What is wrong with settings and routes is said within an invocation: Azure drops what is logged outside of one."""
 
-import json
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
-import azure.functions as func
 import pytest
 
 from shared.app import App, current_app
 from shared.functions.queue_intake import NotConfiguredError
 from shared.settings.config import Settings
+from tests.functions.samples import message, request
 from tests.indexed import indexed
+from tests.logged import said
 
 ROOT = Path(__file__).parents[2]
 WRONG = "MAIL_RATE_PER_MINUTE"
 
 
-class Message(func.QueueMessage):
-    """Of a queue, as the worker hands it over."""
-
-    def __init__(self) -> None:
-        super().__init__(id="1", body=b"{}")
-
-    @property
-    def insertion_time(self) -> datetime:
-        return datetime.now(UTC)
-
-
 def given(trigger: str) -> object:
-    if trigger == "httpTrigger":
-        return func.HttpRequest(method="POST", url="/api", route_params={"id": "a", "route": "generic"}, body=b"{}")
-    return Message()
-
-
-def said(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, str]]:
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "mailroom"]
-    return [line for line in lines if line["event"] == event]
+    return request("POST", b"{}", id="a", route="generic") if trigger == "httpTrigger" else message()
 
 
 @pytest.fixture

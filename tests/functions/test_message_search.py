@@ -23,7 +23,7 @@ from shared.settings.config import read
 from shared.storage.tables import Tables
 from tests.auth.test_entra import APPLICATION, OTHER, TENANT, USER, Entra, app_claims, bearer, user_claims
 from tests.delivery.samples import NOON, Office, answering, outgoing_mail
-from tests.functions.test_who import ENVIRONMENT
+from tests.functions.samples import ENVIRONMENT, answer_of, request
 from tests.wire import Wire
 
 OPERATOR = bearer(app_claims(roles=["Mailroom.Operate"]))
@@ -46,8 +46,8 @@ class Site:
 
     async def ask(self, function: Any, token: str | None = OPERATOR, /, **params: str) -> tuple[int, Any]:
         headers = {"Authorization": token} if token else {"x-functions-key": "k"}
-        answer = await function(func.HttpRequest("GET", "https://x.test/", headers=headers, params=params, body=b""))
-        return answer.status_code, json.loads(answer.get_body())
+        answer = await function(request(headers=headers, params=params))
+        return answer.status_code, answer_of(answer)
 
     async def found(self, token: str | None = OPERATOR, /, **params: str) -> list[str]:
         status, body = await self.ask(message_search.messages, token, **params)
@@ -142,17 +142,17 @@ async def test_a_parameter_without_a_value_is_not_taken_for_one_that_is_left_out
     """The platform gives a function only those that have one. Without them, everything would be replayed."""
     await site.have(ROW)
     headers, params = {"x-functions-key": "k"}, {"state": "failed"}
-    request = func.HttpRequest("POST", f"https://x.test/?{query}", headers=headers, params=params, body=b"")
-    answer = await message_search.operator_message_replays(request)
+    asked = func.HttpRequest("POST", f"https://x.test/?{query}", headers=headers, params=params, body=b"")
+    answer = await message_search.operator_message_replays(asked)
     assert (answer.status_code, b" is empty; expected a value" in answer.get_body()) == (400, True)
 
 
 async def test_a_function_key_in_the_address_is_no_filter(site: Site) -> None:
     """The platform takes `code` for the key. Taken for a filter, or left out, it would silently find something else."""
     await site.have(ROW)
-    request = func.HttpRequest("GET", "https://x.test/", headers={}, params={"code": "the-key"}, body=b"")
+    by_address = request(params={"code": "the-key"})
     for function in (message_search.operator_messages, message_search.operator_message_replays):
-        answer = await function(request)
+        answer = await function(by_address)
         assert (answer.status_code, b"x-functions-key" in answer.get_body()) == (400, True)
         assert b"the-key" not in answer.get_body()
     status, body = await site.ask(message_search.operator_messages, None, code="ErrorInvalidRecipients")

@@ -1,16 +1,15 @@
 """What readiness says of routes, and of what does not answer."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from types import SimpleNamespace
 
-import azure.functions as func
 import pytest
 
 from shared.app import App
 from shared.functions import health
 from shared.settings.config import read
+from tests.functions.samples import answer_of, request
 
 VAULT = "https://kv-1.vault.azure.net"
 
@@ -34,8 +33,8 @@ async def test_a_secret_in_a_setting_beside_the_vault_is_a_warning_and_the_app_i
     install(app)
     for name in ("_storage", "_tables", "_identity", "_callers"):
         monkeypatch.setattr(health, name, _reached)
-    answer = await health.health_ready(func.HttpRequest("GET", "https://x.test/", body=b""))
-    routes = json.loads(answer.get_body())["checks"]["routes"]
+    answer = await health.health_ready(request())
+    routes = answer_of(answer)["checks"]["routes"]
     assert (answer.status_code, routes["status"], routes["on"]) == (200, "warn", ["github"])
     assert routes["notes"].keys() == {"MAIL_SECRET_GITHUB"}
     assert "hush" not in str(routes)
@@ -53,8 +52,8 @@ async def test_one_dependency_that_hangs_is_named_and_keeps_nobody_waiting(
         monkeypatch.setattr(health, name, _reached)
     monkeypatch.setattr(health, "_identity", hang)
     async with asyncio.timeout(20):
-        answer = await health.health_ready(func.HttpRequest("GET", "https://x.test/", body=b""))
-    checks = json.loads(answer.get_body())["checks"]
+        answer = await health.health_ready(request())
+    checks = answer_of(answer)["checks"]
     assert answer.status_code == 503
     assert checks["identity"] == {"status": "fail", "error": "TimeoutError"}
     assert {checks[name]["status"] for name in ("storage", "tables", "callers")} == {"pass"}

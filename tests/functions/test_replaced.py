@@ -1,11 +1,10 @@
 """A ledger that was deleted: the timer says so, readiness is degraded, and each mail accepted since is doubted."""
 
-import json
 from collections.abc import AsyncIterator, Iterator
+from copy import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import azure.functions as func
 import pytest
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
@@ -13,7 +12,9 @@ from azure.storage.blob.aio import BlobServiceClient
 from shared.app import current_app
 from shared.delivery.row import Row
 from tests.azurite import azurite
+from tests.functions.samples import answer_of, request
 from tests.indexed import indexed
+from tests.logged import said
 
 MAIL = "0" * 32
 DAY = timedelta(days=1)
@@ -30,23 +31,14 @@ class Timer:
 
 
 def row(accepted: datetime, **more: Any) -> Row:
-    return Row(
-        id=MAIL,
-        state="sent",
-        scope="s",
-        fingerprint="f",
-        mailbox="a@contoso.com",
-        accepted_at=accepted,
-        token="t",
-        **more,
-    )
+    sent = Row(id=MAIL, state="sent", scope="s", fingerprint="f", mailbox="a@contoso.com", accepted_at=accepted)
+    return replace(sent, token="t", **more)
 
 
-async def ask(name: str, **params: str) -> dict[str, Any]:
-    request = func.HttpRequest("GET", "https://x.test/", params={}, route_params=params, body=b"")
-    answer = await indexed()[name].get_user_function()(request)
+async def ask(name: str, **route: Any) -> dict[str, Any]:
+    answer = await indexed()[name].get_user_function()(request(**route))
     assert answer.status_code == 200
-    return dict(json.loads(answer.get_body()))
+    return dict(answer_of(answer))
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +91,9 @@ async def test_a_deleted_ledger_is_told_by_the_timer_readiness_and_each_mail(
     assert "mailledger was deleted after" in ready["checks"]["tables"]["note"]
     assert (await ask("operator_message", id=MAIL))["keysMayBeForgotten"] is True
     assert (await ask("operator_messages"))["messages"][0]["keysMayBeForgotten"] is True
-    assert "table.replaced" not in caplog.text
+    assert said(caplog, "table.replaced") == []
     await maintenance(Timer())
-    (line,) = [json.loads(one.message) for one in caplog.records if "table.replaced" in one.message]
+    (line,) = said(caplog, "table.replaced")
     assert line["table"] == "mailledger"
     assert (await ask("health_ready"))["status"] == "degraded"
 

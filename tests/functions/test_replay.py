@@ -1,6 +1,5 @@
 """What an operator is answered who replays a mail that may have been sent, or has a waiting one tried at once."""
 
-import json
 from collections.abc import Callable
 from copy import replace
 from datetime import timedelta
@@ -19,7 +18,7 @@ from shared.mail.outgoing import identity
 from shared.settings.config import read
 from tests.delivery.samples import NOON, TIMED_OUT, Office, answering, outgoing_mail
 from tests.delivery.test_operations import held, refused, unanswered
-from tests.functions.test_who import ENVIRONMENT
+from tests.functions.samples import ENVIRONMENT, answer_of, request
 
 Install = Callable[[App], App]
 
@@ -31,7 +30,7 @@ async def test_a_mail_that_is_found_in_its_mailbox_is_told_as_sent(install: Inst
     office.verifier = answering("sent")
     answer = await messages.operator_message_replay(of(office, row, install))
     assert answer.status_code == 200
-    assert json.loads(answer.get_body())["state"] == "sent"
+    assert answer_of(answer)["state"] == "sent"
     assert office.outbox.messages == []
 
 
@@ -39,14 +38,14 @@ def of(office: Office, row: Row, install: Install) -> func.HttpRequest:
     """An operator's request about a mail of this office."""
     app = install(App(read(ENVIRONMENT)))
     app.__dict__ |= {"engine": office.engine, "control": Control(office.engine)}
-    return func.HttpRequest("POST", "https://x.test/", headers={}, route_params={"id": row.id}, body=b"")
+    return request("POST", id=row.id)
 
 
 async def test_a_retried_mail_that_is_found_in_its_mailbox_is_told_as_sent(install: Install) -> None:
     office = Office()
     row = await unanswered(office, "sent")
     answer = await messages.operator_message_retry(of(office, row, install))
-    assert (answer.status_code, json.loads(answer.get_body())["state"]) == (200, "sent")
+    assert (answer.status_code, answer_of(answer)["state"]) == (200, "sent")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ async def test_who_is_told_that_a_mail_is_not_tried_at_once_is_told_when_it_is(
     row = await office.row()
     answer = await messages.operator_message_retry(of(office, row, install))
     assert answer.status_code == 409
-    detail = json.loads(answer.get_body())["detail"]
+    detail = answer_of(answer)["detail"]
     assert words in detail
     assert row.due_at is not None
     assert row.due_at.isoformat().removesuffix("+00:00") in detail
@@ -111,8 +110,7 @@ async def replayed(
     office.outbox.dead[MESSAGE.id] = Kept("message", "BadRequest", content, queue)
     app = install(App(read(environment)))
     app.__dict__ |= {"engine": office.engine, "control": Control(office.engine), "outbox": office.outbox}
-    request = func.HttpRequest("POST", "https://x.test/", headers={}, route_params={"id": MESSAGE.id}, body=b"")
-    return await messages.operator_message_replay(request)
+    return await messages.operator_message_replay(request("POST", id=MESSAGE.id))
 
 
 @pytest.mark.parametrize(("queue", "content", "environment", "words"), WRONG)
@@ -121,7 +119,7 @@ async def test_a_message_that_would_be_refused_again_is_told_why_and_nothing_cha
 ) -> None:
     office = Office()
     answer = await replayed(office, install, environment, queue, content)
-    assert (answer.status_code, words in json.loads(answer.get_body())["detail"]) == (422, True), answer.get_body()
+    assert (answer.status_code, words in answer_of(answer)["detail"]) == (422, True), answer.get_body()
     assert (office.outbox.returned, list(office.outbox.dead), (await office.row(MESSAGE.id)).state) == (
         [],
         [MESSAGE.id],

@@ -1,6 +1,5 @@
 """What a caller of sendMail is answered, and what its operator is told of it."""
 
-import json
 import logging
 from collections.abc import Callable
 from typing import Any, Final
@@ -16,7 +15,9 @@ from shared.functions.send_mail_answers import answered
 from shared.graph.outcome import Rejected
 from shared.settings.config import read
 from tests.auth.test_entra import APPLICATION, OTHER, Entra, app_claims, bearer
-from tests.functions.test_who import ENVIRONMENT, SENDER, ask
+from tests.functions.samples import ENVIRONMENT, SENDER, answer_of, request
+from tests.functions.test_who import ask
+from tests.logged import said
 
 MAIL: Final = b'{"message": {"subject": "x", "toRecipients": [{"emailAddress": {"address": "a@b.example"}}]}}'
 GRAPHS: Final = b'{"error": {"code": "ErrorInvalidRecipients", "message": "At least one recipient is not valid."}}'
@@ -61,10 +62,27 @@ def _answered(answer: Answer) -> func.HttpResponse:
 async def test_a_preference_counts_in_any_case_and_among_others(app: App, prefer: str, way: str) -> None:
     """RFC 7240, section 2."""
     headers = {"Content-Type": "application/json", "Authorization": bearer(app_claims()), "Prefer": prefer}
-    request = func.HttpRequest("POST", "https://x.test/", headers=headers, route_params={"id": SENDER}, body=MAIL)
-    answer = await send_mail.send_mail(request)
+    answer = await send_mail.send_mail(request("POST", MAIL, headers, id=SENDER))
     assert answer.status_code == 202
     assert (app.requests.ways, "Preference-Applied" in answer.headers) == ([way], way == "accept")  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("Idempotency-Key", "", 400),
+        ("Idempotency-Key", "a" * 257, 400),
+        ("Mailroom-Thread", "x" * 257, 400),
+        ("Mailroom-Not-Before", "2026-07-01T08:00:00", 400),
+        ("Content-Type", "text/html", 415),
+        ("Content-Encoding", "gzip", 415),
+    ],
+)
+async def test_a_header_that_cannot_be_taken_is_refused_by_its_name(header: str, value: str, status: int) -> None:
+    headers = {"Content-Type": "application/json", "Authorization": bearer(app_claims()), header: value}
+    answer = await send_mail.send_mail(request("POST", MAIL, headers, id=SENDER))
+    assert (answer.status_code, header in answer_of(answer)["error"]["message"]) == (status, True)
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(-1, "1"), (0, "1"), (0.2, "1"), (1.0, "2"), (59.9, "60")])
@@ -82,8 +100,8 @@ def test_graphs_refusal_is_the_callers_word_for_word(body: bytes | None) -> None
     if body is not None:
         assert answer.get_body() == body
     else:  # Graph had no such words, or was not asked
-        said = json.loads(answer.get_body())["error"]
-        assert (said["code"], said["message"]) == ("ErrorInvalidRecipients", "Not valid.")
+        error = answer_of(answer)["error"]
+        assert (error["code"], error["message"]) == ("ErrorInvalidRecipients", "Not valid.")
 
 
 @pytest.mark.usefixtures("app")
@@ -102,7 +120,6 @@ async def test_a_caller_that_is_refused_is_reported(
     with caplog.at_level(logging.INFO, "mailroom"):
         assert (await ask(function, MAIL, token, id=SENDER)).status_code == told[0]
         assert (await ask(send_mail.send_mail, b"{", bearer(app_claims()), id=SENDER)).status_code == 400
-    said = [json.loads(record.getMessage()) for record in caplog.records if record.name == "mailroom"]
-    assert [(one["event"], one["status"], one["code"], one.get("application")) for one in said] == [
+    assert [(one["event"], one["status"], one["code"], one.get("application")) for one in said(caplog)] == [
         ("caller.refused", *told)
     ], "what is wrong with a mail is for its sender alone"

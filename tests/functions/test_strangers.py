@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
-import azure.functions as func
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
@@ -14,8 +13,9 @@ from shared.app import App, current_app
 from shared.telemetry import MOST, STRANGERS, Bounded, LogEvent
 from shared.webhooks.routing.secrets import Secrets
 from tests.auth.test_entra import NEXT_KEY, Entra, app_claims, bearer
-from tests.functions.test_who import ENVIRONMENT
+from tests.functions.samples import ENVIRONMENT, request
 from tests.indexed import indexed
+from tests.logged import said
 
 ANONYMOUS = sorted(
     name
@@ -84,23 +84,12 @@ async def everything() -> int:
     asked = [(name, target) for name in ANONYMOUS for target in (NAMES if name == "events" else NAMES[-1:])]
     for (name, target), method, headers in itertools.product(asked, METHODS, HEADERS):
         for body, token in zip(BODIES + BODIES[:2], TOKENS, strict=True):
-            proof = {"authorization": token} if token else {}
-            request = func.HttpRequest(
-                method,
-                "https://x.test/",
-                headers={**headers, **proof},
-                params={},
-                route_params={"route": target, "id": target},
-                body=b"" if "transfer-encoding" in headers else body,
-            )
-            answer = await indexed()[name].get_user_function()(request)
+            given = b"" if "transfer-encoding" in headers else body
+            sent = request(method, given, {**headers, "authorization": token}, route=target, id=target)
+            answer = await indexed()[name].get_user_function()(sent)
             assert answer.status_code < 500 or answer.status_code == 503
             number += 1
     return number
-
-
-def said(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    return [json.loads(record.message) for record in caplog.records if record.name == "mailroom"]
 
 
 @pytest.mark.usefixtures("app")
@@ -137,8 +126,5 @@ async def test_nothing_that_a_stranger_sends_names_a_setting(app: App) -> None:
     """Neither one that is missing nor one that is wrong; what is wrong with all of them says so to everybody."""
     app.__dict__["verifier"] = Entra().verifier()
     for target, method, headers in itertools.product(NAMES, METHODS, HEADERS):
-        request = func.HttpRequest(
-            method, "https://x.test/", headers=headers, params={}, route_params={"route": target}, body=b"{}"
-        )
-        answer = await indexed()["events"].get_user_function()(request)
+        answer = await indexed()["events"].get_user_function()(request(method, b"{}", headers, route=target))
         assert b"MAIL_" not in answer.get_body()

@@ -16,6 +16,8 @@ from shared.functions import access, message_search, messages, send_mail, suppre
 from shared.settings.config import read
 from shared.telemetry import LogEvent
 from tests.delivery.samples import SENDER
+from tests.functions.samples import answer_of, request
+from tests.logged import said
 
 APP: Final = "7b1e5c2a-0f7d-4c55-9d7e-5a0d0c10c001"
 MAIL: Final = {
@@ -42,30 +44,17 @@ class MaybeSent:
         return Unavailable(maybe_sent=True)
 
 
-def request(path: str, body: Any = None, **headers: str) -> func.HttpRequest:
-    content = json.dumps(body).encode() if body is not None else b""
-    given = {name.replace("_", "-"): text for name, text in headers.items()}
-    return func.HttpRequest(
-        method="POST" if body is not None else "GET",
-        url=f"/api/{path}",
-        headers={"content-type": "application/json", "content-length": str(len(content)), **given},
-        route_params={"id": SENDER if "sendMail" in path else "a" * 32},
-        body=content,
-    )
+def asked(path: str, body: Any = None, **headers: str) -> func.HttpRequest:
+    names = {name.replace("_", "-"): text for name, text in headers.items()} | {"content-type": "application/json"}
+    mail = SENDER if "sendMail" in path else "a" * 32
+    return request("GET" if body is None else "POST", json.dumps(body).encode() if body else b"", names, id=mail)
 
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch, install: Callable[[App], App]) -> App:
     callers_setting = json.dumps({APP: {"senders": [SENDER], "attachments": ["mail-attachments"]}})
-    app = App(
-        read(
-            {
-                "AzureWebJobsStorage": "UseDevelopmentStorage=true",
-                "MAIL_ALLOWED_SENDERS": SENDER,
-                "MAIL_CALLERS": callers_setting,
-            }
-        )
-    )
+    environment = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "MAIL_ALLOWED_SENDERS": SENDER}
+    app = App(read(environment | {"MAIL_CALLERS": callers_setting}))
     who = Caller(application_id=APP, tenant="t", roles=frozenset({"Mail.Send", "Mailroom.Operate"}))
 
     async def authenticated(*_: Any) -> Caller:
@@ -76,9 +65,8 @@ def app(monkeypatch: pytest.MonkeyPatch, install: Callable[[App], App]) -> App:
     return install(app)
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "mailroom"]
-    return [(line["event"], line["code"]) for line in lines]
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(line["event"], line["code"]) for line in said(caplog)]
 
 
 def keys_are_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +82,9 @@ async def test_a_mail_whose_files_cannot_be_read_since_storage_is_away(
 ) -> None:
     vars(app)["attachment_resolver"] = Down()
     mail = {"message": {**MAIL["message"], "attachments": [REFERENCE]}}
-    answer = await send_mail.send_mail(request("sendMail", mail))
+    answer = await send_mail.send_mail(asked("sendMail", mail))
     assert answer.status_code == 503
-    assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
+    assert told(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
 
 
 @pytest.mark.parametrize(
@@ -108,12 +96,12 @@ async def test_a_mail_that_may_have_gone_unknown_to_storage(
     """Who gave no key cannot repeat it under one: it is told where to ask. client-request-id is none."""
     vars(app)["requests"] = MaybeSent()
     headers = {"client_request_id": "c-1"} | ({"idempotency_key": key} if key else {})
-    answer = await send_mail.send_mail(request("sendMail", MAIL, **headers))
-    error = json.loads(answer.get_body())["error"]
+    answer = await send_mail.send_mail(asked("sendMail", MAIL, **headers))
+    error = answer_of(answer)["error"]
     assert (answer.status_code, error["code"]) == (503, "UnknownOutcome")
     assert advice in error["message"]
     assert answer.headers["Location"].startswith("/api/messages/")
-    assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "UnknownOutcome")]
+    assert told(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "UnknownOutcome")]
 
 
 @pytest.mark.parametrize("what", ["sendMail", "messages", "suppressions"])
@@ -126,9 +114,9 @@ async def test_a_caller_whose_token_cannot_be_verified_since_keys_are_away(
         "messages": messages.message,
         "suppressions": suppressions.suppression,
     }
-    answer = await functions[what](request(what, MAIL if what == "sendMail" else None))
+    answer = await functions[what](asked(what, MAIL if what == "sendMail" else None))
     assert answer.status_code == 503
-    assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "KeysUnavailable")]
+    assert told(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "KeysUnavailable")]
 
 
 @pytest.mark.parametrize("what", ["messages", "suppressions"])
@@ -136,21 +124,21 @@ async def test_a_question_that_storage_does_not_answer(app: App, caplog: pytest.
     vars(app)["engine"] = Down()
     vars(app)["suppressions"] = Down()
     functions = {"messages": message_search.messages, "suppressions": suppressions.suppressions}
-    answer = await functions[what](request(what))
+    answer = await functions[what](asked(what))
     assert answer.status_code == 503
-    assert said(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
+    assert told(caplog) == [(LogEvent.INTAKE_UNAVAILABLE, "ServiceUnavailable")]
 
 
 def test_a_correlation_id_names_no_mail(app: App) -> None:
     """Two requests of one operation share it; each is a mail of its own."""
     caller = Caller(application_id=APP, tenant="t")
     ids = {
-        send_mail._mail(request("sendMail", MAIL, client_request_id="c-1"), caller, SENDER, app.settings).id
+        send_mail._mail(asked("sendMail", MAIL, client_request_id="c-1"), caller, SENDER, app.settings).id
         for _ in range(2)
     }
     assert len(ids) == 2
     keyed = {
-        send_mail._mail(request("sendMail", MAIL, idempotency_key="k-1"), caller, SENDER, app.settings).id
+        send_mail._mail(asked("sendMail", MAIL, idempotency_key="k-1"), caller, SENDER, app.settings).id
         for _ in range(2)
     }
     assert len(keyed) == 1

@@ -1,6 +1,5 @@
 """Who may do what over HTTP, and that it is asked before anything of a body is read."""
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 
 from shared.app import App
 from shared.auth.entra import Caller
-from shared.functions import message_search, messages, send_mail, suppressions
+from shared.functions import messages, send_mail, suppressions
 from shared.mail import parse
 from shared.mail.limits import MAX_ENCODED, MAX_REQUEST
 from shared.settings.config import Settings, read
@@ -26,18 +25,11 @@ from tests.auth.test_entra import (
     bearer,
     user_claims,
 )
+from tests.functions.samples import ENVIRONMENT, SENDER, answer_of, request
+from tests.indexed import indexed
+from tests.logged import said
 
 Function = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
-SENDER = "mailroom@contoso.com"
-ENVIRONMENT = {
-    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
-    "MAIL_API_TENANT": TENANT,
-    "MAIL_API_CLIENT_ID": CLIENT,
-    "MAIL_CALLERS": json.dumps({APPLICATION: {"senders": [SENDER, USER, PRINCIPAL, "*@contoso.com"]}}),
-    "MAIL_ALLOWED_SENDERS": f"{SENDER} {USER} a@contoso.com *@fabrikam.com",
-    "MAIL_SENDER_POOLS": '{"team": ["a@contoso.com", "b@contoso.com"]}',
-    "MAIL_OPERATOR_APPS": f"{OTHER.upper()}, {CLIENT}",
-}
 OPERATOR: dict[str, Any] = {"azp": OTHER, "roles": ["Mailroom.Operate"], "scp": "openid Mailroom.OperateAsUser"}
 
 
@@ -59,14 +51,13 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(send_mail, "_mime", reader)
 
 
-async def ask(function: Function, body: bytes = b"{}", token: str | None = None, **params: str) -> func.HttpResponse:
-    headers = {"Content-Type": params.pop("kind", "application/json")} | ({"Authorization": token} if token else {})
-    method = params.pop("method", "POST")
-    return await function(func.HttpRequest(method, "https://x.test/", headers=headers, route_params=params, body=body))
+async def ask(function: Function, body: bytes = b"{}", token: str | None = None, **params: Any) -> func.HttpResponse:
+    headers = {"Content-Type": params.pop("kind", "application/json"), "Authorization": token}
+    return await function(request(params.pop("method", "POST"), body, headers, **params))
 
 
 def code_of(answer: func.HttpResponse) -> str:
-    return str(json.loads(answer.get_body())["error"]["code"])
+    return str(answer_of(answer)["error"]["code"])
 
 
 NOT_ALLOWED = [
@@ -96,15 +87,20 @@ async def test_who_may_not_send_is_refused_before_the_body_is_read(
 
 @pytest.mark.usefixtures("app", "unread")
 async def test_nor_is_it_for_me() -> None:
-    for claims, status in ((app_claims(), 400), (user_claims(azp=OTHER), 403), (user_claims(oid=OTHER), 403)):
-        assert (await ask(send_mail.send_my_mail, b"{", bearer(claims))).status_code == status
+    for claims, status, words in (
+        (app_claims(), 400, b"/me request is only valid with delegated authentication flow."),
+        (user_claims(azp=OTHER), 403, b""),
+        (user_claims(oid=OTHER), 403, b""),
+    ):
+        answer = await ask(send_mail.send_my_mail, b"{", bearer(claims))
+        assert (answer.status_code, words in answer.get_body()) == (status, True)
 
 
 @pytest.mark.usefixtures("app")
 async def test_a_refused_caller_is_logged_by_its_application_and_a_code(caplog: pytest.LogCaptureFixture) -> None:
     """The text of the refusal is for the caller alone."""
     await ask(send_mail.send_mail, token=bearer(app_claims()), id="ceo@fabrikam.com")
-    [line] = [json.loads(record.message) for record in caplog.records]
+    [line] = said(caplog)
     refused = {"event": "caller.refused", "status": 403, "code": "ErrorSendAsDenied", "application": APPLICATION}
     assert line == {**refused, "count": 1}
 
@@ -114,7 +110,7 @@ async def test_whoever_may_send_learns_what_is_wrong_with_the_body() -> None:
     for function, claims in ((send_mail.send_mail, app_claims()), (send_mail.send_my_mail, user_claims())):
         answer = await ask(function, b"{", bearer(claims), id="MAILROOM@Contoso.com")
         assert answer.status_code == 400
-        assert "JSON" in json.loads(answer.get_body())["error"]["message"]
+        assert "JSON" in answer_of(answer)["error"]["message"]
 
 
 @pytest.mark.usefixtures("app", "unread")
@@ -126,6 +122,23 @@ async def test_a_body_that_is_too_long_is_refused_by_its_length_alone() -> None:
     assert (await ask(suppressions.suppressions, bytes(suppressions.LARGEST), "Bearer x")).status_code == 401
 
 
+# What is asked for is wrong in a way that only an operator hears of, so that no storage is needed.
+OPERATING: list[tuple[str, str, dict[str, Any], bytes]] = [
+    ("messages", "GET", {}, b""),
+    ("attention", "GET", {}, b""),
+    ("message_replays", "POST", {}, b""),
+    ("summary", "GET", {}, b""),
+    ("message_replay", "POST", {"id": "none"}, b""),
+    ("message_retry", "POST", {"id": "none"}, b""),
+    ("suppressions", "POST", {}, b"{"),
+    ("suppression", "DELETE", {"id": "none"}, b""),
+]
+MORE_BY_KEY: list[tuple[str, str, dict[str, Any], bytes]] = [
+    ("message", "GET", {"id": "none"}, b""),
+    ("message", "DELETE", {"id": "none"}, b""),
+    ("suppressions", "GET", {}, b""),
+    ("suppression", "GET", {"id": "none"}, b""),
+]
 OPERATORS = [
     ("an application with the role", app_claims(roles=["Mailroom.Operate"]), True),
     ("a user with role, scope and application", user_claims(**OPERATOR), True),
@@ -145,28 +158,10 @@ async def test_a_user_operates_with_role_scope_and_application_and_an_applicatio
     claims: dict[str, Any],
     operates: bool,  # noqa: FBT001 - a value of the table
 ) -> None:
-    """What is asked for is wrong in a way that only an operator hears of, so that no storage is needed."""
-    asked = [
-        (message_search.messages, "GET", {}, b""),
-        (message_search.attention, "GET", {}, b""),
-        (message_search.message_replays, "POST", {}, b""),
-        (message_search.summary, "GET", {}, b""),
-        (messages.message_replay, "POST", {"id": "none"}, b""),
-        (messages.message_retry, "POST", {"id": "none"}, b""),
-        (suppressions.suppressions, "POST", {}, b"{"),
-        (suppressions.suppression, "DELETE", {"id": "none"}, b""),
-    ]
-    for function, method, params, body in asked:
-        request = func.HttpRequest(
-            method,
-            "https://x.test/",
-            headers={"Authorization": bearer(claims)},
-            params={"top": "0"},
-            route_params=params,
-            body=body,
-        )
-        answer = await function(request)
-        assert answer.status_code in ((400, 404) if operates else (403,)), function
+    for name, method, route, body in OPERATING:
+        function = indexed()[name].get_user_function()
+        answer = await function(request(method, body, {"Authorization": bearer(claims)}, {"top": "0"}, **route))
+        assert answer.status_code in ((400, 404) if operates else (403,)), name
 
 
 @pytest.mark.usefixtures("app")
@@ -191,46 +186,26 @@ def test_no_application_may_operate_for_users_until_one_is_named() -> None:
     assert wrong.operator_apps == frozenset()
 
 
-BY_KEY: list[tuple[Function, str, dict[str, str], bytes]] = [
-    (message_search.operator_messages, "GET", {}, b""),
-    (message_search.operator_attention, "GET", {}, b""),
-    (message_search.operator_message_replays, "POST", {}, b""),
-    (message_search.operator_summary, "GET", {}, b""),
-    (messages.operator_message, "GET", {"id": "none"}, b""),
-    (messages.operator_message, "DELETE", {"id": "none"}, b""),
-    (messages.operator_message_replay, "POST", {"id": "none"}, b""),
-    (messages.operator_message_retry, "POST", {"id": "none"}, b""),
-    (suppressions.operator_suppressions, "GET", {}, b""),
-    (suppressions.operator_suppressions, "POST", {}, b"{"),
-    (suppressions.operator_suppression, "GET", {"id": "none"}, b""),
-    (suppressions.operator_suppression, "DELETE", {"id": "none"}, b""),
-]
-
-
 @pytest.mark.parametrize("value", ["", "true", "False"])
 async def test_function_keys_open_the_operators_paths_unless_they_are_switched_off(
     install: Callable[[App], App], value: str
 ) -> None:
     """The platform has checked the key. With MAIL_OPERATOR_KEYS=false it opens nothing, and no storage is asked."""
     install(App(read({**ENVIRONMENT, "MAIL_OPERATOR_KEYS": value})))
-    for function, method, params, body in BY_KEY:
-        request = func.HttpRequest(
-            method, "https://x.test/", headers={}, params={"top": "0"}, route_params=params, body=body
-        )
-        answer = await function(request)
+    for name, method, route, body in OPERATING + MORE_BY_KEY:
+        function = indexed()[f"operator_{name}"].get_user_function()
+        answer = await function(request(method, body, params={"top": "0"}, **route))
         if value == "False":
-            assert answer.status_code == 403, function
-            assert "MAIL_OPERATOR_KEYS" in json.loads(answer.get_body())["detail"]
+            assert answer.status_code == 403, name
+            assert "MAIL_OPERATOR_KEYS" in answer_of(answer)["detail"]
         else:
-            assert answer.status_code in (400, 404), function
+            assert answer.status_code in (400, 404), name
 
 
 def test_every_path_under_operator_is_among_those_that_can_be_switched_off() -> None:
-    from tests.indexed import indexed
-
     routes = {name: function.get_trigger().get_dict_repr().get("route", "") for name, function in indexed().items()}
     by_key = {name for name, route in routes.items() if str(route).startswith("operator/")}
-    assert by_key == {function.__name__ for function, *_ in BY_KEY}
+    assert by_key == {f"operator_{name}" for name, *_ in OPERATING + MORE_BY_KEY}
 
 
 def test_mails_belong_to_an_application_of_a_tenant_and_of_a_user_where_it_acts_for_one() -> None:

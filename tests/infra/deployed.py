@@ -14,6 +14,7 @@ from tests.indexed import indexed
 
 ROOT: Final = Path(__file__).parents[2]
 PARAMETERS: Final = ROOT / "infra" / "parameters"
+TEMPLATE: Final[dict[str, Any]] = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
 SETS: Final = tuple(sorted(path.name.removesuffix(".bicepparam") for path in PARAMETERS.glob("*.bicepparam")))
 PRIVATE: Final = ("everything", "existing-network", "private")
 MADE_NETWORK: Final = ("everything", "private")  # a network of its own, of those
@@ -49,9 +50,15 @@ class Deployment:
 
 @cache
 def deployed(name: str) -> Deployment:
-    snapshot = json.loads((PARAMETERS / f"{name}.snapshot.json").read_text())
-    assert not snapshot["diagnostics"]
-    return Deployment(tuple(snapshot["predictedResources"]), frozenset(snapshot["outputs"]))
+    found = snapshot(name)
+    assert not found["diagnostics"]
+    return Deployment(tuple(found["predictedResources"]), frozenset(found["outputs"]))
+
+
+def snapshot(name: str) -> dict[str, Any]:
+    """As the compiler has written it."""
+    found: dict[str, Any] = json.loads((PARAMETERS / f"{name}.snapshot.json").read_text())
+    return found
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from shared.telemetry import LogEvent
-from tests.infra.deployed import PARAMETERS, ROOT, deployed, functions
+from tests.infra.deployed import ROOT, deployed, functions, snapshot
 from tests.infra.kusto.language import SCHEMAS, read
 from tests.infra.kusto.tables import run
 from tests.infra.watching import NOON, Log, alerts, minutes
@@ -138,7 +138,7 @@ def test_alerts_go_where_the_parameters_say(name: str) -> None:
 
 
 def test_a_deployment_says_whom_it_tells_and_that_it_tells_nobody(name: str) -> None:
-    told = json.loads((PARAMETERS / f"{name}.snapshot.json").read_text())["outputs"]["MAILROOM_ALERTS"]
+    told = snapshot(name)["outputs"]["MAILROOM_ALERTS"]
     groups = {group for rule in alerts(name).values() for group in rule["actions"]["actionGroups"]}
     assert told.startswith("NOBODY IS TOLD") == (not groups)
     assert name != "everything" or told == "mailed to alertEmail, and to 1 action groups"

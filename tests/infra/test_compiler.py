@@ -16,16 +16,28 @@ import pytest
 from deployment import DeploymentError, infra
 from deployment.infra import INFRA, Bicep
 from deployment.parameters import CompiledParameters, compiled, defaults_of, from_json, is_empty
-from tests.deployment.cloud import TEMPLATE
-from tests.infra.deployed import deployed
+from tests.infra.deployed import TEMPLATE, deployed
 from tests.infra.names import RULES
 
 pytestmark = pytest.mark.skipif(infra.compiler() is None, reason="Bicep is missing: install bicep")
+# What azd's environment says; main.bicepparam reads it.
+AZD: Final = {
+    "MAILROOM_MAIL_SETTINGS": '{"MAIL_MODE": "redirect", "MAIL_REDIRECT_TO": "you@contoso.com"}',
+    "MAILROOM_PRODUCERS": '[{"principalId": "1", "queue": "mail-outbox"}]',
+    "MAILROOM_MAXIMUM_INSTANCE_COUNT": "100",
+    "AZURE_PRINCIPAL_ID": "me-1",
+}
 
 
 @pytest.fixture(scope="module")
 def bicep() -> Iterator[Bicep]:
-    with Bicep() as running:
+    with pytest.MonkeyPatch.context() as environment:
+        for name in re.findall(r"readEnvironmentVariable\(\s*'(\w+)'", (INFRA / "main.bicepparam").read_text()):
+            environment.delenv(name, raising=False)
+        for name, value in AZD.items():
+            environment.setenv(name, value)
+        running = Bicep()
+    with running:
         yield running
 
 
@@ -96,18 +108,11 @@ def test_the_example_gives_nothing_away(bicep: Bicep) -> None:
     assert filled == {"environmentName", "network", "secretsOfficerPrincipalIds"}
 
 
-def test_azds_file_takes_what_its_environment_says_and_else_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in re.findall(r"readEnvironmentVariable\(\s*'(\w+)'", (INFRA / "main.bicepparam").read_text()):
-        monkeypatch.delenv(name, raising=False)
-    settings = {"MAIL_MODE": "redirect", "MAIL_REDIRECT_TO": "you@contoso.com"}
-    monkeypatch.setenv("MAILROOM_MAIL_SETTINGS", json.dumps(settings))
-    monkeypatch.setenv("MAILROOM_PRODUCERS", '[{"principalId": "1", "queue": "mail-outbox"}]')
-    monkeypatch.setenv("MAILROOM_MAXIMUM_INSTANCE_COUNT", "100")
-    monkeypatch.setenv("AZURE_PRINCIPAL_ID", "me-1")
-    found = compiled(INFRA / "main.bicepparam")
+def test_azds_file_takes_what_its_environment_says_and_else_the_defaults(bicep: Bicep) -> None:
+    found = given_by(bicep, INFRA / "main.bicepparam")
     said = {
-        "mailSettings": settings,
-        "producers": [{"principalId": "1", "queue": "mail-outbox"}],
+        "mailSettings": json.loads(AZD["MAILROOM_MAIL_SETTINGS"]),
+        "producers": json.loads(AZD["MAILROOM_PRODUCERS"]),
         "maximumInstanceCount": 100,
         "secretsOfficerPrincipalIds": ["me-1"],
     }
@@ -115,10 +120,13 @@ def test_azds_file_takes_what_its_environment_says_and_else_the_defaults(monkeyp
     assert found.settings()["MAIL_MODE"] is False
 
 
-def test_what_does_not_compile_is_told_with_its_place(tmp_path: Path) -> None:
-    file = tmp_path / "bad.bicepparam"
+def test_a_file_is_compiled_by_its_name_or_told_to_be_wrong_with_the_place(tmp_path: Path) -> None:
+    file = tmp_path / "prod.bicepparam"
+    (tmp_path / "main.bicep").write_text("param environmentName string\n")
+    file.write_text("using 'main.bicep'\nparam environmentName = 'prod'\n")
+    assert compiled(file).given == {"environmentName": "prod"}
     file.write_text("using 'gone.bicep'\n")
-    with pytest.raises(DeploymentError, match=r"bad\.bicepparam does not compile: .*\(1,7\)"):
+    with pytest.raises(DeploymentError, match=r"prod\.bicepparam does not compile: .*\(1,7\)"):
         compiled(file)
 
 

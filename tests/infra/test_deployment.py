@@ -1,6 +1,5 @@
 """What would be deployed keeps Mailroom's promises: no key, no secret, the narrowest roles, the code's own names."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -12,14 +11,15 @@ from shared.settings import config, environ
 from shared.settings.queue_names import RESULTS
 from shared.storage.table_identity import OWN
 from tests.infra.deployed import (
-    PARAMETERS,
     ROOT,
     STORAGE,
+    TEMPLATE,
     deployed,
     functions,
     mail_account,
     package_account,
     resolved,
+    snapshot,
 )
 from tests.infra.names import RULES
 
@@ -289,7 +289,7 @@ def test_an_instance_has_room_for_the_requests_that_it_takes_at_a_time(name: str
 
 
 def test_large_mails_lower_how_many_requests_an_instance_takes_by_default() -> None:
-    parameters = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())["parameters"]
+    parameters = TEMPLATE["parameters"]
     default = parameters["httpConcurrency"]["defaultValue"]
     assert re.search(r"'MAIL_LARGE_ATTACHMENTS'.*'true'.*16.*'MAIL_MAX_REQUEST_MB'.*'35'.*35\), 1, 4\)", default)
     for requests, body in ((4, 35), (1, 100)):
@@ -329,25 +329,22 @@ def _last(name: str) -> str:
 
 def test_every_parameter_is_described_and_has_a_default() -> None:
     """So `az deployment group create --template-file infra/main.bicep` asks for nothing."""
-    template = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
-    for name, parameter in template["parameters"].items():
+    for name, parameter in TEMPLATE["parameters"].items():
         assert "defaultValue" in parameter or parameter.get("nullable"), name
         assert parameter["metadata"]["description"], name
 
 
 def test_the_button_deploys_what_main_bicep_is() -> None:
     """The same parameters and outputs; test_compiler.py compares the whole if there is a compiler."""
-    template = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
-    assert set(template["parameters"]) == set(re.findall(r"^param (\w+)", MAIN, re.MULTILINE))
+    assert set(TEMPLATE["parameters"]) == set(re.findall(r"^param (\w+)", MAIN, re.MULTILINE))
     assert (
-        set(template["outputs"]) == set(re.findall(r"^output (\w+)", MAIN, re.MULTILINE)) == deployed("default").outputs
+        set(TEMPLATE["outputs"]) == set(re.findall(r"^output (\w+)", MAIN, re.MULTILINE)) == deployed("default").outputs
     )
 
 
 def test_the_flat_template_for_checkov_has_every_resource_of_azure(name: str) -> None:
-    snapshot = json.loads((PARAMETERS / f"{name}.snapshot.json").read_text())
-    flat = as_template(snapshot)["resources"]
-    beyond = [one for one in snapshot["predictedResources"] if one not in flat]
+    flat = as_template(snapshot(name))["resources"]
+    beyond = [one for one in deployed(name).resources if one not in flat]
     assert all(one["type"].startswith("Microsoft.Graph/") for one in beyond)
 
 

@@ -2,12 +2,12 @@
 
 import json
 import re
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from shared.auth.entra import OPERATE_AS_USER
-from tests.infra.deployed import ROOT, deployed
+from tests.infra.deployed import ROOT, TEMPLATE, deployed
 
 DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()
 README: Final = (ROOT / "README.md").read_text()
@@ -15,11 +15,6 @@ PARAMETERS: Final = (ROOT / "infra" / "main.bicepparam").read_text()
 COMMANDS: Final = re.findall(
     r"^(?:az|make|azd) .*$", README.partition("## Deploy it")[2].partition("\n## ")[0], re.MULTILINE
 )
-
-
-def template() -> dict[str, Any]:
-    text: dict[str, Any] = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
-    return text
 
 
 def test_the_readme_deploys_with_three_commands_that_docs_deploy_has_too() -> None:
@@ -33,7 +28,7 @@ def test_a_parameter_file_gives_everything_that_main_bicep_needs(file: str) -> N
     text = (ROOT / "infra" / f"{file}.bicepparam").read_text()
     assert re.findall(r"^using '(.*)'", text, re.MULTILINE) == ["main.bicep"]
     given = set(re.findall(r"^param (\w+)", text, re.MULTILINE))
-    parameters = template()["parameters"]
+    parameters = TEMPLATE["parameters"]
     assert given <= parameters.keys()
     assert {name for name, one in parameters.items() if "defaultValue" not in one and not one.get("nullable")} <= given
 

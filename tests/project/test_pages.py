@@ -1,10 +1,9 @@
 """What the documents tell to run or to set exists: targets, programs, options, scripts, parameters, queries."""
 
-import json
 import re
-from typing import Any, Final
+from typing import Final
 
-from tests.infra.deployed import ROOT, STORAGE, deployed
+from tests.infra.deployed import ROOT, STORAGE, TEMPLATE, deployed
 from tests.infra.kusto.language import read
 
 PAGES: Final = sorted(
@@ -13,7 +12,6 @@ PAGES: Final = sorted(
     if "decisions" not in path.parts  # those are history
 )
 MAKEFILE: Final = (ROOT / "Makefile").read_text()
-TEMPLATE: Final[dict[str, Any]] = json.loads((ROOT / "infra" / "azuredeploy.json").read_text())
 MAKES_OWN: Final = {"PYTHON"}  # read by make, not by a recipe
 
 

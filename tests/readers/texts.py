@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.auth import entra
+from shared.functions import http_answers
 from shared.mail import addresses, graph_types, limits, marker, threading
 from shared.mime import address_lists, header_parameters, write
 from shared.mime.head import MAX_HEAD, HeaderField
@@ -22,7 +23,7 @@ from shared.webhooks.rendering.teams_message import teams_message
 from shared.webhooks.sources import cloudevents, json_values, signatures
 from shared.webhooks.sources.source import RawRequest, Source
 from tests.readers.reader import ANSWERS, MEGABYTE, Reader
-from tests.readers.shapes import TEXTS, many, of_texts
+from tests.readers.shapes import HOSTILE, TEXTS, many, of_texts
 
 NOW: Final = datetime(2026, 11, 22, 10, tzinfo=UTC)
 HEADER: Final = 16 * 1024  # bytes of one header as the platform takes it; all together 32 KB
@@ -69,7 +70,12 @@ HTML: Final = of_texts() | many(
     "<div><p>", "</div>", "<b><i><u>", "<table><tr><td><table>", "<a href='https://a.test'>",
     "<p style='color:red' class=a>x</p>", "&#x41;", "<ul><li>", "<!doctype html><head>",
 )  # fmt: skip
-CHAT: Final = of_texts() | many(
+# Of the texts those that mean something where people write markup by hand.
+BY_HAND: Final = (
+    *HOSTILE, *MARKUP, "blanks", "blank lines", "parentheses", "colons", "dots", "dashes", "underscores", "equals",
+    "ampersands", "entities", "braces", "percent-encoded", "diff",
+)  # fmt: skip
+CHAT: Final = of_texts(only=BY_HAND) | many(
     "*a* ", "_a_", "~", "*_", "<https://a.test|b> ", "<!date^1^a|", "<", "```a", "``` ", ":x:", "> a\n", "{code}",
     "{code:", "[a|https://b.test]", "[~a]", "h1. a\n", "!a!", "{{a}}", "* a\n", "{color:red}", "<at>",
 )  # fmt: skip
@@ -211,6 +217,7 @@ READERS: Final = [
         MEGABYTE,
         of_texts(only=("letters", "digits", "combining marks, unsorted", "em spaces", "dashes")),
     ),
+    Reader("a time with its offset", http_answers.time_of, HEADER, of_texts(only=("letters", "digits", "dashes"))),
     Reader(
         "other people's HTML",
         lambda text: (MARKUP_FILTERS["clean_html"](text), MARKUP_FILTERS["html_to_text"](text)),

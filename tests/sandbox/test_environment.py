@@ -39,6 +39,7 @@ def test_the_host_gets_the_sandboxs_settings() -> None:
     assert json.loads(settings["MAIL_CALLERS"]) == {
         "caller": {"senders": ["a@b.c", "oid"], "attachments": ["mail-attachments"]}
     }
+    assert settings["MAIL_ALLOWED_SENDERS"] == "a@b.c oid"
     assert "MAIL_ALLOWED_RECIPIENTS" not in settings
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from sandbox.environment import SETTINGS
 from sandbox.supervisor import settings_problems
+from tests.sandbox.host.running import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).with_name("stand_ins.py")
@@ -32,7 +33,8 @@ class Sandbox:
         self.notes, self.temporary = folder / "notes", folder / "tmp"
         self.notes.mkdir(parents=True, exist_ok=True)
         self.temporary.mkdir(exist_ok=True)
-        commands = {name: (sys.executable, str(STAND_INS), name) for name in NAMES}
+        # They need Python's own library alone, and start faster without looking for more.
+        commands = {name: (sys.executable, "-S", str(STAND_INS), name) for name in NAMES}
         outer = {name: value for name, value in os.environ.items() if name not in SETTINGS and name[:5] != "MAIL_"}
         outer |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary), "STAND_INS": json.dumps(commands)}
         self.process = subprocess.Popen(
@@ -89,23 +91,13 @@ def alive(pid: int) -> bool:
     return bool(state.strip()) and not state.startswith("Z")
 
 
-def eventually(true: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 10
-    while not true():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def test_one_line_of_json_says_all_that_a_program_needs_and_each_part_gets_what_it_is_for(
     start: Callable[..., Sandbox], tmp_path: Path
 ) -> None:
     faults = ("--fault", "429:2", "--fault", "lost=0.1", "--seed", "7", "--concurrency", "4", "--sent-delay", "0.5")
     data = tmp_path / "data"
     options = (*faults, "--queue-lease", "3", "--data", str(data), "--app", str(tmp_path))
-    environment = {"WEBSITE_SITE_NAME": "leftover", "HTTP_PROXY": "http://proxy.example"}
-    sandbox = start("--json", *FREE, *options, **environment)
+    sandbox = start("--json", *FREE, *options, HTTP_PROXY="http://proxy.example")
     ready = sandbox.ready()
 
     names = "host graph identity identity_header token jwks mail storage keys pids control"
@@ -119,11 +111,6 @@ def test_one_line_of_json_says_all_that_a_program_needs_and_each_part_gets_what_
     assert {name: settings[name] for name in SETTINGS} == ready["environment"]
     assert settings["AzureWebJobsStorage"] == ready["storage"]
     assert (settings["IDENTITY_ENDPOINT"], settings["IDENTITY_HEADER"]) == (ready["identity"], "header")
-    own = [ready["sender"], ready["sender_oid"]]
-    caller = {"senders": own, "attachments": ["mail-attachments"]}
-    assert json.loads(settings["MAIL_CALLERS"]) == {ready["caller_client_id"]: caller}
-    assert settings["MAIL_ALLOWED_SENDERS"] == " ".join(own)
-    assert "WEBSITE_SITE_NAME" not in settings
     assert "127.0.0.1" in settings["no_proxy"].split(",")
 
     graph, host, storage = (" ".join(sandbox.given(name)["arguments"]) for name in ("graph", "host", "storage"))

@@ -1,51 +1,51 @@
-"""One PowerShell with a fake Exchange, and one with a fake Graph: to start one takes longer than all tests in it."""
+"""One PowerShell with a fake Exchange and a fake Graph: to start one takes longer than all tests in it."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scripts.shells import MAILROOM, EntraDirectory, Exchange, PowerShell, organisation, powershell, tenant
+from tests.scripts.shells import MAILROOM, EntraDirectory, Exchange, organisation, powershell, tenant
+
+type Shell = tuple[subprocess.Popen[str], Path]
 
 
-def started[S: PowerShell](kind: type[S], factory: pytest.TempPathFactory) -> Iterator[S]:
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """Its process, and the folder of its states."""
     if shutil.which("pwsh") is None:
         pytest.skip("PowerShell is missing: install pwsh")
-    with powershell(kind, factory.mktemp("shell")) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def exchange_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    yield from started(Exchange, tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def graph_shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntraDirectory]:
-    yield from started(EntraDirectory, tmp_path_factory)
+    folder = tmp_path_factory.mktemp("shell")
+    with powershell(folder) as process:
+        yield process, folder
 
 
 @pytest.fixture
-def directory(graph_shell: EntraDirectory) -> EntraDirectory:
+def directory(shell: Shell) -> EntraDirectory:
     """A tenant in which the script has never run."""
-    graph_shell.state = tenant()
-    return graph_shell
+    made = EntraDirectory(*shell)
+    made.state = tenant()
+    return made
 
 
 @pytest.fixture
-def exchange(exchange_shell: Exchange) -> Exchange:
+def exchange(shell: Shell) -> Exchange:
     """An organisation in which the script has never run."""
-    exchange_shell.state = organisation()
-    return exchange_shell
+    made = Exchange(*shell)
+    made.state = organisation()
+    return made
 
 
 @pytest.fixture(scope="session")
-def after_a_run(exchange_shell: Exchange) -> dict[str, Any]:
-    exchange_shell.state = organisation()
-    assert exchange_shell.limit(MAILROOM).code == 0
-    return exchange_shell.state
+def after_a_run(shell: Shell) -> dict[str, Any]:
+    made = Exchange(*shell)
+    made.state = organisation()
+    assert made.limit(MAILROOM).code == 0
+    return made.state
 
 
 @pytest.fixture

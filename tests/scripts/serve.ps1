@@ -1,8 +1,6 @@
 # Runs scripts or commands with a module of fakes, one after the other in this one PowerShell, as starting one takes longer
-# than all of them together. Standard input, a line of JSON for each: {"run": path or command, "with": {name: value}}.
-# After what it prints comes a line <<exit code>>; 99 when it ended with an error that nothing caught.
-param([Parameter(Mandatory)] [string] $Name)
-$module = Join-Path $PSScriptRoot "modules/$Name/$Name.psm1"
+# than all of them together. Standard input, a line of JSON for each: {"module": name, "run": path or command,
+# "with": {name: value}}. After what it prints comes a line <<exit code>>; 99 when an error ended it that nothing caught.
 while ($null -ne ($line = [Console]::In.ReadLine())) {
     $job = [System.Text.Json.JsonDocument]::Parse($line).RootElement
     $with = @{}
@@ -14,7 +12,8 @@ while ($null -ne ($line = [Console]::In.ReadLine())) {
             default { $value.GetBoolean() }
         }
     }
-    Import-Module $module -Force
+    $name = $job.GetProperty('module').GetString()
+    Import-Module (Join-Path $PSScriptRoot "modules/$name/$name.psm1") -Force
     $global:LASTEXITCODE = 0
     try {
         & $job.GetProperty('run').GetString() @with | ForEach-Object { [Console]::Out.WriteLine("$_") }

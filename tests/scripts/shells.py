@@ -49,11 +49,15 @@ class ScriptRun:
 
 
 class PowerShell:
-    """One PowerShell with a module of fakes. A test sets .state, which they know, and runs a script that changes it."""
+    """A module of fakes in a PowerShell. A test sets .state, which they know, and runs a script that changes it."""
 
-    def __init__(self, process: subprocess.Popen[str], file: Path) -> None:
+    MODULE: str
+    VARIABLE: str
+    """Of the environment: the file where the module finds the state."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self._process = process
-        self._file = file
+        self._file = folder / f"{self.VARIABLE}.json"
         self.state: dict[str, Any] = {}
 
     def run(self, what: str | Path, **parameters: object) -> ScriptRun:
@@ -63,7 +67,7 @@ class PowerShell:
         self._file.write_text(json.dumps(self.state))
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps({"run": str(what), "with": parameters}) + "\n")
+        self._process.stdin.write(json.dumps({"module": self.MODULE, "run": str(what), "with": parameters}) + "\n")
         self._process.stdin.flush()
         output = ""
         for line in self._process.stdout:
@@ -78,6 +82,9 @@ class PowerShell:
 
 
 class Exchange(PowerShell):
+    MODULE = "ExchangeOnlineManagement"
+    VARIABLE = "EXCHANGE_STATE"
+
     def limit(self, *mailboxes: str, **more: object) -> ScriptRun:
         """The script, for the identity of these tests unless told otherwise; more: its parameters by their names."""
         given = {"ApplicationId": APPLICATION, "ObjectId": IDENTITY, "Mailbox": list(mailboxes), **more}
@@ -100,6 +107,9 @@ class Exchange(PowerShell):
 
 
 class EntraDirectory(PowerShell):
+    MODULE = "Microsoft.Graph.Authentication"
+    VARIABLE = "DIRECTORY_STATE"
+
     def register(self, **parameters: object) -> ScriptRun:
         return self.run(REGISTER, **parameters)
 
@@ -109,25 +119,20 @@ class EntraDirectory(PowerShell):
 
 
 @contextmanager
-def powershell[S: PowerShell](kind: type[S], folder: Path) -> Iterator[S]:
-    module, variable = {
-        Exchange: ("ExchangeOnlineManagement", "EXCHANGE_STATE"),
-        EntraDirectory: ("Microsoft.Graph.Authentication", "DIRECTORY_STATE"),
-    }[kind]
+def powershell(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A PowerShell that runs scripts, serve.ps1, with the states of its modules in a folder."""
     pwsh = shutil.which("pwsh")
     assert pwsh
-    file = folder / f"{module}.json"
-    file.write_text("{}")
-    process = subprocess.Popen(
-        [pwsh, "-NoProfile", "-File", str(HERE / "serve.ps1"), "-Name", module],
+    states = {kind.VARIABLE: str(folder / f"{kind.VARIABLE}.json") for kind in (Exchange, EntraDirectory)}
+    with subprocess.Popen(
+        [pwsh, "-NoProfile", "-File", str(HERE / "serve.ps1")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, variable: str(file), "DOTNET_TieredPGO": "0"},
-    )
-    with process:
-        yield kind(process, file)
+        env={**os.environ, **states, "DOTNET_TieredPGO": "0"},
+    ) as process:
+        yield process
         assert process.stdin
         process.stdin.close()
         process.wait(timeout=30)

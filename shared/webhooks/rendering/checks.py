@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from inspect import signature
 from itertools import chain
 from pathlib import Path
@@ -70,15 +71,25 @@ def faults_of(sandbox: TemplateSandbox, text: str) -> Iterator[tuple[int, str]]:
     yield from _missing_templates(sandbox, tree)
     yield from _wrong_paths(tree)
     yield from _wrong_arguments(sandbox, tree)
-    for got in tree.find_all(nodes.Getattr):
+    for got in _every(tree, nodes.Getattr):
         if isinstance(got.node, nodes.Name) and got.node.name == "event" and got.attr not in ATTRIBUTES:
             yield got.lineno, f"An event has no {got.attr}; it has {', '.join(ATTRIBUTES)}."
-    for modifier in tree.find_all(nodes.ScopedEvalContextModifier):
+    for modifier in _every(tree, nodes.ScopedEvalContextModifier):
         yield modifier.lineno, "Escaping cannot be turned off; use clean_html for other people's HTML."
-    for assigned in tree.find_all(nodes.Assign):
+    for assigned in _every(tree, nodes.Assign):
         name = assigned.target.name if isinstance(assigned.target, nodes.Name) else ""
         if name in CHOICES and isinstance(assigned.node, nodes.Const) and assigned.node.value not in CHOICES[name]:
             yield assigned.lineno, f"Found {assigned.node.value!r}; {name} is one of {', '.join(CHOICES[name])}."
+
+
+@lru_cache(maxsize=8)
+def _nodes(tree: nodes.Template) -> tuple[nodes.Node, ...]:
+    return tuple(tree.find_all(nodes.Node))
+
+
+def _every[N: nodes.Node](tree: nodes.Template, *kinds: type[N]) -> Iterator[N]:
+    """Like tree.find_all, which goes through the whole tree for each question."""
+    return (node for node in _nodes(tree) if isinstance(node, kinds))
 
 
 def _unseen(sandbox: TemplateSandbox, name: str, text: str) -> Iterator[tuple[int, str]]:
@@ -87,7 +98,7 @@ def _unseen(sandbox: TemplateSandbox, name: str, text: str) -> Iterator[tuple[in
     Files whose names begin with `_` are no mails, but parts of them.
     """
     tree = sandbox.parse(text)
-    extends = next(tree.find_all(nodes.Extends), None)
+    extends = next(_every(tree, nodes.Extends), None)
     if extends is None:
         if not name.startswith("_"):
             yield 1, 'A mail extends mail.html.j2; expected {% extends "mail.html.j2" %}, or a name that begins with _.'
@@ -109,15 +120,15 @@ def _blocks(sandbox: TemplateSandbox, extends: nodes.Extends) -> Iterator[str]:
     seen: set[str] = set()
     while name and name not in seen and (parent := _parsed(sandbox, name)):
         seen.add(name)
-        yield from (block.name for block in parent.find_all(nodes.Block))
-        above = next(parent.find_all(nodes.Extends), None)
+        yield from (block.name for block in _every(parent, nodes.Block))
+        above = next(_every(parent, nodes.Extends), None)
         name = above.template.value if above and isinstance(above.template, nodes.Const) else ""
 
 
 def _unknown_filters(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator[tuple[int, str]]:
     """The compiler ignores filters where nothing is printed."""
     for kind, known in ((nodes.Filter, sandbox.filters), (nodes.Test, sandbox.tests)):
-        for node in tree.find_all(kind):
+        for node in _every(tree, kind):
             if node.name not in known:
                 yield node.lineno, f"There is no {kind.__name__.lower()} {node.name}."
 
@@ -127,26 +138,27 @@ def _unknown_names(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator[t
     known = CONTEXT | set(sandbox.globals) | set(_given(sandbox, tree))
     guarded = {
         node.node.name
-        for node in tree.find_all((nodes.Filter, nodes.Test))
+        for node in _every(tree, nodes.Filter, nodes.Test)
         if isinstance(node.node, nodes.Name) and node.name in ("default", "d", "defined", "undefined")
     }
-    for name in tree.find_all(nodes.Name):
+    for name in _every(tree, nodes.Name):
         if name.ctx == "load" and name.name not in known | guarded:
             yield name.lineno, f"There is no {name.name} here; parts are imported from parts.html.j2."
 
 
 def _given(sandbox: TemplateSandbox, tree: nodes.Template, above: frozenset[str] = frozenset()) -> Iterator[str]:
-    yield from (name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
-    yield from (macro.name for macro in tree.find_all(nodes.Macro))
-    yield from (imported.target for imported in tree.find_all(nodes.Import))
-    for imports in tree.find_all(nodes.FromImport):
+    yield from (name.name for name in _every(tree, nodes.Name) if name.ctx != "load")
+    yield from (macro.name for macro in _every(tree, nodes.Macro))
+    yield from (imported.target for imported in _every(tree, nodes.Import))
+    for imports in _every(tree, nodes.FromImport):
         yield from (name if isinstance(name, str) else name[1] for name in imports.names)
-    for extends in tree.find_all(nodes.Extends):
+    for extends in _every(tree, nodes.Extends):
         name = extends.template.value if isinstance(extends.template, nodes.Const) else ""
         if name and name not in above and (parent := _parsed(sandbox, name)):
             yield from _given(sandbox, parent, above | {name})
 
 
+@lru_cache(maxsize=8)  # every template of a route extends the same one, and imports the same parts
 def _parsed(sandbox: TemplateSandbox, name: str) -> nodes.Template | None:
     """The template of that name; None where it cannot be read, which is reported where it is used."""
     if sandbox.loader is None:
@@ -158,7 +170,7 @@ def _parsed(sandbox: TemplateSandbox, name: str) -> nodes.Template | None:
 
 
 def _missing_templates(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    for node in tree.find_all(nodes.Stmt):
+    for node in _every(tree, nodes.Stmt):
         if not isinstance(node, nodes.Extends | nodes.Include | nodes.Import | nodes.FromImport):
             continue
         if not isinstance(node.template, nodes.Const):
@@ -180,7 +192,7 @@ def _missing_templates(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterat
 
 
 def _wrong_paths(tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    for call in tree.find_all(nodes.Call):
+    for call in _every(tree, nodes.Call):
         places = PATHS.get(call.node.name) if isinstance(call.node, nodes.Name) else None
         for path in call.args[places] if places else ():
             if isinstance(path, nodes.Const):
@@ -192,21 +204,20 @@ def _wrong_paths(tree: nodes.Template) -> Iterator[tuple[int, str]]:
 
 def _wrong_arguments(sandbox: TemplateSandbox, tree: nodes.Template) -> Iterator[tuple[int, str]]:
     """Calls of our filters, and of macros, with too few, too many or other arguments than they take."""
-    macros = {macro.name: macro for macro in tree.find_all(nodes.Macro)}
-    for imports in tree.find_all(nodes.FromImport):
+    macros = {macro.name: macro_parameters(macro) for macro in _every(tree, nodes.Macro)}
+    for imports in _every(tree, nodes.FromImport):
         name = imports.template.value if isinstance(imports.template, nodes.Const) else ""
         parsed = _parsed(sandbox, name)
-        there = {macro.name: macro for macro in parsed.find_all(nodes.Macro)} if parsed else {}
+        there = {macro.name: macro for macro in _every(parsed, nodes.Macro)} if parsed else {}
         given = [(one, one) if isinstance(one, str) else one for one in imports.names]
-        macros |= {here: there[name] for name, here in given if name in there}
-    calls: Iterator[nodes.Call | nodes.Filter] = chain(tree.find_all(nodes.Call), tree.find_all(nodes.Filter))
+        macros |= {here: macro_parameters(there[name]) for name, here in given if name in there}
+    calls: Iterator[nodes.Call | nodes.Filter] = chain(_every(tree, nodes.Call), _every(tree, nodes.Filter))
     for call in calls:
         takes: list[str] | None = None
         if isinstance(call, nodes.Filter) and call.name in sandbox.filters and call.name not in JINJA_FILTERS:
             name, takes = call.name, filter_parameters(sandbox.filters[call.name])
         elif isinstance(call, nodes.Call) and isinstance(call.node, nodes.Name) and call.node.name in macros:
-            name = call.node.name
-            takes = macro_parameters(macros[name])
+            name, takes = call.node.name, macros[call.node.name]
         if takes is not None and call.dyn_args is None and call.dyn_kwargs is None:
             named = {one.key for one in call.kwargs}
             rest = takes[len(call.args) :]

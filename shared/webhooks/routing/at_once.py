@@ -47,9 +47,9 @@ SOON: Final = timedelta(seconds=0.5)  # an attempt may wait so long for its mail
 
 @dataclass(slots=True)
 class Put:
-    """A message that is to be put, visible when due (None: at once). ready: its mail is then to be attempted.
+    """A message to be put, and the mail that it carries. due: when it becomes visible; None: at once.
 
-    receipt: of the message, once it is confirmed.
+    ready: set if the mail is to be attempted now. receipt: of the message, after it was confirmed.
     """
 
     mail: OutgoingMail
@@ -69,7 +69,7 @@ class AtOnce:
     _putting: int = 0  # mails
 
     async def put(self, mails: Sequence[OutgoingMail]) -> list[Put]:
-        """Steps 1 and 2. Raises AzureError where a message is not confirmed: none of the mails is attempted then."""
+        """Take steps 1 and 2. Raises AzureError if a message is not confirmed; then no mail is attempted."""
         puts: list[Put] = []
         now = len(self._running) + self._putting < IN_HAND
         self._putting += len(mails)
@@ -84,15 +84,15 @@ class AtOnce:
         return puts
 
     def give_back(self, puts: Sequence[Put]) -> None:
-        """Not all of their messages could be put, so none is attempted."""
+        """Give back the reservations of mails that are not attempted, because not all messages could be put."""
         for put in puts:
             if put.ready is not None:
                 self.engine.pace.give_back(put.ready.reservation)
 
     async def attempt(self, puts: Sequence[Put], seconds: float) -> None:
-        """Step 3, in tasks of their own. Returns when they have ended, or after so many seconds.
+        """Take step 3, in a task for each mail. Returns when all tasks have ended, or after `seconds`.
 
-        Tasks that are late go on and write their rows, but log nothing.
+        Tasks that take longer continue and write their rows, but log nothing.
         """
         answered = False
         tasks = [asyncio.create_task(self.send(put, lambda: not answered)) for put in puts if put.ready is not None]
@@ -113,18 +113,18 @@ class AtOnce:
         try:
             async with within(ASKED):
                 if await self.worker.repeated_by(work) is not None:
-                    return Put(mail, work)  # the delivery worker drops it and logs that
+                    return Put(mail, work)  # the worker drops it and logs that
                 return await self.prepare(mail, now=now)
         except (AzureError, RateLimitUnavailable, TimeoutError):
             return Put(mail, work)
 
     async def prepare(self, mail: OutgoingMail, *, now: bool = True) -> Put:
-        """Policy, quota and time of a mail that a message is to carry. Raises AzureError, RateLimitUnavailable.
+        """Ask the policy, reserve quota and time, and make the message. Raises AzureError, RateLimitUnavailable.
 
-        now: there is room to attempt it; else its message becomes visible at its time.
+        now: there is room to attempt the mail; otherwise its message becomes visible at the reserved time.
 
-        Only put, never sent at once, is what a kill in the middle would double: a mail without a copy in Sent Items, or
-        that nobody asks the mailbox about; and what takes longer than a sender waits: a mail by way of a draft.
+        Some mails are only put and never sent at once. If the process died, it would double a mail without a copy in
+        Sent Items, and one that is not verified. And a mail that needs a draft takes longer than its sender waits.
         """
         engine, work = self.engine, work_of(mail)
         large = mail.request.message.attachments and needs_draft(mail.request)
@@ -175,7 +175,7 @@ class AtOnce:
                     await outbox.remove(receipt.work)
 
     async def _ended(self, put: Put, receipt: Receipt) -> Row | None:
-        """One attempt. The row if that has ended the mail; None: its message has to stay."""
+        """Make one attempt. Returns the row if the mail has ended; None if its message has to stay."""
         engine = self.engine
         try:
             row = first_claim(put.mail, put.work.claimed or new_token(), queued=True)
@@ -200,9 +200,9 @@ class AtOnce:
         return None
 
     async def _wake(self, receipt: Receipt, due: datetime | None = None) -> str | None:
-        """Nothing is to be verified, so the message need not hide until then. due: None for now. Never raises.
+        """Show the message earlier, because nothing has to be verified. due: None for now. Never raises.
 
-        What names the message from then on; None: it may not have worked.
+        Returns the new name of the message, or None if this may have failed.
         """
         now = self.engine.now()
         with suppress(AzureError):

@@ -22,16 +22,7 @@ from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources import signatures
 from shared.webhooks.sources.alert_groups import grouped
-from shared.webhooks.sources.json_values import (
-    canonical,
-    digest,
-    in_pieces,
-    moment,
-    pick,
-    read_object,
-    text,
-    unique_key,
-)
+from shared.webhooks.sources.json_values import canonical, digest, in_pieces, moment, pick, read_object, text
 from shared.webhooks.sources.source import MEGABYTE, RawRequest, Source, SourceEvent
 
 LARGEST: Final = 10 * MEGABYTE  # bytes of a notification: some ten thousand alerts
@@ -55,43 +46,36 @@ class Alertmanager(Source, frozen=True, kw_only=True):
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         signatures.basic_or_bearer(request, secrets)
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
-        return [notification(self.name, request)]
+    def event(self, request: RawRequest) -> SourceEvent:
+        """One notification.
+
+        Custom payloads, and those of Grafana's legacy alerting, are events too. They do not identify the notification,
+        and a second outage within half an hour has the same bytes as the first, so none is a copy of another.
+        """
+        value, shown, cut = _read(request)
+        group, status, alerts = text(value, "groupKey"), text(value, "status"), _alerts(value)
+        reason = text(value, "notification_reason")
+        if reason in NO_REASONS:
+            reason = None
+        key = _key(value, group, status, reason, shown)  # before what was cut off is added to truncatedAlerts
+        if cut:
+            hidden = pick(value, "truncatedAlerts")
+            value["truncatedAlerts"] = cut.total() + (hidden if isinstance(hidden, int) and hidden > 0 else 0)
+        times = [moment(pick(alert, "endsAt" if status == "resolved" else "startsAt")) for alert in alerts]
+        return SourceEvent(
+            **self.known(key, request, "identity"),
+            source=text(value, "externalURL") or self.name,
+            type=f"{self.name}.{status}" if status in STATUSES else self.name,
+            data=value,
+            subject=text(value, "commonLabels", "alertname") or text(value, "groupLabels", "alertname"),
+            time=max((time for time in times if time), default=None),
+            thread=group,
+            window=FLUSH if reason else None,
+            extensions={"cut": dict(cut)} if cut else {},
+        )
 
     def for_mail(self, event: SourceEvent) -> SourceEvent:
         return grouped(event)
-
-
-def notification(name: str, request: RawRequest) -> SourceEvent:
-    """The one event of a request; name: of its source. Raises Malformed.
-
-    Custom payloads, and those of Grafana's legacy alerting, are events too. They do not identify the notification, and
-    a second outage within half an hour has the same bytes as the first, so none is a copy of another.
-    """
-    value, shown, cut = _read(request)
-    group, status, alerts = text(value, "groupKey"), text(value, "status"), _alerts(value)
-    reason = text(value, "notification_reason")
-    if reason in NO_REASONS:
-        reason = None
-    known = _key(value, group, status, reason, shown)  # before what was cut off is added to truncatedAlerts
-    if cut:
-        hidden = pick(value, "truncatedAlerts")
-        value["truncatedAlerts"] = cut.total() + (hidden if isinstance(hidden, int) and hidden > 0 else 0)
-    key = known or unique_key()
-    times = [moment(pick(alert, "endsAt" if status == "resolved" else "startsAt")) for alert in alerts]
-    return SourceEvent(
-        id=key,
-        source=text(value, "externalURL") or name,
-        type=f"{name}.{status}" if status in STATUSES else name,
-        key=key,
-        known_by="identity" if known else "nothing",
-        data=value,
-        subject=text(value, "commonLabels", "alertname") or text(value, "groupLabels", "alertname"),
-        time=max((time for time in times if time), default=None),
-        thread=group,
-        window=FLUSH if reason else None,
-        extensions={"cut": dict(cut)} if cut else {},
-    )
 
 
 def _read(request: RawRequest) -> tuple[dict[str, Any], list[tuple[str, ...] | None], Counter[str]]:

@@ -52,27 +52,25 @@ class AnyJson(Source, frozen=True, kw_only=True):
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         data = read_any(request)
         hidden = self.secret_headers()
         seen = {"data": data, "headers": {name: text for name, text in request.headers.items() if name not in hidden}}
         found = {name: text(search(expression, seen)) for name, expression in self._expressions()}
         given = found.get("key") or request.headers.get("idempotency-key", "").strip()
         key = given or unique_key()
-        return [
-            SourceEvent(
-                id=found.get("id") or key,
-                source=found.get("source") or self.name,
-                type=found.get("type") or "event",
-                key=key,
-                known_by="route-key" if given else "nothing",
-                signed=self.signed_part(request),
-                data=data,
-                subject=found.get("subject"),
-                time=_time(found.get("time")),
-                thread=found.get("thread"),
-            )
-        ]
+        return SourceEvent(
+            id=found.get("id") or key,
+            source=found.get("source") or self.name,
+            type=found.get("type") or "event",
+            key=key,
+            known_by="route-key" if given else "nothing",
+            signed=self.signed_part(request),
+            data=data,
+            subject=found.get("subject"),
+            time=_time(found.get("time")),
+            thread=found.get("thread"),
+        )
 
     def signed_part(self, request: RawRequest) -> str | None:  # noqa: ARG002
         """A digest of what the request's signature covers; None: it has no signature. See SourceEvent.signed."""

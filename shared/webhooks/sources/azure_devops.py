@@ -54,7 +54,7 @@ class AzureDevOps(Source, frozen=True, kw_only=True):
             return "expected user:password, since the route takes basic authentication only"
         return None
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         value = read_object(request.body, request.charset)
         name, kind = text(value, "id"), text(value, "eventType") or self.name
         # "Test" sends the same sample with the same id each time, for no subscription; only notificationId differs.
@@ -62,22 +62,20 @@ class AzureDevOps(Source, frozen=True, kw_only=True):
         key = digest(name, kind, count) if name else same_bytes(request.body)
         subject = _resource(kind, value.get("resource"))
         collection = text(value, "resourceContainers", "collection", "id")
-        return [
-            SourceEvent(
-                id=name or key,
-                source=text(value, "resourceContainers", "collection", "baseUrl")
-                or text(value, "publisherId")
-                or self.name,
-                type=kind,
-                key=key,
-                known_by="sender-id" if name else "same-bytes",
-                window=None if name else self.retries_for,
-                data=value,
-                subject=subject,
-                time=moment(value.get("createdDate")),
-                thread="/".join(filter(None, [collection, subject])) if subject else None,
-            )
-        ]
+        return SourceEvent(
+            id=name or key,
+            source=text(value, "resourceContainers", "collection", "baseUrl")
+            or text(value, "publisherId")
+            or self.name,
+            type=kind,
+            key=key,
+            known_by="sender-id" if name else "same-bytes",
+            window=None if name else self.retries_for,
+            data=value,
+            subject=subject,
+            time=moment(value.get("createdDate")),
+            thread="/".join(filter(None, [collection, subject])) if subject else None,
+        )
 
 
 def _resource(kind: str, resource: Any) -> str | None:

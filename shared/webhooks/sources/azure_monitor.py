@@ -13,27 +13,14 @@ from typing import Any, ClassVar, Final
 from shared.errors import Malformed
 from shared.webhooks.sources.azure import AzureService
 from shared.webhooks.sources.azure_legacy import older_alert
-from shared.webhooks.sources.json_values import (
-    digest,
-    first_text,
-    moment,
-    pick,
-    read_json,
-    read_object,
-    same_bytes,
-    text,
-)
+from shared.webhooks.sources.json_values import digest, first_text, moment, pick, read_json, read_object, text
 from shared.webhooks.sources.source import MEGABYTE, RawRequest, SourceEvent
 
 # By `monitoringService`, where alerts have a context of their own; all others go by `signalType`. Both without anything
 # but letters and digits: Azure itself writes "Resource Health" and "ResourceHealth", "Activity Log" and "ActivityLog".
 SERVICES: Final = {
-    "servicehealth": "servicehealth",
-    "resourcehealth": "resourcehealth",
-    "smartdetector": "smartdetector",
-    "prometheus": "prometheus",
+    **{service: service for service in ("servicehealth", "resourcehealth", "smartdetector", "prometheus", "autoscale")},
     "costalerts": "cost",
-    "autoscale": "autoscale",
 }
 SIGNALS: Final = {"metric": "metric", "log": "log", "activitylog": "activity"}
 LONGEST_JSON: Final = 20_000  # characters of JSON in a text that is read
@@ -58,27 +45,22 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
     allowed_apps: tuple[str, ...] = ("461e8683-5575-4561-ac7f-899cc907d62a",)
     app_role: str | None = "ActionGroupsSecureWebhook"
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         value = read_object(request.body, request.charset)
         essentials = pick(value, "data", "essentials")
         if isinstance(essentials, dict) and essentials:
-            return [self._alert(value, essentials, request.body)]
-        key, older = same_bytes(request.body), older_alert(value)
+            return self._alert(value, essentials, request)
+        older = older_alert(value)
         essentials = older.essentials if older else {}
-        return [
-            SourceEvent(
-                id=key,
-                source=text(essentials, "alertTargetIDs", 0) or self.name,
-                type=self._type(essentials) if older else f"{self.name}.own",
-                key=key,
-                known_by="same-bytes",
-                window=self.retries_for,
-                data=older.beside(value) if older else value,
-                subject=text(essentials, "alertRule") or (text(older.context, "operationName") if older else None),
-                time=moment(first_text(essentials, "resolvedDateTime", "firedDateTime")),
-                thread=older.thread if older else None,
-            )
-        ]
+        return SourceEvent(
+            **self.known(None, request),
+            source=text(essentials, "alertTargetIDs", 0) or self.name,
+            type=self._type(essentials) if older else f"{self.name}.own",
+            data=older.beside(value) if older else value,
+            subject=text(essentials, "alertRule") or (text(older.context, "operationName") if older else None),
+            time=moment(first_text(essentials, "resolvedDateTime", "firedDateTime")),
+            thread=older.thread if older else None,
+        )
 
     def for_mail(self, event: SourceEvent) -> SourceEvent:
         """With the values in the context's properties that are JSON in a text, such as lists of steps to take."""
@@ -90,20 +72,16 @@ class AzureMonitor(AzureService, frozen=True, kw_only=True):
         data = {**event.data["data"], "alertContext": {**context, "properties": read}}
         return replace(event, data={**event.data, "data": data})
 
-    def _alert(self, value: Any, essentials: dict[str, Any], body: bytes) -> SourceEvent:
+    def _alert(self, value: Any, essentials: dict[str, Any], request: RawRequest) -> SourceEvent:
         alert = text(essentials, "alertId")
         condition = _word(essentials.get("monitorCondition"))
         when = text(essentials, "resolvedDateTime" if condition == "resolved" else "firedDateTime")
         # Without one of the three, two alerts could have one key, and the second would be lost.
-        known = digest(alert, condition, when) if alert and condition and when else None
-        key = known or same_bytes(body)
+        key = digest(alert, condition, when) if alert and condition and when else None
         return SourceEvent(
-            id=key,
+            **self.known(key, request, "identity"),
             source=text(essentials, "alertTargetIDs", 0) or self.name,
             type=self._type(essentials),
-            key=key,
-            known_by="identity" if known else "same-bytes",
-            window=None if known else self.retries_for,
             data=value,
             subject=text(essentials, "alertRule"),
             time=moment(when),

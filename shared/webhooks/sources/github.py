@@ -23,7 +23,6 @@ from shared.webhooks.sources.json_values import (
     read_object,
     same_bytes,
     text,
-    unique_key,
 )
 from shared.webhooks.sources.signatures import signed_body
 from shared.webhooks.sources.source import MEGABYTE, RawRequest, Source, SourceEvent, WebhookReply
@@ -69,24 +68,19 @@ class GitHub(Source, frozen=True, kw_only=True):
         """`ping`, which GitHub sends when a webhook is created, is answered and gives no mail."""
         return WebhookReply(self.done) if _kind(request) == "ping" else None
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         kind, data = _kind(request), read_object(*_payload(request))
         delivery = request.headers.get("x-github-delivery", "").strip()
-        key = delivery or unique_key()
-        return [
-            SourceEvent(
-                id=key,
-                source=_source(data),
-                type=_type(kind, data),
-                key=key,
-                known_by="sender-id" if delivery else "nothing",
-                signed=same_bytes(request.body),
-                data=data,
-                subject=_subject(data),
-                time=_time(kind, data),
-                thread=_thread(kind, data),
-            )
-        ]
+        return SourceEvent(
+            **self.known(delivery, request),
+            source=_source(data),
+            type=_type(kind, data),
+            signed=same_bytes(request.body),
+            data=data,
+            subject=_subject(data),
+            time=_time(kind, data),
+            thread=_thread(kind, data),
+        )
 
 
 def _kind(request: RawRequest) -> str:

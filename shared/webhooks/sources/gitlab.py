@@ -12,16 +12,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources import signatures
-from shared.webhooks.sources.json_values import (
-    digest,
-    first_text,
-    moment,
-    pick,
-    read_object,
-    same_bytes,
-    text,
-    unique_key,
-)
+from shared.webhooks.sources.json_values import digest, first_text, moment, pick, read_object, same_bytes, text
 from shared.webhooks.sources.source import MEGABYTE, RawRequest, Source, SourceEvent
 from shared.webhooks.sources.standard_webhooks import PREFIX, StandardWebhooks
 
@@ -52,26 +43,22 @@ class GitLab(Source, frozen=True, kw_only=True):
         else:
             signatures.in_header(request, "X-Gitlab-Token", secrets)
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         data = read_object(request.body, request.charset)
         delivery = (request.headers.get("webhook-id") or request.headers.get("idempotency-key") or "").strip()
         job = request.headers.get("x-gitlab-event-uuid", "").strip()
-        key = delivery or (digest(job, same_bytes(request.body)) if job else unique_key())
+        key = delivery or (digest(job, same_bytes(request.body)) if job else None)
         kind = _kind(request, data)
         action = first_text(data, *ACTIONS)
-        return [
-            SourceEvent(
-                id=key,
-                source=first_text(data, "project.web_url", "repository.homepage", "group.web_url") or self.name,
-                type=f"{kind}.{action}" if action else kind,
-                key=key,
-                known_by="sender-id" if delivery or job else "nothing",
-                data=data,
-                subject=first_text(data, "object_attributes.title", "object_attributes.name", "name", "ref"),
-                time=next((time for path in TIMES if (time := _time(data, path))), None),
-                thread=_thread(kind, data),
-            )
-        ]
+        return SourceEvent(
+            **self.known(key, request),
+            source=first_text(data, "project.web_url", "repository.homepage", "group.web_url") or self.name,
+            type=f"{kind}.{action}" if action else kind,
+            data=data,
+            subject=first_text(data, "object_attributes.title", "object_attributes.name", "name", "ref"),
+            time=next((time for path in TIMES if (time := _time(data, path))), None),
+            thread=_thread(kind, data),
+        )
 
 
 def _kind(request: RawRequest, data: dict[str, Any]) -> str:

@@ -10,13 +10,12 @@ from datetime import datetime
 from typing import ClassVar
 
 from shared.webhooks.sources import signatures
-from shared.webhooks.sources.alert_groups import grouped
-from shared.webhooks.sources.alertmanager import LARGEST, Alertmanager, notification
+from shared.webhooks.sources.alertmanager import Alertmanager
 from shared.webhooks.sources.json_values import same_bytes
-from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
+from shared.webhooks.sources.source import RawRequest, SourceEvent
 
 
-class Grafana(Source, frozen=True, kw_only=True):
+class Grafana(Alertmanager, frozen=True, kw_only=True):
     """Grafana, with a signature, bearer or basic. An event's type is `grafana.firing` or `grafana.resolved`.
 
     signature_header, timestamp_header: as in the contact point. Grafana leaves the second one empty by default; with it
@@ -24,9 +23,6 @@ class Grafana(Source, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "grafana"
-    repeat_window: ClassVar[float | None] = Alertmanager.repeat_window
-    done: ClassVar[int] = 200
-    largest: ClassVar[int] = LARGEST
 
     signature_header: str = "X-Grafana-Alerting-Signature"
     timestamp_header: str | None = None
@@ -47,14 +43,11 @@ class Grafana(Source, frozen=True, kw_only=True):
             message = timestamp.encode("ascii") + b":" + message
         return signatures.one_of([signature], (signatures.mac(secret, message) for secret in secrets))
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
-        event = notification(self.name, request)
+    def event(self, request: RawRequest) -> SourceEvent:
+        event = super().event(request)
         if event.known_by == "nothing" and self._signed(request):
             event = replace(event, signed=same_bytes(request.body))
-        return [event]
-
-    def for_mail(self, event: SourceEvent) -> SourceEvent:
-        return grouped(event)
+        return event
 
     def _signed(self, request: RawRequest) -> bool:
         return self.signature_header.lower() in request.headers

@@ -36,24 +36,22 @@ class Jira(Source, frozen=True, kw_only=True):
         else:
             signatures.in_query(request, "secret", secrets)
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         value = read_object(request.body, request.charset)
         delivery = request.headers.get("x-atlassian-webhook-identifier", "").strip()
         key = delivery or unique_key()
         address = first_text(value, "issue.self", "self", "comment.self") or ""
         issue = text(value, "issue", "key") or text(value, "key")
         stamp = pick(value, "timestamp")
-        return [
-            SourceEvent(
-                id=key,
-                source=address.partition("/rest/")[0] or self.name,
-                type=text(value, "webhookEvent") or "automation",
-                key=key,
-                known_by="sender-id" if delivery else "nothing",
-                signed=same_bytes(request.body) if SIGNATURE.lower() in request.headers else None,
-                data=value,
-                subject=issue,
-                time=moment(stamp // 1000) if isinstance(stamp, int) and not isinstance(stamp, bool) else None,
-                thread=issue,
-            )
-        ]
+        return SourceEvent(
+            id=key,
+            source=address.partition("/rest/")[0] or self.name,
+            type=text(value, "webhookEvent") or "automation",
+            key=key,
+            known_by="sender-id" if delivery else "nothing",
+            signed=same_bytes(request.body) if SIGNATURE.lower() in request.headers else None,
+            data=value,
+            subject=issue,
+            time=moment(stamp // 1000) if isinstance(stamp, int) and not isinstance(stamp, bool) else None,
+            thread=issue,
+        )

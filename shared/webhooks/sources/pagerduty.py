@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from shared.webhooks.sources.json_values import first_text, moment, pick, read_object, same_bytes, text
+from shared.webhooks.sources.json_values import first_text, moment, pick, read_object, text
 from shared.webhooks.sources.signatures import header, mac, one_of, unhex
 from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
@@ -27,23 +27,16 @@ class PagerDuty(Source, frozen=True, kw_only=True):
         given = [unhex(value) for name, _, value in pairs if name == "v1"]
         one_of(given, [mac(secret, request.body) for secret in secrets])
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         value = read_object(request.body, request.charset)
         event = pick(value, "event")
-        name = text(event, "id")
-        key = name or same_bytes(request.body)
         incident = first_text(event, "data.incident.id", "data.id")
-        return [
-            SourceEvent(
-                id=key,
-                source=first_text(event, "data.service.html_url", "data.html_url") or self.name,
-                type=text(event, "event_type") or self.name,
-                key=key,
-                known_by="sender-id" if name else "same-bytes",
-                window=None if name else self.retries_for,
-                data=value,
-                subject=first_text(event, "data.title", "data.incident.summary", "data.summary"),
-                time=moment(pick(event, "occurred_at")),
-                thread=incident,
-            )
-        ]
+        return SourceEvent(
+            **self.known(text(event, "id"), request),
+            source=first_text(event, "data.service.html_url", "data.html_url") or self.name,
+            type=text(event, "event_type") or self.name,
+            data=value,
+            subject=first_text(event, "data.title", "data.incident.summary", "data.summary"),
+            time=moment(pick(event, "occurred_at")),
+            thread=incident,
+        )

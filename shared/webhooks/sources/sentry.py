@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from shared.webhooks.sources import signatures
-from shared.webhooks.sources.json_values import first_text, moment, pick, read_object, same_bytes, text
+from shared.webhooks.sources.json_values import first_text, moment, pick, read_object, text
 from shared.webhooks.sources.source import RawRequest, Source, SourceEvent
 
 SIGNATURE: Final = "Sentry-Hook-Signature"
@@ -35,26 +35,18 @@ class Sentry(Source, frozen=True, kw_only=True):
         else:
             signatures.in_query(request, "secret", secrets)
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         value = read_object(request.body, request.charset)
         about = _about(value)
-        key = same_bytes(request.body)
-        return [
-            SourceEvent(
-                id=key,
-                source=first_text(about, "web_url", "permalink")
-                or first_text(value, "data.web_url", "url")
-                or self.name,
-                type=_type(request, value),
-                key=key,
-                known_by="same-bytes",
-                window=self.retries_for,
-                data=value,
-                subject=text(about, "title") or first_text(value, "data.description_title", "message"),
-                time=moment(pick(about, "datetime") or pick(about, "lastSeen") or pick(value, "data", "timestamp")),
-                thread=_thread(value, about),
-            )
-        ]
+        return SourceEvent(
+            **self.known(None, request),
+            source=first_text(about, "web_url", "permalink") or first_text(value, "data.web_url", "url") or self.name,
+            type=_type(request, value),
+            data=value,
+            subject=text(about, "title") or first_text(value, "data.description_title", "message"),
+            time=moment(pick(about, "datetime") or pick(about, "lastSeen") or pick(value, "data", "timestamp")),
+            thread=_thread(value, about),
+        )
 
 
 def _about(value: dict[str, Any]) -> Any:

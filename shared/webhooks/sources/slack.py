@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 from shared.errors import Malformed
 from shared.webhooks.sources import signatures
-from shared.webhooks.sources.json_values import FORM, form_field, read_object, text, unique_key
+from shared.webhooks.sources.json_values import FORM, form_field, read_object, text
 from shared.webhooks.sources.source import RawRequest, Result, Source, SourceEvent, WebhookReply
 
 LISTS: Final = ("attachments", "blocks")
@@ -37,21 +37,12 @@ class Slack(Source, frozen=True, kw_only=True):
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         signatures.in_query(request, "secret", secrets)
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         data = read_object(*_payload(request))
         if not (text(data, "text") or any(isinstance(data.get(name), list) and data[name] for name in LISTS)):
             raise Malformed(400, "BadRequest", NO_TEXT)
-        key = unique_key()
-        return [
-            SourceEvent(
-                id=key,
-                source=text(data, "username") or self.name,
-                type="message",
-                key=key,
-                known_by="nothing",
-                data=data,
-            )
-        ]
+        source = text(data, "username") or self.name
+        return SourceEvent(**self.known(None, request), source=source, type="message", data=data)
 
     def reply(self, result: Result, detail: str = "") -> WebhookReply:
         word = "ok" if result is Result.DONE else NO_TEXT if detail == NO_TEXT else WORDS[result]

@@ -25,6 +25,7 @@ import msgspec
 
 from shared.mail.outgoing import KnownBy
 from shared.parsing.charsets import charset_of
+from shared.webhooks.sources.json_values import same_bytes, unique_key
 
 MEGABYTE: Final = 1024 * 1024
 QUOTED: Final = ('""', "''", "``", "\u201c\u201d", "\u2018\u2019")  # how a quoted text begins and ends
@@ -210,7 +211,24 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def events(self, request: RawRequest) -> list[SourceEvent]:
         """The events of a verified request; an empty list asks for no mail. Raises Malformed."""
+        return [self.event(request)]
+
+    def event(self, request: RawRequest) -> SourceEvent:
+        """The event of a verified request, for senders of which each request tells one. Raises Malformed."""
         raise NotImplementedError
+
+    def known(self, key: str | None, request: RawRequest, by: KnownBy = "sender-id") -> dict[str, Any]:
+        """What identifies an event, in the terms of SourceEvent; key: None where the request does not name it.
+
+        Then its bytes do, for as long as the sender tries again, or nothing does: equal bytes are two events.
+        """
+        if key:
+            return {"id": key, "key": key, "known_by": by}
+        if self.retries_for is None:
+            key = unique_key()
+            return {"id": key, "key": key, "known_by": "nothing"}
+        key = same_bytes(request.body)
+        return {"id": key, "key": key, "known_by": "same-bytes", "window": self.retries_for}
 
     def for_mail(self, event: SourceEvent) -> SourceEvent:
         """The event as the templates of its mail see it: of long lists only what is shown, with what was counted."""

@@ -46,20 +46,17 @@ class StandardWebhooks(Source, frozen=True, kw_only=True):
             return "it is a key for asymmetric signatures (v1a), which are not supported"
         return "expected whsec_ and the key in base64, as the sender shows it, or the key alone"
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         """The specification recommends `{type, timestamp, data}` but does not require it."""
         data = read_object(request.body, request.charset)
         identifier = header(request, f"{self.headers}-id")
-        return [
-            SourceEvent(
-                id=identifier,
-                source=self.name,
-                type=text(data, "type") or "event",
-                key=identifier,
-                data=data,
-                time=moment(pick(data, "timestamp")),
-            )
-        ]
+        return SourceEvent(
+            **self.known(identifier, request),
+            source=self.name,
+            type=text(data, "type") or "event",
+            data=data,
+            time=moment(pick(data, "timestamp")),
+        )
 
 
 def _signatures(value: str) -> Iterator[bytes]:

@@ -45,7 +45,7 @@ class Stripe(Source, frozen=True, kw_only=True):
             return "it is an API key or the id of an endpoint; expected the endpoint's signing secret, whsec_…"
         return None
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         data = read_object(request.body, request.charset)
         identifier, kind = text(data, "id"), text(data, "type")
         if identifier is None or kind is None:
@@ -53,18 +53,15 @@ class Stripe(Source, frozen=True, kw_only=True):
             raise Malformed(400, "BadRequest", "The event has no id, or no type.", missing)
         account = text(data, "account") or text(data, "context")
         about = pick(data, "data", "object") or pick(data, "related_object")
-        return [
-            SourceEvent(
-                id=identifier,
-                source=f"{API}/v1/accounts/{account}" if account else API,
-                type=kind,
-                key=identifier,
-                data=data,
-                subject=text(about, "id"),
-                time=moment(pick(data, "created")),
-                thread=_thread(about),
-            )
-        ]
+        return SourceEvent(
+            **self.known(identifier, request),
+            source=f"{API}/v1/accounts/{account}" if account else API,
+            type=kind,
+            data=data,
+            subject=text(about, "id"),
+            time=moment(pick(data, "created")),
+            thread=_thread(about),
+        )
 
 
 def _thread(about: Any) -> str | None:

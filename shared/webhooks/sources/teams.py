@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from shared.webhooks.sources import signatures
-from shared.webhooks.sources.json_values import read_object, text, unique_key
+from shared.webhooks.sources.json_values import read_object, text
 from shared.webhooks.sources.source import RawRequest, Result, Source, SourceEvent, WebhookReply
 
 
@@ -24,19 +24,10 @@ class Teams(Source, frozen=True, kw_only=True):
     def authenticate(self, request: RawRequest, secrets: Sequence[str], now: datetime) -> None:  # noqa: ARG002
         signatures.in_query(request, "secret", secrets)
 
-    def events(self, request: RawRequest) -> list[SourceEvent]:
+    def event(self, request: RawRequest) -> SourceEvent:
         data = read_object(request.body, request.charset)
-        key = unique_key()
-        return [
-            SourceEvent(
-                id=key,
-                source=self.name,
-                type=text(data, "@type") or text(data, "type") or "message",
-                key=key,
-                known_by="nothing",
-                data=data,
-            )
-        ]
+        kind = text(data, "@type") or text(data, "type") or "message"
+        return SourceEvent(**self.known(None, request), source=self.name, type=kind, data=data)
 
     def reply(self, result: Result, detail: str = "") -> WebhookReply:
         plain = super().reply(result, detail)

@@ -1,5 +1,6 @@
 """The emulator in process, spoken to as a client would."""
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from sandbox.cloud.tokens import app_claims, user_claims
 
 MARKER = "String {2f1b7a5e-8a0c-4c6e-9d7b-0b6c3f7a1d11} Name MailroomId"
 BOX = "mailroom@sandbox.example"
+MESSAGES = f"users/{BOX}/messages"
+DATA = base64.b64encode(b"hello").decode()
+FILE = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": DATA}
 
 
 class Clock:
@@ -53,6 +57,13 @@ class Emulator:
         """Posts to sendMail this message, or one that is fine."""
         body = {"message": mail() if message is None else message} | more.pop("parameters", {})
         return await self.graph("POST", f"users/{box}/sendMail", json=body, **more)
+
+    async def draft(self, **changes: Any) -> dict[str, Any]:
+        """Makes a draft of a message that is fine, with changes."""
+        answer = await self.graph("POST", MESSAGES, json=mail(**changes))
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
 
     async def control(self, method: str, name: str, body: Any = None, **params: str) -> Any:
         answer = await self.client.request(method, f"/_control/{name}", json=body or {}, params=params)

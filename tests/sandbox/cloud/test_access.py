@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.cloud.directory import SENDER_OID
 from sandbox.cloud.tokens import Issuer
-from tests.sandbox.cloud.emulator import BOX, Emulator, error_code, mail, recipient
+from tests.sandbox.cloud.emulator import BOX, MESSAGES, Emulator, error_code, mail, recipient
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ async def test_sending_as_another_mailbox_needs_a_grant(emulator: Emulator, name
 async def test_permissions_are_taken_away_one_by_one(emulator: Emulator) -> None:
     requests = {
         "sendMail": ("POST", f"users/{BOX}/sendMail", {"message": mail()}),
-        "read": ("GET", f"users/{BOX}/messages", None),
-        "readwrite": ("POST", f"users/{BOX}/messages", mail()),
+        "read": ("GET", MESSAGES, None),
+        "readwrite": ("POST", MESSAGES, mail()),
     }
     for denied in requests:
         await emulator.control("POST", "permissions", {"deny": [denied]})

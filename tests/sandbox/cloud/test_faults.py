@@ -6,7 +6,7 @@ import time
 import pytest
 
 from sandbox.cloud.faults import KINDS, Fault, Faults
-from tests.sandbox.cloud.emulator import BOX, Emulator, error_code, mail
+from tests.sandbox.cloud.emulator import MESSAGES, Emulator, error_code, mail
 
 ANSWERS = {
     "throttle": (429, "TooManyRequests", False),
@@ -79,12 +79,12 @@ async def test_a_request_that_is_refused_anyway_uses_no_fault_up(emulator: Emula
 async def test_a_fault_hits_the_operation_it_is_set_on(emulator: Emulator) -> None:
     await emulator.control("POST", "faults", {"kind": "unavailable", "on": "read"})
     assert (await emulator.send()).status_code == 202
-    assert (await emulator.graph("GET", f"users/{BOX}/messages")).status_code == 503
+    assert (await emulator.graph("GET", MESSAGES)).status_code == 503
     await emulator.control("POST", "faults", {"kind": "unavailable", "on": "write"})
-    assert (await emulator.graph("POST", f"users/{BOX}/messages", json=mail())).status_code == 503
-    made = await emulator.graph("POST", f"users/{BOX}/messages", json=mail())
+    assert (await emulator.graph("POST", MESSAGES, json=mail())).status_code == 503
+    made = await emulator.draft()
     await emulator.control("POST", "faults", {"kind": "gateway_timeout"})
-    assert (await emulator.graph("POST", f"users/{BOX}/messages/{made.json()['id']}/send")).status_code == 504
+    assert (await emulator.graph("POST", f"{MESSAGES}/{made['id']}/send")).status_code == 504
     assert len(await emulator.accepted()) == 2
     await emulator.control("POST", "faults", {"kind": "unavailable", "on": "identity"})
     params = {"api-version": "2019-08-01", "resource": "https://graph.microsoft.com"}

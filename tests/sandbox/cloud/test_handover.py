@@ -72,11 +72,7 @@ async def test_mails_arrive_in_order_with_bcc_in_the_envelope_only(issuer: Issue
             message = mail(subject=f"number {number}", bccRecipients=[recipient("b@bücher.example")])
             assert (await emulator.send(message)).status_code == 202
         await handover.drained()
-    assert [number for number in range(3) if f"Subject: number {number}".encode() in catcher.mails[number][2]] == [
-        0,
-        1,
-        2,
-    ]
+    assert all(f"Subject: number {number}".encode() in catcher.mails[number][2] for number in range(3))
     sender, recipients, data = catcher.mails[0]
     assert (sender, recipients) == (BOX, ["ada@example.com", "b@xn--bcher-kva.example"])
     assert b"bcher" not in data

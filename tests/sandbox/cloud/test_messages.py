@@ -1,30 +1,13 @@
 """Drafts, their attachments and sending; finding a mail again by its marker."""
 
-import base64
-from typing import Any
-
 import pytest
 
-from tests.sandbox.cloud.emulator import BOX, MARKER, Emulator, error_code, mail, marker, recipient
-
-MESSAGES = f"users/{BOX}/messages"
-FILE = {
-    "@odata.type": "#microsoft.graph.fileAttachment",
-    "name": "a.txt",
-    "contentBytes": base64.b64encode(b"hello").decode(),
-}
+from tests.sandbox.cloud.emulator import BOX, FILE, MARKER, MESSAGES, Emulator, error_code, mail, marker, recipient
 
 
 def by_stamp(value: str, name: str = MARKER) -> dict[str, str]:
     test = f"ep/id eq '{name}' and ep/value eq '{value}'"
     return {"$filter": f"singleValueExtendedProperties/Any(ep: {test})"}
-
-
-async def draft(emulator: Emulator, **changes: Any) -> dict[str, Any]:
-    answer = await emulator.graph("POST", MESSAGES, json=mail(**changes))
-    assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
-    return made
 
 
 async def found(emulator: Emulator, path: str = MESSAGES, **params: str) -> list[str]:
@@ -34,7 +17,7 @@ async def found(emulator: Emulator, path: str = MESSAGES, **params: str) -> list
 
 
 async def test_a_draft_is_made_read_changed_and_deleted(emulator: Emulator) -> None:
-    made = await draft(emulator, toRecipients=[])
+    made = await emulator.draft(toRecipients=[])
     assert made["isDraft"] is True
     assert made["internetMessageId"].startswith("<")
     path = f"{MESSAGES}/{made['id']}"
@@ -50,7 +33,7 @@ async def test_a_draft_is_made_read_changed_and_deleted(emulator: Emulator) -> N
 async def test_sending_a_draft_moves_it_to_sent_items(emulator: Emulator) -> None:
     await emulator.control("POST", "settings", {"sent_delay": 5})
     properties = [marker("draft-1")]
-    made = await draft(emulator, singleValueExtendedProperties=properties, internetMessageId="<own@example.com>")
+    made = await emulator.draft(singleValueExtendedProperties=properties, internetMessageId="<own@example.com>")
     path = f"{MESSAGES}/{made['id']}"
     attached = await emulator.graph("POST", f"{path}/attachments", json=FILE)
     assert attached.status_code == 201
@@ -73,10 +56,10 @@ async def test_sending_a_draft_moves_it_to_sent_items(emulator: Emulator) -> Non
 
 
 async def test_a_draft_is_judged_when_it_is_sent(emulator: Emulator) -> None:
-    made = await draft(emulator, toRecipients=[])
+    made = await emulator.draft(toRecipients=[])
     answer = await emulator.graph("POST", f"{MESSAGES}/{made['id']}/send")
     assert error_code(answer) == (400, "ErrorInvalidRecipients")
-    made = await draft(emulator, **{"from": recipient("orders@sandbox.example")})
+    made = await emulator.draft(**{"from": recipient("orders@sandbox.example")})
     answer = await emulator.graph("POST", f"{MESSAGES}/{made['id']}/send")
     assert error_code(answer) == (403, "ErrorSendAsDenied")
     assert await emulator.accepted() == []

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import httpx
 import pytest
 
 from sandbox.cloud.__main__ import main
+from sandbox.parts import Graph
 
 COMMAND = [sys.executable, "-m", "sandbox.cloud"]
 
@@ -40,21 +42,7 @@ def cloud() -> Iterator[dict[str, Any]]:
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_it_says_where_it_is_and_ends_cleanly_on_a_signal() -> None:
     process, addresses = start("--sent-delay", "3", "--latency", "0", "--fault", "throttle:1@read", "--seed", "1")
-    assert set(addresses) == {
-        "graph",
-        "identity",
-        "identity_header",
-        "authority",
-        "token",
-        "jwks",
-        "tenant",
-        "api_client_id",
-        "caller_client_id",
-        "sender",
-        "sender_oid",
-        "control",
-        "pid",
-    }
+    assert set(addresses) == {"pid", *(field.name for field in fields(Graph))}
     assert addresses["pid"] == process.pid
     assert addresses["sender"] == "mailroom@sandbox.example"
     assert httpx.get(f"{addresses['control']}/faults").json()[0]["kind"] == "throttle"

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from sandbox.cloud.state import Settings
-from tests.sandbox.cloud.emulator import BOX, Emulator, error_code, mail, marker, recipient
+from tests.sandbox.cloud.emulator import BOX, MESSAGES, Emulator, error_code, mail, marker, recipient
 
-MESSAGES = f"users/{BOX}/messages"
 CLASS = "singleValueExtendedProperties($filter=id eq 'String 0x001A' or id eq 'Integer 0x0E08')"
 REPORTS = "singleValueExtendedProperties/Any(ep: ep/id eq 'String 0x001A' and startswith(ep/value, 'REPORT.'))"
 LONG_AGO = "receivedDateTime ge 2026-01-01T00:00:00Z"

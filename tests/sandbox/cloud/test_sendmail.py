@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.cloud.emulator import BOX, Emulator, error_code, mail
-
-DATA = base64.b64encode(b"hello").decode()
-FILE = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": DATA}
+from tests.sandbox.cloud.emulator import BOX, MESSAGES, Emulator, error_code, mail
 
 
 async def post(emulator: Emulator, body: bytes, content_type: str = "application/json") -> Any:
@@ -36,7 +33,7 @@ async def test_the_copy_is_kept_unless_told_not_to(emulator: Emulator, parameter
 async def test_the_copy_appears_after_the_delay(emulator: Emulator) -> None:
     await emulator.control("POST", "settings", {"sent_delay": 15})
     await emulator.send()
-    assert (await emulator.graph("GET", f"users/{BOX}/messages")).json()["value"] == []
+    assert (await emulator.graph("GET", MESSAGES)).json()["value"] == []
     emulator.clock.now += 14.9
     assert await emulator.sent_items() == []
     emulator.clock.now += 0.1

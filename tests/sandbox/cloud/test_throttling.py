@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.cloud import graph
 from sandbox.cloud.directory import SENDER_OID
-from tests.sandbox.cloud.emulator import BOX, Emulator, error_code, mail
+from tests.sandbox.cloud.emulator import BOX, MESSAGES, Emulator, error_code, mail
 
 OTHER_BOX = "orders@sandbox.example"
 OTHER_APP = "11111111-2222-3333-4444-555555555555"
@@ -87,7 +87,7 @@ async def test_one_mailbox_has_one_limit_by_whatever_name_it_is_asked_for(
     answers = await together.ask(*(emulator.send(box=box) for box in (BOX, BOX.upper(), SENDER_OID)))
     assert sorted(answer.status_code for answer in answers) == [202, 429, 429]
     user = emulator.token(user=BOX)
-    own = [emulator.graph("GET", path, token=user) for path in ("me/messages", f"users/{BOX}/messages")]
+    own = [emulator.graph("GET", path, token=user) for path in ("me/messages", MESSAGES)]
     assert sorted(answer.status_code for answer in await together.ask(*own)) == [200, 429]
 
 
@@ -116,11 +116,11 @@ async def test_so_many_requests_are_taken_in_ten_minutes(emulator: Emulator) -> 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 async def test_so_many_bytes_are_taken_in_five_minutes(emulator: Emulator, method: str) -> None:
     assert (await emulator.control("GET", "settings"))["upload_bytes"] == 150 * MB
-    made = (await emulator.graph("POST", f"users/{BOX}/messages", json=mail())).json()
+    made = await emulator.draft()
     await emulator.control("POST", "settings", {"upload_bytes": 3000})
     emulator.clock.now += 10
     large = {"subject": "x" * 2000}
-    path = f"users/{BOX}/messages" + (f"/{made['id']}" if method == "PATCH" else "")
+    path = MESSAGES + (f"/{made['id']}" if method == "PATCH" else "")
     assert (await emulator.graph(method, path, json=large)).is_success
     assert refused(await emulator.graph(method, path, json=large), "IncomingBytes", "300")
     assert (await emulator.graph("GET", path)).status_code == 200, "reading uploads nothing"
@@ -133,9 +133,9 @@ async def test_so_many_bytes_are_taken_in_five_minutes(emulator: Emulator, metho
 
 async def test_pieces_put_to_an_upload_url_count_for_its_mailbox(emulator: Emulator) -> None:
     """And for the application that has opened it, though no token is there to say so."""
-    made = (await emulator.graph("POST", f"users/{BOX}/messages", json=mail())).json()
+    made = await emulator.draft()
     item = {"AttachmentItem": {"attachmentType": "file", "name": "a", "size": 4 * MB}}
-    path = f"users/{BOX}/messages/{made['id']}/attachments/createUploadSession"
+    path = f"{MESSAGES}/{made['id']}/attachments/createUploadSession"
     url = (await emulator.graph("POST", path, json=item)).json()["uploadUrl"]
     await emulator.control("POST", "settings", {"upload_bytes": 3 * MB})
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sandbox.cloud.emulator import BOX, Emulator, error_code, mail
+from tests.sandbox.cloud.emulator import FILE, MESSAGES, Emulator, error_code
 
 MB = 1024 * 1024
 CONTENT = bytes(range(256)) * (5 * MB // 256)
@@ -13,8 +13,7 @@ CONTENT = bytes(range(256)) * (5 * MB // 256)
 
 async def session(emulator: Emulator, **changes: Any) -> tuple[str, httpx.Response]:
     """The draft's path and the answer of createUploadSession."""
-    made = (await emulator.graph("POST", f"users/{BOX}/messages", json=mail())).json()
-    path = f"users/{BOX}/messages/{made['id']}"
+    path = f"{MESSAGES}/{(await emulator.draft())['id']}"
     item = {"attachmentType": "file", "name": "big.bin", "size": len(CONTENT), "contentType": "x/y"} | changes
     answer = await emulator.graph("POST", f"{path}/attachments/createUploadSession", json={"AttachmentItem": item})
     return path, answer
@@ -65,8 +64,7 @@ async def test_a_session_is_for_files_of_3_to_150_mb(emulator: Emulator, changes
 
 async def test_a_file_is_among_the_attachments_once_it_is_whole(emulator: Emulator) -> None:
     path, opened = await session(emulator)
-    small = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": "QUJD"}
-    await emulator.graph("POST", f"{path}/attachments", json=small)
+    await emulator.graph("POST", f"{path}/attachments", json=FILE)
     url = opened.json()["uploadUrl"]
     await put(emulator, url, 0, 4 * MB)
 
@@ -74,9 +72,9 @@ async def test_a_file_is_among_the_attachments_once_it_is_whole(emulator: Emulat
         answer = await emulator.graph("GET", f"{path}/attachments{query}")
         return [(one["name"], one["size"]) for one in answer.json()["value"]]
 
-    assert await names() == [("a.txt", 3)]
+    assert await names() == [("a.txt", 5)]
     await put(emulator, url, 4 * MB, len(CONTENT))
-    assert await names("?$select=name,size") == [("a.txt", 3), ("big.bin", len(CONTENT))]
+    assert await names("?$select=name,size") == [("a.txt", 5), ("big.bin", len(CONTENT))]
     for query in ("?$select=contentBytes", "?$filter=x"):
         assert error_code(await emulator.graph("GET", f"{path}/attachments{query}")) == (400, "BadRequest")
     answer = await emulator.graph("GET", f"{path}/attachments?$select=name")

@@ -1,6 +1,5 @@
 """What sendMail takes and refuses, property by property, with the code and the JSON path."""
 
-import base64
 import contextlib
 import json
 import re
@@ -14,10 +13,8 @@ from hypothesis import strategies as st
 from sandbox.cloud import wire
 from sandbox.cloud.errors import Refusal
 from sandbox.cloud.recipients import is_address
-from tests.sandbox.cloud.emulator import BOX, MARKER, Emulator, error_code, mail, marker, recipient
+from tests.sandbox.cloud.emulator import BOX, DATA, FILE, MARKER, Emulator, error_code, mail, marker, recipient
 
-DATA = base64.b64encode(b"hello").decode()
-FILE = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": DATA}
 ITEM = {"@odata.type": "#microsoft.graph.itemAttachment", "name": "note"}
 
 

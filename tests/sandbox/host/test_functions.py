@@ -54,6 +54,7 @@ def test_a_function_is_disabled_by_a_setting(setting: str) -> None:
     assert not _declare(_TIMER, **{setting: "false"}).disabled
 
 
+# Source: host: ScriptHost.cs, ValidateHttpFunction.
 @pytest.mark.parametrize(
     ("bindings", "environ", "said"),
     [

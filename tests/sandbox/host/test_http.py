@@ -29,6 +29,7 @@ def test_the_ready_line_names_the_http_functions(http_host: Host) -> None:
     assert "error" not in http_host.ready
 
 
+# Source: host: GrpcMessageConversionExtensions.cs, ToRpcHttp.
 def test_a_function_sees_the_whole_request(client: httpx.Client) -> None:
     """Method, full URL, lower-case headers joined when repeated, query, body as bytes, ids."""
     answer = client.post(
@@ -50,6 +51,7 @@ def test_a_function_sees_the_whole_request(client: httpx.Client) -> None:
     assert re.fullmatch(r"[0-9a-f-]{36}", seen["invocation"])
 
 
+# Source: host: GrpcMessageConversionExtensions.cs, ToRpcHttp; issue 7930.
 def test_a_chunked_body_does_not_reach_the_function(client: httpx.Client) -> None:
     """The host reads a body only if its Content-Length says that there is one; the connection serves on."""
     seen = client.post("/api/echo", content=iter([b"one ", b"two"])).json()
@@ -58,6 +60,7 @@ def test_a_chunked_body_does_not_reach_the_function(client: httpx.Client) -> Non
     assert base64.b64decode(client.post("/api/echo", content=b"whole").json()["body"]) == b"whole"
 
 
+# Source: host: GrpcWorkerChannel.cs, an ActionBlock for each function's invocations.
 def test_one_body_at_a_time_is_read_for_a_function(client: httpx.Client, http_host: Host) -> None:
     """One who sends slowly holds up the other callers of that function, bodies or none, and nobody else."""
     address = httpx.URL(http_host.url)
@@ -74,6 +77,7 @@ def test_one_body_at_a_time_is_read_for_a_function(client: httpx.Client, http_ho
     assert client.get("/api/echo").status_code == HTTPStatus.OK
 
 
+# Source: host: GrpcMessageConversionExtensions.cs, PopulateBody.
 def test_a_caller_that_goes_away_in_mid_body_fails_the_invocation(client: httpx.Client, http_host: Host) -> None:
     """It is the host's doing: the function is not run."""
     address = httpx.URL(http_host.url)
@@ -103,6 +107,7 @@ def test_paths_find_their_function(client: httpx.Client, path: str, function: st
     assert (seen["function"], seen["route"]) == (function, route)
 
 
+# Source: host: WebScriptHostHttpRoutesManager.cs.
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -154,6 +159,7 @@ def test_a_response_that_http_cannot_carry_is_500(client: httpx.Client, query: s
     assert (answer.status_code, answer.content) == (500, b"")
 
 
+# Source: learn.microsoft.com/azure/azure-functions/function-keys-how-to.
 @pytest.mark.parametrize(("path", "opened_by"), [("/api/keyed", {"default", "master"}), ("/api/mastered", {"master"})])
 def test_keys_open_what_their_level_says(client: httpx.Client, http_host: Host, path: str, opened_by: set[str]) -> None:
     """By header or by query, the header first; 401 without a body otherwise."""
@@ -171,6 +177,7 @@ def test_the_master_key_reaches_a_disabled_function(client: httpx.Client, http_h
     assert client.get("/api/switched-off", headers=http_host.master).status_code == HTTPStatus.OK
 
 
+# Source: learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger, Limits; host: ToRpcHttp.
 def test_a_body_over_100_mb_fails_the_invocation(http_host: Host) -> None:
     """At once, by its announced length: a failure of the host's and 500, not 413."""
     address = httpx.URL(http_host.url)

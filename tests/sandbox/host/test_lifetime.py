@@ -77,6 +77,7 @@ def test_a_setting_of_host_json_that_is_not_known_is_refused(tmp_path: Path) -> 
     assert "extensions.queues.batchSizes is not a queue setting this host knows" in ended.stderr
 
 
+# Source: host: WebScriptHostHttpRoutesManager.cs; here it is said at start.
 def test_a_route_that_azure_would_hide_is_warned_of() -> None:
     """Azure takes the first route that fits in the order of names; this host prefers text to parameters."""
     with running(APPS / "shadowing") as host:

@@ -27,12 +27,14 @@ def received(body: str, *, binary: bool) -> Any:
     )
 
 
+# Source: host: Utility.cs, ApplyBindingData.
 @pytest.mark.parametrize("name", ["id", "ID", "Id"])
 @pytest.mark.parametrize(("value", "taken"), [("1", "1"), (4711, "4711"), (True, "True")])
 def test_a_text_message_overwrites_its_own_id_whatever_the_case(name: str, value: object, taken: str) -> None:
     assert received(json.dumps({name: value}), binary=False).id == taken
 
 
+# Source: library: meta.py, _parse_datetime_metadata.
 @pytest.mark.parametrize("name", ["insertionTime", "expirationTime", "nextVisibleTime"])
 @pytest.mark.parametrize("value", ["soon", 1, "2026-11-22T09:58:00Z", {"a": 1}])
 def test_a_text_message_whose_value_is_no_time_never_reaches_its_function(name: str, value: object) -> None:
@@ -51,6 +53,7 @@ def test_what_says_nothing_of_itself_keeps_storages_own(body: str) -> None:
     assert received(body, binary=False).id == "storages-own"
 
 
+# Source: host: Utility.cs, ApplyBindingData: only a string is read.
 def test_a_message_taken_as_bytes_overwrites_nothing() -> None:
     said = {"id": "1", "insertionTime": "soon", "expirationTime": 1, "nextVisibleTime": {}, "dequeueCount": "often"}
     message = received(json.dumps(said), binary=True)

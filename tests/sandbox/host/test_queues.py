@@ -82,6 +82,7 @@ def test_a_message_runs_its_function_with_all_it_has(queues: Queues) -> None:
     eventually(lambda: queues.length("in") == 0)
 
 
+# Source: queues: QueueProcessor.cs.
 def test_a_message_that_fails_is_tried_again_and_then_is_poison(queues: Queues) -> None:
     """As often as maxDequeueCount says, the dequeue count higher each time; the poison queue is consumed like any."""
     queues.send("bad", "rotten")
@@ -92,6 +93,7 @@ def test_a_message_that_fails_is_tried_again_and_then_is_poison(queues: Queues) 
     assert "has failed 3 times: moved to" in queues.host.log
 
 
+# Source: queues: QueueListener.cs.
 def test_what_fails_in_a_poison_queue_stays_there_invisible_until_its_lease_ends(queues: Queues) -> None:
     """It is not tried again at once, and after maxDequeueCount times not at all."""
     queues.send("bad-poison", "undead")
@@ -99,6 +101,7 @@ def test_what_fails_in_a_poison_queue_stays_there_invisible_until_its_lease_ends
     assert queues.length("bad-poison") == 1
 
 
+# Source: queues: QueueListener.cs.
 def test_a_message_is_delivered_once_though_it_takes_longer_than_the_lease(queues: Queues) -> None:
     """The lease is renewed at half time, and the renewed pop receipt deletes the message."""
     queues.send("slow", "tortoise")

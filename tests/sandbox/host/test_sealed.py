@@ -7,14 +7,11 @@ from sandbox.host.sealed import STATUS
 from tests.sandbox.host.running import APPS, running
 
 
-def test_what_is_there_is_imported_and_other_packages_may_be_missing() -> None:
-    with running(APPS / "sealed", "--sealed", "partial_sdk") as host, httpx.Client(base_url=host.url) as client:
-        assert client.get("/api/there").text == "there"
-        assert client.get("/api/other").text == "passed over"
-
-
 def test_asking_for_what_is_missing_ends_the_host_and_names_it() -> None:
+    """What is there is imported, and other packages may be missing."""
     with running(APPS / "sealed", "--sealed", "partial_sdk") as host:
+        assert httpx.get(f"{host.url}/api/there").text == "there"
+        assert httpx.get(f"{host.url}/api/other").text == "passed over"
         with pytest.raises(httpx.TransportError):
             httpx.get(f"{host.url}/api/gone")
         assert host.process.wait(10) == STATUS

@@ -1,6 +1,7 @@
 """An app is started as on Flex Consumption: a placeholder becomes this app's by a request."""
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,19 @@ import pytest
 from tests.sandbox.host.running import APPS, ROOT, running
 
 
-def imported(*options: str, **settings: str) -> dict[str, Any]:
-    with running(APPS / "elsewhere", *options, settings=settings) as host:
-        found: dict[str, Any] = httpx.get(f"{host.url}/imported").json()
-        return found
+@cache
+def imported(*options: str) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("MAILROOM_LOOP", raising=False)
+        with running(APPS / "elsewhere", *options, settings={"A_SETTING": "mine"}) as host:
+            found: dict[str, Any] = httpx.get(f"{host.url}/imported").json()
+            return found
 
 
+# Source: worker: proxy_worker/dispatcher.py and utils/dependency.py; azure_functions_runtime/handle_event.py.
 def test_an_app_is_imported_in_another_directory_with_its_own_settings_and_is_the_last_on_the_path() -> None:
     """Only afterwards its folder is the working directory; nothing of the placeholder's environment is left."""
-    found = imported(A_SETTING="mine")
+    found = imported()
     assert found["path"][-1] == found["app"]
     assert found["path"].count(found["app"]) == 1
     assert str(ROOT) not in found["path"]
@@ -26,14 +31,13 @@ def test_an_app_is_imported_in_another_directory_with_its_own_settings_and_is_th
     assert (found["setting"], found["placeholder"]) == ("mine", False)
 
 
+# Source: worker: proxy_worker/start_worker.py.
 @pytest.mark.parametrize(("options", "loop"), [([], "uvloop"), (["--loop", "asyncio"], "asyncio.unix_events")])
-def test_functions_run_on_uvloop_unless_told_otherwise(
-    options: list[str], loop: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MAILROOM_LOOP", raising=False)
+def test_functions_run_on_uvloop_unless_told_otherwise(options: list[str], loop: str) -> None:
     assert imported(*options)["loop"] == loop
 
 
+# Source: worker: proxy_worker/utils/dependency.py.
 @pytest.mark.parametrize("name", ["shared", "function_app"])
 def test_a_module_of_a_package_is_imported_in_place_of_the_apps_own(tmp_path: Path, name: str) -> None:
     """So `make package` refuses a package that has one of Mailroom's names (tests/deployment/test_names.py)."""

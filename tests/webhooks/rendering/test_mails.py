@@ -1,8 +1,6 @@
 """From an event to the subject and the HTML of a mail: which template, what it may do, and what stands in for it."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -268,14 +266,6 @@ def test_buttons_go_to_web_addresses_only(tmp_path: Path) -> None:
     assert "Gone" not in html
 
 
-def test_other_peoples_html_is_cleaned_before_it_stands_in_a_mail(tmp_path: Path) -> None:
-    data = {"html": "<p>Hi <b>you</b><img src=https://t.example/p.gif><script>x</script></p>"}
-    html = rendered(tmp_path, "{{ paragraph(data.html|clean_html) }}", data).html
-    assert "Hi <b>you</b>" in html
-    assert "<img" not in html
-    assert "<script" not in html
-
-
 def test_controls_are_shown_and_what_is_no_character_is_replaced(tmp_path: Path) -> None:
     html = rendered(tmp_path, "{{ code(data.x) }}", {"x": "\x1b[31m\x00\ud800\uffff ok"}).html
     assert "␛[31m␀\ufffd\ufffd ok" in html
@@ -299,16 +289,6 @@ def test_events_are_left_as_they_are(tmp_path: Path) -> None:
     given: Any = event(data={"a": [1]}, subject="s" * 5000)
     Renderer(LAYOUT).render(given, "shop", tmp_path)
     assert given == event(data={"a": [1]}, subject="s" * 5000)
-
-
-def test_nothing_large_is_loaded_before_something_is_rendered() -> None:
-    code = (
-        "import sys, shared.webhooks.rendering, shared.webhooks.sources.source\n"
-        "names = 'jinja2', 'jmespath', 'css_inline', 'nh3', 'markdown_it', 'zoneinfo'\n"
-        "print([name for name in names if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(("value", "number"), [(1, True), (0.5, True), (True, False), (False, False), ("1", False)])

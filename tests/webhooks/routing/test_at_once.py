@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
+from azure.core.exceptions import ServiceRequestError
 
-from shared.delivery.queue import Receipt
 from shared.delivery.queue_messages import Work, work_of
 from shared.delivery.row import Row
 from shared.delivery.verification import Finding
@@ -30,27 +29,12 @@ from shared.ratelimit.rate_limits import RateLimits, Reservation
 from shared.webhooks.routing import at_once as at_once_module
 from shared.webhooks.routing import intake as intake_module
 from shared.webhooks.routing.at_once import AtOnce
-from shared.webhooks.routing.catalog import load
-from shared.webhooks.routing.compose import Composer
-from shared.webhooks.routing.event_mails import EventMails
-from shared.webhooks.routing.intake import Intake
-from shared.webhooks.routing.secrets import Secrets
-from shared.webhooks.sources.source import RawRequest, WebhookReply
-from tests.delivery.memory import MemoryOutbox
-from tests.delivery.samples import (
-    BAD_RECIPIENT,
-    THROTTLED,
-    TIMED_OUT,
-    Clock,
-    Office,
-    ScriptedGraph,
-    ScriptedPolicy,
-    outgoing_mail,
-)
+from shared.webhooks.sources.source import WebhookReply
+from tests.delivery.samples import Clock, Office, ScriptedGraph
 from tests.delivery.test_large import large
 from tests.ratelimit.far import LIMITS, FarStore
-from tests.webhooks.routing.samples import NOW, settings
-from tests.webhooks.routing.test_intake import RENDERER
+from tests.webhooks.routing.samples import NOW
+from tests.webhooks.routing.test_intake import Counter, FullOutbox
 
 MAILBOX = "mailroom@contoso.com"
 FIRST_LOOK = timedelta(seconds=60 + 15)  # the lease, and the first of MAIL_VERIFY_DELAYS
@@ -58,35 +42,11 @@ ALERT = {"topic": "/t", "eventType": "disk.full", "subject": "s", "eventTime": N
 BATCH = [{**ALERT, "id": str(number)} for number in range(5)]
 
 
-class Storage(MemoryOutbox):
-    """takes: so many messages, then none. loses: answers of puts that succeed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.takes = 1000
-        self.loses = 0
-        self.stale = False
-
-    async def put(self, work: Work, *rest: Any, **options: Any) -> Receipt:
-        if len(self.messages) >= self.takes:
-            raise ServiceRequestError("away")
-        put = await super().put(work, *rest, **options)
-        if self.loses:
-            self.loses -= 1
-            raise ServiceRequestError("its answer is lost")
-        return put
-
-    async def take_back(self, message: str) -> None:
-        if self.stale:
-            raise ResourceNotFoundError
-        await super().take_back(message)
-
-
 class Graph(ScriptedGraph):
     """asleep: requests wait until it is set. before: called when one comes in."""
 
-    def __init__(self, *outcomes: Outcome) -> None:
-        super().__init__(list(outcomes))
+    def __init__(self) -> None:
+        super().__init__()
         self.asleep: asyncio.Event | None = None
         self.before: Callable[[], object] = lambda: None
 
@@ -110,58 +70,36 @@ class Signatures:
 
 
 @dataclass
-class House:
+class House(Counter):
     """Where events come in, and what delivers them."""
 
-    folder: Path
-    routes: dict[str, str] = field(default_factory=lambda: {"shop": 'source = "key"\n'})
-    environ: dict[str, str] = field(default_factory=dict)
+    outbox: FullOutbox = field(default_factory=lambda: FullOutbox(1000))
     graph: Graph = field(default_factory=Graph)
-    policy: ScriptedPolicy = field(default_factory=ScriptedPolicy)
-    finding: Finding = "sent"
-    office: Office = field(init=False)
-    intake: Intake = field(init=False)
-    worker: Worker = field(init=False)
 
     def __post_init__(self) -> None:
-        for name, text in self.routes.items():
-            (self.folder / name).mkdir()
-            (self.folder / name / "route.toml").write_text(text)
-        given = settings(**{f"MAIL_SECRET_{name.upper()}": "secret" for name in self.routes}, **self.environ)
-        clock = Clock(NOW)
+        self.environ = {**{f"MAIL_SECRET_{name.upper()}": "secret" for name in self.routes}, **self.environ}
+        super().__post_init__()
+        given, clock = self.office.settings, Clock(NOW)
         self.limits = RateLimits(FarStore(0), now=clock.now, **LIMITS)
         verifier = self._verify if given.verify_sent else None
-        self.office = Office(
-            given, clock, self.graph, outbox=Storage(), pace=self.limits, policy=self.policy, verifier=verifier
-        )
+        self.office = Office(given, clock, self.graph, outbox=self.outbox, pace=self.limits, verifier=verifier)
         self.signatures = Signatures()
         engine = self.office.engine
         self.worker = Worker(engine, self.signatures.earlier)
-        composer, outbox = Composer(given, RENDERER), self.office.outbox
         once = AtOnce(engine, self.worker) if given.send_at_once else None
-        mails = EventMails(composer, outbox, self.worker, once, clock.now)
-        self.intake = Intake(load(self.folder), Secrets(given), self._tokens, mails)
-
-    @property
-    def storage(self) -> Storage:
-        assert isinstance(self.office.outbox, Storage)
-        return self.office.outbox
+        mails = replace(self.intake.mails, worker=self.worker, at_once=once, now=clock.now)
+        self.intake = replace(self.intake, mails=mails)
 
     @property
     def messages(self) -> list[tuple[datetime, Work]]:
-        return self.storage.messages
+        return self.outbox.messages
 
     async def _verify(self, row: Row) -> Finding:
-        return self.finding
-
-    async def _tokens(self, *_: object) -> None:
-        raise AssertionError
+        return "sent"
 
     async def post(self, body: Any = None, route: str = "shop", key: str = "order 1", **headers: str) -> WebhookReply:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        proof = {"x-api-key": "secret", "content-type": "application/json", "idempotency-key": key}
-        content = json.dumps(body if body is not None else {"total": 12}).encode()
-        return await self.intake.receive(route, RawRequest(content, {**proof, **names}, {"secret": "secret"}))
+        given = {"total": 12} if body is None else body
+        return await super().post(given, route, **{"idempotency_key": key, **headers})
 
     async def wake(self, **later: float) -> None:
         """Time passes, and what is visible is delivered, once each."""
@@ -212,34 +150,16 @@ async def test_where_one_message_is_not_confirmed_nothing_is_attempted_and_nothi
     tmp_path: Path,
 ) -> None:
     house = House(tmp_path, {"grid": 'source = "eventgrid"\n'})
-    house.storage.takes = 2
+    house.outbox.takes = 2
     assert (await house.post(BATCH[:3], "grid")).status == 503
     assert house.graph.rows == []
     found = [await house.limits.reserve(MAILBOX, 1) for _ in range(4)]
     assert [one.at for one in found if isinstance(one, Reservation)] == [NOW] * 4
-    house.storage.takes = 1000
+    house.outbox.takes = 1000
     assert (await house.post(BATCH[:3], "grid")).status == 200  # sent again by its sender
     await house.wake(seconds=100)
     await house.wake(seconds=100)
     assert len(house.graph.sent) == len(set(house.graph.sent)) == 3
-    assert house.messages == []
-
-
-@pytest.mark.parametrize("repeated", [True, False])
-async def test_a_put_whose_answer_is_lost_is_one_mail_whether_it_is_repeated_or_not(
-    tmp_path: Path,
-    repeated: bool,  # noqa: FBT001
-) -> None:
-    house = House(tmp_path)
-    house.storage.loses = 1
-    assert (await house.post()).status == 503
-    assert house.graph.rows == []
-    assert len(house.messages) == 1
-    if repeated:
-        assert (await house.post()).status == 202
-        assert len(house.graph.sent) == 1
-    await house.wake(seconds=100)
-    assert len(house.graph.sent) == 1
     assert house.messages == []
 
 
@@ -289,31 +209,6 @@ async def test_in_a_burst_mails_beyond_those_in_hand_are_put_only_and_their_send
     assert len(house.graph.sent) == len(set(house.graph.sent)) == 5
     await house.wake(seconds=100)
     assert house.messages == []
-
-
-async def test_a_process_that_dies_after_the_answer_leaves_the_mail_to_be_verified(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed, or recycled, while Graph has the request: the mailbox is asked before anything is sent again."""
-    monkeypatch.setattr(intake_module, "ANSWER", 0.01)
-    for number, (finding, sends) in enumerate((("sent", 0), ("absent", 1))):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        house = House(folder, finding=finding)  # type: ignore[arg-type]
-        house.graph.asleep = asyncio.Event()
-        assert (await house.post()).status == 202
-        ((_, work),) = house.messages
-        assert house.intake.mails.at_once is not None
-        for task in list(house.intake.mails.at_once._running):
-            task.cancel()
-        await asyncio.sleep(0)
-        house.graph.asleep = None
-        assert (await house.row(work)).state == "sending"
-        for _ in range(6):
-            await house.wake(seconds=200)
-        assert (await house.row(work)).state == "sent"
-        assert len(house.graph.sent) == sends
-        assert house.messages == []
 
 
 @pytest.mark.parametrize("state", ["sending", "unknown", "accepted", "sent", "review"])
@@ -377,14 +272,12 @@ async def test_what_a_kill_would_double_and_events_of_the_queue_are_only_put(
     assert len(house.graph.sent) == 1
 
 
-async def test_mails_without_a_copy_or_that_need_a_draft_are_only_put(tmp_path: Path) -> None:
+async def test_a_mail_that_needs_a_draft_is_only_put(tmp_path: Path) -> None:
     house = House(tmp_path)
     assert house.intake.mails.at_once is not None
-    mail = outgoing_mail()
-    unsaved = replace(mail, request=replace(mail.request, save_to_sent_items=False))
-    made = await house.intake.mails.at_once.put([unsaved, large()])
-    assert [one.ready for one in made] == [None, None]
-    assert [due for due, _ in house.messages] == [NOW, NOW]
+    (made,) = await house.intake.mails.at_once.put([large()])
+    assert made.ready is None
+    assert [due for due, _ in house.messages] == [NOW]
 
 
 class Unreachable(RateLimits):
@@ -400,16 +293,15 @@ class Unreachable(RateLimits):
         raise RateLimitUnavailable
 
 
-@pytest.mark.parametrize("trouble", ["policy", "rate", "slow"])
+@pytest.mark.parametrize("hangs", [False, True])
 async def test_what_cannot_be_asked_keeps_no_mail_from_being_durable(
-    tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
 ) -> None:
     monkeypatch.setattr(at_once_module, "ASKED", 0.05)
-    house = House(tmp_path, policy=ScriptedPolicy(down=trouble == "policy"))
-    if trouble != "policy":
-        engine = replace(house.office.engine, pace=Unreachable(hangs=trouble == "slow"))
-        unreached = replace(house.intake.mails, at_once=AtOnce(engine, house.worker))
-        house.intake = replace(house.intake, mails=unreached)
+    house = House(tmp_path)
+    engine = replace(house.office.engine, pace=Unreachable(hangs=hangs))
+    unreached = replace(house.intake.mails, at_once=AtOnce(engine, house.worker))
+    house.intake = replace(house.intake, mails=unreached)
     assert (await house.post()).status == 202
     assert house.graph.rows == []
     assert [due for due, _ in house.messages] == [NOW]
@@ -439,7 +331,7 @@ async def test_an_answer_names_no_mails_where_there_are_too_many_or_none_or_no_b
     reply = await house.post(body, "route", **headers)
     assert (reply.body, reply.headers) == (b"", {})
     assert (reply.status, len(house.graph.sent)) == answer
-    assert len(house.storage.batches) == (source == "eventgrid")
+    assert len(house.outbox.batches) == (source == "eventgrid")
 
 
 async def test_a_reminder_within_the_window_of_its_route_is_not_sent(tmp_path: Path) -> None:
@@ -486,85 +378,3 @@ async def test_a_fault_of_ours_in_an_attempt_leaves_the_mail_to_its_message(tmp_
     for _ in range(3):
         await house.wake(seconds=200)
     assert (await house.row(work)).state == "sent"
-
-
-async def test_a_process_that_stands_still_past_its_lease_sends_nothing_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As with SIGSTOP: another execution has the mail by then; its row is not written over."""
-    monkeypatch.setattr(intake_module, "ANSWER", 0.01)
-    house = House(tmp_path, finding="absent")
-    house.graph.asleep = asyncio.Event()
-    assert (await house.post()).status == 202
-    ((_, work),) = house.messages
-    asleep, house.graph.asleep = house.graph.asleep, None
-    for _ in range(6):
-        await house.wake(seconds=200)
-    assert house.graph.sent == [work.id]
-    before = await house.row(work)
-    asleep.set()
-    await asyncio.sleep(0.02)
-    assert house.graph.sent == [work.id]
-    assert await house.row(work) == before
-
-
-async def test_a_sender_that_repeats_at_every_step_gets_one_mail(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake_module, "ANSWER", 0.01)
-    house = House(tmp_path)
-    house.storage.loses = 1
-    assert (await house.post()).status == 503  # not confirmed
-    house.graph.asleep = asyncio.Event()
-    assert (await house.post()).status == 202  # on its way to Graph
-    assert (await house.post()).status == 202  # claimed
-    house.graph.asleep.set()
-    await asyncio.sleep(0.02)
-    assert (await house.post()).status == 202  # sent
-    for _ in range(4):
-        await house.wake(seconds=100)
-    assert len(house.graph.sent) == 1
-    assert house.messages == []
-
-
-async def test_a_message_that_somebody_has_received_meanwhile_finds_its_row_ended(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    house = House(tmp_path)
-    house.storage.stale = True
-    assert (await house.post()).status == 202
-    assert len(house.messages) == 1
-    await house.wake(seconds=100)
-    assert len(house.graph.sent) == 1
-    assert house.messages == []
-
-
-async def test_a_mail_that_graph_refuses_is_kept_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    house = House(tmp_path)
-    house.graph.outcomes = [BAD_RECIPIENT]
-    with caplog.at_level(logging.INFO, "mailroom"):
-        assert (await house.post()).status == 202
-    assert said(caplog) == ["mail.accepted", "mail.failed"]
-    assert list(house.storage.dead)
-    assert house.messages == []
-
-
-async def test_what_graph_throttles_waits_for_its_mailbox_and_is_woken_then(tmp_path: Path) -> None:
-    house = House(tmp_path, graph=Graph(THROTTLED))
-    assert (await house.post()).status == 202
-    ((due, work),) = house.messages
-    assert (await house.row()).state == "accepted"
-    assert timedelta(seconds=2) < due - NOW < timedelta(seconds=5)
-    await house.wake(seconds=5)
-    assert house.graph.sent == [work.id]
-
-
-async def test_what_may_have_gone_is_verified_when_its_message_wakes_somebody(tmp_path: Path) -> None:
-    house = House(tmp_path, graph=Graph(TIMED_OUT))
-    assert (await house.post()).status == 202
-    ((due, work),) = house.messages
-    assert (await house.row()).state == "unknown"
-    assert due - NOW >= FIRST_LOOK
-    await house.wake(seconds=100)
-    assert (await house.row(work)).state == "sent"
-    assert house.graph.sent == []

@@ -6,7 +6,6 @@ import pytest
 
 from shared.webhooks.routing.route import Route
 from shared.webhooks.routing.route_file import RouteError, read_route
-from shared.webhooks.sources.source import Source
 
 
 def written(folder: Path, text: str, name: str = "shop") -> Route:
@@ -21,13 +20,6 @@ def refused(folder: Path, text: str) -> str:
     return str(error.value).removeprefix(str(folder / "shop"))
 
 
-def test_a_source_is_all_that_a_route_needs(tmp_path: Path) -> None:
-    route = written(tmp_path, 'source = "github"')
-    assert isinstance(route.source, Source)
-    assert route.sender is None
-    assert route.rules_for("push").recipients is None
-
-
 def test_addresses_of_a_route_have_their_canonical_form_or_their_line_is_named(tmp_path: Path) -> None:
     text = 'source = "key"\nsender = "Shop@B\u00dcCHER.example"\n[events."x"]\ncc = ["Ops@b\u00fccher.Example"]\n'
     route = written(tmp_path, text)
@@ -38,44 +30,27 @@ def test_addresses_of_a_route_have_their_canonical_form_or_their_line_is_named(t
             written(tmp_path, text.replace(wrong, f"{wrong[:-1]}\uff43"))
 
 
-def test_everything_that_can_be_said_is_read(tmp_path: Path) -> None:
+def test_rules_of_an_event_stand_above_those_of_the_route(tmp_path: Path) -> None:
+    """What the others say is in test_compose.py."""
     route = written(
         tmp_path,
         """
         source = "key"
-        sender = "Shop@contoso.com"
         recipients = ["ops@contoso.com"]
-        cc = ["lead@contoso.com"]
-        bcc = ["log@contoso.com"]
-        reply_to = ["help@contoso.com"]
-        recipients_from = "data.customer.email"
-        allow = ["*@contoso.com"]
-        when = "type != 'noise'"
-        subject = "{{ event.type }}"
-        template = "order.html.j2"
         importance = "low"
-        categories = ["Shop"]
-        save_to_sent_items = false
-        threading = false
-        auto_response_suppress = false
-        on_unknown = "review"
         repeat_window_minutes = 5
-        keep_days = 30
         [events."order.*"]
         importance = "high"
         [events."order.test"]
         skip = true
         """,
     )
-    assert route.sender == "shop@contoso.com"
-    assert (route.window, route.keep_days, route.on_unknown) == (300, 30, "review")
+    assert route.window == 300
     rules = route.rules_for("order.paid")
     assert (rules.importance, rules.skip, rules.recipients) == ("high", None, ("ops@contoso.com",))
     assert route.rules_for("order.test").skip is True
     assert route.rules_for("order.test").importance == "high"
     assert route.rules_for("refund").importance == "low"
-    assert route.allow is not None
-    assert route.allow.allow("a@contoso.com")
 
 
 def test_the_closest_pattern_wins_wherever_it_stands(tmp_path: Path) -> None:

@@ -51,22 +51,6 @@ async def test_a_secret_that_cannot_be_used_is_named_whether_another_can_or_not(
     assert "hush" not in str(found)
 
 
-async def test_what_was_copied_along_with_a_secret_is_reported_whatever_the_source(tmp_path: Path) -> None:
-    """The word Bearer would even be a secret, and one that everybody knows."""
-    found = await status(
-        tmp_path,
-        {},
-        MAIL_SECRET_GITHUB="\u201chush\u201d",
-        MAIL_SECRET_GRAFANA="Bearer hush",
-        MAIL_SECRET_STRIPE="we_hush",
-    )
-    assert found.on == ["grafana"]
-    assert "is in quotes" in found.problems["github"]
-    assert "secret 1 of 2 cannot be used: it is the scheme" in found.problems["grafana"]
-    assert "whsec_" in found.problems["stripe"]
-    assert "hush" not in str(found)
-
-
 async def test_the_same_holds_for_what_lies_in_the_vault(tmp_path: Path) -> None:
     found = await status(tmp_path, {}, {"mail-secret-azure-devops": "hush", "mail-secret-github": "a"})
     assert found.on == ["github"]

@@ -1,21 +1,20 @@
 """Secrets of routes: settings first, then the vault, which is read anew every ten minutes."""
 
 import asyncio
-import json
 import ssl
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from aiohttp import web
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from sandbox.certificate import Certificate, issue
 from shared.webhooks.routing.secrets import AGAIN, KEPT, Secrets, SecretsUnavailable, SecretVault, vault_name
 from tests.webhooks.routing.samples import settings
+
+type Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class FakeVault:
@@ -91,53 +90,20 @@ def test_the_name_in_the_vault_has_only_what_a_vault_takes() -> None:
     assert vault_name("my_shop.eu-1") == "mail-secret-my-shop-eu-1"
 
 
-class Endpoint(BaseHTTPRequestHandler):
-    """Key Vault's and the managed identity's HTTP, as the SDK speaks it."""
-
-    seen: list[str]
-
-    def do_GET(self) -> None:
-        type(self).seen.append(self.path)
-        if self.path.startswith("/token"):
-            token = {"access_token": "a-token", "expires_on": "4102444800", "token_type": "Bearer"}
-            return self._json(200, {**token, "resource": "https://vault.azure.net"})
-        if self.headers.get("Authorization") != "Bearer a-token":
-            challenge = 'Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault.azure.net"'
-            return self._json(401, {"error": {"code": "Unauthorized"}}, {"WWW-Authenticate": challenge})
-        if self.path.startswith("/secrets/mail-secret-shop/"):
-            return self._json(
-                200, {"value": "one two", "id": f"http://{self.headers['Host']}/secrets/mail-secret-shop/1"}
-            )
-        return self._json(404, {"error": {"code": "SecretNotFound", "message": "none"}})
-
-    def _json(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        every = {**(headers or {}), "Content-Length": str(len(content)), "Content-Type": "application/json"}
-        for name, value in every.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args: Any) -> None: ...
-
-
-@contextmanager
-def endpoint(certificate: Certificate | None = None) -> Iterator[tuple[str, list[str]]]:
-    seen: list[str] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (Endpoint,), {"seen": seen}))
+@asynccontextmanager
+async def listening(handler: Handler, certificate: Certificate | None = None) -> AsyncIterator[str]:
+    """The address of a server that answers every request by this handler."""
+    context = None
     if certificate:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate.certificate, certificate.key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    runner = web.ServerRunner(web.Server(handler))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     try:
-        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}", seen
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -145,14 +111,31 @@ async def a_vault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> AsyncIterator[tuple[Secrets, list[str], list[str]]]:
     """Secrets by the real client; what the identity endpoint and the vault were asked."""
+    asked: list[str] = []
+    reads: list[str] = []
+
+    async def token(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.path_qs)
+        token = {"access_token": "a-token", "expires_on": "4102444800", "token_type": "Bearer"}
+        return web.json_response({**token, "resource": "https://vault.azure.net"})
+
+    async def secret(request: web.BaseRequest) -> web.StreamResponse:
+        reads.append(request.path)
+        if request.headers.get("Authorization") != "Bearer a-token":
+            challenge = 'Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault.azure.net"'
+            return web.json_response({}, status=401, headers={"WWW-Authenticate": challenge})
+        if not request.path.startswith("/secrets/mail-secret-shop/"):
+            return web.json_response({"error": {"code": "SecretNotFound", "message": "none"}}, status=404)
+        return web.json_response({"value": "one two", "id": f"http://{request.host}/secrets/mail-secret-shop/1"})
+
     certificate = issue(tmp_path)
-    with endpoint() as (identity, asked), endpoint(certificate) as (url, read):
+    async with listening(token) as identity, listening(secret, certificate) as url:
         monkeypatch.setenv("IDENTITY_ENDPOINT", f"{identity}/token")
         monkeypatch.setenv("IDENTITY_HEADER", "header")
         # Only here: loopback has no name of Azure's, which the client would insist on before it shows its token.
         vault = SecretVault(url, None, connection_verify=str(certificate.ca), verify_challenge_resource=False)
         try:
-            yield Secrets(settings(MAIL_VAULT_URL=url), vault.fetch), asked, read
+            yield Secrets(settings(MAIL_VAULT_URL=url), vault.fetch), asked, reads
         finally:
             await vault.close()
 
@@ -204,13 +187,3 @@ async def test_a_request_that_goes_away_ends_the_read_for_nobody() -> None:
     await asyncio.sleep(0)
     answered.set()
     assert await second == ("one",)
-
-
-async def test_a_vault_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never(name: str) -> str | None:
-        async with asyncio.timeout(0.01):
-            await asyncio.sleep(60)
-        return None
-
-    with pytest.raises(SecretsUnavailable):
-        await Secrets(settings(), never).of("shop")

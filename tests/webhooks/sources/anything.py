@@ -1,6 +1,5 @@
 """Bodies that no sender means to send: any JSON, and payloads of which one place holds something else."""
 
-import copy
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,7 +31,13 @@ def damaged(payload: Any) -> st.SearchStrategy[Any]:
 def damage(payload: Any, where: int, value: Any) -> Any:
     """The payload with this value at one of its places, of which a number chooses one, or without it: `...`."""
     places = list(_places(payload))
-    return _put(payload, places[where % len(places)], value)
+    return put(payload, places[where % len(places)], value)
+
+
+def event_of(source: Source, body: Any, **headers: str) -> SourceEvent:
+    """The one event of a body."""
+    (event,) = source.events(RawRequest(json.dumps(body).encode(), headers))
+    return event
 
 
 def events_or_malformed(source: Source, body: Any, headers: Mapping[str, str] | None = None) -> list[SourceEvent]:
@@ -66,15 +71,13 @@ def _places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str 
         yield from _places(inner, (*path, key))
 
 
-def _put(payload: Any, path: tuple[str | int, ...], other: Any) -> Any:
+def put(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
+    """The value with another one at a path, or without it: `...`."""
     if not path:
-        return None if other is ... else other
-    whole = copy.deepcopy(payload)
-    place = whole
-    for step in path[:-1]:
-        place = place[step]
-    if other is ...:
-        del place[path[-1]]
+        return None if new is ... else new
+    copy = value.copy()
+    if new is ... and len(path) == 1:
+        del copy[path[0]]
     else:
-        place[path[-1]] = other
-    return whole
+        copy[path[0]] = put(value[path[0]], path[1:], new)
+    return copy

@@ -13,26 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 from standardwebhooks.webhooks import Webhook
 
-from shared.webhooks.sources.alertmanager import Alertmanager
-from shared.webhooks.sources.azure_devops import AzureDevOps
-from shared.webhooks.sources.azure_monitor import AzureMonitor
-from shared.webhooks.sources.cloudevents import CloudEvents
-from shared.webhooks.sources.eventgrid import EventGrid
-from shared.webhooks.sources.github import GitHub
-from shared.webhooks.sources.gitlab import GitLab
-from shared.webhooks.sources.grafana import Grafana
-from shared.webhooks.sources.hmac_signed import Hmac
-from shared.webhooks.sources.jira import Jira
-from shared.webhooks.sources.key import Key
-from shared.webhooks.sources.pagerduty import PagerDuty
-from shared.webhooks.sources.sentry import Sentry
-from shared.webhooks.sources.slack import Slack
-from shared.webhooks.sources.source import RawRequest, Source
-from shared.webhooks.sources.standard_webhooks import StandardWebhooks
-from shared.webhooks.sources.stripe import Stripe
-from shared.webhooks.sources.teams import Teams
+from shared.webhooks.sources.source import RawRequest, Source, source_named
 
 NOW: Final = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 SECONDS: Final = int(NOW.timestamp())
@@ -68,6 +52,12 @@ class Signer:
     def body(self) -> bytes:
         """As most senders write it, and not as Python's json would: a body that is serialised anew differs."""
         return json.dumps(self.payload, indent=2, ensure_ascii=False).encode()
+
+
+def source_of(name: str, **options: Any) -> Source:
+    """As a route has it, with its options; those that a source must have are given."""
+    given = {"header": "X-Signature", **options} if name == "hmac" else options
+    return msgspec.convert(given, source_named(name))
 
 
 def digest_of(secret: str, message: bytes, algorithm: str = "sha256") -> bytes:
@@ -154,12 +144,16 @@ ISSUE = {"webhookEvent": "jira:issue_created", "issue": {"key": "SHOP-1", "field
 WORK_ITEM = {"id": "1", "eventType": "workitem.created", "resource": {"id": 5, "title": "für 5 €"}}
 
 AUTHORIZATION = ("authorization",)
-BEARER = in_header("authorization", bearer_header)
-BASIC = in_header("authorization", basic_header)
 STRUCTURED = {"content-type": "application/cloudevents+json"}
-USER: dict[str, Any] = {"secrets": USERS, "strange": STRANGE_USER}
-TIMED = Hmac(
-    header="X-Signature",
+WHSEC: dict[str, Any] = {
+    "forged": standard_sha512,
+    "secrets": ("whsec_Zmlyc3Qtc2VjcmV0", "whsec_c2Vjb25kLXNlY3JldA==", "whsec_c3RyYW5nZXI="),
+    "strange": None,  # base64 has none
+    "tolerance": 300,
+}
+WEBHOOK = ("webhook-id", "webhook-timestamp", "webhook-signature")
+TIMED = source_of(
+    "hmac",
     algorithm="sha512",
     encoding="base64",
     prefix="v0=",
@@ -167,10 +161,33 @@ TIMED = Hmac(
     tolerance=60,
     signed="v0:{timestamp}:{body}",
 )
+
+
+def by_hex(name: str, payload: Any, header: str, prefix: str = "", other: str = "sha512", **more: Any) -> Signer:
+    """Whoever signs the body with HMAC-SHA256, in hex."""
+    forged = hex_signed(header, other, prefix)
+    source = source_of(name.partition("-")[0])
+    return Signer(name, source, hex_signed(header, "sha256", prefix), payload, (header,), forged=forged, **more)
+
+
+def by_secret(source: Source, way: str, payload: Any, name: str | None = None, **headers: str) -> Signer:
+    """Whoever sends the secret along: as "bearer", as "basic", in a query or in a header of that name."""
+    of = f"{source.name}-{way}-{name}"
+    match way:
+        case "bearer":
+            return Signer(of, source, in_header("authorization", bearer_header, **headers), payload, AUTHORIZATION)
+        case "basic":
+            sign = in_header("authorization", basic_header)
+            return Signer(of, source, sign, payload, AUTHORIZATION, secrets=USERS, strange=STRANGE_USER)
+        case "query":
+            return Signer(of, source, in_query(name or "secret", **headers), payload, query=(name or "secret",))
+    return Signer(of, source, in_header(name or ""), payload, (name or "",))
+
+
 SIGNERS = [
     Signer(
         "github",
-        GitHub(),
+        source_of("github"),
         github,
         PUSH,
         ("x-hub-signature-256",),
@@ -178,7 +195,7 @@ SIGNERS = [
     ),
     Signer(
         "stripe",
-        Stripe(),
+        source_of("stripe"),
         stripe,
         PAID,
         ("stripe-signature",),
@@ -186,25 +203,8 @@ SIGNERS = [
         secrets=("whsec_first", "whsec_second", "whsec_stranger"),
         tolerance=300,
     ),
-    Signer(
-        "standard-webhooks",
-        StandardWebhooks(),
-        standard,
-        HIRED,
-        ("webhook-id", "webhook-timestamp", "webhook-signature"),
-        forged=standard_sha512,
-        secrets=("whsec_Zmlyc3Qtc2VjcmV0", "whsec_c2Vjb25kLXNlY3JldA==", "whsec_c3RyYW5nZXI="),
-        strange=None,  # base64 has none
-        tolerance=300,
-    ),
-    Signer(
-        "hmac",
-        Hmac(header="X-Signature"),
-        hex_signed("x-signature"),
-        ORDER,
-        ("x-signature",),
-        forged=hex_signed("x-signature", "sha512"),
-    ),
+    Signer("standard-webhooks", source_of("standard-webhooks"), standard, HIRED, WEBHOOK, **WHSEC),
+    Signer("gitlab-signed", source_of("gitlab"), standard, PUSH, WEBHOOK, **WHSEC),
     Signer(
         "hmac-timed",
         TIMED,
@@ -215,83 +215,38 @@ SIGNERS = [
         tolerance=60,
     ),
     Signer(
-        "grafana-signature",
-        Grafana(),
-        hex_signed("x-grafana-alerting-signature"),
-        GROUP,
-        ("x-grafana-alerting-signature",),
-        forged=hex_signed("x-grafana-alerting-signature", "sha512"),
-    ),
-    Signer(
         "grafana-timed",
-        Grafana(signature_header="X-Signed", timestamp_header="X-Signed-At"),
+        source_of("grafana", signature_header="X-Signed", timestamp_header="X-Signed-At"),
         timed_grafana("sha256"),
         GROUP,
         ("x-signed", "x-signed-at"),
         forged=timed_grafana("sha1"),
         tolerance=300,
     ),
-    Signer("key-bearer", Key(), BEARER, ORDER, AUTHORIZATION),
-    Signer("key-header", Key(), in_header("x-api-key"), ORDER, ("x-api-key",)),
-    Signer("key-basic", Key(), BASIC, ORDER, AUTHORIZATION, **USER),
-    Signer(
-        "cloudevents-bearer",
-        CloudEvents(),
-        in_header("authorization", bearer_header, **STRUCTURED),
-        CLOUD,
-        AUTHORIZATION,
-    ),
-    Signer("cloudevents-query", CloudEvents(), in_query("access_token", **STRUCTURED), CLOUD, query=("access_token",)),
-    Signer("eventgrid-query", EventGrid(), in_query("secret"), BLOB, query=("secret",)),
-    Signer("eventgrid-header", EventGrid(header="X-Own"), in_header("x-own"), BLOB, ("x-own",)),
-    Signer("azure-monitor-query", AzureMonitor(), in_query("secret"), ALERT, query=("secret",)),
-    Signer("alertmanager-bearer", Alertmanager(), BEARER, GROUP, AUTHORIZATION),
-    Signer("alertmanager-basic", Alertmanager(), BASIC, GROUP, AUTHORIZATION, **USER),
-    Signer("grafana-bearer", Grafana(), BEARER, GROUP, AUTHORIZATION),
-    Signer("grafana-basic", Grafana(), BASIC, GROUP, AUTHORIZATION, **USER),
-    Signer("azure-devops-basic", AzureDevOps(), BASIC, WORK_ITEM, AUTHORIZATION, **USER),
-    Signer("azure-devops-header", AzureDevOps(header="X-Own"), in_header("x-own"), WORK_ITEM, ("x-own",)),
-    Signer("gitlab-token", GitLab(), in_header("x-gitlab-token"), PUSH, ("x-gitlab-token",)),
-    Signer(
-        "gitlab-signed",
-        GitLab(),
-        standard,
-        PUSH,
-        ("webhook-id", "webhook-timestamp", "webhook-signature"),
-        forged=standard_sha512,
-        secrets=("whsec_Zmlyc3Qtc2VjcmV0", "whsec_c2Vjb25kLXNlY3JldA==", "whsec_c3RyYW5nZXI="),
-        strange=None,
-        tolerance=300,
-    ),
-    Signer(
-        "sentry",
-        Sentry(),
-        hex_signed("sentry-hook-signature"),
-        FAULT,
-        ("sentry-hook-signature",),
-        forged=hex_signed("sentry-hook-signature", "sha512"),
-    ),
-    Signer("sentry-plugin", Sentry(), in_query("secret"), FAULT, query=("secret",)),
-    Signer(
-        "jira",
-        Jira(),
-        hex_signed("x-hub-signature", prefix="sha256="),
-        ISSUE,
-        ("x-hub-signature",),
-        forged=hex_signed("x-hub-signature", "sha1", "sha256="),
-    ),
-    Signer("jira-automation", Jira(), BEARER, ISSUE, AUTHORIZATION),
-    Signer("jira-data-center", Jira(), in_query("secret"), ISSUE, query=("secret",)),
-    Signer(
-        "pagerduty",
-        PagerDuty(),
-        hex_signed("x-pagerduty-signature", prefix="v1="),
-        INCIDENT,
-        ("x-pagerduty-signature",),
-        forged=hex_signed("x-pagerduty-signature", "sha512", "v1="),
-        many=True,
-    ),
-    Signer("slack", Slack(), in_query("secret"), MESSAGE, query=("secret",)),
-    Signer("teams", Teams(), in_query("secret"), MESSAGE, query=("secret",)),
-    Signer("azure-devops-bearer", AzureDevOps(header="Authorization"), BEARER, WORK_ITEM, AUTHORIZATION),
+    by_hex("hmac", ORDER, "x-signature"),
+    by_hex("grafana-signature", GROUP, "x-grafana-alerting-signature"),
+    by_hex("sentry", FAULT, "sentry-hook-signature"),
+    by_hex("jira", ISSUE, "x-hub-signature", "sha256=", "sha1"),
+    by_hex("pagerduty", INCIDENT, "x-pagerduty-signature", "v1=", many=True),
+    by_secret(source_of("key"), "bearer", ORDER),
+    by_secret(source_of("key"), "header", ORDER, "x-api-key"),
+    by_secret(source_of("key"), "basic", ORDER),
+    by_secret(source_of("cloudevents"), "bearer", CLOUD, **STRUCTURED),
+    by_secret(source_of("cloudevents"), "query", CLOUD, "access_token", **STRUCTURED),
+    by_secret(source_of("eventgrid"), "query", BLOB),
+    by_secret(source_of("eventgrid", header="X-Own"), "header", BLOB, "x-own"),
+    by_secret(source_of("azure-monitor"), "query", ALERT),
+    by_secret(source_of("alertmanager"), "bearer", GROUP),
+    by_secret(source_of("alertmanager"), "basic", GROUP),
+    by_secret(source_of("grafana"), "bearer", GROUP),
+    by_secret(source_of("grafana"), "basic", GROUP),
+    by_secret(source_of("azure-devops"), "basic", WORK_ITEM),
+    by_secret(source_of("azure-devops", header="X-Own"), "header", WORK_ITEM, "x-own"),
+    by_secret(source_of("azure-devops", header="Authorization"), "bearer", WORK_ITEM),
+    by_secret(source_of("gitlab"), "header", PUSH, "x-gitlab-token"),
+    by_secret(source_of("sentry"), "query", FAULT),
+    by_secret(source_of("jira"), "bearer", ISSUE),
+    by_secret(source_of("jira"), "query", ISSUE),
+    by_secret(source_of("slack"), "query", MESSAGE),
+    by_secret(source_of("teams"), "query", MESSAGE),
 ]

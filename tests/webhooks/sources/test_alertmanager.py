@@ -1,7 +1,8 @@
-"""Prometheus Alertmanager: which notifications are new mails, and which are the same again."""
+"""Prometheus Alertmanager, and Grafana, which sends the same: which notifications are new mails, and which are not."""
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from shared.errors import Malformed
 from shared.webhooks.sources import alertmanager
 from shared.webhooks.sources.alertmanager import WHOLE, Alertmanager
-from shared.webhooks.sources.source import RawRequest, SourceEvent
+from shared.webhooks.sources.grafana import Grafana
+from shared.webhooks.sources.source import RawRequest
+from tests.webhooks.sources.anything import event_of
 
 SOURCE = Alertmanager()
+read = partial(event_of, SOURCE)
 NEVER = "0001-01-01T00:00:00Z"  # the end of an alert that fires
 GROUP = '{}/{severity="page"}:{alertname="DiskWillFill", cluster="eu-1"}'
 
@@ -48,11 +52,6 @@ def payload(*alerts: dict[str, Any], **changes: Any) -> dict[str, Any]:
     }
 
 
-def read(value: Any) -> SourceEvent:
-    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode()))
-    return event
-
-
 def test_a_group_of_alerts_is_one_event_with_the_whole_payload() -> None:
     event = read(payload())
     assert event.type == "alertmanager.firing"
@@ -60,6 +59,7 @@ def test_a_group_of_alerts_is_one_event_with_the_whole_payload() -> None:
     assert event.subject == "DiskWillFill"
     assert event.time == datetime(2026, 11, 22, 9, 2, 17, 123456, UTC)  # the last one that began
     assert event.data == payload()
+    assert read(payload(status="../x")).type == "alertmanager"
     many = payload(*map(alert, range(60)))
     assert read(many).data == many, "filters see all alerts, not only those that the mail shows"
 
@@ -131,15 +131,6 @@ def test_the_number_of_alerts_that_are_not_shown_is_kept_and_counts() -> None:
     assert read(without).key == read(payload()).key
 
 
-def test_a_payload_of_ones_own_making_is_an_event_of_its_own_each_time() -> None:
-    """The second outage within half an hour looks like the first."""
-    down, up, again = read({"text": "a"}), read({"text": "b"}), read({"text": "a"})
-    assert (down.type, down.source, down.thread, down.window) == ("alertmanager", "alertmanager", None, None)
-    assert {event.known_by for event in (down, up, again)} == {"nothing"}
-    assert len({down.key, up.key, again.key}) == 3
-    assert read(payload(status="../x")).type == "alertmanager"
-
-
 @given(alerts=st.lists(st.builds(alert, st.integers(1, 60)), min_size=1, max_size=6), hidden=st.integers(0, 3))
 def test_a_long_notification_is_read_as_a_short_one_is(alerts: list[dict[str, Any]], hidden: int) -> None:
     """With another key, a copy from another peer of about the limit's length would be a second mail."""
@@ -177,3 +168,15 @@ def test_of_a_notification_that_is_too_long_all_that_fires_is_kept_before_anythi
     alerts[-1]["fingerprint"] = "another"
     assert read(payload(*alerts, truncatedAlerts=5)).key != event.key, "what is left out makes a difference"
     assert read(payload(*alerts[:-1], truncatedAlerts=6)).key != event.key
+
+
+def test_grafanas_notifications_are_the_same_and_signed_bytes_of_a_custom_payload_are_named() -> None:
+    grafana = partial(event_of, Grafana())
+    event = grafana(payload(commonLabels={}, groupLabels={"grafana_folder": "Shop"}, title="[FIRING:2]"))
+    assert (event.type, event.subject, event.thread, event.window) == ("grafana.firing", None, GROUP, None)
+    assert event.key == read(payload()).key
+    own, again = (grafana({"text": "Something fires"}, **{"x-grafana-alerting-signature": "00"}) for _ in range(2))
+    assert (own.type, own.source, own.thread, own.known_by) == ("grafana", "grafana", None, "nothing")
+    assert own.key != again.key
+    assert own.signed == again.signed is not None
+    assert grafana({"text": "Something fires"}).signed is None

@@ -1,18 +1,18 @@
 """Azure Monitor's alerts: the common schema, and what came before it."""
 
-import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.webhooks.sources.azure_monitor import AzureMonitor
-from shared.webhooks.sources.source import RawRequest, SourceEvent, TokenRule
+from tests.webhooks.sources.anything import event_of
 
 SOURCE = AzureMonitor()
+read = partial(event_of, SOURCE)
 SUBSCRIPTION = "/subscriptions/0a1b2c3d-0000-4000-8000-000000000001"
 ALERT = f"{SUBSCRIPTION}/providers/Microsoft.AlertsManagement/alerts/b9569717-bc32-442f-add5-83a997729330"
 MACHINE = f"{SUBSCRIPTION}/resourcegroups/rg-shop/providers/microsoft.compute/virtualmachines/web-1"
@@ -45,11 +45,6 @@ def payload(**essentials: Any) -> dict[str, Any]:
     whole = {name: value for name, value in {**ESSENTIALS, **essentials}.items() if value is not ...}
     data = {"essentials": whole, "alertContext": CONTEXT, "customProperties": {"team": "shop"}}
     return {"schemaId": "azureMonitorCommonAlertSchema", "data": data}
-
-
-def read(value: Any) -> SourceEvent:
-    (event,) = SOURCE.events(RawRequest(json.dumps(value).encode(), {"content-type": "application/json"}))
-    return event
 
 
 def test_an_alert_in_the_common_schema_is_one_event_with_the_whole_payload() -> None:
@@ -213,23 +208,3 @@ def test_lists_that_are_json_in_a_text_are_read_for_the_mail_and_filters_see_wha
     assert event.data["data"]["alertContext"]["properties"] == written
     read_now = SOURCE.for_mail(event).data["data"]["alertContext"]["properties"]
     assert read_now == {**written, "steps": ["a", "b"]}
-
-
-def test_the_portals_test_gives_a_mail_each_time() -> None:
-    """Its alert id is always the same; the time is that of the test."""
-    sample = {
-        "alertId": f"{SUBSCRIPTION}/providers/Microsoft.AlertsManagement/alerts/eeeeeeee-4444-5555-6666-ffffffffffff"
-    }
-    keys = {read(payload(**sample, firedDateTime=f"2026-11-22T09:5{minute}:00Z")).key for minute in range(3)}
-    assert len(keys) == 3
-
-
-def test_a_secure_webhook_takes_tokens_of_action_groups_with_the_registrations_role_and_no_secret() -> None:
-    source = msgspec.convert({"audience": "0a1b2c3d-0000-4000-8000-00000000000b", "tenant": "t"}, AzureMonitor)
-    assert source.token_rule == TokenRule(
-        "0a1b2c3d-0000-4000-8000-00000000000b",
-        frozenset({"461e8683-5575-4561-ac7f-899cc907d62a"}),
-        "ActionGroupsSecureWebhook",
-        "t",
-    )
-    assert SOURCE.token_rule is None

@@ -80,7 +80,10 @@ def test_what_cannot_be_meant_is_explained(text: str, expected: str) -> None:
         check(text, SEEN)
 
 
-@pytest.mark.parametrize("text", ["", "data.[", "nosuch(", "nosuch(data)", "a b", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "data.", "data[", "data.[", "nosuch(", "nosuch(data)", "a b", "\x00", "a[?nosuch(@)].x", "a | [-1:nosuch()]"],
+)
 def test_a_wrong_expression_is_reported(text: str) -> None:
     with pytest.raises(ValueError, match="JMESPath"):
         compiled(text)

@@ -130,14 +130,9 @@ def test_the_type_is_the_event_its_action_and_how_it_ended(kind: str, payload: A
 @pytest.mark.parametrize(
     ("kind", "payload", "subject", "thread"),
     [
-        ("issues", {"issue": ISSUE}, "#42 Cannot pay", "#42"),
-        ("issue_comment", {"issue": ISSUE, "comment": {"id": 1}}, "#42 Cannot pay", "#42"),
         ("pull_request", {"pull_request": ISSUE, "number": 42}, "#42 Cannot pay", "#42"),
-        ("pull_request_review", {"pull_request": ISSUE, "review": {}}, "#42 Cannot pay", "#42"),
         ("discussion_comment", {"discussion": {"number": 3}}, "#3", "#3"),
         ("workflow_run", {"workflow_run": RUN}, "CI", " CI main"),
-        ("workflow_run", {"workflow_run": {**RUN, "conclusion": "success", "id": 8}}, "CI", " CI main"),
-        ("workflow_run", {"workflow_run": {**RUN, "head_branch": "fix"}}, "CI", " CI fix"),
         ("workflow_run", {"workflow_run": {**RUN, "head_repository": FORK}}, "CI", " CI zoe/shop:main"),
         ("workflow_run", {"workflow_run": {**RUN, "name": None}, "workflow": {"name": "Old"}}, "Old", " Old main"),
         ("workflow_run", {"workflow_run": {}}, None, None),
@@ -146,22 +141,16 @@ def test_the_type_is_the_event_its_action_and_how_it_ended(kind: str, payload: A
         ("check_suite", {"check_suite": {"app": {"name": "Bot"}, "head_branch": "main"}}, "Bot", " Bot main"),
         ("status", {"context": "build", "branches": [{"name": "main"}], "sha": "abc"}, "build", " build main"),
         ("status", {"context": "build", "branches": [], "sha": "abc"}, "build", " build abc"),
-        ("deployment_status", {"deployment": {"id": 5, "environment": "live"}}, "live", " deployment 5"),
-        ("dependabot_alert", {"alert": {"number": 9, "security_advisory": {"summary": "Bad"}}}, "Bad",
-         " dependabot_alert 9"),
         ("secret_scanning_alert_location", {"alert": {"number": 9, "secret_type": "key"}}, "key",
          " secret_scanning_alert 9"),
         ("push", {"ref": "refs/heads/feature/pay"}, "feature/pay", None),
-        ("push", {"ref": "refs/tags/v1.0"}, "v1.0", None),
         ("create", {"ref": "v1.0", "ref_type": "tag"}, "v1.0", None),
-        ("release", {"release": {"tag_name": "v1.0"}}, "v1.0", None),
-        ("star", {}, None, None),
     ],
 )  # fmt: skip
 def test_subject_and_conversation_are_what_the_event_is_about(
     kind: str, payload: Any, subject: str | None, thread: str | None
 ) -> None:
-    """A run that mends a branch joins the one that broke it."""
+    """A run that mends a branch joins the one that broke it. Other kinds of events: the examples of the route."""
     event = event_of(kind, **payload)
     assert (event.subject, event.thread) == (subject, thread and f"contoso/shop{thread}")
 

@@ -63,8 +63,11 @@ def test_the_vector_of_the_reference_libraries_is_verified() -> None:
 def test_whatever_the_reference_library_signs_is_verified(body: str, key: bytes, identifier: str) -> None:
     secret = base64.b64encode(key).decode()
     headers = signed(body, secret, identifier)
-    for form in (secret, f"whsec_{secret}", f"whsec_{secret.rstrip('=')}"):
+    # Supabase shows it with the version of the signature before it.
+    bare = f"whsec_{secret.rstrip('=')}"
+    for form in (secret, f"whsec_{secret}", bare, f"v1,whsec_{secret}", f"v1,{secret}"):
         assert proved(body.encode(), headers, form)
+        assert SOURCE.fault_of(form) is None
 
 
 def test_a_body_that_is_no_text_can_be_signed_too() -> None:
@@ -93,26 +96,6 @@ def test_one_malformed_signature_spoils_the_right_one_beside_it(other: str) -> N
         assert not proved(b"{}", {**signed("{}"), "webhook-signature": value})
 
 
-def test_id_and_timestamp_are_signed_too() -> None:
-    headers = signed("{}")
-    assert not proved(b"{}", {**headers, "webhook-id": "msg_2"})
-    assert not proved(b"{}", {**headers, "webhook-timestamp": str(int(SECONDS) - 1)})
-
-
-@pytest.mark.parametrize("wrong", ["whsec_", "whsec_?", "whsec_A", "whsec_ÄÖÜ", "", "whsec_====", "\udc80"])
-def test_a_secret_that_is_not_base64_is_none_and_spoils_no_other(wrong: str) -> None:
-    assert not proved(b"{}", signed("{}"), wrong)
-    assert proved(b"{}", signed("{}"), wrong, SECRET)
-
-
-@pytest.mark.parametrize("form", ["{0}", "whsec_{0}", "v1,whsec_{0}", "v1,{0}"])
-def test_a_secret_is_read_in_every_form_that_senders_show_it_in(form: str) -> None:
-    """Supabase shows it with the version of the signature before it."""
-    secret = form.format(SECRET.removeprefix("whsec_"))
-    assert proved(b"{}", signed("{}"), secret)
-    assert SOURCE.fault_of(secret) is None
-
-
 @pytest.mark.parametrize("secret", ["polar_whs_Zm9vYmFyYmF6", "my-own-secret!", "fifteen_mails", "c2VjcmV0c2VjcmV0"])
 def test_a_secret_without_prefix_is_also_the_text_that_it_is(secret: str) -> None:
     """Polar's library makes base64 of the text, and signs with what that stands for. One may look like base64."""
@@ -123,16 +106,27 @@ def test_a_secret_without_prefix_is_also_the_text_that_it_is(secret: str) -> Non
 @pytest.mark.parametrize(
     "secret",
     [
-        *("whsec_", "whsec_?", "whsec_A", "v1,whsec_?", "whsec_====", '"whsec_c2VjcmV0"', "'c2VjcmV0'"),
+        *(
+            "whsec_",
+            "whsec_?",
+            "whsec_A",
+            "v1,whsec_?",
+            "whsec_====",
+            "whsec_ÄÖÜ",
+            "",
+            '"whsec_c2VjcmV0"',
+            "'c2VjcmV0'",
+        ),
         *("v1a,whpk_c2VjcmV0", "whsk_c2VjcmV0", "whpk_c2VjcmV0", "v1a,c2VjcmV0", "SECRET=whsec_c2VjcmV0"),
         "v1,whsec_c2VjcmV0|v1,whsec_c2VjcmV0",
     ],
 )
-def test_a_secret_that_can_be_read_in_no_way_says_so_and_proves_nothing(secret: str) -> None:
+def test_a_secret_that_can_be_read_in_no_way_says_so_proves_nothing_and_spoils_no_other(secret: str) -> None:
+    assert proved(b"{}", signed("{}"), secret, SECRET)
     fault = SOURCE.fault_of(secret)
     assert fault
     assert "c2VjcmV0" not in fault
-    for key in (secret, "c2VjcmV0"):
+    for key in filter(None, (secret, "c2VjcmV0")):
         assert not proved(b"{}", signed("{}", base64.b64encode(key.encode()).decode()), secret)
 
 

@@ -1,6 +1,6 @@
 """Stripe's row of the table of senders, each cell."""
 
-import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,9 +8,11 @@ import pytest
 from shared.errors import Malformed
 from shared.webhooks.sources.source import RawRequest, SourceEvent, Unverified
 from shared.webhooks.sources.stripe import Stripe
+from tests.webhooks.sources.anything import event_of
 from tests.webhooks.sources.signers import NOW, digest_of
 
 SOURCE = Stripe()
+read = partial(event_of, SOURCE)
 SECRET = "whsec_s3cret"
 SECONDS = int(NOW.timestamp())
 PAYLOAD = {
@@ -45,16 +47,6 @@ def proved(header: str, body: bytes = b"{}", *secrets: str) -> bool:
     return True
 
 
-def event_of(payload: Any) -> SourceEvent:
-    (event,) = SOURCE.events(RawRequest(json.dumps(payload).encode()))
-    return event
-
-
-def test_the_whole_secret_signs_with_its_prefix() -> None:
-    assert proved(f"t={SECONDS},v1={signature(b'{}')}")
-    assert not proved(f"t={SECONDS},v1={signature(b'{}', SECRET.removeprefix('whsec_'))}")
-
-
 def test_any_of_several_signatures_may_match() -> None:
     """While a secret is replaced Stripe signs with the old and the new one."""
     right, wrong = signature(b"{}"), signature(b"{}", "whsec_other")
@@ -62,12 +54,6 @@ def test_any_of_several_signatures_may_match() -> None:
     assert proved(f"t={SECONDS},v1={right},v1={wrong}")
     assert proved(f"t={SECONDS}, v1={right}, v0={wrong}")
     assert proved(f"v1={right},t={SECONDS}")
-
-
-def test_a_signature_of_another_scheme_proves_nothing() -> None:
-    right = signature(b"{}")
-    for scheme in ("v0", "v2", "V1", "v1 ", "", "v"):
-        assert not proved(f"t={SECONDS},{scheme}={right}"), scheme
 
 
 def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
@@ -82,12 +68,13 @@ def test_there_is_one_timestamp_and_it_is_the_one_that_was_signed() -> None:
         f"t=,v1={signature(b'{}', at='')}",
         f"t={SECONDS}.0,v1={signature(b'{}', at=f'{SECONDS}.0')}",
         f"T={SECONDS},v1={signature(b'{}')}",
+        *(f"t={SECONDS},{scheme}={signature(b'{}')}" for scheme in ("v0", "v2", "V1", "v1 ", "", "v")),
     ):
         assert not proved(header), header
 
 
 def test_a_snapshot_is_an_event() -> None:
-    event = event_of(PAYLOAD)
+    event = read(PAYLOAD)
     assert event == SourceEvent(
         id="evt_1NG8Du2eZvKYlo2CUI79vXWy",
         key="evt_1NG8Du2eZvKYlo2CUI79vXWy",
@@ -102,7 +89,7 @@ def test_a_snapshot_is_an_event() -> None:
 
 
 def test_a_thin_event_is_an_event() -> None:
-    event = event_of(THIN)
+    event = read(THIN)
     assert (event.id, event.type) == (THIN["id"], THIN["type"])
     assert (event.subject, event.thread) == ("mtr_1", "mtr_1")
     assert str(event.time) == "2026-11-22 09:58:20+00:00"
@@ -110,7 +97,7 @@ def test_a_thin_event_is_an_event() -> None:
 
 
 def test_an_event_of_a_connected_account_says_so() -> None:
-    assert event_of({**PAYLOAD, "account": "acct_9"}).source == "https://api.stripe.com/v1/accounts/acct_9"
+    assert read({**PAYLOAD, "account": "acct_9"}).source == "https://api.stripe.com/v1/accounts/acct_9"
 
 
 @pytest.mark.parametrize(
@@ -120,23 +107,20 @@ def test_an_event_of_a_connected_account_says_so() -> None:
         ({"object": "charge", "id": "ch_1", "payment_intent": "pi_1", "invoice": "in_1"}, "in_1"),
         ({"object": "charge", "id": "ch_1", "payment_intent": None}, "ch_1"),
         ({"object": "charge", "id": "ch_1", "payment_intent": {"id": "pi_1"}}, "pi_1"),
-        ({"object": "dispute", "id": "dp_1", "charge": "ch_1", "payment_intent": "pi_1"}, "pi_1"),
         ({"object": "dispute", "id": "dp_1", "charge": "ch_1"}, "ch_1"),
         ({"object": "refund", "id": "re_1", "charge": "ch_1"}, "ch_1"),
         ({"object": "payment_intent", "id": "pi_1", "invoice": "in_1"}, "in_1"),
-        ({"object": "payment_intent", "id": "pi_1"}, "pi_1"),
         ({"object": "invoice", "id": "in_1", "payment_intent": "pi_1", "charge": "ch_1"}, "in_1"),
-        ({"object": "payout", "id": "po_1"}, "po_1"),
         ({"object": "subscription", "id": "sub_1", "latest_invoice": "in_1"}, "sub_1"),
         ({"object": "balance"}, None),
         (None, None),
     ],
 )
 def test_a_conversation_is_an_invoice_or_a_payment_or_what_stands_alone(about: Any, thread: str | None) -> None:
-    assert event_of({**PAYLOAD, "data": {"object": about}}).thread == thread
+    assert read({**PAYLOAD, "data": {"object": about}}).thread == thread
 
 
 @pytest.mark.parametrize("name", ["id", "type"])
 def test_what_is_no_event_of_stripe_is_malformed_and_the_place_named(name: str) -> None:
     with pytest.raises(Malformed, match=rf"\$\.{name}"):
-        event_of({key: value for key, value in PAYLOAD.items() if key != name})
+        read({key: value for key, value in PAYLOAD.items() if key != name})

@@ -82,7 +82,6 @@ class Sandbox:
     http: httpx.Client
     secrecy: Secrecy = field(default_factory=Secrecy)
     log: Path | None = None
-    waiting_for_later: list[int] = field(default_factory=lambda: [0])  # messages that a test left, and that hide
     tokens: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -160,13 +159,13 @@ class Sandbox:
     def reset(self) -> None:
         """Empty the mailboxes and take faults away, after the mails that earlier tests left on their way.
 
-        Those would count among the requests of the next test. What does not come to an end in a few seconds waits for
-        a later time, and is left alone from then on.
+        What does not come to an end in a few seconds waits for a later time: its message is deleted, since its mail
+        would come in the middle of another test.
         """
         deadline = time.monotonic() + 3
-        while (left := self.count("mail-work")) > self.waiting_for_later[0] and time.monotonic() < deadline:
+        while self.count("mail-work") and time.monotonic() < deadline:
             time.sleep(0.1)
-        self.waiting_for_later[0] = left
+        self.clear("mail-work")
         assert self.http.post(f"{self.facts['control']}/reset").status_code < 300
 
     def sent_items(self, **query: str) -> list[dict[str, Any]]:

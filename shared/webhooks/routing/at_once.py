@@ -40,7 +40,7 @@ from shared.mail.sizes import needs_draft
 from shared.ratelimit.mailbox_pace import RateLimitUnavailable
 from shared.telemetry import deferred
 
-IN_HAND: Final = 8  # mails; half as many as an instance has requests by default (httpConcurrency)
+IN_HAND: Final = 16  # mails; as many as an instance has requests by default (httpConcurrency)
 ASKED: Final = 1.0  # seconds for step 1; after that the mail is sent all the same, only later
 SOON: Final = timedelta(seconds=0.5)  # an attempt may wait so long for its mailbox's time
 
@@ -66,21 +66,21 @@ class AtOnce:
     engine: Engine
     worker: Worker
     _running: set[asyncio.Task[None]] = field(default_factory=set)  # the loop itself keeps only a weak reference
-    _putting: int = 0  # mails
+    _putting: int = 0  # mails that are to be attempted when they are put
 
     async def put(self, mails: Sequence[OutgoingMail]) -> list[Put]:
         """Take steps 1 and 2. Raises AzureError if a message is not confirmed; then no mail is attempted."""
         puts: list[Put] = []
-        now = len(self._running) + self._putting < IN_HAND
-        self._putting += len(mails)
+        at_once = len(mails) if len(self._running) + self._putting < IN_HAND else 0
+        self._putting += at_once
         try:
-            puts += await asyncio.gather(*(self._prepared(mail, now=now) for mail in mails))
+            puts += await asyncio.gather(*(self._prepared(mail, now=at_once > 0) for mail in mails))
             await asyncio.gather(*(self.confirm(put) for put in puts))
         except BaseException:
             self.give_back(puts)
             raise
         finally:
-            self._putting -= len(mails)
+            self._putting -= at_once
         return puts
 
     def give_back(self, puts: Sequence[Put]) -> None:

@@ -221,6 +221,14 @@ async def test_a_claim_whose_time_ended_while_the_loop_stood_sends_nothing(
     assert await send(connection) == Accepted()
 
 
+def test_a_late_request_ends_before_its_first_byte() -> None:
+    tracker = PhaseTracker(Deadline(0))
+    tracker.connected()
+    with pytest.raises(TimeoutError):
+        tracker.leaving()
+    assert not tracker.may_have_left
+
+
 async def test_a_large_mail_whose_time_ends_in_its_middle_does_not_leave_as_a_whole() -> None:
     """Graph cannot accept what it has not got: the rest of the pieces stays here."""
     pieces = _pieces(bytes(2 * PIECE), PhaseTracker(Deadline(0.1)))

@@ -29,6 +29,8 @@ from shared.mail.outgoing import identity
 from tests.chaos.parts import SECRET, Host
 from tests.chaos.plan import Mail
 
+# AttributeError: anyio asks a socket for its peer that was closed as soon as it was open. Nothing was sent by then.
+FAILED = (httpx.HTTPError, AttributeError)
 OUTBOX = "mail-outbox"
 MAIL = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 AT_ONCE = 24  # programs that wait for an answer
@@ -97,7 +99,7 @@ class Senders:
         url = f"{self._chance.choice(self._hosts).url}/api/events/{path}"
         try:
             answer = await http.post(url, content=body, headers=headers, timeout=HOOK_TIMEOUT[mail.way])
-        except httpx.HTTPError as error:
+        except FAILED as error:
             self.answers[f"webhook {type(error).__name__}"] += 1
             if not again:
                 known.given_up = type(error).__name__
@@ -146,9 +148,9 @@ class Senders:
         try:
             url = f"{host.url}/api/v1.0/users/{mail.mailbox}/sendMail"
             answer = await http.post(url, json=mail.request, headers=headers)
-        except httpx.HTTPError as error:
+        except FAILED as error:
             self.answers[f"http {type(error).__name__}"] += 1
-            if mail.key or isinstance(error, httpx.ConnectError):
+            if mail.key or isinstance(error, httpx.ConnectError | AttributeError):
                 return False
             known.given_up = type(error).__name__
             return True

@@ -252,7 +252,8 @@ class World:
         self.acknowledged = True
 
     def _mail(self, body: int, now: datetime, *, later: bool) -> OutgoingMail:
-        not_before = now + timedelta(seconds=self.plan.wait) if later and self.plan.wait else None
+        wanted = NOON + timedelta(seconds=self.now + self.plan.wait)  # by the clock of who asks, which is right
+        not_before = wanted if later and self.plan.wait else None
         files: dict[str, Any] = {"attachments": FILES} if self.plan.parts else {}  # that do not fit into a request
         made = outgoing_mail(MAIL, BODIES[body], **files)
         mime = b"Subject: x\r\n\r\n" if self.plan.mime and not self.plan.parts else None

@@ -52,8 +52,9 @@ def assess(  # noqa: PLR0913 - what the decision depends on
             pause = max(delays[row.verifications + 1] - delays[row.verifications], delays[0])
             return _verify_again(row, now, pause, verifications=row.verifications + 1)
         case "absent" | "unsent":
-            # What could not be verified before it was sent once more stays in doubt.
-            seen = replace(unverified(row), may_have_gone=finding == "unsent" and row.resends > 0)
+            # What could not be verified before it was sent once more stays in doubt: a draft tells only of itself.
+            by_draft = finding == "unsent" or row.progress is not None
+            seen = replace(unverified(row), may_have_gone=by_draft and row.resends > 0)
             if row.attempts >= settings.max_attempts or too_old(row, now, settings):
                 return Settled(given_up(seen, now, row.status, row.code or "TooOld"), None)
             return seen

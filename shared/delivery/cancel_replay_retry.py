@@ -152,8 +152,13 @@ class Control:
         return Cannot("no-answer", row) if isinstance(finding, Unanswered) else row
 
     async def _verify(self, mail: OutgoingMail, row: Row) -> Finding | None:
-        """What the mailbox says now; a refusal is asked about once more, with a new token. None: it cannot be asked."""
+        """What the mailbox says now; a refusal is asked about once more, with a new token. None: it cannot be asked.
+
+        A second draft tells only of itself, and not whether the attempt before it has sent the mail.
+        """
         finding = await self.engine.verify(mail, row)
+        if finding in ("absent", "unsent") and row.resends and row.progress is not None:
+            return None
         if not is_forbidden(finding):
             return finding
         again = replace(row, new_token_from=self.engine.now())

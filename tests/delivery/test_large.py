@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from shared.delivery.cancel_replay_retry import Cannot
 from shared.delivery.engine import Engine
 from shared.delivery.large import LargeMails
+from shared.delivery.queue import Kept
+from shared.delivery.retries import ended
 from shared.delivery.row import Row
 from shared.graph.outcome import Accepted, Draft, FileItem, Interrupted, Outcome, Stopped, Throttled, Unknown
 from shared.graph.upload import Uploaded
@@ -234,6 +237,16 @@ async def test_an_unknown_send_waits_for_its_last_look_and_sends_the_same_draft(
         await office.deliver_next()
     assert (await office.row()).state == "sent"
     assert [office.mailbox.asked.count(step) for step in ("create", "send")] == [1, 2]
+
+
+async def test_a_second_draft_does_not_let_an_operator_send_what_the_first_attempt_may_have_sent() -> None:
+    office = LargeOffice(mailbox=Mailbox(outcomes=[Unknown("timeout")]))
+    await office.deliver()
+    row = ended(replace(await office.row(), resends=1), "review", office.clock.now())
+    row = await office.engine.end(row, Kept.of(large(), row))
+    found = await office.control.replay(row)
+    assert isinstance(found, Cannot)
+    assert found.reason == "cannot-be-asked"
 
 
 @pytest.mark.parametrize("looks", [0, 6])
